@@ -1,0 +1,216 @@
+"""The result: plain NumPy, whatever framework the model lives in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xaicore import localize, maps, overlay
+from xaicore.errors import InputError
+
+if TYPE_CHECKING:
+    import os
+
+    from xaicore.pictures import Pictures
+
+__all__ = ["Explanation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Maps of N images and K targets each: row m = n * K + k of M = N * K explains target k of image n.
+
+    Attributes:
+        maps: (M, *S) float32 >= 0: the method's map at the layer's own resolution, before normalising.
+        image_index: (M,) which image a row belongs to.
+        targets: (M,) int64 classes; -1 where the target is no class.
+        scores: (M,) probability of the target where it has one; else its score.
+        predicted: (N,) int64 predicted classes, or None where outputs are no class scores.
+        outputs: (N, ...) float32, as the backend gave them.
+        outputs_kind: "logits", "probabilities" or "values".
+        empty: (M,) bool: no positive evidence at all, the map is zeros.
+        input_size: the spatial shape of the model's input, (H, W) for pictures.
+        ids: (N,) names of the images.
+        truth: (N,) int64 true classes, or None.
+        class_names: a name a class, or None.
+        method: the method's name.
+        layer: the layer's name; several fused ones joined by " + ".
+        model: the model's class.
+        target: what was asked for, such as "predicted" or "top 5".
+    """
+
+    maps: np.ndarray
+    image_index: np.ndarray
+    targets: np.ndarray
+    scores: np.ndarray
+    predicted: np.ndarray | None
+    outputs: np.ndarray
+    outputs_kind: str
+    empty: np.ndarray
+    input_size: tuple[int, ...]
+    ids: tuple[str, ...]
+    truth: np.ndarray | None
+    class_names: tuple[str, ...] | None
+    method: str
+    layer: str
+    model: str
+    target: str
+    pictures: Pictures = field(repr=False)
+
+    def __len__(self) -> int:
+        """The number of rows, M = N * K."""
+        return len(self.maps)
+
+    def __repr__(self) -> str:
+        n, m = len(self.ids), len(self)
+        return (
+            f"<Explanation of {n} image{'s' * (n != 1)}, {m // n} target{'s' * (m != n)} each ({self.target}): "
+            f"{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}>"
+        )
+
+    @property
+    def images(self) -> np.ndarray | None:
+        """The pictures (N, H, W, 3) uint8 RGB, in the frame that the network sees; None if it saw none.
+
+        Where the caller gave none, they are made of the input on first use: as it is when it is uint8 or lies
+        in [0, 1], else rescaled by the batch's minimum and maximum.
+        """
+        return self.pictures.array
+
+    @property
+    def images_from(self) -> str | None:
+        """Where `images` come from: "user", "input" or "rescaled"; None where there are none."""
+        return self.pictures.source
+
+    def class_name(self, index: int) -> str:
+        """The name of a class, else its number; "" for no class."""
+        if index < 0:
+            return ""
+        return str(int(index)) if self.class_names is None else self.class_names[index]
+
+    def heatmaps(self, size: Sequence[int] | None = None, normalize: str = "max") -> np.ndarray:
+        """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1].
+
+        They are resized first and normalised then, so that the maximum is exactly 1; a map without positive
+        evidence is zeros.
+
+        Args:
+            size: (height, width); the pictures' when None, else `input_size`.
+            normalize: "max", "minmax", or "none" for the method's own scale, which is not limited to 1.
+
+        Raises:
+            InputError: the size or `normalize` is not known.
+        """
+        if size is None:
+            # Made pictures have the input's size, so there is no need to make them for this.
+            given = self.pictures.given
+            size = self.input_size if given is None else given.shape[1:3]
+        return maps.normalize(maps.resize(self.maps, size), normalize)
+
+    def overlays(self, colormap: str = "viridis", alpha: float = 0.5, outline: float | None = None) -> np.ndarray:
+        """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB.
+
+        Args:
+            colormap: "viridis", "inferno", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
+            alpha: the opacity at the maximum; elsewhere it shrinks with the evidence.
+            outline: draw a line around this share of the pixels with the most evidence, such as 0.2.
+
+        Raises:
+            InputError: there are no pictures, or an argument is out of range.
+        """
+        images = self.images
+        if images is None:
+            raise InputError(
+                f"no pictures to lay the heatmaps over: the input (spatial shape {self.input_size}) is not one or "
+                "three channels of a picture; pass images=, uint8 (N, H, W, 3)"
+            )
+        images, heatmaps = images[self.image_index], self.heatmaps(images.shape[1:3])
+        over = overlay.blend(images, heatmaps, colormap, alpha)
+        return over if outline is None else overlay.outline(over, heatmaps, outline)
+
+    def masks(self, threshold: float = 0.2) -> np.ndarray:
+        """Where a heatmap exceeds `threshold` of its maximum, bool (M, H, W).
+
+        Raises:
+            InputError: the threshold is not in [0, 1).
+        """
+        return localize.masks(self.heatmaps(), threshold)
+
+    def boxes(self, threshold: float = 0.2) -> np.ndarray:
+        """The box of the largest component of each mask: int64 (M, 4), x0, y0, x1, y1 in pixels, end exclusive.
+
+        As in CAM's localisation (Zhou et al. 2016), which uses 20 %. An empty map has the box 0, 0, 0, 0.
+
+        Raises:
+            InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.
+        """
+        return localize.boxes(self.masks(threshold))
+
+    def save(self, directory: str | os.PathLike[str]) -> Path:
+        """Write pictures, overlays, raw maps and an index.html; returns the path of the latter.
+
+        Raises:
+            LoggerError: the folder cannot be written.
+        """
+        from xaicore.logger import open_loggers
+
+        root = Path(directory)
+        with open_loggers({"disk": {"root": root}}, name=root.name, on_error="raise") as log:
+            log(self)
+        return root / "index.html"
+
+    def show(self) -> None:
+        """Display the result: in the notebook, else in the web browser."""
+        from xaicore import notebook
+
+        notebook.show(self)
+
+    def _repr_html_(self) -> str:
+        from xaicore import notebook
+
+        return notebook.render(self)
+
+    def take(self, images: slice | Sequence[int]) -> Explanation:
+        """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`."""
+        chosen = np.arange(len(self.ids))[images]
+        per_image = len(self) // len(self.ids)
+        rows = (chosen[:, None] * per_image + np.arange(per_image)).reshape(-1)
+        return replace(
+            self,
+            maps=self.maps[rows],
+            image_index=np.repeat(np.arange(len(chosen)), per_image),
+            targets=self.targets[rows],
+            scores=self.scores[rows],
+            predicted=None if self.predicted is None else self.predicted[chosen],
+            outputs=self.outputs[chosen],
+            empty=self.empty[rows],
+            ids=tuple(self.ids[n] for n in chosen),
+            truth=None if self.truth is None else self.truth[chosen],
+            pictures=self.pictures.take(chosen),
+        )
+
+    def row(self, m: int) -> dict[str, Any]:
+        """What is known of row m, as plain values: id, target, score, prediction, truth, and so on."""
+        n = int(self.image_index[m])
+        per_image = len(self) // len(self.ids)
+        target = int(self.targets[m])
+        predicted = None if self.predicted is None else int(self.predicted[n])
+        truth = None if self.truth is None else int(self.truth[n])
+        return {
+            "id": self.ids[n],
+            "k": m % per_image,
+            "target": target,
+            "target_name": self.class_name(target),
+            "score": float(self.scores[m]),
+            "predicted": predicted,
+            "predicted_name": None if predicted is None else self.class_name(predicted),
+            "truth": truth,
+            "truth_name": None if truth is None else self.class_name(truth),
+            "empty": bool(self.empty[m]),
+            "method": self.method,
+            "layer": self.layer,
+        }

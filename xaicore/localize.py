@@ -1,0 +1,49 @@
+"""From heatmaps to places: threshold, mask, largest connected component, box.
+
+As weakly supervised localisation does it since CAM (Zhou et al. 2016): keep what is above 20 % of the
+maximum and take the box of the largest connected component.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xaicore.errors import InputError
+from xaicore.opencv import cv2
+
+__all__ = ["boxes", "masks"]
+
+
+def masks(heatmaps: np.ndarray, threshold: float = 0.2) -> np.ndarray:
+    """Where heatmaps (M, *S) exceed `threshold` (0 <= threshold < 1) of their own maximum: bool (M, *S).
+
+    A heatmap without evidence has an empty mask.
+
+    Raises:
+        InputError: the threshold is not in [0, 1).
+    """
+    if not 0 <= threshold < 1:
+        raise InputError(f"threshold={threshold!r}: expected a share of the maximum, 0 <= threshold < 1")
+    top = heatmaps.max(axis=tuple(range(1, heatmaps.ndim)), keepdims=True, initial=0)
+    above: np.ndarray = heatmaps > threshold * top
+    return above
+
+
+def boxes(masks: np.ndarray) -> np.ndarray:
+    """The box of the largest connected component (8-connected) of each mask (M, H, W): int64 (M, 4).
+
+    A box is x0, y0, x1, y1 in pixels, the end exclusive: `mask[y0:y1, x0:x1]` holds the component. Of equal
+    components the first in reading order counts. An empty mask has the box 0, 0, 0, 0.
+
+    Raises:
+        InputError: the masks are not two-dimensional.
+    """
+    if masks.ndim != 3:
+        raise InputError(f"boxes need two-dimensional masks (M, H, W), got shape {masks.shape}")
+    found = np.zeros((len(masks), 4), np.int64)
+    for row, mask in zip(found, masks, strict=True):
+        count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        if count > 1:  # label 0 is the background
+            x, y, width, height, _ = stats[1 + stats[1:, cv2.CC_STAT_AREA].argmax()]
+            row[:] = x, y, x + width, y + height
+    return found

@@ -1,0 +1,198 @@
+"""Where explanations go: the contract of loggers, and the fan-out to several of them.
+
+A logger gets finished NumPy data and only ships it. What it cannot ship never stops the work that it watches.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import sys
+import uuid
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Union
+
+import numpy as np
+
+from xaicore.errors import InputError, LoggerError, XaicoreError
+from xaicore.opencv import cv2
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from xaicore.explanation import Explanation
+
+__all__ = ["Logger", "Loggers", "Run", "open_loggers"]
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def _new_name() -> str:
+    return f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a logger learns about the run when it is opened.
+
+    Attributes:
+        name: unique unless the user chose it.
+        config: what the user wants to remember of the run; JSON values.
+        started: UTC, ISO 8601.
+        versions: {library: version} of what takes part.
+    """
+
+    name: str = field(default_factory=_new_name)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    started: str = field(default_factory=_now)
+    versions: Mapping[str, str] = field(default_factory=lambda: _versions())
+
+
+def _versions() -> dict[str, str]:
+    from xaicore import __version__, plugins
+
+    versions = {
+        "xaicore": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }
+    for name in plugins.installed().names("backend"):  # the frameworks at work have been imported by now
+        if name in sys.modules:
+            versions[name] = str(getattr(sys.modules[name], "__version__", "unknown"))
+    return versions
+
+
+class Logger(ABC):
+    """Takes results somewhere. Opened once, closed once; `log` is called in between, from one thread."""
+
+    api_version: ClassVar[int] = 1
+
+    def open(self, run: Run) -> None:  # noqa: B027 (a logger may need no opening)
+        """Get ready: connect, make folders. Raise when that fails: the user wants to know before the work."""
+
+    @abstractmethod
+    def log(self, explanation: Explanation, step: int | None = None) -> None:
+        """Ship one explanation. The same step again replaces what was there."""
+
+    def close(self) -> None:  # noqa: B027 (a logger may have nothing to close)
+        """Finish what `open` started, and nothing else."""
+
+
+class Loggers:
+    """Several loggers as one: `with open_loggers(...) as log: log(explanation, step=3)`.
+
+    A logger whose `log` or `close` raises warns once, is switched off, and is listed in `failed`; the others
+    go on. With `on_error="raise"` it raises instead, after the others have had their turn.
+    """
+
+    def __init__(self, loggers: Mapping[str, Logger], run: Run, on_error: str = "warn") -> None:
+        if on_error not in ("warn", "raise"):
+            raise InputError(f"on_error={on_error!r}: expected 'warn' or 'raise'")
+        self.run = run
+        self.failed: dict[str, Exception] = {}
+        self._loggers = dict(loggers)
+        self._on_error = on_error
+        self._open: list[str] = []
+
+    def __enter__(self) -> Self:
+        for name, logger in self._loggers.items():
+            try:
+                logger.open(self.run)
+            except BaseException as exc:
+                self._each("close")  # what is open already
+                if isinstance(exc, XaicoreError) or not isinstance(exc, Exception):
+                    raise
+                raise LoggerError(f"logger {name!r} does not open: {type(exc).__name__}: {exc}") from exc
+            self._open.append(name)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._each("close")
+        self._open.clear()
+
+    def __call__(self, explanation: Explanation, step: int | None = None) -> None:
+        """Hand one explanation to every logger that still works."""
+        if not self._open and not self.failed and self._loggers:
+            raise LoggerError("these loggers are not open; write: with open_loggers(...) as log: log(explanation)")
+        self._each("log", explanation, step=step)
+
+    def _each(self, action: str, *args: Any, **kwargs: Any) -> None:
+        first: Exception | None = None
+        for name in list(self._open):
+            try:
+                getattr(self._loggers[name], action)(*args, **kwargs)
+            except Exception as exc:
+                self._open.remove(name)
+                self.failed[name] = exc
+                first = first or exc
+                if self._on_error == "warn":
+                    warnings.warn(
+                        f"logger {name!r} is switched off: {action} raised {type(exc).__name__}: {exc}",
+                        RuntimeWarning,
+                        stacklevel=3,
+                    )
+        if first is not None and self._on_error == "raise":
+            raise first
+
+
+Spec = Union[str, Logger, Iterable[str | Logger], Mapping[str, Mapping[str, Any] | None]]
+
+
+def open_loggers(
+    loggers: Spec,
+    *,
+    name: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    on_error: str = "warn",
+) -> Loggers:
+    """Find and build loggers now; they open on entering the returned context manager.
+
+    Args:
+        loggers: a plugin's name, a `Logger`, a list of these, or {name: options}.
+        name: the run's name; a new one when None.
+        config: what the run should remember, JSON values.
+        on_error: "warn" (once, then the logger is off) or "raise" for what fails in `log` and `close`.
+
+    Raises:
+        PluginError: a logger is missing, broken, or does not take its options.
+        InputError: `loggers` is none of the above.
+    """
+    from xaicore import plugins
+
+    built: dict[str, Logger] = {}
+    for key, value in _named(loggers):
+        if isinstance(value, Logger):
+            plugins.check_instance(value, "logger", key)
+        built[_unique(key, built)] = value if isinstance(value, Logger) else plugins.installed().logger(key, value)
+    run = Run(config=dict(config or {})) if name is None else Run(name, dict(config or {}))
+    return Loggers(built, run, on_error)
+
+
+def _named(loggers: Spec) -> Iterable[tuple[str, Logger | Mapping[str, Any]]]:
+    if isinstance(loggers, Mapping):
+        for name, options in loggers.items():
+            yield name, {} if options is None else options
+    elif isinstance(loggers, str):
+        yield loggers, {}
+    elif isinstance(loggers, Logger):
+        yield type(loggers).__name__, loggers
+    elif isinstance(loggers, Iterable):
+        for one in loggers:
+            if not isinstance(one, (str, Logger)):
+                raise InputError(f"loggers holds {one!r}: expected plugin names or Logger instances")
+            yield from _named(one)
+    else:
+        raise InputError(
+            f"loggers={loggers!r}: expected a plugin's name, a list of names, {{name: options}}, or a Logger"
+        )
+
+
+def _unique(name: str, taken: Mapping[str, Any]) -> str:
+    count = sum(other.partition("#")[0] == name for other in taken)
+    return f"{name}#{count + 1}" if count else name

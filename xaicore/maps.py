@@ -1,0 +1,94 @@
+"""Arithmetic on feature maps: weighted sums, normalising, resizing, fusing. Any number of spatial axes.
+
+N images, K targets an image, C channels, *S spatial axes, M = N * K maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xaicore.errors import InputError
+from xaicore.opencv import cv2
+
+__all__ = ["fuse", "normalize", "relu", "resize", "weighted_sum"]
+
+NORMALIZATIONS = ("max", "minmax", "none")
+
+
+def weighted_sum(weights: np.ndarray, activations: np.ndarray) -> np.ndarray:
+    """Sum over channels: weights (N, K, C) and activations (N, C, *S) give (N, K, *S)."""
+    n, channels, *spatial = activations.shape
+    return np.matmul(weights, activations.reshape(n, channels, -1)).reshape(n, weights.shape[1], *spatial)
+
+
+def relu(maps: np.ndarray) -> np.ndarray:
+    """What speaks for the target: negative evidence becomes zero."""
+    return np.maximum(maps, 0)
+
+
+def normalize(maps: np.ndarray, how: str = "max") -> np.ndarray:
+    """Scale each of the non-negative maps (M, *S) by itself; a map of zeros stays one.
+
+    Args:
+        maps: (M, *S), finite, >= 0.
+        how: "max" divides by the maximum, so that it becomes exactly 1; "minmax" subtracts the minimum first
+            (a constant map becomes zeros); "none" leaves the method's own scale.
+
+    Raises:
+        InputError: `how` is none of these.
+    """
+    if how not in NORMALIZATIONS:
+        raise InputError(f"normalize={how!r} is not known; expected one of {', '.join(NORMALIZATIONS)}")
+    if how == "none" or not maps.size:
+        return maps
+    axes = tuple(range(1, maps.ndim))
+    if how == "minmax":
+        maps = maps - maps.min(axis=axes, keepdims=True)
+    top = maps.max(axis=axes, keepdims=True)
+    return np.divide(maps, top, out=np.zeros_like(maps), where=top > 0)
+
+
+def resize(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Resample maps (M, *S) linearly to (M, *size), half-pixel centres, edges repeated.
+
+    Pixel i of n covers [i, i + 1) / n of the picture in both sizes, so that a map lies over the picture where
+    its receptive fields are. `size` is in the order of the axes: (height, width) for pictures.
+
+    Raises:
+        InputError: `size` has another number of axes than the maps, or is not positive.
+    """
+    size = tuple(int(n) for n in size)
+    if len(size) != maps.ndim - 1 or min(size, default=0) < 1:
+        raise InputError(f"size={size} for maps of shape {maps.shape}: expected {maps.ndim - 1} positive numbers")
+    if maps.shape[1:] == size:
+        return maps
+    if len(size) == 2 and maps.dtype == np.float32:
+        out = np.empty((len(maps), *size), np.float32)
+        for target, source in zip(out, maps, strict=True):
+            cv2.resize(source, size[::-1], dst=target, interpolation=cv2.INTER_LINEAR)  # width first
+        return out
+    for axis, n in enumerate(size, start=1):
+        maps = _resize_axis(maps, axis, n)
+    return maps
+
+
+def _resize_axis(maps: np.ndarray, axis: int, n: int) -> np.ndarray:
+    old = maps.shape[axis]
+    at = np.clip((np.arange(n) + 0.5) * (old / n) - 0.5, 0, old - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, old - 1)
+    part = (at - low).astype(maps.dtype).reshape(-1, *[1] * (maps.ndim - 1 - axis))
+    return maps.take(low, axis) * (1 - part) + maps.take(high, axis) * part
+
+
+def fuse(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """One map from several layers' (M, *S_i): each max-normalised, resized to the finest, averaged.
+
+    Normalising first keeps a layer with large activations from drowning the others.
+    """
+    if len(maps) == 1:
+        return maps[0]
+    finest = max((m.shape[1:] for m in maps), key=lambda shape: int(np.prod(shape)))
+    return np.stack([resize(normalize(m), finest) for m in maps]).mean(axis=0)

@@ -1,0 +1,82 @@
+"""The methods: NumPy arithmetic on a Capture.
+
+A method is a function `f(activations, gradients)` with an attribute `needs`:
+
+- "gradients": `gradients` is (N, K, C, *S), the gradient of each of K scores with respect to the activations;
+- "weights": `gradients` is (N, K, C), the classifier's rows;
+- "activations": `gradients` is None.
+
+Activations are (N, C, *S); the answer is (N, K, *S), or (N, 1, *S) where the map is the same for every target.
+Negative values of the answer are cut off afterwards. To use your own, pass the function: without `needs`, it
+gets the gradients.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import MethodError
+from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
+from xaicore.methods.classifier import cam
+from xaicore.methods.eigen import eigencam, eigengradcam
+from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
+from xaicore.methods.randomized import random
+
+__all__ = ["METHODS", "Method", "find_method"]
+
+NEEDS = ("activations", "gradients", "weights")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named function from activations (and gradients or weights) to maps."""
+
+    name: str
+    function: Callable[[np.ndarray, Any], np.ndarray]
+    needs: str = "gradients"
+
+    def __post_init__(self) -> None:
+        if self.needs not in NEEDS:
+            raise MethodError(f"method {self.name!r} needs {self.needs!r}; expected one of {', '.join(NEEDS)}")
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("cam", cam, "weights"),
+        Method("gradcam", gradcam),
+        Method("gradcam++", gradcam_plus_plus),
+        Method("xgradcam", xgradcam),
+        Method("hirescam", hirescam),
+        Method("gradcam-elementwise", gradcam_elementwise),
+        Method("layercam", layercam),
+        Method("eigencam", eigencam, "activations"),
+        Method("eigengradcam", eigengradcam),
+        Method("random", random, "activations"),
+    )
+}
+
+
+def find_method(method: str | Callable[..., np.ndarray] | Method) -> Method:
+    """The method of this name, or one made of a function.
+
+    Raises:
+        MethodError: the name is unknown, or it is neither a name nor a function.
+    """
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, str):
+        if method in METHODS:
+            return METHODS[method]
+        near = difflib.get_close_matches(method, METHODS, 3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{hint}")
+    if callable(method):
+        name = getattr(method, "__name__", type(method).__name__)
+        return Method(name, method, getattr(method, "needs", "gradients"))
+    raise MethodError(f"method={method!r}: expected a name or a function f(activations, gradients)")

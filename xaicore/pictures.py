@@ -1,0 +1,110 @@
+"""The pictures to lay heatmaps over: the user's, or made of the model's inputs.
+
+Made on demand, because it costs time that a caller who wants maps alone should not pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import InputError
+
+__all__ = ["Pictures"]
+
+
+class Pictures:
+    """Pictures (N, H, W, 3) uint8 RGB, or None where there is nothing to show.
+
+    Args:
+        count: N.
+        input_size: the spatial shape of the model's input, which tells its layout.
+        given: the user's pictures, (N, H, W, 3) or (N, H, W) uint8, or None.
+        inputs: returns the model's input as an array, called once and only when no pictures were given.
+    """
+
+    def __init__(
+        self, count: int, input_size: tuple[int, ...], given: Any, inputs: Callable[[], np.ndarray]
+    ) -> None:
+        self._size = input_size
+        self._inputs: Callable[[], np.ndarray] | None = inputs
+        self.given = None if given is None else check_pictures(given, count)
+
+    @cached_property
+    def _made(self) -> tuple[np.ndarray | None, str | None]:
+        if self.given is not None:
+            return self.given, "user"
+        assert self._inputs is not None
+        made = from_inputs(self._inputs(), self._size)
+        self._inputs = None  # lets the input go
+        return made
+
+    @property
+    def array(self) -> np.ndarray | None:
+        """(N, H, W, 3) uint8 RGB or None."""
+        return self._made[0]
+
+    @property
+    def source(self) -> str | None:
+        """Where they come from: "user", "input" or "rescaled"; None where there are none."""
+        return self._made[1]
+
+    def take(self, chosen: np.ndarray) -> Pictures:
+        """Some of them, by position; those made of the input keep the scale of the whole batch."""
+        part = object.__new__(Pictures)
+        array, source = self._made
+        array = None if array is None else array[chosen]
+        part.__setstate__({"given": None if self.given is None else array, "_made": (array, source)})
+        return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"given": self.given, "_made": self._made}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _size=(), _inputs=None)
+
+
+def check_pictures(images: Any, count: int) -> np.ndarray:
+    """The user's pictures as (N, H, W, 3) uint8; grey ones get three channels.
+
+    Raises:
+        InputError: another number, type or shape.
+    """
+    expected = f"expected {count} RGB pictures of one size, uint8 ({count}, H, W, 3)"
+    if isinstance(images, Sequence):
+        shapes = sorted({np.shape(image) for image in images})
+        if len(shapes) > 1:
+            raise InputError(f"images of shapes {', '.join(map(str, shapes[:4]))}: {expected}")
+    array = np.asarray(images)
+    if count == 1 and array.ndim == 3 and array.shape[-1] == 3:
+        array = array[None]
+    if array.ndim == 3:
+        array = np.repeat(array[..., None], 3, axis=-1)
+    if array.ndim != 4 or array.shape[-1] != 3 or len(array) != count:
+        raise InputError(f"images of shape {array.shape}: {expected}, in the frame that the model sees")
+    if array.dtype != np.uint8:
+        raise InputError(f"images of type {array.dtype}: {expected}; images in [0, 1] are (255 * images).round()")
+    return array
+
+
+def from_inputs(x: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray | None, str | None]:
+    """Pictures out of a model's input: (pictures, "input" or "rescaled"), (None, None) where it is none."""
+    if len(size) != 2 or x.ndim not in (3, 4) or not x.size or x.dtype.kind not in "uif":
+        return None, None
+    if x.ndim == 3:
+        x = x[None] if x.shape[1:] == size or x.shape[:2] == size else x[:, None]
+    if x.shape[2:] == size and x.shape[1] in (1, 3):
+        x = np.moveaxis(x, 1, -1)
+    elif x.shape[1:3] != size or x.shape[-1] not in (1, 3):
+        return None, None
+    x = np.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
+    if x.dtype == np.uint8:
+        return np.ascontiguousarray(x), "input"
+    low, high = float(x.min()), float(x.max())
+    source = "input"
+    if low < 0 or high > 1:
+        x, source = (x.astype(np.float32) - low) / max(high - low, 1e-12), "rescaled"
+    return np.rint(np.ascontiguousarray(x, np.float32) * 255).astype(np.uint8), source

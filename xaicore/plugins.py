@@ -1,0 +1,247 @@
+"""Find plugins by entry point, import only what is asked for, report what is broken.
+
+Reading the metadata imports nothing. A plugin is imported when the user names it, when the model's class does
+(an entry point called like the root module of a base class), or, after a warning-free search found neither,
+while probing. The first two raise when something is wrong; probing warns and goes on.
+
+`XAICORE_PLUGINS=a,b` limits plugins to these names; set and empty, it means none.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from xaicore import hookspecs
+from xaicore.backend import Backend
+from xaicore.errors import PluginError, XaicoreError
+from xaicore.logger import Logger
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["KINDS", "Plugin", "Plugins", "installed"]
+
+KINDS = {"backend": "xaicore.backends", "logger": "xaicore.loggers"}
+CONTRACTS: dict[str, type[Backend] | type[Logger]] = {"backend": Backend, "logger": Logger}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point, not imported."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    target: str
+    extras: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} plugin {self.name!r} from {self.distribution} {self.version}"
+
+
+class Plugins:
+    """The plugins of some entry points, imported one by one as they are asked for."""
+
+    def __init__(self, entry_points: Iterable[tuple[Plugin, EntryPoint]]) -> None:
+        self._entry_points = dict(entry_points)
+        self._manager = pluggy.PluginManager("xaicore")
+        self._manager.add_hookspecs(hookspecs)
+        self._loaded: dict[Plugin, object] = {}
+
+    def listing(self) -> list[Plugin]:
+        """All of them, by kind and name. Imports nothing and never raises."""
+        return sorted(self._entry_points, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
+
+    def names(self, kind: str) -> list[str]:
+        """The names of one kind, sorted."""
+        return sorted({plugin.name for plugin in self._entry_points if plugin.kind == kind})
+
+    def find(self, kind: str, name: str) -> Plugin:
+        """The plugin of this name.
+
+        Raises:
+            PluginError: none has it, or two distributions claim it.
+        """
+        claims = [plugin for plugin in self.listing() if (plugin.kind, plugin.name) == (kind, name)]
+        if not claims:
+            limit = os.environ.get("XAICORE_PLUGINS")
+            also = "" if limit is None else f" (XAICORE_PLUGINS={limit!r} limits them)"
+            raise PluginError(f"no {kind} plugin called {name!r}; installed: {_join(self.names(kind))}{also}")
+        if len(claims) > 1:
+            owners = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in claims)
+            raise PluginError(f"{kind} plugin {name!r} is claimed by {owners}: uninstall all but one of them")
+        return claims[0]
+
+    def load(self, plugin: Plugin) -> object:
+        """Import and register a plugin; the same object from then on.
+
+        Raises:
+            PluginError: it does not import, has no hook, or has one that xaicore does not know.
+        """
+        if plugin in self._loaded:
+            return self._loaded[plugin]
+        try:
+            loaded: object = self._entry_points[plugin].load()
+        except ImportError as exc:
+            raise PluginError(_needs(plugin, exc)) from exc
+        except Exception as exc:  # a broken shared library raises OSError, a bad module anything
+            raise PluginError(f"{plugin} does not import: {type(exc).__name__}: {exc}") from exc
+        if not self._manager.is_registered(loaded):  # one module may serve both groups
+            self._register(plugin, loaded)
+        hook = f"xaicore_{plugin.kind}"
+        if hook not in {caller.name for caller in self._manager.get_hookcallers(loaded) or ()}:
+            raise PluginError(
+                f"{plugin} has no hook: {plugin.target} needs a function {hook} decorated with @xaicore.hookimpl"
+            )
+        self._loaded[plugin] = loaded
+        return loaded
+
+    def _register(self, plugin: Plugin, loaded: object) -> None:
+        try:
+            self._manager.register(loaded, name=f"{KINDS[plugin.kind]}:{plugin.name}:{plugin.distribution}")
+            self._manager.check_pending()
+        except Exception as exc:
+            if self._manager.is_registered(loaded):
+                self._manager.unregister(loaded)
+            raise PluginError(f"{plugin} does not keep the contract: {exc}") from exc
+
+    def backend(self, model: Any, output: int | str | None = None, name: str | None = None) -> Backend:
+        """A backend for this model: the named one, else by the model's class, else the first that accepts it.
+
+        Raises:
+            PluginError: no backend accepts the model, or the one that should is missing or broken.
+        """
+        if name is not None:
+            plugin = self.find("backend", name)
+            found = self._ask_backend(plugin, model, output)
+            if found is None:
+                raise PluginError(f"{plugin} does not accept a {_type_name(model)}")
+            return found
+        available, tried = self.names("backend"), {}
+        roots = list(dict.fromkeys(cls.__module__.partition(".")[0] for cls in type(model).__mro__))
+        by_class = [root for root in roots if root in available]
+        for candidate in [*by_class, *(other for other in available if other not in by_class)]:
+            try:
+                found = self._ask_backend(self.find("backend", candidate), model, output)
+            except PluginError as exc:
+                if candidate in by_class:
+                    raise
+                warnings.warn(f"skipped while looking for a backend: {exc}", RuntimeWarning, stacklevel=2)
+                tried[candidate] = "broken"
+                continue
+            if found is not None:
+                return found
+            tried[candidate] = "declined"
+        bases = _join(root for root in roots if root != "builtins")
+        outcome = (
+            ", ".join(f"{candidate}: {how}" for candidate, how in tried.items()) or "nothing, none is installed"
+        )
+        raise PluginError(
+            f"no backend accepts {_type_name(model)} (bases from: {bases}); tried {outcome}. "
+            "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
+        )
+
+    def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | None) -> Backend | None:
+        found = self._ask(plugin, model=model, output=output)
+        if found is not None:
+            check_instance(found, "backend", str(plugin))
+            found.name = found.name or plugin.name
+        return found
+
+    def logger(self, name: str, options: Mapping[str, Any]) -> Logger:
+        """A logger built by the named plugin, not yet opened.
+
+        Raises:
+            PluginError: the plugin is missing or broken, or does not take these options.
+        """
+        plugin = self.find("logger", name)
+        found = self._ask(plugin, options=dict(options))
+        if found is None:
+            raise PluginError(f"{plugin} gave no logger for the options {dict(options)!r}")
+        check_instance(found, "logger", str(plugin))
+        return found
+
+    def _ask(self, plugin: Plugin, **arguments: Any) -> Any:
+        """Call one plugin's hook, and no other's."""
+        loaded = self.load(plugin)
+        others = [other for other in self._manager.get_plugins() if other is not loaded]
+        try:
+            return self._manager.subset_hook_caller(f"xaicore_{plugin.kind}", others)(**arguments)
+        except XaicoreError:
+            raise
+        except ImportError as exc:
+            raise PluginError(_needs(plugin, exc)) from exc
+        except Exception as exc:
+            given = ", ".join(f"{k}={v!r}" for k, v in arguments.items() if k != "model")
+            raise PluginError(f"{plugin} raised {type(exc).__name__} for {given}: {exc}") from exc
+
+
+def check_instance(value: object, kind: str, origin: str) -> None:
+    """That a plugin's answer is of the contract's class and version.
+
+    Raises:
+        PluginError: it is not.
+    """
+    expected = CONTRACTS[kind]
+    if not isinstance(value, expected):
+        raise PluginError(
+            f"{origin} gave a {_type_name(value)}; expected a subclass of xaicore.{expected.__name__}"
+        )
+    theirs, ours = value.api_version, expected.api_version
+    if theirs != ours:
+        older = "the plugin" if theirs < ours else "xaicore"
+        raise PluginError(f"{origin} speaks api_version {theirs}, this xaicore speaks {ours}: upgrade {older}")
+
+
+@cache
+def installed() -> Plugins:
+    """The plugins of this environment, read from the metadata once a process.
+
+    `installed.cache_clear()` makes the next call read again, after an installation or a change of
+    XAICORE_PLUGINS.
+    """
+    # Imported here: it doubles the time of `import xaicore`.
+    from importlib.metadata import entry_points
+
+    limit = os.environ.get("XAICORE_PLUGINS")
+    wanted = None if limit is None else {name.strip() for name in limit.split(",")}
+    found: dict[Plugin, EntryPoint] = {}
+    for kind, group in KINDS.items():
+        for entry_point in entry_points(group=group):
+            if wanted is None or entry_point.name in wanted:
+                found[_describe(kind, entry_point)] = entry_point
+    return Plugins(found.items())
+
+
+def _describe(kind: str, entry_point: EntryPoint) -> Plugin:
+    dist = entry_point.dist
+    if dist is None:
+        return Plugin(kind, entry_point.name, "an unknown distribution", "?", entry_point.value)
+    extras = tuple(dist.metadata.get_all("Provides-Extra") or ())
+    return Plugin(kind, entry_point.name, dist.name, dist.version, entry_point.value, extras)
+
+
+def _needs(plugin: Plugin, exc: ImportError) -> str:
+    missing = getattr(exc, "name", None)
+    if not isinstance(exc, ModuleNotFoundError) or missing is None:
+        return f"{plugin} does not import: {exc}"
+    package = (
+        f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else missing.partition(".")[0]
+    )
+    return f"{plugin} needs {missing!r}; try: pip install {package}"
+
+
+def _type_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _join(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

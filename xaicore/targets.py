@@ -1,0 +1,252 @@
+"""What is explained, as a direction in output space.
+
+A backend pulls `direction` (d score / d outputs) back to a layer and knows nothing else of the target: class c
+is a one-hot vector, and "not a dog" in a one-output classifier is -1. Write your own by deriving from `Target`.
+
+N images, K targets an image, outputs (N, *O) with the class axis at 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import InputError, TargetError
+
+__all__ = [
+    "ACTIVATIONS",
+    "Aim",
+    "Classes",
+    "Predicted",
+    "Target",
+    "TopK",
+    "as_target",
+    "class_count",
+    "predicted_classes",
+    "probabilities",
+]
+
+ACTIVATIONS = ("softmax", "sigmoid", None)
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What a target comes to once the outputs are known.
+
+    Attributes:
+        direction: d score / d outputs, (N, K, *O) float32.
+        classes: (N, K) int64; -1 where the target is no class.
+    """
+
+    direction: np.ndarray
+    classes: np.ndarray
+
+
+class Target(ABC):
+    """What to explain. `str(target)` names it in results and logs."""
+
+    @abstractmethod
+    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+        """Choose directions for outputs (N, *O) of this kind ("logits", "probabilities", "values").
+
+        Raises:
+            TargetError: the target has no meaning for these outputs.
+        """
+
+
+class Predicted(Target):
+    """The class that the model predicts for each image (K = 1); a one-output regression's value."""
+
+    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+        """One direction an image: its predicted class."""
+        if kind == "values" and class_count(outputs) == 1:
+            return Aim(np.ones_like(outputs)[:, None], np.full((len(outputs), 1), -1, np.int64))
+        predicted = predicted_classes(outputs, kind)
+        if predicted is None:
+            raise TargetError(
+                f"outputs {outputs.shape} are values, so no class is predicted: say which output, targets=0"
+            )
+        return _aim_at(outputs, kind, predicted[:, None])
+
+    def __str__(self) -> str:
+        return "predicted"
+
+
+@dataclass(frozen=True)
+class TopK(Target):
+    """The k classes with the highest scores, best first; clipped to the number of classes.
+
+    A one-output classifier has two: the predicted one first.
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.k, Integral) or self.k < 1:
+            raise TargetError(f"TopK({self.k!r}): expected a number of classes, 1 or more")
+
+    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+        """K directions an image."""
+        _one_score_a_class(outputs, str(self))
+        if class_count(outputs) > 1:
+            best = np.argsort(-outputs, axis=1, kind="stable")[:, : self.k]
+        else:
+            first = Predicted().aim(outputs, kind).classes
+            best = first if kind == "values" else np.concatenate([first, 1 - first], axis=1)[:, : self.k]
+            if kind == "values":
+                return Predicted().aim(outputs, kind)
+        return _aim_at(outputs, kind, best)
+
+    def __str__(self) -> str:
+        return f"top {self.k}"
+
+
+class Classes(Target):
+    """Given classes: one for all images, (N,) one an image, or (N, K).
+
+    In a one-output classifier class 1 is the output itself and class 0 its opposite, pulled back with -1.
+    """
+
+    def __init__(self, classes: Any) -> None:
+        try:
+            given = np.asarray(classes)
+        except ValueError as exc:
+            raise TargetError(f"targets={classes!r}: rows differ in length; expected an (N, K) array") from exc
+        if given.dtype.kind not in "iu" or given.ndim > 2 or 0 in given.shape[1:]:
+            raise TargetError(
+                f"targets={classes!r}: expected None, a class index, one index an image, an (N, K) array of "
+                "indices, or a target from xaicore.targets"
+            )
+        self.classes = given.astype(np.int64)
+
+    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+        """The given classes, checked against the outputs."""
+        _one_score_a_class(outputs, str(self))
+        n = len(outputs)
+        if self.classes.ndim and len(self.classes) != n:
+            raise TargetError(f"{len(self.classes)} targets for {n} images: give one an image, or one for all")
+        rows = self.classes[:, None] if self.classes.ndim == 1 else self.classes
+        classes = np.broadcast_to(rows, (n, rows.shape[1] if rows.ndim else 1))
+        count = class_count(outputs)
+        if count == 1 and kind != "values":
+            count = 2
+        wrong = classes[(classes < 0) | (classes >= count)]
+        if wrong.size:
+            shown = ", ".join(map(str, np.unique(wrong)[:5]))
+            raise TargetError(
+                f"target {shown} is out of range: outputs {outputs.shape} have classes 0 to {count - 1}"
+            )
+        return _aim_at(outputs, kind, classes)
+
+    def __str__(self) -> str:
+        return f"class {self.classes}" if self.classes.ndim == 0 else "given classes"
+
+
+def as_target(targets: Any) -> Target:
+    """What `Explainer(...)(x, targets=...)` takes, as a target.
+
+    Raises:
+        TargetError: it is none of None, an int, (N,) or (N, K) ints, a `Target`.
+    """
+    if isinstance(targets, Target):
+        return targets
+    return Predicted() if targets is None else Classes(targets)
+
+
+def class_count(outputs: np.ndarray) -> int:
+    """The length of the class axis; 1 for outputs (N,)."""
+    return outputs.shape[1] if outputs.ndim > 1 else 1
+
+
+def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:
+    """(N,) int64, or None where the outputs are no class scores.
+
+    A one-output classifier predicts class 1 above 0 (logits) or above 0.5 (probabilities).
+    """
+    if kind == "values" or outputs.ndim > 2:
+        return None
+    if class_count(outputs) == 1:
+        return (outputs.reshape(-1) > (0.5 if kind == "probabilities" else 0)).astype(np.int64)
+    return outputs.argmax(axis=1)
+
+
+def probabilities(
+    outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None
+) -> np.ndarray:
+    """Class probabilities (N, classes), two classes for one output; values stay as they are.
+
+    The caller's `activation` wins over the model's own `link`; without either, several outputs share a
+    softmax and one output has a sigmoid.
+
+    Raises:
+        InputError: `activation` is unknown, or a softmax over a single output.
+    """
+    if activation not in ACTIVATIONS:
+        raise InputError(f"activation={activation!r} is not known; expected 'softmax', 'sigmoid' or None")
+    rows = outputs.reshape(len(outputs), -1).astype(np.float64)
+    if kind == "values":
+        return rows
+    single = rows.shape[1] == 1
+    if single and activation == "softmax":
+        raise InputError("activation='softmax' makes a single output 1 for every image; use 'sigmoid' or None")
+    if kind == "logits":
+        if (activation or link or ("sigmoid" if single else "softmax")) == "sigmoid" or single:
+            rows = np.exp(-np.logaddexp(0, -rows))
+        else:
+            rows = np.exp(rows - rows.max(axis=1, keepdims=True))
+            rows /= rows.sum(axis=1, keepdims=True)
+    return np.concatenate([1 - rows, rows], axis=1) if single else rows
+
+
+def _one_score_a_class(outputs: np.ndarray, target: str) -> None:
+    if outputs.ndim > 2:
+        raise TargetError(
+            f"target {target!r} needs one score a class, (N, classes); these outputs have shape {outputs.shape}. "
+            "Pass a Target of your own, whose direction says which positions count"
+        )
+
+
+def _aim_at(outputs: np.ndarray, kind: str, classes: np.ndarray) -> Aim:
+    """Directions of the classes' logits, for outputs that may be probabilities."""
+    _one_score_a_class(outputs, "class")
+    rows = outputs.reshape(len(outputs), -1)
+    count = rows.shape[1]
+    if count == 1:
+        direction = np.where((classes == 1) | (kind == "values"), 1.0, -1.0)[..., None]
+    else:
+        direction = np.eye(count)[classes] if count <= 64 else _one_hot(classes, count)
+    if kind == "probabilities":
+        direction = _through_link(direction, rows.astype(np.float64)[:, None], classes)
+    shape = (*classes.shape, *outputs.shape[1:])
+    return Aim(direction.astype(np.float32).reshape(shape), np.ascontiguousarray(classes, np.int64))
+
+
+def _one_hot(classes: np.ndarray, count: int) -> np.ndarray:
+    rows = np.zeros((*classes.shape, count), np.float32)
+    np.put_along_axis(rows, classes[..., None], 1, axis=-1)
+    return rows
+
+
+def _through_link(direction: np.ndarray, p: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """d logit / d probability, so that an opaque softmax or sigmoid at the end drops out.
+
+    Sigmoid: 1 / (p (1 - p)). Softmax over C classes: e_c / p_c - 1 / (C p), exactly the gradient of the centred
+    logit z_c - mean(z). Both need a probability that has not been rounded to 0 (or 1).
+    """
+    count = p.shape[-1]
+    sums_to_one = count > 1 and np.allclose(p.sum(axis=-1), 1, atol=1e-3)
+    chosen = p if count == 1 else np.take_along_axis(p, classes[:, None], axis=-1)
+    lost = (chosen <= 0) if sums_to_one else (chosen <= 0) | (chosen >= 1)
+    if lost.any():
+        raise TargetError(
+            f"{int(lost.sum())} target probabilities are exactly 0 or 1, so the model's last activation has "
+            "swallowed their gradient; explain a model that returns logits"
+        )
+    if not sums_to_one:
+        return direction / np.maximum(p * (1 - p), np.finfo(np.float32).tiny)
+    p = np.maximum(p, np.finfo(np.float32).tiny)  # other classes: their own gradient has underflowed with them
+    return direction / p - 1 / (count * p)
