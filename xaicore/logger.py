@@ -13,7 +13,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Union
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -141,7 +141,7 @@ class Loggers:
             raise first
 
 
-Spec = Union[str, Logger, Iterable[str | Logger], Mapping[str, Mapping[str, Any] | None]]
+Spec = str | Logger | Iterable[str | Logger] | Mapping[str, Mapping[str, Any] | None]
 
 
 def open_loggers(
