@@ -37,7 +37,7 @@ class Explainer:
     Raises:
         PluginError: no backend for this model.
         MethodError: the method is unknown.
-        InputError: the activation is unknown.
+        InputError: the activation is unknown, or there is an `output` for a backend that is already built.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class Explainer:
         self.activation = activation
         self.model_name = f"{type(model).__module__}.{type(model).__qualname__}"
         if isinstance(backend, Backend):
+            if output is not None:
+                raise InputError(f"output={output!r} with a Backend instance: build the backend for that output")
             plugins.check_instance(backend, "backend", "backend=")
             self.backend = backend
         else:
@@ -86,7 +88,7 @@ class Explainer:
             images: the pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` on
                 demand where they are not given.
             ids: N names, unique in a run; "0", "1", ... when None.
-            truth: N true classes.
+            truth: N true classes; -1 where it is not known.
             class_names: a name a class.
 
         Raises:
@@ -108,7 +110,13 @@ class Explainer:
         """Several methods from one capture: {method: Explanation}. Arguments as in a call."""
         if isinstance(methods, str) or not methods:
             raise MethodError(f"methods={methods!r}: expected a list of names or functions")
-        found = [find_method(method) for method in methods]
+        found = list(dict.fromkeys(find_method(method) for method in methods))
+        names = [method.name for method in found]
+        if len(set(names)) < len(names):
+            raise MethodError(
+                f"methods of one name in {', '.join(names)}: give a function a name of its own with "
+                "xaicore.Method(name, function)"
+            )
         results = self._explain(x, found, targets, images, ids, truth, class_names)
         return {result.method: result for result in results}
 
@@ -131,7 +139,7 @@ class Explainer:
         shared = {
             "pictures": Pictures(count, capture.input_size, images, lambda: self._picture_input(x)),
             "ids": _as_ids(ids, count),
-            "truth": _as_truth(truth, count),
+            "truth": _as_truth(truth, capture.outputs, capture.outputs_kind),
             "class_names": _as_class_names(class_names, capture.outputs, capture.outputs_kind),
         }
         return [self._explanation(method, x, capture, aim, str(target), shared) for method in methods]
@@ -140,6 +148,8 @@ class Explainer:
         aims: list[Aim] = []
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
+            if not len(outputs):
+                raise InputError(f"the batch is empty: outputs {outputs.shape}; expected one image or more")
             if outputs.ndim > 2 and self._found:
                 raise LayerError(
                     f"outputs {outputs.shape} are a score a position, where the last map says little; "
@@ -258,22 +268,34 @@ def _as_ids(ids: Sequence[Any] | None, count: int) -> tuple[str, ...]:
     return names
 
 
-def _as_truth(truth: Any, count: int) -> np.ndarray | None:
+def _as_truth(truth: Any, outputs: np.ndarray, kind: str) -> np.ndarray | None:
     if truth is None:
         return None
-    labels = np.asarray(truth)
+    labels, count = np.asarray(truth), len(outputs)
     if labels.shape != (count,) or labels.dtype.kind not in "iub":
         raise InputError(
             f"truth of shape {labels.shape} and type {labels.dtype} for {count} images: one class index an image"
         )
-    return labels.astype(np.int64)
+    labels = labels.astype(np.int64)
+    classes = _label_count(outputs, kind)
+    if kind != "values" and (labels.min() < -1 or labels.max() >= classes):
+        raise InputError(
+            f"truth from {labels.min()} to {labels.max()} for outputs {outputs.shape}: expected classes 0 to "
+            f"{classes - 1}, or -1 where it is not known"
+        )
+    return labels
+
+
+def _label_count(outputs: np.ndarray, kind: str) -> int:
+    """Classes that may have a name: a one-output classifier has two."""
+    count = targets.class_count(outputs)
+    return 2 if count == 1 and kind != "values" else count
 
 
 def _as_class_names(names: Sequence[str] | None, outputs: np.ndarray, kind: str) -> tuple[str, ...] | None:
     if names is None:
         return None
-    classes = targets.class_count(outputs)
-    classes = 2 if classes == 1 and kind != "values" else classes
+    classes = _label_count(outputs, kind)
     if len(names) != classes:
         raise InputError(
             f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order"
@@ -324,7 +346,7 @@ def _scores(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
     classes = aim.classes
     flat = capture.outputs.reshape(len(classes), 1, -1)
     linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
-    if (classes < 0).all():
+    if (classes < 0).all() or capture.outputs.ndim > 2:  # a class of a score map has no one probability
         return linear.reshape(-1)
     p = targets.probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
     chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)

@@ -35,7 +35,7 @@ class Explanation:
         empty: (M,) bool: no positive evidence at all, the map is zeros.
         input_size: the spatial shape of the model's input, (H, W) for pictures.
         ids: (N,) names of the images.
-        truth: (N,) int64 true classes, or None.
+        truth: (N,) int64 true classes, -1 where unknown, or None.
         class_names: a name a class, or None.
         method: the method's name.
         layer: the layer's name; several fused ones joined by " + ".
@@ -90,7 +90,8 @@ class Explanation:
         """The name of a class, else its number; "" for no class."""
         if index < 0:
             return ""
-        return str(int(index)) if self.class_names is None else self.class_names[index]
+        names = self.class_names or ()
+        return names[index] if index < len(names) else str(int(index))
 
     def heatmaps(self, size: Sequence[int] | None = None, normalize: str = "max") -> np.ndarray:
         """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1].
@@ -175,8 +176,14 @@ class Explanation:
         return notebook.render(self)
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
-        """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`."""
+        """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.
+
+        Raises:
+            InputError: no image is left.
+        """
         chosen = np.arange(len(self.ids))[images]
+        if chosen.ndim != 1 or not len(chosen):
+            raise InputError(f"take({images!r}) of {len(self.ids)} images: expected a slice or positions of some")
         per_image = len(self) // len(self.ids)
         rows = (chosen[:, None] * per_image + np.arange(per_image)).reshape(-1)
         return replace(
@@ -199,7 +206,7 @@ class Explanation:
         per_image = len(self) // len(self.ids)
         target = int(self.targets[m])
         predicted = None if self.predicted is None else int(self.predicted[n])
-        truth = None if self.truth is None else int(self.truth[n])
+        truth = None if self.truth is None or self.truth[n] < 0 else int(self.truth[n])
         return {
             "id": self.ids[n],
             "k": m % per_image,

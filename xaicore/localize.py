@@ -42,8 +42,12 @@ def boxes(masks: np.ndarray) -> np.ndarray:
         raise InputError(f"boxes need two-dimensional masks (M, H, W), got shape {masks.shape}")
     found = np.zeros((len(masks), 4), np.int64)
     for row, mask in zip(found, masks, strict=True):
-        count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
         if count > 1:  # label 0 is the background
-            x, y, width, height, _ = stats[1 + stats[1:, cv2.CC_STAT_AREA].argmax()]
+            areas = stats[:, cv2.CC_STAT_AREA].copy()
+            areas[0] = 0
+            # OpenCV numbers components block by block, so the first label is not the first in reading order.
+            largest = labels.flat[(areas == areas.max())[labels].argmax()]
+            x, y, width, height, _ = stats[largest]
             row[:] = x, y, x + width, y + height
     return found

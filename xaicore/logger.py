@@ -6,9 +6,9 @@ A logger gets finished NumPy data and only ships it. What it cannot ship never s
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import sys
-import uuid
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ def _now() -> str:
 
 
 def _new_name() -> str:
-    return f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    return f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.urandom(3).hex()}"
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ class Logger(ABC):
 class Loggers:
     """Several loggers as one: `with open_loggers(...) as log: log(explanation, step=3)`.
 
-    A logger whose `log` or `close` raises warns once, is switched off, and is listed in `failed`; the others
-    go on. With `on_error="raise"` it raises instead, after the others have had their turn.
+    A logger whose `log` or `close` raises warns once, gets no more explanations, and is listed in `failed`; the
+    others go on. With `on_error="raise"` it raises instead, after the others have had their turn. Each one that
+    was opened is closed, also after it failed.
     """
 
     def __init__(self, loggers: Mapping[str, Logger], run: Run, on_error: str = "warn") -> None:
@@ -105,7 +106,7 @@ class Loggers:
             try:
                 logger.open(self.run)
             except BaseException as exc:
-                self._each("close")  # what is open already
+                self._close()
                 if isinstance(exc, XaicoreError) or not isinstance(exc, Exception):
                     raise
                 raise LoggerError(f"logger {name!r} does not open: {type(exc).__name__}: {exc}") from exc
@@ -113,32 +114,40 @@ class Loggers:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._each("close")
-        self._open.clear()
+        self._settle("close", self._close())
 
     def __call__(self, explanation: Explanation, step: int | None = None) -> None:
         """Hand one explanation to every logger that still works."""
-        if not self._open and not self.failed and self._loggers:
+        if not self._open and self._loggers:
             raise LoggerError("these loggers are not open; write: with open_loggers(...) as log: log(explanation)")
-        self._each("log", explanation, step=step)
+        working = [name for name in self._open if name not in self.failed]
+        self._settle("log", self._each(working, "log", explanation, step=step))
 
-    def _each(self, action: str, *args: Any, **kwargs: Any) -> None:
-        first: Exception | None = None
-        for name in list(self._open):
+    def _close(self) -> dict[str, Exception]:
+        opened, self._open = self._open, []
+        return self._each(opened, "close")
+
+    def _each(self, names: Iterable[str], action: str, *args: Any, **kwargs: Any) -> dict[str, Exception]:
+        """Call all of these loggers; returns those that failed for the first time."""
+        failed: dict[str, Exception] = {}
+        for name in names:
             try:
                 getattr(self._loggers[name], action)(*args, **kwargs)
             except Exception as exc:
-                self._open.remove(name)
-                self.failed[name] = exc
-                first = first or exc
-                if self._on_error == "warn":
-                    warnings.warn(
-                        f"logger {name!r} is switched off: {action} raised {type(exc).__name__}: {exc}",
-                        RuntimeWarning,
-                        stacklevel=3,
-                    )
-        if first is not None and self._on_error == "raise":
-            raise first
+                if name not in self.failed:
+                    failed[name] = exc
+        self.failed.update(failed)
+        return failed
+
+    def _settle(self, action: str, failed: Mapping[str, Exception]) -> None:
+        for name, exc in failed.items():
+            if self._on_error == "raise":
+                raise exc
+            warnings.warn(
+                f"logger {name!r} is switched off: {action} raised {type(exc).__name__}: {exc}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
 
 Spec = str | Logger | Iterable[str | Logger] | Mapping[str, Mapping[str, Any] | None]
@@ -177,6 +186,8 @@ def open_loggers(
 def _named(loggers: Spec) -> Iterable[tuple[str, Logger | Mapping[str, Any]]]:
     if isinstance(loggers, Mapping):
         for name, options in loggers.items():
+            if not isinstance(options, (Mapping, Logger, type(None))):
+                raise InputError(f"logger {name!r} has options {options!r}: expected a dict of them, or None")
             yield name, {} if options is None else options
     elif isinstance(loggers, str):
         yield loggers, {}

@@ -60,7 +60,7 @@ def _caption(explanation: Explanation, m: int) -> str:
     said = [row["id"], f"{row['target_name'] or explanation.target}: {row['score']:.3f}"]
     if row["predicted"] is not None and row["predicted"] != row["target"]:
         said.append(f"predicted {row['predicted_name']}")
-    if row["truth"] is not None:
+    if row["truth"] is not None and row["predicted"] is not None:
         said.append("right" if row["truth"] == row["predicted"] else f"wrong, it is {row['truth_name']}")
     if row["empty"]:
         said.append("no positive evidence")
@@ -78,7 +78,7 @@ def show(explanation: Explanation) -> None:
         from IPython import get_ipython
         from IPython.display import HTML, display
 
-        if get_ipython() is not None:
+        if getattr(get_ipython(), "kernel", None) is not None:  # IPython in a terminal cannot show pictures
             display(HTML(render(explanation)))
             return
     page = f"<!doctype html><meta charset=utf-8><title>xaicore</title>{render(explanation)}"

@@ -85,5 +85,5 @@ def outline(
         inside = (heatmap >= np.quantile(heatmap, 1 - share)) & (heatmap > 0)
         contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         thickness = max(1, round(min(heatmap.shape) / 150))
-        cv2.drawContours(image, contours, -1, color, thickness, cv2.LINE_AA)
+        cv2.drawContours(image, contours, -1, color, thickness)
     return out

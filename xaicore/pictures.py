@@ -29,7 +29,7 @@ class Pictures:
     def __init__(
         self, count: int, input_size: tuple[int, ...], given: Any, inputs: Callable[[], np.ndarray]
     ) -> None:
-        self._size = input_size
+        self._count, self._size = count, input_size
         self._inputs: Callable[[], np.ndarray] | None = inputs
         self.given = None if given is None else check_pictures(given, count)
 
@@ -38,7 +38,7 @@ class Pictures:
         if self.given is not None:
             return self.given, "user"
         assert self._inputs is not None
-        made = from_inputs(self._inputs(), self._size)
+        made = from_inputs(self._inputs(), self._size, self._count)
         self._inputs = None  # lets the input go
         return made
 
@@ -64,7 +64,7 @@ class Pictures:
         return {"given": self.given, "_made": self._made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _size=(), _inputs=None)
+        self.__dict__.update(state, _inputs=None)
 
 
 def check_pictures(images: Any, count: int) -> np.ndarray:
@@ -90,12 +90,13 @@ def check_pictures(images: Any, count: int) -> np.ndarray:
     return array
 
 
-def from_inputs(x: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray | None, str | None]:
+def from_inputs(x: np.ndarray, size: tuple[int, ...], count: int) -> tuple[np.ndarray | None, str | None]:
     """Pictures out of a model's input: (pictures, "input" or "rescaled"), (None, None) where it is none."""
     if len(size) != 2 or x.ndim not in (3, 4) or not x.size or x.dtype.kind not in "uif":
         return None, None
-    if x.ndim == 3:
-        x = x[None] if x.shape[1:] == size or x.shape[:2] == size else x[:, None]
+    x = x[None] if x.ndim == 3 else x
+    if len(x) != count:
+        return None, None
     if x.shape[2:] == size and x.shape[1] in (1, 3):
         x = np.moveaxis(x, 1, -1)
     elif x.shape[1:3] != size or x.shape[-1] not in (1, 3):

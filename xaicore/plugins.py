@@ -153,7 +153,8 @@ class Plugins:
         found = self._ask(plugin, model=model, output=output)
         if found is not None:
             check_instance(found, "backend", str(plugin))
-            found.name = found.name or plugin.name
+            if not found.name:
+                found.name = plugin.name
         return found
 
     def logger(self, name: str, options: Mapping[str, Any]) -> Logger:
@@ -175,10 +176,10 @@ class Plugins:
         others = [other for other in self._manager.get_plugins() if other is not loaded]
         try:
             return self._manager.subset_hook_caller(f"xaicore_{plugin.kind}", others)(**arguments)
-        except XaicoreError:
-            raise
         except ImportError as exc:
             raise PluginError(_needs(plugin, exc)) from exc
+        except XaicoreError:
+            raise
         except Exception as exc:
             given = ", ".join(f"{k}={v!r}" for k, v in arguments.items() if k != "model")
             raise PluginError(f"{plugin} raised {type(exc).__name__} for {given}: {exc}") from exc
@@ -222,17 +223,21 @@ def installed() -> Plugins:
 
 
 def _describe(kind: str, entry_point: EntryPoint) -> Plugin:
-    dist = entry_point.dist
-    if dist is None:
-        return Plugin(kind, entry_point.name, "an unknown distribution", "?", entry_point.value)
-    extras = tuple(dist.metadata.get_all("Provides-Extra") or ())
-    return Plugin(kind, entry_point.name, dist.name, dist.version, entry_point.value, extras)
+    unknown = "an unknown distribution"
+    if entry_point.dist is None:
+        return Plugin(kind, entry_point.name, unknown, "?", entry_point.value)
+    metadata: Any = entry_point.dist.metadata  # empty where an uninstallation was cut short
+    name, version = metadata.get("Name", unknown), metadata.get("Version", "?")
+    extras = tuple(metadata.get_all("Provides-Extra", ()))
+    return Plugin(kind, entry_point.name, name, version, entry_point.value, extras)
 
 
 def _needs(plugin: Plugin, exc: ImportError) -> str:
     missing = getattr(exc, "name", None)
     if not isinstance(exc, ModuleNotFoundError) or missing is None:
         return f"{plugin} does not import: {exc}"
+    if missing == plugin.target.partition(":")[0]:
+        return f"{plugin} is not there: no module {missing!r}; reinstall {plugin.distribution}"
     package = (
         f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else missing.partition(".")[0]
     )

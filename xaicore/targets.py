@@ -65,6 +65,7 @@ class Predicted(Target):
         """One direction an image: its predicted class."""
         if kind == "values" and class_count(outputs) == 1:
             return Aim(np.ones_like(outputs)[:, None], np.full((len(outputs), 1), -1, np.int64))
+        _one_score_a_class(outputs, str(self))
         predicted = predicted_classes(outputs, kind)
         if predicted is None:
             raise TargetError(
@@ -93,13 +94,11 @@ class TopK(Target):
         """K directions an image."""
         _one_score_a_class(outputs, str(self))
         if class_count(outputs) > 1:
-            best = np.argsort(-outputs, axis=1, kind="stable")[:, : self.k]
-        else:
-            first = Predicted().aim(outputs, kind).classes
-            best = first if kind == "values" else np.concatenate([first, 1 - first], axis=1)[:, : self.k]
-            if kind == "values":
-                return Predicted().aim(outputs, kind)
-        return _aim_at(outputs, kind, best)
+            return _aim_at(outputs, kind, np.argsort(-outputs, axis=1, kind="stable")[:, : self.k])
+        predicted = predicted_classes(outputs, kind)
+        if predicted is None:  # a regression has one value and no classes
+            return Predicted().aim(outputs, kind)
+        return _aim_at(outputs, kind, np.stack([predicted, 1 - predicted], axis=1)[:, : self.k])
 
     def __str__(self) -> str:
         return f"top {self.k}"
@@ -212,13 +211,12 @@ def _one_score_a_class(outputs: np.ndarray, target: str) -> None:
 
 def _aim_at(outputs: np.ndarray, kind: str, classes: np.ndarray) -> Aim:
     """Directions of the classes' logits, for outputs that may be probabilities."""
-    _one_score_a_class(outputs, "class")
     rows = outputs.reshape(len(outputs), -1)
     count = rows.shape[1]
     if count == 1:
         direction = np.where((classes == 1) | (kind == "values"), 1.0, -1.0)[..., None]
     else:
-        direction = np.eye(count)[classes] if count <= 64 else _one_hot(classes, count)
+        direction = _one_hot(classes, count)
     if kind == "probabilities":
         direction = _through_link(direction, rows.astype(np.float64)[:, None], classes)
     shape = (*classes.shape, *outputs.shape[1:])

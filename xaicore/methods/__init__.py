@@ -13,7 +13,6 @@ gets the gradients.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +72,9 @@ def find_method(method: str | Callable[..., np.ndarray] | Method) -> Method:
     if isinstance(method, str):
         if method in METHODS:
             return METHODS[method]
-        near = difflib.get_close_matches(method, METHODS, 3)
+        from difflib import get_close_matches  # not worth its import time before it is needed
+
+        near = get_close_matches(method, METHODS, 3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{hint}")
     if callable(method):

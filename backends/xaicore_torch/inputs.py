@@ -1,0 +1,137 @@
+"""What the caller passed, as what the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from xaicore import InputError
+
+__all__ = ["Inputs", "prepare"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Arguments of the model, on its device."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """The tensors among the arguments."""
+        return [value for value in (*self.args, *self.kwargs.values()) if isinstance(value, torch.Tensor)]
+
+    @property
+    def picture(self) -> torch.Tensor:
+        """The input with the most axes."""
+        return max(self.tensors, key=lambda tensor: tensor.ndim)
+
+    @property
+    def count(self) -> int:
+        """N, the number of images."""
+        return len(self.picture)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The picture's spatial shape."""
+        return tuple(self.picture.shape[2:])
+
+    def first(self) -> Inputs:
+        """The first image alone."""
+        count = self.count
+        return self._map(lambda tensor: tensor[:1] if tensor.ndim and len(tensor) == count else tensor)
+
+    def clone(self) -> Inputs:
+        """Copies, for a model that writes into its inputs."""
+        return self._map(torch.Tensor.clone)
+
+    def recording(self) -> Inputs:
+        """Copies that everything computed from them is recorded for, also by a frozen model."""
+        return self._map(lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()).clone())
+
+    def _map(self, function: Any) -> Inputs:
+        def apply(value: Any) -> Any:
+            return function(value) if isinstance(value, torch.Tensor) else value
+
+        return replace(
+            self,
+            args=tuple(map(apply, self.args)),
+            kwargs={key: apply(value) for key, value in self.kwargs.items()},
+        )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in self.tensors)
+
+
+def prepare(model: nn.Module, inputs: Any) -> Inputs:
+    """Tensors of all arrays, moved to the model's device; floating-point arrays get its type.
+
+    A tuple is positional arguments, a mapping keyword arguments, anything else the only argument. A single
+    array one axis short for the model's first convolution gets a batch axis.
+
+    Raises:
+        InputError: nothing in it is a tensor or array, the batch is empty, or values are NaN or infinite.
+    """
+    if isinstance(inputs, list):
+        raise InputError(
+            f"the inputs are a list of {len(inputs)}: stack images to one array (N, C, H, W), or pass a tuple for "
+            "a model with several arguments"
+        )
+    parameter = next(model.parameters(), None)
+
+    def tensor(name: str, value: Any) -> Any:
+        return _tensor(name, value, parameter) if isinstance(value, (np.ndarray, torch.Tensor)) else value
+
+    if isinstance(inputs, Mapping):
+        found = Inputs((), {key: tensor(f"input {key!r}", value) for key, value in inputs.items()})
+    elif isinstance(inputs, tuple):
+        found = Inputs(tuple(tensor(f"input {i}", value) for i, value in enumerate(inputs)), {})
+    else:
+        found = Inputs((_with_batch_axis(model, tensor("the input", inputs)),), {})
+    if not found.tensors:
+        raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
+    if found.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in found.tensors):
+        raise InputError(f"the batch is empty: inputs {found}; expected one image or more")
+    return found
+
+
+def _tensor(name: str, value: np.ndarray | torch.Tensor, parameter: torch.Tensor | None) -> torch.Tensor:
+    if isinstance(value, np.ndarray):
+        if not value.flags.writeable or min(value.strides, default=0) < 0:
+            value = value.copy()  # torch can share neither
+        try:
+            tensor = torch.as_tensor(value)
+        except TypeError as exc:
+            raise InputError(f"{name} is an array of type {value.dtype}, which torch does not know") from exc
+        if tensor.is_floating_point() and parameter is not None and parameter.is_floating_point():
+            tensor = tensor.to(parameter.dtype)
+    else:
+        tensor = value.detach()
+    if parameter is not None:
+        tensor = tensor.to(parameter.device)
+    if tensor.is_inference():  # such a tensor cannot be recorded
+        tensor = tensor.clone()
+    _check_finite(name, tensor)
+    return tensor
+
+
+def _check_finite(name: str, tensor: torch.Tensor) -> None:
+    # A sum is finite for all but broken inputs, and costs a fraction of looking at every value.
+    if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float32)):
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            raise InputError(f"{name} has {bad} NaN or infinite values of {tensor.numel()}; expected finite ones")
+
+
+def _with_batch_axis(model: nn.Module, value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    convolutions = (m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
+    first = next(convolutions, None)
+    return value[None] if first is not None and value.ndim == first.weight.ndim - 1 else value

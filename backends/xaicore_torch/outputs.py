@@ -1,0 +1,174 @@
+"""What the model answered: which tensor is meant, and where its logits are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd.graph import GradientEdge
+
+from xaicore import BackendError
+
+__all__ = ["Outputs", "choose", "find_link", "first_tensor", "read", "to_host"]
+
+# A model's last operations as autograd names them. These only pass values on:
+_PASSING = {
+    "AliasBackward0",
+    "CloneBackward0",
+    "ReshapeAliasBackward0",
+    "SqueezeBackward0",
+    "SqueezeBackward1",
+    "SqueezeBackward2",
+    "ToCopyBackward0",
+    "UnsafeViewBackward0",
+    "UnsqueezeBackward0",
+    "ViewBackward0",
+}
+# These pass some of them on, so that what comes out is still a probability, but no longer all of them:
+_CHOOSING = {"IndexBackward0", "SelectBackward0", "SliceBackward0"}
+_LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of one pass and where to pull back from.
+
+    Attributes:
+        array: (N, ...) float32.
+        kind: "logits" or "probabilities".
+        link: "softmax", "sigmoid" or None: what the model itself puts on its logits.
+        start: the tensor, or the edge of the graph just below the link.
+        shape, dtype, device: of a direction at `start`, for one target.
+        requires_grad: whether anything was recorded.
+    """
+
+    array: np.ndarray
+    kind: str
+    link: str | None
+    start: torch.Tensor | GradientEdge
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+    requires_grad: bool
+
+
+def to_host(tensor: torch.Tensor) -> np.ndarray:
+    """As float32 on the CPU; NumPy has no bfloat16."""
+    return tensor.detach().to("cpu", torch.float32).resolve_conj().resolve_neg().numpy()
+
+
+def first_tensor(value: Any) -> torch.Tensor | None:
+    """The first tensor in a layer's output, however deep."""
+    if isinstance(value, torch.Tensor):
+        return value
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
+    return next((tensor for part in parts if (tensor := first_tensor(part)) is not None), None)
+
+
+def choose(answer: Any, output: int | str | None, count: int) -> torch.Tensor:
+    """The tensor among the model's outputs that is explained.
+
+    Without `output`: the only tensor, or the one called "logits".
+
+    Raises:
+        BackendError: there is none, several and `output` does not say which, or it is not one row an image.
+    """
+    tensors = _tensors(answer)
+    names = ", ".join(f"{key!r} {tuple(tensor.shape)}" for key, tensor in tensors.items()) or type(answer).__name__
+    if output is not None:
+        keys = list(tensors)
+        known = isinstance(output, int) and -len(keys) <= output < len(keys)
+        key = keys[output] if known and output not in tensors else output
+        if key not in tensors:
+            raise BackendError(f"output={output!r} is none of the model's outputs: {names}")
+    elif "logits" in tensors:
+        key = "logits"
+    elif len(tensors) == 1:
+        key = next(iter(tensors))
+    elif tensors:
+        raise BackendError(
+            f"the model has {len(tensors)} outputs, {names}: say which one, output={next(iter(tensors))!r}"
+        )
+    else:
+        raise BackendError(f"the model answered no tensor but a {names}; expected outputs (N, classes)")
+    chosen = tensors[key]
+    if chosen.ndim == 0 or len(chosen) != count:
+        raise BackendError(
+            f"the model answered {tuple(chosen.shape)} for {count} images; expected ({count}, ...), one row an "
+            "image. A squeeze() without an axis drops the batch axis of a single image"
+        )
+    return chosen
+
+
+def _tensors(answer: Any) -> dict[int | str, torch.Tensor]:
+    """{name or index: tensor}, the first tensor of each output."""
+    if isinstance(answer, torch.Tensor):
+        return {0: answer}
+    if isinstance(answer, Mapping):
+        parts = dict(answer)
+    elif hasattr(answer, "_asdict"):
+        parts = answer._asdict()
+    elif isinstance(answer, (tuple, list)):
+        parts = dict(enumerate(answer))
+    else:
+        parts = {"logits": getattr(answer, "logits", None)}
+    found = {key: first_tensor(part) for key, part in parts.items()}
+    return {key: tensor for key, tensor in found.items() if tensor is not None}
+
+
+def find_link(y: torch.Tensor) -> tuple[str, str | None, Any]:
+    """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link."""
+    node, whole = y.grad_fn, True
+    while node is not None and node.name() in _PASSING | _CHOOSING:
+        whole = whole and node.name() in _PASSING
+        node = node.next_functions[0][0]
+    link = None if node is None else _LINKS.get(node.name())
+    if link is None:
+        return "logits", None, None
+    result = node._saved_result
+    if link == "softmax":
+        dim = node._saved_dim
+        if result.ndim < 2 or dim not in (1, 1 - result.ndim, 2**64 + 1 - result.ndim):
+            return "logits", None, None  # a softmax over something else than classes
+    if not whole or result.numel() != y.numel():
+        return "probabilities", None, None
+    return "logits", link, node
+
+
+def read(y: torch.Tensor, known_link: str | None = None) -> Outputs:
+    """The outputs with their logits, where a softmax, log-softmax or sigmoid ends the model.
+
+    Recorded outputs show their link themselves; `known_link` is for those that were not recorded.
+    """
+    kind, link, node = find_link(y) if y.grad_fn is not None else ("logits", known_link, None)
+    array = to_host(y)
+    if link is not None:
+        array = _logits(array, link)
+    elif kind == "logits" and _sum_to_one(array, y.dtype):
+        kind = "probabilities"
+    at = y if node is None else node._saved_result
+    start = y if node is None else GradientEdge(*node.next_functions[0])
+    return Outputs(array, kind, link, start, tuple(at.shape), at.dtype, at.device, y.requires_grad)
+
+
+def _logits(p: np.ndarray, link: str) -> np.ndarray:
+    """The logits behind the link's result; for a softmax, up to a constant an image.
+
+    A probability that has been rounded to 0 or 1 gets the largest logit that float32 can tell.
+    """
+    tiny = np.finfo(np.float32).tiny
+    if link == "softmax":
+        return p if p.max(initial=-1) <= 0 else np.log(np.maximum(p, tiny))  # log-softmax: they are there already
+    p = p.astype(np.float64)
+    return (np.log(np.maximum(p, tiny)) - np.log(np.maximum(1 - p, tiny))).astype(np.float32)
+
+
+def _sum_to_one(array: np.ndarray, dtype: torch.dtype) -> bool:
+    """Whether these are the probabilities of a softmax that autograd's graph does not show."""
+    if array.ndim != 2 or array.shape[1] < 2 or array.min() < 0 or array.max() > 1:
+        return False
+    tolerance = 1e-5 if dtype in (torch.float32, torch.float64) else 2e-2
+    return bool(np.allclose(array.sum(axis=1), 1, atol=tolerance))

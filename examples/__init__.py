@@ -1,0 +1,1 @@
+"""Things that run: the demo and its model."""

@@ -1,0 +1,89 @@
+"""`run.json`: what the run is about. It begins with what is known at the start and learns from explanations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import xaicore
+from xaicore_disk import atomic
+from xaicore_disk.drawing import Drawing
+from xaicore_disk.folder import RunFolder
+
+__all__ = ["facts", "learn", "read", "start"]
+
+FORMAT = "xaicore-disk 1"
+
+LEARNT = ("models", "methods", "layers", "targets", "images_from")
+"""Lists of what the explanations so far had."""
+
+
+def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
+    """Begin or resume: the name, the time of the first start and what was learnt stay. Under the lock.
+
+    Raises:
+        LoggerError: there is a page or a run.json of somebody else's.
+    """
+    if folder.page.exists() and not folder.about.exists():
+        raise _foreign(f"{folder.page} would be replaced, but it is not this logger's")
+    before = read(folder) if folder.about.exists() else {}
+    about = {
+        "format": FORMAT,
+        "name": before.get("name", run.name),
+        "started": before.get("started", run.started),
+        "versions": dict(run.versions),
+        "config": {**before.get("config", {}), **run.config},
+        **{name: before.get(name, []) for name in LEARNT},
+        "normalize": "max",
+        "drawing": dataclasses.asdict(drawing),
+    }
+    _write(folder, about)
+
+
+def facts(explanation: xaicore.Explanation) -> tuple[tuple[str, str | None], ...]:
+    """What the run can learn from an explanation: a value for each of the lists."""
+    values = (
+        explanation.model,
+        explanation.method,
+        explanation.layer,
+        explanation.target,
+        explanation.images_from,
+    )
+    return tuple(zip(LEARNT, values, strict=True))
+
+
+def learn(folder: RunFolder, facts: tuple[tuple[str, str | None], ...]) -> None:
+    """Take up what is new. Under the lock, for other writers learn too."""
+    about = read(folder)
+    new = [(name, value) for name, value in facts if value is not None and value not in about[name]]
+    for name, value in new:
+        about[name].append(value)
+    if new:
+        _write(folder, about)
+
+
+def read(folder: RunFolder) -> dict[str, Any]:
+    """What is known.
+
+    Raises:
+        LoggerError: this is no run.json of ours.
+    """
+    try:
+        about = json.loads(folder.about.read_bytes())
+    except (OSError, ValueError):
+        about = None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise _foreign(f"{folder.about} is not this logger's: it has no format {FORMAT!r}")
+    return about
+
+
+def _foreign(what: str) -> xaicore.LoggerError:
+    return xaicore.LoggerError(f'{what}; choose another folder for the run: {{"disk": {{"root": ...}}}}')
+
+
+def _write(folder: RunFolder, about: Mapping[str, Any]) -> None:
+    # A config is the user's: what JSON has no form for becomes text, NaN included.
+    plain = json.loads(json.dumps(about, default=str), parse_constant=str)
+    atomic.write(folder.about, json.dumps(plain, indent=2).encode() + b"\n")

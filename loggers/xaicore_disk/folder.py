@@ -1,0 +1,81 @@
+"""The folder of a run: one writer at a time, in any number of processes.
+
+Every change happens under the lock. So whoever holds it knows that an unfinished file belongs to a writer that
+died, and that the files of a row are there before the row is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+import xaicore
+from xaicore_disk import atomic, manifest
+
+__all__ = ["RunFolder"]
+
+PATIENCE = 60.0
+"""Seconds to wait for other writers: far longer than any change takes. A training run must not hang."""
+
+
+class RunFolder:
+    """The paths of a run's folder, and the changes that are made to it.
+
+    Raises:
+        LoggerError: the folder cannot be made.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()  # the working directory may change during a run
+        self.manifest = self.root / "manifest.jsonl"
+        self.about = self.root / "run.json"
+        self.page = self.root / "index.html"
+        for folder in self._folders():
+            with atomic.explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(self.root / ".lock", timeout=PATIENCE)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only writer. The system frees the lock of a writer that dies.
+
+        Raises:
+            LoggerError: other writers do not let go, or the file system has no locks.
+        """
+        path = Path(self._lock.lock_file)
+        with atomic.explained(path):
+            try:
+                self._lock.acquire(poll_interval=0.005)
+            except filelock.Timeout as exc:
+                raise xaicore.LoggerError(
+                    f"{self.root} is in use: another process has held {path.name} for {self._lock.timeout:g} s; "
+                    "end that process, or choose another folder for the run"
+                ) from exc
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def has(self, name: str) -> bool:
+        """Whether this file is there. A file's name holds the hash of its content, so it never changes."""
+        return (self.root / name).exists()
+
+    def add(self, name: str, data: bytes) -> None:
+        """Write a file unless it is there. Under the lock."""
+        if not self.has(name):
+            atomic.write(self.root / name, data)
+
+    def clean(self) -> None:
+        """Remove what dead writers left unfinished and what later rows have replaced. Under the lock."""
+        stale = [self.root / name for name in manifest.superseded_files(self.manifest)]
+        for folder in self._folders():
+            stale.extend(folder.glob(f".*{atomic.TEMPORARY}"))
+        for path in stale:
+            with atomic.explained(path):
+                path.unlink(missing_ok=True)
+
+    def _folders(self) -> Iterable[Path]:
+        return [self.root, *(self.root / name for name in manifest.FOLDERS)]

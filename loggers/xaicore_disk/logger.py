@@ -1,0 +1,129 @@
+"""The logger `disk`: pictures, overlays, heatmaps and raw maps as files, a manifest, and a page that shows them.
+
+    runs/<name>/
+        run.json           what the run is about
+        manifest.jsonl     one row a map
+        index.html         everything at a glance
+        pictures/*.png     what the network saw
+        overlays/*.png     heatmap over picture
+        heatmaps/*.png     heatmap alone
+        maps/*.npy         the method's own map, at the layer's resolution
+
+The files of a row are written before it, and the page last. So the files that a row names are there, whenever
+the process is killed; the page may be behind the manifest, until the run is opened again or closed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import xaicore
+from xaicore_disk import about, atomic, gallery, manifest, names
+from xaicore_disk.drawing import Drawing, png
+from xaicore_disk.folder import RunFolder
+
+__all__ = ["DiskLogger"]
+
+PAUSE = 20
+"""Between two writings of the page lies this many times what the first took: 5 % of the time at most."""
+
+
+class DiskLogger(xaicore.Logger):
+    """Writes explanations into a folder, which several processes may share.
+
+    Args:
+        root: the run's folder; `runs/<run.name>` when None. An existing run goes on: rows are added, and a row
+            of the same step, image, method, layer and k replaces the one that was there.
+        options: `maps`, `colormap`, `alpha`, `outline`, `threshold`, see `Drawing`.
+
+    Raises:
+        PluginError: an option is unknown.
+        InputError: an option has a value that it cannot have.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | None = None, **options: Any) -> None:
+        known = [field.name for field in dataclasses.fields(Drawing)]
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            raise xaicore.PluginError(
+                f"the disk logger has no option {', '.join(map(repr, unknown))}; known: root, {', '.join(known)}"
+            )
+        self._root = None if root is None else Path(root).expanduser()
+        self._drawing = Drawing(**options)
+        self._folder: RunFolder | None = None
+        self._learnt: set[tuple[str | None, ...]] = set()
+        self._page_due = 0.0
+
+    def open(self, run: xaicore.Run) -> None:
+        """Make the folder, or tidy up the one that is there and mend its page.
+
+        Raises:
+            LoggerError: the folder cannot be made or written, or holds a page or run of somebody else's.
+        """
+        folder = RunFolder(Path("runs", names.folder_name(run.name)) if self._root is None else self._root)
+        with folder.locked():
+            about.start(folder, run, self._drawing)
+            folder.clean()
+            if folder.manifest.exists():
+                self._write_page(folder)
+        self._folder = folder
+
+    def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
+        """Write the files and rows of an explanation, one by one, so that memory stays what it is.
+
+        Raises:
+            LoggerError: the system refuses; what was written until then is whole.
+        """
+        folder = self._opened()
+        self._learn(folder, explanation)
+        for m in range(len(explanation)):
+            self._log_row(folder, explanation, m, None if step is None else int(step))
+        if time.monotonic() >= self._page_due:
+            with folder.locked():
+                self._write_page(folder)
+
+    def close(self) -> None:
+        """Remove what was replaced during the run, and bring the page up to date.
+
+        Raises:
+            LoggerError: the system refuses.
+        """
+        folder = self._opened()
+        self._folder = None
+        with folder.locked():
+            folder.clean()
+            self._write_page(folder)
+
+    def _opened(self) -> RunFolder:
+        if self._folder is None:
+            raise xaicore.LoggerError("the disk logger is not open; write: with xaicore.open_loggers('disk') as log")
+        return self._folder
+
+    def _learn(self, folder: RunFolder, explanation: xaicore.Explanation) -> None:
+        facts = about.facts(explanation)
+        if facts not in self._learnt:
+            with folder.locked():
+                about.learn(folder, facts)
+            self._learnt.add(facts)
+
+    def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
+        """Files first, row second; encoding takes longest and needs no lock."""
+        row, files = self._drawing.row(explanation, m, step)
+        picture = row["picture"]
+        with folder.locked():
+            if picture is not None and not folder.has(picture):  # most have been there since another row
+                folder.add(picture, png(explanation.images[explanation.image_index[m]]))
+            for name, content in files.items():
+                folder.add(name, content)
+            manifest.append(folder.manifest, row)
+
+    def _write_page(self, folder: RunFolder) -> None:
+        """Under the lock, so that no writer puts an older page over a newer one."""
+        began = time.monotonic()
+        atomic.write(folder.page, gallery.page(folder, self._drawing.colormap).encode("utf-8", "replace"))
+        ended = time.monotonic()
+        self._page_due = ended + PAUSE * (ended - began)

@@ -1,0 +1,148 @@
+"""`manifest.jsonl`: what was explained, one JSON object a line, one line a map.
+
+The file only grows. A row's key is (step, id, method, layer, k), and of several rows with one key the last one
+counts, so that a repeated epoch changes nothing. A line is whole when it ends in a line feed: what a killed
+writer left of one is cut off by the next writer and overlooked by readers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import xaicore
+from xaicore_disk import atomic
+
+__all__ = ["FILES", "FOLDERS", "KEY", "append", "offsets", "read_manifest", "rows_at", "superseded_files"]
+
+KEY = ("step", "id", "method", "layer", "k")
+
+FILES = ("picture", "overlay", "heatmap", "map")
+"""The columns that name files, relative to the run's folder, with forward slashes; None where there is none."""
+
+FOLDERS = ("pictures", "overlays", "heatmaps", "maps")
+
+OURS = re.compile(rf"({'|'.join(FOLDERS)})/[A-Za-z0-9_-]+\.(png|npy)")
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
+    """The rows of a run, the last one of each key, in the order in which the keys first came.
+
+    Args:
+        path: the manifest, or the run's folder. It may be in use.
+
+    Raises:
+        LoggerError: there is none.
+    """
+    manifest = Path(path)
+    if manifest.is_dir():
+        manifest = manifest / "manifest.jsonl"
+    if not manifest.is_file():
+        raise xaicore.LoggerError(f"no manifest at {manifest}: expected a run's folder or its manifest.jsonl")
+    return rows_at(manifest, list(offsets(manifest).values()))
+
+
+def offsets(path: Path) -> dict[Key, int]:
+    """Where the last row of each key begins, in the order in which the keys first came."""
+    return {_key(row): at for at, row in _scan(path)}
+
+
+def rows_at(path: Path, offsets: Sequence[int]) -> list[Row]:
+    """The rows that begin there."""
+    rows = []
+    with open(path, "rb") as file:
+        for at in offsets:
+            file.seek(at)
+            rows.append(json.loads(file.readline()))
+    return rows
+
+
+def superseded_files(path: Path) -> set[str]:
+    """The files that replaced rows name and that no row which counts does.
+
+    Only names that this package gives: a manifest may come from elsewhere, and these files get deleted.
+    """
+    last = offsets(path)
+    files: set[str] = set()
+    for at, row in _scan(path):
+        if last[_key(row)] != at:
+            files.update(name for name in _files(row) if OURS.fullmatch(name))
+    if files:
+        for at, row in _scan(path):
+            if last[_key(row)] == at:
+                files.difference_update(_files(row))
+    return files
+
+
+def append(path: Path, row: Row) -> None:
+    """Add a row, all of it or nothing, with one write. One writer at a time: see `RunFolder.locked`.
+
+    Raises:
+        LoggerError: the system refuses; the rows that were there still are.
+    """
+    line = json.dumps(row, allow_nan=False).encode() + b"\n"
+    with atomic.explained(path), FileIO(path, "a+") as file:
+        end = _end_of_whole_lines(file)
+        file.truncate(end)
+        try:
+            while line:  # a second write only on a full disk, to learn the reason
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            file.truncate(end)
+            raise
+
+
+def _end_of_whole_lines(file: FileIO, block: int = 65536) -> int:
+    """Behind the last line feed, looked for from the end."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - block)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _scan(path: Path) -> Iterator[tuple[int, Row]]:
+    """Whole rows and where they begin. What is no row is skipped with a warning."""
+    if not path.exists():
+        return
+    at, strange = 0, 0
+    with open(path, "rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                row = _parse(line)
+                if row is not None:
+                    yield at, row
+                strange += row is None
+            at += len(line)
+    if strange:
+        warnings.warn(f"{path}: {strange} lines are no rows and were skipped", RuntimeWarning, stacklevel=2)
+
+
+def _parse(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and all(name in row for name in (*KEY, *FILES)) else None
+
+
+def _key(row: Row) -> Key:
+    return tuple(row[name] for name in KEY)
+
+
+def _files(row: Row) -> list[str]:
+    return [row[name] for name in FILES if row[name] is not None]

@@ -1,0 +1,35 @@
+"""The command line: `xaicore explain | layers | plugins`. One command a file.
+
+Only this package imports click and rich, and nothing else of xaicore imports this package. The commands use the
+same public names as any user.
+"""
+
+from __future__ import annotations
+
+import click
+
+from xaicore import __version__
+from xaicore.cli import explain, layers, plugins
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="xaicore")
+def main() -> None:
+    """Show where an image model looks: class activation maps for any framework.
+
+    \b
+    Start with
+      xaicore plugins                               what is installed
+      xaicore layers  --model my.net:build          what can be explained
+      xaicore explain photos --model my.net:build   explain pictures
+
+    Exit status: 0 all is well; 1 a picture, the model or a logger failed on the way; 2 what was asked for is not
+    possible, and nothing was explained.
+    """
+
+
+main.add_command(explain.command)
+main.add_command(layers.command)
+main.add_command(plugins.command)

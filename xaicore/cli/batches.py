@@ -1,0 +1,87 @@
+"""Pictures, read and prepared, some at a time. One that cannot be read is said, counted and skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from xaicore.cli.files import PictureError, picture_id, read_picture
+from xaicore.cli.preparation import Preparation, stack
+
+__all__ = ["Batch", "Batches"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N pictures, ready to be explained.
+
+    Attributes:
+        ids: N paths, as they were found.
+        x: (N, ...) what the model takes.
+        images: (N, H, W, 3) uint8 RGB, what the model sees; None where the preparation gives none.
+        truth: (N,) int64, -1 where unknown; or None.
+    """
+
+    ids: list[str]
+    x: np.ndarray
+    images: np.ndarray | None
+    truth: np.ndarray | None
+
+
+@dataclass
+class Batches:
+    """All pictures of a run, a batch at a time: only one batch is in memory.
+
+    Args:
+        files: the pictures' paths.
+        truth: their classes, or None.
+        prepare: makes inputs of them.
+        size: pictures a batch; fewer where some are broken, and in the last one.
+        warn: is told of each broken one.
+
+    Attributes:
+        read: pictures that were read or found broken so far.
+        broken: those that were found broken.
+    """
+
+    files: Sequence[Path]
+    truth: np.ndarray | None
+    prepare: Preparation
+    size: int
+    warn: Callable[[str], None]
+    read: int = field(default=0, init=False)
+    broken: int = field(default=0, init=False)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.files), self.size):
+            batch = self._batch(range(start, min(start + self.size, len(self.files))))
+            if batch is not None:
+                yield batch
+
+    def _batch(self, positions: range) -> Batch | None:
+        kept, xs, images = [], [], []
+        for i in positions:
+            self.read += 1
+            try:
+                picture = read_picture(self.files[i])
+            except PictureError as exc:
+                self.broken += 1
+                self.warn(str(exc))
+                continue
+            x, image = self.prepare(picture, picture_id(self.files[i]))
+            kept.append(i)
+            xs.append(x)
+            images.append(image)
+        if not kept:
+            return None
+        ids = [picture_id(self.files[i]) for i in kept]
+        seen = [image for image in images if image is not None]
+        return Batch(
+            ids,
+            stack(xs, ids, "inputs"),
+            stack(seen, ids, "pictures") if len(seen) == len(kept) else None,
+            None if self.truth is None else self.truth[kept],
+        )

@@ -1,0 +1,198 @@
+"""`xaicore explain`: pictures in; overlays, maps and a table out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from xaicore import plugins
+from xaicore.cli.batches import Batches
+from xaicore.cli.failures import Command
+from xaicore.cli.files import find_pictures
+from xaicore.cli.labels import class_index, read_labels, read_truth
+from xaicore.cli.model import as_output, load_model, model_options
+from xaicore.cli.screen import console, count, remark, warnings_as_lines
+from xaicore.cli.work import Work
+from xaicore.errors import InputError
+from xaicore.explainer import Explainer
+from xaicore.logger import Run
+from xaicore.methods import METHODS, find_method
+from xaicore.targets import TopK
+
+__all__ = ["command"]
+
+
+@click.command("explain", cls=Command)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@model_options
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=["gradcam"],
+    show_default=True,
+    metavar="NAME",
+    help=f"May be repeated: one pass of the model serves them all. Known: {', '.join(METHODS)}.",
+)
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="NAME",
+    help="May be repeated: their maps are fused. Else the last map of the picture that no pooling layer made.",
+)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="CLASS",
+    help="Explain this class, a number or a name of --labels, instead of the predicted one. May be repeated.",
+)
+@click.option(
+    "--top-k", type=click.IntRange(min=1), metavar="K", help="Explain the K best classes of each picture."
+)
+@click.option("--labels", metavar="FILE", help="Class names: one a line; or .json, a list or {index: name}.")
+@click.option(
+    "--truth",
+    metavar="FILE|folder",
+    help="True classes: a CSV file with rows file,class; or the word folder, where a picture's folder is called "
+    "like its class.",
+)
+@click.option(
+    "--activation",
+    type=click.Choice(["softmax", "sigmoid"]),
+    help="What makes probabilities of the outputs; sigmoid for several labels a picture.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, metavar="N", help="Pictures a pass."
+)
+@click.option(
+    "--logger",
+    "loggers",
+    multiple=True,
+    default=["disk"],
+    show_default=True,
+    metavar="NAME",
+    help="Where results go, see `xaicore plugins`. May be repeated.",
+)
+@click.option("--out", metavar="DIR", help="The disk logger's folder.  [default: runs/NAME]")
+@click.option("--name", metavar="NAME", help="The run's name.  [default: that of --out, else date and time]")
+def command(
+    paths: Sequence[str],
+    model: str,
+    preprocess: str | None,
+    device: str | None,
+    backend: str | None,
+    output: str | None,
+    methods: Sequence[str],
+    layers: Sequence[str],
+    targets: Sequence[str],
+    top_k: int | None,
+    labels: str | None,
+    truth: str | None,
+    activation: str | None,
+    batch_size: int,
+    loggers: Sequence[str],
+    out: str | None,
+    name: str | None,
+) -> None:
+    """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg".
+
+    Pictures are called by their paths as found, so that the same command with the same --out replaces what is
+    there.
+
+    \b
+    Examples:
+      xaicore explain photos --model my.net:build --labels names.txt
+      xaicore explain "photos/**/*.jpg" --model my.net:build --method gradcam --method hirescam
+      xaicore explain photos --model my.net:build --top-k 3 --truth folder --out runs/a
+
+    A picture that cannot be read is reported and skipped. Exit status: 0 all pictures are explained; 1 a picture,
+    the model or a logger failed on the way; 2 what was asked for is not possible, and nothing was explained.
+    """
+    screen = console(stderr=True)
+    with warnings_as_lines(screen):
+        files = find_pictures(paths)
+        class_names = read_labels(labels)
+        known = read_truth(truth, files, class_names)
+        wanted = _target(targets, top_k, class_names)
+        chosen = [find_method(method).name for method in dict.fromkeys(methods)]
+        run_name = name or (Path(out).resolve().name if out else Run().name)
+        root = Path(out) if out else Path("runs", run_name)
+        sinks = _loggers(loggers, root, out)
+        found = load_model(model, preprocess, device)
+        explainer = Explainer(found.model, chosen[0], layers or None, backend, as_output(output), activation)
+        remark(
+            screen, f"{count(len(files), 'picture')}; model {found.name}; preprocess {found.prepare.name}", "dim"
+        )
+        work = Work(
+            explainer,
+            chosen,
+            wanted,
+            class_names,
+            Batches(
+                files, known, found.prepare, batch_size, lambda words: remark(screen, f"skipped: {words}", "yellow")
+            ),
+            sinks,
+            run_name,
+            {
+                "model": found.name,
+                "methods": chosen,
+                "preprocess": found.prepare.name,
+                "normalize": "max",
+                "backend": explainer.backend.name,
+                "activation": activation,
+                "output": output,
+            },
+        )
+        try:
+            work.run(screen)
+        finally:
+            _report(work, screen, root if "disk" in sinks else None)
+    if work.batches.broken or work.failed:
+        click.get_current_context().exit(1)
+
+
+def _target(
+    targets: Sequence[str], top_k: int | None, names: Sequence[str] | None
+) -> TopK | int | list[int] | None:
+    if targets and top_k is not None:
+        raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
+    if top_k is not None:
+        return TopK(top_k)
+    classes = [class_index(target, names, "--target") for target in targets]
+    return classes[0] if len(classes) == 1 else classes or None
+
+
+def _loggers(names: Sequence[str], root: Path, out: str | None) -> dict[str, Mapping[str, Any]]:
+    """{name: options} of the loggers; they are looked up before the model is loaded."""
+    for name in names:
+        plugins.installed().find("logger", name)
+    if out and "disk" not in names:
+        raise InputError(f"--out {out} is the disk logger's, which is off: add --logger disk, or leave --out away")
+    return {name: {"root": root} if name == "disk" else {} for name in names}
+
+
+def _report(work: Work, screen: Console, root: Path | None) -> None:
+    """The table and what it comes to; after a failure, of what there is by then."""
+    table, summary = console(), work.summary
+    if not summary.pictures:
+        return
+    table.print(summary.table())
+    if summary.more:
+        remark(table, f"... and {summary.more} more\n")
+    remark(table, f"{count(summary.pictures, 'picture')} explained: {', '.join(work.methods)} at {work.layer}")
+    if summary.known:
+        remark(table, f"{summary.right} of {summary.known} right")
+    if summary.empty:
+        remark(table, f"{count(summary.empty, 'map')} without positive evidence")
+    if work.batches.broken:
+        remark(screen, f"{count(work.batches.broken, 'picture')} skipped", "yellow")
+    for name, exc in work.failed.items():
+        remark(screen, f"logger {name!r} was switched off: {exc}", "bold red")
+    if root is not None and "disk" not in work.failed:
+        remark(table, f"open {root / 'index.html'}", "bold")

@@ -1,0 +1,54 @@
+"""How a command fails: one clean paragraph on stderr, and an exit status that says when it happened."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+import click
+
+from xaicore.cli.screen import plain
+from xaicore.errors import XaicoreError
+
+__all__ = ["Command", "Stopped"]
+
+
+class Stopped(XaicoreError):
+    """Work that had begun could not go on: exit status 1, where any other `XaicoreError` is 2."""
+
+
+class Impossible(click.ClickException):
+    """What click prints as "Error: ..."; it exits with 1 after a plain ClickException."""
+
+    exit_code = 2
+
+
+class Command(click.Command):
+    """A command with `--traceback`: without it, an error that xaicore raises on purpose is a message alone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--traceback", "with_traceback"],
+                is_flag=True,
+                expose_value=False,
+                callback=_keep,
+                help="Show where an error comes from (as XAICORE_DEBUG=1 does).",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; its errors become messages."""
+        try:
+            return super().invoke(ctx)
+        except XaicoreError as exc:
+            if ctx.meta.get(__name__) or os.environ.get("XAICORE_DEBUG"):
+                click.echo(traceback.format_exc(), err=True)
+            kind = click.ClickException if isinstance(exc, Stopped) else Impossible
+            raise kind(plain(exc)) from exc
+
+
+def _keep(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    ctx.meta[__name__] = value

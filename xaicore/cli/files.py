@@ -1,0 +1,110 @@
+"""Pictures on disk: which ones are meant, and their pixels."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xaicore.errors import InputError
+from xaicore.opencv import cv2
+
+__all__ = ["SUFFIXES", "PictureError", "find_pictures", "picture_id", "read_picture"]
+
+ENDINGS = "avif bmp dib gif jp2 jpe jpeg jpg pbm pgm png pnm ppm ras sr tif tiff webp"
+SUFFIXES = frozenset(f".{ending}" for ending in ENDINGS.split())
+"""What folders and patterns are searched for; a file that is named itself may have any suffix."""
+
+
+class PictureError(InputError):
+    """One picture cannot be read."""
+
+
+def find_pictures(paths: Sequence[str]) -> list[Path]:
+    """The pictures that files, folders (with all their subfolders) and patterns name, in natural order, each once.
+
+    Hidden files and folders inside a folder are left out. `**` in a pattern stands for any folders.
+
+    Raises:
+        InputError: one of the paths gives no picture.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        pictures = list(_pictures_of(path))
+        if not pictures:
+            raise InputError(_nothing(path))
+        for picture in pictures:
+            found.setdefault(os.path.abspath(picture), picture)
+    return sorted(found.values(), key=_natural)
+
+
+def picture_id(path: Path) -> str:
+    """The path as it was found, with forward slashes; bytes that are no text show as escapes."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """uint8 RGB (H, W, 3), turned upright as its EXIF tag says. Transparency is dropped, grey becomes RGB.
+
+    Raises:
+        PictureError: the file cannot be read, or is no picture.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)  # cv2.imread fails on non-ASCII paths on some systems
+    except OSError as exc:
+        raise PictureError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+    if not data.size:
+        raise PictureError(f"{path} is an empty file")
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error as exc:
+        raise PictureError(f"{path} cannot be decoded: {exc.err}") from exc
+    if picture is None:
+        raise PictureError(f"{path} is no picture that OpenCV {cv2.__version__} can decode")
+    rgb: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def _pictures_of(path: str) -> Iterator[Path]:
+    if os.path.isdir(path):
+        yield from _pictures_in(path)
+    elif os.path.exists(path):  # before patterns: names may have brackets
+        yield Path(path)
+    else:
+        for match in glob.iglob(path, recursive=True):
+            if os.path.isdir(match):
+                yield from _pictures_in(match)
+            elif _is_picture(match):
+                yield Path(match)
+
+
+def _pictures_in(folder: str) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if _is_picture(name) and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _nothing(path: str) -> str:
+    suffixes = f"files with one of the suffixes {', '.join(sorted(SUFFIXES))}"
+    if os.path.isdir(path):
+        return f"no pictures in the folder {path!r} and its subfolders: expected {suffixes}"
+    if glob.has_magic(path):
+        return f"no pictures match the pattern {path!r}: expected {suffixes}"
+    return f"no such file or folder: {path!r} (in {os.getcwd()})"
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    """Numbers in names count as numbers: 2.jpg comes before 10.jpg. Odd places hold the numbers."""
+    name = path.as_posix()
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)], name

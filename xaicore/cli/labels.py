@@ -1,0 +1,171 @@
+"""Class names and true classes, from files that people have."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xaicore.errors import InputError
+
+__all__ = ["class_index", "read_labels", "read_truth"]
+
+FOLDER = "folder"
+"""What `--truth` is when the folder of a picture names its class."""
+UNKNOWN = -1
+
+
+def read_labels(file: str | None) -> tuple[str, ...] | None:
+    """Class names in class order: one a line, or with the suffix .json a list or {index: name}.
+
+    Raises:
+        InputError: the file cannot be read or holds something else.
+    """
+    if file is None:
+        return None
+    content = _read(file, "--labels")
+    names = _from_json(file, content) if file.lower().endswith(".json") else content.rstrip().splitlines()
+    if not names:
+        raise InputError(f"--labels {file}: no names in it; expected one a line")
+    blank = [i for i, name in enumerate(names) if not name.strip()]
+    if blank:
+        raise InputError(f"--labels {file}: class {blank[0]} has no name; expected one a line, without empty lines")
+    return tuple(name.strip() for name in names)
+
+
+def class_index(value: str, names: Sequence[str] | None, origin: str) -> int:
+    """The index of a class that is given as a number or as a name.
+
+    Raises:
+        InputError: no class, or more than one, has this name; or the number is none of the names'.
+    """
+    value = value.strip()
+    if value.isdecimal():
+        index = int(value)
+        if names is not None and index >= len(names):
+            raise InputError(f"{origin}: class {index} is out of range, --labels has classes 0 to {len(names) - 1}")
+        return index
+    if names is None:
+        raise InputError(f"{origin}: {value!r} is no class number; to use names, pass --labels FILE")
+    found = [i for i, name in enumerate(names) if name == value]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"{origin}: {value!r} names the classes {', '.join(map(str, found))}: use a number")
+    near = difflib.get_close_matches(value, names, 3)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise InputError(f"{origin}: no class is called {value!r} in --labels{hint}")
+
+
+def read_truth(source: str | None, pictures: Sequence[Path], names: Sequence[str] | None) -> np.ndarray | None:
+    """The true class of each picture, (N,) int64, -1 where unknown; None without a source.
+
+    Args:
+        source: "folder": the picture's folder is called like its class (number or name). Else a CSV file with
+            rows `file,class`. A file is a path from here or from the CSV's folder, or the picture's bare name;
+            an empty class is unknown. A first row that reads `file,class` is a heading.
+        pictures: N paths.
+        names: class names, where there are any.
+
+    Raises:
+        InputError: the file cannot be read, a class is unknown, or no row belongs to any of the pictures.
+    """
+    if source is None:
+        return None
+    if source == FOLDER:
+        classes = [_folder_class(picture, names) for picture in pictures]
+    else:
+        classes = _Table(source, names).classes(pictures)
+    return np.array(classes, np.int64)
+
+
+class _Table:
+    """The rows of a CSV file, by path and by bare name."""
+
+    def __init__(self, source: str, names: Sequence[str] | None) -> None:
+        self._source = source
+        self._first = "nothing"
+        self._by_path: dict[str, int] = {}
+        self._by_name: dict[str, int] = {}
+        starts = {os.getcwd(), os.path.dirname(os.path.abspath(source))}
+        for line, file, value in _rows(source):
+            index = class_index(value, names, f"--truth {source}, line {line}") if value else UNKNOWN
+            if not self._by_path:
+                self._first = repr(file)
+            for start in starts:
+                self._keep(self._by_path, os.path.normpath(os.path.join(start, file)), index, line)
+            if os.path.basename(file) == file:
+                self._keep(self._by_name, file, index, line)
+
+    def _keep(self, known: dict[str, int], key: str, index: int, line: int) -> None:
+        if known.setdefault(key, index) != index:
+            raise InputError(
+                f"--truth {self._source}, line {line}: {os.path.basename(key)!r} has another class further up"
+            )
+
+    def classes(self, pictures: Sequence[Path]) -> list[int]:
+        """The class of each picture, -1 where no row belongs to it. A bare name is for what no path matches."""
+        found = [self._by_path.get(os.path.abspath(picture)) for picture in pictures]
+        matched = {picture.name for picture, index in zip(pictures, found, strict=True) if index is not None}
+        left = Counter(picture.name for picture in pictures if picture.name in self._by_name.keys() - matched)
+        for name, count in left.items():
+            if count > 1:
+                raise InputError(
+                    f"--truth {self._source}: {count} pictures are called {name!r}; write paths, from here or "
+                    "from the folder of the table"
+                )
+        found = [
+            self._by_name[picture.name] if picture.name in left else index
+            for picture, index in zip(pictures, found, strict=True)
+        ]
+        if all(index is None for index in found):
+            raise InputError(
+                f"--truth {self._source}: no row belongs to any of the {len(pictures)} pictures; the table begins "
+                f"with {self._first}, the pictures with {pictures[0].as_posix()!r}"
+            )
+        return [UNKNOWN if index is None else index for index in found]
+
+
+def _rows(source: str) -> Iterator[tuple[int, str, str]]:
+    """(line, file, class), the strings stripped; without the heading and empty lines."""
+    reader = csv.reader(_read(source, "--truth").splitlines())
+    for row in reader:
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (reader.line_num == 1 and [cell.lower() for cell in cells] == ["file", "class"]):
+            continue
+        if len(cells) != 2 or not cells[0]:
+            raise InputError(f"--truth {source}, line {reader.line_num}: {row!r}: expected two fields, file,class")
+        yield reader.line_num, cells[0], cells[1]
+
+
+def _folder_class(picture: Path, names: Sequence[str] | None) -> int:
+    folder = os.path.basename(os.path.dirname(os.path.abspath(picture)))
+    return class_index(folder, names, f"--truth {FOLDER}, {picture.as_posix()}")
+
+
+def _from_json(file: str, content: str) -> list[str]:
+    expected = 'expected a list of names, or {"0": name, "1": name, ...} without gaps'
+    try:
+        found = json.loads(content)
+    except ValueError as exc:
+        raise InputError(f"--labels {file} is no JSON: {exc}") from exc
+    if isinstance(found, dict):
+        if found.keys() != set(map(str, range(len(found)))):
+            raise InputError(f"--labels {file}: the keys are not 0 to {len(found) - 1}; {expected}")
+        found = [found[str(i)] for i in range(len(found))]
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise InputError(f"--labels {file}: {expected}")
+    return found
+
+
+def _read(file: str, option: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError(f"{option} {file} cannot be read: {exc}") from exc

@@ -1,0 +1,102 @@
+"""The table at the end of `xaicore explain`: the first rows, and counts of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from xaicore.cli.screen import text
+from xaicore.explanation import Explanation
+
+__all__ = ["ROWS", "Summary"]
+
+ROWS = 40
+"""Rows that are kept and shown; of the rest only counts are kept, so that memory stays flat."""
+
+
+class Summary:
+    """What was explained so far.
+
+    Attributes:
+        pictures: how many.
+        known: of how many of them the true class and a prediction are known.
+        right: how many of these were predicted right.
+        empty: maps without positive evidence.
+        rows: one for each shown picture and target.
+    """
+
+    def __init__(self) -> None:
+        self.pictures = self.known = self.right = self.empty = self.count = 0
+        self.rows: list[dict[str, str]] = []
+
+    def add(self, explanations: Mapping[str, Explanation]) -> None:
+        """One batch, explained by one or more methods from the same capture."""
+        first = next(iter(explanations.values()))
+        self.pictures += len(first.ids)
+        self.count += len(first)
+        self.empty += sum(int(explanation.empty.sum()) for explanation in explanations.values())
+        if first.truth is not None and first.predicted is not None:
+            known = first.truth >= 0
+            self.known += int(known.sum())
+            self.right += int((first.truth == first.predicted)[known].sum())
+        room = ROWS - len(self.rows)
+        if room > 0:
+            self.rows += _rows(explanations, room)
+
+    def table(self) -> Table:
+        """The rows; columns that would be empty are left out."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        headings = [key for key in self.rows[0] if any(row[key] for row in self.rows)]
+        for heading in headings:
+            right = heading == "score"
+            table.add_column(text(heading), overflow="fold", justify="right" if right else "left")
+        styles = {"right": "green", "wrong": "bold red"}
+        for row in self.rows:
+            table.add_row(
+                *(text(row[key], styles.get(row[key], "") if key == "verdict" else "") for key in headings)
+            )
+        return table
+
+    @property
+    def more(self) -> int:
+        """Rows that the table leaves out."""
+        return self.count - len(self.rows)
+
+
+def _rows(explanations: Mapping[str, Explanation], room: int) -> list[dict[str, str]]:
+    """At most `room` rows. The explained class has a column of its own where it is not the prediction."""
+    first = next(iter(explanations.values()))
+    per_image = len(first) // len(first.ids)
+    images = slice(0, -(-room // per_image))
+    shown = {name: explanation.take(images) for name, explanation in explanations.items()}
+    boxes = {name: (explanation.boxes(), explanation.empty) for name, explanation in shown.items()}
+    first = next(iter(shown.values()))
+    rows = []
+    for m in range(min(len(first), room)):
+        row = first.row(m)
+        rows.append(
+            {
+                "file": row["id"],
+                "truth": row["truth_name"] or "",
+                "prediction": row["predicted_name"] or "",
+                "explained": "" if row["target"] == row["predicted"] and per_image == 1 else row["target_name"],
+                "score": f"{row['score']:.3f}",
+                **{f"box {name}": _box(boxes_[m], bool(empty[m])) for name, (boxes_, empty) in boxes.items()},
+                "verdict": _verdict(row["truth"], row["predicted"]),
+            }
+        )
+    return rows
+
+
+def _box(corners: np.ndarray, empty: bool) -> str:
+    x0, y0, x1, y1 = corners
+    return "no evidence" if empty else f"{x0},{y0} to {x1},{y1}"
+
+
+def _verdict(truth: int | None, predicted: int | None) -> str:
+    if truth is None or predicted is None:
+        return ""
+    return "right" if truth == predicted else "wrong"
