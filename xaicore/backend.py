@@ -104,8 +104,12 @@ class Backend(ABC):
         """The outputs (N, ...), the same as `capture(inputs, ()).outputs`."""
         return self.capture(inputs, ()).outputs
 
-    def to_numpy(self, value: Any) -> np.ndarray:
-        """An input as the framework holds it, as a NumPy array with the same axes (to show it)."""
+    @staticmethod
+    def to_numpy(value: Any) -> np.ndarray:
+        """An input as the framework holds it, as a NumPy array with the same axes (to show it).
+
+        Static, because explanations call it later, and must not keep the model alive until then.
+        """
         return np.asarray(value)
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:

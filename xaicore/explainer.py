@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ class Explainer:
         capture, aim = self._capture(x, target, with_gradients)
         count = len(capture.outputs)
         shared = {
-            "pictures": Pictures(count, capture.input_size, images, lambda: self._picture_input(x)),
+            "pictures": Pictures(count, capture.input_size, images, partial(_picture_input, type(self.backend), x)),
             "ids": _as_ids(ids, count),
             "truth": _as_truth(truth, capture.outputs, capture.outputs_kind),
             "class_names": _as_class_names(class_names, capture.outputs, capture.outputs_kind),
@@ -223,11 +224,6 @@ class Explainer:
         rows: np.ndarray = direction @ weights
         return rows
 
-    def _picture_input(self, x: Any) -> np.ndarray:
-        parts = list(x.values()) if isinstance(x, Mapping) else list(x) if isinstance(x, tuple) else [x]
-        arrays = [self.backend.to_numpy(part) for part in parts if part is not None]
-        return max(arrays, key=np.ndim)
-
 
 def explain(
     model: Any,
@@ -250,6 +246,12 @@ def explain(
     """
     explainer = Explainer(model, method, layer, backend, output, activation)
     return explainer(x, targets, images, ids, truth, class_names)
+
+
+def _picture_input(backend: type[Backend], x: Any) -> np.ndarray:
+    """The argument with the most axes."""
+    parts = list(x.values()) if isinstance(x, Mapping) else list(x) if isinstance(x, tuple) else [x]
+    return max((backend.to_numpy(part) for part in parts if part is not None), key=np.ndim)
 
 
 def _as_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ class TorchBackend(Backend):
                         gradients[name] = np.moveaxis(gradients[name], -1, 2)
         return Capture(outputs.array, outputs.kind, activations, given.size, gradients, outputs.link)
 
-    def to_numpy(self, value: Any) -> np.ndarray:
+    @staticmethod
+    def to_numpy(value: Any) -> np.ndarray:
         """A tensor or array as NumPy; floating-point tensors as float32."""
         if not isinstance(value, torch.Tensor):
             return np.asarray(value)

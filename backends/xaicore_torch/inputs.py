@@ -69,6 +69,8 @@ class Inputs:
         return ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in self.tensors)
 
 
+@torch.inference_mode(False)  # so that copies can be recorded, whatever mode the caller is in
+@torch.no_grad()
 def prepare(model: nn.Module, inputs: Any) -> Inputs:
     """Tensors of all arrays, moved to the model's device; floating-point arrays get its type.
 

@@ -1,0 +1,345 @@
+"""The shapes that real models come in: inputs, outputs, precisions, modes and wrappers."""
+
+import gc
+import warnings
+import weakref
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+from nets import ConvGapDense, gradcam, pictures, truth
+from torch import nn
+
+import xaicore
+
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def expected(x, c=1):
+    return gradcam(ConvGapDense(), x, [[c]] * len(x))[:, 0]
+
+
+class TwoInputs(nn.Module):
+    """(signal, picture, weight): the picture is the second argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = ConvGapDense()
+
+    def forward(self, shift, image, *, scale=1.0):
+        return self.net(image) * scale + shift
+
+
+def test_a_tuple_is_positional_arguments():
+    x = pictures()
+    explanation = xaicore.explain(TwoInputs(), (torch.zeros(2, 3), x), 1)
+    np.testing.assert_allclose(explanation.maps, expected(x), **CLOSE)
+    assert explanation.input_size == (6, 9)
+    assert explanation.images.shape == (2, 6, 9, 3)
+
+
+def test_a_mapping_is_keyword_arguments():
+    x = pictures()
+    explanation = xaicore.explain(TwoInputs(), {"image": x.numpy(), "shift": np.zeros((2, 3)), "scale": 2.0}, 1)
+    np.testing.assert_allclose(explanation.maps, 2 * expected(x), **CLOSE)
+
+
+class ModelOutput(dict):
+    """As transformers answer: a mapping whose keys are attributes."""
+
+    __getattr__ = dict.__getitem__
+
+
+class WithLogits:
+    def __init__(self, y):
+        self.logits, self.other = y, y.exp()
+
+
+Pair = namedtuple("Pair", "scores extra")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda y: (y,),
+        lambda y: [y],
+        lambda y: {"anything": y},
+        lambda y: ModelOutput(hidden=y.exp(), logits=y),
+        lambda y: WithLogits(y),
+        lambda y: (y, None),
+    ],
+)
+def test_answers_that_hold_one_output(end):
+    x = pictures()
+    np.testing.assert_allclose(xaicore.explain(ConvGapDense(end=end), x, 1).maps, expected(x), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("end", "output"),
+    [
+        (lambda y: (y.exp(), y), 1),
+        (lambda y: (y.exp(), y), -1),
+        (lambda y: {"a": y.exp(), "b": y}, "b"),
+        (lambda y: {"a": y.exp(), "b": y}, 1),
+        (lambda y: Pair(y, y.exp()), "scores"),
+        (lambda y: Pair(y, y.exp()), 0),
+        (lambda y: ModelOutput(logits=y.exp(), aux=y), "aux"),
+        (lambda y: ((y, y.exp()), y.exp()), 0),
+    ],
+)
+def test_one_of_several_outputs(end, output):
+    x = pictures()
+    explanation = xaicore.explain(ConvGapDense(end=end), x, 1, output=output)
+    np.testing.assert_allclose(explanation.maps, expected(x), **CLOSE)
+
+
+def test_several_outputs_want_to_be_chosen_from():
+    two = ConvGapDense(end=lambda y: (y, y.exp()))
+    with pytest.raises(xaicore.BackendError, match=r"2 outputs, 0 \(2, 3\), 1 \(2, 3\): say which one, output=0"):
+        xaicore.explain(two, pictures())
+    with pytest.raises(xaicore.BackendError, match=r"output='x' is none of the model's outputs: 0 \(2, 3\)"):
+        xaicore.explain(two, pictures(), output="x")
+    with pytest.raises(xaicore.BackendError, match="output=2 is none of"):
+        xaicore.explain(two, pictures(), output=2)
+
+
+def test_no_output_at_all():
+    with pytest.raises(xaicore.BackendError, match="answered no tensor but a str"):
+        xaicore.explain(ConvGapDense(end=lambda y: "cat"), pictures())
+
+
+def test_a_squeeze_that_takes_the_batch_axis_with_it():
+    model = ConvGapDense(classes=1, end=torch.squeeze)
+    with pytest.raises(xaicore.BackendError, match=r"answered \(\) for 1 images.*squeeze\(\) without an axis"):
+        xaicore.explain(model, pictures(1))
+    assert xaicore.explain(model, pictures(3)).outputs.shape == (3,)  # no batch of one is needed for this
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_precisions(dtype, unchanged):
+    model, x = ConvGapDense().to(dtype), pictures()
+    with unchanged(model):
+        explanation = xaicore.explain(model, x.numpy(), 1)
+    tolerance = {torch.bfloat16: 2e-2, torch.float16: 2e-3, torch.float64: 1e-6}[dtype]
+    np.testing.assert_allclose(explanation.maps, expected(x), atol=tolerance * expected(x).max())
+    assert explanation.maps.dtype == np.float32
+    assert explanation.outputs.dtype == np.float32
+
+
+def test_float16_keeps_gradients_that_it_could_not_hold():
+    model = ConvGapDense().half()
+    with torch.no_grad():
+        model.dense.weight.mul_(1e-4)  # over 54 positions: below what float16 can tell from 0 (6e-8), mostly
+    x = pictures()
+    reference = gradcam(ConvGapDense(), x, [[1], [1]])[:, 0] * 1e-4
+    maps = xaicore.explain(model, x.half(), 1).maps
+    np.testing.assert_allclose(maps, reference, atol=5e-3 * reference.max())
+
+
+def test_autocast(unchanged):
+    model, x = ConvGapDense(), pictures()
+    with torch.autocast("cpu", torch.bfloat16):
+        with unchanged(model):
+            explanation = xaicore.explain(model, x, 1)
+        model(x).sum().backward()  # weights cast for us without grad must not be served to this pass
+    np.testing.assert_allclose(explanation.maps, expected(x), atol=2e-2 * expected(x).max())
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_frozen_model(unchanged):
+    model, x = ConvGapDense().requires_grad_(False), pictures()
+    with unchanged(model):
+        np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, expected(x), **CLOSE)
+    softmax = ConvGapDense(end=nn.Softmax(1)).requires_grad_(False)
+    np.testing.assert_allclose(xaicore.explain(softmax, x, 1).maps, expected(x), **CLOSE)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_inside_any_grad_mode(mode, unchanged):
+    model = ConvGapDense()
+    with mode():
+        x = pictures() + 0
+        with unchanged(model):
+            np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, expected(pictures()), **CLOSE)
+
+
+def test_weights_made_in_inference_mode_cannot_be_explained():
+    with torch.inference_mode():
+        model = ConvGapDense()
+    with pytest.raises(xaicore.BackendError, match=r"created under torch.inference_mode\(\)"):
+        xaicore.explain(model, pictures(), layer="relu1")
+
+
+class FrozenBackbone(nn.Module):
+    """Switches grad off itself, around the part that holds the layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = ConvGapDense()
+
+    def forward(self, x):
+        with torch.no_grad():
+            a = self.net.relu2(self.net.conv2(self.net.relu1(self.net.conv1(x))))
+        return self.net.dense(a.mean((2, 3)))
+
+
+def test_a_backbone_under_its_own_no_grad(unchanged):
+    model, x = FrozenBackbone(), pictures()
+    with unchanged(model):
+        explanation = xaicore.explain(model, x, 1)
+    assert explanation.layer == "net.relu2"
+    np.testing.assert_allclose(explanation.maps, expected(x), **CLOSE)
+
+
+def test_a_head_under_its_own_no_grad_does_not_reach_the_outputs():
+    class NoGradHead(ConvGapDense):
+        def forward(self, x):
+            a = self.relu2(self.conv2(self.relu1(self.conv1(x))))
+            with torch.no_grad():
+                return self.dense(a.mean((2, 3)))
+
+    with pytest.raises(xaicore.LayerError, match="'relu2' does not reach the outputs, or the model switches"):
+        xaicore.explain(NoGradHead(), pictures())
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
+def test_wrappers_are_looked_through(wrap, unchanged):
+    model, x = ConvGapDense(), pictures()
+    wrapped = wrap(model)
+    wrapped(x)  # compiled before the hooks come
+    with unchanged(model):
+        explanation = xaicore.explain(wrapped, x, 1)
+    assert explanation.layer == "relu2"
+    np.testing.assert_allclose(explanation.maps, expected(x), **CLOSE)
+    prefix = "module." if isinstance(wrapped, nn.DataParallel) else "_orig_mod."
+    assert xaicore.Explainer(wrapped, layer=prefix + "relu2")(x, 1).maps.max() == explanation.maps.max()
+
+
+def test_distributed_data_parallel_on_one_rank(tmp_path):
+    from torch import distributed
+
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/rank", rank=0, world_size=1)
+    try:
+        model, x = ConvGapDense(), pictures()
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        np.testing.assert_allclose(xaicore.explain(wrapped, x, 1).maps, expected(x), **CLOSE)
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_parts_that_were_compiled_in_place():
+    model, x = ConvGapDense(), pictures()
+    model.compile(backend="eager")
+    model.conv2 = torch.compile(model.conv2, backend="eager")
+    model(x)
+    np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, expected(x), **CLOSE)
+    assert xaicore.explain(model, x, 1, layer="conv2").maps.shape == (2, 6, 9)
+    model(x)  # and compiled code still runs
+
+
+def test_an_operation_that_cannot_be_batched_is_pulled_back_row_by_row():
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            if torch._C._functorch.is_batchedtensor(gradient):
+                raise RuntimeError("not in a batch")
+            return 2 * gradient
+
+    model, x = ConvGapDense(end=Double.apply), pictures()
+    explanation = xaicore.explain(model, x, [[0, 1, 2]] * 2)
+    rows = 2 * gradcam(ConvGapDense(), x, [[0, 1, 2]] * 2).reshape(6, 6, 9)
+    np.testing.assert_allclose(explanation.maps, rows, **CLOSE)
+
+
+def test_a_model_that_takes_no_other_batch_size():
+    class Fixed(ConvGapDense):
+        def forward(self, x):
+            return super().forward(x.reshape(2, 1, 6, 9))
+
+    x = pictures()
+    np.testing.assert_allclose(xaicore.explain(Fixed(), x, 1).maps, expected(x), **CLOSE)
+
+
+def test_a_layer_with_several_outputs_means_its_first_tensor():
+    class Split(nn.Module):
+        def forward(self, a):
+            return {"none": None, "pair": Pair(a * 1, [a + 1])}
+
+    class Net(ConvGapDense):
+        def __init__(self):
+            super().__init__()
+            self.split = Split()
+
+        def forward(self, x):
+            parts = self.split(self.relu2(self.conv2(self.relu1(self.conv1(x)))))
+            return self.dense(parts["pair"].scores.mean((2, 3)))
+
+    x = pictures()
+    explanation = xaicore.explain(Net(), x, 1)
+    assert explanation.layer == "split"
+    np.testing.assert_allclose(explanation.maps, expected(x), **CLOSE)
+
+
+def test_a_channels_last_memory_format_is_the_same_model():
+    model, x = ConvGapDense(channels=3), pictures(channels=3)
+    plain = xaicore.explain(model, x, 1).maps
+    again = xaicore.explain(model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last), 1)
+    np.testing.assert_allclose(again.maps, plain, **CLOSE)
+
+
+def test_blocks_with_their_channels_at_the_end():
+    class Block(nn.Module):
+        """As in Swin: (N, h, w, C) inside."""
+
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.LayerNorm(5)
+            self.mlp = nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, 5))
+
+        def forward(self, x):
+            return x + self.mlp(self.norm(x))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.embed = nn.Conv2d(1, 5, 3, padding=1)
+            self.block = Block()
+            self.norm = nn.LayerNorm(5)
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x):
+            x = self.block(self.embed(x).permute(0, 2, 3, 1))
+            return self.head(self.norm(x).mean((1, 2)))
+
+    model, x = Net(), pictures()
+    for layer in ("block", "norm", "block.mlp.2"):
+        a, g = truth(model, x, layer, [[1], [1]])
+        a, g = np.moveaxis(a, -1, 1), np.moveaxis(g[:, 0], -1, 1)
+        expected = np.maximum((g * a).sum(1), 0)
+        explanation = xaicore.explain(model, x, 1, layer=layer, method="hirescam")
+        np.testing.assert_allclose(explanation.maps, expected, rtol=1e-4, atol=1e-6)
+    assert xaicore.explain(model, x).layer == "norm"
+    assert {la.name: la.shape for la in xaicore.Explainer(model).backend.layers(x)}["block"] == (1, 5, 6, 9)
+
+
+def test_nothing_is_alive_after_the_model():
+    def once():
+        model = ConvGapDense()
+        explanation = xaicore.explain(model, pictures())
+        return weakref.ref(model), explanation
+
+    alive = [once() for _ in range(5)]
+    gc.collect()
+    assert all(model() is None for model, _ in alive)
+
+
+def test_no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xaicore.explain(ConvGapDense(), pictures(), xaicore.targets.TopK(2)).overlays()

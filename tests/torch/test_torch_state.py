@@ -1,0 +1,221 @@
+"""The model, its gradients, hooks, modes and random state are bitwise as before; also after an exception."""
+
+import random
+import threading
+
+import numpy as np
+import pytest
+import torch
+from nets import ConvGapDense, gradcam, pictures
+from torch import nn
+from torch.nn import functional as F
+
+import xaicore
+
+
+class Restless(nn.Module):
+    """Draws random numbers, writes buffers, and has dropout and a half-frozen BatchNorm."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.bn = nn.BatchNorm2d(4)
+        self.frozen = nn.BatchNorm2d(4).eval()
+        self.dropout = nn.Dropout(0.5)
+        self.dense = nn.Linear(4, 3)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+        self.register_buffer("cache", torch.zeros(1), persistent=False)
+        self.fails = fails
+
+    def forward(self, x):
+        self.calls += 1
+        self.cache = x.mean().reshape(1)  # another tensor in its place
+        noise = torch.rand(1).item() + np.random.rand() + random.random()
+        a = F.relu(self.frozen(self.bn(self.conv(x))))
+        if self.fails:
+            raise RuntimeError("on purpose")
+        return self.dense(self.dropout(a.mean((2, 3)))) + 0 * noise
+
+
+def training(fails=False):
+    model = Restless(fails).train()
+    model.frozen.eval()
+    model.conv.weight.requires_grad_(False)
+    fails, model.fails = model.fails, False
+    model(pictures()).sum().backward()
+    model.fails = fails
+    return model
+
+
+@pytest.mark.parametrize("method", ["gradcam", "eigencam", "cam", "random"])
+@pytest.mark.parametrize("layer", [None, "conv"])
+def test_everything_is_as_before(unchanged, method, layer):
+    model, explainer = training(), None
+    with unchanged(model):
+        explainer = xaicore.Explainer(model, method, layer)
+        try:
+            explainer(pictures(), xaicore.targets.TopK(2))
+        except xaicore.MethodError:
+            assert method == "cam"  # a ReLU lies between the layer and the mean
+    assert model.dense.weight.grad is not None
+
+
+def test_predict_and_layers_leave_everything_as_before(unchanged):
+    model = training()
+    with unchanged(model):
+        backend = xaicore.Explainer(model).backend
+        backend.layers(pictures())
+        backend.predict(pictures())
+
+
+@pytest.mark.parametrize("layer", [None, "conv"])
+def test_everything_is_as_before_when_the_model_fails(unchanged, layer):
+    model = training(fails=True)
+    with unchanged(model), pytest.raises(xaicore.BackendError, match=r"RuntimeError for inputs .*on purpose"):
+        xaicore.explain(model, pictures(), layer=layer)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyboardInterrupt()])
+def test_everything_is_as_before_when_the_target_fails(unchanged, error):
+    class Broken(xaicore.Target):
+        def aim(self, outputs, kind):
+            raise error
+
+    model = training()
+    with unchanged(model), pytest.raises(type(error)):  # passes unchanged
+        xaicore.explain(model, pictures(), Broken())
+
+
+def test_everything_is_as_before_when_the_pull_back_fails(unchanged):
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise RuntimeError("no way back")
+
+    model = ConvGapDense(end=Once.apply).train()
+    with unchanged(model), pytest.raises(xaicore.BackendError, match="no gradients at layer 'relu2': no way back"):
+        xaicore.explain(model, pictures())
+
+
+def test_training_goes_on_as_if_nothing_had_happened():
+    def train(explained):
+        torch.manual_seed(1)
+        model = Restless().train()
+        optimizer = torch.optim.Adam(model.parameters(), 0.01)
+        explainer = xaicore.Explainer(model)
+        for step in range(6):
+            x = torch.randn(4, 1, 6, 9)
+            loss = F.cross_entropy(model(x), torch.tensor([0, 1, 2, 0]))
+            loss.backward()
+            if explained:
+                explainer(x)  # between backward and step: gradients must survive
+            optimizer.step()
+            optimizer.zero_grad()
+            if explained and step % 2:
+                explainer(x, [[0, 1]] * 4)
+        return [*model.state_dict().values(), torch.rand(3)]
+
+    assert all(map(torch.equal, train(False), train(True)))
+
+
+def test_an_explanation_inside_a_recorded_step_does_not_disturb_it():
+    model, x = ConvGapDense(), pictures()
+    y = model(x)
+    xaicore.explain(model, x)
+    y.sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+class InPlaceOnInput(ConvGapDense):
+    def forward(self, x):
+        x -= 0.5
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("layer", [None, "relu2"])
+def test_the_callers_input_is_not_written_to(layer):
+    model, x = InPlaceOnInput(), pictures()
+    before = x.clone()
+    explainer = xaicore.Explainer(model, layer=layer)
+    for _ in range(3):
+        np.testing.assert_allclose(explainer(x, 1).maps, gradcam(model, x - 0.5, [[1], [1]])[:, 0], rtol=1e-5)
+        assert torch.equal(x, before)
+    array = x.numpy().copy()
+    explainer(array)
+    np.testing.assert_array_equal(array, before.numpy())
+
+
+def test_results_do_not_share_memory_with_the_model():
+    model, x = ConvGapDense(), pictures()
+    kept = {}
+    model.relu2.register_forward_hook(lambda m, i, o: kept.update(a=o))
+    backend = xaicore.Explainer(model).backend
+    capture = backend.capture(x, ["relu2"])
+    before = capture.activations["relu2"].copy()
+    backend.capture(pictures() * 2, ["relu2"])
+    np.testing.assert_array_equal(capture.activations["relu2"], before)
+
+
+def test_threads_that_explain_one_model_do_not_mix_up():
+    model, x = ConvGapDense().train(), pictures(4)
+    explainer = xaicore.Explainer(model, layer="relu2")
+    expected = [gradcam(model, x, [[c]] * 4)[:, 0] for c in range(3)]
+    failures = []
+
+    def work(c):
+        for _ in range(10):
+            maps = explainer(x, c).maps
+            if not np.allclose(maps, expected[c], rtol=1e-5, atol=1e-6):
+                failures.append(c)
+
+    threads = [threading.Thread(target=work, args=(c,)) for c in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert model.training
+
+
+class During(nn.Module):
+    """Does something while the model's pass is under way."""
+
+    def __init__(self):
+        super().__init__()
+        self.action = lambda: None
+
+    def forward(self, y):
+        self.action()
+        return y
+
+
+def test_another_threads_own_pass_is_not_hooked():
+    model, x = ConvGapDense(end=During()).eval(), pictures()
+    with torch.no_grad():
+        reference = model(x).numpy()
+    elsewhere = []
+
+    def run_elsewhere():
+        model.end.action = lambda: None
+        with torch.no_grad():
+            thread = threading.Thread(target=lambda: elsewhere.append(own_pass()))
+            thread.start()
+            thread.join()
+
+    def own_pass():
+        seen = []
+        handle = model.dense.register_forward_hook(lambda m, i, o: seen.append(i[0].requires_grad))
+        with torch.no_grad():
+            model(x)
+        handle.remove()
+        return seen
+
+    model.end.action = run_elsewhere
+    capture = xaicore.Explainer(model, layer="relu2").backend.capture(x, ["relu2"])
+    np.testing.assert_allclose(capture.outputs, reference, rtol=1e-6)
+    assert elsewhere == [[False]]
