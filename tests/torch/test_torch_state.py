@@ -219,3 +219,16 @@ def test_another_threads_own_pass_is_not_hooked():
     capture = xaicore.Explainer(model, layer="relu2").backend.capture(x, ["relu2"])
     np.testing.assert_allclose(capture.outputs, reference, rtol=1e-6)
     assert elsewhere == [[False]]
+
+
+def test_an_overridden_train_is_not_called():
+    class Merging(ConvGapDense):
+        """As adapters do it, which fold their weights into the model's in evaluation mode."""
+
+        def train(self, mode=True):
+            raise AssertionError("called")
+
+    model, x = Merging(), pictures()
+    assert model.training
+    np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, gradcam(model, x, [[1], [1]])[:, 0], rtol=1e-5)
+    assert model.training

@@ -1,0 +1,58 @@
+# make demo   explain 21 real photographs with a real network, and say which file to open
+# make test   run all tests
+# Both do all of their set-up, in the folder .venv.
+
+PYTHON ?= $(firstword $(foreach p,python3.11 python3 python,$(if $(shell command -v $(p)),$(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-core test-pythons lint types bench browser clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+# torch is pinned for our own environment only; the package itself takes a wide range.
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "xaicore needs Python 3.10 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,test,dev]'
+	touch $@
+
+demo: $(READY) ## explain 21 real photographs
+	$(BIN)/python -m examples.demo
+
+test: $(READY) browser ## run all tests
+	$(BIN)/python -m pytest
+	$(MAKE) test-pythons
+
+test-core: $(READY) ## run the tests that need no framework
+	$(BIN)/python -m pytest tests/core
+
+test-pythons: $(READY) ## run those on other Pythons, where these are found
+	$(BIN)/python tests/other_pythons.py
+
+# A real browser looks at the gallery. Where none is installed, Debian's is.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  command -v apt-get >/dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo -n) && \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium: the tests in tests/browser will fail until one is installed"
+
+lint: $(READY) ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## check types
+	$(BIN)/mypy
+
+# Peers without their dependencies: some would replace torch. Those that do not import are left out with a word.
+bench: $(READY) ## time and memory, as ratios against a bare forward pass
+	-$(BIN)/python -m pip install --quiet --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
+	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib threadpoolctl
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

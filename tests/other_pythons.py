@@ -1,0 +1,60 @@
+"""Runs tests/core on the other Pythons that are found: `python tests/other_pythons.py [3.10 3.12 ...]`.
+
+The environments are kept in .cache/pythons, and are made anew when pyproject.toml changes.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSIONS = ("3.10", "3.12", "3.13")
+
+
+def find(version):
+    """A Python of this version that really starts, or None."""
+    candidates = [shutil.which(f"python{version}")]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    candidates += sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))
+    check = f"import sys, venv; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "-c", check], capture_output=True).returncode == 0:
+            return candidate
+    return None
+
+
+def environment(python, version):
+    """The interpreter of a virtual environment with the core, its plugins and the tests' own needs."""
+    stamp = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:12]
+    folder = ROOT / ".cache" / "pythons" / f"{version}-{stamp}"
+    inside = folder / "bin" / "python"
+    ready = folder / "ready"
+    if not ready.exists():
+        subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+        install = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", f"{ROOT}[test]"]
+        subprocess.run(install, check=True)
+        ready.touch()
+    return inside
+
+
+def main(versions):
+    """The number of Pythons on which the tests failed."""
+    failed = []
+    for version in versions:
+        python = find(version)
+        if python is None:
+            print(f"Python {version}: not found, left out", flush=True)
+            continue
+        print(f"Python {version}:", flush=True)
+        command = [environment(python, version), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core"]
+        if subprocess.run(command, cwd=ROOT).returncode:
+            failed.append(version)
+    print(f"failed on: {', '.join(failed)}" if failed else "the other Pythons agree")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or VERSIONS))
