@@ -163,12 +163,14 @@ def test_results_do_not_share_memory_with_the_model():
 
 def test_threads_that_explain_one_model_do_not_mix_up():
     model, x = ConvGapDense().train(), pictures(4)
+    model.dense = nn.Sequential(nn.Dropout(0.9), model.dense)  # in training mode, should a thread see it
+    model.dense.weight = model.dense[1].weight
     explainer = xaicore.Explainer(model, layer="relu2")
     expected = [gradcam(model, x, [[c]] * 4)[:, 0] for c in range(3)]
     failures = []
 
     def work(c):
-        for _ in range(10):
+        for _ in range(30):
             maps = explainer(x, c).maps
             if not np.allclose(maps, expected[c], rtol=1e-5, atol=1e-6):
                 failures.append(c)

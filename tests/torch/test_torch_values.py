@@ -204,7 +204,8 @@ def test_a_layer_that_runs_several_times_counts_by_its_last_run(surveyed, inplac
     model, x = Reused(inplace=inplace), pictures()
     backend = TorchBackend(model)
     if surveyed:
-        assert [layer.name for layer in backend.layers(x)].count("relu") == 1
+        names = [layer.name for layer in backend.layers(x)]
+        assert names == ["convs.0", "convs.1", "convs.2", "relu", "dense"]  # where its last run ended
     aim = targets.Classes(1)
     a, g = truth(Reused(), x, "relu", [[1], [1]])
     for _ in range(2):
@@ -268,6 +269,13 @@ def test_cam_reads_the_dense_layer_whatever_lies_between(head):
     w = next(m for m in model[2].modules() if hasattr(m, "weight")).weight.detach().reshape(3, 5)
     expected = torch.relu(torch.einsum("c,nchw->nhw", w[1], torch.relu(model[0](x)))).detach()
     np.testing.assert_allclose(explanation.maps, expected.numpy(), **CLOSE)
+
+
+def test_cam_records_nothing():
+    model, recorded = ConvGapDense(), []
+    model.dense.register_forward_hook(lambda m, i, o: recorded.append(o.requires_grad))
+    xaicore.Explainer(model).backend.classifier_weights(pictures(), "relu2")
+    assert recorded == [False]
 
 
 def test_cam_follows_new_weights_and_a_new_head():
