@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 SIZE = 224
-MARGIN = 32
 
 
 def model() -> nn.Module:
@@ -35,11 +34,11 @@ def model() -> nn.Module:
 def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 3) uint8 RGB to (x (3, 224, 224) float32, what the network sees (224, 224, 3) uint8 RGB).
 
-    As the network was evaluated when it was published: the central square, without a margin that would be 32 of
-    256 pixels on the short side, resized bicubically to 224 x 224; then (x - 127) / 128. A crop keeps proportions,
-    which squeezing the picture into a square would not, and keeps objects as large as they were in training.
+    The network takes 224 x 224, resized bicubically, as (x - 127) / 128. A crop of the central square keeps
+    proportions, which squeezing the picture into a square would not; and the square is as large as the picture
+    allows, without the margin that benchmarks cut off, so that little is left unexplained.
     """
-    side = round(min(picture.shape[:2]) * SIZE / (SIZE + MARGIN))
+    side = min(picture.shape[:2])
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
     square = picture[top : top + side, left : left + side]
     seen = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)

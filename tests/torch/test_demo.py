@@ -100,7 +100,7 @@ def test_the_demo_as_a_process(tmp_path: Path) -> None:
     ]
     wrong = [line for line in lines if line.rstrip().endswith("wrong")]
     assert len(wrong) == 1
-    assert re.match(r" demo-pictures/imagenet_07_609\.jpg +jeep +convertible ", wrong[0])
+    assert re.match(r" imagenet_07_609\.jpg +jeep +convertible ", wrong[0])
     assert sum("box" not in line and "imagenet_" in line for line in lines) == 20
     page = (tmp_path / "runs/demo/index.html").read_text(encoding="utf-8")
     assert "eigengradcam" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,29 +127,19 @@ def command(
         sinks = _loggers(loggers, root, out)
         found = load_model(model, preprocess, device)
         explainer = Explainer(found.model, chosen[0], layers or None, backend, as_output(output), activation)
-        remark(
-            screen, f"{count(len(files), 'picture')}; model {found.name}; preprocess {found.prepare.name}", "dim"
-        )
-        work = Work(
-            explainer,
-            chosen,
-            wanted,
-            class_names,
-            Batches(
-                files, known, found.prepare, batch_size, lambda words: remark(screen, f"skipped: {words}", "yellow")
-            ),
-            sinks,
-            run_name,
-            {
-                "model": found.name,
-                "methods": chosen,
-                "preprocess": found.prepare.name,
-                "normalize": "max",
-                "backend": explainer.backend.name,
-                "activation": activation,
-                "output": output,
-            },
-        )
+        said = f"{count(len(files), 'picture')}; model {found.name}; preprocess {found.prepare.name}"
+        remark(screen, said, "dim")
+        batches = Batches(files, known, found.prepare, batch_size, partial(_skipped, screen))
+        config = {
+            "model": found.name,
+            "methods": chosen,
+            "preprocess": found.prepare.name,
+            "normalize": "max",
+            "backend": explainer.backend.name,
+            "activation": activation,
+            "output": output,
+        }
+        work = Work(explainer, chosen, wanted, class_names, batches, sinks, run_name, config)
         try:
             work.run(screen)
         finally:
@@ -175,6 +166,10 @@ def _loggers(names: Sequence[str], root: Path, out: str | None) -> dict[str, Map
     if out and "disk" not in names:
         raise InputError(f"--out {out} is the disk logger's, which is off: add --logger disk, or leave --out away")
     return {name: {"root": root} if name == "disk" else {} for name in names}
+
+
+def _skipped(screen: Console, why: str) -> None:
+    remark(screen, f"skipped: {why}", "yellow")
 
 
 def _report(work: Work, screen: Console, root: Path | None) -> None:

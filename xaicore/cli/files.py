@@ -70,6 +70,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def _pictures_of(path: str) -> Iterator[Path]:
+    path = os.path.expanduser(path)  # the shell leaves a quoted pattern's ~ alone
     if os.path.isdir(path):
         yield from _pictures_in(path)
     elif os.path.exists(path):  # before patterns: names may have brackets
@@ -103,8 +104,7 @@ def _nothing(path: str) -> str:
     return f"no such file or folder: {path!r} (in {os.getcwd()})"
 
 
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    """Numbers in names count as numbers: 2.jpg comes before 10.jpg. Odd places hold the numbers."""
-    name = path.as_posix()
-    parts = re.split(r"(\d+)", name)
-    return [int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)], name
+def _natural(path: Path) -> tuple[list[list[str | int]], str]:
+    """Folder by folder, and numbers in names count as numbers: 2.jpg comes before 10.jpg."""
+    parts = [re.split(r"(\d+)", part) for part in path.parts]  # odd places hold the numbers
+    return [[int(word) if i % 2 else word.casefold() for i, word in enumerate(part)] for part in parts], str(path)

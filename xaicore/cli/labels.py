@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import json
 import os
 from collections import Counter
@@ -134,7 +135,7 @@ class _Table:
 
 def _rows(source: str) -> Iterator[tuple[int, str, str]]:
     """(line, file, class), the strings stripped; without the heading and empty lines."""
-    reader = csv.reader(_read(source, "--truth").splitlines())
+    reader = csv.reader(io.StringIO(_read(source, "--truth"), newline=""), skipinitialspace=True)
     for row in reader:
         cells = [cell.strip() for cell in row]
         if not any(cells) or (reader.line_num == 1 and [cell.lower() for cell in cells] == ["file", "class"]):

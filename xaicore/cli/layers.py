@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from xaicore import plugins
@@ -17,7 +16,7 @@ from xaicore.backend import Layer, default_layer
 from xaicore.cli.failures import Command
 from xaicore.cli.files import picture_id, read_picture
 from xaicore.cli.model import as_output, load_model, model_options
-from xaicore.cli.screen import console, remark, text, warnings_as_lines
+from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.errors import LayerError
 
 __all__ = ["command"]
@@ -74,7 +73,7 @@ def _default(layers: Sequence[Layer]) -> tuple[str | None, str | None]:
 
 
 def _table(layers: Sequence[Layer], chosen: str | None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table()
     for heading in ("", "name", "type", "shape", "spatial", "pooled"):
         table.add_column(heading, overflow="fold")
     for layer in layers:

@@ -8,12 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich import box
-from rich.table import Table
 
 from xaicore import plugins
 from xaicore.cli.failures import Command
-from xaicore.cli.screen import console, remark, text, warnings_as_lines
+from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.errors import PluginError
 from xaicore.plugins import Plugin, Plugins
 
@@ -64,7 +62,7 @@ def _error(registry: Plugins, plugin: Plugin) -> str | None:
 
 
 def _show(rows: Sequence[dict[str, Any]], check: bool) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table()
     for heading in ("kind", "name", "distribution", "version", "target", *(["check"] if check else [])):
         table.add_column(heading, overflow="fold")
     for row in rows:

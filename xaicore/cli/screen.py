@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
-__all__ = ["console", "count", "plain", "progress", "remark", "text", "warnings_as_lines"]
+__all__ = ["console", "count", "new_table", "plain", "progress", "remark", "text", "warnings_as_lines"]
 
 WIDE = 100_000
 """Columns of what is no terminal: a table in a file or a pipe is as wide as its contents."""
@@ -38,6 +40,11 @@ def plain(words: object) -> str:
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode()
         for c in str(words)
     )
+
+
+def new_table() -> Table:
+    """An empty table, its columns two spaces apart."""
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def text(words: object, style: str = "") -> Text:

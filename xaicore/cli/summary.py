@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from rich import box
+from rich.console import JustifyMethod
 from rich.table import Table
 
-from xaicore.cli.screen import text
+from xaicore.cli.screen import new_table, text
 from xaicore.explanation import Explanation
 
 __all__ = ["ROWS", "Summary"]
@@ -39,25 +40,26 @@ class Summary:
         self.count += len(first)
         self.empty += sum(int(explanation.empty.sum()) for explanation in explanations.values())
         if first.truth is not None and first.predicted is not None:
-            known = first.truth >= 0
-            self.known += int(known.sum())
-            self.right += int((first.truth == first.predicted)[known].sum())
+            self.known += int((first.truth >= 0).sum())
+            self.right += int((first.truth == first.predicted).sum())
         room = ROWS - len(self.rows)
         if room > 0:
             self.rows += _rows(explanations, room)
 
     def table(self) -> Table:
-        """The rows; columns that would be empty are left out."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        headings = [key for key in self.rows[0] if any(row[key] for row in self.rows)]
-        for heading in headings:
-            right = heading == "score"
-            table.add_column(text(heading), overflow="fold", justify="right" if right else "left")
+        """The rows; columns that would be empty are left out, and a folder that all share is in the heading."""
+        folder = _shared_folder([row["file"] for row in self.rows])
+        table = new_table()
+        shown = [key for key in self.rows[0] if any(row[key] for row in self.rows)]
+        for key in shown:
+            heading = f"file in {folder}" if key == "file" and folder else key
+            wraps = key in ("file", "truth", "prediction", "explained")
+            justify: JustifyMethod = "right" if key == "score" else "left"
+            table.add_column(text(heading), overflow="fold", no_wrap=not wraps, justify=justify)
         styles = {"right": "green", "wrong": "bold red"}
         for row in self.rows:
-            table.add_row(
-                *(text(row[key], styles.get(row[key], "") if key == "verdict" else "") for key in headings)
-            )
+            row = {**row, "file": posixpath.relpath(row["file"], folder) if folder else row["file"]}
+            table.add_row(*(text(row[key], styles.get(row[key], "") if key == "verdict" else "") for key in shown))
         return table
 
     @property
@@ -91,9 +93,16 @@ def _rows(explanations: Mapping[str, Explanation], room: int) -> list[dict[str, 
     return rows
 
 
+def _shared_folder(files: Sequence[str]) -> str:
+    folders = [posixpath.dirname(file) for file in files]
+    if len({folder.startswith("/") for folder in folders}) > 1:  # absolute and relative ones
+        return ""
+    return posixpath.commonpath(folders)
+
+
 def _box(corners: np.ndarray, empty: bool) -> str:
     x0, y0, x1, y1 = corners
-    return "no evidence" if empty else f"{x0},{y0} to {x1},{y1}"
+    return "no evidence" if empty else f"{x0},{y0}-{x1},{y1}"
 
 
 def _verdict(truth: int | None, predicted: int | None) -> str:

@@ -1,0 +1,177 @@
+"""Which pictures are meant, and what their pixels are."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from workshop import draw, write
+
+from xaicore.cli.batches import Batches
+from xaicore.cli.files import SUFFIXES, PictureError, _natural, find_pictures, picture_id, read_picture
+from xaicore.cli.preparation import Preparation
+from xaicore.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(b"")
+
+
+def found(*paths: str) -> list[str]:
+    return [picture_id(path) for path in find_pictures(paths)]
+
+
+def test_folders_are_searched_to_the_bottom_in_natural_order() -> None:
+    touch("p/10.jpg", "p/9.PNG", "p/sub/deep/1.tiff", "p/notes.txt", "p/.hidden.jpg", "p/.git/x.jpg", "p/none")
+    assert found("p") == ["p/9.PNG", "p/10.jpg", "p/sub/deep/1.tiff"]
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_suffix_is_found(suffix: str) -> None:
+    touch(f"p/a{suffix}", f"p/b{suffix.upper()}")
+    assert found("p") == [f"p/a{suffix}", f"p/b{suffix.upper()}"]
+
+
+def test_patterns() -> None:
+    touch("p/1.jpg", "p/2.png", "p/sub/3.jpg", "p/sub/deep/4.jpg", "p/sub/readme.md")
+    assert found("p/*.jpg") == ["p/1.jpg"]
+    assert found("p/**/*.jpg") == ["p/1.jpg", "p/sub/3.jpg", "p/sub/deep/4.jpg"]
+    assert found("p/[12].*") == ["p/1.jpg", "p/2.png"]
+    assert found("p/s*") == ["p/sub/3.jpg", "p/sub/deep/4.jpg"]
+    assert found("p/**") == ["p/1.jpg", "p/2.png", "p/sub/3.jpg", "p/sub/deep/4.jpg"]
+
+
+def test_a_named_file_may_have_any_suffix_and_brackets() -> None:
+    touch("scan", "a[1].jpg", "a1.jpg", ".hidden.png")
+    assert found("scan", "a[1].jpg", ".hidden.png") == [".hidden.png", "a[1].jpg", "scan"]
+
+
+def test_each_picture_once_under_its_first_spelling(here: Path) -> None:
+    touch("p/1.jpg", "p/2.jpg")
+    assert found("p/2.jpg", "./p", "p/../p/2.jpg", str(here / "p/1.jpg"), "p/*") == ["p/1.jpg", "p/2.jpg"]
+    assert found(str(here / "p/2.jpg"), "p") == [(here / "p/2.jpg").as_posix(), "p/1.jpg"]
+
+
+def test_home_in_a_quoted_pattern(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch("p/1.jpg")
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setenv("USERPROFILE", str(here))
+    assert found("~/p/*.jpg") == [(here / "p/1.jpg").as_posix()]
+
+
+def test_a_path_without_pictures() -> None:
+    touch("p/1.jpg", "empty/readme.md")
+    with pytest.raises(InputError, match=r"^no such file or folder: 'q' \(in "):
+        find_pictures(["p", "q"])
+    with pytest.raises(
+        InputError, match=r"^no pictures in the folder 'empty' and its subfolders: .* \.avif, \.bmp, "
+    ):
+        find_pictures(["empty"])
+    with pytest.raises(
+        InputError, match=r"^no pictures match the pattern 'empty/\*\.md': expected files with one of"
+    ):
+        find_pictures(["empty/*.md"])
+
+
+def test_natural_order() -> None:
+    names = ["a1.png", "a2.png", "a10.png", "A11.png", "b", "b/1", "b/02", "b/2", "b10/1"]
+    shuffled = names[::-1]
+    random.Random(0).shuffle(shuffled)
+    assert [path.as_posix() for path in sorted(map(Path, shuffled), key=_natural)] == names
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(alphabet="ab1٣²Éß/._ ", min_size=1), max_size=6))
+def test_any_names_can_be_ordered(names: list[str]) -> None:
+    paths = sorted(map(Path, names), key=_natural)
+    assert paths == sorted(reversed(paths), key=_natural)
+
+
+def test_ids_are_text_and_differ() -> None:
+    assert picture_id(Path("p") / "é.png") == "p/é.png"
+    assert picture_id(Path(os.fsdecode(b"caf\xe9.png"))) == "caf\\xe9.png"
+
+
+def test_pixels_are_rgb() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    assert np.array_equal(read_picture(write(Path("a.png"), picture)), picture)
+    assert np.array_equal(read_picture(write(Path("写真 é.bmp"), picture)), picture)
+
+
+def test_grey_transparent_and_deep_pictures_become_rgb() -> None:
+    grey = np.arange(35, dtype=np.uint8).reshape(5, 7)
+    for name, pixels in (
+        ("grey.png", grey),
+        ("clear.png", np.dstack([grey] * 3 + [np.zeros_like(grey)])),
+        ("deep.png", grey.astype(np.uint16) * 256),
+    ):
+        Path(name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        assert np.array_equal(read_picture(Path(name)), np.dstack([grey] * 3)), name
+
+
+def test_exif_orientation_is_honoured() -> None:
+    """Orientation 6: the stored picture has to be turned clockwise, so what is on its left comes to the top."""
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:, :16, 0] = 255  # left half red
+    stored[:, 16:, 2] = 255  # right half blue
+    jpeg = cv2.imencode(".jpg", stored[..., ::-1])[1].tobytes()
+    tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
+    exif = b"Exif\0\0" + tiff
+    marker = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    Path("turned.jpg").write_bytes(jpeg[:2] + marker + jpeg[2:])
+    picture = read_picture(Path("turned.jpg")).astype(int)
+    assert picture.shape == (32, 16, 3)
+    assert np.abs(picture[:12] - [255, 0, 0]).max() < 30
+    assert np.abs(picture[20:] - [0, 0, 255]).max() < 30
+
+
+def test_what_is_no_picture(here: Path) -> None:
+    whole = draw(Path("whole.png")).read_bytes()
+    Path("half.png").write_bytes(whole[: len(whole) // 2])
+    Path("text.jpg").write_bytes(b"just words")
+    Path("empty.jpg").write_bytes(b"")
+    for name in ("half.png", "text.jpg"):
+        with pytest.raises(PictureError, match=rf"^{name} is no picture that OpenCV {cv2.__version__} can decode$"):
+            read_picture(Path(name))
+    with pytest.raises(PictureError, match=r"^empty\.jpg is an empty file$"):
+        read_picture(Path("empty.jpg"))
+    with pytest.raises(PictureError, match=r"^gone\.jpg cannot be read: No such file or directory$"):
+        read_picture(Path("gone.jpg"))
+
+
+def batches(names: list[str], size: int) -> Batches:
+    told: list[str] = []
+    prepare = Preparation(lambda picture: (np.float32(picture.mean((0, 1))), picture), "mean")
+    made = Batches([Path(name) for name in names], np.arange(len(names)), prepare, size, told.append)
+    made.told = told  # type: ignore[attr-defined]
+    return made
+
+
+def test_batches_keep_pictures_ids_and_truth_together() -> None:
+    for name, patch in (("0.png", (0, 0, 1, 1)), ("2.png", (0, 0, 2, 2)), ("3.png", (0, 0, 4, 4))):
+        draw(Path(name), "green", patch)
+    touch("1.png", "4.png", "5.png")
+    made = batches([f"{i}.png" for i in range(6)], 2)
+    seen = []
+    for batch in made:
+        assert batch.images is not None
+        green = (batch.images[..., 1] == 255).sum(axis=(1, 2))
+        assert np.allclose(batch.x[:, 1], green * 255 / 200)
+        seen.append((batch.ids, green.tolist(), batch.truth.tolist(), made.read))
+    assert seen == [(["0.png"], [1], [0], 2), (["2.png", "3.png"], [4, 16], [2, 3], 4)]
+    assert (made.read, made.broken) == (6, 3)
+    assert made.told == ["1.png is an empty file", "4.png is an empty file", "5.png is an empty file"]

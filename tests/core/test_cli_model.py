@@ -1,0 +1,201 @@
+"""What --model, --preprocess and --device stand for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from workshop import Workshop, draw
+
+from xaicore.cli.model import as_output, load_model
+from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet, stack
+from xaicore.errors import InputError
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+    place = Workshop(tmp_path, monkeypatch)
+    yield place
+    place.close()
+
+
+SOURCE = """
+import functools
+from net import Colours
+
+class Callable(Colours):
+    def __call__(self, x):
+        raise AssertionError("a model is not a factory")
+
+ready = Callable()
+lazy = functools.partial(Callable)
+
+class Zoo:
+    @staticmethod
+    def lion():
+        return "a lion"
+
+def broken():
+    raise ValueError("no weights")
+
+def nothing():
+    pass
+
+table = {}
+"""
+
+
+@pytest.mark.parametrize("name", ["Callable", "ready", "lazy"])
+def test_functions_and_classes_are_called_and_models_taken(shop: Workshop, name: str) -> None:
+    shop.module("models", SOURCE)
+    found = load_model(f"models:{name}", None, None)
+    assert type(found.model).__name__ == "Callable"
+    assert found.model is sys.modules["models"].ready if name == "ready" else True
+    assert found.name == f"models:{name}"
+
+
+def test_dotted_names(shop: Workshop) -> None:
+    shop.module("models", SOURCE)
+    assert load_model("models:Zoo.lion", None, None).model == "a lion"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("models", "--model 'models': expected package.module:name, such as models:name"),
+        ("models:", "--model 'models:': expected package.module:name, such as models:name"),
+        (
+            "./zoo/models.py:ready",
+            "--model './zoo/models.py:ready': expected package.module:name, such as zoo.models:",
+        ),
+        (
+            "modls:ready",
+            "--model modls:ready: module 'modls' does not import: ModuleNotFoundError: No module named ",
+        ),
+        (
+            "sick:ready",
+            "--model sick:ready: module 'sick' does not import: ZeroDivisionError: division by zero (sear",
+        ),
+        ("models:reddy", "--model models:reddy: models has no 'reddy'; did you mean 'ready'?"),
+        ("models:broken", "--model models:broken: building the model raised ValueError: no weights"),
+        (
+            "models:nothing",
+            "--model models:nothing: this is None; expected a model, or a function that returns one",
+        ),
+        ("models:functools", "--model models:functools: this is <module 'functools'"),
+    ],
+)
+def test_what_is_no_model(shop: Workshop, spec: str, message: str) -> None:
+    shop.module("models", SOURCE)
+    shop.module("sick", "1 / 0")
+    with pytest.raises(InputError, match="^" + re.escape(message)):
+        load_model(spec, None, None)
+
+
+def test_device(shop: Workshop) -> None:
+    assert load_model("net:movable", None, "cuda:1").model.device == "cuda:1"
+    with pytest.raises(InputError, match=r"^--device moon: RuntimeError: no such place$"):
+        load_model("net:movable", None, "moon")
+    with pytest.raises(
+        InputError, match=r"^--device cpu: a net\.Colours has no \.to\(device\); place the model in the f"
+    ):
+        load_model("net:build", None, "cpu")
+
+
+def test_output_is_an_index_or_a_name() -> None:
+    assert [as_output(value) for value in (None, "1", "logits", "1a")] == [None, 1, "logits", "1a"]
+
+
+def test_which_preprocess(shop: Workshop) -> None:
+    shop.module("bare", "from net import build\npreprocess = 'a word'\n")
+    assert load_model("net:build", None, None).prepare.name == "net:preprocess"
+    assert load_model("net:build", "net:only_x", None).prepare.name == "net:only_x"
+    bare = load_model("bare:build", None, None).prepare
+    assert (bare.function, bare.name) == (imagenet, BUILT_IN)
+    with pytest.raises(
+        InputError, match=r"^--preprocess bare:preprocess: 'a word' is no function; expected f\(picture"
+    ):
+        load_model("bare:build", "bare:preprocess", None)
+
+
+def test_the_header_says_which_preprocess(shop: Workshop) -> None:
+    shop.module("bare", "from net import build\n")
+    draw(Path("a.png"))
+    result = shop.run("explain", "a.png", "--model", "bare:build", "--logger", "notes")
+    assert result.exit_code == 0
+    assert f"1 picture; model bare:build; preprocess {BUILT_IN}\n" in result.stderr
+    assert shop.notes()[0]["config"]["preprocess"] == BUILT_IN
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 256), (256, 300), (600, 256), (1024, 768), (50, 60), (3, 700)])
+def test_imagenet_takes_the_middle(height: int, width: int) -> None:
+    """On ramps, resizing is known: pixel i of n covers [i, i + 1) / n of the picture."""
+    ramp = np.linspace(0, 1, width)[None].repeat(height, 0), np.linspace(0, 1, height)[:, None].repeat(width, 1)
+    picture = np.rint(np.dstack([ramp[0], ramp[1], np.full((height, width), 0.5)]) * 255).astype(np.uint8)
+    x, seen = imagenet(picture)
+    assert (x.shape, x.dtype, seen.shape, seen.dtype) == ((3, 224, 224), np.float32, (224, 224, 3), np.uint8)
+    scale = 256 / min(height, width)
+    for axis, length in ((0, width), (1, height)):
+        at = (np.arange(224) + 0.5 - 112) / (scale * length) + 0.5  # of the picture, the middle in the middle
+        profile = seen[..., axis].mean(axis=axis)
+        step = 255 / (length - 1)
+        assert np.abs(profile - 255 * at).max() < 1.5 + step
+    expected = (seen / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    assert np.abs(x - expected.transpose(2, 0, 1)).max() < 1e-5
+
+
+def test_imagenet_averages_over_areas() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), np.uint8)
+    _, seen = imagenet(picture)
+    means = picture.reshape(256, 4, 256, 4, 3).mean(axis=(1, 3))[16:240, 16:240]
+    assert np.abs(seen - means).max() <= 0.5
+
+
+def prepared(result: object) -> tuple[np.ndarray, np.ndarray | None]:
+    return Preparation(lambda picture: result, "my:f")(np.zeros((4, 4, 3), np.uint8), "a.png")
+
+
+def test_preprocess_may_give_x_alone_or_with_its_picture() -> None:
+    x, seen = prepared([[1.0, 2.0]])
+    assert x.tolist() == [[1, 2]]
+    assert seen is None
+    x, seen = prepared((np.ones(3), np.zeros((2, 5, 3), np.uint8)))
+    assert x.shape == (3,)
+    assert seen is not None
+    assert seen.shape == (2, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (None, "preprocess my:f, a.png: gave a builtins.NoneType; expected an array x, or a tuple (x, picture)"),
+        ({"x": 1}, "preprocess my:f, a.png: gave a builtins.dict; expected an array x"),
+        (3.0, "preprocess my:f, a.png: gave a builtins.float; expected an array x"),
+        ((np.ones(3), np.zeros((2, 5, 3))), "preprocess my:f, a.png: gave a picture of shape (2, 5, 3) and type "),
+        ((np.ones(3), np.zeros((3, 2, 5), "u1")), "preprocess my:f, a.png: gave a picture of shape (3, 2, 5) and "),
+        ([[1.0], [1.0, 2.0]], "preprocess my:f, a.png: ValueError: setting an array element with a sequence"),
+    ],
+)
+def test_preprocess_gave_something_else(result: object, message: str) -> None:
+    with pytest.raises(InputError, match="^" + re.escape(message)):
+        prepared(result)
+
+
+def test_preprocess_raised() -> None:
+    def fail(picture: np.ndarray) -> None:
+        raise KeyError("size")
+
+    with pytest.raises(InputError, match=r"^preprocess my:f, b/c\.png: KeyError: 'size'$"):
+        Preparation(fail, "my:f")(np.zeros((4, 4, 3), np.uint8), "b/c.png")
+
+
+def test_stack() -> None:
+    assert np.array_equal(stack([np.zeros(2), np.ones(2)], ["a", "b"], "inputs"), [[0, 0], [1, 1]])
+    with pytest.raises(
+        InputError, match=r"^preprocess gave inputs of shape \(2,\) for a and \(3,\) for c: in a batch"
+    ):
+        stack([np.zeros(2), np.ones(2), np.ones(3)], ["a", "b", "c"], "inputs")

@@ -1,0 +1,125 @@
+"""`xaicore plugins` lists without importing; nothing outside the command line imports click or rich."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from workshop import Workshop, read_table
+
+from xaicore import plugins
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+    place = Workshop(tmp_path, monkeypatch)
+    yield place
+    place.close()
+
+
+def ours(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [row for row in rows if row["distribution"] == "colours"]
+
+
+EXPECTED = [
+    ("backend", "colours", "colours", "1.2", "colours_backend"),
+    ("logger", "frail", "colours", "1.2", "colours_frail"),
+    ("logger", "notes", "colours", "1.2", "colours_notes"),
+]
+
+
+def test_listing(shop: Workshop) -> None:
+    result = shop.run("plugins")
+    assert result.exit_code == 0
+    rows = read_table(result.stdout)
+    assert list(rows[0]) == ["kind", "name", "distribution", "version", "target"]
+    assert [tuple(row.values()) for row in ours(rows)] == EXPECTED
+    kinds = [row["kind"] for row in rows]
+    assert kinds == sorted(kinds)
+
+
+def test_json(shop: Workshop) -> None:
+    rows = json.loads(shop.run("plugins", "--json").stdout)
+    assert [tuple(row.values()) for row in ours(rows)] == EXPECTED
+    assert list(rows[0]) == ["kind", "name", "distribution", "version", "target"]
+
+
+def test_check_of_what_works(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAICORE_PLUGINS", "colours,notes")
+    plugins.installed.cache_clear()
+    result = shop.run("plugins", "--check")
+    assert result.exit_code == 0
+    assert [row["check"] for row in read_table(result.stdout)] == ["ok", "ok"]
+    rows = json.loads(shop.run("plugins", "--check", "--json").stdout)
+    assert [row["error"] for row in rows] == [None, None]
+
+
+def test_check_of_what_is_broken(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.distribution("sick", "0.1", {"xaicore.loggers": {"sick": "sick_plugin", "mute": "json"}})
+    shop.module("sick_plugin", "raise OSError('libfever.so: [red]cannot[/red] open')")
+    monkeypatch.setenv("XAICORE_PLUGINS", "colours,sick,mute")
+    monkeypatch.syspath_prepend(shop.here)
+    plugins.installed.cache_clear()
+    assert shop.run("plugins").exit_code == 0
+    result = shop.run("plugins", "--check")
+    assert result.exit_code == 1
+    checks = {row["name"]: row["check"] for row in read_table(result.stdout)}
+    assert checks == {
+        "colours": "ok",
+        "sick": "logger plugin 'sick' from sick 0.1 does not import: OSError: libfever.so: [red]cannot[/red] open",
+        "mute": "logger plugin 'mute' from sick 0.1 has no hook: json needs a function xaicore_logger decorated "
+        "with @xaicore.hookimpl",
+    }
+    as_json = shop.run("plugins", "--check", "--json")
+    assert as_json.exit_code == 1
+    assert {row["name"]: row["error"] or "ok" for row in json.loads(as_json.stdout)} == checks
+
+
+def test_check_of_a_name_that_is_claimed_twice(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.distribution("copycat", "3", {"xaicore.loggers": {"notes": "colours_notes"}})
+    monkeypatch.setenv("XAICORE_PLUGINS", "notes")
+    plugins.installed.cache_clear()
+    result = shop.run("plugins", "--check")
+    assert result.exit_code == 1
+    claimed = "logger plugin 'notes' is claimed by colours 1.2 and copycat 3: uninstall all but one of them"
+    assert [row["check"] for row in read_table(result.stdout)] == [claimed, claimed]
+
+
+def test_none_installed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAICORE_PLUGINS", "")
+    plugins.installed.cache_clear()
+    result = shop.run("plugins")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no plugins are installed\n")
+    assert shop.run("plugins", "--json").stdout == "[]\n"
+
+
+def loaded_after(shop: Workshop, code: str) -> set[str]:
+    """The modules that a process has after running this."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(shop.site), *filter(None, sys.path)])},
+        capture_output=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "wandb", "matplotlib"}
+
+
+def test_importing_xaicore_imports_neither_click_nor_rich(shop: Workshop) -> None:
+    loaded = loaded_after(shop, "import xaicore")
+    assert "xaicore.explainer" in loaded
+    assert not loaded & {"click", "rich", "jinja2", "filelock", "xaicore.cli", *FRAMEWORKS}
+
+
+def test_listing_imports_no_plugin_and_no_framework(shop: Workshop) -> None:
+    code = "from xaicore.cli import main\nmain(['plugins'], standalone_mode=False)"
+    loaded = loaded_after(shop, code)
+    assert "xaicore.cli.plugins" in loaded
+    assert not loaded & {"colours_backend", "colours_notes", "xaicore_torch", "xaicore_disk", *FRAMEWORKS}
