@@ -12,9 +12,11 @@ from xaicore_disk import atomic
 from xaicore_disk.drawing import Drawing
 from xaicore_disk.folder import RunFolder
 
-__all__ = ["facts", "learn", "read", "start"]
+__all__ = ["Facts", "facts", "learn", "read", "start"]
 
 FORMAT = "xaicore-disk 1"
+
+Facts = tuple[tuple[str, "str | None"], ...]
 
 LEARNT = ("models", "methods", "layers", "targets", "images_from")
 """Lists of what the explanations so far had."""
@@ -24,14 +26,16 @@ def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
     """Begin or resume: the name, the time of the first start and what was learnt stay. Under the lock.
 
     Raises:
-        LoggerError: there is a page or a run.json of somebody else's.
+        LoggerError: the folder holds somebody else's run.json, manifest.jsonl or index.html.
     """
-    if folder.page.exists() and not folder.about.exists():
-        raise _foreign(f"{folder.page} would be replaced, but it is not this logger's")
-    before = read(folder) if folder.about.exists() else {}
+    ours = folder.about.exists()
+    for path in (folder.page, folder.manifest):
+        if path.exists() and not ours:
+            raise _foreign(f"{path} would be changed, but it is not this logger's: there is no {folder.about.name}")
+    before = read(folder) if ours else {}
     about = {
         "format": FORMAT,
-        "name": before.get("name", run.name),
+        "name": before.get("name", run.name or folder.root.name),
         "started": before.get("started", run.started),
         "versions": dict(run.versions),
         "config": {**before.get("config", {}), **run.config},
@@ -42,7 +46,7 @@ def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
     _write(folder, about)
 
 
-def facts(explanation: xaicore.Explanation) -> tuple[tuple[str, str | None], ...]:
+def facts(explanation: xaicore.Explanation) -> Facts:
     """What the run can learn from an explanation: a value for each of the lists."""
     values = (
         explanation.model,
@@ -54,7 +58,7 @@ def facts(explanation: xaicore.Explanation) -> tuple[tuple[str, str | None], ...
     return tuple(zip(LEARNT, values, strict=True))
 
 
-def learn(folder: RunFolder, facts: tuple[tuple[str, str | None], ...]) -> None:
+def learn(folder: RunFolder, facts: Facts) -> None:
     """Take up what is new. Under the lock, for other writers learn too."""
     about = read(folder)
     new = [(name, value) for name, value in facts if value is not None and value not in about[name]]
@@ -68,11 +72,13 @@ def read(folder: RunFolder) -> dict[str, Any]:
     """What is known.
 
     Raises:
-        LoggerError: this is no run.json of ours.
+        LoggerError: it cannot be read, or is no run.json of ours.
     """
+    with atomic.explained(folder.about, "read"):
+        text = folder.about.read_bytes()
     try:
-        about = json.loads(folder.about.read_bytes())
-    except (OSError, ValueError):
+        about = json.loads(text)
+    except ValueError:
         about = None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise _foreign(f"{folder.about} is not this logger's: it has no format {FORMAT!r}")

@@ -31,7 +31,7 @@ REMEDIES = {
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, refused: str = "write") -> Iterator[None]:
     """Give what the system refuses to do at `path` the form of a LoggerError."""
     try:
         yield
@@ -40,7 +40,7 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as exc:
         remedy = REMEDIES.get(exc.errno or 0, "look at that path")
         raise xaicore.LoggerError(
-            f"cannot write {path}: {exc.strerror or exc}; {remedy}, or choose another folder "
+            f"cannot {refused} {path}: {exc.strerror or exc}; {remedy}, or choose another folder "
             'for the run: {"disk": {"root": ...}}'
         ) from exc
 

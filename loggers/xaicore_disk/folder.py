@@ -6,7 +6,7 @@ died, and that the files of a row are there before the row is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,5 +77,5 @@ class RunFolder:
             with atomic.explained(path):
                 path.unlink(missing_ok=True)
 
-    def _folders(self) -> Iterable[Path]:
+    def _folders(self) -> list[Path]:
         return [self.root, *(self.root / name for name in manifest.FOLDERS)]

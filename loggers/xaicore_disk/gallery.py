@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -38,7 +39,7 @@ def page(folder: RunFolder, colormap: str) -> str:
     return _template().render(
         about=about.read(folder),
         cards=shown,
-        columns=min(COLUMNS, max((len(line) for card in shown for line in card["steps"][0]["lines"]), default=1)),
+        columns=_columns(max((len(line) for card in shown for line in card["steps"][0]["lines"]), default=1)),
         hidden=len(offsets) - len(rows),
         maps=len(offsets),
         judged=len(judged),
@@ -57,10 +58,7 @@ def cards(rows: Iterable[manifest.Row]) -> list[dict[str, Any]]:
     for row in rows:
         steps.setdefault(row["id"], {}).setdefault(row["step"], []).append(row)
     return [
-        {
-            "id": name,
-            "steps": [_step(step, of[step]) for step in sorted(of, key=_newness, reverse=True)],
-        }
+        {"id": name, "steps": [_step(step, of[step]) for step in sorted(of, key=_newness, reverse=True)]}
         for name, of in steps.items()
     ]
 
@@ -81,6 +79,12 @@ def _step(step: int | None, rows: list[manifest.Row]) -> dict[str, Any]:
         "right": None if unknown else first["truth"] == first["predicted"],
         "lines": [lines[k] for k in sorted(lines)],
     }
+
+
+def _columns(methods: int) -> int:
+    """How many go side by side, so that the lines are about equally long."""
+    lines = math.ceil(methods / COLUMNS)
+    return math.ceil(methods / lines)
 
 
 def _gradient(colormap: str) -> str:

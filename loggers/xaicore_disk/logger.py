@@ -55,7 +55,7 @@ class DiskLogger(xaicore.Logger):
         self._root = None if root is None else Path(root).expanduser()
         self._drawing = Drawing(**options)
         self._folder: RunFolder | None = None
-        self._learnt: set[tuple[str | None, ...]] = set()
+        self._learnt: set[about.Facts] = set()
         self._page_due = 0.0
 
     def open(self, run: xaicore.Run) -> None:
@@ -67,9 +67,9 @@ class DiskLogger(xaicore.Logger):
         folder = RunFolder(Path("runs", names.folder_name(run.name)) if self._root is None else self._root)
         with folder.locked():
             about.start(folder, run, self._drawing)
+            manifest.mend(folder.manifest)
             folder.clean()
-            if folder.manifest.exists():
-                self._write_page(folder)
+            self._write_page(folder)
         self._folder = folder
 
     def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
@@ -100,7 +100,9 @@ class DiskLogger(xaicore.Logger):
 
     def _opened(self) -> RunFolder:
         if self._folder is None:
-            raise xaicore.LoggerError("the disk logger is not open; write: with xaicore.open_loggers('disk') as log")
+            raise xaicore.LoggerError(
+                "the disk logger is not open; write: with xaicore.open_loggers('disk') as log"
+            )
         return self._folder
 
     def _learn(self, folder: RunFolder, explanation: xaicore.Explanation) -> None:
@@ -113,10 +115,10 @@ class DiskLogger(xaicore.Logger):
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
         """Files first, row second; encoding takes longest and needs no lock."""
         row, files = self._drawing.row(explanation, m, step)
-        picture = row["picture"]
+        images, picture = explanation.images, row["picture"]
         with folder.locked():
-            if picture is not None and not folder.has(picture):  # most have been there since another row
-                folder.add(picture, png(explanation.images[explanation.image_index[m]]))
+            if images is not None and not folder.has(picture):  # most have been there since another row
+                folder.add(picture, png(images[explanation.image_index[m]]))
             for name, content in files.items():
                 folder.add(name, content)
             manifest.append(folder.manifest, row)

@@ -19,7 +19,7 @@ from typing import Any
 import xaicore
 from xaicore_disk import atomic
 
-__all__ = ["FILES", "FOLDERS", "KEY", "append", "offsets", "read_manifest", "rows_at", "superseded_files"]
+__all__ = ["FILES", "FOLDERS", "KEY", "append", "mend", "offsets", "read_manifest", "rows_at", "superseded_files"]
 
 KEY = ("step", "id", "method", "layer", "k")
 
@@ -59,7 +59,7 @@ def offsets(path: Path) -> dict[Key, int]:
 def rows_at(path: Path, offsets: Sequence[int]) -> list[Row]:
     """The rows that begin there."""
     rows = []
-    with open(path, "rb") as file:
+    with atomic.explained(path, "read"), open(path, "rb") as file:
         for at in offsets:
             file.seek(at)
             rows.append(json.loads(file.readline()))
@@ -81,6 +81,16 @@ def superseded_files(path: Path) -> set[str]:
             if last[_key(row)] == at:
                 files.difference_update(_files(row))
     return files
+
+
+def mend(path: Path) -> None:
+    """Make the file where there is none, and cut off what a killed writer left of a line.
+
+    Raises:
+        LoggerError: the system refuses.
+    """
+    with atomic.explained(path), FileIO(path, "a+") as file:
+        file.truncate(_end_of_whole_lines(file))
 
 
 def append(path: Path, row: Row) -> None:
@@ -117,10 +127,8 @@ def _end_of_whole_lines(file: FileIO, block: int = 65536) -> int:
 
 def _scan(path: Path) -> Iterator[tuple[int, Row]]:
     """Whole rows and where they begin. What is no row is skipped with a warning."""
-    if not path.exists():
-        return
     at, strange = 0, 0
-    with open(path, "rb") as file:
+    with atomic.explained(path, "read"), open(path, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 row = _parse(line)

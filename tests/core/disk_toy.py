@@ -1,0 +1,55 @@
+"""Explanations whose maps, outputs and pictures are given, for the tests of the disk logger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import xaicore
+
+
+class Given(xaicore.Backend):
+    """A model whose outputs are given and whose only layer is its input."""
+
+    name = "given"
+
+    def __init__(self, outputs: np.ndarray, size: tuple[int, ...]) -> None:
+        self.outputs, self.size = outputs, size
+
+    def layers(self, inputs: Any) -> list[xaicore.Layer]:
+        return [xaicore.Layer("conv", "Conv", inputs.shape, True)]
+
+    def capture(
+        self, inputs: Any, layers: Sequence[str], direction: xaicore.Direction | None = None
+    ) -> xaicore.Capture:
+        return xaicore.Capture(self.outputs, "logits", {layers[0]: inputs}, self.size)
+
+
+def explanation(
+    maps: np.ndarray,
+    size: tuple[int, ...] | None = None,
+    method: str = "given",
+    outputs: np.ndarray | None = None,
+    **known: Any,
+) -> xaicore.Explanation:
+    """Of maps (N, K, *S), K of the classes 0 to 3 each; images, ids, truth and class_names as in a call."""
+
+    def given(activations: np.ndarray, _: None) -> np.ndarray:
+        return activations
+
+    given.__name__, given.needs = method, "activations"
+    n, k = maps.shape[:2]
+    if outputs is None:
+        outputs = np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32)
+    backend = Given(outputs, maps.shape[2:] if size is None else size)
+    explainer = xaicore.Explainer(None, given, backend=backend, layer="conv")
+    return explainer(maps.astype(np.float32), targets=xaicore.targets.TopK(k), **known)
+
+
+def example(n: int = 3, k: int = 2, seed: int = 0, size: tuple[int, int] = (14, 18), **known: Any) -> Any:
+    """Random maps of 5 x 7 over random pictures."""
+    rng = np.random.default_rng(seed)
+    known.setdefault("images", rng.integers(0, 256, (n, *size, 3), np.uint8))
+    return explanation(rng.random((n, k, 5, 7)) * rng.uniform(0.1, 9), size, **known)

@@ -1,0 +1,366 @@
+"""What the disk logger writes is what the explanation says: pixel for pixel, number for number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from disk_toy import example, explanation
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xaicore_disk import gallery
+from xaicore_disk.drawing import Drawing
+from xaicore_disk.logger import DiskLogger
+from xaicore_disk.manifest import read_manifest
+from xaicore_disk.names import folder_name
+
+import xaicore
+
+
+def log(root: Path, *explanations: xaicore.Explanation, step: int | None = None, **options: Any) -> list[dict]:
+    """One run from opening to closing; the rows that are then there."""
+    with xaicore.open_loggers({"disk": {"root": root, **options}}, name="a run", on_error="raise") as loggers:
+        for one in explanations:
+            loggers(one, step)
+    return read_manifest(root)
+
+
+def rgb(path: Path) -> np.ndarray:
+    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
+
+
+def files(root: Path) -> set[str]:
+    """All but the lock."""
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def test_the_plugin_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with xaicore.open_loggers("disk", name="first-try", on_error="raise"):
+        pass
+    with xaicore.open_loggers("disk", name="../../first try", on_error="raise"):
+        pass
+    made = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("index.html"))
+    assert made == [f"runs/{folder_name('../../first try')}/index.html", "runs/first-try/index.html"]
+
+
+def test_every_file_reads_back_as_the_explanation_has_it(tmp_path: Path) -> None:
+    one = example(n=3, k=2)
+    rows = log(tmp_path, one)
+    assert len(rows) == 6
+    overlays, heatmaps = one.overlays(), xaicore.overlay.colorize(one.heatmaps())
+    for m, row in enumerate(rows):
+        np.testing.assert_array_equal(rgb(tmp_path / row["picture"]), one.images[m // 2])
+        np.testing.assert_array_equal(rgb(tmp_path / row["overlay"]), overlays[m])
+        np.testing.assert_array_equal(rgb(tmp_path / row["heatmap"]), heatmaps[m])
+        values = np.load(tmp_path / row["map"], allow_pickle=False)
+        assert values.dtype == np.float32
+        np.testing.assert_array_equal(values, one.maps[m])
+
+
+def test_options_reach_the_pictures(tmp_path: Path) -> None:
+    one = example()
+    rows = log(tmp_path, one, colormap="magma", alpha=0.8, outline=0.3, threshold=0.6)
+    overlays, heatmaps = one.overlays("magma", 0.8, 0.3), xaicore.overlay.colorize(one.heatmaps(), "magma")
+    for m, row in enumerate(rows):
+        np.testing.assert_array_equal(rgb(tmp_path / row["overlay"]), overlays[m])
+        np.testing.assert_array_equal(rgb(tmp_path / row["heatmap"]), heatmaps[m])
+    assert [row["box"] for row in rows] == one.boxes(0.6).tolist() != one.boxes().tolist()
+
+
+def test_rows_say_what_is_known(tmp_path: Path) -> None:
+    maps = np.zeros((2, 2, 5, 7))
+    maps[0, 0, 1, 2] = 3.5
+    outputs = np.array([[0, 2, 1, 0], [0, 1, 0, 0.5]], np.float32)
+    known = {"truth": [1, 3], "class_names": ["ant", "bee", "cat", "dog"], "ids": ["a/1.jpg", "b"]}
+    one = explanation(maps, outputs=outputs, images=np.zeros((2, 5, 7, 3), np.uint8), **known)
+    rows = log(tmp_path, one, step=4)
+    paths = {name: rows[0].pop(name) for name in ("picture", "overlay", "heatmap", "map")}
+    assert rows[0] == {
+        "step": 4,
+        "id": "a/1.jpg",
+        "k": 0,
+        "target": 1,
+        "target_name": "bee",
+        "score": pytest.approx(np.exp(2) / np.exp([0, 2, 1, 0]).sum(), rel=1e-6),
+        "predicted": 1,
+        "predicted_name": "bee",
+        "truth": 1,
+        "truth_name": "bee",
+        "empty": False,
+        "method": "given",
+        "layer": "conv",
+        "model": "builtins.NoneType",
+        "asked": "top 2",
+        "maximum": 3.5,
+        "size": [5, 7],
+        "box": [2, 1, 3, 2],
+        "images_from": "user",
+    }
+    assert paths["picture"].startswith("pictures/a_1_jpg-")
+    assert paths["overlay"].startswith("overlays/a_1_jpg_given_step4_0-")
+    assert [Path(name).suffix for name in paths.values()] == [".png", ".png", ".png", ".npy"]
+    assert [row["k"] for row in rows] == [0, 1, 0, 1]
+    assert [row["target_name"] for row in rows] == ["bee", "cat", "bee", "dog"]
+    assert [row["empty"] for row in rows] == [False, True, True, True]
+    assert [(row["maximum"], row["box"]) for row in rows[1:]] == [(0.0, [0, 0, 0, 0])] * 3
+    assert [row["truth"] == row["predicted"] for row in rows] == [True, True, False, False]
+
+
+def test_a_picture_is_written_once_for_all_its_maps(tmp_path: Path) -> None:
+    one, other = example(n=2, k=3), example(n=2, k=3, method="other")
+    rows = log(tmp_path, one, other, example(n=2, k=3), step=0)
+    assert len(rows) == 12
+    assert len({row["picture"] for row in rows}) == len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+def test_another_picture_under_the_same_id_is_another_file(tmp_path: Path) -> None:
+    first, second = example(n=1, k=1, seed=1), example(n=1, k=1, seed=2)
+    log(tmp_path, first, step=0)
+    rows = log(tmp_path, second, step=1)
+    for row, one in zip(rows, (first, second), strict=True):
+        np.testing.assert_array_equal(rgb(tmp_path / row["picture"]), one.images[0])
+
+
+def test_pictures_are_made_of_the_input_and_say_so(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(0, 5, (2, 3, 6, 8))
+    one = explanation(x)
+    rows = log(tmp_path, one)
+    assert {row["images_from"] for row in rows} == {"rescaled"}
+    np.testing.assert_array_equal(rgb(tmp_path / rows[3]["picture"]), one.images[1])
+    assert "rescaled input" in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 9), (2, 1, 3, 4, 5)])
+def test_signals_and_volumes_have_a_map_alone(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    one = explanation(np.random.default_rng(0).random(shape))
+    rows = log(tmp_path, one)
+    for m, row in enumerate(rows):
+        assert [row[name] for name in ("picture", "overlay", "heatmap", "box", "size")] == [None] * 5
+        np.testing.assert_array_equal(np.load(tmp_path / row["map"]), one.maps[m])
+    assert "raw map" in (tmp_path / "index.html").read_text()
+
+
+def test_many_channels_have_a_heatmap_but_no_picture(tmp_path: Path) -> None:
+    one = explanation(np.random.default_rng(0).random((1, 4, 6, 8)))
+    assert one.images is None
+    rows = log(tmp_path, one)
+    assert [(row["picture"], row["overlay"]) for row in rows] == [(None, None)] * 4
+    np.testing.assert_array_equal(rgb(tmp_path / rows[2]["heatmap"]), xaicore.overlay.colorize(one.heatmaps())[2])
+
+
+@settings(max_examples=50)
+@given(top=st.floats(2.0**-40, 2.0**40), seed=st.integers(0, 9))
+def test_float16_keeps_a_map_to_within_a_2048th_of_its_maximum(top: float, seed: int) -> None:
+    values = np.random.default_rng(seed).random((4, 5))
+    one = explanation((values / values.max() * top)[None, None])
+    kept = Drawing(maps="float16")._in_dtype(one.maps[0])
+    assert kept.dtype == (np.float16 if 2.0**-14 <= one.maps.max() <= 65504 else np.float32)
+    assert np.abs(kept.astype(np.float64) - one.maps[0]).max() <= one.maps.max() / 2048
+
+
+def test_float16_maps_on_disk(tmp_path: Path) -> None:
+    maps = np.ones((4, 1, 5, 7)) * np.array([1, 1e5, 1e-9, 0])[:, None, None, None]
+    rows = log(tmp_path, explanation(maps), maps="float16")
+    loaded = [np.load(tmp_path / row["map"], allow_pickle=False) for row in rows]
+    assert [values.dtype.name for values in loaded] == ["float16", "float32", "float32", "float16"]
+    assert [values.max() for values in loaded] == [1, 1e5, np.float32(1e-9), 0]
+
+
+def test_the_same_step_again_changes_nothing(tmp_path: Path) -> None:
+    rows = log(tmp_path, example(), step=2)
+    content = {name: (tmp_path / name).read_bytes() for name in files(tmp_path) if name != "manifest.jsonl"}
+    inodes = {row["map"]: (tmp_path / row["map"]).stat().st_ino for row in rows}
+    assert log(tmp_path, example(), step=2) == rows
+    assert files(tmp_path) == {*content, "manifest.jsonl"}
+    assert {name: (tmp_path / name).read_bytes() for name in content} == content
+    assert {name: (tmp_path / name).stat().st_ino for name in inodes} == inodes  # not even written again
+
+
+def test_the_same_step_with_other_maps_replaces_them(tmp_path: Path) -> None:
+    log(tmp_path, example(seed=1), example(seed=1, method="other"), step=2)
+    new = example(seed=2)
+    rows = log(tmp_path, new, step=2)
+    assert [row["method"] for row in rows] == ["given"] * 6 + ["other"] * 6
+    for m, row in enumerate(rows[:6]):
+        np.testing.assert_array_equal(np.load(tmp_path / row["map"]), new.maps[m])
+    named = {row[name] for row in rows for name in ("picture", "overlay", "heatmap", "map")}
+    assert files(tmp_path) == {*named, "index.html", "manifest.jsonl", "run.json"}
+
+
+def test_replaced_files_stay_until_no_row_names_them(tmp_path: Path) -> None:
+    """A picture of a replaced row that another row shares."""
+    first, second = example(n=1, k=1, seed=1), example(n=1, k=1, seed=2)
+    log(tmp_path, first, step=0)
+    log(tmp_path, first, step=1)
+    rows = log(tmp_path, second, step=1)
+    np.testing.assert_array_equal(rgb(tmp_path / rows[0]["picture"]), first.images[0])
+    rows = log(tmp_path, second, step=0)
+    assert len(list((tmp_path / "pictures").iterdir())) == 1
+
+
+def test_a_manifest_from_elsewhere_deletes_nothing_outside(tmp_path: Path) -> None:
+    root, precious = tmp_path / "run", tmp_path / "precious.npy"
+    precious.write_bytes(b"mine")
+    mine = root / "pictures" / "holiday photo.png"
+    log(root, example(n=1, k=1), step=0)
+    mine.write_bytes(b"mine, too")
+    row = read_manifest(root)[0]
+    strange = [{**row, "map": name} for name in ("../precious.npy", str(precious), "pictures/holiday photo.png")]
+    with (root / "manifest.jsonl").open("a") as file:
+        file.writelines(json.dumps(one) + "\n" for one in [*strange, row])
+    log(root)
+    assert (precious.exists(), mine.exists()) == (True, True)
+
+
+def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
+    options = {"root": tmp_path, "maps": "float16", "outline": 0.2}
+    with xaicore.open_loggers({"disk": options}, name="a run", config={"lr": 0.1}, on_error="raise") as loggers:
+        assert json.loads((tmp_path / "run.json").read_text())["models"] == []
+        loggers(example(), 0)
+        loggers(example(method="other"), 0)
+        loggers(example(), 1)
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about == {
+        "format": "xaicore-disk 1",
+        "name": "a run",
+        "started": loggers.run.started,
+        "versions": dict(loggers.run.versions),
+        "config": {"lr": 0.1},
+        "models": ["builtins.NoneType"],
+        "methods": ["given", "other"],
+        "layers": ["conv"],
+        "targets": ["top 2"],
+        "images_from": ["user"],
+        "normalize": "max",
+        "drawing": {"maps": "float16", "colormap": "viridis", "alpha": 0.5, "outline": 0.2, "threshold": 0.2},
+    }
+
+
+def test_a_resumed_run_keeps_its_start_and_what_it_knew(tmp_path: Path) -> None:
+    first, second = (xaicore.Run(name, config, started) for name, config, started in RUNS)
+    for run, method, step in ((first, "given", 0), (second, "other", 1)):
+        with xaicore.Loggers({"disk": DiskLogger(tmp_path)}, run, on_error="raise") as loggers:
+            loggers(example(n=1, k=1, method=method), step)
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert (about["name"], about["started"]) == ("morning", "2026-01-01T08:00:00+00:00")
+    assert about["config"] == {"lr": 0.2, "seed": 1, "note": "resumed"}
+    assert about["methods"] == ["given", "other"]
+    assert [(row["step"], row["method"]) for row in read_manifest(tmp_path)] == [(0, "given"), (1, "other")]
+
+
+RUNS = (
+    ("morning", {"lr": 0.1, "seed": 1}, "2026-01-01T08:00:00+00:00"),
+    ("evening", {"lr": 0.2, "note": "resumed"}, "2026-01-01T20:00:00+00:00"),
+)
+
+
+def test_a_config_may_hold_anything(tmp_path: Path) -> None:
+    config = {"path": Path("a/b"), "loss": float("nan"), "rate": np.float32(0.5), "none": None}
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, config=config, on_error="raise"):
+        pass
+    text = (tmp_path / "run.json").read_text()
+    strict = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert strict["config"] == {"path": "a/b", "loss": "NaN", "rate": "0.5", "none": None}
+
+
+def test_scores_that_are_no_number_are_null(tmp_path: Path) -> None:
+    outputs = np.array([[np.nan, 1, 0, 0]], np.float32)
+    rows = log(tmp_path, explanation(np.ones((1, 1, 5, 7)), outputs=outputs))
+    assert rows[0]["score"] is None
+
+
+def test_save_writes_a_run_and_returns_its_page(tmp_path: Path) -> None:
+    one = example(n=2, k=1)
+    page = one.save(tmp_path / "saved")
+    assert page == tmp_path / "saved" / "index.html"
+    rows = read_manifest(tmp_path / "saved")
+    assert [row["id"] for row in rows] == ["0", "1"]
+    np.testing.assert_array_equal(rgb(tmp_path / "saved" / rows[1]["overlay"]), one.overlays()[1])
+    assert json.loads((tmp_path / "saved" / "run.json").read_text())["name"] == "saved"
+    for row in rows:
+        assert row["overlay"] in page.read_text()
+
+
+def test_save_into_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert example(n=1, k=1).save(".").exists()
+    assert json.loads((tmp_path / "run.json").read_text())["name"] == tmp_path.name
+
+
+def test_save_raises_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(
+        xaicore.LoggerError, match=r"cannot write .*file: .*there is a file where a folder should be"
+    ):
+        example().save(tmp_path / "file")
+
+
+def test_the_working_directory_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with xaicore.open_loggers({"disk": {"root": "here"}}, on_error="raise") as loggers:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        loggers(example(n=1, k=1))
+    assert len(read_manifest(tmp_path / "here")) == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_home_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    with xaicore.open_loggers({"disk": {"root": "~/runs/a"}}, on_error="raise"):
+        pass
+    assert (tmp_path / "runs/a/run.json").exists()
+
+
+def test_the_page_is_written_at_once_and_then_at_growing_distances(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that takes 2 s is due again 40 s after it was done."""
+    now, written = [100.0], []
+
+    def page(*_: Any) -> str:
+        written.append(now[0])
+        now[0] += 2
+        return "page"
+
+    monkeypatch.setattr("xaicore_disk.logger.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(gallery, "page", page)
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise") as loggers:
+        for at in (103, 141, 141.9, 142.9, 150, 184.8, 185):
+            now[0] = at
+            loggers(example(n=1, k=1), step=int(at))
+    assert written == [100, 142.9, 185, 187]  # on opening, twice in between, on closing
+
+
+def test_unknown_options_are_named() -> None:
+    with pytest.raises(
+        xaicore.PluginError,
+        match="has no option 'colour', 'path'; known: root, maps, colormap, alpha, outline, threshold",
+    ):
+        xaicore.open_loggers({"disk": {"colour": "red", "alpha": 1, "path": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"maps": "int8"}, "maps='int8': expected one of float32, float16"),
+        ({"colormap": "rainbows"}, "no colour map called 'rainbows'; known: .*viridis"),
+        ({"alpha": 1.5}, "alpha=1.5: expected an opacity between 0 and 1"),
+        ({"outline": 0}, "outline=0: expected a share of the pixels"),
+        ({"threshold": 1}, "threshold=1: expected a share of the maximum"),
+    ],
+)
+def test_wrong_options_are_known_before_the_run(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(xaicore.InputError, match=message):
+        xaicore.open_loggers({"disk": option})
+
+
+def test_a_logger_that_is_not_open_says_so(tmp_path: Path) -> None:
+    with pytest.raises(xaicore.LoggerError, match="disk logger is not open"):
+        DiskLogger(tmp_path).log(example())
