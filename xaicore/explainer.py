@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -166,7 +166,16 @@ class Explainer:
             raise BackendError(
                 f"backend {self.backend.name!r} called direction {len(aims)} times; expected one call"
             )
+        self._check_layers(capture.activations, "activations")
+        if with_gradients:
+            self._check_layers(capture.gradients, "gradients")
         return capture, aims[0]
+
+    def _check_layers(self, arrays: Mapping[str, np.ndarray], what: str) -> None:
+        missing = [layer for layer in self._layers if layer not in arrays]
+        if missing:
+            given = ", ".join(arrays) or "no layer"
+            raise BackendError(f"backend {self.backend.name!r} gave {what} for {given}, not for {missing[0]!r}")
 
     def _explanation(
         self,
@@ -255,8 +264,10 @@ def _picture_input(backend: type[Backend], x: Any) -> np.ndarray:
 
 
 def _as_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    names = () if layer is None else (layer,) if isinstance(layer, str) else tuple(layer)
-    if not all(isinstance(name, str) for name in names) or (layer is not None and not names):
+    if layer is None:
+        return ()
+    names = (layer,) if isinstance(layer, str) or not isinstance(layer, Iterable) else tuple(layer)
+    if not names or not all(isinstance(name, str) for name in names):
         raise LayerError(f"layer={layer!r}: expected a layer's name, several names, or None to find one")
     return tuple(dict.fromkeys(names))
 

@@ -160,7 +160,7 @@ class Explanation:
         from xaicore.logger import open_loggers
 
         root = Path(directory)
-        with open_loggers({"disk": {"root": root}}, name=root.name, on_error="raise") as log:
+        with open_loggers({"disk": {"root": root}}, name=root.resolve().name, on_error="raise") as log:
             log(self)
         return root / "index.html"
 

@@ -181,8 +181,9 @@ class Plugins:
         except XaicoreError:
             raise
         except Exception as exc:
-            given = ", ".join(f"{k}={v!r}" for k, v in arguments.items() if k != "model")
-            raise PluginError(f"{plugin} raised {type(exc).__name__} for {given}: {exc}") from exc
+            # The names alone: a logger's options may hold a key that must not end up in a log.
+            options = f" with the options {', '.join(arguments['options'])}" if arguments.get("options") else ""
+            raise PluginError(f"{plugin} raised {type(exc).__name__}{options}: {exc}") from exc
 
 
 def check_instance(value: object, kind: str, origin: str) -> None:

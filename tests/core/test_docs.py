@@ -30,9 +30,11 @@ def test_every_kind_of_plugin_has_a_hook_and_its_group_is_documented():
 def test_every_method_of_a_contract_is_documented(contract):
     methods = [name for name, value in vars(contract).items() if not name.startswith("_") and callable(value)]
     assert methods
+    text = " ".join(PLUGINS.split())
     for name in (name for name in methods if name not in ("predict", "to_numpy")):
         parameters = [p for p in inspect.signature(getattr(contract, name)).parameters if p != "self"]
-        assert re.search(rf"{name}\((self, )?{', '.join(rf'{p}(=None)?' for p in parameters)}\)", PLUGINS.replace("\n", " "))
+        arguments = ", ".join(rf"{parameter}(=None)?" for parameter in parameters)
+        assert re.search(rf"{name}\((self)?(, )?{arguments}\)", text), name
 
 
 def test_every_field_of_a_capture_and_a_layer_is_documented():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from toynet import FixedBackend
@@ -179,7 +179,6 @@ def test_eigen_method_is_the_first_singular_vector(name: str, spatial: tuple[int
         np.testing.assert_allclose(maps[n, k], as_documented(*by_svd(features)), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
 @given(hnp.arrays(np.float32, (1, 4, 3, 3), elements=st.floats(-8, 8, width=16)))
 def test_eigencam_agrees_with_the_sum_over_channels(activations: np.ndarray) -> None:
     maps = run("eigencam", activations, None)[0, 0].astype(np.float64)
@@ -291,14 +290,20 @@ def test_find_method_by_name_function_and_method() -> None:
 
 
 def test_unknown_names_get_the_near_ones() -> None:
-    with pytest.raises(xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*random; did you mean") as e:
+    with pytest.raises(
+        xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*random; did you mean"
+    ) as e:
         find_method("grad-cam")
     assert "'gradcam'" in str(e.value).partition("did you mean")[2]
     with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: .*random$"):
         find_method("qqq")
-    with pytest.raises(xaicore.MethodError, match=r"method=3: expected a name or a function f\(activations, gradients\)"):
+    with pytest.raises(
+        xaicore.MethodError, match=r"method=3: expected a name or a function f\(activations, gradients\)"
+    ):
         find_method(3)
-    with pytest.raises(xaicore.MethodError, match=r"method 'x' needs 'luck'; expected one of activations, gradients, w"):
+    with pytest.raises(
+        xaicore.MethodError, match=r"method 'x' needs 'luck'; expected one of activations, gradients, w"
+    ):
         xaicore.Method("x", lambda a, g: a, "luck")
 
 

@@ -1,0 +1,56 @@
+"""The logger: open a file, append rows, close the file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+from xaicore import Explanation, Logger, LoggerError, Run
+
+__all__ = ["COLUMNS", "CsvLogger"]
+
+COLUMNS = (
+    *("run", "step", "id", "k", "target", "target_name", "score", "predicted", "predicted_name"),
+    *("truth", "truth_name", "method", "layer", "empty", "x0", "y0", "x1", "y1"),
+)
+
+
+class CsvLogger(Logger):
+    """Appends a row for every map: what it explains, and the box of its evidence in pixels.
+
+    Rows are never taken back. Where a step was logged twice, the last row of the same run, step, id, k, method and
+    layer counts.
+
+    Args:
+        path: the file; it is made, with its folder, where there is none.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] = "xaicore.csv") -> None:
+        self.path = Path(path)
+
+    def open(self, run: Run) -> None:
+        """Open the file; a new one gets a line with the columns' names."""
+        self._run = run.name
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # File names may hold bytes that are no text, and end up in ids.
+            self._file = self.path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
+        except OSError as exc:
+            raise LoggerError(f"{self.path} cannot be written: {exc.strerror}; pass another path=") from exc
+        self._rows = csv.DictWriter(self._file, COLUMNS)
+        if not self._file.tell():
+            self._rows.writeheader()
+
+    def log(self, explanation: Explanation, step: int | None = None) -> None:
+        """Append the explanation's rows; they are in the file when this returns."""
+        pictures = len(explanation.input_size) == 2  # a signal or a volume has no boxes
+        boxes = explanation.boxes().tolist() if pictures else [("",) * 4] * len(explanation)
+        for m, box in enumerate(boxes):
+            place = dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
+            self._rows.writerow({"run": self._run, "step": step, **explanation.row(m), **place})
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,75 @@
+"""What `import xaicore` brings along, and what it says where OpenCV does not load."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = (
+    "torch",
+    "tensorflow",
+    "keras",
+    "jax",
+    "PIL",
+    "matplotlib",
+    "click",
+    "rich",
+    "jinja2",
+    "filelock",
+    "importlib.metadata",
+    "IPython",
+    "xaicore_torch",
+    "xaicore_disk",
+)
+
+
+def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join([*map(str, path), environment.get("PYTHONPATH", "")]).strip(
+        os.pathsep
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize("module", ["xaicore", "xaicore.plugins, xaicore.notebook"])
+def test_importing_brings_nothing_heavy(module: str) -> None:
+    code = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+    brought = result.stdout.split()
+    assert {"xaicore", "numpy", "cv2", "pluggy"} <= set(brought)
+    assert [name for name in brought if name in HEAVY] == []
+
+
+def test_explaining_brings_nothing_heavy_either() -> None:
+    """NumPy from here on: neither a result nor its pictures need anything else."""
+    code = """
+import sys
+before = set(sys.modules)
+import numpy as np
+import xaicore
+from toynet import ToyBackend
+e = xaicore.explain(None, np.random.default_rng(0).uniform(size=(2, 3, 8, 8)), backend=ToyBackend())
+e.overlays(), e.boxes(), e._repr_html_()
+print(*sorted(set(sys.modules) - before))
+"""
+    result = python(code, Path(__file__).parent)
+    assert result.returncode == 0, result.stderr
+    assert [name for name in result.stdout.split() if name in HEAVY] == []
+
+
+def test_opencv_that_does_not_load_names_the_build_that_does(tmp_path: Path) -> None:
+    missing = "libGL.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({missing!r})\n")
+    result = python("import xaicore", tmp_path)
+    assert result.returncode == 1
+    assert f"xaicore.errors.DependencyError: OpenCV does not load: {missing}." in result.stderr
+    assert "pip install --force-reinstall opencv-python-headless" in result.stderr
+    caught = python("try:\n    import xaicore\nexcept ImportError as e:\n    print(type(e).__name__)", tmp_path)
+    assert caught.stdout.strip() == "DependencyError"
