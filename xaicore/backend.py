@@ -144,14 +144,15 @@ def default_layer(layers: Sequence[Layer]) -> str:
     """
     at = max((i for i, layer in enumerate(layers) if layer.spatial and not layer.pooled), default=None)
     if at is None:
-        shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:]) or "no layer ran"
-        raise LayerError(f"no layer gives a map of the picture; the last ones: {shapes}. Name one: layer=...")
+        shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:])
+        said = f"the last ones: {shapes}. Name one: layer=..." if shapes else "the model has no layers inside of it"
+        raise LayerError(f"no layer gives a map of the picture; {said}")
     found, axes = layers[at], len(layers[at].shape)
     tokens = [layer for layer in layers[at + 1 :] if _is_tokens(layer.shape, axes)]
     if tokens:
         raise LayerError(
-            f"this looks like an attention model: after the last map, {found.name!r} {found.shape}, come token "
-            f"layers such as {tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
+            f"after the last map, {found.name!r} {found.shape}, come tokens or a sequence, as in an attention model: "
+            f"{tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
         )
     return found.name
 

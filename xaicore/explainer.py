@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -151,7 +151,10 @@ class Explainer:
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
             if not len(outputs):
                 raise InputError(f"the batch is empty: outputs {outputs.shape}; expected one image or more")
-            if outputs.ndim > 2 and self._found:
+            nan = int(np.isnan(outputs).sum())
+            if nan:
+                raise BackendError(f"the outputs have {nan} NaN values of {outputs.size}; check weights and inputs")
+            if targets.is_dense(outputs) and self._found:
                 raise LayerError(
                     f"outputs {outputs.shape} are a score a position, where the last map says little; "
                     "name the layer to explain: layer=..."
@@ -163,9 +166,7 @@ class Explainer:
         if not with_gradients:
             direction(capture.outputs, capture.outputs_kind)
         if len(aims) != 1:
-            raise BackendError(
-                f"backend {self.backend.name!r} called direction {len(aims)} times; expected one call"
-            )
+            raise BackendError(f"backend {self.backend.name!r} called direction {len(aims)} times; expected one call")
         self._check_layers(capture.activations, "activations")
         if with_gradients:
             self._check_layers(capture.gradients, "gradients")
@@ -259,8 +260,15 @@ def explain(
 
 def _picture_input(backend: type[Backend], x: Any) -> np.ndarray:
     """The argument with the most axes."""
-    parts = list(x.values()) if isinstance(x, Mapping) else list(x) if isinstance(x, tuple) else [x]
-    return max((backend.to_numpy(part) for part in parts if part is not None), key=np.ndim)
+    return max((backend.to_numpy(part) for part in _leaves(x) if part is not None), key=np.ndim)
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    if isinstance(x, (Mapping, tuple, list)):
+        for part in x.values() if isinstance(x, Mapping) else x:
+            yield from _leaves(part)
+    else:
+        yield x
 
 
 def _as_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -268,16 +276,16 @@ def _as_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
         return ()
     names = (layer,) if isinstance(layer, str) or not isinstance(layer, Iterable) else tuple(layer)
     if not names or not all(isinstance(name, str) for name in names):
-        raise LayerError(f"layer={layer!r}: expected a layer's name, several names, or None to find one")
+        raise LayerError(
+            f"layer={layer!r}: expected a layer's name as `xaicore layers` shows it, several names, or None to find one"
+        )
     return tuple(dict.fromkeys(names))
 
 
 def _as_ids(ids: Sequence[Any] | None, count: int) -> tuple[str, ...]:
     names = tuple(map(str, range(count) if ids is None else ids))
     if len(names) != count or len(set(names)) != count:
-        raise InputError(
-            f"{len(names)} ids ({len(set(names))} different) for {count} images: give each one its own"
-        )
+        raise InputError(f"{len(names)} ids ({len(set(names))} different) for {count} images: give each one its own")
     return names
 
 
@@ -310,9 +318,7 @@ def _as_class_names(names: Sequence[str] | None, outputs: np.ndarray, kind: str)
         return None
     classes = _label_count(outputs, kind)
     if len(names) != classes:
-        raise InputError(
-            f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order"
-        )
+        raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
     return tuple(map(str, names))
 
 
@@ -359,7 +365,7 @@ def _scores(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
     classes = aim.classes
     flat = capture.outputs.reshape(len(classes), 1, -1)
     linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
-    if (classes < 0).all() or capture.outputs.ndim > 2:  # a class of a score map has no one probability
+    if (classes < 0).all() or targets.is_dense(capture.outputs):  # a class of a score map has no one probability
         return linear.reshape(-1)
     p = targets.probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
     chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)

@@ -159,7 +159,7 @@ class Explanation:
         """
         from xaicore.logger import open_loggers
 
-        root = Path(directory)
+        root = Path(directory).expanduser()
         with open_loggers({"disk": {"root": root}}, name=root.resolve().name, on_error="raise") as log:
             log(self)
         return root / "index.html"

@@ -26,9 +26,7 @@ class Pictures:
         inputs: returns the model's input as an array, called once and only when no pictures were given.
     """
 
-    def __init__(
-        self, count: int, input_size: tuple[int, ...], given: Any, inputs: Callable[[], np.ndarray]
-    ) -> None:
+    def __init__(self, count: int, input_size: tuple[int, ...], given: Any, inputs: Callable[[], np.ndarray]) -> None:
         self._count, self._size = count, input_size
         self._inputs: Callable[[], np.ndarray] | None = inputs
         self.given = None if given is None else check_pictures(given, count)

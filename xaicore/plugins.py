@@ -141,9 +141,7 @@ class Plugins:
                 return found
             tried[candidate] = "declined"
         bases = _join(root for root in roots if root != "builtins")
-        outcome = (
-            ", ".join(f"{candidate}: {how}" for candidate, how in tried.items()) or "nothing, none is installed"
-        )
+        outcome = ", ".join(f"{candidate}: {how}" for candidate, how in tried.items()) or "nothing, none is installed"
         raise PluginError(
             f"no backend accepts {_type_name(model)} (bases from: {bases}); tried {outcome}. "
             "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
@@ -194,9 +192,7 @@ def check_instance(value: object, kind: str, origin: str) -> None:
     """
     expected = CONTRACTS[kind]
     if not isinstance(value, expected):
-        raise PluginError(
-            f"{origin} gave a {_type_name(value)}; expected a subclass of xaicore.{expected.__name__}"
-        )
+        raise PluginError(f"{origin} gave a {_type_name(value)}; expected a subclass of xaicore.{expected.__name__}")
     theirs, ours = value.api_version, expected.api_version
     if theirs != ours:
         older = "the plugin" if theirs < ours else "xaicore"
@@ -239,9 +235,7 @@ def _needs(plugin: Plugin, exc: ImportError) -> str:
         return f"{plugin} does not import: {exc}"
     if missing == plugin.target.partition(":")[0]:
         return f"{plugin} is not there: no module {missing!r}; reinstall {plugin.distribution}"
-    package = (
-        f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else missing.partition(".")[0]
-    )
+    package = f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else missing.partition(".")[0]
     return f"{plugin} needs {missing!r}; try: pip install {package}"
 
 

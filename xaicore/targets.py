@@ -26,6 +26,7 @@ __all__ = [
     "TopK",
     "as_target",
     "class_count",
+    "is_dense",
     "predicted_classes",
     "probabilities",
 ]
@@ -48,6 +49,9 @@ class Aim:
 
 class Target(ABC):
     """What to explain. `str(target)` names it in results and logs."""
+
+    def __str__(self) -> str:
+        return type(self).__name__
 
     @abstractmethod
     def aim(self, outputs: np.ndarray, kind: str) -> Aim:
@@ -94,7 +98,8 @@ class TopK(Target):
         """K directions an image."""
         _one_score_a_class(outputs, str(self))
         if class_count(outputs) > 1:
-            return _aim_at(outputs, kind, np.argsort(-outputs, axis=1, kind="stable")[:, : self.k])
+            order = np.argsort(-outputs.reshape(len(outputs), -1), axis=1, kind="stable")
+            return _aim_at(outputs, kind, order[:, : self.k])
         predicted = predicted_classes(outputs, kind)
         if predicted is None:  # a regression has one value and no classes
             return Predicted().aim(outputs, kind)
@@ -136,9 +141,7 @@ class Classes(Target):
         wrong = classes[(classes < 0) | (classes >= count)]
         if wrong.size:
             shown = ", ".join(map(str, np.unique(wrong)[:5]))
-            raise TargetError(
-                f"target {shown} is out of range: outputs {outputs.shape} have classes 0 to {count - 1}"
-            )
+            raise TargetError(f"target {shown} is out of range: outputs {outputs.shape} have classes 0 to {count - 1}")
         return _aim_at(outputs, kind, classes)
 
     def __str__(self) -> str:
@@ -156,6 +159,11 @@ def as_target(targets: Any) -> Target:
     return Predicted() if targets is None else Classes(targets)
 
 
+def is_dense(outputs: np.ndarray) -> bool:
+    """Whether there is a score a position, as in segmentation; (N, C, 1, 1) is a score a class."""
+    return bool(np.prod(outputs.shape[2:]) > 1)
+
+
 def class_count(outputs: np.ndarray) -> int:
     """The length of the class axis; 1 for outputs (N,)."""
     return outputs.shape[1] if outputs.ndim > 1 else 1
@@ -166,16 +174,14 @@ def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:
 
     A one-output classifier predicts class 1 above 0 (logits) or above 0.5 (probabilities).
     """
-    if kind == "values" or outputs.ndim > 2:
+    if kind == "values" or is_dense(outputs):
         return None
     if class_count(outputs) == 1:
         return (outputs.reshape(-1) > (0.5 if kind == "probabilities" else 0)).astype(np.int64)
-    return outputs.argmax(axis=1)
+    return outputs.reshape(len(outputs), -1).argmax(axis=1)
 
 
-def probabilities(
-    outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None
-) -> np.ndarray:
+def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None) -> np.ndarray:
     """Class probabilities (N, classes), two classes for one output; values stay as they are.
 
     The caller's `activation` wins over the model's own `link`; without either, several outputs share a
@@ -202,7 +208,7 @@ def probabilities(
 
 
 def _one_score_a_class(outputs: np.ndarray, target: str) -> None:
-    if outputs.ndim > 2:
+    if is_dense(outputs):
         raise TargetError(
             f"target {target!r} needs one score a class, (N, classes); these outputs have shape {outputs.shape}. "
             "Pass a Target of your own, whose direction says which positions count"

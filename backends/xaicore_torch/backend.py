@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.autograd.graph import GradientEdge
+from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, XaicoreError
 from xaicore_torch.classifier import find_classifier
 from xaicore_torch.inputs import Inputs, prepare
-from xaicore_torch.layout import channels_last, find_module, unwrap
+from xaicore_torch.layout import find_module, layout_is_plain, on_last_axis, unwrap
 from xaicore_torch.outputs import Outputs, choose, find_link, read, to_host
+from xaicore_torch.pullback import pull_back
 from xaicore_torch.recorder import Recorder
 from xaicore_torch.state import left_as_found
 from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
-
-HALF_SCALE = 1024.0
-"""Gradients in float16 lose what is below 6e-8: the pull-back runs on a multiple. 65536 would overflow."""
 
 
 class TorchBackend(Backend):
@@ -31,17 +29,22 @@ class TorchBackend(Backend):
     Args:
         model: on any device, in any precision, frozen or training.
         output: which of several outputs is explained, an index or a name.
+
+    Raises:
+        BackendError: the model is TorchScript.
     """
 
     name = "torch"
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
+        if isinstance(self.model, torch.jit.ScriptModule):
+            raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
         self._runs: dict[str, int] = {}
+        self._channels_last: set[str] = set()
         self._link: str | None = None
         self._surveyed = False
-        self._writes_inputs: bool | None = None
         self._classifiers: dict[str, nn.Module] = {}
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
@@ -52,8 +55,8 @@ class TorchBackend(Backend):
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
         modules = {name: find_module(self.model, name) for name in layers}
         given = prepare(self.model, inputs)
-        if not modules and not self._surveyed:
-            self._survey(given)  # nothing will be recorded, so the outputs cannot show their link themselves
+        if not self._surveyed and not self._can_do_without(modules):
+            self._survey(given)
         with left_as_found(self.model, given.picture.device):
             y, kept = self._record(given, modules, direction is not None)
             outputs = read(y, self._link)
@@ -62,12 +65,13 @@ class TorchBackend(Backend):
                 rows = _checked(direction(outputs.array, outputs.kind), outputs.array)
                 gradients = self._pull(outputs, kept, rows) if kept else {}
             activations = {name: to_host(tensor) for name, tensor in kept.items()}
-            for name in kept:
-                if channels_last(modules[name], kept[name]):
-                    activations[name] = np.moveaxis(activations[name], -1, 1)
-                    if name in gradients:
-                        gradients[name] = np.moveaxis(gradients[name], -1, 2)
-        return Capture(outputs.array, outputs.kind, activations, given.size, gradients, outputs.link)
+        for name, tensor in kept.items():
+            if self._has_channels_last(name, modules[name], tensor):
+                activations[name] = np.moveaxis(activations[name], -1, 1)
+                if name in gradients:
+                    gradients[name] = np.moveaxis(gradients[name], -1, 2)
+        link = "softmax" if outputs.link == "log_softmax" else outputs.link
+        return Capture(outputs.array, outputs.kind, activations, given.size, gradients, link)
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
@@ -87,10 +91,22 @@ class TorchBackend(Backend):
             given = prepare(self.model, inputs).first()
             module = find_module(self.model, layer)
             with left_as_found(self.model, given.picture.device):
-                known = find_classifier(self.model, layer, module, lambda: self._run(given))
+                channels_last = layer in self._channels_last
+                known = find_classifier(self.model, layer, module, channels_last, lambda: self._run(given))
             self._classifiers[layer] = known
         weights = to_host(known.weight)
-        return weights.reshape(len(weights), -1)
+        return weights.reshape(len(weights), -1).copy()
+
+    def _can_do_without(self, modules: Mapping[str, nn.Module]) -> bool:
+        """Whether a pass can go without a survey before it.
+
+        Outputs show their own link only where they were recorded, and a layer's class does not always tell
+        where its channels are.
+        """
+        return bool(modules) and all(layout_is_plain(self.model, module) for module in modules.values())
+
+    def _has_channels_last(self, name: str, module: nn.Module, tensor: torch.Tensor) -> bool:
+        return tensor.ndim > 3 and (on_last_axis(module) or name in self._channels_last)
 
     def _survey(self, given: Inputs) -> Survey:
         """A look at one image; at all of them where the model takes no batch of another size."""
@@ -102,13 +118,14 @@ class TorchBackend(Backend):
             return self._look(given)
 
     def _look(self, given: Inputs) -> Survey:
-        given = given.recording()
         with left_as_found(self.model, given.picture.device):
-            with torch.enable_grad(), Survey(self.model, given.count, given.size) as survey:
-                y = self._run(given)
+            survey = Survey(self.model, given.count, given.size)
+            with torch.enable_grad(), survey.hooks:
+                y = self._run(given.recording())
             _, self._link, _ = find_link(y)
         self._surveyed = True
         self._runs.update(survey.runs)
+        self._channels_last = survey.channels_last
         return survey
 
     def _record(
@@ -117,9 +134,10 @@ class TorchBackend(Backend):
         """The outputs and what to differentiate by; a second pass only where the first found out a surprise."""
         runs, recording = self._runs, False
         while True:
-            with Recorder(modules, runs) as recorder, torch.set_grad_enabled(recording):
+            recorder = Recorder(modules, runs)
+            with recorder.hooks, torch.set_grad_enabled(recording):
                 y = self._run(given)
-            if recorder.expected_more:  # a reused layer ran less often than last time: record it from its first run
+            if recorder.expected_more:  # a reused layer ran less often than last time: record it from the first run
                 runs = {}
                 continue
             if with_gradients and recorder.kept and not y.requires_grad and not recording:
@@ -139,10 +157,13 @@ class TorchBackend(Backend):
         return y, recorder.kept
 
     def _run(self, given: Inputs) -> torch.Tensor:
-        """The outputs proper, from one pass. The caller's input is never written to."""
-        if self._writes_inputs is not False:  # not known yet, or known to
-            given = given.clone()
-        before = [tensor._version for tensor in given.tensors]
+        """The outputs proper, from one pass over a copy: some models write into their inputs."""
+        if not self._surveyed and any(map(is_lazy, self.model.parameters())):
+            raise BackendError(
+                f"{type(self.model).__name__} has lazy layers, whose weights are made by their first batch: run "
+                "the model once before it is explained"
+            )
+        given = given.clone()
         try:
             answer = self.model(*given.args, **given.kwargs)
         except XaicoreError:
@@ -151,31 +172,22 @@ class TorchBackend(Backend):
             raise BackendError(
                 f"the model raised {type(exc).__name__} for inputs {given}: {exc}{self._hint()}"
             ) from exc
-        self._writes_inputs = before != [tensor._version for tensor in given.tensors]
         return choose(answer, self.output, given.count)
 
-    def _pull(
-        self, outputs: Outputs, kept: Mapping[str, torch.Tensor], direction: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def _pull(self, outputs: Outputs, kept: Mapping[str, torch.Tensor], direction: np.ndarray) -> dict[str, np.ndarray]:
         """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
-        if not outputs.requires_grad:
-            raise LayerError(
-                f"{_names(kept)} does not reach the outputs, or the model switches gradients off itself"
-            )
-        scale = HALF_SCALE if outputs.dtype == torch.float16 else 1.0
-        rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1)) * np.float32(scale))
-        rows = rows.to(outputs.device, outputs.dtype).reshape(-1, *outputs.shape)
         try:
-            gradients = _differentiate(outputs.start, list(kept.values()), rows)
+            gradients = pull_back(outputs, list(kept.values()), direction)
         except RuntimeError as exc:
-            raise BackendError(f"no gradients at {_names(kept)}: {exc}{self._hint()}") from exc
-        pulled = {}
-        for name, gradient in zip(kept, gradients, strict=True):
-            if gradient is None:
-                raise LayerError(f"layer {name!r} does not reach the outputs, so nothing can be explained there")
-            host = to_host(gradient)
-            pulled[name] = np.moveaxis(host if scale == 1 else host / np.float32(scale), 0, 1)
-        return pulled
+            raise BackendError(f"no gradients at {', '.join(map(repr, kept))}: {exc}{self._hint()}") from exc
+        unreached = [name for name, gradient in zip(kept, gradients, strict=True) if gradient is None]
+        if unreached:
+            raise LayerError(
+                f"layer {', '.join(map(repr, unreached))} does not reach the outputs: its answer is not used (an "
+                "in-place layer may be called for its effect alone), or what follows has no gradient (quantised "
+                "layers, or the model switches gradients off itself). Name another: layer=..."
+            )
+        return {name: gradient for name, gradient in zip(kept, gradients, strict=True) if gradient is not None}
 
     def _hint(self) -> str:
         """What else is the matter, where a message of torch's does not help."""
@@ -187,33 +199,8 @@ class TorchBackend(Backend):
         return ""
 
 
-def _differentiate(
-    start: torch.Tensor | GradientEdge, leaves: list[torch.Tensor], rows: torch.Tensor
-) -> list[torch.Tensor | None]:
-    """One backward pass for all K rows (K, N, *O): [(K, N, *leaf)], None where a leaf is not reached."""
-
-    def pull(vector: torch.Tensor, batched: bool, again: bool) -> Sequence[torch.Tensor | None]:
-        return torch.autograd.grad(
-            [start], leaves, [vector], allow_unused=True, is_grads_batched=batched, retain_graph=again
-        )
-
-    if len(rows) == 1:
-        return [None if gradient is None else gradient[None] for gradient in pull(rows[0], False, False)]
-    try:
-        return list(pull(rows, True, True))
-    except RuntimeError:  # an operation that cannot be batched: one row at a time
-        parts = zip(*(pull(row, False, True) for row in rows), strict=True)
-        return [None if part[0] is None else torch.stack(part) for part in parts]
-
-
 def _checked(direction: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     direction = np.asarray(direction, np.float32)
     if direction.ndim != outputs.ndim + 1 or direction.shape[:1] + direction.shape[2:] != outputs.shape:
-        raise BackendError(
-            f"direction gave shape {direction.shape} for outputs {outputs.shape}; expected (N, K, *O)"
-        )
+        raise BackendError(f"direction gave shape {direction.shape} for outputs {outputs.shape}; expected (N, K, *O)")
     return direction
-
-
-def _names(layers: Mapping[str, Any]) -> str:
-    return ("layer " if len(layers) == 1 else "layers ") + ", ".join(map(repr, layers))

@@ -9,14 +9,18 @@ import torch
 from torch import nn
 
 from xaicore import MethodError
-from xaicore_torch.layout import channels_last
+from xaicore_torch.layout import on_last_axis
 from xaicore_torch.outputs import first_tensor
 
 __all__ = ["find_classifier"]
 
 
 def find_classifier(
-    model: nn.Module, layer: str, module: nn.Module, run: Callable[[], torch.Tensor]
+    model: nn.Module,
+    layer: str,
+    module: nn.Module,
+    channels_last: bool,
+    run: Callable[[], torch.Tensor],
 ) -> nn.Linear | nn.modules.conv._ConvNd:
     """The module whose input is the layer's spatial mean and whose output is the model's.
 
@@ -32,7 +36,7 @@ def find_classifier(
     def keep_mean(module: nn.Module, args: Any, answer: Any) -> None:
         tensor = first_tensor(answer)
         if tensor is not None and tensor.ndim > 2:
-            tensor = tensor.movedim(-1, 1) if channels_last(module, tensor) else tensor
+            tensor = tensor.movedim(-1, 1) if channels_last or on_last_axis(module) else tensor
             mean[:] = [tensor.flatten(2).mean(dim=2)]
 
     def compare(dense: nn.Module, args: Any, answer: Any) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map
 
 from xaicore import InputError
 
@@ -17,7 +18,7 @@ __all__ = ["Inputs", "prepare"]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arguments of the model, on its device."""
+    """Arguments of the model, on its device; tensors may lie inside of dictionaries, lists and tuples."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -25,7 +26,8 @@ class Inputs:
     @property
     def tensors(self) -> list[torch.Tensor]:
         """The tensors among the arguments."""
-        return [value for value in (*self.args, *self.kwargs.values()) if isinstance(value, torch.Tensor)]
+        leaves = tree_leaves((self.args, self.kwargs))
+        return [value for value in leaves if isinstance(value, torch.Tensor)]
 
     @property
     def picture(self) -> torch.Tensor:
@@ -59,11 +61,8 @@ class Inputs:
         def apply(value: Any) -> Any:
             return function(value) if isinstance(value, torch.Tensor) else value
 
-        return replace(
-            self,
-            args=tuple(map(apply, self.args)),
-            kwargs={key: apply(value) for key, value in self.kwargs.items()},
-        )
+        args, kwargs = tree_map(apply, (self.args, self.kwargs))
+        return Inputs(args, kwargs)
 
     def __str__(self) -> str:
         return ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in self.tensors)
@@ -88,7 +87,10 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
     parameter = next(model.parameters(), None)
 
     def tensor(name: str, value: Any) -> Any:
-        return _tensor(name, value, parameter) if isinstance(value, (np.ndarray, torch.Tensor)) else value
+        def one(part: Any) -> Any:
+            return _tensor(name, part, parameter) if isinstance(part, (np.ndarray, torch.Tensor)) else part
+
+        return tree_map(one, value)
 
     if isinstance(inputs, Mapping):
         found = Inputs((), {key: tensor(f"input {key!r}", value) for key, value in inputs.items()})

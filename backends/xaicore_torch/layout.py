@@ -5,15 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 
-import torch
 from torch import nn
 
 from xaicore import LayerError
 
-__all__ = ["channels_last", "find_module", "is_pooling", "unwrap"]
+__all__ = ["find_module", "is_pooling", "layout_is_plain", "on_last_axis", "unwrap"]
 
-# These classes themselves: torchvision's and timm's LayerNorm2d are subclasses with another layout.
-_ON_LAST_AXIS = (nn.Linear, nn.LayerNorm)
 _POOLING_NAME = re.compile(r"Pool(ing)?(\dd)?$|^GeM")
 
 
@@ -38,7 +35,7 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
     Raises:
         LayerError: there is none; the nearest names are offered.
     """
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     bare = re.sub(r"^((module|_orig_mod)\.)+", "", name)
     for candidate in (name, bare):
         if candidate and candidate in modules:
@@ -51,22 +48,24 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
 
 def is_pooling(module: nn.Module) -> bool:
     """Whether a module is a pooling layer, torch's own or one that calls itself so."""
-    return _POOLING_NAME.search(type(module).__name__) is not None
+    return any(_POOLING_NAME.search(base.__name__) for base in type(module).__mro__)
 
 
-def channels_last(module: nn.Module, output: torch.Tensor) -> bool:
-    """Whether a module's output (N, *S, C) has its channels at the end, as inside Swin and ConvNeXt.
+def on_last_axis(module: nn.Module) -> bool:
+    """Whether a module works on the last axis, so that its maps are (N, *S, C).
 
-    True for Linear and LayerNorm over pictures, and for a block of such layers, whose output is as long on its
-    last axis as the last of them makes it, and not on axis 1.
+    These classes themselves: torchvision's and timm's LayerNorm2d are subclasses with another layout.
     """
-    if output.ndim < 4:
-        return False
-    if type(module) in _ON_LAST_AXIS:
+    return type(module) in (nn.Linear, nn.LayerNorm)
+
+
+def layout_is_plain(model: nn.Module, module: nn.Module) -> bool:
+    """Whether a layer's layout is certain without a look at a pass.
+
+    Only blocks of layers on the last axis, and what follows these, can have their channels at the end; such
+    models have a LayerNorm somewhere, or the block itself a Linear.
+    """
+    if on_last_axis(module) or isinstance(module, (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm)):
         return True
-    inner = [m for m in module.modules() if type(m) in _ON_LAST_AXIS]
-    if not inner:
-        return False
-    last = inner[-1]
-    features = last.out_features if isinstance(last, nn.Linear) else last.normalized_shape[-1]
-    return output.shape[-1] == features != output.shape[1]
+    normalized = any(type(part) is nn.LayerNorm for part in model.modules())
+    return not normalized and not any(type(part) is nn.Linear for part in module.modules())

@@ -17,6 +17,7 @@ __all__ = ["Outputs", "choose", "find_link", "first_tensor", "read", "to_host"]
 # A model's last operations as autograd names them. These only pass values on:
 _PASSING = {
     "AliasBackward0",
+    "BackwardHookFunctionBackward",  # a full backward hook of the user's
     "CloneBackward0",
     "ReshapeAliasBackward0",
     "SqueezeBackward0",
@@ -27,9 +28,19 @@ _PASSING = {
     "UnsqueezeBackward0",
     "ViewBackward0",
 }
-# These pass some of them on, so that what comes out is still a probability, but no longer all of them:
-_CHOOSING = {"IndexBackward0", "SelectBackward0", "SliceBackward0"}
-_LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
+# These choose or limit them: what comes out is still a probability, but not the link's whole result.
+_CHANGING = {
+    "ClampBackward1",
+    "ClampMaxBackward0",
+    "ClampMinBackward0",
+    "IndexBackward0",
+    "PermuteBackward0",
+    "SelectBackward0",
+    "SliceBackward0",
+    "TBackward0",
+    "TransposeBackward0",
+}
+_LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Outputs:
     Attributes:
         array: (N, ...) float32.
         kind: "logits" or "probabilities".
-        link: "softmax", "sigmoid" or None: what the model itself puts on its logits.
+        link: "softmax", "log_softmax", "sigmoid" or None: what the model itself puts on its logits.
         start: the tensor, or the edge of the graph just below the link.
         shape, dtype, device: of a direction at `start`, for one target.
         requires_grad: whether anything was recorded.
@@ -57,7 +68,7 @@ class Outputs:
 
 def to_host(tensor: torch.Tensor) -> np.ndarray:
     """As float32 on the CPU; NumPy has no bfloat16."""
-    return tensor.detach().to("cpu", torch.float32).resolve_conj().resolve_neg().numpy()
+    return tensor.detach().to("cpu", torch.float32).numpy()
 
 
 def first_tensor(value: Any) -> torch.Tensor | None:
@@ -122,19 +133,19 @@ def _tensors(answer: Any) -> dict[int | str, torch.Tensor]:
 def find_link(y: torch.Tensor) -> tuple[str, str | None, Any]:
     """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link."""
     node, whole = y.grad_fn, True
-    while node is not None and node.name() in _PASSING | _CHOOSING:
+    while node is not None and node.name() in _PASSING | _CHANGING:
         whole = whole and node.name() in _PASSING
         node = node.next_functions[0][0]
     link = None if node is None else _LINKS.get(node.name())
     if link is None:
         return "logits", None, None
     result = node._saved_result
-    if link == "softmax":
+    if link != "sigmoid":
         dim = node._saved_dim
         if result.ndim < 2 or dim not in (1, 1 - result.ndim, 2**64 + 1 - result.ndim):
             return "logits", None, None  # a softmax over something else than classes
     if not whole or result.numel() != y.numel():
-        return "probabilities", None, None
+        return ("logits" if link == "log_softmax" else "probabilities"), None, None
     return "logits", link, node
 
 
@@ -144,7 +155,7 @@ def read(y: torch.Tensor, known_link: str | None = None) -> Outputs:
     Recorded outputs show their link themselves; `known_link` is for those that were not recorded.
     """
     kind, link, node = find_link(y) if y.grad_fn is not None else ("logits", known_link, None)
-    array = to_host(y)
+    array = to_host(y).copy()  # some models answer with a tensor of their own
     if link is not None:
         array = _logits(array, link)
     elif kind == "logits" and _sum_to_one(array, y.dtype):
@@ -160,8 +171,10 @@ def _logits(p: np.ndarray, link: str) -> np.ndarray:
     A probability that has been rounded to 0 or 1 gets the largest logit that float32 can tell.
     """
     tiny = np.finfo(np.float32).tiny
+    if link == "log_softmax":  # they are there already
+        return p
     if link == "softmax":
-        return p if p.max(initial=-1) <= 0 else np.log(np.maximum(p, tiny))  # log-softmax: they are there already
+        return np.log(np.maximum(p, tiny))
     p = p.astype(np.float64)
     return (np.log(np.maximum(p, tiny)) - np.log(np.maximum(1 - p, tiny))).astype(np.float32)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,21 +25,22 @@ def left_as_found(model: nn.Module, device: torch.device) -> Iterator[None]:
 
     Training flags are kept module by module (a frozen BatchNorm in a training model stays frozen) and set
     directly: an overridden `train()` may do more, such as merging adapter weights. One thread a model: hooks
-    and flags are the model's, not the thread's.
+    and flags are the model's, not the thread's. What a forward() changes inside of its own lists and
+    dictionaries stays changed.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locks.setdefault(model, threading.RLock()))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
         if torch.is_autocast_enabled(device.type):
-            # Casts of weights made here without grad would be served to the caller's own training pass.
+            # Casts of weights made here without grad must not be served to the caller's own training pass.
             dtype = torch.get_autocast_dtype(device.type)
             stack.enter_context(torch.autocast(device.type, dtype, cache_enabled=False))
         if "torch._dynamo" in sys.modules:  # compiled modules skip hooks that came after compiling
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(_random_state(device))
         modules = list(model.modules())
-        stack.enter_context(_buffers(modules))
+        stack.enter_context(_attributes([module for module in modules if _may_write(module)]))
         training = [module for module in modules if module.training]
         try:
             for module in training:
@@ -51,35 +53,47 @@ def left_as_found(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _random_state(device: torch.device) -> Iterator[None]:
-    sources = [torch] if device.type == "cpu" else [torch, torch.get_device_module(device)]
-    states = [source.get_rng_state() for source in sources]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the state that models draw from)
+    others = [] if device.type == "cpu" else [device]
+    kind = "cuda" if device.type == "cpu" else device.type
     try:
-        yield
+        with torch.random.fork_rng(others, device_type=kind):
+            yield
     finally:
-        for source, state in zip(sources, states, strict=True):
-            source.set_rng_state(state)
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-@contextlib.contextmanager
-def _buffers(modules: list[nn.Module]) -> Iterator[None]:
-    """Put buffers back that a forward pass writes in evaluation mode: counters, caches, observers.
+def _may_write(module: nn.Module) -> bool:
+    """Whether a forward pass in evaluation mode may set attributes or write buffers of this module.
 
-    torch's own layers write none there, and copying the statistics of every BatchNorm would cost more than the
-    rest of this file.
+    torch's own layers do neither, unless a hook does it for them (as the old weight_norm does); and a look at
+    each of them would cost more than the rest of this file.
     """
-    kept = [
-        (module, name, buffer, buffer.clone())
-        for module in modules
-        if not type(module).__module__.startswith("torch.nn.modules.")
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
+    if isinstance(module, torch.jit.ScriptModule):  # its attributes lie in C++
+        return False
+    ours = type(module).__module__.startswith("torch.nn.modules.")
+    return not ours or bool(module._forward_pre_hooks) or bool(module._forward_hooks)
+
+
+@contextlib.contextmanager
+def _attributes(modules: list[nn.Module]) -> Iterator[None]:
+    """Keep attributes, parameters and buffers; the pass works on copies of the buffers.
+
+    Copies, because a write into the caller's own tensor could not be taken back: a training step that has saved
+    it for its backward pass would see that it was touched, even where the values are put back.
+    """
+    kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    copies: dict[int, torch.Tensor] = {}  # a buffer that two modules share stays shared
+    for module in modules:
+        kept += [(where, dict(where)) for where in (module._buffers, module._parameters, vars(module))]
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
     try:
         yield
     finally:
-        for module, name, buffer, before in kept:
-            module._buffers[name] = buffer
-            buffer.copy_(before)
+        for where, before in kept:
+            if len(where) != len(before) or any(where.get(name, kept) is not before[name] for name in before):
+                where.clear()
+                where.update(before)

@@ -1,8 +1,7 @@
-"""A first look at a model: one pass over one image tells its layers, how often each runs, and its link."""
+"""A first look at a model: one pass over one image tells its layers, their layout, and how often each runs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -10,58 +9,80 @@ import torch
 from torch import nn
 
 from xaicore import Layer
-from xaicore_torch.layout import channels_last, is_pooling
+from xaicore_torch.hooks import Hooks
+from xaicore_torch.layout import is_pooling, on_last_axis
 from xaicore_torch.outputs import first_tensor
 
 __all__ = ["Survey"]
 
 
-@dataclass
 class Survey:
-    """Forward hooks on every module, the root left out: `with Survey(model, ...) as survey: model(x)`.
+    """Looks at every module but the root while one pass runs: `with survey.hooks: model(x)`.
 
     Attributes:
+        hooks: for the pass.
         runs: {layer: how often it ran}.
+        channels_last: the layers whose outputs are (N, *S, C), as inside Swin and ConvNeXt.
     """
 
-    model: nn.Module
-    count: int
-    size: tuple[int, ...]
-    runs: dict[str, int] = field(default_factory=dict)
-    _found: dict[str, tuple[Layer, Output]] = field(default_factory=dict)
-    _pooled: list[Output] = field(default_factory=list)
-    _handles: list[Any] = field(default_factory=list)
+    def __init__(self, model: nn.Module, count: int, size: tuple[int, ...]) -> None:
+        modules = {
+            name: module
+            for name, module in model.named_modules()
+            if name and not isinstance(module, torch.jit.ScriptModule)
+        }
+        self.hooks = Hooks(modules, self._see)
+        self.runs: dict[str, int] = {}
+        self.channels_last: set[str] = set()
+        self._count, self._size = count, size
+        self._found: dict[str, tuple[Layer, Output]] = {}
+        self._pooled: list[Output] = []
+        self._outputs: dict[str, Output] = {}
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers in order of completion."""
         return tuple(layer for layer, _ in self._found.values())
 
-    def __enter__(self) -> Survey:
-        for name, module in self.model.named_modules():
-            if name:
-                self._handles.append(module.register_forward_hook(self._hook(name)))
-        return self
+    def _see(self, name: str, module: nn.Module, args: tuple[Any, ...], answer: Any) -> None:
+        tensor = first_tensor(answer)
+        if tensor is None:
+            return
+        self.runs[name] = self.runs.get(name, 0) + 1
+        output = Output(tensor)
+        if is_pooling(module):
+            self._pooled.append(output)
+        if self._has_channels_last(name, module, args, output):
+            self.channels_last.add(name)
+        else:
+            self.channels_last.discard(name)
+        for seen in (self._found, self._outputs):
+            seen.pop(name, None)  # the last run counts
+        if next(module.children(), None) is not None:
+            self._forget_inner(name, output)
+        self._found[name] = (self._describe(name, module, output), output)
+        self._outputs[name] = output
 
-    def __exit__(self, *exc_info: object) -> None:
-        for handle in self._handles:
-            handle.remove()
+    def _has_channels_last(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Output) -> bool:
+        """Made by a layer that works on the last axis, or passed on by what keeps such an output's shape.
 
-    def _hook(self, name: str) -> Any:
-        def hook(module: nn.Module, args: Any, answer: Any) -> None:
-            tensor = first_tensor(answer)
-            if tensor is None:
-                return
-            self.runs[name] = self.runs.get(name, 0) + 1
-            output = Output(tensor)
-            if is_pooling(module):
-                self._pooled.append(output)
-            self._found.pop(name, None)  # the last run counts
-            if next(module.children(), None) is not None:
-                self._forget_inner(name, output)
-            self._found[name] = (self._describe(name, module, output), output)
-
-        return hook
+        A block is laid out like the last map inside of it; a layer without parameters (an activation, dropout)
+        like its input.
+        """
+        if output.tensor.ndim < 4 or on_last_axis(module):
+            return output.tensor.ndim >= 4
+        inner = [known for known in self._outputs if known.startswith(f"{name}.")]
+        maps = [known for known in inner if self._outputs[known].tensor.ndim == output.tensor.ndim]
+        if maps:
+            source = maps[-1]
+        elif inner or next(module.parameters(), None) is not None or not args:
+            return False
+        else:
+            given = [known for known, seen in self._outputs.items() if seen.tensor is args[0]]
+            if not given:
+                return False
+            source = given[-1]
+        return source in self.channels_last and self._outputs[source].tensor.shape == output.tensor.shape
 
     def _forget_inner(self, name: str, output: Output) -> None:
         """A shared output has its outermost name."""
@@ -73,11 +94,11 @@ class Survey:
     def _describe(self, name: str, module: nn.Module, output: Output) -> Layer:
         tensor = output.tensor
         shape = tuple(tensor.shape)
-        if channels_last(module, tensor):
+        if name in self.channels_last:
             shape = (shape[0], shape[-1], *shape[1:-1])
         spatial = (
-            len(shape) == len(self.size) + 2 > 2
-            and shape[0] == self.count
+            len(shape) == len(self._size) + 2 > 2
+            and shape[0] == self._count
             and tensor.is_floating_point()
             and prod(shape[2:]) > 1
             and not _is_attention(tensor)

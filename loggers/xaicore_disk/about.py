@@ -86,7 +86,7 @@ def read(folder: RunFolder) -> dict[str, Any]:
 
 
 def _foreign(what: str) -> xaicore.LoggerError:
-    return xaicore.LoggerError(f'{what}; choose another folder for the run: {{"disk": {{"root": ...}}}}')
+    return xaicore.LoggerError(f"{what}; choose another folder for the run: the option root, on the command line --out")
 
 
 def _write(folder: RunFolder, about: Mapping[str, Any]) -> None:

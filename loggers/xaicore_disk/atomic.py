@@ -41,7 +41,7 @@ def explained(path: Path, refused: str = "write") -> Iterator[None]:
         remedy = REMEDIES.get(exc.errno or 0, "look at that path")
         raise xaicore.LoggerError(
             f"cannot {refused} {path}: {exc.strerror or exc}; {remedy}, or choose another folder "
-            'for the run: {"disk": {"root": ...}}'
+            "for the run: the option root, on the command line --out"
         ) from exc
 
 

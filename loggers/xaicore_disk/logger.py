@@ -100,9 +100,7 @@ class DiskLogger(xaicore.Logger):
 
     def _opened(self) -> RunFolder:
         if self._folder is None:
-            raise xaicore.LoggerError(
-                "the disk logger is not open; write: with xaicore.open_loggers('disk') as log"
-            )
+            raise xaicore.LoggerError("the disk logger is not open; write: with xaicore.open_loggers('disk') as log")
         return self._folder
 
     def _learn(self, folder: RunFolder, explanation: xaicore.Explanation) -> None:

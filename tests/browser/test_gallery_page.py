@@ -153,10 +153,7 @@ def test_it_is_dark_where_the_reader_likes_it_dark(page: Path, tmp_path: Path) -
 @pytest.mark.parametrize(("width", "narrowest"), [(400, 150), (700, 100), (1400, 180)])
 def test_everything_loads_and_fits_at_any_width(page: Path, tmp_path: Path, width: int, narrowest: int) -> None:
     seen = look(page, tmp_path, width)
-    assert (
-        sorted(seen["sizes"])
-        == [["heatmaps", 60, 40]] * 8 + [["overlays", 60, 40]] * 8 + [["pictures", 60, 40]] * 2
-    )
+    assert sorted(seen["sizes"]) == [["heatmaps", 60, 40]] * 8 + [["overlays", 60, 40]] * 8 + [["pictures", 60, 40]] * 2
     assert seen["overflow"] == 0
     assert seen["narrowest"] >= narrowest
     assert seen["bar"].startswith("linear-gradient(to right, rgb(68, 1, 84)")

@@ -58,9 +58,7 @@ class Site:
             lines = [f"Name: {name}", f"Version: {version}", *(f"Provides-Extra: {extra}" for extra in extras)]
             (folder / "METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(lines) + "\n")
         groups = {"xaicore.backends": backends or {}, "xaicore.loggers": loggers or {}}
-        text = [
-            f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in named.items()) for group, named in groups.items()
-        ]
+        text = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in named.items()) for group, named in groups.items()]
         (folder / "entry_points.txt").write_text("\n".join(text))
 
     def module(self, name: str, text: str) -> None:

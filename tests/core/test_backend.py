@@ -71,7 +71,7 @@ def test_no_layer_is_a_map() -> None:
     )
     with pytest.raises(xaicore.LayerError, match=expected):
         default_layer(layers)
-    with pytest.raises(xaicore.LayerError, match=r"the last ones: no layer ran. Name one"):
+    with pytest.raises(xaicore.LayerError, match=r"the model has no layers inside of it"):
         default_layer([])
 
 
@@ -82,9 +82,7 @@ def test_attention_after_the_last_map() -> None:
         layer("block.1", 1, 197, 192, spatial=False),
         layer("head", 1, 10, spatial=False),
     ]
-    expected = (
-        r"attention model: after the last map, 'patches' \(1, 192, 14, 14\), come token .*'block.1' \(1, 197, 192\)"
-    )
+    expected = r"after the last map, 'patches' \(1, 192, 14, 14\), come .*model: 'block.1' \(1, 197, 192\)"
     with pytest.raises(xaicore.LayerError, match=expected):
         default_layer(layers)
     # A map after the tokens is one that they were made into: it speaks for the prediction.

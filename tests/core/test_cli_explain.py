@@ -67,9 +67,7 @@ def test_table_and_log_hold_what_the_net_saw(shop: Workshop, labels: str) -> Non
 
 def test_run_is_described_to_the_loggers(shop: Workshop) -> None:
     draw(Path("a.png"))
-    result = shop.explain(
-        "a.png", "--name", "first", "--method", "layercam", "--method", "gradcam", "--target", "1"
-    )
+    result = shop.explain("a.png", "--name", "first", "--method", "layercam", "--method", "gradcam", "--target", "1")
     assert result.exit_code == 0
     opened = shop.notes()[0]
     assert opened["open"] == "first"
@@ -199,7 +197,7 @@ def test_only_broken_pictures(shop: Workshop) -> None:
     result = shop.explain("a.png")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "Error: none of the 1 pictures could be read" in result.stderr
+    assert "Error: no picture could be read and prepared (of 1)" in result.stderr
     assert shop.notes() == []
 
 
@@ -370,9 +368,7 @@ def test_a_model_error_names_the_batch_and_keeps_what_was_done(shop: Workshop) -
     write(Path("p/4.png"), np.full((10, 20, 3), 255, np.uint8))
     result = shop.explain("p", "--batch-size", "3")
     assert result.exit_code == 1
-    expected = (
-        "stopped after 3 of 5 pictures: 2 pictures in one batch, p/3.png to p/4.png: RuntimeError: too bright"
-    )
+    expected = "stopped after 3 of 5 pictures: 2 pictures in one batch, p/3.png to p/4.png: RuntimeError: too bright"
     assert result.stderr.splitlines()[-1] == f"Error: {expected}"
     assert len(read_table(result.stdout)) == len(shop.logged()) == 3
     assert shop.notes()[-1] == {"closed": True}
@@ -457,7 +453,7 @@ def test_usage(shop: Workshop) -> None:
         assert f"xaicore {command}" in shop.run(command, "--help").stdout
 
 
-def test_a_preprocess_that_fails_names_the_picture(shop: Workshop) -> None:
+def test_a_picture_that_preprocess_fails_on_is_skipped(shop: Workshop) -> None:
     shop.module(
         "picky",
         "import net\nbuild = net.build\n"
@@ -468,12 +464,13 @@ def test_a_preprocess_that_fails_names_the_picture(shop: Workshop) -> None:
     draw(Path("p/1.png"))
     draw(Path("p/2.png"), "red", (0, 0, 3, 3))
     arguments = ("--model", "picky:build", "--logger", "notes")
-    late = shop.run("explain", "p", *arguments, "--batch-size", "1")
-    assert late.exit_code == 1
-    assert "stopped after 1 of 2 pictures: preprocess picky:preprocess, p/2.png: AssertionError: a red corner" in (
-        late.stderr
-    )
-    assert shop.run("explain", "p/2.png", *arguments).exit_code == 2
+    one = shop.run("explain", "p", *arguments)
+    assert one.exit_code == 1
+    assert "skipped: preprocess picky:preprocess, p/2.png: AssertionError: a red corner" in one.stderr
+    assert "1 picture explained" in one.stdout
+    none = shop.run("explain", "p/2.png", *arguments)
+    assert none.exit_code == 1
+    assert "no picture could be read and prepared (of 1)" in none.stderr
 
 
 def test_pictures_come_from_x_when_preprocess_gives_none(shop: Workshop) -> None:

@@ -77,13 +77,9 @@ def test_a_path_without_pictures() -> None:
     touch("p/1.jpg", "empty/readme.md")
     with pytest.raises(InputError, match=r"^no such file or folder: 'q' \(in "):
         find_pictures(["p", "q"])
-    with pytest.raises(
-        InputError, match=r"^no pictures in the folder 'empty' and its subfolders: .* \.avif, \.bmp, "
-    ):
+    with pytest.raises(InputError, match=r"^no pictures in the folder 'empty' and its subfolders: .* \.avif, \.bmp, "):
         find_pictures(["empty"])
-    with pytest.raises(
-        InputError, match=r"^no pictures match the pattern 'empty/\*\.md': expected files with one of"
-    ):
+    with pytest.raises(InputError, match=r"^no pictures match the pattern 'empty/\*\.md': expected files with one of"):
         find_pictures(["empty/*.md"])
 
 

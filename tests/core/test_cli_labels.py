@@ -163,7 +163,5 @@ def test_truth_by_folder(here: Path) -> None:
     found = read_truth("folder", pictures, NAMES)
     assert found is not None
     assert found.tolist() == [2, 0, 3]
-    with pytest.raises(
-        InputError, match=r"^--truth folder, data/fish/a\.png: no class is called 'fish' in --labels"
-    ):
+    with pytest.raises(InputError, match=r"^--truth folder, data/fish/a\.png: no class is called 'fish' in --labels"):
         read_truth("folder", [Path("data/fish/a.png")], NAMES)

@@ -57,9 +57,7 @@ def test_a_model_without_a_map_says_why(shop: Workshop) -> None:
     result = shop.run("layers", "--model", "tiny:build")
     assert result.exit_code == 0
     assert "->" not in result.stdout
-    assert result.stderr.startswith(
-        "no layer gives a map of the picture; the last ones: input (1, 3, 1, 1), colour"
-    )
+    assert result.stderr.startswith("no layer gives a map of the picture; the last ones: input (1, 3, 1, 1), colour")
     as_json = json.loads(shop.run("layers", "--model", "tiny:build", "--json").stdout)
     assert as_json["default"] is None
     assert as_json["error"].startswith("no layer gives a map of the picture")

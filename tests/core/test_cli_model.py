@@ -195,7 +195,5 @@ def test_preprocess_raised() -> None:
 
 def test_stack() -> None:
     assert np.array_equal(stack([np.zeros(2), np.ones(2)], ["a", "b"], "inputs"), [[0, 0], [1, 1]])
-    with pytest.raises(
-        InputError, match=r"^preprocess gave inputs of shape \(2,\) for a and \(3,\) for c: in a batch"
-    ):
+    with pytest.raises(InputError, match=r"^preprocess gave inputs of shape \(2,\) for a and \(3,\) for c: in a batch"):
         stack([np.zeros(2), np.ones(2), np.ones(3)], ["a", "b", "c"], "inputs")

@@ -269,7 +269,7 @@ def test_a_config_may_hold_anything(tmp_path: Path) -> None:
 
 
 def test_scores_that_are_no_number_are_null(tmp_path: Path) -> None:
-    outputs = np.array([[np.nan, 1, 0, 0]], np.float32)
+    outputs = np.array([[np.inf, 1, 0, 0]], np.float32)  # whose softmax is none
     rows = log(tmp_path, explanation(np.ones((1, 1, 5, 7)), outputs=outputs))
     assert rows[0]["score"] is None
 
@@ -294,9 +294,7 @@ def test_save_into_the_working_directory(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_save_raises_where_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(
-        xaicore.LoggerError, match=r"cannot write .*file: .*there is a file where a folder should be"
-    ):
+    with pytest.raises(xaicore.LoggerError, match=r"cannot write .*file: .*there is a file where a folder should be"):
         example().save(tmp_path / "file")
 
 

@@ -263,8 +263,7 @@ def test_the_policy_allows_the_style_of_the_page_and_no_other(tmp_path: Path) ->
     allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = next(meta["content"] for meta in shown.all("meta") if "http-equiv" in meta)
     assert policy == (
-        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{allowed}'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
     )
     assert "script" not in shown.source
     assert not re.search(r"https?:|//", shown.source.replace("</", ""))

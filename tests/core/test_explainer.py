@@ -36,9 +36,7 @@ def test_rows_are_images_times_targets(spatial: tuple[int, ...], layer: str) -> 
     wanted = np.array([[3, 0], [1, 1], [2, 3]])
     e = xaicore.explain(None, x, wanted, layer=layer, backend=ToyBackend(net))
     assert e.maps.dtype == np.float32
-    np.testing.assert_allclose(
-        e.maps, literal_gradcam(net, x, layer, wanted).reshape(6, *spatial), rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(e.maps, literal_gradcam(net, x, layer, wanted).reshape(6, *spatial), rtol=0, atol=1e-5)
     assert e.image_index.tolist() == [0, 0, 1, 1, 2, 2]
     assert e.targets.tolist() == [3, 0, 1, 1, 2, 3]
     probabilities = head_forward(net.forward(x)["dense"], "softmax")
@@ -264,9 +262,7 @@ PICTURES = np.zeros((2, 3, 6, 8), np.float32)
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(
-    ("part", "named"), [("gradients", "the gradients at"), ("activations", "the activations of")]
-)
+@pytest.mark.parametrize(("part", "named"), [("gradients", "the gradients at"), ("activations", "the activations of")])
 def test_values_that_are_not_finite_are_named_and_counted(part: str, named: str, broken: float) -> None:
     array = np.ones((2, 1, 5, 6, 8) if part == "gradients" else (2, 5, 6, 8), np.float32)
     array.flat[[3, 7, 11]] = broken
@@ -310,14 +306,17 @@ def test_a_layer_of_the_toy_net_that_is_no_map(backend: ToyBackend, x: np.ndarra
 
 @pytest.mark.parametrize("layer", [[], 3, ["a", 3], b"conv", [None]])
 def test_layers_have_names(layer: Any, backend: ToyBackend) -> None:
-    with pytest.raises(LayerError, match=r"layer=.*: expected a layer's name, several names, or None to find one"):
+    with pytest.raises(
+        LayerError, match=r"layer=.*: expected a layer's name as .*, several names, or None to find one"
+    ):
         Explainer(None, backend=backend, layer=layer)
 
 
 def test_attention_asks_for_a_layer(backend: ToyBackend) -> None:
     layers = [Layer("patches", "Conv", (1, 5, 6, 8), True), Layer("block", "Block", (1, 49, 64), False)]
     with pytest.raises(
-        LayerError, match=r"this looks like an attention model: .*'block' \(1, 49, 64\). Name the layer"
+        LayerError,
+        match=r"come tokens or a sequence, as in an attention model: 'block' \(1, 49, 64\). Name the layer",
     ):
         xaicore.explain(None, PICTURES, backend=fixed(layers=layers))
     assert xaicore.explain(None, PICTURES, layer="patches", backend=fixed(layers=layers)).layer == "patches"
@@ -476,9 +475,7 @@ def test_ids_truth_and_class_names(backend: ToyBackend, x: np.ndarray) -> None:
         ({"images": np.zeros((2, 6, 8, 3), np.uint8)}, r"images of shape \(2, 6, 8, 3\): expected 3 RGB pictures"),
     ],
 )
-def test_arguments_that_do_not_fit(
-    backend: ToyBackend, x: np.ndarray, arguments: dict[str, Any], message: str
-) -> None:
+def test_arguments_that_do_not_fit(backend: ToyBackend, x: np.ndarray, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Explainer(None, backend=backend)(x, **arguments)
 

@@ -53,9 +53,7 @@ def counting() -> type[ToyBackend]:
     return Counting
 
 
-def test_pictures_are_made_once_and_not_before_they_are_asked_for(
-    x: np.ndarray, counting: type[ToyBackend]
-) -> None:
+def test_pictures_are_made_once_and_not_before_they_are_asked_for(x: np.ndarray, counting: type[ToyBackend]) -> None:
     e = xaicore.explain(None, x, backend=counting())
     e.heatmaps()
     e.masks()
@@ -146,9 +144,7 @@ def test_overlays_need_pictures() -> None:
     backend = FixedBackend(np.ones((2, 2), np.float32), np.ones((2, 1, 3, 4), np.float32))
     e = xaicore.explain(None, np.zeros((2, 5, 6, 8), np.float32), backend=backend)
     assert e.heatmaps().shape == (2, 6, 8)
-    with pytest.raises(
-        InputError, match=r"no pictures to lay the heatmaps over: the input \(spatial shape \(6, 8\)\)"
-    ):
+    with pytest.raises(InputError, match=r"no pictures to lay the heatmaps over: the input \(spatial shape \(6, 8\)\)"):
         e.overlays()
 
 
@@ -315,9 +311,7 @@ def test_take_keeps_the_scale_of_the_whole_batch(backend: ToyBackend) -> None:
 
 
 @pytest.mark.parametrize("images", [None, PHOTOS])
-def test_pickles_carry_everything_but_the_model(
-    backend: ToyBackend, x: np.ndarray, images: np.ndarray | None
-) -> None:
+def test_pickles_carry_everything_but_the_model(backend: ToyBackend, x: np.ndarray, images: np.ndarray | None) -> None:
     backend.unpicklable = lambda: None
     e = xaicore.explain(None, x, TopK(2), backend=backend, images=images, truth=[0, 1, 2], class_names="wxyz")
     same(pickle.loads(pickle.dumps(e)), e)

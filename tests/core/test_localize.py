@@ -30,9 +30,7 @@ def test_masks_are_above_the_threshold_not_at_it() -> None:
 
 @pytest.mark.parametrize("threshold", [-0.1, 1, 20, float("nan")])
 def test_masks_with_a_wrong_threshold(threshold: float) -> None:
-    with pytest.raises(
-        xaicore.InputError, match=r"threshold=.*: expected a share of the maximum, 0 <= threshold < 1"
-    ):
+    with pytest.raises(xaicore.InputError, match=r"threshold=.*: expected a share of the maximum, 0 <= threshold < 1"):
         localize.masks(np.ones((1, 2, 2)), threshold)
 
 

@@ -51,9 +51,7 @@ def test_normalize_by_hand() -> None:
     ]
     assert maps.normalize(m, "none") is m
     assert maps.normalize(np.zeros((0, 3, 3), np.float32)).shape == (0, 3, 3)
-    with pytest.raises(
-        xaicore.InputError, match=r"normalize='sum' is not known; expected one of max, minmax, none"
-    ):
+    with pytest.raises(xaicore.InputError, match=r"normalize='sum' is not known; expected one of max, minmax, none"):
         maps.normalize(m, "sum")
 
 
@@ -153,9 +151,7 @@ def test_resize_takes_any_memory_layout() -> None:
 
 
 @given(
-    hnp.arrays(
-        np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=6), elements=st.floats(0, 1, width=32)
-    ),
+    hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=6), elements=st.floats(0, 1, width=32)),
     st.data(),
 )
 def test_resize_stays_between_the_neighbours(stack: np.ndarray, data: st.DataObject) -> None:

@@ -77,15 +77,11 @@ def literal_hirescam(a: np.ndarray, g: np.ndarray, n: int, k: int) -> dict[tuple
 
 
 def literal_elementwise(a: np.ndarray, g: np.ndarray, n: int, k: int) -> dict[tuple[int, ...], float]:
-    return {
-        p: sum(max(float(g[n, k, c][p]) * float(a[n, c][p]), 0.0) for c in range(a.shape[1])) for p in positions(a)
-    }
+    return {p: sum(max(float(g[n, k, c][p]) * float(a[n, c][p]), 0.0) for c in range(a.shape[1])) for p in positions(a)}
 
 
 def literal_layercam(a: np.ndarray, g: np.ndarray, n: int, k: int) -> dict[tuple[int, ...], float]:
-    return {
-        p: sum(max(float(g[n, k, c][p]), 0.0) * float(a[n, c][p]) for c in range(a.shape[1])) for p in positions(a)
-    }
+    return {p: sum(max(float(g[n, k, c][p]), 0.0) * float(a[n, c][p]) for c in range(a.shape[1])) for p in positions(a)}
 
 
 LITERAL = {

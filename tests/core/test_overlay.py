@@ -81,9 +81,7 @@ def test_opacity_grows_with_evidence() -> None:
 
 def test_blend_of_what_does_not_fit() -> None:
     image, heat = np.zeros((1, 2, 3, 3), np.uint8), np.zeros((1, 2, 3), np.float32)
-    with pytest.raises(
-        xaicore.InputError, match=r"images \(1, 2, 3, 3\) and heatmaps \(1, 3, 2\) differ: expected"
-    ):
+    with pytest.raises(xaicore.InputError, match=r"images \(1, 2, 3, 3\) and heatmaps \(1, 3, 2\) differ: expected"):
         overlay.blend(image, heat.transpose(0, 2, 1))
     for alpha in (-0.1, 1.5, float("nan")):
         with pytest.raises(xaicore.InputError, match=r"alpha=.*: expected an opacity between 0 and 1"):
@@ -114,7 +112,5 @@ def test_outline_leaves_out_what_has_no_evidence() -> None:
     assert not drawn[0, :2].any()
     assert not drawn[1].any()
     for share in (0, 1.1, -1):
-        with pytest.raises(
-            xaicore.InputError, match=r"outline=.*: expected a share of the pixels, 0 < outline <= 1"
-        ):
+        with pytest.raises(xaicore.InputError, match=r"outline=.*: expected a share of the pixels, 0 < outline <= 1"):
             overlay.outline(np.zeros((1, 2, 2, 3), np.uint8), heat[:1, :2, :2], share)

@@ -432,9 +432,7 @@ def test_a_logger_gets_its_options(site: Site) -> None:
     assert registry.logger("line", {}).color == "red"
     options = {"color": "blue"}
     assert registry.logger("line", options).color == "blue"
-    with pytest.raises(
-        PluginError, match=r"'line' from acme 1.0 raised TypeError with the options colour: .*'colour'"
-    ):
+    with pytest.raises(PluginError, match=r"'line' from acme 1.0 raised TypeError with the options colour: .*'colour'"):
         registry.logger("line", {"colour": 1})
 
 

@@ -107,9 +107,7 @@ def test_a_regression_has_no_classes() -> None:
     aim = aimed(0, values, "values")  # the first output, upwards
     assert aim.direction.tolist() == [[[1]], [[1]]]
     assert aim.classes.tolist() == [[0], [0]]
-    with pytest.raises(
-        xaicore.TargetError, match=r"target 1 is out of range: outputs \(2, 1\) have classes 0 to 0"
-    ):
+    with pytest.raises(xaicore.TargetError, match=r"target 1 is out of range: outputs \(2, 1\) have classes 0 to 0"):
         aimed(1, values, "values")
 
 

@@ -23,9 +23,7 @@ from xaicore import Backend, Capture, Direction, Layer
 class ToyNet:
     """The weights, and the formulas above."""
 
-    def __init__(
-        self, channels: int = 3, classes: int = 4, widths: tuple[int, int] = (5, 6), seed: int = 0
-    ) -> None:
+    def __init__(self, channels: int = 3, classes: int = 4, widths: tuple[int, int] = (5, 6), seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         self.u = rng.normal(size=(widths[0], channels)).astype(np.float32)
         self.v = rng.normal(size=(widths[1], widths[0])).astype(np.float32)
@@ -66,9 +64,7 @@ class ToyBackend(Backend):
         self.calls.append("layers")
         values = self.net.forward(np.asarray(inputs))
         maps = {"first", "second"}
-        return [
-            Layer(name, name.title(), value.shape, name in maps, name == "pool") for name, value in values.items()
-        ]
+        return [Layer(name, name.title(), value.shape, name in maps, name == "pool") for name, value in values.items()]
 
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         self.calls.append("capture" if direction is None else "capture with gradients")

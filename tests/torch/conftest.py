@@ -15,7 +15,7 @@ def fingerprint(model):
     """Everything of a model and of the process that an explanation must leave alone."""
     return {
         "weights": {k: v.clone() for k, v in model.state_dict().items()},
-        "buffers": {k: (id(v), v.clone()) for k, v in model.named_buffers()},
+        "buffers": {k: (id(v), v._version, v.clone()) for k, v in model.named_buffers()},
         "parameters": {k: (id(v), v.requires_grad, v._version) for k, v in model.named_parameters()},
         "grad": {k: None if v.grad is None else (id(v.grad), v.grad.clone()) for k, v in model.named_parameters()},
         "training": {k: m.training for k, m in model.named_modules()},
@@ -26,7 +26,7 @@ def fingerprint(model):
             ]
             for k, m in model.named_modules()
         },
-        "attributes": {k: sorted(vars(m)) for k, m in model.named_modules()},
+        "attributes": {k: {n: id(v) for n, v in vars(m).items()} for k, m in model.named_modules()},
         "random": (torch.get_rng_state(), random.getstate(), copy.deepcopy(np.random.get_state())),
         "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")),
     }

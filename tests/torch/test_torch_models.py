@@ -203,7 +203,9 @@ def test_a_head_under_its_own_no_grad_does_not_reach_the_outputs():
             with torch.no_grad():
                 return self.dense(a.mean((2, 3)))
 
-    with pytest.raises(xaicore.LayerError, match="'relu2' does not reach the outputs, or the model switches"):
+    with pytest.raises(
+        xaicore.LayerError, match=r"'relu2' does not reach the outputs.*the model switches gradients off itself"
+    ):
         xaicore.explain(NoGradHead(), pictures())
 
 
@@ -355,3 +357,111 @@ def test_no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         xaicore.explain(ConvGapDense(), pictures(), xaicore.targets.TopK(2)).overlays()
+
+
+def test_a_backward_hook_of_the_users_does_not_hide_the_sigmoid():
+    model, x = ConvGapDense(classes=1, end=nn.Sigmoid()), pictures()
+    model.end.register_full_backward_hook(lambda *arguments: None)
+    model.register_full_backward_hook(lambda *arguments: None)
+    explanation = xaicore.explain(model, x, 0)
+    assert explanation.outputs_kind == "logits"
+    np.testing.assert_allclose(explanation.maps, gradcam(ConvGapDense(classes=1), x, [[-1]] * 2)[:, 0], **CLOSE)
+
+
+@pytest.mark.parametrize("end", [lambda p: p.clamp(1e-6, 1 - 1e-6), lambda p: p.t().contiguous().t()])
+def test_a_sigmoid_that_is_limited_or_turned_is_a_probability(end):
+    plain, x = ConvGapDense(classes=1), pictures()
+    model = ConvGapDense(classes=1, end=lambda y: end(torch.sigmoid(y)))
+    for net in (plain, model):
+        with torch.no_grad():
+            net.dense.bias.fill_(-3)
+    explanation = xaicore.explain(model, x, 1)
+    assert explanation.outputs_kind == "probabilities"
+    np.testing.assert_array_equal(explanation.predicted, [0, 0])
+    np.testing.assert_allclose(explanation.maps, gradcam(plain, x, [[1]] * 2)[:, 0], rtol=1e-4)
+
+
+class Film(nn.Module):
+    """Scales channels by a dense layer that is as wide as the picture: its maps are still (N, C, h, w)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.dense = nn.Linear(4, 9)
+
+    def forward(self, x):
+        a = self.conv(x)
+        return a * self.dense(a.mean((2, 3)))[:, :4, None, None]
+
+
+def test_a_dense_layer_inside_a_block_does_not_turn_its_maps():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(Film(), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 54, 3)), pictures()
+    for layer in ("0", None):
+        assert xaicore.explain(model, x, layer=layer).maps.shape == (2, 6, 9)
+    assert xaicore.Explainer(model).backend.layers(x)[2].shape == (1, 4, 6, 9)
+
+
+def test_float16_where_the_multiple_overflows():
+    class Large(ConvGapDense):
+        def forward(self, x):
+            return 100 * super().forward(x)
+
+    x = pictures()
+    maps = xaicore.explain(Large().half(), x.half(), [[0, 1]] * 2).maps.reshape(2, 2, 6, 9)
+    reference = 100 * gradcam(ConvGapDense(), x, [[0, 1]] * 2)
+    np.testing.assert_allclose(maps, reference, atol=5e-3 * reference.max())
+
+
+def test_a_module_with_two_names_has_both():
+    model, x = ConvGapDense(), pictures()
+    model.alias = nn.ModuleList([model.relu2])
+    np.testing.assert_allclose(xaicore.explain(model, x, 1, layer="alias.0").maps, expected(x), **CLOSE)
+
+
+def test_torchscript_has_no_hooks():
+    model, x = ConvGapDense(), pictures()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced, conv = torch.jit.trace(model, x), torch.jit.trace(model.conv1, x)
+    with pytest.raises(xaicore.BackendError, match="TorchScript model has no hooks: explain the model"):
+        xaicore.explain(traced, x)
+    model.conv1 = conv
+    np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, expected(x), **CLOSE)
+    with pytest.raises(xaicore.LayerError, match="layer 'conv1' is TorchScript"):
+        xaicore.explain(model, x, layer="conv1")
+
+
+def test_nested_arguments():
+    class Batch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = ConvGapDense()
+
+        def forward(self, batch):
+            return self.net(batch["image"])
+
+    x = pictures()
+    np.testing.assert_allclose(xaicore.explain(Batch(), ({"image": x.numpy()},), 1).maps, expected(x), **CLOSE)
+    explanation = xaicore.explain(Batch(), {"batch": {"image": x}}, 1)
+    np.testing.assert_allclose(explanation.maps, expected(x), **CLOSE)
+    assert explanation.images.shape == (2, 6, 9, 3)
+
+
+def test_a_fully_convolutional_classifier():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 3, 1))
+    x = pictures()
+    explanation = xaicore.explain(model, x, xaicore.targets.TopK(2))
+    flat = xaicore.explain(nn.Sequential(*model, nn.Flatten()), x, xaicore.targets.TopK(2))
+    np.testing.assert_allclose(explanation.maps, flat.maps, **CLOSE)
+    np.testing.assert_allclose(explanation.scores, flat.scores)
+    np.testing.assert_array_equal(explanation.predicted, flat.predicted)
+
+
+def test_outputs_that_are_no_numbers():
+    model = ConvGapDense()
+    with torch.no_grad():
+        model.dense.bias[1] = float("nan")
+    with pytest.raises(xaicore.BackendError, match="the outputs have 2 NaN values of 6"):
+        xaicore.explain(model, pictures())

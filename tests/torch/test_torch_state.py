@@ -2,6 +2,7 @@
 
 import random
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_everything_is_as_before_when_the_pull_back_fails(unchanged):
             raise RuntimeError("no way back")
 
     model = ConvGapDense(end=Once.apply).train()
-    with unchanged(model), pytest.raises(xaicore.BackendError, match="no gradients at layer 'relu2': no way back"):
+    with unchanged(model), pytest.raises(xaicore.BackendError, match="no gradients at 'relu2': no way back"):
         xaicore.explain(model, pictures())
 
 
@@ -234,3 +235,162 @@ def test_an_overridden_train_is_not_called():
     assert model.training
     np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, gradcam(model, x, [[1], [1]])[:, 0], rtol=1e-5)
     assert model.training
+
+
+class Scaled(ConvGapDense):
+    """Autograd saves its buffer for the backward pass; a forward leaves something behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.full((1, 5, 1, 1), 2.0))
+        self.register_buffer("steps", torch.arange(5.0).expand(2, -1))  # its rows share their memory
+        self.last = None
+
+    def forward(self, x):
+        a = self.relu2(self.conv2(self.relu1(self.conv1(x)))) * self.scale
+        self.last = a
+        self.calls = getattr(self, "calls", 0) + 1
+        return self.dense(a.mean((2, 3)) + 0 * self.steps.sum())
+
+
+def test_an_explanation_between_forward_and_backward_does_not_touch_what_was_saved(unchanged):
+    def gradients(explained):
+        model, x = Scaled(), pictures()
+        y = model(x)
+        if explained:
+            with unchanged(model):
+                xaicore.explain(model, x)
+        (y.sum() + model.last.pow(2).sum()).backward()
+        return [parameter.grad for parameter in model.parameters()]
+
+    assert all(map(torch.equal, gradients(False), gradients(True)))
+
+
+def test_a_hook_that_computes_a_weight_leaves_the_callers_one():
+    model, x = ConvGapDense(), pictures()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old weight_norm, which many models still have, says that it is old
+        nn.utils.weight_norm(model.conv2)
+    y = model(x)
+    weight = model.conv2.weight
+    xaicore.explain(model, x)
+    assert model.conv2.weight is weight
+    y.sum().backward()
+    assert weight.grad_fn is not None
+
+
+def test_a_model_that_answers_with_a_buffer_keeps_it_and_so_does_the_result():
+    class FromBuffer(ConvGapDense):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("answer", torch.zeros(2, 3))
+
+        def forward(self, x):
+            self.answer.copy_(super().forward(x).detach())
+            return self.answer
+
+    model, x = FromBuffer(), pictures()
+    explanation = xaicore.explain(model, x, method="eigencam", layer="relu2")
+    np.testing.assert_allclose(explanation.outputs, ConvGapDense()(x).detach().numpy(), rtol=1e-6)
+    assert not model.answer.any()
+
+
+def test_lazy_layers_are_not_made_by_an_explanation():
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    with pytest.raises(xaicore.BackendError, match=r"Sequential has lazy layers.*run the model once"):
+        xaicore.explain(model, pictures())
+    assert isinstance(model[0], nn.LazyConv2d)
+    model(pictures())
+    assert xaicore.explain(model, pictures()).layer == "1"
+
+
+def test_an_input_that_is_written_to_only_at_times():
+    class AtTimes(ConvGapDense):
+        def forward(self, x):
+            if x.max() > 20:
+                x /= 255
+            return super().forward(x)
+
+    model, x = AtTimes(), pictures()
+    explainer = xaicore.Explainer(model)
+    explainer(x)
+    large = x * 100
+    before = large.clone()
+    explainer(large)
+    assert torch.equal(large, before)
+
+
+def test_another_threads_pass_is_not_surveyed():
+    model, x = ConvGapDense(end=During()), pictures()
+    expected = xaicore.Explainer(model).backend.layers(x)
+
+    def run_elsewhere():
+        model.end.action = lambda: None
+        thread = threading.Thread(target=lambda: model(pictures(5, h=12)))
+        thread.start()
+        thread.join()
+
+    model.end.action = run_elsewhere
+    backend = xaicore.Explainer(model).backend
+    assert backend.layers(x) == expected
+    assert set(backend._runs.values()) == {1}
+
+
+def test_an_explanation_inside_of_a_pass_that_is_explained():
+    model, x = ConvGapDense(end=During()), pictures()
+    inner, outer = xaicore.Explainer(model, layer="relu1"), xaicore.Explainer(model, layer="relu2")
+    found = []
+
+    def explain():
+        model.end.action = lambda: None
+        found.append(inner(2 * x, 0))
+
+    model.end.action = explain
+    explanation = outer(x, 1)
+    np.testing.assert_allclose(explanation.maps, gradcam(model, x, [[1], [1]])[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(found[0].maps, inner(2 * x, 0).maps, rtol=1e-6)
+
+
+def test_a_layer_that_answers_with_a_tensor_of_its_own():
+    class Kept(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mine = torch.zeros(2, 5, 6, 9)
+
+        def forward(self, a):
+            self.mine.copy_(a.detach())
+            return self.mine
+
+    class Net(ConvGapDense):
+        def __init__(self):
+            super().__init__()
+            self.kept = Kept()
+
+        def forward(self, x):
+            return self.dense(self.kept(self.relu2(self.conv2(self.relu1(self.conv1(x))))).mean((2, 3)))
+
+    model, x = Net(), pictures()
+    explainer = xaicore.Explainer(model, layer="kept")
+    capture = explainer.backend.capture(x, ["kept"])
+    before = capture.activations["kept"].copy()
+    explainer.backend.capture(2 * x, ["kept"])
+    np.testing.assert_array_equal(capture.activations["kept"], before)
+    np.testing.assert_allclose(explainer(x, 1).maps, gradcam(model, x, [[1], [1]])[:, 0], rtol=1e-5)
+
+
+def test_a_write_to_the_layers_own_tensor_after_it():
+    class Net(ConvGapDense):
+        def __init__(self):
+            super().__init__()
+            self.drop = nn.Dropout()
+
+        def forward(self, x):
+            h = self.relu2(self.conv2(self.relu1(self.conv1(x))))
+            dropped = self.drop(h)  # in evaluation mode the same tensor
+            h += 5
+            return self.dense(dropped.mean((2, 3)))
+
+    model, x = Net(), pictures()
+    np.testing.assert_allclose(
+        xaicore.explain(model, x, 1, layer="drop").maps, gradcam(model, x, [[1], [1]])[:, 0], rtol=1e-5
+    )

@@ -1,4 +1,4 @@
-"""Pictures, read and prepared, some at a time. One that cannot be read is said, counted and skipped."""
+"""Pictures, read and prepared, some at a time. One where that fails is said, counted and skipped."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Batches:
             self.read += 1
             try:
                 picture = read_picture(self.files[i])
+                x, image = self.prepare(picture, picture_id(self.files[i]))
             except PictureError as exc:
                 self.broken += 1
                 self.warn(str(exc))
                 continue
-            x, image = self.prepare(picture, picture_id(self.files[i]))
             kept.append(i)
             xs.append(x)
             images.append(image)

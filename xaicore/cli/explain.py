@@ -53,9 +53,7 @@ __all__ = ["command"]
     metavar="CLASS",
     help="Explain this class, a number or a name of --labels, instead of the predicted one. May be repeated.",
 )
-@click.option(
-    "--top-k", type=click.IntRange(min=1), metavar="K", help="Explain the K best classes of each picture."
-)
+@click.option("--top-k", type=click.IntRange(min=1), metavar="K", help="Explain the K best classes of each picture.")
 @click.option("--labels", metavar="FILE", help="Class names: one a line; or .json, a list or {index: name}.")
 @click.option(
     "--truth",
@@ -148,9 +146,7 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _target(
-    targets: Sequence[str], top_k: int | None, names: Sequence[str] | None
-) -> TopK | int | list[int] | None:
+def _target(targets: Sequence[str], top_k: int | None, names: Sequence[str] | None) -> TopK | int | list[int] | None:
     if targets and top_k is not None:
         raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
     if top_k is not None:

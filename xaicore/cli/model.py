@@ -49,9 +49,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "what most ImageNet models expect.",
         ),
         click.option("--device", metavar="DEVICE", help='Move the model there: model.to("cuda:0").'),
-        click.option(
-            "--backend", metavar="NAME", help="The backend plugin, where the model's class is not enough."
-        ),
+        click.option("--backend", metavar="NAME", help="The backend plugin, where the model's class is not enough."),
         click.option("--output", metavar="NAME", help="Which of several outputs is meant: an index or a name."),
     )
     for option in reversed(options):

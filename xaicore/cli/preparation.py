@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xaicore.cli.files import PictureError
 from xaicore.errors import InputError, XaicoreError
 from xaicore.opencv import cv2
 
@@ -32,7 +33,8 @@ class Preparation:
         """One input, and its picture where the function gives one.
 
         Raises:
-            InputError: the function raised, or gave something else; the message names the file.
+            PictureError: the function raised, which may be this picture's fault; the message names the file.
+            InputError: it gave something else than expected, as it would for every picture.
         """
         origin = f"preprocess {self.name}, {file}"
         try:
@@ -42,7 +44,7 @@ class Preparation:
         except XaicoreError:
             raise
         except Exception as exc:
-            raise InputError(f"{origin}: {type(exc).__name__}: {exc}") from exc
+            raise PictureError(f"{origin}: {type(exc).__name__}: {exc}") from exc
         if x.dtype.kind not in "uifb" or not x.ndim:
             raise InputError(f"{origin}: gave a {_type(result)}; expected an array x, or a tuple (x, picture)")
         if seen is None:

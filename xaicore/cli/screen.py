@@ -37,8 +37,7 @@ def console(stderr: bool = False) -> Console:
 def plain(words: object) -> str:
     """A string of printable characters: line ends stay, other control characters show as their escapes."""
     return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in str(words)
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in str(words)
     )
 
 

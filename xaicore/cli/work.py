@@ -80,7 +80,7 @@ class Work:
                 raise
             raise Stopped(f"stopped after {self.summary.pictures} of {total} pictures: {exc}") from exc
         if not self.summary.pictures:
-            raise Stopped(f"none of the {total} pictures could be read")
+            raise Stopped(f"no picture could be read and prepared (of {total})")
 
     def _do(self, batch: Batch, stack: ExitStack) -> None:
         explanations = self._explain(batch)
