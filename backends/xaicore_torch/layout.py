@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 
@@ -35,12 +36,11 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
     Raises:
         LayerError: there is none; the nearest names are offered.
     """
-    modules = dict(model.named_modules(remove_duplicate=False))
     bare = re.sub(r"^((module|_orig_mod)\.)+", "", name)
-    for candidate in (name, bare):
-        if candidate and candidate in modules:
-            return modules[candidate]
-    names = [known for known in modules if known]
+    for candidate in filter(None, (name, bare)):
+        with contextlib.suppress(AttributeError):
+            return model.get_submodule(candidate)
+    names = [known for known, _ in model.named_modules() if known]
     near = difflib.get_close_matches(name, names, 5, 0.4)
     offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(names[-5:])}"
     raise LayerError(f"no layer called {name!r} in {type(model).__name__}; {offered}")

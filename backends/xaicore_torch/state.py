@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def left_as_found(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _random_state(device: torch.device) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the state that models draw from)
+    python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (the state that models draw from)
     others = [] if device.type == "cpu" else [device]
     kind = "cuda" if device.type == "cpu" else device.type
     try:
@@ -78,7 +79,7 @@ def _may_write(module: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def _attributes(modules: list[nn.Module]) -> Iterator[None]:
-    """Keep attributes, parameters and buffers; the pass works on copies of the buffers.
+    """Keep attributes and buffers; the pass works on copies of the buffers.
 
     Copies, because a write into the caller's own tensor could not be taken back: a training step that has saved
     it for its backward pass would see that it was touched, even where the values are put back.
@@ -86,7 +87,7 @@ def _attributes(modules: list[nn.Module]) -> Iterator[None]:
     kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
     copies: dict[int, torch.Tensor] = {}  # a buffer that two modules share stays shared
     for module in modules:
-        kept += [(where, dict(where)) for where in (module._buffers, module._parameters, vars(module))]
+        kept += [(where, dict(where)) for where in (module._buffers, vars(module))]
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
@@ -94,6 +95,6 @@ def _attributes(modules: list[nn.Module]) -> Iterator[None]:
         yield
     finally:
         for where, before in kept:
-            if len(where) != len(before) or any(where.get(name, kept) is not before[name] for name in before):
+            if where.keys() != before.keys() or not all(map(is_, where.values(), before.values())):
                 where.clear()
                 where.update(before)

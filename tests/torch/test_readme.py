@@ -1,0 +1,40 @@
+"""The Python of the README and of the guide runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+import xaicore
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(page, names):
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S):
+        exec(compile(block, page, "exec"), names)
+    return names
+
+
+def test_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT)
+    names = run("README.md", {})
+    explanation = names["explanation"]
+    assert explanation.targets.tolist() == [285]  # Egyptian cat
+    assert explanation.images_from == "user"
+    for folder in ("runs/chelsea", "runs/cats"):
+        assert (tmp_path / folder / "index.html").stat().st_size > 1000
+        assert len((tmp_path / folder / "manifest.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_guides_own_target():
+    from nets import ConvGapDense, pictures
+
+    contrast = run("docs/guide.md", {})["Contrast"](2, 0)
+    model, x = ConvGapDense(), pictures()
+    explanation = xaicore.explain(model, x, contrast)
+    y = model(x).detach().numpy()
+    np.testing.assert_allclose(explanation.scores, y[:, 2] - y[:, 0], rtol=1e-5)
+    assert explanation.target == "Contrast"
+    assert explanation.targets.tolist() == [-1, -1]
