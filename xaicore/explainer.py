@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xaicore import plugins, targets
+from xaicore.arguments import as_class_names, as_ids, as_layers, as_truth
 from xaicore.backend import Backend, Capture, default_layer
 from xaicore.errors import BackendError, InputError, LayerError, MethodError, TargetError
 from xaicore.explanation import Explanation
@@ -63,7 +64,7 @@ class Explainer:
         else:
             self.backend = plugins.installed().backend(model, output, backend)
         self._found = layer is None
-        self._layers = _as_names(layer)
+        self._layers = as_layers(layer)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -139,9 +140,9 @@ class Explainer:
         count = len(capture.outputs)
         shared = {
             "pictures": Pictures(count, capture.input_size, images, partial(_picture_input, type(self.backend), x)),
-            "ids": _as_ids(ids, count),
-            "truth": _as_truth(truth, capture.outputs, capture.outputs_kind),
-            "class_names": _as_class_names(class_names, capture.outputs, capture.outputs_kind),
+            "ids": as_ids(ids, count),
+            "truth": as_truth(truth, capture.outputs, capture.outputs_kind),
+            "class_names": as_class_names(class_names, capture.outputs, capture.outputs_kind),
         }
         return [self._explanation(method, x, capture, aim, str(target), shared) for method in methods]
 
@@ -271,57 +272,6 @@ def _leaves(x: Any) -> Iterator[Any]:
         yield x
 
 
-def _as_names(layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    if layer is None:
-        return ()
-    names = (layer,) if isinstance(layer, str) or not isinstance(layer, Iterable) else tuple(layer)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise LayerError(
-            f"layer={layer!r}: expected a layer's name as `xaicore layers` shows it, several names, or None to find one"
-        )
-    return tuple(dict.fromkeys(names))
-
-
-def _as_ids(ids: Sequence[Any] | None, count: int) -> tuple[str, ...]:
-    names = tuple(map(str, range(count) if ids is None else ids))
-    if len(names) != count or len(set(names)) != count:
-        raise InputError(f"{len(names)} ids ({len(set(names))} different) for {count} images: give each one its own")
-    return names
-
-
-def _as_truth(truth: Any, outputs: np.ndarray, kind: str) -> np.ndarray | None:
-    if truth is None:
-        return None
-    labels, count = np.asarray(truth), len(outputs)
-    if labels.shape != (count,) or labels.dtype.kind not in "iub":
-        raise InputError(
-            f"truth of shape {labels.shape} and type {labels.dtype} for {count} images: one class index an image"
-        )
-    labels = labels.astype(np.int64)
-    classes = _label_count(outputs, kind)
-    if kind != "values" and (labels.min() < -1 or labels.max() >= classes):
-        raise InputError(
-            f"truth from {labels.min()} to {labels.max()} for outputs {outputs.shape}: expected classes 0 to "
-            f"{classes - 1}, or -1 where it is not known"
-        )
-    return labels
-
-
-def _label_count(outputs: np.ndarray, kind: str) -> int:
-    """Classes that may have a name: a one-output classifier has two."""
-    count = targets.class_count(outputs)
-    return 2 if count == 1 and kind != "values" else count
-
-
-def _as_class_names(names: Sequence[str] | None, outputs: np.ndarray, kind: str) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    classes = _label_count(outputs, kind)
-    if len(names) != classes:
-        raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
-    return tuple(map(str, names))
-
-
 def _checked(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
     """A target of the user's own may be wrong: say so before the backend stumbles over it."""
     shape = np.shape(aim.direction)
@@ -332,6 +282,12 @@ def _checked(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
         )
     if np.shape(aim.classes) != shape[:2]:
         raise TargetError(f"target {target!s} gave classes of shape {np.shape(aim.classes)}: expected {shape[:2]}")
+    count = max(2, targets.class_count(outputs))
+    if np.max(aim.classes) >= count:
+        raise TargetError(
+            f"target {target!s} gave class {np.max(aim.classes)} for outputs {outputs.shape}: expected classes below "
+            f"{count}, or -1 for what is no class"
+        )
     return Aim(np.asarray(aim.direction, np.float32), np.asarray(aim.classes, np.int64))
 
 

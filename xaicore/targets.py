@@ -202,7 +202,8 @@ def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activ
         if (activation or link or ("sigmoid" if single else "softmax")) == "sigmoid" or single:
             rows = np.exp(-np.logaddexp(0, -rows))
         else:
-            rows = np.exp(rows - rows.max(axis=1, keepdims=True))
+            with np.errstate(invalid="ignore"):  # a logit of infinity has no probability: NaN
+                rows = np.exp(rows - rows.max(axis=1, keepdims=True))
             rows /= rows.sum(axis=1, keepdims=True)
     return np.concatenate([1 - rows, rows], axis=1) if single else rows
 

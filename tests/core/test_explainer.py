@@ -525,3 +525,12 @@ def test_a_backend_that_forgets_a_layer_is_named(backend, x, monkeypatch, what):
     monkeypatch.setattr(type(backend), "capture", forget)
     with pytest.raises(xaicore.BackendError, match=f"'toy' gave {what} for other, not for 'second'"):
         xaicore.Explainer(None, backend=backend)(x)
+
+
+def test_a_target_of_the_users_with_a_class_that_does_not_exist(backend, x):
+    class Wrong(xaicore.Target):
+        def aim(self, outputs, kind):
+            return xaicore.targets.Aim(outputs[:, None], np.full((len(outputs), 1), 9))
+
+    with pytest.raises(TargetError, match=r"target Wrong gave class 9 for outputs .*: expected classes below 4, or -1"):
+        xaicore.Explainer(None, backend=backend)(x, Wrong())

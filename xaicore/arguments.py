@@ -1,0 +1,84 @@
+"""What callers pass beside the inputs, checked and in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xaicore import targets
+from xaicore.errors import InputError, LayerError
+
+__all__ = ["as_class_names", "as_ids", "as_layers", "as_truth"]
+
+
+def as_layers(layer: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Layers' names, each once; none where one is to be found.
+
+    Raises:
+        LayerError: it is no name.
+    """
+    if layer is None:
+        return ()
+    names = (layer,) if isinstance(layer, str) or not isinstance(layer, Iterable) else tuple(layer)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise LayerError(
+            f"layer={layer!r}: expected a layer's name as `xaicore layers` shows it, several names, or None to find one"
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def as_ids(ids: Sequence[Any] | None, count: int) -> tuple[str, ...]:
+    """N different names.
+
+    Raises:
+        InputError: another number, or two are the same.
+    """
+    names = tuple(map(str, range(count) if ids is None else ids))
+    if len(names) != count or len(set(names)) != count:
+        raise InputError(f"{len(names)} ids ({len(set(names))} different) for {count} images: give each one its own")
+    return names
+
+
+def as_truth(truth: Any, outputs: np.ndarray, kind: str) -> np.ndarray | None:
+    """(N,) int64 true classes, -1 where one is not known.
+
+    Raises:
+        InputError: another number, no integers, or out of range.
+    """
+    if truth is None:
+        return None
+    labels, count = np.asarray(truth), len(outputs)
+    if labels.shape != (count,) or labels.dtype.kind not in "iub":
+        raise InputError(
+            f"truth of shape {labels.shape} and type {labels.dtype} for {count} images: one class index an image"
+        )
+    labels = labels.astype(np.int64)
+    classes = _label_count(outputs, kind)
+    if kind != "values" and (labels.min() < -1 or labels.max() >= classes):
+        raise InputError(
+            f"truth from {labels.min()} to {labels.max()} for outputs {outputs.shape}: expected classes 0 to "
+            f"{classes - 1}, or -1 where it is not known"
+        )
+    return labels
+
+
+def _label_count(outputs: np.ndarray, kind: str) -> int:
+    """Classes that may have a name: a one-output classifier has two."""
+    count = targets.class_count(outputs)
+    return 2 if count == 1 and kind != "values" else count
+
+
+def as_class_names(names: Sequence[str] | None, outputs: np.ndarray, kind: str) -> tuple[str, ...] | None:
+    """A name a class.
+
+    Raises:
+        InputError: another number than there are classes.
+    """
+    if names is None:
+        return None
+    classes = _label_count(outputs, kind)
+    if len(names) != classes:
+        raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
+    return tuple(map(str, names))
