@@ -465,3 +465,34 @@ def test_outputs_that_are_no_numbers():
         model.dense.bias[1] = float("nan")
     with pytest.raises(xaicore.BackendError, match="the outputs have 2 NaN values of 6"):
         xaicore.explain(model, pictures())
+
+
+def test_a_block_is_laid_out_like_its_last_map_and_an_activation_like_its_input():
+    class ToChannelsLast(nn.Module):
+        def forward(self, x):
+            return x.permute(0, 2, 3, 1)
+
+    torch.manual_seed(0)
+    block = nn.Sequential(nn.Conv2d(1, 5, 3, padding=1), ToChannelsLast(), nn.LayerNorm(5), nn.GELU(), nn.Linear(5, 7))
+    model, x = nn.Sequential(block, nn.GELU(), nn.Flatten(), nn.Linear(7 * 54, 3)), pictures()
+    for layer, channels in (("0", 7), ("0.0", 5), ("0.3", 5), ("1", 7)):
+        explanation = xaicore.explain(model, x, 1, layer=layer, method="hirescam")
+        assert explanation.maps.shape == (2, 6, 9)
+        capture = xaicore.Explainer(model).backend.capture(x, [layer])
+        assert capture.activations[layer].shape == (2, channels, 6, 9)
+
+
+def test_outputs_do_not_share_memory_with_the_model():
+    class Answer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mine = torch.zeros(2, 3)
+
+        def forward(self, y):
+            return self.mine.copy_(y.detach())
+
+    backend = xaicore.Explainer(ConvGapDense(end=Answer())).backend
+    outputs = backend.capture(pictures(), ["relu2"]).outputs
+    before = outputs.copy()
+    backend.capture(3 * pictures(), ["relu2"])
+    np.testing.assert_array_equal(outputs, before)
