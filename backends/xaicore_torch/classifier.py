@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from xaicore import MethodError
+from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import on_last_axis
 from xaicore_torch.outputs import first_tensor
 
@@ -33,23 +34,21 @@ def find_classifier(
     mean: list[torch.Tensor] = []
     reads_mean: list[tuple[Any, torch.Tensor]] = []
 
-    def keep_mean(module: nn.Module, args: Any, answer: Any) -> None:
+    def see(name: str, seen: nn.Module, args: tuple[Any, ...], answer: Any) -> None:
+        if seen is not module:
+            compare(seen, args, answer)
+            return
         tensor = first_tensor(answer)
         if tensor is not None and tensor.ndim > 2:
             tensor = tensor.movedim(-1, 1) if channels_last or on_last_axis(module) else tensor
             mean[:] = [tensor.flatten(2).mean(dim=2)]
 
-    def compare(dense: nn.Module, args: Any, answer: Any) -> None:
+    def compare(dense: nn.Module, args: tuple[Any, ...], answer: Any) -> None:
         if mean and args and args[0].numel() == mean[0].numel() and _close(args[0].reshape(mean[0].shape), mean[0]):
             reads_mean.append((dense, answer.flatten(1)))
 
-    handles = [module.register_forward_hook(keep_mean)]
-    handles += [dense.register_forward_hook(compare) for dense in model.modules() if _is_dense(dense)]
-    try:
+    with Hooks({name: part for name, part in model.named_modules() if part is module or _is_dense(part)}, see):
         y = run()
-    finally:
-        for handle in handles:
-            handle.remove()
     for dense, logits in reads_mean:
         # .reshape: a model may drop the axis of its only output.
         links = (logits, logits.softmax(1), logits.log_softmax(1), logits.sigmoid())

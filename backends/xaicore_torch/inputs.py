@@ -54,8 +54,8 @@ class Inputs:
         return self._map(torch.Tensor.clone)
 
     def recording(self) -> Inputs:
-        """Copies that everything computed from them is recorded for, also by a frozen model."""
-        return self._map(lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()).clone())
+        """The same values; whatever is computed from them is recorded, also by a frozen model."""
+        return self._map(lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()))
 
     def _map(self, function: Any) -> Inputs:
         def apply(value: Any) -> Any:
