@@ -7,7 +7,7 @@ explanation.show()
 """
 
 from xaicore import localize, maps, overlay, targets
-from xaicore.backend import Backend, Capture, Direction, Layer, default_layer
+from xaicore.backend import Backend, Capture, Direction, Layer, check_direction, default_layer, unknown_layer
 from xaicore.errors import (
     BackendError,
     DependencyError,
@@ -51,6 +51,7 @@ __all__ = [
     "TargetError",
     "XaicoreError",
     "__version__",
+    "check_direction",
     "default_layer",
     "explain",
     "hookimpl",
@@ -59,4 +60,5 @@ __all__ = [
     "open_loggers",
     "overlay",
     "targets",
+    "unknown_layer",
 ]

@@ -6,6 +6,7 @@ answer back to the layers: a vector-Jacobian product. Classes, targets, methods 
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import numpy as np
 
 from xaicore.errors import BackendError, LayerError
 
-__all__ = ["Backend", "Capture", "Direction", "Layer", "default_layer"]
+__all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "default_layer", "unknown_layer"]
 
 Direction = Callable[[np.ndarray, str], np.ndarray]
 """`direction(outputs, kind)`: outputs (N, *O) and their kind in, d score / d outputs (N, K, *O) float32 out."""
@@ -82,6 +83,8 @@ class Backend(ABC):
     api_version: ClassVar[int] = 1
     name: str = ""
     """The entry-point name; the plugin registry fills it in where the class leaves it empty."""
+    channels_last: bool = False
+    """Whether the model takes pictures as (N, H, W, C); asked by what prepares them when the user does not."""
 
     @abstractmethod
     def layers(self, inputs: Any) -> Sequence[Layer]:
@@ -155,6 +158,25 @@ def default_layer(layers: Sequence[Layer]) -> str:
             f"{tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
         )
     return found.name
+
+
+def check_direction(direction: Any, outputs: np.ndarray) -> np.ndarray:
+    """What `direction(outputs, kind)` gave, as float32 (N, K, *O) for outputs (N, *O); for backends.
+
+    Raises:
+        BackendError: it has another shape.
+    """
+    rows = np.asarray(direction, np.float32)
+    if rows.ndim != outputs.ndim + 1 or rows.shape[:1] + rows.shape[2:] != outputs.shape or not rows.shape[1]:
+        raise BackendError(f"direction gave shape {rows.shape} for outputs {outputs.shape}; expected (N, K, *O)")
+    return rows
+
+
+def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
+    """The error to raise for a name that no layer of the model has; offers the nearest ones."""
+    near = difflib.get_close_matches(name, known, 5, 0.4)
+    offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(known[-5:])}"
+    return LayerError(f"no layer called {name!r} in {model}; {offered}")
 
 
 def _is_tokens(shape: tuple[int, ...], axes_of_a_map: int) -> bool:

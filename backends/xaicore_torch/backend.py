@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, XaicoreError
+from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, XaicoreError, check_direction
 from xaicore_torch.classifier import find_classifier
 from xaicore_torch.inputs import Inputs, prepare
 from xaicore_torch.layout import find_module, layout_is_plain, on_last_axis, unwrap
@@ -62,7 +62,7 @@ class TorchBackend(Backend):
             outputs = read(y, self._link)
             gradients: dict[str, np.ndarray] = {}
             if direction is not None:
-                rows = _checked(direction(outputs.array, outputs.kind), outputs.array)
+                rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
                 gradients = self._pull(outputs, kept, rows) if kept else {}
             activations = {name: to_host(tensor) for name, tensor in kept.items()}
         for name, tensor in kept.items():
@@ -197,10 +197,3 @@ class TorchBackend(Backend):
                 "good: build the model outside of it"
             )
         return ""
-
-
-def _checked(direction: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    direction = np.asarray(direction, np.float32)
-    if direction.ndim != outputs.ndim + 1 or direction.shape[:1] + direction.shape[2:] != outputs.shape:
-        raise BackendError(f"direction gave shape {direction.shape} for outputs {outputs.shape}; expected (N, K, *O)")
-    return direction

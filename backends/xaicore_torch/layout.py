@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 
 from torch import nn
 
-from xaicore import LayerError
+from xaicore import unknown_layer
 
 __all__ = ["find_module", "is_pooling", "layout_is_plain", "on_last_axis", "unwrap"]
 
@@ -41,9 +40,7 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
         with contextlib.suppress(AttributeError):
             return model.get_submodule(candidate)
     names = [known for known, _ in model.named_modules() if known]
-    near = difflib.get_close_matches(name, names, 5, 0.4)
-    offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(names[-5:])}"
-    raise LayerError(f"no layer called {name!r} in {type(model).__name__}; {offered}")
+    raise unknown_layer(name, names, type(model).__name__)
 
 
 def is_pooling(module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore_torch.outputs import Outputs, to_host
 
-__all__ = ["pull_back"]
+__all__ = ["differentiate", "pull_back"]
 
 HALF_SCALE = 1024.0
 """Gradients in float16 lose what is below 6e-8: so pull back a multiple, and the plain one where that overflows."""
@@ -23,10 +23,10 @@ def pull_back(outputs: Outputs, leaves: list[torch.Tensor], direction: np.ndarra
     rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1))).to(outputs.device)
     rows = rows.reshape(-1, *outputs.shape)
     if outputs.dtype != torch.float16:
-        return _to_host(_differentiate(outputs.start, leaves, rows.to(outputs.dtype), False), 1.0)
+        return _to_host(differentiate(outputs.start, leaves, rows.to(outputs.dtype), False), 1.0)
     gradients: list[torch.Tensor | None] = []
     for scale in (HALF_SCALE / max(1.0, float(rows.abs().max())), 1.0):
-        gradients = _differentiate(outputs.start, leaves, (rows * scale).to(outputs.dtype), True)
+        gradients = differentiate(outputs.start, leaves, (rows * scale).to(outputs.dtype), True)
         if all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients):
             break
     return _to_host(gradients, scale)
@@ -38,7 +38,7 @@ def _to_host(gradients: list[torch.Tensor | None], scale: float) -> list[np.ndar
     return hosts if scale == 1 else [None if host is None else host / np.float32(scale) for host in hosts]
 
 
-def _differentiate(
+def differentiate(
     start: torch.Tensor | GradientEdge, leaves: list[torch.Tensor], rows: torch.Tensor, again: bool
 ) -> list[torch.Tensor | None]:
     """One backward pass for all K rows (K, N, *O): [(K, N, *leaf)]. `again`: the graph is needed once more."""

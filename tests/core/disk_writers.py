@@ -17,9 +17,9 @@ from pathlib import Path
 
 import cv2
 from disk_toy import example
-from xaicore_disk.logger import DiskLogger
 
 import xaicore
+from xaicore_disk.logger import DiskLogger
 
 WRITERS = 3
 RUN = xaicore.Run("killed")

@@ -47,6 +47,26 @@ def test_powers_that_a_backend_may_lack() -> None:
         backend.resume(None, "map", ONES)
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (2, 1, 4), (1, 1, 3), (2, 0, 3), (2, 1, 3, 1)])
+def test_a_direction_of_another_shape(shape: tuple[int, ...]) -> None:
+    """Both backends check with this what the caller's function gave."""
+    expected = rf"direction gave shape \({', '.join(map(str, shape))}\) for outputs \(2, 3\); expected \(N, K, \*O\)"
+    with pytest.raises(xaicore.BackendError, match=expected):
+        xaicore.check_direction(np.zeros(shape), ONES)
+    rows = xaicore.check_direction(np.ones((2, 4, 3), np.float64).tolist(), ONES)
+    assert (rows.shape, rows.dtype) == ((2, 4, 3), np.float32)
+
+
+def test_a_layer_that_is_not_there() -> None:
+    names = ["stem", "block1/conv", "block1/relu", "head"]
+    error = xaicore.unknown_layer("block1/cnv", names, "Net")
+    assert isinstance(error, xaicore.LayerError)
+    assert str(error).startswith("no layer called 'block1/cnv' in Net; nearest names: block1/conv")
+    assert str(xaicore.unknown_layer("zzz", names, "Net")).endswith(
+        "its last layers: stem, block1/conv, block1/relu, head"
+    )
+
+
 def test_predict_is_a_capture_of_nothing() -> None:
     assert FixedBackend(ONES, np.ones((2, 5, 6, 8))).predict(None) is ONES
 

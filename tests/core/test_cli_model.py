@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toynet import ToyBackend
 from workshop import Workshop, draw
 
 from xaicore.cli.model import as_output, load_model
@@ -146,6 +147,20 @@ def test_imagenet_takes_the_middle(height: int, width: int) -> None:
         assert np.abs(profile - 255 * at).max() < 1.5 + step
     expected = (seen / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     assert np.abs(x - expected.transpose(2, 0, 1)).max() < 1e-5
+
+
+def test_the_built_in_one_lays_pictures_out_as_the_backend_takes_them() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    backend = ToyBackend()
+    built_in, own = Preparation(imagenet, BUILT_IN), Preparation(lambda picture: picture[:8, :9], "my:f")
+    first, seen = built_in.for_backend(backend)(picture, "a.png")
+    assert first.shape == (3, 224, 224)
+    backend.channels_last = True
+    last, again = built_in.for_backend(backend)(picture, "a.png")
+    assert last.shape == (224, 224, 3)
+    assert np.array_equal(last, np.moveaxis(first, 0, -1))
+    assert np.array_equal(seen, again)
+    assert own.for_backend(backend) is own
 
 
 def test_imagenet_averages_over_areas() -> None:

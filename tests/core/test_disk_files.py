@@ -17,12 +17,12 @@ import pytest
 from disk_toy import example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import xaicore
 from xaicore_disk import atomic, folder, manifest, names
 from xaicore_disk.folder import RunFolder
 from xaicore_disk.logger import DiskLogger
 from xaicore_disk.manifest import read_manifest
-
-import xaicore
 
 UNTRUSTED = [
     "../../x",

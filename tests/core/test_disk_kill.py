@@ -10,11 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+import xaicore
 from xaicore_disk import manifest
 from xaicore_disk.atomic import TEMPORARY
 from xaicore_disk.manifest import read_manifest
-
-import xaicore
 
 SCRIPT = Path(__file__).with_name("disk_writers.py")
 

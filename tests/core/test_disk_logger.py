@@ -12,13 +12,13 @@ import pytest
 from disk_toy import example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import xaicore
 from xaicore_disk import gallery
 from xaicore_disk.drawing import Drawing
 from xaicore_disk.logger import DiskLogger
 from xaicore_disk.manifest import read_manifest
 from xaicore_disk.names import folder_name
-
-import xaicore
 
 
 def log(root: Path, *explanations: xaicore.Explanation, step: int | None = None, **options: Any) -> list[dict]:

@@ -14,10 +14,10 @@ import pytest
 from disk_toy import Given, example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xaicore_disk import gallery
-from xaicore_disk.manifest import read_manifest
 
 import xaicore
+from xaicore_disk import gallery
+from xaicore_disk.manifest import read_manifest
 
 EVIL = '</script><b onclick="x">\'"&amp;{{ 7 * 7 }}'
 

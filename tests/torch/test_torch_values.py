@@ -6,10 +6,10 @@ import torch
 from nets import ConvGapDense, features, gradcam, pictures, truth
 from torch import nn
 from torch.nn import functional as F
-from xaicore_torch.backend import TorchBackend
 
 import xaicore
 from xaicore import targets
+from xaicore_torch.backend import TorchBackend
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 

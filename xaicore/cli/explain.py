@@ -127,7 +127,8 @@ def command(
         explainer = Explainer(found.model, chosen[0], layers or None, backend, as_output(output), activation)
         said = f"{count(len(files), 'picture')}; model {found.name}; preprocess {found.prepare.name}"
         remark(screen, said, "dim")
-        batches = Batches(files, known, found.prepare, batch_size, partial(_skipped, screen))
+        prepare = found.prepare.for_backend(explainer.backend)
+        batches = Batches(files, known, prepare, batch_size, partial(_skipped, screen))
         config = {
             "model": found.name,
             "methods": chosen,

@@ -49,8 +49,9 @@ def command(
         file = "random dots" if path is None else picture_id(Path(path))
         picture = _dots() if path is None else read_picture(Path(path))
         found = load_model(model, preprocess, device)
-        x, _ = found.prepare(picture, file)
-        layers = plugins.installed().backend(found.model, as_output(output), backend).layers(x[None])
+        of_model = plugins.installed().backend(found.model, as_output(output), backend)
+        x, _ = found.prepare.for_backend(of_model)(picture, file)
+        layers = of_model.layers(x[None])
         chosen, error = _default(layers)
     if as_json:
         rows = [{**asdict(layer), "shape": list(layer.shape)} for layer in layers]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from xaicore.backend import Backend
 from xaicore.cli.files import PictureError
 from xaicore.errors import InputError, XaicoreError
 from xaicore.opencv import cv2
@@ -28,6 +30,12 @@ class Preparation:
 
     function: Callable[[np.ndarray], Any]
     name: str
+
+    def for_backend(self, backend: Backend) -> Preparation:
+        """The built-in one lays pictures out as the backend's model takes them; the user's own is kept."""
+        if self.function is imagenet and backend.channels_last:
+            return replace(self, function=partial(imagenet, channels_last=True))
+        return self
 
     def __call__(self, picture: np.ndarray, file: str) -> tuple[np.ndarray, np.ndarray | None]:
         """One input, and its picture where the function gives one.
@@ -58,11 +66,11 @@ class Preparation:
         return x, seen
 
 
-def imagenet(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def imagenet(picture: np.ndarray, channels_last: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """What most ImageNet models were evaluated with: short side to 256, centre 224 x 224, mean and deviation.
 
-    (H, W, 3) uint8 RGB gives x (3, 224, 224) float32 and the picture (224, 224, 3). Shrinking averages over areas,
-    so that nothing aliases.
+    (H, W, 3) uint8 RGB gives x (3, 224, 224) float32, or (224, 224, 3), and the picture (224, 224, 3). Shrinking
+    averages over areas, so that nothing aliases.
     """
     height, width = picture.shape[:2]
     scale = 256 / min(height, width)
@@ -71,7 +79,7 @@ def imagenet(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     top, left = (size[1] - 224) // 2, (size[0] - 224) // 2
     seen = np.ascontiguousarray(resized[top : top + 224, left : left + 224])
     x = (seen.astype(np.float32) / 255 - MEAN) / STD
-    return np.ascontiguousarray(x.transpose(2, 0, 1)), seen
+    return (x if channels_last else np.ascontiguousarray(x.transpose(2, 0, 1))), seen
 
 
 def stack(arrays: list[np.ndarray], ids: list[str], what: str) -> np.ndarray:
