@@ -23,8 +23,10 @@ HEAVY = (
     "importlib.metadata",
     "IPython",
     "xaicore_torch",
+    "xaicore_keras",
     "xaicore_disk",
 )
+FRAMEWORKS = ("torch", "tensorflow", "keras", "jax")
 
 
 def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
@@ -41,6 +43,18 @@ def test_importing_brings_nothing_heavy(module: str) -> None:
     brought = result.stdout.split()
     assert {"xaicore", "numpy", "cv2", "pluggy"} <= set(brought)
     assert [name for name in brought if name in HEAVY] == []
+
+
+@pytest.mark.parametrize("plugin", ["xaicore_torch", "xaicore_keras"])
+def test_importing_a_backend_brings_no_framework(plugin: str) -> None:
+    """Nor does asking it whether a model is its own."""
+    code = f"import sys, xaicore, {plugin} as p; print(p.xaicore_backend(object(), None), *sys.modules)"
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+    answer, *modules = result.stdout.split()
+    assert answer == "None"
+    assert plugin in modules
+    assert [name for name in modules if name in FRAMEWORKS] == []
 
 
 def test_explaining_brings_nothing_heavy_either() -> None:

@@ -1,4 +1,4 @@
-"""What the wheel holds: three packages, and nothing that would collide with somebody else's."""
+"""What the wheel holds: the packages, and nothing that would collide with somebody else's."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_top_level_names(wheel: zipfile.ZipFile) -> None:
     tops = {name.partition("/")[0] for name in wheel.namelist()}
     info = {name for name in tops if name.endswith(".dist-info")}
     assert len(info) == 1
-    assert tops - info == {"xaicore", "xaicore_torch", "xaicore_disk"}
+    assert tops - info == {"xaicore", "xaicore_torch", "xaicore_keras", "xaicore_disk"}
 
 
 def test_every_module_and_its_types_are_inside(wheel: zipfile.ZipFile) -> None:
@@ -41,6 +41,7 @@ def test_every_module_and_its_types_are_inside(wheel: zipfile.ZipFile) -> None:
     for folder, package in (
         (ROOT, "xaicore"),
         (ROOT / "backends", "xaicore_torch"),
+        (ROOT / "backends", "xaicore_keras"),
         (ROOT / "loggers", "xaicore_disk"),
     ):
         here = {path.relative_to(folder).as_posix() for path in (folder / package).rglob("*.py")}
@@ -61,6 +62,6 @@ def test_entry_points(wheel: zipfile.ZipFile) -> None:
     parser.read_string(wheel.read(path).decode())
     assert {section: dict(parser[section]) for section in parser.sections()} == {
         "console_scripts": {"xaicore": "xaicore.cli:main"},
-        "xaicore.backends": {"torch": "xaicore_torch"},
+        "xaicore.backends": {"torch": "xaicore_torch", "keras": "xaicore_keras"},
         "xaicore.loggers": {"disk": "xaicore_disk"},
     }

@@ -1,0 +1,30 @@
+"""Keras 3 for xaicore, on TensorFlow, JAX and torch. Imports Keras only for a model that is one of Keras'."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from xaicore import Backend, hookimpl
+
+if TYPE_CHECKING:
+    from xaicore_keras.surgery import cam_model
+
+__all__ = ["cam_model", "xaicore_backend"]
+
+
+@hookimpl
+def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
+    """A backend for any `keras.Model` of Keras 3; whoever has one has imported Keras."""
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(model, keras.Model):
+        return None
+    from xaicore_keras.backend import KerasBackend
+
+    return KerasBackend(model, output)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "cam_model":
+        from xaicore_keras.surgery import cam_model
+
+        return cam_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,45 @@
+"""Hooks on the calls of layers, for the length of one run."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+__all__ = ["Hook", "hooked"]
+
+Hook = Callable[[tuple[Any, ...], dict[str, Any], Any], Any]
+"""`hook(args, kwargs, answer)`: what a layer was called with and answered; returns what it answers instead."""
+
+
+@contextlib.contextmanager
+def hooked(hooks: Iterable[tuple[Any, Hook]]) -> Iterator[None]:
+    """Call each hook after its layer's call, in this thread only; several on one layer in this order.
+
+    The call is replaced on the instance. That reaches layers of any topology, on any of Keras' backends, where a
+    model of inner tensors (`keras.Model(inputs, layer.output)`) reaches only those of one functional graph.
+    Set past Keras' own `__setattr__`, which would track and lock it. Who enters must hold `state.lock`: models
+    share layers.
+    """
+    me = threading.get_ident()
+    with contextlib.ExitStack() as stack:
+        for layer, hook in hooks:
+            name = "call" if getattr(layer, "quantization_mode", None) is None else "quantized_call"
+            original = getattr(layer, name)
+
+            def call(*args: Any, _original: Any = original, _hook: Hook = hook, **kwargs: Any) -> Any:
+                answer = _original(*args, **kwargs)
+                return _hook(args, kwargs, answer) if threading.get_ident() == me else answer
+
+            stack.callback(_restore, layer, name, original, name in vars(layer))
+            object.__setattr__(layer, name, functools.wraps(original)(call))
+        yield
+
+
+def _restore(layer: Any, name: str, original: Any, is_own: bool) -> None:
+    if is_own:
+        object.__setattr__(layer, name, original)
+    else:
+        object.__delattr__(layer, name)

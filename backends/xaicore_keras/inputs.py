@@ -1,0 +1,224 @@
+"""What the caller passed, as what the model takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from xaicore import InputError
+
+__all__ = ["Inputs", "Structure", "known_inputs", "prepare", "takes_channels_last"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a tensor among the arguments."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The model's arguments with a `Slot` in place of each tensor: what a trace may keep of them."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    def pack(self, tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments with these tensors."""
+
+        def fill(leaf: Any) -> Any:
+            return tensors[leaf.index] if isinstance(leaf, Slot) else leaf
+
+        return keras.tree.map_structure(fill, self.args), keras.tree.map_structure(fill, dict(self.kwargs))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One batch: arrays or tensors of the running backend, and the structure in which the model takes them."""
+
+    structure: Structure
+    tensors: tuple[Any, ...]
+
+    @property
+    def picture(self) -> Any:
+        """The input with the most axes."""
+        return max(self.tensors, key=lambda tensor: len(tensor.shape))
+
+    @property
+    def count(self) -> int:
+        """N, the number of images."""
+        return int(self.picture.shape[0])
+
+    def first(self) -> Inputs:
+        """The first image alone."""
+        return self.map(lambda tensor: tensor[:1])
+
+    def map(self, function: Callable[[Any], Any]) -> Inputs:
+        """The same with a function applied to every tensor that has a row an image."""
+        count = self.count
+        return Inputs(
+            self.structure,
+            tuple(function(t) if len(t.shape) and t.shape[0] == count else t for t in self.tensors),
+        )
+
+    def signature(self, with_batch: bool) -> tuple[Any, ...]:
+        """What a trace of these inputs depends on; the batch size left out where it serves any."""
+        shapes = (tuple(map(int, t.shape)) for t in self.tensors)
+        count = self.count
+        kept = (s if with_batch or not s or s[0] != count else (None, *s[1:]) for s in shapes)
+        types = (keras.backend.standardize_dtype(t.dtype) for t in self.tensors)
+        return repr(self.structure), tuple(kept), tuple(types)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{tuple(t.shape)} {keras.backend.standardize_dtype(t.dtype)}" for t in self.tensors)
+
+
+def prepare(model: Any, inputs: Any) -> Inputs:
+    """Arrays and tensors of one batch; floating-point arrays get Keras' default type.
+
+    What a functional or Sequential model takes is one structure. A subclassed model's `call` may have several
+    parameters: a tuple is then its positional arguments, and a dict of their names its keyword arguments. A single
+    array one axis short for the model gets a batch axis.
+
+    Raises:
+        InputError: nothing in it is a tensor or array, shapes do not fit the model, the batch is empty, or
+            values are NaN or infinite.
+    """
+    args, kwargs = _arguments(model, inputs)
+    tensors: list[Any] = []
+
+    def collect(leaf: Any) -> Any:
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            return leaf
+        tensors.append(_tensor(f"input {len(tensors)}" if kwargs or len(args) > 1 else "the input", leaf))
+        return Slot(len(tensors) - 1)
+
+    structure = Structure(keras.tree.map_structure(collect, args), keras.tree.map_structure(collect, kwargs))
+    if not tensors:
+        raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, H, W, C)")
+    if len(tensors) == 1:
+        tensors = [_fitted(model, tensors[0])]
+    found = Inputs(structure, tuple(tensors))
+    if not len(found.picture.shape) or any(len(t.shape) and not t.shape[0] for t in tensors):
+        raise InputError(f"the batch is empty: inputs {found}; expected one image or more")
+    return found
+
+
+def known_inputs(model: Any) -> list[Any] | None:
+    """The symbolic inputs of a functional or built Sequential model; None for a subclassed one."""
+    functional = getattr(model, "_functional", None) or model
+    return keras.tree.flatten(functional.inputs) if hasattr(functional, "operations") else None
+
+
+def takes_channels_last(model: Any) -> bool:
+    """Whether pictures are (N, H, W, C): as the first input's shape tells, else as Keras is configured."""
+    shape = tuple(known_inputs(model)[0].shape) if known_inputs(model) else ()
+    if len(shape) == 4 and (shape[1] in (1, 3, 4)) != (shape[-1] in (1, 3, 4)):
+        return shape[-1] in (1, 3, 4)
+    return bool(keras.config.image_data_format() == "channels_last")
+
+
+def _arguments(model: Any, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    one_structure = isinstance(model, keras.Sequential) or known_inputs(model) is not None
+    parameters = [] if one_structure else _parameters(model)
+    if isinstance(inputs, Mapping):
+        by_name = bool(parameters) and set(inputs) <= {parameter.name for parameter in parameters}
+        return ((), dict(inputs)) if by_name else ((dict(inputs),), {})
+    if isinstance(inputs, tuple):
+        if len(inputs) == 1:
+            return inputs, {}
+        several = any(p.kind is p.VAR_POSITIONAL for p in parameters) or len(parameters) >= len(inputs)
+        return (inputs, {}) if several else ((inputs,), {})
+    if isinstance(inputs, list) and len(inputs) > 1 and len(known_inputs(model) or inputs) == 1:
+        raise InputError(
+            f"the inputs are a list of {len(inputs)}, and the model takes one input: stack images to one array "
+            "(N, H, W, C)"
+        )
+    return (inputs,), {}
+
+
+def _parameters(model: Any) -> list[inspect.Parameter]:
+    """The parameters of a subclassed model's call that may take inputs."""
+    return [
+        parameter
+        for parameter in inspect.signature(model.call).parameters.values()
+        if parameter.name not in ("training", "mask") and parameter.kind is not parameter.VAR_KEYWORD
+    ]
+
+
+def _tensor(name: str, value: Any) -> Any:
+    if not keras.ops.is_tensor(value):  # an array, or another framework's tensor
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiub" and "float" not in value.dtype.name:
+            raise InputError(f"{name} is an array of type {value.dtype}; expected numbers")
+        if value.dtype.kind == "f":
+            value = value.astype(keras.config.floatx(), copy=False)
+    _check_finite(name, value)
+    return value
+
+
+def _check_finite(name: str, value: Any) -> None:
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
+        return
+    # A sum is finite for all but broken inputs, and costs a fraction of looking at every value.
+    array = np.asarray(keras.ops.convert_to_numpy(value)) if keras.ops.is_tensor(value) else value
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(array.sum(dtype=np.float32))
+    if suspicious:
+        bad = int(array.size - np.isfinite(array).sum())
+        if bad:
+            raise InputError(f"{name} has {bad} NaN or infinite values of {array.size}; expected finite ones")
+
+
+def _fitted(model: Any, value: Any) -> Any:
+    """A single input, with a batch axis where that is what is missing."""
+    known = known_inputs(model)
+    if known is None:
+        rank = _first_rank(model)
+        return value[None] if rank is not None and len(value.shape) == rank - 1 else value
+    if len(known) != 1:
+        return value
+    expected = tuple(known[0].shape)
+    shape = tuple(value.shape)
+    # Keras itself adds or drops a last axis of one channel.
+    if any(
+        _fits(candidate, expected) for candidate in (shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else []))
+    ):
+        return value
+    if _fits((1, *shape), expected):
+        return value[None]
+    raise InputError(f"the input has shape {shape}; the model takes {expected}{_layout_hint(shape, expected)}")
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    """Whether a shape is the expected one. Keras itself does not look at the batch size."""
+    if len(shape) != len(expected):
+        return False
+    return all(wanted in (None, length) for length, wanted in zip(shape[1:], expected[1:], strict=True))
+
+
+def _layout_hint(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> str:
+    """What to do where the channels are on the other side."""
+    missing = len(expected) - len(shape)
+    if missing not in (0, 1) or len(expected) < 3:
+        return ""
+    whole = (1,) * missing + shape
+    if _fits((whole[0], *whole[2:], whole[1]), expected):
+        return f". Its channels come last: pass np.moveaxis(x, {1 - missing}, -1)"
+    if _fits((whole[0], whole[-1], *whole[1:-1]), expected):
+        return f". Its channels come first: pass np.moveaxis(x, -1, {1 - missing})"
+    return ""
+
+
+def _first_rank(model: Any) -> int | None:
+    """The number of axes that the first convolution takes."""
+    for layer in model._flatten_layers():
+        if hasattr(layer, "kernel_size") and isinstance(getattr(layer, "rank", None), int):
+            return layer.rank + 2
+    return None

@@ -1,0 +1,235 @@
+"""A first look at a model: one run of one image tells its layers, their layout, and where its logits are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import keras
+
+from xaicore import Layer
+from xaicore_keras.head import Head, find_head
+from xaicore_keras.hooks import Hook
+from xaicore_keras.paths import is_attention, loop_around, walk
+
+__all__ = ["Call", "Place", "Plan", "Survey", "first_tensor", "replace_first_tensor"]
+
+_POOLING_NAME = re.compile(r"Pool(ing)?(\dD)?$|^GeM")
+
+
+@dataclass
+class Call:
+    """One call of a layer: its first input and output tensor, and on which axis the output has its channels."""
+
+    path: str
+    layer: Any
+    input: Any
+    output: Any
+    axis: int = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer's output is found: its channel axis, the number of its calls in a run, its type and shape."""
+
+    axis: int
+    calls: int
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a model for inputs of one form. Holds names and shapes, no tensors and no layers.
+
+    Attributes:
+        layers: in order of completion, for the contract.
+        places: of every layer that gave a tensor, also of those that are listed under an outer name.
+        kind, link, head: of the outputs, once the head's link is taken off. Without a head, a link says what
+            the outputs have been through.
+        output_axis: the outputs' class axis in the model's own layout.
+        output_dtype: of the outputs.
+        input_axis: the picture's channel axis.
+        is_opaque: what made the outputs cannot be looked into.
+    """
+
+    layers: tuple[Layer, ...]
+    places: Mapping[str, Place]
+    kind: str
+    link: str | None
+    head: Head | None
+    output_axis: int
+    output_dtype: str
+    input_axis: int
+    is_opaque: bool
+
+
+class Survey:
+    """Looks at every layer's calls while one run lasts: `run(model, survey.hooks())`, then `survey.plan(...)`."""
+
+    def __init__(self, model: Any) -> None:
+        paths = walk(model)
+        self._paths = {path: layer for path, layer in paths.items() if loop_around(path, paths) is None}
+        self._calls: list[Call] = []
+
+    def hooks(self) -> list[tuple[Any, Hook]]:
+        """Hooks for a run; what an earlier, failed run saw is forgotten."""
+        self._calls.clear()
+        return [(layer, self._watch(path, layer)) for path, layer in self._paths.items()]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """Every output that was seen."""
+        return [call.output for call in self._calls]
+
+    def plan(self, picture: Any, y: Any, last_link: str | None) -> Plan:
+        """What the run showed, for a picture (the input with the most axes) and the chosen output y.
+
+        `last_link` is the link of the last operation, which counts where no layer made the outputs.
+        """
+        taken = self._axes_of_takers()
+        input_axis = taken.get(id(picture)) or self._first_axis(len(picture.shape)) or _default_axis(len(picture.shape))
+        self._settle_axes(taken)
+        kind, link, head = find_head(self._calls, y)
+        if kind is None:
+            link = last_link
+        return Plan(
+            layers=self._listing(picture, input_axis),
+            places=self._places(),
+            kind=kind or ("probabilities" if link else "logits"),
+            link=link,
+            head=head,
+            output_axis=next((call.axis for call in self._calls if call.output is y), _default_axis(len(y.shape))),
+            output_dtype=keras.backend.standardize_dtype(y.dtype),
+            input_axis=input_axis,
+            is_opaque=kind is None,
+        )
+
+    def _watch(self, path: str, layer: Any) -> Hook:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
+            output = first_tensor(answer)
+            if output is not None:
+                self._calls.append(Call(path, layer, first_tensor((args, kwargs)), output))
+            return answer
+
+        return hook
+
+    def _axes_of_takers(self) -> dict[int, int]:
+        """{id of a tensor: its channel axis}, by what the layers that take it say of themselves."""
+        axes: dict[int, int] = {}
+        for call in self._calls:
+            axis = None if call.input is None else _stated_axis(call.layer, len(call.input.shape))
+            if axis is not None:
+                axes.setdefault(id(call.input), axis)
+        return axes
+
+    def _first_axis(self, rank: int) -> int | None:
+        stated = (
+            _stated_axis(c.layer, rank) for c in self._calls if c.input is not None and len(c.input.shape) == rank
+        )
+        return next((axis for axis in stated if axis is not None), None)
+
+    def _settle_axes(self, taken: Mapping[int, int]) -> None:
+        """The channel axis of each output: as the layer says, as its taker says, as its input's, as the last one's."""
+        last: dict[int, int] = {}
+        known: dict[int, int] = {}
+        for call in self._calls:
+            rank = len(call.output.shape)
+            axis = _stated_axis(call.layer, rank) or taken.get(id(call.output)) or known.get(id(call.output))
+            if axis is None and call.input is not None and len(call.input.shape) == rank:
+                axis = known.get(id(call.input)) or taken.get(id(call.input))
+            call.axis = axis or last.get(rank) or _default_axis(rank)
+            last[rank] = known[id(call.output)] = call.axis
+
+    def _places(self) -> dict[str, Place]:
+        places: dict[str, Place] = {}
+        for call in self._calls:
+            calls = places[call.path].calls + 1 if call.path in places else 1
+            places[call.path] = Place(
+                call.axis, calls, keras.backend.standardize_dtype(call.output.dtype), _shape(call)
+            )
+        return places
+
+    def _listing(self, picture: Any, input_axis: int) -> tuple[Layer, ...]:
+        """The last run of each layer; what a layer hands on from inside of it has the outer name."""
+        last: dict[str, Call] = {}
+        for call in self._calls:
+            last.pop(call.path, None)
+            for inner in [path for path in last if path.startswith(f"{call.path}/")]:
+                if last[inner].output is call.output:
+                    del last[inner]
+            last[call.path] = call
+        pooled = [call.output for call in self._calls if _is_pooling(call.layer)]
+        size = _spatial(picture.shape, input_axis)
+        return tuple(
+            self._describe(call, len(picture.shape), int(picture.shape[0]), size, pooled) for call in last.values()
+        )
+
+    def _describe(self, call: Call, rank: int, count: int, size: tuple[int, ...], pooled: Sequence[Any]) -> Layer:
+        shape = _shape(call)
+        spatial = (
+            len(shape) == rank > 2
+            and shape[0] == count
+            and prod(shape[2:]) > 1
+            and keras.backend.is_float_dtype(keras.backend.standardize_dtype(call.output.dtype))
+            and not is_attention(call.path, self._paths)
+            and not _is_attention_weights(call)
+        )
+        return Layer(call.path, type(call.layer).__name__, shape, spatial, any(call.output is out for out in pooled))
+
+
+def first_tensor(value: Any) -> Any:
+    """The first tensor in a layer's arguments or answer, however deep; None without one."""
+    return next((part for part in keras.tree.flatten(value) if keras.ops.is_tensor(part)), None)
+
+
+def replace_first_tensor(answer: Any, change: Callable[[Any], Any]) -> Any:
+    """A layer's answer with its first tensor changed, wherever that stands in it."""
+    tensor = first_tensor(answer)
+    if tensor is None:
+        return answer
+    new = change(tensor)
+    return keras.tree.map_structure(lambda part: new if part is tensor else part, answer)
+
+
+def _stated_axis(layer: Any, rank: int) -> int | None:
+    """Where a layer itself says that tensors of this rank have their channels."""
+    layout = getattr(layer, "data_format", None)
+    if layout in ("channels_first", "channels_last") and rank > 2:
+        return 1 if layout == "channels_first" else rank - 1
+    if isinstance(layer, keras.layers.BatchNormalization) and isinstance(layer.axis, int):
+        return layer.axis % rank
+    return None
+
+
+def _default_axis(rank: int) -> int:
+    return 1 if rank < 3 or (rank > 3 and keras.config.image_data_format() == "channels_first") else rank - 1
+
+
+def _shape(call: Call) -> tuple[int, ...]:
+    """(N, C, *spatial); -1 for a length that only a run with values would tell."""
+    raw = tuple(int(length) if isinstance(length, int) else -1 for length in call.output.shape)
+    return (*raw[:1], *raw[call.axis : call.axis + 1], *_spatial(raw, call.axis))
+
+
+def _spatial(shape: Sequence[Any], axis: int) -> tuple[int, ...]:
+    return tuple(int(length) for i, length in enumerate(shape) if i not in (0, axis))
+
+
+def _is_pooling(layer: Any) -> bool:
+    """Whether a layer pools, Keras' own or one that calls itself so."""
+    return any(_POOLING_NAME.search(base.__name__) for base in type(layer).__mro__)
+
+
+def _is_attention_weights(call: Call) -> bool:
+    """A softmax over tokens, (N, heads, T, T), that a custom attention makes."""
+    shape = call.output.shape
+    return (
+        isinstance(call.layer, keras.layers.Softmax)
+        and len(shape) == 4
+        and shape[-1] == shape[-2]
+        and shape[1] != shape[2]
+    )
