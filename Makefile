@@ -1,14 +1,17 @@
-# make demo   explain 21 real photographs with a real network, and say which file to open
-# make test   run all tests
-# Both do all of their set-up, in the folder .venv.
+# make demo                 explain 21 real photographs with a real network, and say which file to open
+# make demo BACKEND=keras   the same network in Keras; KERAS_BACKEND=tensorflow, jax or torch chooses what it runs on
+# make test                 run all tests
+# All do all of their set-up, in the folder .venv.
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python,$(if $(shell command -v $(p)),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+KERAS := $(VENV)/ready-keras
+BACKEND ?= torch
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-pythons lint types bench browser clean
+.PHONY: help demo test test-core test-keras test-pythons lint types bench browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -21,12 +24,23 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,test,dev]'
 	touch $@
 
-demo: $(READY) ## explain 21 real photographs
-	$(BIN)/python -m examples.demo
+# Keras and the frameworks that it runs on come after torch, and are left out where nothing asks for them.
+$(KERAS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tensorflow,jax]'
+	touch $@
 
-test: $(READY) browser ## run all tests
+demo: $(READY) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 real photographs
+	$(BIN)/python -m examples.demo --backend $(BACKEND)
+
+test: $(READY) $(KERAS) browser ## run all tests
 	$(BIN)/python -m pytest
+	$(MAKE) test-keras
 	$(MAKE) test-pythons
+
+test-keras: $(KERAS) ## run Keras' tests on each of its backends, each in a process of its own
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest tests/keras
+	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/keras
+	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/keras
 
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core

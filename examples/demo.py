@@ -3,6 +3,10 @@
     pip install "xaicore[demo]"
     python -m examples.demo
 
+With "xaicore[demo,tensorflow]", the same network as a Keras model:
+
+    python -m examples.demo --backend keras
+
 The pictures are the twenty from ImageNet's validation set that foolbox carries, with their class in the name, and
 scikit-image's cat Chelsea, which nobody has labelled for ImageNet: its true class is left open.
 
@@ -20,38 +24,75 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
+
 PICTURES = Path("demo-pictures")
-RUN = Path("runs", "demo")
-COMMAND = [
-    *("explain", PICTURES.as_posix(), "--model", "examples.efficientnet_lite0:model"),
-    *("--method", "gradcam", "--method", "eigengradcam"),
-    *("--labels", f"{PICTURES.as_posix()}/labels.txt", "--truth", f"{PICTURES.as_posix()}/truth.csv"),
-    *("--out", RUN.as_posix()),
-]
+MODELS = {"torch": "examples.efficientnet_lite0:model", "keras": "examples.efficientnet_lite0_keras:model"}
+RUNS = {"torch": Path("runs", "demo"), "keras": Path("runs", "demo-keras")}
 
 
-def main() -> None:
-    """Prepare the pictures, say the command, and run it; exits with its status."""
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--backend",
+    type=click.Choice(list(MODELS)),
+    envvar="BACKEND",
+    default="torch",
+    show_default=True,
+    show_envvar=True,
+    help="The framework whose model is explained. For keras, KERAS_BACKEND says what it runs on.",
+)
+def main(backend: str) -> None:
+    """Explain twenty-one photographs: prepare them, say the command, run it, and exit with its status."""
+    if backend == "keras":
+        check_keras()
     prepare(PICTURES)
-    print(f"$ xaicore {shlex.join(COMMAND)}\n", flush=True)
+    arguments = command(backend)
+    print(f"$ xaicore {shlex.join(arguments)}\n", flush=True)
     from xaicore.cli import main as xaicore
 
-    xaicore(COMMAND, prog_name="xaicore")
+    xaicore(arguments, prog_name="xaicore")
+
+
+def command(backend: str) -> list[str]:
+    """The arguments of `xaicore`."""
+    return [
+        *("explain", PICTURES.as_posix(), "--model", MODELS[backend]),
+        *("--method", "gradcam", "--method", "eigengradcam"),
+        *("--labels", f"{PICTURES.as_posix()}/labels.txt", "--truth", f"{PICTURES.as_posix()}/truth.csv"),
+        *("--out", RUNS[backend].as_posix()),
+    ]
+
+
+def check_keras() -> None:
+    """That Keras imports, before anything else is done: it does so only together with what it runs on."""
+    try:
+        import examples.efficientnet_lite0_keras  # noqa: F401
+    except (ImportError, ValueError) as exc:  # ValueError: KERAS_BACKEND names nothing that Keras knows
+        sys.exit(
+            f"the demo's Keras model needs Keras and the KERAS_BACKEND it runs on (tensorflow, jax or torch): {exc}; "
+            'try: pip install "xaicore[demo,tensorflow]"'
+        )
 
 
 def prepare(folder: Path) -> None:
     """Fill the folder with the pictures, `truth.csv` (file,class) and `labels.txt` (one name a line)."""
     folder.mkdir(parents=True, exist_ok=True)
-    photos = sorted(package("foolbox").glob("data/imagenet_*.jpg"))
+    photos = labelled()
     cat = package("skimage") / "data" / "chelsea.png"
     for photo in (*photos, cat):
         shutil.copyfile(photo, folder / photo.name)
     with open(folder / "truth.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["file", "class"])
-        table.writerows([photo.name, re.findall(r"\d+", photo.name)[-1]] for photo in photos)
+        table.writerows([photo.name, index] for photo, index in photos.items())
         table.writerow([cat.name, ""])
     (folder / "labels.txt").write_text("\n".join(class_names()) + "\n", encoding="utf-8")
+
+
+def labelled() -> dict[Path, int]:
+    """The twenty photographs whose class is known."""
+    photos = sorted(package("foolbox").glob("data/imagenet_*.jpg"))
+    return {photo: int(re.findall(r"\d+", photo.name)[-1]) for photo in photos}
 
 
 def class_names() -> list[str]:

@@ -32,7 +32,13 @@ def model() -> nn.Module:
 
 
 def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 RGB to (x (3, 224, 224) float32, what the network sees (224, 224, 3) uint8 RGB).
+    """(H, W, 3) uint8 RGB to (x (3, 224, 224) float32, what the network sees (224, 224, 3) uint8 RGB)."""
+    x, seen = channels_last(picture)
+    return np.ascontiguousarray(x.transpose(2, 0, 1)), seen
+
+
+def channels_last(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8 RGB to (x (224, 224, 3) float32, what the network sees (224, 224, 3) uint8 RGB).
 
     The network takes 224 x 224, resized bicubically, as (x - 127) / 128. A crop of the central square keeps
     proportions, which squeezing the picture into a square would not; and the square is as large as the picture
@@ -42,5 +48,4 @@ def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
     square = picture[top : top + side, left : left + side]
     seen = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    x = (seen.astype(np.float32) - 127) / 128
-    return np.ascontiguousarray(x.transpose(2, 0, 1)), seen
+    return (seen.astype(np.float32) - 127) / 128, seen

@@ -233,7 +233,7 @@ def _needs(plugin: Plugin, exc: ImportError) -> str:
     missing = getattr(exc, "name", None)
     if not isinstance(exc, ModuleNotFoundError) or missing is None:
         return f"{plugin} does not import: {exc}"
-    if missing == plugin.target.partition(":")[0]:
+    if missing.partition(".")[0] == plugin.target.partition(":")[0].partition(".")[0]:
         return f"{plugin} is not there: no module {missing!r}; reinstall {plugin.distribution}"
     package = f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else missing.partition(".")[0]
     return f"{plugin} needs {missing!r}; try: pip install {package}"

@@ -234,6 +234,10 @@ def test_an_entry_point_that_leads_nowhere(site: Site) -> None:
         PluginError, match=r"'module' from acme 1.0 is not there: no module 'acme_nowhere'; reinstall acme"
     ):
         registry.backend(object(), name="module")
+    site.module("acme_half", "import acme_half.engine")
+    site.distribution("half", backends={"half": "acme_half"}, extras=["half"])
+    with pytest.raises(PluginError, match=r"'half' from half 1.0 is not there: no module 'acme_half.engine'; reinst"):
+        site.plugins().backend(object(), name="half")
     with pytest.raises(PluginError, match=r"'name' from acme 1.0 does not import: AttributeError: .*nothing"):
         registry.backend(object(), name="name")
     with pytest.raises(PluginError, match=r"'form' from acme 1.0 (does not import|is not there)"):
