@@ -16,7 +16,7 @@ from xaicore_keras.engines import Forward, engine
 from xaicore_keras.inputs import Inputs, Structure, prepare, takes_channels_last
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.run import Program, choose, run_model
-from xaicore_keras.state import left_as_found
+from xaicore_keras.state import left_as_found, lock, wrapped_modules_as_found
 from xaicore_keras.survey import Plan, Survey
 from xaicore_keras.traces import traces_of
 
@@ -64,7 +64,8 @@ class KerasBackend(Backend):
         gradients: dict[str, np.ndarray] = {}
         if direction is not None:
             rows = check_direction(direction(outputs, kind), outputs)
-            gradients = self._pull(forward, plan, layers, rows) if layers else {}
+            with self._model_errors(given):
+                gradients = self._pull(forward, plan, layers, rows) if layers else {}
         activations = {
             name: np.moveaxis(array, plan.places[name].axis, 1)
             for name, array in zip(layers, forward.activations, strict=True)
@@ -123,7 +124,7 @@ class KerasBackend(Backend):
         layers = [self.model, *(part for part in walk(self.model).values() if isinstance(part, keras.Layer))]
         if not all(layer.built for layer in layers):
             args, kwargs = given.structure.pack(given.first().tensors)
-            with left_as_found(self.model), self._model_errors(given):
+            with lock, wrapped_modules_as_found(self.model), self._model_errors(given):
                 if isinstance(self.model, keras.Sequential):
                     self.model.build((None, *given.picture.shape[1:]))  # a call would fix the batch size in its input
                 else:

@@ -186,11 +186,12 @@ def _fitted(model: Any, value: Any) -> Any:
         return value
     expected = tuple(known[0].shape)
     shape = tuple(value.shape)
-    # Keras itself adds or drops a last axis of one channel.
-    if any(
-        _fits(candidate, expected) for candidate in (shape, (*shape, 1), *([shape[:-1]] if shape[-1:] == (1,) else []))
-    ):
+    if _fits(shape, expected):
         return value
+    if _fits((*shape, 1), expected):  # Keras itself adds or drops a last axis of one channel
+        return value[..., None]
+    if shape[-1:] == (1,) and _fits(shape[:-1], expected):
+        return value[..., 0]
     if _fits((1, *shape), expected):
         return value[None]
     raise InputError(f"the input has shape {shape}; the model takes {expected}{_layout_hint(shape, expected)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -13,11 +12,10 @@ import keras
 from xaicore import Layer
 from xaicore_keras.head import Head, find_head
 from xaicore_keras.hooks import Hook
+from xaicore_keras.layout import default_axis, is_pooling, stated_axis
 from xaicore_keras.paths import is_attention, loop_around, walk
 
 __all__ = ["Call", "Place", "Plan", "Survey", "first_tensor", "replace_first_tensor"]
-
-_POOLING_NAME = re.compile(r"Pool(ing)?(\dD)?$|^GeM")
 
 
 @dataclass
@@ -91,7 +89,7 @@ class Survey:
         `last_link` is the link of the last operation, which counts where no layer made the outputs.
         """
         taken = self._axes_of_takers()
-        input_axis = taken.get(id(picture)) or self._first_axis(len(picture.shape)) or _default_axis(len(picture.shape))
+        input_axis = taken.get(id(picture)) or self._first_axis(len(picture.shape)) or default_axis(len(picture.shape))
         self._settle_axes(taken)
         kind, link, head = find_head(self._calls, y)
         if kind is None:
@@ -102,7 +100,7 @@ class Survey:
             kind=kind or ("probabilities" if link else "logits"),
             link=link,
             head=head,
-            output_axis=next((call.axis for call in self._calls if call.output is y), _default_axis(len(y.shape))),
+            output_axis=next((call.axis for call in self._calls if call.output is y), default_axis(len(y.shape))),
             output_dtype=keras.backend.standardize_dtype(y.dtype),
             input_axis=input_axis,
             is_opaque=kind is None,
@@ -121,27 +119,38 @@ class Survey:
         """{id of a tensor: its channel axis}, by what the layers that take it say of themselves."""
         axes: dict[int, int] = {}
         for call in self._calls:
-            axis = None if call.input is None else _stated_axis(call.layer, len(call.input.shape))
+            axis = None if call.input is None else stated_axis(call.layer, len(call.input.shape))
             if axis is not None:
                 axes.setdefault(id(call.input), axis)
         return axes
 
     def _first_axis(self, rank: int) -> int | None:
-        stated = (
-            _stated_axis(c.layer, rank) for c in self._calls if c.input is not None and len(c.input.shape) == rank
-        )
+        stated = (stated_axis(c.layer, rank) for c in self._calls if c.input is not None and len(c.input.shape) == rank)
         return next((axis for axis in stated if axis is not None), None)
 
     def _settle_axes(self, taken: Mapping[int, int]) -> None:
-        """The channel axis of each output: as the layer says, as its taker says, as its input's, as the last one's."""
+        """The channel axis of each output, by the best witness that there is.
+
+        The layer itself, or whoever made this very tensor; the input, where the layer keeps its shape; whoever
+        takes the output; the input after all; the last output of this rank.
+        """
         last: dict[int, int] = {}
         known: dict[int, int] = {}
         for call in self._calls:
             rank = len(call.output.shape)
-            axis = _stated_axis(call.layer, rank) or taken.get(id(call.output)) or known.get(id(call.output))
-            if axis is None and call.input is not None and len(call.input.shape) == rank:
-                axis = known.get(id(call.input)) or taken.get(id(call.input))
-            call.axis = axis or last.get(rank) or _default_axis(rank)
+            of_input = None
+            if call.input is not None and len(call.input.shape) == rank:
+                of_input = known.get(id(call.input)) or taken.get(id(call.input))
+            witnesses = (
+                stated_axis(call.layer, rank),
+                known.get(id(call.output)),
+                of_input if _keeps_shape(call) else None,
+                taken.get(id(call.output)),
+                of_input,
+                last.get(rank),
+                default_axis(rank),
+            )
+            call.axis = next(axis for axis in witnesses if axis is not None)
             last[rank] = known[id(call.output)] = call.axis
 
     def _places(self) -> dict[str, Place]:
@@ -162,7 +171,7 @@ class Survey:
                 if last[inner].output is call.output:
                     del last[inner]
             last[call.path] = call
-        pooled = [call.output for call in self._calls if _is_pooling(call.layer)]
+        pooled = [call.output for call in self._calls if is_pooling(call.layer)]
         size = _spatial(picture.shape, input_axis)
         return tuple(
             self._describe(call, len(picture.shape), int(picture.shape[0]), size, pooled) for call in last.values()
@@ -195,18 +204,9 @@ def replace_first_tensor(answer: Any, change: Callable[[Any], Any]) -> Any:
     return keras.tree.map_structure(lambda part: new if part is tensor else part, answer)
 
 
-def _stated_axis(layer: Any, rank: int) -> int | None:
-    """Where a layer itself says that tensors of this rank have their channels."""
-    layout = getattr(layer, "data_format", None)
-    if layout in ("channels_first", "channels_last") and rank > 2:
-        return 1 if layout == "channels_first" else rank - 1
-    if isinstance(layer, keras.layers.BatchNormalization) and isinstance(layer.axis, int):
-        return layer.axis % rank
-    return None
-
-
-def _default_axis(rank: int) -> int:
-    return 1 if rank < 3 or (rank > 3 and keras.config.image_data_format() == "channels_first") else rank - 1
+def _keeps_shape(call: Call) -> bool:
+    is_turned = type(call.layer).__name__ in ("Permute", "Transpose", "Reshape")
+    return not is_turned and tuple(call.input.shape) == tuple(call.output.shape)
 
 
 def _shape(call: Call) -> tuple[int, ...]:
@@ -217,11 +217,6 @@ def _shape(call: Call) -> tuple[int, ...]:
 
 def _spatial(shape: Sequence[Any], axis: int) -> tuple[int, ...]:
     return tuple(int(length) for i, length in enumerate(shape) if i not in (0, axis))
-
-
-def _is_pooling(layer: Any) -> bool:
-    """Whether a layer pools, Keras' own or one that calls itself so."""
-    return any(_POOLING_NAME.search(base.__name__) for base in type(layer).__mro__)
 
 
 def _is_attention_weights(call: Call) -> bool:

@@ -1,9 +1,14 @@
 """PyTorch for xaicore. Imports torch only for a model that is one of torch's."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xaicore import Backend, hookimpl
+
+if TYPE_CHECKING:
+    from xaicore_torch.surgery import cam_model
+
+__all__ = ["cam_model", "xaicore_backend"]
 
 
 @hookimpl
@@ -15,3 +20,11 @@ def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
     from xaicore_torch.backend import TorchBackend
 
     return TorchBackend(model, output)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "cam_model":
+        from xaicore_torch.surgery import cam_model
+
+        return cam_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import is_
 from typing import Any
 
@@ -15,19 +15,22 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["left_as_found"]
+__all__ = ["left_as_found", "may_write"]
 
 _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
-def left_as_found(model: nn.Module, device: torch.device) -> Iterator[None]:
+def left_as_found(
+    model: nn.Module, device: torch.device, is_kept: Callable[[nn.Module], bool] | None = None
+) -> Iterator[None]:
     """Run the model in evaluation mode, without recording, and restore everything on the way out.
 
     Training flags are kept module by module (a frozen BatchNorm in a training model stays frozen) and set
     directly: an overridden `train()` may do more, such as merging adapter weights. One thread a model: hooks
     and flags are the model's, not the thread's. What a forward() changes inside of its own lists and
-    dictionaries stays changed.
+    dictionaries stays changed. `is_kept` chooses the modules whose attributes and buffers are kept: by default those
+    that `may_write`.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locks.setdefault(model, threading.RLock()))
@@ -41,7 +44,7 @@ def left_as_found(model: nn.Module, device: torch.device) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(_random_state(device))
         modules = list(model.modules())
-        stack.enter_context(_attributes([module for module in modules if _may_write(module)]))
+        stack.enter_context(_attributes(list(filter(is_kept or may_write, modules))))
         training = [module for module in modules if module.training]
         try:
             for module in training:
@@ -65,7 +68,7 @@ def _random_state(device: torch.device) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _may_write(module: nn.Module) -> bool:
+def may_write(module: nn.Module) -> bool:
     """Whether a forward pass in evaluation mode may set attributes or write buffers of this module.
 
     torch's own layers do neither, unless a hook does it for them (as the old weight_norm does); and a look at

@@ -22,6 +22,7 @@ from xaicore_keras.traces import Traces
 from xaicore_torch.outputs import find_link, to_host
 from xaicore_torch.pullback import differentiate
 from xaicore_torch.state import left_as_found as torch_left_as_found
+from xaicore_torch.state import may_write
 
 __all__ = ["TorchEngine"]
 
@@ -32,8 +33,8 @@ class TorchEngine(Engine):
     def look(self, run: Run, model: Any, given: Inputs, inlined: bool) -> tuple[Any, str | None]:
         """A pass over the given images, recorded, since the record names the last operation."""
         tensors = [t.requires_grad_(t.is_floating_point()) for t in _tensors(given)]
-        with torch_left_as_found(model, tensors[0].device), torch.enable_grad():
-            y = run(tensors, None)
+        with torch_left_as_found(model, tensors[0].device, _is_foreign), torch.enable_grad():
+            y = run([t.clone() for t in tensors], None)  # a leaf must not be written into, as some models do
             link = find_link(y)[1]
         return y, "softmax" if link == "log_softmax" else link
 
@@ -44,7 +45,7 @@ class TorchEngine(Engine):
             kept: dict[str, torch.Tensor] = {}
             taps = {name: _keeper(kept, name, pulls) for name in layers}
             tensors = _tensors(given)
-            with left_as_found(program.model()), torch_left_as_found(program.model(), tensors[0].device):
+            with left_as_found(program.model()), torch_left_as_found(program.model(), tensors[0].device, _is_foreign):
                 with torch.set_grad_enabled(recording):
                     y = program(tensors, taps)
             if not pulls or y.requires_grad or recording:
@@ -75,7 +76,7 @@ class TorchEngine(Engine):
 
         def run(start: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
             rows = [t.repeat_interleave(repeats, 0) if t.ndim else t for t in tensors]
-            with left_as_found(program.model()), torch_left_as_found(program.model(), start.device):
+            with left_as_found(program.model()), torch_left_as_found(program.model(), start.device, _is_foreign):
                 return program(rows, {layer: lambda t: start.to(t.dtype)}).float()
 
         def record() -> Callable[..., torch.Tensor]:
@@ -123,3 +124,8 @@ def _keeper(kept: dict[str, torch.Tensor], name: str, pulls: bool) -> Callable[[
 def _tensors(given: Inputs) -> list[torch.Tensor]:
     """Copies on the device that Keras uses: some models write into their inputs."""
     return [keras.ops.convert_to_tensor(t).detach().clone() for t in given.tensors]
+
+
+def _is_foreign(module: torch.nn.Module) -> bool:
+    """Whether a module inside of the model is no layer of Keras', whose state is kept elsewhere."""
+    return may_write(module) and not isinstance(module, keras.Layer)

@@ -1,0 +1,22 @@
+"""The Python of the page on Keras runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_page_on_keras():
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "keras.md").read_text(), re.S):
+        exec(compile(block, "docs/keras.md", "exec"), names)
+    explanation, explainer, x = names["explanation"], names["explainer"], names["x"]
+    assert explanation.maps.shape == (4, 4, 3)
+    one, other = explanation.maps[0], explanation.maps[1]
+    assert one.any() or other.any()
+    assert not (one * other).any()  # the ReLUs of a map and of its negative
+    assert explainer(x, 1).outputs_kind == "logits"
+    assert not any(weight.trainable for weight in names["backbone"].weights)
+    np.testing.assert_allclose(explanation.scores.reshape(2, 2).sum(axis=1), 1, rtol=1e-6)
