@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, XaicoreError, check_direction
-from xaicore_keras.classifier import find_classifier
+from xaicore_keras.classifier import classifier_rows, find_classifier
 from xaicore_keras.engines import Forward, engine
-from xaicore_keras.inputs import Inputs, Structure, prepare, takes_channels_last
+from xaicore_keras.inputs import Inputs, Structure, known_inputs, prepare, takes_channels_last
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.run import Program, choose, run_model
 from xaicore_keras.state import left_as_found, lock, wrapped_modules_as_found
@@ -84,14 +84,19 @@ class KerasBackend(Backend):
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
 
         Raises:
-            MethodError: there is none; seen on the first image, not guessed from the names.
+            MethodError: there is none; told by the numbers of this batch, not by names.
         """
-        given = prepare(self.model, inputs).first()
+        given = prepare(self.model, inputs)
         plan = self._plan(given)
         self._check_layers([layer], plan)
-        forward = self._forward(given, plan, [layer], pulls=False)
-        features = np.moveaxis(forward.activations[0], plan.places[layer].axis, 1)
-        return find_classifier(self.model, layer, features, forward.outputs)
+
+        def search() -> str:
+            forward = self._forward(given, plan, [layer], pulls=False)
+            features = np.moveaxis(forward.activations[0], plan.places[layer].axis, 1)
+            return find_classifier(self.model, layer, features, forward.outputs)
+
+        key = ("classifier", layer, self.output, given.signature(with_batch=False))
+        return classifier_rows(walk(self.model)[self._traces.get(key, search)])
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, C, *spatial) of a layer on; compiled, as `capture` is."""
@@ -118,17 +123,16 @@ class KerasBackend(Backend):
         return plan
 
     def _build(self, given: Inputs) -> None:
-        """Give a model that was never called its weights. An unused layer stays unbuilt: so look only once."""
+        """Give a model that was never called its weights. Unused layers stay unbuilt for ever: so look only once."""
         if self._traces.is_built:
             return
-        layers = [self.model, *(part for part in walk(self.model).values() if isinstance(part, keras.Layer))]
-        if not all(layer.built for layer in layers):
-            args, kwargs = given.structure.pack(given.first().tensors)
-            with lock, wrapped_modules_as_found(self.model), self._model_errors(given):
-                if isinstance(self.model, keras.Sequential):
-                    self.model.build((None, *given.picture.shape[1:]))  # a call would fix the batch size in its input
-                else:
-                    self.model(*args, **kwargs, training=False)
+        with lock, wrapped_modules_as_found(self.model), self._model_errors(given), self._engine.outside():
+            if isinstance(self.model, keras.Sequential):
+                if not self.model.built:  # a call would fix the batch size in its input
+                    self.model.build((None, *given.picture.shape[1:]))
+            elif known_inputs(self.model) is None and not all(layer.built for layer in self.model._flatten_layers()):
+                args, kwargs = given.structure.pack(given.first().tensors)
+                self.model(*args, **kwargs, training=False)
         self._traces.is_built = True
 
     def _survey(self, given: Inputs) -> Plan:
@@ -152,10 +156,10 @@ class KerasBackend(Backend):
 
         with left_as_found(self.model):
             y, link = self._engine.look(run, self.model, given, inlined=False)
-            if self._engine.hides(y, survey.outputs):
+            if any(self._engine.hides(y, output) for output in survey.outputs):
                 self._traces.facts["inlined"] = True
                 y, link = self._engine.look(run, self.model, given, inlined=True)
-            return survey.plan(pictures[0], y, link)
+            return survey.plan(pictures[0], y, link, self._engine.hides)
 
     def _program(self, structure: Structure, plan: Plan) -> Program:
         return Program(weakref.ref(self.model), structure, self.output, plan)
@@ -200,7 +204,8 @@ class KerasBackend(Backend):
             check_reachable(name, layers, type(self.model).__name__)
             if name not in plan.places:
                 raise LayerError(
-                    f"layer {name!r} never ran for this input, or gave no tensor: see `layers` for those that run"
+                    f"layer {name!r} never ran for this input, gave no tensor, or runs inside of a loop or a compiled "
+                    "function: name a layer around or before it; see `layers` for those that can be explained"
                 )
 
     @contextlib.contextmanager
@@ -218,8 +223,14 @@ def _class_axis_first(outputs: np.ndarray, plan: Plan) -> np.ndarray:
 
 
 def _kind(outputs: np.ndarray, plan: Plan) -> str:
-    """Outputs that no layer made may be the probabilities of a softmax that the graph does not show as one."""
-    if plan.is_opaque and plan.link is None and outputs.ndim == 2 and outputs.shape[1] > 1 and len(outputs):
+    """What cannot be looked into may give the probabilities of a softmax that the graph does not show as one."""
+    if (
+        (plan.is_opaque or plan.kind == "values")
+        and plan.link is None
+        and outputs.ndim > 1
+        and outputs.shape[1] > 1
+        and len(outputs)
+    ):
         in_range = outputs.min() >= 0 and outputs.max() <= 1
         tolerance = 1e-5 if plan.output_dtype in ("float32", "float64") else 2e-2
         if in_range and np.allclose(outputs.sum(axis=1), 1, atol=tolerance):

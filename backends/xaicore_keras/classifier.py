@@ -10,45 +10,49 @@ import numpy as np
 from xaicore import MethodError
 from xaicore_keras.paths import walk
 
-__all__ = ["find_classifier"]
+__all__ = ["classifier_rows", "find_classifier"]
 
 
-def find_classifier(model: Any, layer: str, features: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """The rows (classes, C) that turn the spatial mean of features (N, C, *spatial) into the outputs (N, classes).
+def find_classifier(model: Any, layer: str, features: np.ndarray, outputs: np.ndarray) -> str:
+    """The path of the dense layer that turns the spatial mean of features (N, C, *spatial) into outputs (N, classes).
 
     That is the definition of a net that CAM explains (Zhou 2016), checked on numbers: names and order of layers
     do not tell what a call does between them. A 1 x 1 convolution is a dense layer too.
 
     Raises:
-        MethodError: there are none.
+        MethodError: there is none, or the features are all zero, so that any bias would do.
     """
     mean = features.reshape(*features.shape[:2], -1).mean(axis=2, dtype=np.float64)
-    for dense in walk(model).values():
-        kernel = _kernel(dense)
-        if kernel is None or len(kernel) != mean.shape[1] or kernel.shape[1] * len(mean) != outputs.size:
-            continue
+    if not mean.any():
+        raise MethodError(f"layer {layer!r} is zero for every image, so that CAM has no evidence: pass other images")
+    candidates = {path: dense for path, dense in walk(model).items() if _fits(dense, mean, outputs)}
+    for path, dense in candidates.items():
         bias = getattr(dense, "bias", None)
-        logits = mean @ kernel + (0 if bias is None else _float(bias))
+        logits = mean @ classifier_rows(dense).T + (0 if bias is None else _float(bias))
         if any(_close(link.reshape(outputs.shape), outputs) for link in _links(logits)):
-            return np.ascontiguousarray(kernel.T)
+            return path
+    quantised = [path for path, dense in candidates.items() if dense.quantization_mode is not None]
+    hint = f" ({', '.join(quantised)}: quantised, and no more exact)" if quantised else ""
     raise MethodError(
         f"CAM needs a net that ends in global average pooling and one dense layer; in {type(model).__name__} no "
-        f"dense layer turns the spatial mean of {layer!r} into the outputs. Use method='gradcam', which equals CAM "
-        "where CAM exists, or xaicore_keras.cam_model(model, classes), which makes such a net"
+        f"dense layer turns the spatial mean of {layer!r} into the outputs{hint}. Use method='gradcam', which equals "
+        "CAM where CAM exists, or xaicore_keras.cam_model(model, classes), which makes such a net"
     )
 
 
-def _kernel(layer: Any) -> np.ndarray | None:
-    """(C, classes) of a dense layer or a convolution with a kernel of one position; None of others."""
-    if not isinstance(layer, keras.Layer) or not layer.built or getattr(layer, "groups", 1) != 1:
-        return None
-    kernel = getattr(layer, "kernel", None)
-    if kernel is None or not keras.backend.is_float_dtype(keras.backend.standardize_dtype(kernel.dtype)):
-        return None
-    shape = tuple(kernel.shape)
-    if len(shape) < 2 or any(length != 1 for length in shape[:-2]):
-        return None
-    return _float(kernel).reshape(shape[-2:])
+def classifier_rows(dense: Any) -> np.ndarray:
+    """(classes, C) of a dense layer or a convolution with a kernel of one position."""
+    kernel = _float(dense.kernel)
+    return np.ascontiguousarray(kernel.reshape(kernel.shape[-2:]).T)
+
+
+def _fits(layer: Any, mean: np.ndarray, outputs: np.ndarray) -> bool:
+    """Whether a layer takes C channels and gives as many classes as there are, position by position."""
+    kernel = getattr(layer, "kernel", None) if isinstance(layer, keras.Layer) and layer.built else None
+    shape = () if kernel is None else tuple(kernel.shape)
+    if len(shape) < 2 or any(length != 1 for length in shape[:-2]) or getattr(layer, "groups", 1) != 1:
+        return False
+    return shape[-2] == mean.shape[1] and shape[-1] * len(mean) == outputs.size
 
 
 def _links(logits: np.ndarray) -> list[np.ndarray]:

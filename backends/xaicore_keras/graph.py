@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import keras
 
 from xaicore import BackendError, Layer, LayerError, unknown_layer
-from xaicore_keras.layout import default_axis, is_pooling, stated_axis
+from xaicore_keras.layout import channel_axes, is_pooling
 
 __all__ = ["Look", "copied_operation", "graph_of", "run_graph", "tensors_in", "with_inner"]
 
@@ -42,7 +42,8 @@ class Look:
         self._picture = max(graph.inputs, key=lambda tensor: len(tensor.shape))
         self._calls: list[_Call] = []
         run_graph(graph, graph.inputs, lambda path, operation: operation.compute_output_spec, self._note)
-        self._axes = _channel_axes(self._calls)
+        axes = channel_axes((call.operation, call.inputs, call.output) for call in self._calls)
+        self._axes = {id(call.output): axis for call, axis in zip(self._calls, axes, strict=True)}
         self._pooled = _pooled(self._calls)
 
     @property
@@ -107,31 +108,6 @@ class _Unknown(int):
 
     def __repr__(self) -> str:
         return "None"
-
-
-def _channel_axes(calls: Sequence[_Call]) -> dict[int, int]:
-    """{id of an output: its channel axis}: as the layer that takes it says, else the one where its input has it.
-
-    A layer that says where its own channels are takes its input there. `keras.config.image_data_format()` comes last:
-    models need not have been built under it.
-    """
-    taken: dict[int, int] = {}
-    for call in calls:
-        for tensor in call.inputs:
-            axis = stated_axis(call.operation, len(tensor.shape))
-            if axis is not None:
-                taken.setdefault(id(tensor), axis)
-    axes: dict[int, int] = {}
-    for call in calls:
-        rank = len(call.output.shape)
-        before = (axes.get(id(t)) or taken.get(id(t)) for t in call.inputs if len(t.shape) == rank)
-        axes[id(call.output)] = (
-            axes.get(id(call.output))  # a model's output is that of a layer inside of it
-            or taken.get(id(call.output))
-            or next(filter(None, before), None)
-            or default_axis(rank)
-        )
-    return axes
 
 
 _PASSING = (

@@ -49,9 +49,12 @@ def find_head(calls: Sequence[Call], y: Any) -> tuple[str | None, str | None, He
     None: something made the outputs that cannot be looked into from here.
     """
     at = next((i for i, call in enumerate(calls) if call.output is y), None)
+    end = None if at is None else calls[at]
     while at is not None:
         call = calls[at]
         link, is_bare = _link_of(call)
+        if link == "softmax" and _classes(call) != _classes(end):
+            return None, None, None  # over something else than the outputs' classes
         if link is not None:
             number = sum(earlier.path == call.path for earlier in calls[: at + 1])
             return "logits", link, Head(call.path, number, is_bare)
@@ -71,7 +74,7 @@ def head_hook(layer: Any, head: Head) -> Hook:
         if calls != head.call:
             return answer
         if head.is_bare:
-            return args[0]
+            return next(part for part in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(part))
         return _linear_twin(layer)(*args, **kwargs)
 
     return hook
@@ -89,16 +92,26 @@ def _linear_twin(layer: keras.Layer) -> Any:
     return twin.call if getattr(layer, "quantization_mode", None) is None else twin.quantized_call
 
 
+def _classes(call: Call) -> int | None:
+    return call.output.shape[call.axis] if len(call.output.shape) > 1 else 1
+
+
 def _link_of(call: Call) -> tuple[str | None, bool]:
-    """(link, whether the layer is nothing else); a softmax over something else than the classes is none."""
+    """(link, whether the layer is nothing else).
+
+    None for a softmax over something else than the classes, one with a mask, and for a layer of the user's class,
+    which may do more after its activation.
+    """
     layer, axis = call.layer, -1
-    if isinstance(layer, keras.layers.Softmax):
-        link, is_bare, axis = "softmax", True, layer.axis
-    elif not isinstance(layer, keras.Layer):
+    if not isinstance(layer, keras.Layer):
         link, is_bare = _LINKS.get(_snake(type(layer).__name__)), True
         axis = getattr(layer, "axis", -1)
+    elif not type(layer).call.__module__.startswith("keras."):
+        return None, False
+    elif isinstance(layer, keras.layers.Softmax):
+        link, is_bare, axis = "softmax" if len(call.inputs) == 1 else None, True, layer.axis
     else:
-        activation = getattr(layer, "activation", None)
+        activation = vars(layer).get("activation")  # not a recurrent layer's, which is that of its inner steps
         link = _LINKS.get(getattr(activation, "__name__", "") or _snake(type(activation).__name__))
         is_bare = isinstance(layer, keras.layers.Activation)
     rank = len(call.output.shape)
@@ -121,7 +134,7 @@ def _kind_without_link(layer: Any) -> str | None:
     activation = getattr(layer, "activation", None)
     if type(layer).__name__ in _BENDING or activation not in (None, keras.activations.linear):
         return "values"
-    is_plain = hasattr(layer, "kernel") and type(layer).__module__.startswith("keras.")
+    is_plain = hasattr(layer, "kernel") and type(layer).call.__module__.startswith("keras.")
     return "logits" if is_plain else None
 
 

@@ -154,7 +154,10 @@ def _parameters(model: Any) -> list[inspect.Parameter]:
 
 def _tensor(name: str, value: Any) -> Any:
     if not keras.ops.is_tensor(value):  # an array, or another framework's tensor
-        value = np.asarray(value)
+        try:
+            value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        except Exception as exc:
+            raise InputError(f"{name} is a {type(value).__name__} that does not become an array: {exc}") from exc
         if value.dtype.kind not in "fiub" and "float" not in value.dtype.name:
             raise InputError(f"{name} is an array of type {value.dtype}; expected numbers")
         if value.dtype.kind == "f":
@@ -167,10 +170,13 @@ def _check_finite(name: str, value: Any) -> None:
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
         return
     # A sum is finite for all but broken inputs, and costs a fraction of looking at every value.
-    array = np.asarray(keras.ops.convert_to_numpy(value)) if keras.ops.is_tensor(value) else value
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = not np.isfinite(array.sum(dtype=np.float32))
-    if suspicious:
+    if keras.ops.is_tensor(value):
+        total = keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.cast(value, "float32")))
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = value.sum(dtype=np.float32)
+    if not np.isfinite(total):
+        array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
         bad = int(array.size - np.isfinite(array).sum())
         if bad:
             raise InputError(f"{name} has {bad} NaN or infinite values of {array.size}; expected finite ones")

@@ -35,6 +35,7 @@ def left_as_found(model: Any) -> Iterator[None]:
     attributes and draw random numbers. What it changes inside of its own lists and dictionaries stays changed.
     Rematerialisation is off meanwhile: it would shut hooked tensors into a graph of its own.
     """
+    own = _attributes_of_keras()
     with lock, _random_state(), wrapped_modules_as_found(model):
         operations = [model, *walk(model).values()]
         layers = [part for part in operations if isinstance(part, keras.Layer)]
@@ -55,12 +56,11 @@ def left_as_found(model: Any) -> Iterator[None]:
                 layer._losses[:] = values
                 layer._loss_ids.update(ids)
             for attributes, kept in before:
-                _restore(attributes, kept)
+                _restore(attributes, kept, own)
 
 
-def _restore(attributes: dict[str, Any], kept: dict[str, Any]) -> None:
+def _restore(attributes: dict[str, Any], kept: dict[str, Any], own: frozenset[str]) -> None:
     """One attribute at a time, and none of Keras' own: another thread may be using or compiling the model."""
-    own = _attributes_of_keras()
     for name in [name for name in attributes if name not in kept and name not in own]:
         del attributes[name]
     for name, value in kept.items():

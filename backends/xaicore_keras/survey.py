@@ -12,21 +12,26 @@ import keras
 from xaicore import Layer
 from xaicore_keras.head import Head, find_head
 from xaicore_keras.hooks import Hook
-from xaicore_keras.layout import default_axis, is_pooling, stated_axis
+from xaicore_keras.layout import channel_axes, default_axis, is_pooling, stated_axis
 from xaicore_keras.paths import is_attention, loop_around, walk
 
-__all__ = ["Call", "Place", "Plan", "Survey", "first_tensor", "replace_first_tensor"]
+__all__ = ["Call", "Place", "Plan", "Survey", "first_tensor", "replace_first_tensor", "tensors_in"]
 
 
 @dataclass
 class Call:
-    """One call of a layer: its first input and output tensor, and on which axis the output has its channels."""
+    """One call of a layer: the tensors that it took, the first that it gave, and the channel axis of that."""
 
     path: str
     layer: Any
-    input: Any
+    inputs: list[Any]
     output: Any
     axis: int = 1
+
+    @property
+    def input(self) -> Any:
+        """The first tensor that it took."""
+        return self.inputs[0] if self.inputs else None
 
 
 @dataclass(frozen=True)
@@ -83,17 +88,21 @@ class Survey:
         """Every output that was seen."""
         return [call.output for call in self._calls]
 
-    def plan(self, picture: Any, y: Any, last_link: str | None) -> Plan:
+    def plan(self, picture: Any, y: Any, last_link: str | None, is_hidden: Callable[[Any, Any], bool]) -> Plan:
         """What the run showed, for a picture (the input with the most axes) and the chosen output y.
 
-        `last_link` is the link of the last operation, which counts where no layer made the outputs.
+        `last_link` is the link of the last operation, which counts where no layer made the outputs; over which
+        axis a softmax went is not known. Outputs that are hidden from y lie in loops or compiled functions and count
+        for nothing.
         """
-        taken = self._axes_of_takers()
-        input_axis = taken.get(id(picture)) or self._first_axis(len(picture.shape)) or default_axis(len(picture.shape))
-        self._settle_axes(taken)
+        self._calls = [call for call in self._calls if not is_hidden(y, call.output)]
+        axes = channel_axes((call.layer, call.inputs, call.output) for call in self._calls)
+        for call, axis in zip(self._calls, axes, strict=True):
+            call.axis = axis
+        input_axis = self._input_axis(picture)
         kind, link, head = find_head(self._calls, y)
         if kind is None:
-            link = last_link
+            link = None if last_link == "softmax" and len(y.shape) > 2 else last_link
         return Plan(
             layers=self._listing(picture, input_axis),
             places=self._places(),
@@ -110,48 +119,19 @@ class Survey:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
             output = first_tensor(answer)
             if output is not None:
-                self._calls.append(Call(path, layer, first_tensor((args, kwargs)), output))
+                self._calls.append(Call(path, layer, tensors_in((args, kwargs)), output))
             return answer
 
         return hook
 
-    def _axes_of_takers(self) -> dict[int, int]:
-        """{id of a tensor: its channel axis}, by what the layers that take it say of themselves."""
-        axes: dict[int, int] = {}
-        for call in self._calls:
-            axis = None if call.input is None else stated_axis(call.layer, len(call.input.shape))
-            if axis is not None:
-                axes.setdefault(id(call.input), axis)
-        return axes
-
-    def _first_axis(self, rank: int) -> int | None:
-        stated = (stated_axis(c.layer, rank) for c in self._calls if c.input is not None and len(c.input.shape) == rank)
-        return next((axis for axis in stated if axis is not None), None)
-
-    def _settle_axes(self, taken: Mapping[int, int]) -> None:
-        """The channel axis of each output, by the best witness that there is.
-
-        The layer itself, or whoever made this very tensor; the input, where the layer keeps its shape; whoever
-        takes the output; the input after all; the last output of this rank.
-        """
-        last: dict[int, int] = {}
-        known: dict[int, int] = {}
-        for call in self._calls:
-            rank = len(call.output.shape)
-            of_input = None
-            if call.input is not None and len(call.input.shape) == rank:
-                of_input = known.get(id(call.input)) or taken.get(id(call.input))
-            witnesses = (
-                stated_axis(call.layer, rank),
-                known.get(id(call.output)),
-                of_input if _keeps_shape(call) else None,
-                taken.get(id(call.output)),
-                of_input,
-                last.get(rank),
-                default_axis(rank),
-            )
-            call.axis = next(axis for axis in witnesses if axis is not None)
-            last[rank] = known[id(call.output)] = call.axis
+    def _input_axis(self, picture: Any) -> int:
+        """As the layer says that takes the picture, or turns it, else the first that takes anything of its rank."""
+        rank = len(picture.shape)
+        takers = [call for call in self._calls if call.input is picture]
+        turned = (call.layer.dims[call.axis - 1] for call in takers if isinstance(call.layer, keras.layers.Permute))
+        like = [c for c in self._calls if c.input is not None and len(c.input.shape) == rank]
+        stated = (stated_axis(call.layer, rank) for call in (*takers, *like))
+        return next(turned, None) or next(filter(None, stated), None) or default_axis(rank)
 
     def _places(self) -> dict[str, Place]:
         places: dict[str, Place] = {}
@@ -190,9 +170,14 @@ class Survey:
         return Layer(call.path, type(call.layer).__name__, shape, spatial, any(call.output is out for out in pooled))
 
 
+def tensors_in(value: Any) -> list[Any]:
+    """The tensors in a layer's arguments or answer, however deep."""
+    return [part for part in keras.tree.flatten(value) if keras.ops.is_tensor(part)]
+
+
 def first_tensor(value: Any) -> Any:
-    """The first tensor in a layer's arguments or answer, however deep; None without one."""
-    return next((part for part in keras.tree.flatten(value) if keras.ops.is_tensor(part)), None)
+    """The first of them; None without one."""
+    return next(iter(tensors_in(value)), None)
 
 
 def replace_first_tensor(answer: Any, change: Callable[[Any], Any]) -> Any:
@@ -202,11 +187,6 @@ def replace_first_tensor(answer: Any, change: Callable[[Any], Any]) -> Any:
         return answer
     new = change(tensor)
     return keras.tree.map_structure(lambda part: new if part is tensor else part, answer)
-
-
-def _keeps_shape(call: Call) -> bool:
-    is_turned = type(call.layer).__name__ in ("Permute", "Transpose", "Reshape")
-    return not is_turned and tuple(call.input.shape) == tuple(call.output.shape)
 
 
 def _shape(call: Call) -> tuple[int, ...]:

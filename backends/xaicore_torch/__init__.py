@@ -13,9 +13,11 @@ __all__ = ["cam_model", "xaicore_backend"]
 
 @hookimpl
 def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
-    """A backend for any `torch.nn.Module`; whoever has one has imported torch."""
-    torch = sys.modules.get("torch")
+    """A backend for any `torch.nn.Module` but Keras' layers, which are such modules on Keras' torch backend."""
+    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
     if torch is None or not isinstance(model, torch.nn.Module):
+        return None
+    if keras is not None and isinstance(model, keras.Layer):
         return None
     from xaicore_torch.backend import TorchBackend
 

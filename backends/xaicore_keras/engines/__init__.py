@@ -6,6 +6,7 @@ or errors: activations and gradients go in and out as the model has them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -55,9 +56,13 @@ class Engine(ABC):
         `inlined`: compiled functions of the user's are traced as if they were plain ones.
         """
 
-    def hides(self, y: Any, seen: Sequence[Any]) -> bool:
-        """Whether tensors seen in a look lie inside of a compiled function, where they cannot be reached."""
+    def hides(self, y: Any, tensor: Any) -> bool:
+        """Whether a tensor seen in a look lies inside of a loop or compiled function, out of reach from y."""
         return False
+
+    def outside(self) -> contextlib.AbstractContextManager[Any]:
+        """Out of the caller's gradient tapes and modes."""
+        return contextlib.nullcontext()
 
     @abstractmethod
     def forward(self, program: Program, traces: Traces, given: Inputs, layers: Sequence[str], pulls: bool) -> Forward:

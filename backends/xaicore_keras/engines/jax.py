@@ -41,6 +41,10 @@ class JaxEngine(Engine):
         traced = jax.make_jaxpr(abstract)(_weights(model), list(given.tensors))
         return seen[0], _link(traced.jaxpr)
 
+    def hides(self, y: Any, tensor: Any) -> bool:
+        """Loops, `jax.jit` and `jax.checkpoint` trace by themselves."""
+        return getattr(tensor, "_trace", None) is not getattr(y, "_trace", None)
+
     def forward(self, program: Program, traces: Traces, given: Inputs, layers: Sequence[str], pulls: bool) -> Forward:
         """The first step; `pull` is the second."""
         key = ("forward", tuple(layers), pulls, program.output)
@@ -54,7 +58,7 @@ class JaxEngine(Engine):
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
             return [None if g is None else g[:count] for g in steps.pull(weights, kept, _pad(direction, padded.count))]
 
-        return Forward(np.asarray(outputs)[:count], [np.asarray(a)[:count] for a in activations], pull)
+        return Forward(np.array(outputs)[:count], [np.array(a)[:count] for a in activations], pull)
 
     def resume(
         self, program: Program, traces: Traces, given: Inputs, layer: str, activations: np.ndarray
@@ -69,7 +73,7 @@ class JaxEngine(Engine):
 
         key = ("resume", layer, activations.shape, program.output, given.signature(True))
         step = traces.get(key, lambda: _compiled(program, run, activations, weights, tensors))
-        return np.asarray(step(activations, weights, tensors))
+        return np.array(step(activations, weights, tensors))
 
 
 class Steps:
@@ -116,7 +120,7 @@ class Steps:
         if direction.shape not in self._pulls:
             self._pulls[direction.shape] = jax.jit(self._pull).lower(weights, kept, direction).compile()
         gradients = self._pulls[direction.shape](weights, kept, direction)
-        return [np.asarray(gradients[name]) if name in gradients else None for name in self._layers]
+        return [np.array(gradients[name]) if name in gradients else None for name in self._layers]
 
     def _pull(self, weights: Sequence[Any], kept: Sequence[Any], direction: Any) -> dict[str, Any]:
         rest = iter(kept)

@@ -25,7 +25,7 @@ __all__ = ["TensorFlowEngine"]
 
 _PASSING = {"Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "StridedSlice", "EnsureShape"}
 _LINKS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
-# Cheaper to read or make again than to hand over.
+# Cheaper to read again than to hand over.
 _READ_AGAIN = {"Const", "ReadVariableOp"}
 
 
@@ -44,9 +44,13 @@ class TensorFlowEngine(Engine):
             _concrete(body, _specs(given, static=True))
         return seen[0], _link(seen[0].op)
 
-    def hides(self, y: Any, seen: Sequence[Any]) -> bool:
-        """A call under `tf.function` has a graph of its own."""
-        return any(tensor.graph is not y.graph for tensor in seen)
+    def hides(self, y: Any, tensor: Any) -> bool:
+        """A loop has a graph of its own, and so has a call under `tf.function` that is not inlined."""
+        return tensor.graph is not y.graph
+
+    def outside(self) -> contextlib.AbstractContextManager[Any]:
+        """Off the tape, out of the graph."""
+        return tf.init_scope()
 
     def forward(self, program: Program, traces: Traces, given: Inputs, layers: Sequence[str], pulls: bool) -> Forward:
         """The first step; `pull` is the second."""
@@ -64,18 +68,24 @@ class TensorFlowEngine(Engine):
         shape = (None, *activations.shape[1:])
         inlined = bool(traces.facts.get("inlined"))
 
+        repeats = len(activations) // given.count
+
         def make(specs: list[tf.TensorSpec]) -> Any:
-            def body(start: Any, repeats: Any, *tensors: Any) -> Any:
-                rows = [tf.repeat(t, repeats, axis=0) if t.shape.rank else t for t in tensors]
+            is_static = specs[0].shape.rank > 0 and all(spec.shape[0] is not None for spec in specs if spec.shape.rank)
+
+            def body(start: Any, times: Any, *tensors: Any) -> Any:
+                times = repeats if is_static else times  # else a batch size that the model asks for would be lost
+                rows = [tf.repeat(t, times, axis=0) if t.shape.rank else t for t in tensors]
                 with left_as_found(program.model()), _inlined(inlined):
                     return tf.cast(program(rows, {layer: lambda t: tf.cast(start, t.dtype)}), tf.float32)
 
-            return _concrete(body, [tf.TensorSpec(shape, tf.float32), tf.TensorSpec([], tf.int32), *specs])
+            starts = tf.TensorSpec(activations.shape if is_static else shape, tf.float32)
+            return _concrete(body, [starts, tf.TensorSpec([], tf.int32), *specs])
 
         with tf.init_scope():
-            step = _trace(traces, given, ("resume", layer, shape, program.output), make)
-            repeats = tf.constant(len(activations) // given.count)
-            return step(tf.constant(activations), repeats, *map(tf.convert_to_tensor, given.tensors)).numpy()
+            step = _trace(traces, given, ("resume", layer, shape, program.output), make, static_key=(repeats,))
+            tensors = map(tf.convert_to_tensor, given.tensors)
+            return step(tf.constant(activations), tf.constant(repeats), *tensors).numpy()
 
 
 class Steps:
@@ -124,7 +134,9 @@ class Steps:
         return [next(found).numpy() if reached else None for reached in self._reached]
 
 
-def _trace(traces: Traces, given: Inputs, key: tuple[Any, ...], make: Callable[[Any], Any]) -> Any:
+def _trace(
+    traces: Traces, given: Inputs, key: tuple[Any, ...], make: Callable[[Any], Any], static_key: tuple[Any, ...] = ()
+) -> Any:
     """One trace for every batch size; one a batch size where the model wants to know it (`x.shape[0]`)."""
     failed: Exception | None = None
     if not traces.facts.get("static batch"):
@@ -133,7 +145,7 @@ def _trace(traces: Traces, given: Inputs, key: tuple[Any, ...], make: Callable[[
         except Exception as exc:  # whatever a model does with an unknown batch size
             failed = exc
     try:
-        made = traces.get((*key, given.signature(True)), lambda: make(_specs(given, static=True)))
+        made = traces.get((*key, *static_key, given.signature(True)), lambda: make(_specs(given, static=True)))
     except Exception as exc:
         raise exc from failed
     traces.facts["static batch"] = True
@@ -181,9 +193,14 @@ def _cut(gradients: Sequence[Any], forward_ops: set[Any]) -> list[Any]:
         seen.add(tensor.ref())
         if tensor.op not in forward_ops:
             pending.extend(tensor.op.inputs)
-        elif tensor.op.type not in _READ_AGAIN and not _is_captured(tensor):
+        elif not _is_read_again(tensor.op) and not _is_captured(tensor):
             cut[tensor.ref()] = tensor
     return list(cut.values())
+
+
+def _is_read_again(op: Any) -> bool:
+    """A constant or weight, also one that mixed precision has in another type."""
+    return op.type in _READ_AGAIN or (op.type in ("Cast", "Identity") and _is_read_again(op.inputs[0].op))
 
 
 def _is_captured(tensor: Any) -> bool:

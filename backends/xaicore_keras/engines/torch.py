@@ -6,6 +6,7 @@ plain torch.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,10 @@ class TorchEngine(Engine):
             y = run([t.clone() for t in tensors], None)  # a leaf must not be written into, as some models do
             link = find_link(y)[1]
         return y, "softmax" if link == "log_softmax" else link
+
+    def outside(self) -> contextlib.AbstractContextManager[Any]:
+        """Parameters made in inference mode could never be trained."""
+        return torch.inference_mode(False)
 
     def forward(self, program: Program, traces: Traces, given: Inputs, layers: Sequence[str], pulls: bool) -> Forward:
         """One pass. A model that switches grad off itself, around a frozen part, is recorded from the start."""
