@@ -110,7 +110,7 @@ def test_a_softmax_that_is_called_by_keyword():
 
 def test_a_softmax_over_parts_of_the_outputs():
     def parts(z):
-        return layers.Flatten()(layers.Softmax()(layers.Reshape((3, 4))(layers.Dense(12)(z))))
+        return layers.Flatten()(layers.Softmax()(layers.Reshape((3, 4))(layers.Dense(12, name="twelve")(z))))
 
     model = net(parts)
     given = KerasBackend(model).capture(X, ())
