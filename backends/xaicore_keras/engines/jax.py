@@ -7,6 +7,7 @@ The model's variables are arguments of both. One trace serves one shape of the i
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -118,7 +119,7 @@ class Steps:
         if not self._reached:
             return [None for _ in self._layers]
         if direction.shape not in self._pulls:
-            self._pulls[direction.shape] = jax.jit(self._pull).lower(weights, kept, direction).compile()
+            self._pulls[direction.shape] = jax.jit(self._pull).lower(weights, kept, direction).compile(_options())
         gradients = self._pulls[direction.shape](weights, kept, direction)
         return [np.array(gradients[name]) if name in gradients else None for name in self._layers]
 
@@ -145,7 +146,20 @@ def _compiled(program: Program, function: Callable[..., Any], *arguments: Any) -
     """Traced, with hooks on, and compiled now: a compiled function never traces again behind our back."""
     with left_as_found(program.model()):
         lowered = jax.jit(function).lower(*arguments)
-    return lowered.compile()
+    return lowered.compile(compiler_options=_options())
+
+
+@functools.cache
+def _options() -> dict[str, str] | None:
+    """XLA's newest fusions for CPUs off, where it has the switch: with them dense layers take twenty times as long."""
+    if jax.default_backend() != "cpu":
+        return None
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    try:
+        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options)
+    except RuntimeError:  # an XLA that does not know it
+        return None
+    return options
 
 
 def _weights(model: Any) -> list[Any]:
