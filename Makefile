@@ -11,7 +11,7 @@ KERAS := $(VENV)/ready-keras
 BACKEND ?= torch
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-keras test-pythons lint types bench browser clean
+.PHONY: help demo test test-core test-keras test-pythons lint types bench bench-keras browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ bench: $(READY) ## time and memory, as ratios against a bare forward pass
 	-$(BIN)/python -m pip install --quiet --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
 	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib threadpoolctl
 	$(BIN)/python -m benchmarks
+
+bench-keras: $(KERAS) ## the same for Keras, on each of its backends
+	-$(BIN)/python -m pip install --quiet --no-deps tf-keras-vis xplique tf-keras tensorflow-probability dm-tree attrs \
+	  cloudpickle decorator deprecated einops narwhals imageio matplotlib scikit-learn contourpy cycler fonttools \
+	  kiwisolver pyparsing python-dateutil joblib threadpoolctl
+	$(BIN)/python -m benchmarks.keras
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

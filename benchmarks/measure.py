@@ -6,6 +6,7 @@ round in which these two differ by more than 15 % is dropped, and the median of 
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -23,23 +24,40 @@ def time_ratio(subject: Callable[[], Any], bare: Callable[[], Any], rounds: int)
     """(median ratio, rounds that counted); the subject has been warmed up by the caller."""
     ratios: list[float] = []
     for _ in range(rounds):
-        before, during, after = _seconds(bare), _seconds(subject), _seconds(bare)
+        before, during, after = seconds(bare), seconds(subject), seconds(bare)
         if abs(before - after) <= DISTURBED * min(before, after):
             ratios.append(2 * during / (before + after))
     return (median(ratios) if ratios else float("nan")), len(ratios)
 
 
-def _seconds(run: Callable[[], Any]) -> float:
+def seconds(run: Callable[[], Any]) -> float:
+    """Of one call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
-def peak_memory(net: str, subject: str, batch: int) -> float:
-    """MiB above the loaded model, of one call in a process of its own (Linux)."""
-    command = [sys.executable, "-m", "benchmarks.memory", net, subject, str(batch)]
+def peak_memory(module: str, net: str, subject: str, batch: int) -> float:
+    """MiB above the loaded model, of one call in a process of its own (Linux), which prints them."""
+    command = [sys.executable, "-m", module, net, subject, str(batch)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
+
+
+def peak_of(call: Callable[[], Any]) -> float:
+    """MiB between what this process holds now and the highest point of a call (Linux)."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak becomes what is in use now
+    before = _status("VmRSS")
+    call()
+    return _status("VmHWM") - before
+
+
+def _status(key: str) -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"/proc/self/status has no {key}")
 
 
 def can_measure_memory() -> bool:

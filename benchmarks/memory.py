@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import sys
-from pathlib import Path
+from functools import partial
 
 import torch
 
+from benchmarks.measure import peak_of
 from benchmarks.nets import build
 from benchmarks.subjects import SUBJECTS
-
-
-def _status(key: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/self/status has no {key}")
 
 
 def main(net: str, subject: str, batch: int) -> float:
@@ -27,12 +20,7 @@ def main(net: str, subject: str, batch: int) -> float:
         model = build(net)
     run = SUBJECTS[subject](model)
     run(torch.randn(1, 3, 224, 224))
-    x = torch.randn(batch, 3, 224, 224)
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak becomes what is in use now
-    before = _status("VmRSS")
-    run(x)
-    return _status("VmHWM") - before
+    return peak_of(partial(run, torch.randn(batch, 3, 224, 224)))
 
 
 if __name__ == "__main__":
