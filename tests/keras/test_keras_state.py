@@ -524,6 +524,10 @@ class During(layers.Layer):
         return y * 1
 
 
+class Identity(During):
+    """The same by a name that says that it passes on what it gets."""
+
+
 def in_thread(function):
     """Runs it in another thread to its end; what it raises is raised here."""
     failures = []
@@ -543,14 +547,15 @@ def in_thread(function):
 
 
 def interruptible():
-    """conv_gap_dense with a `During` behind relu2."""
+    """conv_gap_dense with a `During` behind relu2 and one behind the end."""
     i = keras.Input((6, 9, 1))
-    return settle(keras.Model(i, layers.Dense(3, "softmax", name="dense")(mean(During(name="during")(body(i))))))
+    y = layers.Dense(3, "softmax", name="dense")(mean(During(name="inside")(body(i))))
+    return settle(keras.Model(i, Identity(name="behind")(y)))
 
 
 @pytest.mark.parametrize("elsewhere", ["call", "predict"])
-@pytest.mark.parametrize("pass_", ["survey", "capture"])
-def test_another_threads_own_pass_is_not_hooked(elsewhere, pass_):
+@pytest.mark.parametrize(("pass_", "place"), [("survey", "inside"), ("capture", "inside"), ("capture", "behind")])
+def test_another_threads_own_pass_is_not_hooked(elsewhere, pass_, place):
     if (BACKEND, elsewhere) == ("jax", "predict"):
         pytest.skip("Keras' own predict takes the weights away while it runs on JAX: not even a call works beside it")
     model, x = interruptible(), pictures()
@@ -562,7 +567,7 @@ def test_another_threads_own_pass_is_not_hooked(elsewhere, pass_):
     def own_pass():
         found.append(numpy(model(3 * x)) if elsewhere == "call" else model.predict(3 * x, verbose=0))
 
-    model.get_layer("during").once.action = lambda: in_thread(own_pass)
+    model.get_layer(place).once.action = lambda: in_thread(own_pass)
     explanation = explainer(x, 1)
     np.testing.assert_allclose(explanation.maps, by_hand(model), **CLOSE)
     assert len(found) == 1

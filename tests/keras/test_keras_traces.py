@@ -153,6 +153,28 @@ def test_many_models_leave_nothing_alive():
     assert sum(ref() is not None for ref in alive) == 0
 
 
+@pytest.mark.parametrize("by_values", [False, True])
+def test_a_resumed_run_does_not_keep_its_model_alive(by_values):
+    if by_values and BACKEND != "torch":
+        pytest.skip("what a value decides can only be run on torch")
+
+    class Net(Subclassed):
+        def features(self, x):
+            a = super().features(x)
+            return a * 1 if not by_values or float(a.sum()) > 0 else a * 2
+
+    def once():
+        model = Net()
+        backend = KerasBackend(model)
+        given = backend.capture(pictures(), ["relu2"]).activations["relu2"]
+        np.testing.assert_allclose(backend.resume(pictures(), "relu2", given), backend.predict(pictures()), **CLOSE)
+        return weakref.ref(model)
+
+    alive = once()
+    gc.collect()
+    assert alive() is None
+
+
 def test_a_backend_that_goes_leaves_the_traces_to_the_next_one():
     model = conv_gap_dense()
     check(xaicore.Explainer(model), model, pictures(), [[1], [1]])

@@ -42,7 +42,7 @@ class TensorFlowEngine(Engine):
 
         with tf.init_scope():
             _concrete(body, _specs(given, static=True))
-        return seen[0], _link(seen[0].op)
+        return seen[0], _link(seen[0])
 
     def hides(self, y: Any, tensor: Any) -> bool:
         """A loop has a graph of its own, and so has a call under `tf.function` that is not inlined."""
@@ -239,7 +239,10 @@ def _inlined(wanted: bool) -> Iterator[None]:
             tf.config.run_functions_eagerly(before)
 
 
-def _link(op: Any) -> str | None:
+def _link(y: Any) -> str | None:
+    op = y.op
     while op.type in _PASSING:
         op = op.inputs[0].op
+    if op.type == "Softmax" and op.outputs[0].shape[-1] != y.shape[-1]:
+        return None  # over parts of the outputs
     return _LINKS.get(op.type)
