@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 KERAS := $(VENV)/ready-keras
+KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 
 .DEFAULT_GOAL := help
@@ -68,11 +69,12 @@ bench: $(READY) ## time and memory, as ratios against a bare forward pass
 	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib threadpoolctl
 	$(BIN)/python -m benchmarks
 
+# In a folder of their own: one of them installs a top-level package `tests`, the other asks for an older TensorFlow.
 bench-keras: $(KERAS) ## the same for Keras, on each of its backends
-	-$(BIN)/python -m pip install --quiet --no-deps tf-keras-vis xplique tf-keras tensorflow-probability dm-tree attrs \
-	  cloudpickle decorator deprecated einops narwhals imageio matplotlib scikit-learn contourpy cycler fonttools \
-	  kiwisolver pyparsing python-dateutil joblib threadpoolctl
-	$(BIN)/python -m benchmarks.keras
+	-test -d $(KERAS_PEERS) || $(BIN)/python -m pip install --quiet --no-deps --target $(KERAS_PEERS) \
+	  tf-keras-vis xplique deprecated einops tensorflow-probability tf-keras dm-tree attrs decorator cloudpickle \
+	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
+	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -85,8 +85,9 @@ class Explainer:
         Args:
             x: exactly what the model takes, one image or a batch; a tuple is positional arguments, a dict
                 keyword arguments.
-            targets: None (the predicted class), a class, one class an image, an (N, K) array, or a target from
-                `xaicore.targets`. In a one-output classifier, class 0 is the opposite of class 1.
+            targets: None (the predicted class), a class, one class an image, an (N, K) array, (1, K) for all
+                images, or a target from `xaicore.targets`. In a one-output classifier, class 0 is the opposite of
+                class 1.
             images: the pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` on
                 demand where they are not given.
             ids: N names, unique in a run; "0", "1", ... when None.

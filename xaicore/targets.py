@@ -110,7 +110,7 @@ class TopK(Target):
 
 
 class Classes(Target):
-    """Given classes: one for all images, (N,) one an image, or (N, K).
+    """Given classes: one for all images, (N,) one an image, (N, K), or (1, K): the same K for all.
 
     In a one-output classifier class 1 is the output itself and class 0 its opposite, pulled back with -1.
     """
@@ -131,8 +131,11 @@ class Classes(Target):
         """The given classes, checked against the outputs."""
         _one_score_a_class(outputs, str(self))
         n = len(outputs)
-        if self.classes.ndim and len(self.classes) != n:
-            raise TargetError(f"{len(self.classes)} targets for {n} images: give one an image, or one for all")
+        if self.classes.ndim and len(self.classes) != n and not (self.classes.ndim == 2 and len(self.classes) == 1):
+            raise TargetError(
+                f"{len(self.classes)} targets for {n} images: give one an image, a single number for all, or [[a, b]], "
+                "the same classes for all"
+            )
         rows = self.classes[:, None] if self.classes.ndim == 1 else self.classes
         classes = np.broadcast_to(rows, (n, rows.shape[1] if rows.ndim else 1))
         count = class_count(outputs)

@@ -95,7 +95,7 @@ def check_reachable(path: str, layers: Mapping[str, Any], model: str) -> None:
                 f"knows no layers. Name {name!r} itself or a layer before it"
             )
     if path not in layers:
-        raise unknown_layer(path, list(layers), model)
+        raise unknown_layer(path, [known for known in layers if loop_around(known, layers) is None], model)
 
 
 def _ancestors(path: str, layers: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -7,7 +7,7 @@ import re
 
 from torch import nn
 
-from xaicore import unknown_layer
+from xaicore import LayerError, unknown_layer
 
 __all__ = ["find_module", "is_pooling", "layout_is_plain", "on_last_axis", "unwrap"]
 
@@ -35,6 +35,8 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
     Raises:
         LayerError: there is none; the nearest names are offered.
     """
+    if not isinstance(name, str):
+        raise LayerError(f"layer={name!r}: expected a layer's name, as in model.named_modules()")
     bare = re.sub(r"^((module|_orig_mod)\.)+", "", name)
     for candidate in filter(None, (name, bare)):
         with contextlib.suppress(AttributeError):

@@ -56,6 +56,13 @@ def test_several_classes_an_image() -> None:
     assert aim.direction.tolist() == [[[0, 0, 1], [1, 0, 0]], [[0, 1, 0], [0, 1, 0]]]
 
 
+def test_the_same_classes_of_every_image() -> None:
+    outputs = np.zeros((3, 4), np.float32)
+    aim = aimed([[2, 0]], outputs)
+    assert aim.classes.tolist() == [[2, 0]] * 3
+    assert np.array_equal(aim.direction, aimed([[2, 0]] * 3, outputs).direction)
+
+
 def test_many_classes() -> None:
     outputs = np.random.default_rng(0).normal(size=(2, 1000)).astype(np.float32)
     direction = aimed([[999, 0], [3, 999]], outputs).direction
@@ -194,8 +201,9 @@ def test_a_certain_softmax_is_still_explained() -> None:
         (-1, r"target -1 is out of range: outputs \(2, 3\) have classes 0 to 2"),
         ([0, 7], r"target 7 is out of range"),
         ([[0, 7], [9, 1]], r"target 7, 9 is out of range"),
-        ([0, 1, 2], r"3 targets for 2 images: give one an image, or one for all"),
-        ([[0, 1]], r"1 targets for 2 images"),
+        ([0, 1, 2], r"3 targets for 2 images: give one an image, a single number for all, or \[\[a, b\]\], the same"),
+        ([0], r"1 targets for 2 images"),
+        ([[0, 1]] * 3, r"3 targets for 2 images"),
         ([], r"targets=\[\]: expected None, a class index"),
         (
             1.0,

@@ -516,6 +516,7 @@ def test_numpys_whole_numbers_are_whole_numbers():
         ("classifier.0", r"'classifier.0' gives \(1, 8\), which is no map of inputs \(1, 3, 224, 224\)"),
         ("spare", "layer 'spare' never ran for this input"),
         ("", "no layer called ''"),
+        (4, "layer=4: expected a layer's name, as in model.named_modules"),
     ],
 )
 def test_layers_that_do_not_fit(unchanged, layer, message):
