@@ -618,6 +618,18 @@ def test_half_precision(name, unchanged):
     assert explanation.outputs.dtype == np.float32
 
 
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+def test_a_cast_behind_the_end_does_not_hide_it(name):
+    with policy(name):  # the layer behind the end turns its input into half precision again
+        model = conv_gap_dense(
+            end=lambda y: layers.Flatten()(layers.Activation("softmax", dtype="float32")(layers.Reshape((1, 3))(y)))
+        )
+    given = KerasBackend(model).capture(pictures(), ["relu2"])
+    assert (given.outputs_kind, given.link) == ("logits", "softmax")
+    z = logits(conv_gap_dense(), pictures())
+    np.testing.assert_allclose(given.outputs - given.outputs[:, :1], z - z[:, :1], atol=5e-2 if "bf" in name else 5e-3)
+
+
 def test_one_layer_of_half_precision_in_a_float32_model():
     i = keras.Input((6, 9, 1))
     x = layers.Conv2D(4, 3, padding="same", dtype="mixed_float16", name="conv")(i)
