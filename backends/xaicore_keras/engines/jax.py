@@ -10,21 +10,25 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 from jax.extend.core import Literal
 
 from xaicore_keras.engines import Engine, Forward, Run
 from xaicore_keras.inputs import Inputs
+from xaicore_keras.paths import walk
 from xaicore_keras.run import Program
 from xaicore_keras.state import left_as_found
 from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
 
+_WITHOUT_FUSIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 _PASSING = {"reshape", "squeeze", "convert_element_type", "broadcast_in_dim"}
 
 
@@ -107,6 +111,7 @@ class Steps:
             return outputs, [a.astype(jnp.float32) for a in activations], kept
 
         self._layers = layers
+        self._options = _options(program.model())
         self._reached: dict[str, Any] = {}
         if pulls:
             with left_as_found(program.model()):
@@ -119,7 +124,7 @@ class Steps:
         if not self._reached:
             return [None for _ in self._layers]
         if direction.shape not in self._pulls:
-            self._pulls[direction.shape] = jax.jit(self._pull).lower(weights, kept, direction).compile(_options())
+            self._pulls[direction.shape] = jax.jit(self._pull).lower(weights, kept, direction).compile(self._options)
         gradients = self._pulls[direction.shape](weights, kept, direction)
         return [np.array(gradients[name]) if name in gradients else None for name in self._layers]
 
@@ -146,20 +151,28 @@ def _compiled(program: Program, function: Callable[..., Any], *arguments: Any) -
     """Traced, with hooks on, and compiled now: a compiled function never traces again behind our back."""
     with left_as_found(program.model()):
         lowered = jax.jit(function).lower(*arguments)
-    return lowered.compile(compiler_options=_options())
+    return lowered.compile(compiler_options=_options(program.model()))
+
+
+def _options(model: Any) -> dict[str, str] | None:
+    """For a model whose weights are mostly those of dense layers, as VGG's, XLA's newest fusions are switched off.
+
+    On the CPU they make a chain of dense layers take twenty times as long, and convolutions half as long.
+    """
+    if jax.default_backend() != "cpu" or not _has_switch():
+        return None
+    layers = [part for part in walk(model).values() if isinstance(part, keras.layers.Dense) and part.built]
+    dense = sum(prod(layer.kernel.shape) for layer in layers)
+    return _WITHOUT_FUSIONS if dense > sum(prod(variable.shape) for variable in model.variables) / 2 else None
 
 
 @functools.cache
-def _options() -> dict[str, str] | None:
-    """XLA's newest fusions for CPUs off, where it has the switch: with them dense layers take twenty times as long."""
-    if jax.default_backend() != "cpu":
-        return None
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+def _has_switch() -> bool:
     try:
-        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=options)
+        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=_WITHOUT_FUSIONS)
     except RuntimeError:  # an XLA that does not know it
-        return None
-    return options
+        return False
+    return True
 
 
 def _weights(model: Any) -> list[Any]:
