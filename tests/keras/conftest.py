@@ -45,10 +45,13 @@ def fresh_names_and_seeds():
 def fingerprint(model):
     """Everything of a model and of the process that an explanation must leave alone."""
     layers = model._flatten_layers()
+    operations = [part for layer in layers for part in getattr(layer, "operations", ()) if part not in layers]
     return {
         "variables": [variable_state(variable) for variable in variables(model)],
         "trainable": [(layer.trainable, layer.built, layer._called) for layer in layers],
-        "attributes": [{name: contents(value) for name, value in vars(layer).items()} for layer in layers],
+        "attributes": [
+            {name: contents(value) for name, value in vars(part).items()} for part in (*layers, *operations)
+        ],
         "keras": keras_state(),
         "random": random_state(),
         "modes": modes(),

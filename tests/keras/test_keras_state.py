@@ -100,6 +100,16 @@ def test_the_other_powers_leave_everything_as_before(unchanged):
         backend.resume(pictures(), "norm", given.activations["norm"])
 
 
+def test_the_operations_of_a_graph_are_as_before(unchanged):
+    i = keras.Input((6, 9, 1))
+    model = keras.Model(i, ops.softmax(layers.Dense(3)(ops.mean(ops.relu(body(i)) * 2, axis=(1, 2)))))
+    assert len([part for part in model.operations if not isinstance(part, keras.Layer)]) == 4
+    with unchanged(model):
+        backend = KerasBackend(model)
+        backend.layers(pictures())
+        backend.capture(pictures(), ["relu1"], lambda outputs, kind: np.ones((2, 1, 3), np.float32))
+
+
 @pytest.mark.parametrize("layer", [None, "conv"])
 def test_everything_is_as_before_when_the_model_fails(unchanged, layer):
     model = training()
