@@ -1,5 +1,7 @@
 """Which layers there are and what they are called, which one is taken, and what happens with a wrong one."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -9,12 +11,14 @@ from nets import (
     CLOSE,
     Subclassed,
     body,
+    channels_first,
     conv_gap_dense,
     gradcam,
     mean,
     numpy,
     pictures,
     settle,
+    truth,
 )
 from test_keras_models import Attending, Residual, TakesSeveral, body_model, functional, head
 
@@ -173,6 +177,47 @@ def test_a_layer_with_several_outputs_is_its_first():
     found = {layer.name: layer for layer in listed(TakesSeveral())}
     assert found["several"].shape == (1, 5, 6, 9)
     assert found["several"].spatial
+
+
+def test_a_layer_in_two_blocks_is_listed_once():
+    shared = layers.Conv2D(4, 3, padding="same", name="shared")
+    first = keras.Sequential([layers.Conv2D(4, 1, name="conv"), shared], name="first")
+    second = keras.Sequential([shared, layers.ReLU(name="relu")], name="second")
+    model = functional(lambda i: head(second(first(i))))
+    assert names(model) == ["first/conv", "first", "first/shared", "second", "gap", "dense"]
+    a, _ = truth(model, pictures(), "first/shared", [[1], [1]])
+    given = KerasBackend(model).capture(pictures(), ["first/shared"]).activations["first/shared"]
+    np.testing.assert_allclose(given, channels_first(a), **CLOSE)  # of its last run, in the second
+
+
+def test_pieces_of_pictures_on_the_batch_axis_are_no_maps_of_the_picture():
+    class Pieces(layers.Layer):
+        def call(self, x):
+            return ops.concatenate([x[:, :, 0:3], x[:, :, 3:6], x[:, :, 6:9]])
+
+    class Net(Subclassed):
+        def __init__(self):
+            super().__init__(built=False)
+            self.pieces = Pieces(name="pieces")
+            self(pictures())
+            settle(self)
+
+        def call(self, x):
+            y = self.dense(ops.max(self.relu2(self.conv2(self.pieces(self.conv1(x)))), axis=(1, 2)))
+            return sum(ops.split(y, 3))
+
+    found = listed(Net(), pictures(1))
+    assert [layer.name for layer in found if layer.spatial] == ["conv1"]
+    assert {layer.name: layer.shape for layer in found}["conv2"] == (3, 5, 6, 3)
+
+
+def test_a_layers_own_word_counts_more_than_that_of_the_one_behind():
+    def whole(i):
+        x = layers.Conv2D(4, 3, data_format="channels_first", name="conv")(i)
+        return layers.Dense(3)(layers.Flatten()(layers.BatchNormalization()(x)))  # over the wrong axis, as it happens
+
+    found = listed(functional(whole, (1, 6, 9)), pictures().transpose(0, 3, 1, 2))
+    assert found[0].shape == (1, 4, 4, 7)
 
 
 # -- attention, score maps
@@ -353,7 +398,8 @@ def test_layers_inside_of_an_imported_graph(tmp_path, unchanged):
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="a module of torch's")
-def test_layers_inside_of_a_torch_module(unchanged):
+@pytest.mark.parametrize("called", [True, False])
+def test_layers_inside_of_a_torch_module(called, unchanged):
     import torch
 
     module = torch.nn.Sequential(torch.nn.Conv2d(1, 5, 3), torch.nn.Dropout(0.9), torch.nn.BatchNorm2d(5)).train()
@@ -368,10 +414,11 @@ def test_layers_inside_of_a_torch_module(unchanged):
             return self.dense(ops.mean(self.wrapped(ops.transpose(x, (0, 3, 1, 2))), axis=(2, 3)))
 
     model = Net()
-    model(pictures())
-    module.train()
-    with unchanged(model):
-        before = [(part.training, len(part._forward_hooks)) for part in module.modules()]
+    if called:
+        model(pictures())
+        module.train()
+    before = [(part.training, len(part._forward_hooks)) for part in module.modules()]
+    with unchanged(model) if called else contextlib.nullcontext():
         with pytest.raises(xaicore.LayerError, match=r"'wrapped/0'.*'wrapped' .*TorchModuleWrapper"):
             xaicore.explain(model, pictures(), 1, layer="wrapped/0")
         capture = KerasBackend(model).capture(pictures(), ["wrapped"], lambda o, kind: np.ones((2, 1, 3), np.float32))

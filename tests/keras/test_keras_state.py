@@ -195,13 +195,15 @@ class Remembering(Subclassed):
     """Keeps things of its last call in plain attributes."""
 
     def __init__(self):
-        self.count, self.last, self.all = 0, None, []
+        self.count, self.last, self.inventive = 0, None, False
         super().__init__()
 
     def call(self, x):
         self.count += 1
         self.last = super().call(x)
         self.dense.seen = self.last
+        if self.inventive:
+            self.invented = self.dense.invented = self.last
         return self.last
 
 
@@ -212,6 +214,10 @@ def test_what_a_model_remembers_of_its_last_call_stays(unchanged):
         np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, by_hand(model), **CLOSE)
     np.testing.assert_allclose(numpy(model.last), logits(model, x), **CLOSE)
     assert model.last is model.dense.seen
+    model.inventive = True
+    with unchanged(model):
+        xaicore.explain(model, x, 1)
+    assert not hasattr(model, "invented")
 
 
 def test_a_call_that_the_user_has_replaced_is_used_and_stays(unchanged):
