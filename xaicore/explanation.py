@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore import localize, maps, overlay
+from xaicore import localize, maps, overlay, targets
 from xaicore.errors import InputError
+from xaicore.pictures import Pictures
 
 if TYPE_CHECKING:
     import os
 
-    from xaicore.pictures import Pictures
-
 __all__ = ["Explanation"]
+
+PER_IMAGE_OR_ROW = ("maps", "targets", "scores", "predicted", "outputs", "empty", "truth", "ceilings")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,10 @@ class Explanation:
         layer: the layer's name; several fused ones joined by " + ".
         model: the model's class.
         target: what was asked for, such as "predicted" or "top 5".
+        group: None for images that their ids tell apart; else the name of a set that changes from step to step,
+            such as "worst", of which image n at one step replaces image n of the same step only.
+        ceilings: (M,) the map values that are 1 in heatmaps, so that several steps share a scale; None: each
+            map's own maximum.
     """
 
     maps: np.ndarray
@@ -60,6 +65,8 @@ class Explanation:
     model: str
     target: str
     pictures: Pictures = field(repr=False)
+    group: str | None = None
+    ceilings: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""
@@ -97,7 +104,7 @@ class Explanation:
         """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1].
 
         They are resized first and normalised then, so that the maximum is exactly 1; a map without positive
-        evidence is zeros.
+        evidence is zeros. Where there are `ceilings`, "max" divides by them and cuts off what is above.
 
         Args:
             size: (height, width); the pictures' when None, else `input_size`.
@@ -110,7 +117,7 @@ class Explanation:
             # Made pictures have the input's size, so there is no need to make them for this.
             given = self.pictures.given
             size = self.input_size if given is None else given.shape[1:3]
-        return maps.normalize(maps.resize(self.maps, size), normalize)
+        return maps.normalize(maps.resize(self.maps, size), normalize, self.ceilings)
 
     def overlays(self, colormap: str = "viridis", alpha: float = 0.5, outline: float | None = None) -> np.ndarray:
         """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB.
@@ -198,7 +205,50 @@ class Explanation:
             ids=tuple(self.ids[n] for n in chosen),
             truth=None if self.truth is None else self.truth[chosen],
             pictures=self.pictures.take(chosen),
+            ceilings=None if self.ceilings is None else self.ceilings[rows],
         )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Explanation]) -> Explanation:
+        """One explanation of all their images, in order: the way back from `take`.
+
+        The parts are of one model, method, layer and K; pictures made of inputs stay as each part has made them.
+
+        Raises:
+            InputError: there are none, two images share an id, or the parts do not fit together.
+        """
+        if not parts:
+            raise InputError("nothing to concatenate: expected one explanation or more")
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        ids = tuple(name for part in parts for name in part.ids)
+        kinds = {(p.method, p.layer, p.maps.shape[1:], len(p) // len(p.ids), p.outputs.shape[1:]) for p in parts}
+        if len(kinds) > 1 or len(set(ids)) < len(ids):
+            what = f"ids that come twice in {ids}" if len(kinds) == 1 else "another method, layer, size, K or classes"
+            raise InputError(f"{len(parts)} explanations with {what}: expected parts of one, with an id an image")
+        counts = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
+
+        def joined(name: str) -> np.ndarray | None:
+            arrays = [getattr(part, name) for part in parts]
+            return None if any(array is None for array in arrays) else np.concatenate(arrays)
+
+        index = [part.image_index + start for part, start in zip(parts, counts, strict=True)]
+        arrays: dict[str, Any] = {name: joined(name) for name in PER_IMAGE_OR_ROW}
+        pictures = Pictures.of(joined("images"), first.images_from)
+        return replace(first, **arrays, image_index=np.concatenate(index), ids=ids, pictures=pictures)
+
+    def raw_score(self, m: int) -> float:
+        """The target's output as the model has it, before softmax or sigmoid; its score where it is no class.
+
+        In a one-output classifier the raw score of class 0 is the negative logit (or 1 - p).
+        """
+        target, flat = int(self.targets[m]), self.outputs[self.image_index[m]].reshape(-1)
+        if target < 0 or targets.is_dense(self.outputs):
+            return float(self.scores[m])
+        if len(flat) > 1 or self.outputs_kind == "values" or target == 1:
+            return float(flat[target if len(flat) > 1 else 0])
+        return float(1 - flat[0] if self.outputs_kind == "probabilities" else -flat[0])
 
     def row(self, m: int) -> dict[str, Any]:
         """What is known of row m, as plain values: id, target, score, prediction, truth, and so on."""
@@ -213,6 +263,7 @@ class Explanation:
             "target": target,
             "target_name": self.class_name(target),
             "score": float(self.scores[m]),
+            "raw_score": self.raw_score(m),
             "predicted": predicted,
             "predicted_name": None if predicted is None else self.class_name(predicted),
             "truth": truth,
@@ -220,4 +271,5 @@ class Explanation:
             "empty": bool(self.empty[m]),
             "method": self.method,
             "layer": self.layer,
+            "group": self.group,
         }

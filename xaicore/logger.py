@@ -80,16 +80,19 @@ class Logger(ABC):
     def log(self, explanation: Explanation, step: int | None = None) -> None:
         """Ship one explanation. The same step again replaces what was there."""
 
+    def flush(self) -> None:  # noqa: B027 (a logger may hold nothing back)
+        """All explanations of a step have come: ship those that were held back to go out together."""
+
     def close(self) -> None:  # noqa: B027 (a logger may have nothing to close)
-        """Finish what `open` started, and nothing else."""
+        """Ship what is left, and finish what `open` started, and nothing else."""
 
 
 class Loggers:
     """Several loggers as one: `with open_loggers(...) as log: log(explanation, step=3)`.
 
-    A logger whose `log` or `close` raises warns once, gets no more explanations, and is listed in `failed`; the
-    others go on. With `on_error="raise"` it raises instead, after the others have had their turn. Each one that
-    was opened is closed, also after it failed.
+    A logger whose `log`, `flush` or `close` raises warns once, gets no more explanations, and is listed in
+    `failed`; the others go on. With `on_error="raise"` it raises instead, after the others have had their turn.
+    Each one that was opened is closed, also after it failed.
     """
 
     def __init__(self, loggers: Mapping[str, Logger], run: Run, on_error: str = "warn") -> None:
@@ -120,8 +123,14 @@ class Loggers:
         """Hand one explanation to every logger that still works."""
         if not self._open and self._loggers:
             raise LoggerError("these loggers are not open; write: with open_loggers(...) as log: log(explanation)")
-        working = [name for name in self._open if name not in self.failed]
-        self._settle("log", self._each(working, "log", explanation, step=step))
+        self._settle("log", self._each(self._working(), "log", explanation, step=step))
+
+    def flush(self) -> None:
+        """Say that a step is complete: trackers that have one entry a step write it now."""
+        self._settle("flush", self._each(self._working(), "flush"))
+
+    def _working(self) -> list[str]:
+        return [name for name in self._open if name not in self.failed]
 
     def _close(self) -> dict[str, Exception]:
         opened, self._open = self._open, []
@@ -166,7 +175,7 @@ def open_loggers(
         loggers: a plugin's name, a `Logger`, a list of these, or {name: options}.
         name: the run's name; a new one when None.
         config: what the run should remember, JSON values.
-        on_error: "warn" (once, then the logger is off) or "raise" for what fails in `log` and `close`.
+        on_error: "warn" (once, then the logger is off) or "raise" for what fails in `log`, `flush` and `close`.
 
     Raises:
         PluginError: a logger is missing, broken, or does not take its options.

@@ -28,24 +28,31 @@ def relu(maps: np.ndarray) -> np.ndarray:
     return np.maximum(maps, 0)
 
 
-def normalize(maps: np.ndarray, how: str = "max") -> np.ndarray:
+def normalize(maps: np.ndarray, how: str = "max", ceilings: np.ndarray | None = None) -> np.ndarray:
     """Scale each of the non-negative maps (M, *S) by itself; a map of zeros stays one.
 
     Args:
         maps: (M, *S), finite, >= 0.
         how: "max" divides by the maximum, so that it becomes exactly 1; "minmax" subtracts the minimum first
             (a constant map becomes zeros); "none" leaves the method's own scale.
+        ceilings: (M,) what "max" divides by instead of each map's own maximum; what lies above becomes 1, and a
+            ceiling of 0 makes zeros.
 
     Raises:
-        InputError: `how` is none of these.
+        InputError: `how` is none of these, or there is another number of ceilings than of maps.
     """
     if how not in NORMALIZATIONS:
         raise InputError(f"normalize={how!r} is not known; expected one of {', '.join(NORMALIZATIONS)}")
     if how == "none" or not maps.size:
         return maps
+    if ceilings is not None and np.shape(ceilings) != (len(maps),):
+        raise InputError(f"ceilings of shape {np.shape(ceilings)} for {len(maps)} maps: expected one a map")
     axes = tuple(range(1, maps.ndim))
     if how == "minmax":
         maps = maps - maps.min(axis=axes, keepdims=True)
+    if how == "max" and ceilings is not None:
+        top = np.asarray(ceilings, maps.dtype).reshape(-1, *[1] * len(axes))
+        return np.minimum(np.divide(maps, top, out=np.zeros_like(maps), where=top > 0), 1)
     top = maps.max(axis=axes, keepdims=True)
     return np.divide(maps, top, out=np.zeros_like(maps), where=top > 0)
 

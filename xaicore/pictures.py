@@ -50,13 +50,17 @@ class Pictures:
         """Where they come from: "user", "input" or "rescaled"; None where there are none."""
         return self._made[1]
 
+    @classmethod
+    def of(cls, array: np.ndarray | None, source: str | None) -> Pictures:
+        """Pictures that there are already, and where they come from."""
+        pictures = cls.__new__(cls)
+        pictures.__setstate__({"given": array if source == "user" else None, "_made": (array, source)})
+        return pictures
+
     def take(self, chosen: np.ndarray) -> Pictures:
         """Some of them, by position; those made of the input keep the scale of the whole batch."""
-        part = object.__new__(Pictures)
         array, source = self._made
-        array = None if array is None else array[chosen]
-        part.__setstate__({"given": None if self.given is None else array, "_made": (array, source)})
-        return part
+        return Pictures.of(None if array is None else array[chosen], source)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"given": self.given, "_made": self._made}

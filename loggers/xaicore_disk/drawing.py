@@ -73,8 +73,9 @@ class Drawing:
             "box": None if heatmap is None else self.box(heatmap),
             "images_from": explanation.images_from,
         }
-        if not math.isfinite(row["score"]):
-            row["score"] = None  # JSON has no NaN
+        for name in ("score", "raw_score"):
+            if not math.isfinite(row[name]):
+                row[name] = None  # JSON has no NaN
         stem = _stem(row, contents)
         files = {column: f"{column}s/{stem}{'.npy' if column == 'map' else '.png'}" for column in contents}
         row.update({column: files.get(column) for column in manifest.FILES})

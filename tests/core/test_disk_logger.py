@@ -87,6 +87,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "target": 1,
         "target_name": "bee",
         "score": pytest.approx(np.exp(2) / np.exp([0, 2, 1, 0]).sum(), rel=1e-6),
+        "raw_score": 2.0,
         "predicted": 1,
         "predicted_name": "bee",
         "truth": 1,
@@ -94,6 +95,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "empty": False,
         "method": "given",
         "layer": "conv",
+        "group": None,
         "model": "builtins.NoneType",
         "asked": "top 2",
         "maximum": 3.5,
@@ -271,7 +273,7 @@ def test_a_config_may_hold_anything(tmp_path: Path) -> None:
 def test_scores_that_are_no_number_are_null(tmp_path: Path) -> None:
     outputs = np.array([[np.inf, 1, 0, 0]], np.float32)  # whose softmax is none
     rows = log(tmp_path, explanation(np.ones((1, 1, 5, 7)), outputs=outputs))
-    assert rows[0]["score"] is None
+    assert rows[0]["score"] is rows[0]["raw_score"] is None
 
 
 def test_save_writes_a_run_and_returns_its_page(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import pickle
 import weakref
@@ -329,6 +330,7 @@ def test_rows_in_plain_values(explanation: Explanation) -> None:
             "target": int(e.targets[m]),
             "target_name": "wxyz"[e.targets[m]],
             "score": float(e.scores[m]),
+            "raw_score": float(e.outputs[n, e.targets[m]]),
             "predicted": int(e.predicted[n]),
             "predicted_name": "wxyz"[e.predicted[n]],
             "truth": [0, None, 2][n],
@@ -336,6 +338,7 @@ def test_rows_in_plain_values(explanation: Explanation) -> None:
             "empty": bool(e.empty[m]),
             "method": "gradcam",
             "layer": "second",
+            "group": None,
         }
         assert {type(value) for value in row.values()} <= {str, int, float, bool, type(None)}
 
@@ -351,3 +354,66 @@ def test_class_names_fall_back_to_numbers(explanation: Explanation, backend: Toy
 def test_an_explanation_is_frozen(explanation: Explanation) -> None:
     with pytest.raises(AttributeError, match="cannot assign to field 'maps'"):
         explanation.maps = None
+
+
+def test_raw_scores_are_the_models_own_outputs() -> None:
+    """Before softmax and sigmoid; class 0 of a one-output classifier is the opposite of its output."""
+    x = np.ones((2, 1, 3, 3), np.float32)
+
+    class Fixed(ToyBackend):
+        def __init__(self, outputs: Any, kind: str) -> None:
+            self.answer, self.kind = np.asarray(outputs, np.float32), kind
+
+        def layers(self, inputs: Any) -> list[xaicore.Layer]:
+            return [xaicore.Layer("conv", "Conv", inputs.shape, True)]
+
+        def capture(self, inputs: Any, layers: Any, direction: Any = None) -> xaicore.Capture:
+            if direction is not None:
+                direction(self.answer, self.kind)
+            return xaicore.Capture(self.answer, self.kind, {"conv": inputs}, (3, 3))
+
+    def raw(outputs: Any, kind: str, targets: Any) -> list[float]:
+        one = xaicore.explain(None, x, targets, method="eigencam", backend=Fixed(outputs, kind))
+        return [one.raw_score(m) for m in range(len(one))]
+
+    assert raw([[1, 5], [2, -3]], "logits", [[0, 1]]) == [1, 5, 2, -3]
+    assert raw([[4], [-2]], "logits", [[0, 1]]) == [-4, 4, 2, -2]
+    assert raw([0.25, 0.75], "probabilities", [[0, 1]]) == [0.75, 0.25, 0.25, 0.75]
+    assert raw([[7], [-8]], "values", 0) == [7, -8]
+
+    class Sum(xaicore.Target):
+        def aim(self, outputs: np.ndarray, kind: str) -> xaicore.targets.Aim:
+            return xaicore.targets.Aim(np.ones((2, 1, 2), np.float32), np.full((2, 1), -1))
+
+    assert raw([[1, 5], [2, -3]], "logits", Sum()) == [6, -1]
+
+
+def test_ceilings_share_a_scale(explanation: Explanation) -> None:
+    one = dataclasses.replace(explanation, ceilings=np.full(len(explanation), 2 * explanation.maps.max()))
+    resized = xaicore.maps.resize(one.maps, one.images.shape[1:3])
+    np.testing.assert_allclose(one.heatmaps(), resized / (2 * explanation.maps.max()), rtol=1e-6)
+    low = dataclasses.replace(explanation, ceilings=np.full(len(explanation), explanation.maps.max() / 4))
+    np.testing.assert_allclose(low.heatmaps(), np.minimum(resized / (explanation.maps.max() / 4), 1), rtol=1e-6)
+    nothing = dataclasses.replace(explanation, ceilings=np.zeros(len(explanation)))
+    assert not nothing.heatmaps().any()
+    np.testing.assert_array_equal(one.take([1]).ceilings, one.ceilings[2:4])
+    with pytest.raises(InputError, match=r"ceilings of shape \(2,\) for 6 maps: expected one a map"):
+        dataclasses.replace(explanation, ceilings=np.ones(2)).heatmaps()
+
+
+def test_parts_are_put_together_again(explanation: Explanation) -> None:
+    parts = [explanation.take([0]), explanation.take([1, 2])]
+    whole = Explanation.concatenate(parts)
+    for field in dataclasses.fields(Explanation):
+        if field.name != "pictures":
+            np.testing.assert_array_equal(getattr(whole, field.name), getattr(explanation, field.name), field.name)
+    np.testing.assert_array_equal(whole.images, explanation.images)
+    assert whole.images_from == explanation.images_from
+    assert Explanation.concatenate(parts[:1]) is parts[0]
+    for wrong, message in (
+        ([], "nothing to concatenate: expected one explanation or more"),
+        ([parts[0], parts[0]], "2 explanations with ids that come twice in"),
+        ([parts[0], dataclasses.replace(parts[1], method="other")], "another method, layer, size, K or classes"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Explanation.concatenate(wrong)

@@ -397,3 +397,18 @@ def test_save_ships_to_a_folder(
     assert Path("index.html").read_text() == "here: 3"  # a run is called like its folder
     with pytest.raises(LoggerError, match="no space left"):
         explanation.save(tmp_path / "full")
+
+
+def test_flush_reaches_every_logger_that_still_works(events: Events, explanation: Explanation) -> None:
+    class Holding(Recorder):
+        def flush(self) -> None:
+            self._do("flush")
+
+    log = open_loggers([Holding(events, "a", "flush"), Holding(events, "b"), Recorder(events, "c")])
+    with log:
+        log(explanation, 1)
+        with pytest.warns(RuntimeWarning, match="'Holding' is switched off: flush raised OSError: a cannot flush"):
+            log.flush()
+        log.flush()
+    assert [event[:2] for event in events if event[1] == "flush"] == [("a", "flush"), ("b", "flush"), ("b", "flush")]
+    assert list(log.failed) == ["Holding"]

@@ -38,7 +38,8 @@ class CsvLogger(Logger):
             self._file = self.path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
         except OSError as exc:
             raise LoggerError(f"{self.path} cannot be written: {exc.strerror}; pass another path=") from exc
-        self._rows = csv.DictWriter(self._file, COLUMNS)
+        # Rows gain keys in later versions of xaicore; the file's columns stay.
+        self._rows = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore")
         if not self._file.tell():
             self._rows.writeheader()
 
