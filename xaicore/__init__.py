@@ -24,6 +24,8 @@ from xaicore.explanation import Explanation
 from xaicore.hookspecs import hookimpl
 from xaicore.logger import Logger, Loggers, Run, open_loggers
 from xaicore.methods import METHODS, Method
+from xaicore.monitor import Monitor
+from xaicore.sample import Sample
 from xaicore.targets import Target
 
 __version__ = "0.1.0"
@@ -45,8 +47,10 @@ __all__ = [
     "Loggers",
     "Method",
     "MethodError",
+    "Monitor",
     "PluginError",
     "Run",
+    "Sample",
     "Target",
     "TargetError",
     "XaicoreError",

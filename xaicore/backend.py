@@ -6,9 +6,11 @@ answer back to the layers: a vector-Jacobian product. Classes, targets, methods 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn
 
@@ -129,6 +131,24 @@ class Backend(ABC):
         Row i belongs to input i // R, for whatever else of the inputs the rest of the model reads.
         """
         self._lacks("starting from a layer (resume)", "use a gradient method, such as 'gradcam'")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model has its weights: not so where its first batch makes them."""
+        return True
+
+    @contextlib.contextmanager
+    def undisturbed(self, source: Any = None) -> Iterator[None]:
+        """Keep the process's random state while code runs that draws from it, such as a data loader.
+
+        Here Python's and NumPy's; a backend adds its framework's, and what the loader `source` has of its own.
+        """
+        python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (what loaders draw from)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
 
     def input_gradients(self, inputs: Any, direction: Direction, rule: str = "plain") -> np.ndarray:
         """Gradients (N, K, *input) with respect to the input; rule "plain", "guided" or "deconv"."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from xaicore import plugins, targets
+from xaicore import inputs, plugins, targets
 from xaicore.arguments import as_class_names, as_ids, as_layers, as_truth
 from xaicore.backend import Backend, Capture, default_layer
 from xaicore.errors import BackendError, InputError, LayerError, MethodError, TargetError
@@ -20,7 +20,7 @@ from xaicore.targets import Aim, Target
 
 __all__ = ["Explainer", "explain"]
 
-MethodLike = str | Callable[..., np.ndarray]
+MethodLike = str | Callable[..., np.ndarray] | Method
 
 
 class Explainer:
@@ -140,7 +140,7 @@ class Explainer:
         capture, aim = self._capture(x, target, with_gradients)
         count = len(capture.outputs)
         shared = {
-            "pictures": Pictures(count, capture.input_size, images, partial(_picture_input, type(self.backend), x)),
+            "pictures": Pictures(count, capture.input_size, images, partial(picture_input, type(self.backend), x)),
             "ids": as_ids(ids, count),
             "truth": as_truth(truth, capture.outputs, capture.outputs_kind),
             "class_names": as_class_names(class_names, capture.outputs, capture.outputs_kind),
@@ -260,17 +260,9 @@ def explain(
     return explainer(x, targets, images, ids, truth, class_names)
 
 
-def _picture_input(backend: type[Backend], x: Any) -> np.ndarray:
+def picture_input(backend: type[Backend], x: Any) -> np.ndarray:
     """The argument with the most axes."""
-    return max((backend.to_numpy(part) for part in _leaves(x) if part is not None), key=np.ndim)
-
-
-def _leaves(x: Any) -> Iterator[Any]:
-    if isinstance(x, (Mapping, tuple, list)):
-        for part in x.values() if isinstance(x, Mapping) else x:
-            yield from _leaves(part)
-    else:
-        yield x
+    return max((backend.to_numpy(part) for part in inputs.leaves(x) if part is not None), key=np.ndim)
 
 
 def _checked(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:

@@ -129,6 +129,11 @@ class Loggers:
         """Say that a step is complete: trackers that have one entry a step write it now."""
         self._settle("flush", self._each(self._working(), "flush"))
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether there were loggers and none of them works any more."""
+        return bool(self._loggers) and len(self.failed) == len(self._loggers)
+
     def _working(self) -> list[str]:
         return [name for name in self._open if name not in self.failed]
 

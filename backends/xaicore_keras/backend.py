@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -79,6 +80,18 @@ class KerasBackend(Backend):
         array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
         is_float = keras.backend.is_float_dtype(array.dtype.name) and array.dtype != np.float32
         return array.astype(np.float32) if is_float else array
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model is built."""
+        return bool(self.model.built)
+
+    @contextlib.contextmanager
+    def undisturbed(self, source: Any = None) -> Iterator[None]:
+        """Keep torch's random state too, where it is there: Keras trains from its loaders on any backend."""
+        torch = sys.modules.get("torch")
+        with super().undisturbed(source), torch.random.fork_rng([]) if torch else contextlib.nullcontext():
+            yield
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,24 @@ class TorchBackend(Backend):
         if not isinstance(value, torch.Tensor):
             return np.asarray(value)
         return to_host(value) if value.is_floating_point() else value.detach().cpu().numpy()
+
+    @property
+    def ready(self) -> bool:
+        """Whether no lazy layer waits for its first batch."""
+        return not any(map(is_lazy, self.model.parameters()))
+
+    @contextlib.contextmanager
+    def undisturbed(self, source: Any = None) -> Iterator[None]:
+        """Keep torch's random state too, and that of a DataLoader's own generator."""
+        parts = [source, getattr(source, "sampler", None), getattr(source, "batch_sampler", None)]
+        generators = [getattr(part, "generator", None) for part in parts]
+        states = [(g, g.get_state()) for g in generators if isinstance(g, torch.Generator)]
+        with super().undisturbed(source), torch.random.fork_rng([]):
+            try:
+                yield
+            finally:
+                for generator, state in states:
+                    generator.set_state(state)
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
@@ -158,7 +177,7 @@ class TorchBackend(Backend):
 
     def _run(self, given: Inputs) -> torch.Tensor:
         """The outputs proper, from one pass over a copy: some models write into their inputs."""
-        if not self._surveyed and any(map(is_lazy, self.model.parameters())):
+        if not self._surveyed and not self.ready:
             raise BackendError(
                 f"{type(self.model).__name__} has lazy layers, whose weights are made by their first batch: run "
                 "the model once before it is explained"

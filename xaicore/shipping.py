@@ -1,0 +1,98 @@
+"""Results on their way to the loggers, beside the work that made them.
+
+One thread hands them over, so that encoding and writing run beside training, and a tracker that hangs holds up
+nothing. At most two steps are on their way: one at the loggers and one waiting. Memory does not grow.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+
+from xaicore.explanation import Explanation
+from xaicore.logger import Loggers
+
+__all__ = ["Shipper"]
+
+Parcel = tuple[Sequence[Explanation], "int | None"]
+
+
+class Shipper:
+    """Hands each step's explanations to open loggers, in order, and closes them in the end.
+
+    Args:
+        loggers: entered already; `log`, `flush` and closing happen in the shipper's thread.
+        beside: False hands over in the caller's thread, who then waits for the loggers.
+    """
+
+    def __init__(self, loggers: Loggers, beside: bool = True) -> None:
+        self.loggers = loggers
+        self._waiting: queue.Queue[Parcel | None] = queue.Queue(maxsize=1)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="xaicore-loggers", daemon=True) if beside else None
+        if self._thread is not None:
+            self._thread.start()
+
+    def ship(self, explanations: Sequence[Explanation], step: int | None, patience: float) -> bool:
+        """Send one step off; False if the loggers were still busy with earlier ones after `patience` seconds.
+
+        Raises:
+            Exception: what a logger has raised, where loggers are to raise.
+        """
+        self._raise()
+        if self._thread is None:
+            self._deliver((explanations, step))
+            return True
+        try:
+            self._waiting.put((explanations, step), timeout=max(0.0, patience))
+        except queue.Full:
+            return False
+        return True
+
+    def close(self, patience: float) -> None:
+        """Deliver what is on its way, close the loggers, and warn if that takes longer than `patience` seconds.
+
+        Raises:
+            Exception: what a logger has raised, where loggers are to raise.
+        """
+        if self._thread is None:
+            self.loggers.__exit__(None, None, None)
+            return
+        ends = time.monotonic() + patience
+        try:
+            self._waiting.put(None, timeout=patience)
+            self._thread.join(max(0.0, ends - time.monotonic()))
+        except queue.Full:
+            pass  # it is alive then, which is said below
+        if self._thread.is_alive():
+            warnings.warn(
+                f"the loggers did not finish within {patience:g} s: what they were still given may be lost",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self._raise()
+
+    def _run(self) -> None:
+        while (parcel := self._waiting.get()) is not None:
+            try:
+                self._deliver(parcel)
+            except BaseException as exc:
+                self._error = exc
+        try:
+            self.loggers.__exit__(None, None, None)
+        except BaseException as exc:
+            self._error = exc
+
+    def _deliver(self, parcel: Parcel) -> None:
+        explanations, step = parcel
+        for explanation in explanations:
+            self.loggers(explanation, step)
+        self.loggers.flush()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
