@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore.errors import InputError
+from xaicore.errors import InputError, MethodError
 from xaicore.explainer import Explainer, MethodLike
 from xaicore.explanation import Explanation
 from xaicore.logger import Run, Spec, open_loggers
@@ -131,7 +131,7 @@ class Monitor:
         self._said: set[str] = set()
         self.left_out: tuple[str, ...] = ()
         if self._backend.ready:  # a mistake is to show now, not after the first epoch
-            self._watch.piece(self.sample, slice(0, 1))
+            self._watch.piece(self.sample, self._watch.telling(self.sample))
         about = {"ids": list(self.ids), "methods": [one.name for one in methods], "every": every}
         opened = open_loggers(loggers, name=name, config={**(config or {}), "monitor": about}, on_error=on_error)
         opened.__enter__()
@@ -163,13 +163,13 @@ class Monitor:
 
         Returns:
             The explanations: the fixed pictures, one a method, then the worst. None of them if it was not time, if
-            no logger works any more, or if it went wrong.
+            no logger works any more or takes anything, or if it went wrong.
 
         Raises:
             XaicoreError: what went wrong, with `on_error="raise"`.
         """
         step = int(step)
-        if not self._is_due(step) or self._shipper.loggers.all_failed:
+        if not self._is_due(step) or self._shipper.loggers.all_failed or self._shipper.is_stuck:
             return ()
         self._last = step
         ends = time.monotonic() + (float("inf") if self._budget is None else self._budget)
@@ -205,6 +205,8 @@ class Monitor:
         return step != self._last and (step < self._last or step // self._every > self._last // self._every)
 
     def _explain(self, step: int, ends: float) -> tuple[Explanation, ...]:
+        if not self._backend.ready:
+            raise InputError("the model has no weights yet: its first batch makes them, so train or call it first")
         fixed = self._fixed(step, ends)
         return tuple(self._scale(one) for one in (*fixed, *self._worst_now(step, ends)))
 
@@ -258,5 +260,7 @@ def _check(every: int, budget: float | None, batch_size: int, worst: int, pool: 
 
 
 def _methods(method: MethodLike | Sequence[MethodLike]) -> list[Method]:
+    if isinstance(method, Sequence) and not method:
+        raise MethodError("no method: expected a name, a function, or a list of them")
     several = list(method) if isinstance(method, Sequence) and not isinstance(method, str) else [method]
     return list(dict.fromkeys(find_method(one) for one in several))

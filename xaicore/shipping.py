@@ -32,12 +32,20 @@ class Shipper:
         self.loggers = loggers
         self._waiting: queue.Queue[Parcel | None] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
+        self._late = False
         self._thread = threading.Thread(target=self._run, name="xaicore-loggers", daemon=True) if beside else None
         if self._thread is not None:
             self._thread.start()
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a step could not be sent off, and the next one could not either."""
+        return self._late and self._waiting.full()
+
     def ship(self, explanations: Sequence[Explanation], step: int | None, patience: float) -> bool:
         """Send one step off; False if the loggers were still busy with earlier ones after `patience` seconds.
+
+        A tracker that hangs costs that time once: until it moves again, nobody waits for it.
 
         Raises:
             Exception: what a logger has raised, where loggers are to raise.
@@ -47,10 +55,11 @@ class Shipper:
             self._deliver((explanations, step))
             return True
         try:
-            self._waiting.put((explanations, step), timeout=max(0.0, patience))
+            self._waiting.put((explanations, step), timeout=0 if self._late else max(0.0, patience))
+            self._late = False
         except queue.Full:
-            return False
-        return True
+            self._late = True
+        return not self._late
 
     def close(self, patience: float) -> None:
         """Deliver what is on its way, close the loggers, and warn if that takes longer than `patience` seconds.

@@ -80,6 +80,14 @@ class Watch:
             part.x, self.methods, wanted, part.images, part.ids, part.truth, self._class_names
         )
 
+    def telling(self, sample: Sample) -> slice:
+        """The picture of the highest class, which shows mistakes in classes that others would not."""
+        classes = sample.truth
+        if isinstance(self.wanted, np.ndarray) and self.wanted.ndim and len(self.wanted) == len(sample):
+            classes = self.wanted.reshape(len(sample), -1).max(axis=1)
+        at = 0 if classes is None else int(np.argmax(classes))
+        return slice(at, at + 1)
+
     def pictures(self, sample: Sample, input_size: tuple[int, ...]) -> Pictures:
         """The sample's pictures, all on one scale where they are made of inputs."""
         if sample.images is not None:
@@ -109,4 +117,11 @@ def as_wanted(targets: Any, sample: Sample, class_names: Sequence[str] | None) -
             raise InputError(f"targets={targets!r}: expected 'predicted', 'truth' or a class{known}")
         return names.index(targets)
     as_target(targets)  # says what is wrong with it
-    return targets if isinstance(targets, Target) else np.asarray(targets)
+    if isinstance(targets, Target):
+        return targets
+    classes = np.asarray(targets)
+    if classes.ndim and len(classes) != len(sample) and classes.shape[:-1] != (1,):
+        raise InputError(
+            f"{len(classes)} targets for {len(sample)} pictures: give one for each, a single one, or [[a, b]] for all"
+        )
+    return classes

@@ -1,0 +1,593 @@
+"""The same pictures epoch after epoch: when, which, how long, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recorder import Recorder
+from toynet import ToyBackend, ToyNet
+
+import xaicore
+from xaicore import InputError, Monitor, Sample, monitor, watch, worst
+
+NAMES = ("ant", "bee", "cat", "dog")
+
+
+@pytest.fixture
+def many() -> np.ndarray:
+    return np.random.default_rng(2).uniform(size=(7, 3, 6, 8)).astype(np.float32)
+
+
+@pytest.fixture
+def log() -> Recorder:
+    return Recorder()
+
+
+def step_and_wait(watch_: Monitor, step: int) -> None:
+    """Until the loggers have had it."""
+    watch_.step(step)
+    for _ in range(2):
+        watch_._shipper.ship((), None, 60)
+
+
+class Clock:
+    """Time that only passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (monitor, watch, worst):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class Slow(ToyBackend):
+    """Each pass takes a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.sizes: list[int] = []
+
+    def capture(self, inputs: Any, layers: Sequence[str], direction: Any = None) -> xaicore.Capture:
+        self.clock.now += 1
+        self.sizes.append(len(inputs))
+        return super().capture(inputs, layers, direction)
+
+
+def watching(x: Any, log: Any, backend: Any = None, **options: Any) -> Monitor:
+    return Monitor(None, x, backend=backend or ToyBackend(), loggers=log, **options)
+
+
+# What arrives.
+
+
+def test_each_step_is_what_an_explainer_says(many: np.ndarray, log: Recorder) -> None:
+    backend, truth = ToyBackend(), [0, 1, 2, 3, 0, 1, -1]
+    with watching(many, log, backend, truth=truth, class_names=NAMES, batch_size=3) as watch_:
+        for epoch in range(3):
+            backend.net = ToyNet(seed=epoch)
+            (given,) = watch_.step(epoch)
+            wanted = xaicore.explain(None, many, backend=backend, ids=watch_.ids, truth=truth, class_names=NAMES)
+            for name in ("maps", "targets", "scores", "predicted", "outputs", "truth", "image_index", "images"):
+                np.testing.assert_allclose(getattr(given, name), getattr(wanted, name), rtol=1e-4, err_msg=name)
+            assert (given.ids, given.class_names, given.group) == (wanted.ids, NAMES, None)
+    assert log.steps == [0, 1, 2]
+    assert log.events == ["open", *(f for n in range(3) for f in (f"log {n}", "flush")), "close"]
+    assert {thread.name for thread in log.threads} == {"xaicore-loggers"}
+
+
+def test_several_methods_share_one_pass(many: np.ndarray, log: Recorder) -> None:
+    backend = ToyBackend()
+    with watching(many, log, backend, method=["gradcam", "cam", "hirescam"]) as watch_:
+        backend.calls.clear()
+        assert [one.method for one in watch_.step(0)] == ["gradcam", "cam", "hirescam"]
+        assert backend.calls == ["capture with gradients", "classifier_weights"]
+    assert [one.method for _, one in log.logged] == ["gradcam", "cam", "hirescam"]
+    assert log.events.count("flush") == 1
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ("predicted", None),
+        (None, None),
+        ("truth", [0, 1, 2, 3, 0, 1, 2]),
+        (3, [3] * 7),
+        ("cat", [2] * 7),
+        ([0, 1, 0, 1, 0, 1, 3], [0, 1, 0, 1, 0, 1, 3]),
+        ([[1, 2]], [1, 2] * 7),
+        ([[n % 4, 3] for n in range(7)], [target for n in range(7) for target in (n % 4, 3)]),
+        (xaicore.targets.TopK(1), None),
+    ],
+)
+def test_targets(many: np.ndarray, log: Recorder, targets: Any, expected: list[int] | None) -> None:
+    options = {"truth": [0, 1, 2, 3, 0, 1, 2], "class_names": NAMES}
+    with watching(many, log, targets=targets, batch_size=2, **options) as watch_:
+        (given,) = watch_.step(0)
+    assert given.targets.tolist() == (given.predicted.tolist() if expected is None else expected)
+
+
+def test_pictures_made_of_the_input_are_on_one_scale(log: Recorder) -> None:
+    x = np.zeros((2, 3, 6, 8), np.float32)
+    x[0], x[1, 0] = 1, 3  # as one batch: 0 to 3; as two: 1 and 0 to 3
+    with watching(x, log, batch_size=1) as watch_:
+        for step in range(2):
+            (given,) = watch_.step(step)
+            assert given.images_from == "rescaled"
+            assert (given.images[0] == 85).all()
+            assert given.images[1, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_the_users_pictures_stay_theirs(many: np.ndarray, log: Recorder) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (7, 12, 16, 3), np.uint8)
+    with watching(many, log, images=images, batch_size=4) as watch_:
+        (given,) = watch_.step(0)
+    assert given.images_from == "user"
+    np.testing.assert_array_equal(given.images, images)
+
+
+def test_the_run_remembers_what_is_watched(many: np.ndarray, log: Recorder) -> None:
+    with watching(many, log, ids="abcdefg", every=2, name="mine", config={"lr": 0.1}, method=["gradcam", "cam"]):
+        pass
+    assert log.run.name == "mine"
+    about = {"ids": list("abcdefg"), "methods": ["gradcam", "cam"], "every": 2}
+    assert log.run.config == {"lr": 0.1, "monitor": about}
+
+
+def test_a_resumed_run_has_the_same_names_and_goes_on(many: np.ndarray, tmp_path: Path) -> None:
+    from xaicore_disk.manifest import read_manifest
+
+    for steps in ([0, 1], [1, 2]):  # the second one repeats the last epoch, as after a crash
+        with watching(many, {"disk": {"root": tmp_path}}, name="mine") as watch_:
+            for step in steps:
+                watch_.step(step)
+    rows = read_manifest(tmp_path)
+    assert [row["step"] for row in rows] == [0] * 7 + [1] * 7 + [2] * 7
+    assert {row["id"] for row in rows} == set(watch_.ids)
+
+
+def test_a_loader_is_chosen_from(many: np.ndarray, log: Recorder) -> None:
+    loader = [(many[i : i + 2], np.array([i % 3, (i + 1) % 3])) for i in range(0, 6, 2)]
+    with watching(loader, log, per_class=1) as watch_:
+        assert watch_.sample.truth.tolist() == [0, 1, 2]
+        np.testing.assert_array_equal(watch_.sample.x, many[[0, 1, 2]])
+    with watching(loader, log, first=3) as watch_:
+        np.testing.assert_array_equal(watch_.sample.x, many[:3])
+
+
+# When.
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "logged"),
+    [
+        (1, [0, 1, 2], [0, 1, 2]),
+        (2, [0, 1, 2, 3, 4, 5], [0, 2, 4]),
+        (3, [1, 2, 3, 4, 5, 6], [1, 3, 6]),
+        (100, [40, 80, 120, 160, 240, 290, 300], [40, 120, 240, 300]),
+        (1, [3, 3, 3], [3]),  # the same step again
+        (1, [0, 1, 2, 1, 2, 3], [0, 1, 2, 1, 2, 3]),  # back, as after a restart from a checkpoint
+        (5, [0, 5, 10, 3, 4, 5], [0, 5, 10, 3, 5]),
+        (1, [np.int64(4), 5.0], [4, 5]),
+    ],
+)
+def test_when_it_is_time(x: np.ndarray, log: Recorder, every: int, steps: list[int], logged: list[int]) -> None:
+    with watching(x, log, every=every) as watch_:
+        explained = [int(step) for step in steps if watch_.step(step)]
+    assert log.steps == logged == explained
+    assert all(type(step) is int for step in log.steps)
+
+
+# How long.
+
+
+def test_what_there_is_no_time_for_is_said_and_comes_first_next_time(
+    many: np.ndarray, log: Recorder, clock: Clock
+) -> None:
+    with watching(many, log, Slow(clock), batch_size=2, budget=2, ids="abcdefg", beside=False) as watch_:
+        message = r"step 0: 3 of 7 pictures left out after 2 s \(e, f, g\); they come first next time"
+        with pytest.warns(RuntimeWarning, match=message) as said:
+            rounds = [(watch_.step(n)[0].ids, watch_.left_out) for n in range(3)]
+    assert len(said) == 1  # once
+    assert rounds == [
+        (tuple("abcd"), tuple("efg")),
+        (tuple("efg"), tuple("abcd")),
+        (tuple("abcd"), tuple("efg")),
+    ]
+
+
+def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, log: Recorder, clock: Clock) -> None:
+    backend = Slow(clock)
+    with watching(many, log, backend, batch_size=3, budget=0.5) as watch_, pytest.warns(RuntimeWarning, match="4 of 7"):
+        watch_.step(0)
+    assert backend.sizes == [1, 3]  # a look at one picture, and one batch
+
+
+def test_without_a_budget_all_are_explained(many: np.ndarray, log: Recorder, clock: Clock) -> None:
+    with watching(many, log, Slow(clock), batch_size=1, budget=None) as watch_:
+        (given,) = watch_.step(0)
+    assert len(given.ids) == 7
+    assert watch_.left_out == ()
+
+
+# The worst.
+
+
+def probabilities(backend: ToyBackend, x: np.ndarray) -> np.ndarray:
+    logits = backend.net.forward(x)["dense"]
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("form", ["arrays", "sample", "loader"])
+def test_the_worst_are_those_whose_true_class_is_least_probable(many: np.ndarray, log: Recorder, form: str) -> None:
+    backend, truth = ToyBackend(), np.array([0, 1, 2, 3, 0, -1, 2])
+    pool: Any = (many, truth)
+    if form == "sample":
+        pool = Sample(many, truth, ids=tuple("0123456"))
+    elif form == "loader":
+        pool = [(many[:3], truth[:3]), (many[3:], truth[3:])]
+    with watching(many[:2], log, backend, worst=3, pool=pool, batch_size=2, method=["gradcam", "cam"]) as watch_:
+        for step in range(3):
+            backend.net = ToyNet(seed=step)
+            explanations = watch_.step(step)
+            assert [(one.method, one.group) for one in explanations] == [
+                ("gradcam", None),
+                ("cam", None),
+                ("gradcam", "worst"),
+                ("cam", "worst"),
+            ]
+            p = probabilities(backend, many)[np.arange(7), truth]
+            p[5] = 2
+            expected = np.argsort(p)[:3]
+            found = explanations[2]
+            assert found.ids == tuple(map(str, expected))
+            assert found.truth.tolist() == truth[expected].tolist()
+            wanted = xaicore.explain(None, many[expected], backend=backend)
+            np.testing.assert_allclose(found.maps, wanted.maps, rtol=1e-5)
+            np.testing.assert_array_equal(found.images, wanted.images)
+
+
+def test_of_a_binary_classifier_too(log: Recorder) -> None:
+    x = np.random.default_rng(0).uniform(size=(6, 3, 6, 8)).astype(np.float32)
+    backend = ToyBackend(ToyNet(classes=1))
+    truth = np.array([0, 1, 0, 1, 0, 1])
+    logits = backend.net.forward(x)["dense"][:, 0]
+    p = 1 / (1 + np.exp(-np.where(truth == 1, logits, -logits)))
+    with watching(x, log, backend, worst=2, pool=(x, truth)) as watch_:
+        _, worst_now = watch_.step(0)
+    assert worst_now.ids == tuple(map(str, np.argsort(p)[:2]))
+
+
+def test_no_time_for_all_of_the_pool_is_said(many: np.ndarray, log: Recorder, clock: Clock) -> None:
+    options = {"worst": 1, "pool": (many, np.zeros(7, int)), "batch_size": 2, "budget": 3}
+    with watching(many[:2], log, Slow(clock), **options) as watch_:
+        with pytest.warns(RuntimeWarning, match="step 0: no time to look at all of the pool for its worst"):
+            _, found = watch_.step(0)
+    assert found.ids in (("0",), ("1",), ("2",), ("3",))
+
+
+def test_a_pool_smaller_than_asked_for_is_all_there_is(many: np.ndarray, log: Recorder) -> None:
+    with watching(many, log, worst=9, pool=(many[:2], [0, 1])) as watch_:
+        assert len(watch_.step(0)[1].ids) == 2
+    with watching(many, log, worst=9, pool=(many[:2], [-1, -1])) as watch_:
+        assert len(watch_.step(0)) == 1
+
+
+# One scale.
+
+
+def test_steps_on_one_scale_can_be_compared(many: np.ndarray, log: Recorder) -> None:
+    backend = ToyBackend()
+    with watching(many, log, backend, scale="first", method=["gradcam", "hirescam"]) as watch_:
+        first = watch_.step(0)
+        tops = [one.maps.max() for one in first]
+        backend.net.w = backend.net.w / 2
+        for one, top in zip(watch_.step(1), tops, strict=True):
+            plain = xaicore.maps.resize(one.maps, (6, 8))
+            np.testing.assert_allclose(one.heatmaps(), plain / top, rtol=1e-5)
+            assert one.heatmaps().max() == pytest.approx(0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "top"), [(2.5, 2.5), ({"gradcam": 0.5, "other": 1}, 0.5), (None, None)])
+def test_a_scale_may_be_given(many: np.ndarray, log: Recorder, scale: Any, top: float | None) -> None:
+    with watching(many, log, scale=scale) as watch_:
+        (one,) = watch_.step(0)
+    assert (one.ceilings is None) if top is None else (one.ceilings == top).all()
+
+
+def test_a_first_step_without_evidence_sets_no_scale(x: np.ndarray, log: Recorder) -> None:
+    backend = ToyBackend()
+    weights, backend.net.w = backend.net.w, backend.net.w * 0
+    with watching(x, log, backend, scale="first") as watch_:
+        assert watch_.step(0)[0].ceilings is None
+        backend.net.w = weights
+        (one,) = watch_.step(1)
+        assert one.ceilings.max() == one.maps.max() > 0
+
+
+# The training does not notice.
+
+
+class Drawing(ToyBackend):
+    """A framework with random numbers of its own, drawn by its loaders."""
+
+    state = 0
+
+    @contextmanager
+    def undisturbed(self, source: Any = None) -> Iterator[None]:
+        before = Drawing.state
+        with super().undisturbed(source):
+            yield
+        Drawing.state = before
+
+
+def test_choosing_pictures_draws_no_random_numbers(many: np.ndarray, log: Recorder) -> None:
+    def loader() -> Iterator[Any]:
+        Drawing.state += 1
+        order = np.random.permutation(7)
+        random.shuffle(list(range(7)))
+        yield many[order], np.zeros(7, int)
+
+    class Loader:
+        def __iter__(self) -> Iterator[Any]:
+            return loader()
+
+    def states() -> list[Any]:
+        return [random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2], Drawing.state]
+
+    before = states()
+    with watching(Loader(), log, Drawing(), first=2, worst=1, pool=Loader()) as watch_:
+        assert len(watch_.step(0)) == 2
+    assert states() == before
+
+
+def test_a_model_without_weights_is_left_alone_until_it_has_some(x: np.ndarray, log: Recorder) -> None:
+    class Unbuilt(ToyBackend):
+        is_ready = False
+
+        @property
+        def ready(self) -> bool:
+            return self.is_ready
+
+    backend = Unbuilt()
+    with watching(x, log, backend, layer="second") as watch_:
+        assert backend.calls == []
+        with pytest.warns(RuntimeWarning, match="no heatmaps of step 0: .* has no weights yet"):
+            assert watch_.step(0) == ()
+        assert backend.calls == []
+        backend.is_ready = True
+        assert len(watch_.step(1)) == 1
+
+
+class Failing(ToyBackend):
+    fails = False
+
+    def capture(self, inputs: Any, layers: Sequence[str], direction: Any = None) -> xaicore.Capture:
+        if self.fails:
+            raise ZeroDivisionError("oh no")
+        return super().capture(inputs, layers, direction)
+
+
+def test_an_explanation_that_fails_is_warned_of_once_and_the_next_one_tried(x: np.ndarray, log: Recorder) -> None:
+    backend = Failing()
+    with watching(x, log, backend) as watch_:
+        backend.fails = True
+        with pytest.warns(RuntimeWarning, match="no heatmaps of step 0: ZeroDivisionError: oh no") as said:
+            assert [watch_.step(n) for n in range(3)] == [(), (), ()]
+        assert len(said) == 1
+        backend.fails = False
+        assert len(watch_.step(3)) == 1
+    assert log.steps == [3]
+
+
+def test_or_raises_where_that_is_wanted(x: np.ndarray, log: Recorder) -> None:
+    backend = Failing()
+    with watching(x, log, backend, on_error="raise") as watch_:
+        backend.fails = True
+        with pytest.raises(ZeroDivisionError, match="oh no"):
+            watch_.step(0)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_logger_that_fails_is_switched_off_and_then_nothing_is_done(x: np.ndarray, beside: bool) -> None:
+    def fail() -> None:
+        raise OSError("the disk is full")
+
+    backend, log = ToyBackend(), Recorder(fail)
+    watch_ = watching(x, log, backend, beside=beside)
+    with pytest.warns(RuntimeWarning, match="logger 'Recorder' is switched off: log raised OSError: the disk is full"):
+        step_and_wait(watch_, 0)
+    backend.calls.clear()
+    assert watch_.step(1) == ()
+    assert backend.calls == []
+    watch_.close()
+    assert log.events == ["open", "close"]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_what_a_logger_raises_reaches_the_caller_where_that_is_wanted(x: np.ndarray, beside: bool) -> None:
+    def fail() -> None:
+        raise OSError("the disk is full")
+
+    watch_ = watching(x, Recorder(fail), on_error="raise", beside=beside)
+    with pytest.raises(OSError, match="the disk is full"):
+        watch_.step(0)
+        watch_.close()
+    watch_.close()
+
+
+def test_a_logger_that_hangs_holds_up_one_step_and_no_more(x: np.ndarray, clock: Clock) -> None:
+    begun, go, backend = threading.Event(), threading.Event(), ToyBackend()
+
+    def hang() -> None:
+        begun.set()
+        go.wait()
+
+    log = Recorder(hang)
+    watch_ = watching(x, log, backend, budget=0.01)
+    watch_.step(0)  # is with the logger
+    begun.wait()
+    watch_.step(1)  # waits for it
+    with pytest.warns(RuntimeWarning, match="step 2 is not logged: the loggers are still busy with the steps before"):
+        assert len(watch_.step(2)) == 1
+    backend.calls.clear()
+    assert watch_.step(3) == ()  # nobody asks the model for what nobody takes
+    assert backend.calls == []
+    go.set()
+    while watch_._shipper._waiting.full():
+        threading.Event().wait(0.001)
+    assert len(watch_.step(4)) == 1  # it moves again
+    watch_.close()
+    assert log.steps == [0, 1, 4]
+
+
+def test_closing_does_not_wait_for_ever(x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(monitor, "PATIENCE", 0.05)
+    watch_ = watching(x, Recorder(go.wait))
+    watch_.step(0)
+    with pytest.warns(RuntimeWarning, match=r"did not finish within 0.05 s: what they were still given may be lost"):
+        watch_.close()
+    go.set()
+
+
+# The end.
+
+
+def test_closing_delivers_what_is_on_its_way(many: np.ndarray) -> None:
+    slow = threading.Event()
+    log = Recorder(lambda: slow.wait(0.05) and None)
+    watch_ = watching(many, log)
+    for step in range(4):
+        watch_.step(step)
+    watch_.close()
+    watch_.close()
+    assert log.steps == [0, 1, 2, 3]
+    assert log.events[-1] == "close"
+    assert log.events.count("close") == 1
+    assert not any(thread.is_alive() for thread in log.threads)
+
+
+def test_a_monitor_that_nobody_closes_closes_itself(x: np.ndarray, log: Recorder) -> None:
+    watch_ = watching(x, log)
+    watch_.step(0)
+    del watch_
+    gc.collect()
+    assert log.events == ["open", "log 0", "flush", "close"]
+
+
+def test_the_loop_that_fails_still_closes(x: np.ndarray, log: Recorder) -> None:
+    with pytest.raises(KeyError), watching(x, log) as watch_:
+        watch_.step(0)
+        raise KeyError
+    assert log.events[-1] == "close"
+
+
+def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder) -> None:
+    make = Monitor.later(x, backend=ToyBackend(), loggers=log)
+    names = []
+    for _ in range(2):
+        with make(None):
+            names.append(log.run.name)
+    assert len(set(names)) == 1
+    with pytest.raises(TypeError, match="unexpected keyword argument 'evry'"):
+        Monitor.later(x, evry=2)
+
+
+# What is wrong.
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"every": 0}, InputError, "every=0: expected 1 or more"),
+        ({"batch_size": -1}, InputError, "batch_size=-1: expected 1 or more"),
+        ({"budget": 0}, InputError, "budget=0: expected seconds, or None for no limit"),
+        ({"worst": 2}, InputError, "worst=2 with pool=None: give both"),
+        ({"pool": [1]}, InputError, "worst=0 with pool=a list: give both"),
+        ({"worst": 1, "pool": np.zeros(3)}, InputError, r"pool is an array: expected \(x, truth\)"),
+        ({"worst": 1, "pool": (np.zeros((2, 3, 4, 4)), [1])}, InputError, "truth of shape .1,. for 2 pictures"),
+        ({"worst": 1, "pool": [1], "targets": [0, 1, 2]}, InputError, "targets one a picture say nothing of the worst"),
+        ({"truth": [0, 1]}, InputError, r"truth of shape \(2,\) for 3 pictures: expected 3 class indices"),
+        ({"truth": [0, 9, 1]}, InputError, "truth from 9 to 9 for outputs"),
+        ({"targets": "truth"}, InputError, "targets='truth', but the class of 3 of 3 pictures is not known"),
+        ({"targets": "truth", "truth": [0, 1, -1]}, InputError, "the class of 1 of 3 pictures is not known"),
+        ({"targets": "cow", "class_names": NAMES}, InputError, "targets='cow': .* or a class name: ant, bee, cat, dog"),
+        ({"targets": "cow"}, InputError, "targets='cow': .*; class names need class_names="),
+        ({"targets": [0, 1]}, InputError, "2 targets for 3 pictures: give one for each, a single one, or"),
+        ({"targets": [0, 1, 4]}, xaicore.TargetError, "target 4 is out of range"),
+        ({"targets": 4}, xaicore.TargetError, "target 4 is out of range"),
+        ({"targets": [0.5]}, xaicore.TargetError, "expected None, a class index"),
+        ({"layer": "secnod"}, xaicore.LayerError, "no layer called 'secnod' in Toy; nearest names: second"),
+        ({"method": "gradcan"}, xaicore.MethodError, "no method called 'gradcan'"),
+        ({"method": []}, xaicore.MethodError, "no method: expected a name, a function, or a list of them"),
+        ({"scale": "last"}, InputError, "scale='last': expected None, 'first', a positive number"),
+        ({"scale": 0}, InputError, "scale=0: expected None, 'first', a positive number"),
+        ({"scale": {"cam": 1}}, InputError, "scale has no number for gradcam: expected one for each method"),
+        ({"on_error": "ignore"}, InputError, "on_error='ignore': expected 'warn' or 'raise'"),
+        ({"ids": "aab"}, InputError, "ids that come twice: a; give each picture its own"),
+        ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, InputError, "images of shape"),
+        ({"loggers": "dsik"}, xaicore.PluginError, "no logger plugin called 'dsik'"),
+    ],
+)
+def test_mistakes_show_before_the_training(
+    x: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, error: Any, message: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    class Strict(ToyBackend):
+        def capture(self, inputs: Any, layers: Sequence[str], direction: Any = None) -> xaicore.Capture:
+            for name in layers:
+                if name not in ("first", "second"):
+                    raise xaicore.unknown_layer(name, ["first", "second"], "Toy")
+            return super().capture(inputs, layers, direction)
+
+    with pytest.raises(error, match=message):
+        Monitor(None, x, backend=Strict(), **options)
+    assert list(tmp_path.iterdir()) == []  # and nothing was begun
+
+
+def test_loggers_that_do_not_open_raise(x: np.ndarray) -> None:
+    class Closed(Recorder):
+        def open(self, run: xaicore.Run) -> None:
+            raise OSError("no such tracker")
+
+    with pytest.raises(xaicore.LoggerError, match="'Closed' does not open: OSError: no such tracker"):
+        watching(x, Closed())
+
+
+def test_memory_does_not_grow(many: np.ndarray) -> None:
+    class Forgetful(Recorder):
+        def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
+            self.events[:] = []
+
+    import tracemalloc
+
+    with watching(many, Forgetful(), worst=2, pool=(many, np.zeros(7, int)), scale="first", beside=False) as watch_:
+        sizes = []
+        for step in range(200):
+            watch_.step(step)
+            if step == 20:
+                tracemalloc.start()
+            if step in (40, 199):
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 20_000
