@@ -6,6 +6,7 @@ round in which these two differ by more than 15 % is dropped, and the median of 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import subprocess
@@ -51,6 +52,13 @@ def peak_of(call: Callable[[], Any]) -> float:
     before = _status("VmRSS")
     call()
     return _status("VmHWM") - before
+
+
+def held() -> float:
+    """MiB that this process holds now, after a collection and without what is free but kept for later (Linux)."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return _status("VmRSS")
 
 
 def _status(key: str) -> float:
