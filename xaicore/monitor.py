@@ -202,7 +202,7 @@ class Monitor:
     def _is_due(self, step: int) -> bool:
         if self._last is None:
             return True
-        return step != self._last and (step < self._last or step // self._every > self._last // self._every)
+        return step < self._last or step // self._every > self._last // self._every
 
     def _explain(self, step: int, ends: float) -> tuple[Explanation, ...]:
         if not self._backend.ready:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import queue
 import random
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from recorder import Recorder
 from toynet import ToyBackend, ToyNet
 
 import xaicore
-from xaicore import InputError, Monitor, Sample, monitor, watch, worst
+from xaicore import InputError, Monitor, Sample, monitor, shipping, watch, worst
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -200,15 +201,15 @@ def test_when_it_is_time(x: np.ndarray, log: Recorder, every: int, steps: list[i
 def test_what_there_is_no_time_for_is_said_and_comes_first_next_time(
     many: np.ndarray, log: Recorder, clock: Clock
 ) -> None:
-    with watching(many, log, Slow(clock), batch_size=2, budget=2, ids="abcdefg", beside=False) as watch_:
-        message = r"step 0: 3 of 7 pictures left out after 2 s \(e, f, g\); they come first next time"
+    with watching(many, log, Slow(clock), batch_size=2, budget=3, ids="abcdefg", beside=False) as watch_:
+        message = r"step 0: 1 of 7 pictures left out after 3 s \(g\); they come first next time"
         with pytest.warns(RuntimeWarning, match=message) as said:
             rounds = [(watch_.step(n)[0].ids, watch_.left_out) for n in range(3)]
     assert len(said) == 1  # once
     assert rounds == [
-        (tuple("abcd"), tuple("efg")),
-        (tuple("efg"), tuple("abcd")),
-        (tuple("abcd"), tuple("efg")),
+        (tuple("abcdef"), ("g",)),
+        (tuple("abcdg"), tuple("ef")),
+        (tuple("abefg"), tuple("cd")),
     ]
 
 
@@ -217,6 +218,13 @@ def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, l
     with watching(many, log, backend, batch_size=3, budget=0.5) as watch_, pytest.warns(RuntimeWarning, match="4 of 7"):
         watch_.step(0)
     assert backend.sizes == [1, 3]  # a look at one picture, and one batch
+
+
+def test_also_when_time_is_up_before_it_begins(many: np.ndarray) -> None:
+    explainer = xaicore.Explainer(None, backend=ToyBackend())
+    look = watch.Watch(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
+    (given,), next_time = look(Sample(many).named(np.asarray), ends=-1.0)
+    assert (len(given.ids), next_time) == (3, 3)
 
 
 def test_without_a_budget_all_are_explained(many: np.ndarray, log: Recorder, clock: Clock) -> None:
@@ -273,6 +281,23 @@ def test_of_a_binary_classifier_too(log: Recorder) -> None:
     with watching(x, log, backend, worst=2, pool=(x, truth)) as watch_:
         _, worst_now = watch_.step(0)
     assert worst_now.ids == tuple(map(str, np.argsort(p)[:2]))
+
+
+def test_of_several_labels_a_picture_too(log: Recorder) -> None:
+    x = np.random.default_rng(0).uniform(size=(30, 3, 6, 8)).astype(np.float32)
+    truth = np.arange(30) % 4
+    backend = ToyBackend()
+    logits = backend.net.forward(x)["dense"][np.arange(30), truth]
+    assert not np.array_equal(np.argsort(logits), np.argsort(probabilities(backend, x)[np.arange(30), truth]))
+    with watching(x[:1], log, backend, worst=30, pool=(x, truth), activation="sigmoid") as watch_:
+        _, found = watch_.step(0)
+    assert found.ids == tuple(map(str, np.argsort(logits)))
+
+
+def test_of_equally_bad_ones_the_first_are_taken(log: Recorder) -> None:
+    x = np.ones((9, 3, 6, 8), np.float32)
+    with watching(x[:1], log, worst=3, pool=(x, np.zeros(9, int)), batch_size=3) as watch_:
+        assert watch_.step(0)[1].ids == ("0", "1", "2")
 
 
 def test_no_time_for_all_of_the_pool_is_said(many: np.ndarray, log: Recorder, clock: Clock) -> None:
@@ -456,6 +481,29 @@ def test_a_logger_that_hangs_holds_up_one_step_and_no_more(x: np.ndarray, clock:
     assert len(watch_.step(4)) == 1  # it moves again
     watch_.close()
     assert log.steps == [0, 1, 4]
+
+
+def test_the_time_to_wait_is_spent_once(x: np.ndarray) -> None:
+    class Queue:
+        timeouts: list[float] = []  # noqa: RUF012
+        answers = [queue.Full, queue.Full, None, queue.Full]  # noqa: RUF012
+
+        def put(self, parcel: Any, timeout: float) -> None:
+            self.timeouts.append(timeout)
+            answer = self.answers.pop(0)
+            if answer is not None:
+                raise answer
+
+    shipper = shipping.Shipper(xaicore.open_loggers([]))
+    waiting, shipper._waiting = shipper._waiting, Queue()
+    assert [shipper.ship((), 0, patience=7) for _ in range(4)] == [False, False, True, False]
+    assert Queue.timeouts == [7, 0, 0, 7]
+    waiting.put(None)
+
+
+def test_without_loggers_the_results_are_the_callers(x: np.ndarray) -> None:
+    with watching(x, []) as watch_:
+        assert [len(watch_.step(n)) for n in range(2)] == [1, 1]
 
 
 def test_closing_does_not_wait_for_ever(x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

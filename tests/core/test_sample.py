@@ -174,7 +174,7 @@ class Pair(NamedTuple):
 def test_inputs_may_be_nested() -> None:
     x = {"a": Pair(pictures(5), np.arange(5)), "scale": 2.0, "mask": np.ones((1, 3))}
     sample = chosen(x, truth=range(5))
-    assert len(sample) == 5
+    assert len(sample) == 5 == inputs.count({"mask": np.ones((1, 3)), **x})
     part = sample.take(slice(1, 3)).x
     assert isinstance(part["a"], Pair)
     assert (part["a"].right.tolist(), part["scale"], part["mask"].shape) == ([1, 2], 2.0, (1, 3))
