@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xaicore
@@ -27,12 +27,14 @@ def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
 
     Raises:
         LoggerError: the folder holds somebody else's run.json, manifest.jsonl or index.html.
+        InputError: the run has watched other pictures until now.
     """
     ours = folder.about.exists()
     for path in (folder.page, folder.manifest):
         if path.exists() and not ours:
             raise _foreign(f"{path} would be changed, but it is not this logger's: there is no {folder.about.name}")
     before = read(folder) if ours else {}
+    _check_pictures(folder, before.get("config", {}), run.config)
     about = {
         "format": FORMAT,
         "name": before.get("name", run.name or folder.root.name),
@@ -83,6 +85,28 @@ def read(folder: RunFolder) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise _foreign(f"{folder.about} is not this logger's: it has no format {FORMAT!r}")
     return about
+
+
+def _check_pictures(folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """A monitor watches the same pictures for the whole run, else its epochs could not be compared."""
+    old, new = _watched(before), _watched(now)
+    if old is not None and new is not None and old != new:
+        raise xaicore.InputError(
+            f"{folder.root} watches {_shortened(old)}, and the run that would go on there {_shortened(new)}: "
+            "pass the same pictures (x and ids) as before, or choose another folder (the logger's root) or run name"
+        )
+
+
+def _watched(config: Mapping[str, Any]) -> list[str] | None:
+    """The ids of the pictures that a monitor explains at every step, where there is one."""
+    monitor = config.get("monitor")
+    ids = monitor.get("ids") if isinstance(monitor, Mapping) else None
+    return None if ids is None else [str(name) for name in ids]
+
+
+def _shortened(ids: Sequence[str]) -> str:
+    named = ", ".join(repr(name if len(name) <= 40 else f"{name[:37]}...") for name in ids[:3])
+    return f"{len(ids)} pictures ({named}{', ...' if len(ids) > 3 else ''})"
 
 
 def _foreign(what: str) -> xaicore.LoggerError:

@@ -56,19 +56,26 @@ class Drawing:
         The name of a file holds a hash of its row's key and of all its content. Other content has another name,
         so a row in the manifest finds the very files that were written for it.
         """
-        heatmap = self._heatmap(explanation, m)
+        resized = _resized(explanation, m)
+        heatmap = None if resized is None else _normalized(resized, explanation, m)
         picture = None if explanation.images is None else explanation.images[explanation.image_index[m]]
         contents = {"map": _npy(self._in_dtype(explanation.maps[m]))}
-        if heatmap is not None:
+        if resized is not None and heatmap is not None:
             contents["heatmap"] = png(xaicore.overlay.colorize(heatmap, self.colormap))
-        if heatmap is not None and picture is not None:
-            contents["overlay"] = png(self.overlay(heatmap, picture))
+            contents["grey"] = png(np.rint(xaicore.maps.normalize(resized[None])[0] * 255).astype(np.uint8))
+            if self.outline is not None:
+                contents["outline"] = png(self.line(heatmap))
+            if picture is not None:
+                contents["overlay"] = png(self.overlay(heatmap, picture))
         row = {
             "step": step,
             **explanation.row(m),
+            "slot": None if explanation.group is None else int(explanation.image_index[m]),
             "model": explanation.model,
             "asked": explanation.target,
             "maximum": float(explanation.maps[m].max()),
+            "peak": None if resized is None else float(resized.max()),
+            "ceiling": None if explanation.ceilings is None else float(explanation.ceilings[m]),
             "size": None if heatmap is None else list(heatmap.shape),
             "box": None if heatmap is None else self.box(heatmap),
             "images_from": explanation.images_from,
@@ -78,7 +85,7 @@ class Drawing:
                 row[name] = None  # JSON has no NaN
         stem = _stem(row, contents)
         files = {column: f"{column}s/{stem}{'.npy' if column == 'map' else '.png'}" for column in contents}
-        row.update({column: files.get(column) for column in manifest.FILES})
+        row |= {column: files.get(column) for column in manifest.FILES}
         if picture is not None:
             row["picture"] = picture_name(row["id"], picture)
         return row, {files[column]: content for column, content in contents.items()}
@@ -90,20 +97,15 @@ class Drawing:
             over = xaicore.overlay.outline(over, heatmap[None], self.outline)
         return over[0]
 
+    def line(self, heatmap: np.ndarray) -> np.ndarray:
+        """The outline alone, white where it is and transparent elsewhere: (H, W, 4) uint8 RGBA."""
+        assert self.outline is not None
+        line = xaicore.overlay.outline(np.zeros((1, *heatmap.shape, 3), np.uint8), heatmap[None], self.outline)[0]
+        return np.dstack([np.full_like(line, 255), line[..., :1]])
+
     def box(self, heatmap: np.ndarray) -> list[int]:
         """x0, y0, x1, y1 as `Explanation.boxes` has it."""
         return xaicore.localize.boxes(xaicore.localize.masks(heatmap[None], self.threshold))[0].tolist()
-
-    def _heatmap(self, explanation: xaicore.Explanation, m: int) -> np.ndarray | None:
-        """Row m of `Explanation.heatmaps()`, (H, W); None where maps are not two-dimensional.
-
-        One row at a time, for a thousand targets of large pictures are gigabytes.
-        """
-        if explanation.maps.ndim != 3:
-            return None
-        images = explanation.images
-        size = explanation.input_size if images is None else images.shape[1:3]
-        return xaicore.maps.normalize(xaicore.maps.resize(explanation.maps[m : m + 1], size))[0]
 
     def _in_dtype(self, values: np.ndarray) -> np.ndarray:
         limits = np.finfo(self.maps)
@@ -118,9 +120,28 @@ def picture_name(name: str, picture: np.ndarray) -> str:
 
 
 def png(picture: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 RGB as a PNG."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    """(H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8, as a PNG."""
+    codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    _, encoded = cv2.imencode(".png", picture if picture.ndim == 2 else cv2.cvtColor(picture, codes[picture.shape[2]]))
     return encoded.tobytes()
+
+
+def _resized(explanation: xaicore.Explanation, m: int) -> np.ndarray | None:
+    """Map m at the resolution of its picture, (H, W); None where maps are not two-dimensional.
+
+    One at a time, for a thousand targets of large pictures are gigabytes.
+    """
+    if explanation.maps.ndim != 3:
+        return None
+    images = explanation.images
+    size = explanation.input_size if images is None else images.shape[1:3]
+    return xaicore.maps.resize(explanation.maps[m : m + 1], size)[0]
+
+
+def _normalized(resized: np.ndarray, explanation: xaicore.Explanation, m: int) -> np.ndarray:
+    """Row m of `Explanation.heatmaps()`, (H, W)."""
+    ceilings = None if explanation.ceilings is None else explanation.ceilings[m : m + 1]
+    return xaicore.maps.normalize(resized[None], ceilings=ceilings)[0]
 
 
 def _npy(values: np.ndarray) -> bytes:
@@ -133,5 +154,4 @@ def _stem(row: dict[str, Any], contents: dict[str, bytes]) -> str:
     parts = [names.slug(row["id"]), names.slug(row["method"], 24)]
     if row["step"] is not None:
         parts.append(f"step{row['step']}")
-    key = repr([row[name] for name in manifest.KEY])
-    return f"{'_'.join(parts)}_{row['k']}-{names.digest(key, *contents.values())}"
+    return f"{'_'.join(parts)}_{row['k']}-{names.digest(repr(manifest.key(row)), *contents.values())}"

@@ -33,9 +33,8 @@ class RunFolder:
         self.manifest = self.root / "manifest.jsonl"
         self.about = self.root / "run.json"
         self.page = self.root / "index.html"
-        for folder in self._folders():
-            with atomic.explained(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+        with atomic.explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(self.root / ".lock", timeout=PATIENCE)
 
     @contextmanager
@@ -66,16 +65,16 @@ class RunFolder:
     def add(self, name: str, data: bytes) -> None:
         """Write a file unless it is there. Under the lock."""
         if not self.has(name):
-            atomic.write(self.root / name, data)
+            path = self.root / name
+            with atomic.explained(path.parent):
+                path.parent.mkdir(exist_ok=True)
+            atomic.write(path, data)
 
     def clean(self) -> None:
         """Remove what dead writers left unfinished and what later rows have replaced. Under the lock."""
         stale = [self.root / name for name in manifest.superseded_files(self.manifest)]
-        for folder in self._folders():
-            stale.extend(folder.glob(f".*{atomic.TEMPORARY}"))
+        for name in ("", *manifest.FOLDERS):
+            stale.extend((self.root / name).glob(f".*{atomic.TEMPORARY}"))
         for path in stale:
             with atomic.explained(path):
                 path.unlink(missing_ok=True)
-
-    def _folders(self) -> list[Path]:
-        return [self.root, *(self.root / name for name in manifest.FOLDERS)]

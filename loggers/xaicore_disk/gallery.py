@@ -1,96 +1,143 @@
-"""`index.html`: photo, overlay and heatmap of every image, its methods side by side, the newest step first.
+"""`index.html`: a gallery of the run's pictures, through its steps and methods.
 
-The page refers to the pictures beside it and works from the file system. It runs no scripts and its content
-security policy allows none; ids, class names and all else that is shown are untrusted text.
+The page is one file beside its pictures and works from the file system: the rows as JSON, a script that shows them,
+and style. Nothing else may run there or be loaded, says its content security policy; ids, class names and all else
+that is shown are untrusted text.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import math
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePosixPath
 from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 import xaicore
 from xaicore_disk import about, manifest
+from xaicore_disk.drawing import Drawing
 from xaicore_disk.folder import RunFolder
 
-__all__ = ["ROWS", "cards", "page"]
+__all__ = ["ROWS", "Columns", "page"]
 
-ROWS = 2000
-"""Rows that are shown, the last ones: browsers scroll that well, and writing the page stays cheap."""
+ROWS = 10_000
+"""Rows that are shown, the last ones: browsers read that many at once, and writing the page stays cheap."""
 
-COLUMNS = 3
-"""Methods side by side, at most; further ones go below."""
+STILLS = 60
+"""Pictures that are shown where scripts are switched off."""
+
+SCRIPTS = ("rows.js", "paint.js", "curve.js", "grid.js", "large.js", "controls.js", "play.js", "keys.js", "gallery.js")
+"""They share one scope, in this order."""
+
+TEXTS = ("id", "group", "method", "layer", "asked", "target_name", "predicted_name", "truth_name", "picture", "files")
+PLAIN = ("step", "slot", "k", "target", "predicted", "truth", "score", "raw_score", "peak", "ceiling", "empty", "size")
+NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
+"""The columns whose files differ in the folder and the suffix."""
 
 
-def page(folder: RunFolder, colormap: str) -> str:
+class Columns:
+    """What the page has to know of rows, as columns, and every text once: a third of the rows' size.
+
+    Attributes:
+        stills: {id: its newest row}, of the first pictures.
+    """
+
+    def __init__(self, rows: Iterable[manifest.Row] = ()) -> None:
+        self.stills: dict[str, manifest.Row] = {}
+        self._texts: dict[str, int] = {}
+        self._text: dict[str, list[int | None]] = {name: [] for name in TEXTS}
+        self._plain: dict[str, list[Any]] = {name: [] for name in (*PLAIN, "stem")}
+        for row in rows:
+            self._add(row)
+
+    def __len__(self) -> int:
+        return len(self._plain["step"])
+
+    @property
+    def pictures(self) -> int:
+        """The number of different ids."""
+        return len(set(self._text["id"]))
+
+    @property
+    def steps(self) -> int:
+        """The number of different steps."""
+        return len(set(self._plain["step"]))
+
+    def json(self) -> dict[str, Any]:
+        """{"texts", "text": {column: indices of texts}, "plain": {column: values}}."""
+        return {"texts": list(self._texts), "text": self._text, "plain": self._plain}
+
+    def _add(self, row: manifest.Row) -> None:
+        stem, columns = _named_alike(row)
+        known = {**row, "picture": _ours(row["picture"]), "files": " ".join(columns)}
+        for name, texts in self._text.items():
+            text = known.get(name)  # older versions had fewer columns
+            texts.append(None if text is None else self._texts.setdefault(text, len(self._texts)))
+        for name, values in self._plain.items():
+            values.append(stem if name == "stem" else _short(known.get(name)))
+        if row["id"] in self.stills or len(self.stills) < STILLS:
+            self.stills[row["id"]] = row
+
+
+def page(folder: RunFolder, drawing: Drawing) -> str:
     """The page of a run as it is now."""
     offsets = manifest.offsets(folder.manifest)
-    rows = manifest.rows_at(folder.manifest, list(offsets.values())[-ROWS:])
-    shown = cards(rows)
-    judged = [card["steps"][0]["right"] for card in shown if card["steps"][0]["right"] is not None]
+    columns = Columns(manifest.rows_at(folder.manifest, list(offsets.values())[-ROWS:]))
+    return render(about.read(folder), columns, drawing, len(offsets))
+
+
+def render(about: Mapping[str, Any], columns: Columns, drawing: Drawing, maps: int) -> str:
+    """The page that shows the columns, of a run that has so many maps."""
+    colors = xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None], drawing.colormap)[0]
+    style = f"{_text('gallery.css')}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
+    script = "".join(map(_text, SCRIPTS))
     return _template().render(
-        about=about.read(folder),
-        cards=shown,
-        columns=_columns(max((len(line) for card in shown for line in card["steps"][0]["lines"]), default=1)),
-        hidden=len(offsets) - len(rows),
-        maps=len(offsets),
-        judged=len(judged),
-        right=sum(judged),
-        legend=_gradient(colormap),
+        about=about,
+        columns=columns,
+        maps=maps,
+        channels={"RGB"[i]: " ".join(f"{value / 255:.4g}" for value in colors[:, i]) for i in range(3)},
+        style=Markup(style),
+        style_hash=_source_hash(style),
+        script=Markup(script),
+        script_hash=_source_hash(script),
+        data=_json({**columns.json(), "alpha": drawing.alpha}),
     )
 
 
-def cards(rows: Iterable[manifest.Row]) -> list[dict[str, Any]]:
-    """One card an image, in the order in which the images come; its steps, the newest first.
-
-    A card is {"id", "steps"}; a step {"step", "first", "right", "lines"}: its first row, whether the prediction
-    is right (None where that is unknown), and one line of rows for each k, in which the methods differ.
-    """
-    steps: dict[str, dict[int | None, list[manifest.Row]]] = {}
-    for row in rows:
-        steps.setdefault(row["id"], {}).setdefault(row["step"], []).append(row)
-    return [
-        {"id": name, "steps": [_step(step, of[step]) for step in sorted(of, key=_newness, reverse=True)]}
-        for name, of in steps.items()
+def _named_alike(row: manifest.Row) -> tuple[str | None, list[str]]:
+    """The name that this row's files share, and the columns that have one."""
+    stem = PurePosixPath(row["map"] or "").stem
+    suffixes = {column: ".npy" if column == "map" else ".png" for column in NAMED_ALIKE}
+    return stem, [
+        column for column, suffix in suffixes.items() if _ours(row.get(column)) == f"{column}s/{stem}{suffix}"
     ]
 
 
-def _newness(step: int | None) -> tuple[bool, int]:
-    return step is not None, step or 0
+def _ours(name: str | None) -> str | None:
+    """A file's name, if it is of this package: a manifest may come from elsewhere."""
+    return name if name is not None and manifest.OURS.fullmatch(name) else None
 
 
-def _step(step: int | None, rows: list[manifest.Row]) -> dict[str, Any]:
-    lines: dict[int, list[manifest.Row]] = {}
-    for row in rows:
-        lines.setdefault(row["k"], []).append(row)
-    first = rows[0]
-    unknown = first["truth"] is None or first["predicted"] is None
-    return {
-        "step": step,
-        "first": first,
-        "right": None if unknown else first["truth"] == first["predicted"],
-        "lines": [lines[k] for k in sorted(lines)],
-    }
+def _short(value: Any) -> Any:
+    """Six digits are enough to look at."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _columns(methods: int) -> int:
-    """How many go side by side, so that the lines are about equally long."""
-    lines = math.ceil(methods / COLUMNS)
-    return math.ceil(methods / lines)
+def _gradient(colors: np.ndarray) -> str:
+    """The colours of 0, 1/15, ... 1 as a list for a CSS gradient."""
+    return ", ".join("#" + bytes(color).hex() for color in colors[::17])
 
 
-def _gradient(colormap: str) -> str:
-    """The colours of 0, 1/8, ... 1 as a list for a CSS gradient."""
-    colors = xaicore.overlay.colorize(np.linspace(0, 1, 9, dtype=np.float32)[None], colormap)[0]
-    return ", ".join("#" + bytes(color).hex() for color in colors)
+def _json(value: Any) -> Markup:
+    """As it may stand in a script element: nothing in it opens or closes a tag."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def _class_name(name: str, index: int) -> str:
@@ -99,8 +146,13 @@ def _class_name(name: str, index: int) -> str:
 
 
 def _source_hash(text: str) -> str:
-    """How a content security policy names a piece of inline style."""
+    """How a content security policy names a piece of inline style or script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
 
 
 @cache
@@ -108,5 +160,5 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(class_name=_class_name, source_hash=_source_hash)
-    return environment.from_string(files(__package__).joinpath("index.html.jinja").read_text("utf-8"))
+    environment.filters.update(class_name=_class_name)
+    return environment.from_string(_text("index.html.jinja"))

@@ -7,6 +7,8 @@
         pictures/*.png     what the network saw
         overlays/*.png     heatmap over picture
         heatmaps/*.png     heatmap alone
+        greys/*.png        the map, 255 at its maximum; the page scales and colours it
+        outlines/*.png     with the option `outline`, the line alone
         maps/*.npy         the method's own map, at the layer's resolution
 
 The files of a row are written before it, and the page last. So the files that a row names are there, whenever
@@ -37,7 +39,8 @@ class DiskLogger(xaicore.Logger):
 
     Args:
         root: the run's folder; `runs/<run.name>` when None. An existing run goes on: rows are added, and a row
-            of the same step, image, method, layer and k replaces the one that was there.
+            of the same step, image, method, layer and k replaces the one that was there. In a group of images
+            that change from step to step, image n of a step is the same image, whatever its id.
         options: `maps`, `colormap`, `alpha`, `outline`, `threshold`, see `Drawing`.
 
     Raises:
@@ -63,6 +66,7 @@ class DiskLogger(xaicore.Logger):
 
         Raises:
             LoggerError: the folder cannot be made or written, or holds a page or run of somebody else's.
+            InputError: the run has been monitored with other pictures until now.
         """
         folder = RunFolder(Path("runs", names.folder_name(run.name)) if self._root is None else self._root)
         with folder.locked():
@@ -124,6 +128,6 @@ class DiskLogger(xaicore.Logger):
     def _write_page(self, folder: RunFolder) -> None:
         """Under the lock, so that no writer puts an older page over a newer one."""
         began = time.monotonic()
-        atomic.write(folder.page, gallery.page(folder, self._drawing.colormap).encode("utf-8", "replace"))
+        atomic.write(folder.page, gallery.page(folder, self._drawing).encode("utf-8", "replace"))
         ended = time.monotonic()
         self._page_due = ended + PAUSE * (ended - began)

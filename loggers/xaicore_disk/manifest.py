@@ -1,8 +1,9 @@
 """`manifest.jsonl`: what was explained, one JSON object a line, one line a map.
 
-The file only grows. A row's key is (step, id, method, layer, k), and of several rows with one key the last one
-counts, so that a repeated epoch changes nothing. A line is whole when it ends in a line feed: what a killed
-writer left of one is cut off by the next writer and overlooked by readers.
+The file only grows. A row's key is (step, id, method, layer, k), in a group of changing images (step, group, slot,
+method, layer, k), and of several rows with one key the last one counts, so that a repeated epoch changes nothing. A
+line is whole when it ends in a line feed: what a killed writer left of one is cut off by the next writer and
+overlooked by readers. Rows of older versions lack some of the columns.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,26 @@ from typing import Any
 import xaicore
 from xaicore_disk import atomic
 
-__all__ = ["FILES", "FOLDERS", "KEY", "append", "mend", "offsets", "read_manifest", "rows_at", "superseded_files"]
+__all__ = [
+    "FILES",
+    "FOLDERS",
+    "OURS",
+    "append",
+    "key",
+    "mend",
+    "offsets",
+    "read_manifest",
+    "rows_at",
+    "superseded_files",
+]
 
-KEY = ("step", "id", "method", "layer", "k")
-
-FILES = ("picture", "overlay", "heatmap", "map")
+FILES = ("picture", "overlay", "heatmap", "map", "grey", "outline")
 """The columns that name files, relative to the run's folder, with forward slashes; None where there is none."""
 
-FOLDERS = ("pictures", "overlays", "heatmaps", "maps")
+FOLDERS = tuple(f"{column}s" for column in FILES)
+
+REQUIRED = ("step", "id", "method", "layer", "k", "picture", "overlay", "heatmap", "map")
+"""The columns that every version has written."""
 
 OURS = re.compile(rf"({'|'.join(FOLDERS)})/[A-Za-z0-9_-]+\.(png|npy)")
 
@@ -48,22 +61,27 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
         manifest = manifest / "manifest.jsonl"
     if not manifest.is_file():
         raise xaicore.LoggerError(f"no manifest at {manifest}: expected a run's folder or its manifest.jsonl")
-    return rows_at(manifest, list(offsets(manifest).values()))
+    return list(rows_at(manifest, offsets(manifest).values()))
 
 
 def offsets(path: Path) -> dict[Key, int]:
     """Where the last row of each key begins, in the order in which the keys first came."""
-    return {_key(row): at for at, row in _scan(path)}
+    return {key(row): at for at, row in _scan(path)}
 
 
-def rows_at(path: Path, offsets: Sequence[int]) -> list[Row]:
-    """The rows that begin there."""
-    rows = []
+def rows_at(path: Path, offsets: Iterable[int]) -> Iterator[Row]:
+    """The rows that begin there, one by one, for there may be many."""
     with atomic.explained(path, "read"), open(path, "rb") as file:
         for at in offsets:
             file.seek(at)
-            rows.append(json.loads(file.readline()))
-    return rows
+            yield json.loads(file.readline())
+
+
+def key(row: Row) -> Key:
+    """What a row is of. In a group, an image's place in it counts and not its id, which changes from step to step."""
+    group, slot = row.get("group"), row.get("slot")
+    image = row["id"] if group is None or slot is None else slot
+    return row["step"], group, image, row["method"], row["layer"], row["k"]
 
 
 def superseded_files(path: Path) -> set[str]:
@@ -74,11 +92,11 @@ def superseded_files(path: Path) -> set[str]:
     last = offsets(path)
     files: set[str] = set()
     for at, row in _scan(path):
-        if last[_key(row)] != at:
+        if last[key(row)] != at:
             files.update(name for name in _files(row) if OURS.fullmatch(name))
     if files:
         for at, row in _scan(path):
-            if last[_key(row)] == at:
+            if last[key(row)] == at:
                 files.difference_update(_files(row))
     return files
 
@@ -145,12 +163,8 @@ def _parse(line: bytes) -> Row | None:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and all(name in row for name in (*KEY, *FILES)) else None
-
-
-def _key(row: Row) -> Key:
-    return tuple(row[name] for name in KEY)
+    return row if isinstance(row, dict) and all(name in row for name in REQUIRED) else None
 
 
 def _files(row: Row) -> list[str]:
-    return [row[name] for name in FILES if row[name] is not None]
+    return [row[name] for name in FILES if row.get(name) is not None]

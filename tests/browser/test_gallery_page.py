@@ -1,165 +1,122 @@
-"""The page of the disk logger in a real browser, from the file system."""
+"""The page as a whole: that it fits, loads, and lets nothing in."""
 
 from __future__ import annotations
 
-import html
 import json
-import re
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
+from browser import Browser, Tab
+from reading import STEPS, open_large, row, shown, sources, text, texts, visible
+from toy_run import EVIL, IDS
 
 import xaicore
+from xaicore_disk import gallery
+from xaicore_disk.drawing import Drawing
+from xaicore_disk.manifest import read_manifest
 
-EVIL = '</script><b onclick="alert(1)">'
-PINK = (200, 0, 150)
-
-FLAGS = """
-    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --hide-scrollbars --force-color-profile=srgb
-    --enable-logging=stderr --virtual-time-budget=20000
-""".split()  # noqa: SIM905
-
-# It looks into the page as its reader would see it at a width, once all pictures have come.
-LENS = """<!doctype html><meta charset="utf-8"><iframe src="PAGE" width="WIDTH" height="3000"></iframe><pre></pre>
-<script>
-window.onload = async () => {
-  const page = document.querySelector("iframe").contentDocument;
-  for (const fold of page.querySelectorAll("details")) fold.open = true;
-  const images = [...page.images];
-  for (const image of images) image.loading = "eager";
-  const come = image => image.complete || new Promise(done => image.onload = image.onerror = done);
-  await Promise.all(images.map(come));
-  document.querySelector("pre").textContent = JSON.stringify({
-    sizes: images.map(image => [image.getAttribute("src").split("/")[0], image.naturalWidth, image.naturalHeight]),
-    narrowest: Math.min(...images.map(image => image.getBoundingClientRect().width)),
-    overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
-    text: page.body.innerText,
-    handlers: page.querySelectorAll("[onclick], script").length,
-    bar: page.defaultView.getComputedStyle(page.querySelector(".bar")).backgroundImage,
-  });
-};
-</script>"""
+Visit = Callable[..., Tab]
 
 
-class Given(xaicore.Backend):
-    """Outputs that are given, and the input as the only layer."""
-
-    def layers(self, inputs: Any) -> list[xaicore.Layer]:
-        return [xaicore.Layer("conv", "Conv", inputs.shape, True)]
-
-    def capture(
-        self, inputs: Any, layers: Sequence[str], direction: xaicore.Direction | None = None
-    ) -> xaicore.Capture:
-        outputs = np.tile(np.array([[3, 1]], np.float32), (len(inputs), 1))
-        return xaicore.Capture(outputs, "logits", {layers[0]: inputs}, inputs.shape[2:])
+def test_untrusted_names_are_text(run: Path, visit: Visit) -> None:
+    tab = visit(run)
+    assert tab.run("document.title") == f"{EVIL} · xaicore"
+    assert text(tab, "h1") == EVIL
+    open_large(tab)
+    assert EVIL in text(tab, "#large .badge")
+    assert tab.run("document.querySelectorAll('[onclick]').length") == 0
+    assert tab.run("document.scripts.length") == 2  # the data and the program
 
 
-def left_half(activations: np.ndarray, _: None) -> np.ndarray:
-    return activations[:, :1]
+def test_the_policy_lets_nothing_else_run(run: Path, tmp_path: Path, browser: Browser) -> None:
+    """Were there a way to put a script into the page, it would not run."""
+    bad = "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'><style>body { color: red }</style>"
+    page = tmp_path / "injected.html"
+    page.write_text((run / "index.html").read_text().replace("<main>", f"<main>{bad}"))
+    tab = Tab(browser, page.as_uri())
+    assert tab.run("typeof window.ran") == "undefined"
+    assert tab.run("getComputedStyle(document.body).color") != "rgb(255, 0, 0)"
+    assert len([said for said in tab.close() if "Content Security Policy" in said]) == 3
 
 
-def other(activations: np.ndarray, _: None) -> np.ndarray:
-    return activations[:, :1]
+@pytest.mark.parametrize("width", [400, 760, 1400])
+def test_it_fits_at_any_width(run: Path, visit: Visit, width: int) -> None:
+    def outside(within: str) -> list[str]:
+        place = "(b => [e.className, b.left, b.right, e.offsetParent !== null])(e.getBoundingClientRect())"
+        boxes = tab.each(f"{within} *:not(.others *, .scroll *)", place)
+        return [name for name, left, right, drawn in boxes if drawn and (left < 0 or right > width)]
+
+    tab = visit(run, width)
+    if width < 700:
+        assert not visible(tab, "[name=method]")
+        tab.click(".more")
+    assert visible(tab, "[name=method]")
+    assert tab.run("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert outside("body") == []
+    assert min(tab.each(".cell", "e.offsetWidth")) >= 160
+    open_large(tab, 2)
+    assert tab.each(".body, dialog > header", "e.scrollWidth - e.clientWidth") == [0, 0]
+    assert outside("dialog") == []
+    assert min(tab.each(".views figure", "e.offsetWidth")) >= 170
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two pink pictures, the left half of which is the evidence; two methods, two steps."""
-    left_half.needs = other.needs = "activations"  # type: ignore[attr-defined]
-    root = tmp_path_factory.mktemp("a run #1 100%")
-    x = np.zeros((2, 1, 40, 60), np.float32)
-    x[..., :30] = 1
-    images = np.full((2, 40, 60, 3), PINK, np.uint8)
-    explainer = xaicore.Explainer(None, backend=Given(), layer="conv")
-    with xaicore.open_loggers({"disk": {"root": root, "alpha": 1.0}}, name=EVIL, on_error="raise") as log:
-        for step in (0, 1):
-            for one in explainer.compare(
-                x,
-                [left_half, other],
-                images=images,
-                ids=[f"{EVIL}.png", "b" * 90],
-                class_names=[EVIL, "b"],
-                truth=[0, 1],
-            ).values():
-                log(one, step)
-    return root / "index.html"
+def test_motion_is_reduced_where_the_reader_asks(run: Path, visit: Visit) -> None:
+    moving = "getComputedStyle(e).transitionDuration"
+    assert visit(run).one(".meter i", moving) == "0.2s"
+    assert visit(run, prefers_reduced_motion="reduce").one(".meter i", moving) == "0s"
 
 
-def chromium(*arguments: str, profile: Path) -> tuple[str, list[str]]:
-    """What it prints, and what pages said on the console."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.fail(f"no browser: none of {', '.join(names)} is installed; on Debian: apt-get install -y chromium")
-    command = [program, *FLAGS, f"--user-data-dir={profile}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+def test_without_scripts_the_newest_maps_are_there(run: Path, browser: Browser) -> None:
+    tab = Tab(browser, "about:blank")
+    tab.call("Emulation.setScriptExecutionDisabled", value=True)
+    tab.call("Page.navigate", url=(run / "index.html").as_uri())
+    tab.until("document.querySelectorAll('.stills img').length > 0 && document.readyState === 'complete'")
+    last = {row["id"]: row["overlay"] for row in read_manifest(run)}
+    assert sources(tab, ".stills img") == list(last.values())
+    assert not visible(tab, ".bar")
+    assert tab.close() == []
 
 
-def screenshot(page: Path, tmp_path: Path, *arguments: str) -> np.ndarray:
-    """(H, W, 3) RGB, of a page that has nothing to complain about."""
-    shot = tmp_path / "shot.png"
-    _, said = chromium(
-        f"--screenshot={shot}", "--window-size=1200,900", *arguments, page.as_uri(), profile=tmp_path / "profile"
+def many(root: Path, pictures: int, steps: int) -> str:
+    """The name of a page with so many rows, of the few files that are there."""
+    base = [row(root, name, step) for name in IDS for step in STEPS]
+    rows = (
+        {**base[(n + step) % len(base)], "id": f"picture {n}", "step": step}
+        for step in range(steps)
+        for n in range(pictures)
     )
-    assert said == []
-    return cv2.imread(str(shot))[..., ::-1]
+    about = json.loads((root / "run.json").read_text())
+    name = f"{pictures}-{steps}.html"
+    (root / name).write_text(gallery.render(about, gallery.Columns(rows), Drawing(), pictures * steps))
+    return name
 
 
-def look(page: Path, tmp_path: Path, width: int) -> dict[str, Any]:
-    lens = tmp_path / "lens.html"
-    lens.write_text(LENS.replace("PAGE", page.as_uri()).replace("WIDTH", str(width)))
-    printed, said = chromium(
-        "--allow-file-access-from-files",
-        "--window-size=1500,3000",
-        "--dump-dom",
-        lens.as_uri(),
-        profile=tmp_path / "profile",
-    )
-    assert said == []
-    seen = re.search("<pre>(.+?)</pre>", printed, re.DOTALL)
-    assert seen, printed
-    return json.loads(html.unescape(seen[1]))
+def test_thousands_of_pictures(run: Path, visit: Visit) -> None:
+    """Only what is near the window is in the page; to see the last one, go there."""
+    tab = visit(run, page=many(run, 5000, 1))
+    assert len(texts(tab, ".cell")) == 5000
+    assert 5 < len(texts(tab, ".card")) < 100
+    tab.run("window.scrollTo(0, 1e9)")
+    tab.until("document.querySelector('.cell:last-child .id')?.textContent === 'picture 4999'")
+    tab.settle()
+    assert tab.one(".cell:last-child .heat", "e.naturalWidth") == 64
+    assert len(texts(tab, ".card")) < 100
+    tab.choose("[name=search]", "4321")
+    tab.settle()
+    assert shown(tab) == ["picture 4321"]
 
 
-def pixels(shot: np.ndarray, color: tuple[int, ...]) -> int:
-    return int((np.abs(shot.astype(int) - color).max(axis=-1) <= 1).sum())
+def test_hundreds_of_steps(run: Path, visit: Visit) -> None:
+    tab = visit(run, page=many(run, 32, 156))
+    assert (len(texts(tab, ".cell")), text(tab, ".bar output")) == (32, "step 155")
+    tab.choose("[name=step]", "77")
+    assert text(tab, ".bar output") == "step 77"
+    open_large(tab)
+    assert (len(texts(tab, ".course tbody tr")), len(texts(tab, ".curve circle"))) == (156, 312)
 
 
-def test_pictures_appear_as_they_are_on_disk(page: Path, tmp_path: Path) -> None:
-    shot = screenshot(page, tmp_path)
-    top, bottom = (253, 231, 37), (68, 1, 84)  # viridis
-    pink, yellow, violet = (pixels(shot, color) for color in (PINK, top, bottom))
-    heatmap = violet  # the half without evidence, of each heatmap
-    assert heatmap > 10_000
-    assert yellow == pytest.approx(2 * heatmap, rel=0.2)  # half of each heatmap, half of each overlay
-    assert pink == pytest.approx(2 * heatmap, rel=0.2)  # half of each overlay, a photo for two methods
-    assert tuple(shot[2, 2]) == (246, 247, 249)
-
-
-def test_it_is_dark_where_the_reader_likes_it_dark(page: Path, tmp_path: Path) -> None:
-    shot = screenshot(page, tmp_path, "--blink-settings=preferredColorScheme=0")
-    assert tuple(shot[2, 2]) == (18, 21, 27)
-
-
-@pytest.mark.parametrize(("width", "narrowest"), [(400, 150), (700, 100), (1400, 180)])
-def test_everything_loads_and_fits_at_any_width(page: Path, tmp_path: Path, width: int, narrowest: int) -> None:
-    seen = look(page, tmp_path, width)
-    assert sorted(seen["sizes"]) == [["heatmaps", 60, 40]] * 8 + [["overlays", 60, 40]] * 8 + [["pictures", 60, 40]] * 2
-    assert seen["overflow"] == 0
-    assert seen["narrowest"] >= narrowest
-    assert seen["bar"].startswith("linear-gradient(to right, rgb(68, 1, 84)")
-
-
-def test_untrusted_names_are_text(page: Path, tmp_path: Path) -> None:
-    seen = look(page, tmp_path, 1000)
-    assert seen["handlers"] == 0
-    assert seen["text"].count(EVIL) == 1 + 1 + 2 * 2 + 2 + 8  # title, id, predicted, truth, targets
+def test_a_run_without_explanations(tmp_path: Path, visit: Visit) -> None:
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise"):
+        pass
+    assert "Nothing has been explained yet." in text(visit(tmp_path), "body")

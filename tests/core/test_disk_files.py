@@ -95,7 +95,7 @@ def test_untrusted_ids_and_methods_stay_inside_and_apart(tmp_path: Path) -> None
     assert [path.name for path in root.parent.iterdir()] == ["run"]
     rows = read_manifest(root)
     assert [row["id"] for row in rows] == UNTRUSTED
-    for column in manifest.FILES:
+    for column in set(manifest.FILES) - {"outline"}:
         paths = [root / row[column] for row in rows]
         assert len({str(path).lower() for path in paths}) == len(UNTRUSTED)
         assert all(path.parent == root / f"{column}s" and len(path.name) < 160 for path in paths)
@@ -132,7 +132,8 @@ def test_files_come_before_their_row(run: DiskLogger, tmp_path: Path, monkeypatc
     appended = []
 
     def append(path: Path, row: dict[str, Any]) -> None:
-        assert all((path.parent / row[column]).is_file() for column in manifest.FILES)
+        assert all((path.parent / row[column]).is_file() for column in manifest.FILES if row[column] is not None)
+        assert sum(row[column] is not None for column in manifest.FILES) == 5
         appended.append(row["id"])
 
     monkeypatch.setattr(manifest, "append", append)
@@ -157,10 +158,11 @@ def test_unfinished_files_of_dead_writers_go_away(tmp_path: Path) -> None:
     example(n=1, k=1).save(root)
     left = [root / place / f".x.png{atomic.TEMPORARY}" for place in ("", *manifest.FOLDERS)]
     mine = root / "pictures" / ".mine.tmp"
+    (root / "outlines").mkdir()
     for path in (*left, mine):
         path.write_bytes(b"half a")
     DiskLogger(root).open(xaicore.Run())
-    assert ([path.exists() for path in left], mine.exists()) == ([False] * 5, True)
+    assert ([path.exists() for path in left], mine.exists()) == ([False] * 7, True)
 
 
 def test_unfinished_files_of_live_writers_stay(
@@ -169,6 +171,7 @@ def test_unfinished_files_of_live_writers_stay(
     """Who opens a run waits until its writers are between two files."""
     root = tmp_path / "run"
     half = root / "maps" / f".x.npy{atomic.TEMPORARY}"
+    half.parent.mkdir()
     monkeypatch.setattr(folder, "PATIENCE", 0.05)
     with RunFolder(root).locked():
         half.write_bytes(b"half a")
@@ -192,7 +195,9 @@ def test_a_writer_waits_for_another(run: DiskLogger, tmp_path: Path) -> None:
 
 
 def row(step: int | None = 0, k: int = 0, **values: Any) -> dict[str, Any]:
-    return {"step": step, "id": "a", "method": "m", "layer": "l", "k": k, **dict.fromkeys(manifest.FILES), **values}
+    """As older versions wrote them: without a group."""
+    files = dict.fromkeys(("picture", "overlay", "heatmap", "map"))
+    return {"step": step, "id": "a", "method": "m", "layer": "l", "k": k, **files, **values}
 
 
 def test_the_last_row_of_a_key_counts_in_the_place_of_the_first(tmp_path: Path) -> None:
@@ -208,6 +213,22 @@ def test_every_part_of_the_key_counts(tmp_path: Path, column: str) -> None:
     manifest.append(tmp_path / "manifest.jsonl", row())
     manifest.append(tmp_path / "manifest.jsonl", {**row(), column: 7})
     assert len(read_manifest(tmp_path)) == 2
+
+
+def test_in_a_group_the_place_counts_and_not_the_id(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    fixed, worst = {"group": None, "slot": None}, {"group": "worst"}
+    for one in (
+        row(score=1),
+        row(**worst, slot=0, score=2),
+        row(**worst, slot=1, score=3),
+        row(**fixed, score=4),  # replaces the row of the older version
+        row(**{**worst, "id": "b"}, slot=0, score=5),
+        row(step=1, **worst, slot=1, score=6),
+        row(group="best", slot=1, score=7),
+    ):
+        manifest.append(path, one)
+    assert [one["score"] for one in read_manifest(path)] == [4, 5, 3, 6, 7]
 
 
 @settings(max_examples=30)

@@ -38,7 +38,7 @@ def test_killed_writers_leave_a_run_that_is_whole(tmp_path: Path) -> None:
     check_files(root, rows)
     assert list(root.rglob(f"*{TEMPORARY}")) == []
     page = (root / "index.html").read_text()
-    assert all(row["heatmap"] in page for row in rows)
+    assert all(Path(row["map"]).stem in page for row in rows)
     assert page.rstrip().endswith("</html>")
 
 
@@ -46,5 +46,5 @@ def check_files(root: Path, rows: list[manifest.Row]) -> None:
     """They load, and the map is the one that the row was written for."""
     for row in rows:
         assert np.load(root / row["map"], allow_pickle=False).max() == np.float32(row["maximum"])
-        for column in ("picture", "overlay", "heatmap"):
+        for column in ("picture", "overlay", "heatmap", "grey"):
             assert cv2.imread(str(root / row[column])).shape == (14, 18, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def test_every_file_reads_back_as_the_explanation_has_it(tmp_path: Path) -> None
         np.testing.assert_array_equal(rgb(tmp_path / row["picture"]), one.images[m // 2])
         np.testing.assert_array_equal(rgb(tmp_path / row["overlay"]), overlays[m])
         np.testing.assert_array_equal(rgb(tmp_path / row["heatmap"]), heatmaps[m])
+        grey = cv2.imread(str(tmp_path / row["grey"]), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(grey, np.rint(one.heatmaps()[m] * 255))
         values = np.load(tmp_path / row["map"], allow_pickle=False)
         assert values.dtype == np.float32
         np.testing.assert_array_equal(values, one.maps[m])
@@ -69,6 +72,12 @@ def test_options_reach_the_pictures(tmp_path: Path) -> None:
     for m, row in enumerate(rows):
         np.testing.assert_array_equal(rgb(tmp_path / row["overlay"]), overlays[m])
         np.testing.assert_array_equal(rgb(tmp_path / row["heatmap"]), heatmaps[m])
+        line = cv2.imread(str(tmp_path / row["outline"]), cv2.IMREAD_UNCHANGED)
+        assert line[..., :3].min() == 255
+        drawn = (one.overlays("magma", 0.8)[m] != overlays[m]).any(-1)
+        np.testing.assert_array_equal(line[..., 3][drawn], 255)
+        assert set(np.unique(line[..., 3])) == {0, 255}
+        assert (line[..., 3] > 0).mean() < 0.5
     assert [row["box"] for row in rows] == one.boxes(0.6).tolist() != one.boxes().tolist()
 
 
@@ -79,7 +88,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
     known = {"truth": [1, 3], "class_names": ["ant", "bee", "cat", "dog"], "ids": ["a/1.jpg", "b"]}
     one = explanation(maps, outputs=outputs, images=np.zeros((2, 5, 7, 3), np.uint8), **known)
     rows = log(tmp_path, one, step=4)
-    paths = {name: rows[0].pop(name) for name in ("picture", "overlay", "heatmap", "map")}
+    paths = {name: rows[0].pop(name) for name in ("picture", "overlay", "heatmap", "map", "grey")}
     assert rows[0] == {
         "step": 4,
         "id": "a/1.jpg",
@@ -96,21 +105,70 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "method": "given",
         "layer": "conv",
         "group": None,
+        "slot": None,
         "model": "builtins.NoneType",
         "asked": "top 2",
         "maximum": 3.5,
+        "peak": 3.5,
+        "ceiling": None,
+        "outline": None,
         "size": [5, 7],
         "box": [2, 1, 3, 2],
         "images_from": "user",
     }
     assert paths["picture"].startswith("pictures/a_1_jpg-")
     assert paths["overlay"].startswith("overlays/a_1_jpg_given_step4_0-")
-    assert [Path(name).suffix for name in paths.values()] == [".png", ".png", ".png", ".npy"]
+    assert [Path(name).suffix for name in paths.values()] == [".png", ".png", ".png", ".npy", ".png"]
     assert [row["k"] for row in rows] == [0, 1, 0, 1]
     assert [row["target_name"] for row in rows] == ["bee", "cat", "bee", "dog"]
     assert [row["empty"] for row in rows] == [False, True, True, True]
     assert [(row["maximum"], row["box"]) for row in rows[1:]] == [(0.0, [0, 0, 0, 0])] * 3
     assert [row["truth"] == row["predicted"] for row in rows] == [True, True, False, False]
+
+
+def test_the_peak_is_of_the_resized_map(tmp_path: Path) -> None:
+    one = example(n=1, k=1)
+    (row,) = log(tmp_path, one)
+    assert row["peak"] == xaicore.maps.resize(one.maps, one.images.shape[1:3]).max() < row["maximum"]
+
+
+def test_a_fixed_scale_is_kept(tmp_path: Path) -> None:
+    """A ceiling above and one below the map's maximum, and one that makes zeros."""
+    one = example(n=3, k=1)
+    ceilings = one.maps.max(axis=(1, 2)) * np.float32([2, 0.5, 0])
+    one = dataclasses.replace(one, ceilings=ceilings)
+    rows = log(tmp_path, one)
+    overlays, heatmaps = one.overlays(), one.heatmaps()
+    for m, row in enumerate(rows):
+        np.testing.assert_array_equal(rgb(tmp_path / row["overlay"]), overlays[m])
+        np.testing.assert_array_equal(rgb(tmp_path / row["heatmap"]), xaicore.overlay.colorize(heatmaps[m]))
+        grey = cv2.imread(str(tmp_path / row["grey"]), cv2.IMREAD_UNCHANGED)
+        assert grey.max() == 255  # on its own scale, whatever the caller's
+        assert row["ceiling"] == ceilings[m]
+    assert [row["box"] for row in rows] == one.boxes().tolist()
+
+
+def test_images_that_change_from_step_to_step(tmp_path: Path) -> None:
+    """The same image may be fixed and among the worst; image n of a group replaces image n of the same step."""
+    fixed = example(n=2, k=1, ids=["a", "b"])
+    early, late = (dataclasses.replace(example(n=2, k=1, seed=seed, ids=["b", "c"]), group="worst") for seed in (1, 2))
+    other = dataclasses.replace(example(n=2, k=1, seed=3, ids=["d", "b"]), group="worst")
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise") as loggers:
+        for step, one in ((0, fixed), (0, early), (0, other), (1, late)):
+            loggers(one, step)
+    rows = read_manifest(tmp_path)
+    assert [(row["step"], row["group"], row["slot"], row["id"]) for row in rows] == [
+        (0, None, None, "a"),
+        (0, None, None, "b"),
+        (0, "worst", 0, "d"),
+        (0, "worst", 1, "b"),
+        (1, "worst", 0, "b"),
+        (1, "worst", 1, "c"),
+    ]
+    for row, one, m in zip(rows, (fixed, fixed, other, other, late, late), (0, 1) * 3, strict=True):
+        np.testing.assert_array_equal(np.load(tmp_path / row["map"]), one.maps[m])
+        np.testing.assert_array_equal(rgb(tmp_path / row["picture"]), one.images[m])
+    assert len(list((tmp_path / "maps").iterdir())) == 6  # those of `early` are gone
 
 
 def test_a_picture_is_written_once_for_all_its_maps(tmp_path: Path) -> None:
@@ -142,9 +200,10 @@ def test_signals_and_volumes_have_a_map_alone(tmp_path: Path, shape: tuple[int, 
     one = explanation(np.random.default_rng(0).random(shape))
     rows = log(tmp_path, one)
     for m, row in enumerate(rows):
-        assert [row[name] for name in ("picture", "overlay", "heatmap", "box", "size")] == [None] * 5
+        names = ("picture", "overlay", "heatmap", "grey", "outline", "box", "size", "peak")
+        assert [row[name] for name in names] == [None] * 8
         np.testing.assert_array_equal(np.load(tmp_path / row["map"]), one.maps[m])
-    assert "raw map" in (tmp_path / "index.html").read_text()
+    assert rows[0]["id"] in (tmp_path / "index.html").read_text()
 
 
 def test_many_channels_have_a_heatmap_but_no_picture(tmp_path: Path) -> None:
@@ -190,7 +249,7 @@ def test_the_same_step_with_other_maps_replaces_them(tmp_path: Path) -> None:
     assert [row["method"] for row in rows] == ["given"] * 6 + ["other"] * 6
     for m, row in enumerate(rows[:6]):
         np.testing.assert_array_equal(np.load(tmp_path / row["map"]), new.maps[m])
-    named = {row[name] for row in rows for name in ("picture", "overlay", "heatmap", "map")}
+    named = {row[name] for row in rows for name in ("picture", "overlay", "heatmap", "map", "grey")}
     assert files(tmp_path) == {*named, "index.html", "manifest.jsonl", "run.json"}
 
 
@@ -255,6 +314,42 @@ def test_a_resumed_run_keeps_its_start_and_what_it_knew(tmp_path: Path) -> None:
     assert [(row["step"], row["method"]) for row in read_manifest(tmp_path)] == [(0, "given"), (1, "other")]
 
 
+def monitored(root: Path, ids: Any, **more: Any) -> None:
+    config = {"monitor": {"ids": ids, **more}}
+    with xaicore.open_loggers({"disk": {"root": root}}, config=config, on_error="raise") as loggers:
+        loggers(example(n=1, k=1), more.get("epoch", 0))
+
+
+def test_a_monitored_run_goes_on_with_the_same_pictures(tmp_path: Path) -> None:
+    monitored(tmp_path, ("a", "b"), epoch=1)
+    log(tmp_path, example(n=1, k=1), step=2)  # without a monitor
+    monitored(tmp_path, ["a", "b"], epoch=3)
+    assert [row["step"] for row in read_manifest(tmp_path)] == [1, 2, 3]
+    assert json.loads((tmp_path / "run.json").read_text())["config"]["monitor"] == {"ids": ["a", "b"], "epoch": 3}
+
+
+@pytest.mark.parametrize("ids", [["b", "a"], ["a"], ["a", "b", "c"], []])
+def test_a_monitored_run_does_not_go_on_with_other_pictures(tmp_path: Path, ids: list[str]) -> None:
+    monitored(tmp_path, ["a", "b"])
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    with pytest.raises(
+        xaicore.InputError, match=r"watches 2 pictures \('a', 'b'\), and the run that would go on there"
+    ):
+        monitored(tmp_path, ids)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_the_error_names_some_of_the_pictures_and_what_to_do(tmp_path: Path) -> None:
+    monitored(tmp_path, ["x" * 50, *map(str, range(40))])
+    with pytest.raises(xaicore.InputError) as caught:
+        monitored(tmp_path, list("abcd"))
+    assert str(caught.value) == (
+        f"{tmp_path} watches 41 pictures ('{'x' * 37}...', '0', '1', ...), and the run that would go on there "
+        "4 pictures ('a', 'b', 'c', ...): pass the same pictures (x and ids) as before, or choose another folder "
+        "(the logger's root) or run name"
+    )
+
+
 RUNS = (
     ("morning", {"lr": 0.1, "seed": 1}, "2026-01-01T08:00:00+00:00"),
     ("evening", {"lr": 0.2, "note": "resumed"}, "2026-01-01T20:00:00+00:00"),
@@ -285,7 +380,7 @@ def test_save_writes_a_run_and_returns_its_page(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rgb(tmp_path / "saved" / rows[1]["overlay"]), one.overlays()[1])
     assert json.loads((tmp_path / "saved" / "run.json").read_text())["name"] == "saved"
     for row in rows:
-        assert row["overlay"] in page.read_text()
+        assert Path(row["overlay"]).stem in page.read_text()
 
 
 def test_save_into_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,34 +1,39 @@
-"""The page: what it shows, how it is ordered, and that text stays text."""
+"""The page as it is written: what it holds, and that text stays text. What it does is tested in tests/browser."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from disk_toy import Given, example, explanation
+from disk_toy import example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore
 from xaicore_disk import gallery
+from xaicore_disk.drawing import Drawing
 from xaicore_disk.manifest import read_manifest
 
-EVIL = '</script><b onclick="x">\'"&amp;{{ 7 * 7 }}'
+EVIL = '</script><b onclick="x">\'"&amp;{{ 7 * 7 }}<!--'
+VOID = ("meta", "link", "img", "input", "br")
 
 
 class Page(HTMLParser):
-    """The tags with their attributes, and the text outside the style, of a page."""
+    """The tags with their attributes, the text outside of style and scripts, and the rows, of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(convert_charrefs=True)
         self.tags: list[tuple[str, dict[str, Any]]] = []
         self.pieces: list[str] = []
+        self.raw: dict[str, str] = {}
         self.open: list[str] = []
         self.source = path.read_text(encoding="utf-8")
         self.feed(self.source)
@@ -36,19 +41,36 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img"):
+        if tag not in VOID:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if self.open and self.open[-1] in ("style", "script"):
+            self.raw[self.tags[-1][1].get("type", "style")] = data
+        else:
             self.pieces.append(data)
 
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.pieces).split())
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return json.loads(self.raw["application/json"])
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """As the page's own script reads them."""
+        data = self.data
+        texts, columns = data["texts"], dict(data["plain"])
+        columns |= {name: [None if i is None else texts[i] for i in indices] for name, indices in data["text"].items()}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def names(self) -> list[tuple[str, list[str]]]:
         return [(tag, sorted(attributes)) for tag, attributes in self.tags]
@@ -56,8 +78,9 @@ class Page(HTMLParser):
     def all(self, tag: str) -> list[dict[str, Any]]:
         return [attributes for name, attributes in self.tags if name == tag]
 
-    def sources(self, folder: str = "") -> list[str]:
-        return [image["src"] for image in self.all("img") if image["src"].startswith(folder)]
+    def stills(self) -> list[str]:
+        """What is shown where scripts are switched off."""
+        return [image["src"] for image in self.all("img") if image.get("src")]
 
 
 def page(root: Path, *explanations: xaicore.Explanation, steps: Any = (None,), **options: Any) -> Page:
@@ -85,118 +108,119 @@ def maps(n: int = 2, k: int = 1) -> np.ndarray:
     return np.random.default_rng(0).random((n, k, 5, 7))
 
 
-def test_it_says_what_is_known_of_the_run_and_of_each_image(tmp_path: Path) -> None:
+def test_it_says_what_is_known_of_the_run(tmp_path: Path) -> None:
     shown = page(tmp_path, explanation(maps(), **known()))
-    p = np.exp(2) / np.exp([0, 2, 0, 1]).sum()
     for said in (
-        "a run 2 images · 2 maps · 1 of 2 right",
-        "model builtins.NoneType method given layer conv target top 1 normalising max started",
-        "no evidence the map's maximum",
-        f"first.jpg ✓ right predicted bee truth bee bee {p:.3f} given · raw map",
-        "second.jpg ✗ wrong predicted ant truth cat ant 0.6",
+        "a run 2 pictures · 2 maps model builtins.NoneType method given layer conv target top 1 started",
+        "first.jpg predicted bee truth bee second.jpg predicted ant truth cat",
     ):
         assert said in shown.text
-    assert "step" not in shown.text
+    assert "step" not in shown.text.partition("Scripts are")[0]
+    assert "rescaled" not in shown.text
 
 
-def test_it_says_nothing_of_what_is_unknown(tmp_path: Path) -> None:
-    shown = page(tmp_path, explanation(maps(), **known(truth=None, class_names=None)))
-    assert "2 images · 2 maps model" in shown.text
-    assert "first.jpg predicted class 1 class 1 0.6" in shown.text
-    assert not re.search(r"right|wrong|truth|\bNone\b", shown.text)
+def test_steps_are_counted(tmp_path: Path) -> None:
+    shown = page(tmp_path, example(n=3, k=2), example(n=3, k=2, method="other"), steps=(1, 2))
+    assert "a run 3 pictures · 2 steps · 24 maps model" in shown.text
 
 
-def test_targets_that_are_no_class_have_their_own_name(tmp_path: Path) -> None:
-    class Middle(xaicore.Target):
-        def aim(self, outputs: np.ndarray, kind: str) -> xaicore.targets.Aim:
-            return xaicore.targets.Aim(np.ones((1, 1, 4), np.float32), np.full((1, 1), -1))
-
-        def __str__(self) -> str:
-            return "the middle"
-
-    one = example(n=1, k=1)
-    explainer = xaicore.Explainer(None, "random", backend=Given(one.outputs, (5, 7)), layer="conv")
-    shown = page(tmp_path, explainer(np.ones((1, 1, 5, 7), np.float32), targets=Middle()))
-    assert f"the middle {one.outputs.sum():.3f} random" in shown.text
-
-
-def test_all_pictures_are_there_with_their_size(tmp_path: Path) -> None:
-    shown = page(tmp_path, example(n=2, k=3), example(n=2, k=3, method="other"))
+def test_the_data_are_the_rows_of_the_manifest(tmp_path: Path) -> None:
+    shown = page(tmp_path, example(n=2, k=3), example(n=2, k=3, method="other"), steps=(1, 2), outline=0.2)
     rows = read_manifest(tmp_path)
-    for column in ("overlay", "heatmap"):
-        assert sorted(shown.sources(column)) == sorted(row[column] for row in rows)
-    assert shown.sources("pictures") == [rows[0]["picture"], rows[3]["picture"]]
-    for image in shown.all("img"):
-        assert (tmp_path / image["src"]).is_file()
-        assert (image["width"], image["height"], image["loading"]) == ("18", "14", "lazy")
-        assert image["alt"]
-    assert [link["href"] for link in shown.all("a") if link["href"].endswith(".npy")] == [
-        row["map"] for row in sorted(rows, key=lambda row: (row["id"], row["k"], row["method"]))
-    ]
+    assert len(shown.rows) == len(rows) == 24
+    for seen, row in zip(shown.rows, rows, strict=True):
+        assert set(seen) == {*gallery.TEXTS, *gallery.PLAIN, "stem"}
+        for name in seen.keys() - {"score", "raw_score", "peak", "files", "stem"}:
+            assert seen[name] == row[name], name
+        for name in ("score", "raw_score", "peak"):
+            assert seen[name] == pytest.approx(row[name], rel=1e-5)
+        for column in seen["files"].split():
+            assert row[column] == f"{column}s/{seen['stem']}{'.npy' if column == 'map' else '.png'}"
+        assert seen["files"].split() == ["overlay", "heatmap", "map", "grey", "outline"]
+    assert shown.data["alpha"] == 0.5
+    assert len(shown.data["texts"]) == len(set(shown.data["texts"]))
 
 
-def test_methods_stand_side_by_side_and_targets_below_each_other(tmp_path: Path) -> None:
-    shown = page(tmp_path, example(n=2, k=2), example(n=2, k=2, method="other"))
-    rows = {(row["id"], row["k"], row["method"]): row["overlay"] for row in read_manifest(tmp_path)}
-    assert shown.sources("overlays") == [
-        rows[name, k, method] for name in ("0", "1") for k in (0, 1) for method in ("given", "other")
-    ]
-    assert sum(tag["class"] == "maps" for tag in shown.all("div") if "class" in tag) == 4  # lines
+def test_rows_of_older_versions_are_shown(tmp_path: Path) -> None:
+    row = {name: None for name in ("step", "target_name", "predicted_name", "truth_name", "truth", "asked")}
+    row |= {"id": "a", "method": "m", "layer": "l", "k": 0, "target": 1, "predicted": 1, "score": 0.25, "empty": False}
+    row |= {
+        "picture": "pictures/a-1.png",
+        "overlay": "overlays/x.png",
+        "heatmap": "heatmaps/x.png",
+        "map": "maps/x.npy",
+    }
+    columns = gallery.Columns([row])
+    (seen,) = rendered(tmp_path / "index.html", columns).rows
+    assert (seen["files"], seen["picture"], seen["score"]) == ("overlay heatmap map", "pictures/a-1.png", 0.25)
+    assert [seen[name] for name in ("group", "slot", "peak", "ceiling", "raw_score", "size")] == [None] * 6
 
 
-def test_targets_keep_their_order_whenever_they_come() -> None:
-    rows = [{"id": "a", "step": 1, "k": k, "truth": None, "predicted": None} for k in (2, 0, 1, 0)]
-    (card,) = gallery.cards(rows)
-    assert [[row["k"] for row in line] for line in card["steps"][0]["lines"]] == [[0, 0], [1], [2]]
+@pytest.mark.parametrize(
+    "name", ["javascript:alert(1)", "//evil.example/x.png", "../../x.png", "overlays/../x.png", "overlays/other.png"]
+)
+def test_files_of_a_manifest_from_elsewhere_are_not_led_to(tmp_path: Path, name: str) -> None:
+    row = read_manifest(page_folder(tmp_path))[0]
+    columns = gallery.Columns([{**row, "overlay": name, "picture": name if name[0] != "o" else None}])
+    (seen,) = rendered(tmp_path / "index.html", columns).rows
+    assert "overlay" not in seen["files"].split()
+    assert seen["picture"] is None
 
 
-@pytest.mark.parametrize(("methods", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3)])
-def test_methods_fill_their_lines(methods: int, columns: int) -> None:
-    assert gallery._columns(methods) == columns
+def page_folder(tmp_path: Path) -> Path:
+    return example(n=1, k=1).save(tmp_path / "run").parent
 
 
-def test_the_newest_step_comes_first_and_the_others_fold_away(tmp_path: Path) -> None:
-    shown = page(tmp_path, example(n=1, k=1), steps=(9, 10, None, 2))
-    steps = {row["overlay"]: row["step"] for row in read_manifest(tmp_path)}
-    assert [steps[source] for source in shown.sources("overlays")] == [10, 9, 2, None]
-    assert shown.source.index(shown.sources("overlays")[0]) < shown.source.index("<details>")
-    assert shown.source.index("<details>") < shown.source.index(shown.sources("overlays")[1])
-    assert "0 step 10 predicted" in shown.text
-    assert "3 earlier steps step 9" in shown.text
-    assert len(shown.sources("pictures")) == 1
+def rendered(path: Path, columns: gallery.Columns, text: str = "a run") -> Page:
+    about = {"name": text, "started": text, "images_from": []}
+    about |= {name: [text] for name in ("models", "methods", "layers", "targets")}
+    html = gallery.render(about, columns, Drawing(), len(columns))
+    path.write_bytes(html.encode("utf-8", "replace"))
+    return Page(path)
 
 
-def test_right_counts_images_at_their_newest_step(tmp_path: Path) -> None:
-    early = explanation(maps(), **known(truth=[0, 2]))
-    late = explanation(maps(), **known(truth=[1, 0]))
-    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise") as loggers:
-        loggers(early, 1)
-        loggers(late, 2)
-    assert "2 images · 4 maps · 2 of 2 right" in Page(tmp_path / "index.html").text
+def test_without_scripts_there_are_the_newest_overlays_of_the_first_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "STILLS", 2)
+    shown = page(tmp_path, example(n=3, k=1), steps=(1, 2))
+    rows = read_manifest(tmp_path)
+    assert shown.stills() == [rows[3]["overlay"], rows[4]["overlay"]]
 
 
-def test_a_map_without_evidence_says_so(tmp_path: Path) -> None:
-    shown = page(tmp_path, explanation(np.zeros((1, 1, 5, 7))))
-    assert "no positive evidence" in shown.text
+def test_stills_say_nothing_of_what_is_unknown(tmp_path: Path) -> None:
+    shown = page(tmp_path, explanation(maps(), **known(truth=None, class_names=None)))
+    assert "first.jpg predicted class 1 second.jpg predicted class 0" in shown.text
+    assert not re.search(r"truth|\bNone\b", shown.text)
 
 
 def test_a_run_without_explanations(tmp_path: Path) -> None:
-    assert page(tmp_path).text.endswith("Nothing has been explained yet.")
+    shown = page(tmp_path)
+    assert "Nothing has been explained yet." in shown.text
+    assert "0 pictures · 0 maps" in shown.text
+    assert shown.all("script") == []
 
 
 def test_long_runs_show_their_last_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gallery, "ROWS", 4)
     shown = page(tmp_path, example(n=2, k=1), steps=range(5))
-    assert "2 images · 10 maps · shown are the last 4 maps; manifest.jsonl has all" in shown.text
-    assert [row["overlay"] for row in read_manifest(tmp_path) if row["step"] >= 3] == sorted(
-        shown.sources("overlays"), key=lambda source: ("step4" in source, source)
-    )
+    assert "2 pictures · 2 steps · 10 maps · shown are the last 4 maps; manifest.jsonl has all" in shown.text
+    assert [(row["step"], row["id"]) for row in shown.rows] == [(3, "0"), (3, "1"), (4, "0"), (4, "1")]
+
+
+def test_ten_thousand_rows_are_shown_in_a_page_of_two_megabytes(tmp_path: Path) -> None:
+    row = read_manifest(page_folder(tmp_path))[0]
+    columns = gallery.Columns({**row, "id": f"picture {n}.jpg"} for n in range(gallery.ROWS))
+    rendered(tmp_path / "index.html", columns)
+    assert gallery.ROWS >= 10_000
+    assert (tmp_path / "index.html").stat().st_size < 2_500_000
+    assert len(columns.stills) == gallery.STILLS  # whole rows are not kept
 
 
 def test_reopening_mends_the_page(tmp_path: Path) -> None:
     page(tmp_path, example(n=1, k=1))
     (tmp_path / "index.html").write_text("from before the power failure")
-    assert len(page(tmp_path).sources("overlays")) == 1
+    assert len(page(tmp_path).rows) == 1
 
 
 def test_untrusted_text_is_text(tmp_path: Path) -> None:
@@ -209,68 +233,73 @@ def test_untrusted_text_is_text(tmp_path: Path) -> None:
 
     shown, harmless = named(EVIL), named("harmless")
     assert shown.names() == harmless.names()
-    assert shown.text.startswith(f"{EVIL} · xaicore {EVIL} 2 images")
-    assert f"{EVIL} ✓ right predicted {EVIL} truth {EVIL} {EVIL} 0.6" in shown.text
-    assert any(EVIL in image["alt"] for image in shown.all("img"))
+    assert shown.text.startswith(f"{EVIL} · xaicore {EVIL} 2 pictures")
+    assert f"{EVIL} predicted {EVIL} truth {EVIL}" in shown.text
+    assert shown.rows[0]["id"] == shown.rows[0]["method"] == shown.rows[0]["target_name"] == EVIL
+    assert "<" not in shown.raw["application/json"]
+    assert "onclick" not in [name for _, attributes in shown.tags for name in attributes]
 
 
 @settings(max_examples=30)
 @given(text=st.text())
 def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    """But for the white space, and what HTML has no character for."""
+    """In the data as it is; in the page's text but for the white space, and what HTML has no character for."""
     text = f"~{text}"  # a class called "0" is shown as "class 0"
     folder = tmp_path_factory.mktemp("page")
-    shown, harmless = rendered(folder / "any.html", text), rendered(folder / "harmless.html", "harmless")
+    shown, harmless = (
+        rendered(folder / f"{n}.html", gallery.Columns([row_of(name)]), name)
+        for n, name in enumerate((text, "harmless"))
+    )
     assert shown.names() == harmless.names()
+    (seen,) = shown.rows
+    assert all(seen[name] == text for name in ("id", "method", "layer", "asked", "target_name", "truth_name"))
     if not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text):
         said = " ".join(text.split())
         assert f"predicted {said} truth {said}" in shown.text
-        assert {image["alt"] for image in shown.all("img")} >= {text, f"{text} for {text}, heatmap"}
 
 
-def rendered(path: Path, text: str) -> Page:
-    row = {
-        **{
-            "step": 1,
-            "k": 0,
-            "target": 0,
-            "predicted": 0,
-            "truth": 1,
-            "score": 0.5,
-            "empty": False,
-            "size": [4, 4],
-        },
-        **dict.fromkeys(("id", "method", "layer", "asked", "target_name", "predicted_name", "truth_name"), text),
-        **{"picture": "p", "overlay": "o", "heatmap": "h", "map": "m"},
-    }
-    about = {"name": text, "started": text, "normalize": "max", "images_from": []}
-    about |= {name: [text] for name in ("models", "methods", "layers", "targets")}
-    html = gallery._template().render(
-        about=about, cards=gallery.cards([row]), columns=1, hidden=0, maps=1, judged=1, right=0, legend="#000000"
-    )
-    path.write_bytes(html.encode("utf-8", "replace"))
-    return Page(path)
+def row_of(text: str) -> dict[str, Any]:
+    row = {"step": 1, "k": 0, "target": 0, "predicted": 0, "truth": 1, "score": 0.5, "empty": False, "size": [4, 4]}
+    row |= dict.fromkeys(("id", "method", "layer", "asked", "target_name", "predicted_name", "truth_name"), text)
+    return {**row, "picture": None, "overlay": None, "heatmap": None, "map": "maps/a-1.npy"}
 
 
 def test_ids_that_are_no_utf8_do_not_stop_the_page(tmp_path: Path) -> None:
     shown = page(tmp_path, example(n=1, k=1, ids=["caf\udce9.jpg"]))
     assert "caf?.jpg" in shown.text
+    assert shown.rows[0]["id"] == "caf\udce9.jpg"
 
 
-def test_the_policy_allows_the_style_of_the_page_and_no_other(tmp_path: Path) -> None:
+def test_the_policy_allows_the_style_and_the_script_of_the_page_and_no_other(tmp_path: Path) -> None:
     shown = page(tmp_path, example())
-    style = re.search("<style>(.*?)</style>", shown.source, re.DOTALL)[1]
-    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style, script = (
+        base64.b64encode(hashlib.sha256(shown.raw[name].encode()).digest()).decode() for name in ("style", "module")
+    )
     policy = next(meta["content"] for meta in shown.all("meta") if "http-equiv" in meta)
     assert policy == (
-        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    assert "script" not in shown.source
-    assert not re.search(r"https?:|//", shown.source.replace("</", ""))
+    assert [script.get("type") for script in shown.all("script")] == ["application/json", "module"]
+    assert not [name for _, attributes in shown.tags for name in attributes if name == "style" or name.startswith("on")]
+    assert set(re.findall(r"https?:[^\"\s]*", shown.source)) == {"http://www.w3.org/2000/svg"}  # a name, not a place
 
 
-def test_the_legend_has_the_colours_of_the_maps(tmp_path: Path) -> None:
-    viridis = page(tmp_path / "a", example()).source
-    assert re.search(r"linear-gradient\(to right, #440154, .*#2[01]9[01]8[cd], .*#fde725\)", viridis)
-    gray = page(tmp_path / "b", example(), colormap="bone").source
-    assert "linear-gradient(to right, #000000," in gray
+@pytest.mark.parametrize("name", [*gallery.SCRIPTS, "gallery.css"])
+def test_what_is_inlined_cannot_end_its_element(name: str) -> None:
+    text = files("xaicore_disk").joinpath(name).read_text("utf-8")
+    assert not re.search("</(script|style)|<!--", text)
+    assert "innerHTML" not in text
+
+
+def test_the_colours_are_those_of_the_maps(tmp_path: Path) -> None:
+    for name in ("viridis", "bone"):
+        shown = page(tmp_path / name, example(), colormap=name)
+        colors = xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None], name)[0]
+        first, last = ("#" + bytes(color).hex() for color in colors[[0, -1]])
+        assert re.search(rf"linear-gradient\(to right, {first}, .*{last}\)", shown.raw["style"])
+        for i, channel in enumerate("rgb"):
+            tables = [function["tablevalues"].split() for function in shown.all(f"fefunc{channel}")]
+            assert len(tables) == 2
+            assert tables[0] == tables[1]
+            np.testing.assert_array_equal(np.rint(np.array(tables[0], float) * 255), colors[:, i])

@@ -1,0 +1,119 @@
+// The page: what is chosen, shown and open.
+
+let selection; // what group, method, layer and target choose; see choose()
+let shown = []; // the entries of the grid, in order
+let open = null; // the key of the place in the large view
+
+/** Bring everything in line with the controls. */
+function update() {
+  const at = controls.step.valueAsNumber;
+  const here = entriesAt(selection, at);
+  shown = here.filter(({ row }) => passes(row));
+  if (controls.sort.value === "worst") shown.sort((a, b) => badness(b.row) - badness(a.row));
+  document.body.style.setProperty("--opacity", controls.opacity.value);
+  arrange(shown, (card, row) => fillCard(card, row, factor(row, selection, controls.shared.checked), at));
+  tellCounts(here.map(({ row }) => row));
+  tellStep(at);
+  mirror();
+  if (open !== null) updateLarge(at);
+}
+
+function tellCounts(here) {
+  const judged = here.filter((row) => verdict(row) !== null);
+  const pictures = `${here.length} picture${here.length === 1 ? "" : "s"}`;
+  const said = [shown.length === here.length ? pictures : `${shown.length} of ${pictures}`];
+  if (judged.length) said.push(`${judged.filter(verdict).length} of ${judged.length} right`);
+  form.querySelector(".status").textContent = said.join(" · ");
+  document.getElementById("none").hidden = shown.length > 0;
+  const given = here.some((row) => row.ceiling !== null) ? "a fixed scale" : "each map's own maximum";
+  form.querySelector(".top").textContent = controls.shared.checked ? "the picture's maximum over all steps" : given;
+}
+
+function tellStep(at) {
+  const name = stepName(steps[at]);
+  for (const output of document.querySelectorAll("output.step")) output.textContent = name;
+  for (const range of document.querySelectorAll(".time input")) range.setAttribute("aria-valuetext", name);
+}
+
+/** A picture that has no row at this step stays in view with the one that it has, and says so. */
+function updateLarge(at) {
+  const place = selection.places.find(({ key }) => key === open);
+  if (!place) return dialog.close();
+  const row = place.rows.findLast((other) => other.at <= at) ?? place.rows[0];
+  const where = shown.findIndex((entry) => entry.place.key === open);
+  const said = where < 0 ? "left out by the filters" : `${where + 1} of ${shown.length}`;
+  within(".where").textContent = row.at === at ? said : `${said} · from ${stepName(row.step)}`;
+  within(".previous").disabled = where < 0 ? !shown.length : where === 0;
+  within(".next").disabled = where < 0 ? !shown.length : where === shown.length - 1;
+  fillLarge(row, selection, controls.shared.checked);
+}
+
+function openLarge(key) {
+  open = key;
+  if (!dialog.open) dialog.showModal();
+  update();
+  within(".body").scrollTop = 0;
+}
+
+/** Go to another picture of the grid; from one that the filters leave out, to an end of it. */
+function turn(by) {
+  const where = shown.findIndex(({ place }) => place.key === open);
+  const next = where < 0 ? shown.at(by > 0 ? 0 : -1) : shown[where + by];
+  if (next) openLarge(next.place.key);
+}
+
+/** Go to the step of a row, and to its place, for places of changing groups are not the same at every step. */
+function goTo(row) {
+  open = placeKey(row);
+  controls.step.value = row.at;
+  update();
+}
+
+/** Choose the method, layer and target of a row. */
+function chooseMap(row) {
+  for (const name of ["method", "layer", "k"]) {
+    controls[name].value = row[name];
+    refine();
+  }
+  selection = chosen();
+  goTo(row);
+}
+
+form.addEventListener("input", ({ target }) => {
+  if (["group", "method", "layer", "k"].includes(target.name)) {
+    refine();
+    selection = chosen();
+  }
+  if (target.name === "step") stop();
+  update();
+});
+form.addEventListener("submit", (event) => event.preventDefault());
+form.querySelector(".more").addEventListener("click", ({ currentTarget }) => {
+  currentTarget.setAttribute("aria-expanded", form.querySelector(".fields").classList.toggle("expanded"));
+});
+for (const button of document.querySelectorAll(".play")) button.addEventListener("click", play);
+grid.addEventListener("click", (event) => {
+  const cell = event.target.closest(".cell");
+  if (!cell || event.ctrlKey || event.metaKey || event.shiftKey) return; // the link leads to the file
+  event.preventDefault();
+  openLarge(cell.entry.place.key);
+});
+dialog.addEventListener("input", ({ target }) => passOn(target));
+within(".previous").addEventListener("click", () => turn(-1));
+within(".next").addEventListener("click", () => turn(1));
+within(".close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // beside it
+dialog.addEventListener("close", () => {
+  const cell = shown.some(({ place }) => place.key === open) && cellOf(open);
+  open = null;
+  if (cell) focusCell(cell);
+});
+window.addEventListener("resize", () => open !== null && update()); // the curve is as wide as there is room
+
+document.body.style.setProperty("--alpha", Math.max(data.alpha, 0.01));
+shapeCells();
+setUpControls();
+refine();
+selection = chosen();
+tellPlaying(false);
+update();

@@ -1,0 +1,79 @@
+// The grid of cards. Every place has a cell of the right size; only cells near the window have something in them.
+
+const grid = document.getElementById("grid");
+const cells = new Map();
+const near = new Set();
+const watcher = new IntersectionObserver(come, { rootMargin: "600px" });
+
+function come(sightings) {
+  for (const { target: cell, isIntersecting } of sightings) {
+    if (isIntersecting) {
+      near.add(cell);
+      fillCell(cell);
+    } else {
+      near.delete(cell);
+      cell.replaceChildren();
+    }
+  }
+}
+
+/** Put the cells of these entries into the grid, in this order. */
+function arrange(entries, fill) {
+  const wanted = entries.map((entry) => {
+    const cell = cellOf(entry.place.key);
+    Object.assign(cell, { entry, fill });
+    return cell;
+  });
+  if (wanted.length !== grid.children.length || wanted.some((cell, i) => cell !== grid.children[i])) reorder(wanted);
+  for (const cell of near) if (cell.isConnected) fillCell(cell);
+}
+
+function reorder(wanted) {
+  const focused = grid.contains(document.activeElement) && document.activeElement.closest(".cell");
+  grid.replaceChildren(...wanted);
+  if (focused?.isConnected) focusCell(focused);
+}
+
+function cellOf(key) {
+  if (!cells.has(key)) {
+    const cell = document.createElement("li");
+    cell.className = "cell";
+    cells.set(key, cell);
+    watcher.observe(cell);
+  }
+  return cells.get(key);
+}
+
+function fillCell(cell) {
+  if (!cell.firstElementChild) cell.append(document.getElementById("card").content.firstElementChild.cloneNode(true));
+  cell.fill(cell.firstElementChild, cell.entry.row);
+}
+
+function focusCell(cell) {
+  fillCell(cell);
+  cell.firstElementChild.focus({ preventScroll: true });
+  cell.scrollIntoView({ block: "nearest" });
+}
+
+/** Move the focus by so many cards, or lines of cards. */
+function moveFocus(cell, key) {
+  const line = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -line, ArrowDown: line }[key];
+  const next = grid.children[[...grid.children].indexOf(cell) + by];
+  if (next) focusCell(next);
+}
+
+/** Cells have one shape: the pictures', or a square where these differ. */
+function shapeCells() {
+  const shapes = new Set(rows.map(({ size }) => (size ? size[1] / size[0] : 1)));
+  const shape = shapes.size === 1 ? [...shapes][0] : 1;
+  grid.style.setProperty("--shape", Math.min(Math.max(shape, 0.6), 1.8));
+}
+
+/** Load what these entries will show next, so that it is there at once. */
+function warm(entries) {
+  const soon = new Set([...near].map((cell) => cell.entry.place.key));
+  for (const { place, row } of entries) {
+    if (soon.has(place.key) && kindOf(row) !== "none") new Image().src = file(row, kindOf(row));
+  }
+}

@@ -1,0 +1,28 @@
+// What keys do, unless the control that has the focus needs them itself.
+
+document.addEventListener("keydown", (event) => {
+  const { key, target } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select, [type=search]")) return;
+  const action = keyAction(key, target);
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+function keyAction(key, target) {
+  if (key.startsWith("Arrow")) return target.matches("input, .scroll") ? null : arrowAction(key, target);
+  if (key === " ") return target.matches("button, summary, [type=checkbox]") ? null : play;
+  if (key === ",") return () => stepBy(-1);
+  if (key === ".") return () => stepBy(1);
+  if (key === "w") return () => controls.wrong.closest("label").hidden || controls.wrong.click();
+  return key === "/" && !dialog.open ? () => controls.search.focus() : null;
+}
+
+function arrowAction(key, target) {
+  const by = ["ArrowLeft", "ArrowUp"].includes(key) ? -1 : 1;
+  const sideways = ["ArrowLeft", "ArrowRight"].includes(key);
+  const cell = target.closest(".cell");
+  if (cell) return () => moveFocus(cell, key);
+  if (dialog.open && sideways) return () => turn(by);
+  return dialog.open !== sideways && steps.length > 1 ? () => stepBy(by) : null; // else they scroll
+}

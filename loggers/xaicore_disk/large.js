@@ -1,0 +1,172 @@
+// The large view of one place: picture, overlay and heatmap, the course of its score, all that is known.
+
+const dialog = document.getElementById("large");
+const within = (selector) => dialog.querySelector(selector);
+
+/** Fill the view for a row; `selection` has its history, `shared` says whether its steps share a scale. */
+function fillLarge(row, selection, shared) {
+  within("#large-id").textContent = row.id;
+  within(".badge").textContent = within(".badge").title = badgeText(row);
+  setVerdict(within(".badge"), row);
+  fillViews(row, factor(row, selection, shared));
+  fillLegend(within(".legend"), row, selection, shared);
+  fillOthers(row);
+  const history = selection.histories.get(row.id);
+  drawCurve(within(".curve"), history, row, goTo);
+  fillCourse(history, row);
+  fillFacts(row);
+}
+
+function badgeText(row) {
+  const right = verdict(row);
+  if (right === null) return "";
+  const predicted = className(row.predicted_name, row.predicted);
+  return right ? `✓ right: ${predicted}` : `✗ wrong: ${predicted}, truth: ${className(row.truth_name, row.truth)}`;
+}
+
+function fillViews(row, scale) {
+  const [photo, overlay, heatmap] = dialog.querySelectorAll(".views figure");
+  photo.hidden = !row.picture;
+  overlay.hidden = !row.picture || kindOf(row) === "none";
+  heatmap.hidden = kindOf(row) === "none";
+  show(photo.querySelector("img"), row.picture);
+  photo.querySelector("img").alt = row.id;
+  paint(overlay.querySelector(".stack"), row, scale);
+  overlay.querySelector("img").alt = describe(row);
+  paint(heatmap.querySelector(".stack"), row, scale);
+  heatmap.querySelector("img").alt = `heatmap of ${row.method} for ${targetName(row)}`;
+  const links = [row.picture, file(row, "overlay"), file(row, "heatmap")];
+  [photo, overlay, heatmap].forEach((figure, i) => setLink(figure.querySelector("a"), links[i]));
+  overlay.querySelector("figcaption").textContent = `${row.method} for ${targetName(row)}`;
+  within(".views").style.setProperty("--shape", row.size ? row.size[1] / row.size[0] : 1);
+  within(".under").hidden = heatmap.hidden;
+}
+
+function setLink(link, target) {
+  if (target === null) link.removeAttribute("href");
+  else link.href = target;
+}
+
+/** Name what 1 is, and mark where this map's own maximum lies on a scale that is not its own. */
+function fillLegend(legend, row, selection, shared) {
+  const own = kindOf(row) !== "grey";
+  const share = own ? 1 : factor(row, selection, shared);
+  legend.querySelector(".top").textContent = own ? "this map's maximum" : topText(row, selection, shared);
+  const mark = legend.querySelector("i");
+  mark.hidden = share >= 1;
+  mark.style.setProperty("--share", share);
+  mark.title = `this map's maximum, ${number(row.peak)}`;
+}
+
+function topText(row, selection, shared) {
+  if (shared) {
+    const top = highest(selection.histories.get(row.id));
+    return `${number(top.peak)}, the maximum over all steps${top.step === null ? "" : ` (${stepName(top.step)})`}`;
+  }
+  return row.ceiling === null ? `${number(row.peak)}, this map's maximum` : `${number(row.ceiling)}, a fixed scale`;
+}
+
+/** Thumbnails of all that was explained of this picture at this step, to choose from. */
+function fillOthers(row) {
+  const others = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at && kindOf(other) !== "none");
+  const list = within(".others");
+  list.hidden = others.length < 2;
+  if (list.hidden) return;
+  list.replaceChildren(...others.map((other) => thumbnail(other, other === row)));
+}
+
+function thumbnail(row, pressed) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.setAttribute("aria-pressed", pressed);
+  const stack = within(".overlay .stack").cloneNode(true);
+  for (const image of stack.children) image.alt = "";
+  paint(stack, row, row.ceiling === null ? 1 : row.ceiling > 0 ? row.peak / row.ceiling : 0);
+  const label = document.createElement("span");
+  label.textContent = otherName(row);
+  button.append(stack, label);
+  button.addEventListener("click", () => chooseMap(row));
+  item.append(button);
+  return item;
+}
+
+function otherName(row) {
+  const alike = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at);
+  const several = (name) => new Set(alike.map((other) => other[name])).size > 1;
+  const said = [row.method];
+  if (several("layer")) said.push(row.layer);
+  if (several("k")) said.push(targetName(row));
+  return said.join(" · ");
+}
+
+/** The table behind the curve; a step is a button that leads there. */
+function fillCourse(history, current) {
+  within(".course").hidden = history.length < 2;
+  const body = within(".course tbody");
+  body.replaceChildren(...history.map((row) => courseRow(row, row === current)));
+  within("table").classList.toggle("same", history.every((row) => row.target === row.predicted));
+  const line = body.querySelector("[aria-current]");
+  const scroller = within(".course .scroll");
+  if (line) scroller.scrollTop = line.offsetTop - scroller.clientHeight / 2;
+}
+
+function courseRow(row, current) {
+  const line = document.createElement("tr");
+  if (current) line.setAttribute("aria-current", "step");
+  const step = document.createElement("button");
+  step.type = "button";
+  step.textContent = row.step ?? "none";
+  step.addEventListener("click", () => goTo(row));
+  const predicted = row.predicted === null ? "" : className(row.predicted_name, row.predicted);
+  const values = [step, predicted, targetName(row), scoreText(row), number(row.raw_score)];
+  values.forEach((value, i) => {
+    const cell = line.insertCell();
+    cell.append(value);
+    if (i > 2) cell.className = "number";
+  });
+  setVerdict(line.cells[1], row);
+  return line;
+}
+
+function fillFacts(row) {
+  const named = (name, index) => (index === null || index < 0 ? null : `${className(name, index)} (${index})`);
+  const facts = {
+    step: row.step,
+    group: row.group,
+    target: row.target < 0 ? row.asked : `${named(row.target_name, row.target)}, asked: ${row.asked}`,
+    score: scoreText(row),
+    "raw score": number(row.raw_score),
+    predicted: named(row.predicted_name, row.predicted),
+    truth: named(row.truth_name, row.truth),
+    evidence: row.empty ? "none: no positive evidence" : "positive",
+    method: row.method,
+    layer: row.layer,
+    "map's maximum": row.peak === null ? null : number(row.peak),
+  };
+  const list = within(".facts");
+  list.replaceChildren();
+  for (const [term, value] of Object.entries(facts)) if (value !== null) addFact(list, term, value);
+  addFact(list, "files", ...fileLinks(row));
+}
+
+function addFact(list, term, ...values) {
+  const pair = document.createElement("div");
+  const [name, value] = [document.createElement("dt"), document.createElement("dd")];
+  name.textContent = term;
+  value.append(...values);
+  pair.append(name, value);
+  list.append(pair);
+}
+
+function fileLinks(row) {
+  const paths = [row.picture, ...["overlay", "heatmap", "map"].map((column) => file(row, column))];
+  const texts = ["picture", "overlay", "heatmap", "raw map (.npy)"];
+  return paths.flatMap((path, i) => {
+    if (path === null) return [];
+    const link = document.createElement("a");
+    link.href = path;
+    link.textContent = texts[i];
+    return [link, " "];
+  });
+}

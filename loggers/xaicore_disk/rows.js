@@ -1,0 +1,111 @@
+// The rows of the run, and what a choice of group, method, layer and target shows of them.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const rows = decode(data);
+const steps = [...new Set(rows.map((row) => row.step))].sort((a, b) => (a ?? -Infinity) - (b ?? -Infinity));
+const position = new Map(steps.map((step, at) => [step, at]));
+for (const row of rows) row.at = position.get(row.step);
+const byPicture = Map.groupBy(rows, (row) => pictureKey(row));
+
+/** Columns become objects again; those of `text` hold indices of `texts`. */
+function decode({ texts, text, plain }) {
+  return plain.step.map((_, i) => {
+    const row = {};
+    for (const name in plain) row[name] = plain[name][i];
+    for (const name in text) row[name] = texts[text[name][i]] ?? null;
+    return row;
+  });
+}
+
+function pictureKey({ group, id }) {
+  return JSON.stringify([group, id]);
+}
+
+/** The path of one of a row's files; null where there is none. */
+function file(row, column) {
+  if (!row.files.split(" ").includes(column)) return null;
+  return `${column}s/${row.stem}.${column === "map" ? "npy" : "png"}`;
+}
+
+/** A class's name, or something better than a bare number where it has none. */
+function className(name, index) {
+  return name === String(index) ? `class ${index}` : name;
+}
+
+function targetName(row) {
+  return className(row.target_name, row.target) || row.asked || "";
+}
+
+function stepName(step) {
+  return step === null ? "no step" : `step ${step}`;
+}
+
+/** Whether the prediction is right; null where that is unknown. */
+function verdict({ truth, predicted }) {
+  return truth === null || predicted === null ? null : truth === predicted;
+}
+
+/** From bad to good: wrong and sure of it (2), wrong, right but unsure, right (0), unknown (-1). */
+function badness(row) {
+  const right = verdict(row);
+  if (right === null) return -1;
+  const score = Math.min(Math.max(row.score ?? 0, 0), 1);
+  return (right ? 0 : 1) + (row.target === row.truth ? 1 - score : score);
+}
+
+/**
+ * A place is a card's: a picture at all its steps, or place n of a group whose pictures change from step to step.
+ * `histories` has the rows of each id, by step, whatever their place.
+ */
+function choose({ group, method, layer, k }) {
+  const chosen = rows.filter((r) => r.group === group && r.method === method && r.layer === layer && r.k === k);
+  const sorted = (list) => list.sort((a, b) => a.at - b.at);
+  const places = Map.groupBy(chosen, placeKey);
+  const histories = Map.groupBy(chosen, (row) => row.id);
+  histories.forEach(sorted);
+  return {
+    places: [...places].map(([key, list]) => ({ key, rows: sorted(list) })),
+    histories,
+    changing: group !== null,
+    at: [...new Set(chosen.map((row) => row.at))].sort((a, b) => a - b),
+  };
+}
+
+function placeKey(row) {
+  return row.group === null ? row.id : (row.slot ?? row.id);
+}
+
+/** What each place shows at a step: its newest row until then. A changing group shows no mixture of its steps. */
+function entriesAt(selection, at) {
+  const newest = selection.at.findLast((other) => other <= at);
+  const found = selection.places.map((place) => ({ place, row: place.rows.findLast((row) => row.at <= at) }));
+  return found.filter(({ row }) => row && (!selection.changing || row.at === newest));
+}
+
+/** The row of a picture's history with the highest peak. */
+function highest(history) {
+  return history.reduce((top, row) => ((row.peak ?? -1) > (top.peak ?? -1) ? row : top));
+}
+
+/** What the grey values, 1 at the map's own maximum, are to be multiplied with: 1 is the top of the scale then. */
+function factor(row, selection, shared) {
+  if (row.peak === null) return 1;
+  const top = shared ? highest(selection.histories.get(row.id)).peak : row.ceiling;
+  if (top === null) return 1;
+  return top > 0 ? row.peak / top : 0;
+}
+
+function number(value) {
+  if (value === null) return "–";
+  const size = Math.abs(value);
+  return size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+/** Probabilities have three digits; what is none, all that it has. */
+function scoreText(row) {
+  return isProbability(row) ? row.score.toFixed(3) : number(row.score);
+}
+
+function isProbability({ target, score }) {
+  return target >= 0 && score !== null && score >= 0 && score <= 1;
+}
