@@ -1,0 +1,8 @@
+"""The toys of the core's tests, for those of trackers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
