@@ -1,0 +1,30 @@
+"""The tests of training share the core's recording logger."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "core"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in one order, on however many cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """What a monitor is to warn of, in a training that is to go on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"logger .* is switched off|.*said once")
+        yield

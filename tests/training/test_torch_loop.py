@@ -1,0 +1,256 @@
+"""A loop of one's own with `Monitor`: every bit of the training is the same."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import lab
+import numpy as np
+import pytest
+import torch
+from lab import Net
+from recorder import Recorder
+from torch import nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.checkpoint import checkpoint
+
+from xaicore import Monitor
+
+Watch = Callable[[nn.Module, Any], Any]
+"""Given the model and the loader, a function that is called with the number of each epoch or batch."""
+
+
+def train(
+    watch: Watch | None = None,
+    make: Callable[[], nn.Module] = Net,
+    each: str = "epoch",
+    epochs: int = 3,
+    accumulate: int = 1,
+    autocast: bool = False,
+    wrap: Callable[[nn.Module], nn.Module] = lambda net: net,
+    **loading: Any,
+) -> dict[str, Any]:
+    lab.seed()
+    net = make()
+    model, loader = wrap(net), lab.shuffled(**loading)
+    optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 0.01)
+    look = None if watch is None else watch(model, loader)
+    losses, flags, count = [], [], 0
+    for epoch in range(epochs):
+        for x, y in loader:
+            count += 1
+            flags.append([module.training for module in net.modules()])
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            losses.append(loss.item())
+            if look is not None and each == "batch":
+                look(count)
+            if count % accumulate == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+        if look is not None and each == "epoch":
+            look(epoch)
+    return lab.traces(net, optimizer, loader, losses=losses, flags=flags)
+
+
+def monitored(**options: Any) -> Watch:
+    """Watches fixed pictures, or as `options` say."""
+    return lambda model, loader: Monitor(model, **{**lab.watched(), "loggers": Recorder(), **options}).step
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Any]:
+    torch.set_num_threads(1)
+    return train()
+
+
+def test_two_trainings_are_the_same(alone):
+    assert lab.different(train(), alone) == []
+
+
+RUDE = {
+    "weights and statistics": lambda net: net.conv1.weight.data.add_(1e-7),
+    "training flags": lambda net: net.learning.eval(),
+    "flags": lambda net: net.frozen.train(),
+    "gradients": lambda net: setattr(net.dense.weight, "grad", torch.ones(3, 8)),
+    "torch's random stream": lambda net: torch.rand(1),
+    "Python's random stream": lambda net: random.random(),
+    "NumPy's random stream": lambda net: np.random.rand(),
+    "hooks": lambda net: net.conv1.register_forward_hook(lambda *args: None),
+    "losses": lambda net: net(torch.ones(2, 3, 32, 32)),
+}
+
+
+@pytest.mark.parametrize("trace", RUDE)
+def test_what_is_compared_shows_a_rude_observer(alone, trace):
+    def watch(net, loader):
+        return lambda epoch: RUDE[trace](net)
+
+    assert trace in lab.different(train(watch), alone)
+
+
+@pytest.mark.parametrize("way", lab.WAYS)
+def test_training_does_not_notice(alone, quiet, way):
+    options, found = {}, {}
+
+    def watch(net, loader):
+        options.update(lab.of_way(way, loader))
+        found["monitor"] = Monitor(net, **options)
+        return found["monitor"].step
+
+    assert lab.different(train(watch), alone) == []
+    found["monitor"].close()
+    lab.assert_logged(way, options["loggers"], [0, 1, 2])
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "gradients accumulate": {"each": "batch", "accumulate": 3},
+    "autocast": {"autocast": True, "each": "batch"},
+    "workers": {"num_workers": 2},
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("way", ["several methods", "worst of the training data", "per class of the training data"])
+def test_nor_in_other_settings(setting, way):
+    def watch(model, loader):
+        return Monitor(model, every=2, **lab.of_way(way, loader)).step
+
+    assert lab.different(train(watch, **SETTINGS[setting]), train(**SETTINGS[setting])) == []
+
+
+def test_heatmaps_are_those_of_the_model_at_that_time():
+    log, nets = Recorder(), {}
+
+    def watch(net, loader):
+        monitor = Monitor(net, **lab.watched(), loggers=log)
+
+        def look(epoch):
+            nets[epoch] = copy.deepcopy(net)
+            monitor.step(epoch)
+
+        return look
+
+    train(watch)
+    lab.assert_explains(log.logged, nets)
+
+
+def test_a_compiled_model_is_watched_and_not_compiled_again():
+    def compiled(watch):
+        graphs = []
+
+        def backend(graph, inputs):
+            graphs.append(graph)
+            return graph
+
+        torch._dynamo.reset()
+        return {**train(watch, wrap=lambda net: torch.compile(net, backend=backend)), "graphs": len(graphs)}
+
+    log, fixed = Recorder(), lab.watched()
+    watch = monitored(loggers=log, worst=1, pool=(fixed["x"], fixed["truth"]))
+    alone = compiled(None)
+    assert alone["graphs"] > 0
+    assert lab.different(compiled(watch), alone) == []
+    assert set(log.steps) == {0, 1, 2}
+
+
+class Checkpointed(Net):
+    """Computes its second block anew for the gradients."""
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        block = nn.Sequential(self.conv2, self.frozen, nn.ReLU())
+        return checkpoint(block, F.relu(self.learning(self.conv1(x))), use_reentrant=False)
+
+
+class Normalized(Net):
+    """With a power iteration and a weight that is computed from others, which keep buffers of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.utils.parametrizations.spectral_norm(self.conv2)
+        nn.utils.parametrizations.weight_norm(self.dense)
+
+
+@pytest.mark.parametrize("kind", [Checkpointed, Normalized])
+def test_models_with_a_life_of_their_own(kind):
+    log = Recorder()
+    assert lab.different(train(monitored(loggers=log), kind), train(None, kind)) == []
+    assert set(log.steps) == {0, 1, 2}
+
+
+def test_the_average_of_the_weights_is_watched_beside_the_training():
+    def averaged(log):
+        nets = {}
+
+        def watch(net, loader):
+            average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+            monitor = None if log is None else Monitor(average, **lab.watched(), loggers=log)
+
+            def look(epoch):
+                average.update_parameters(net)
+                if monitor is not None:
+                    nets[epoch] = copy.deepcopy(average.module)
+                    monitor.step(epoch)
+
+            return look
+
+        return train(watch), nets
+
+    log = Recorder()
+    with_it, nets = averaged(log)
+    assert lab.different(with_it, averaged(None)[0]) == []
+    lab.assert_explains(log.logged, nets)
+
+
+def test_a_hook_of_the_users_sees_the_same_training():
+    def train_hooked(watch):
+        seen = []
+
+        def make():
+            net = Net()
+            net.register_forward_hook(lambda module, args, answer: seen.append(module.training))
+            net.conv2.register_full_backward_hook(lambda module, *gradients: seen.append("backward"))
+            return net
+
+        return {**train(watch, make), "seen": [what for what in seen if what]}
+
+    alone = train_hooked(None)
+    assert len(alone["seen"]) == 18
+    assert lab.different(train_hooked(monitored()), alone) == []
+
+
+def test_a_training_that_breaks_off_closes_its_loggers():
+    log = Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        with Monitor(Net(), **lab.watched(), loggers=log) as monitor:
+            monitor.step(0)
+            raise KeyboardInterrupt
+    assert log.events == ["open", "log 0", "flush", "close"]
+
+
+@pytest.mark.parametrize("logger", ["disk", "tensorboard", "mlflow", "wandb"])
+def test_nor_does_it_notice_a_real_tracker(alone, logger, tmp_path, monkeypatch):
+    if logger != "disk":
+        pytest.importorskip(logger)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "WANDB_MODE": "offline",
+        "WANDB_SILENT": "true",
+        "WANDB_DATA_DIR": str(tmp_path),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monitors = []
+
+    def watch(net, loader):
+        monitors.append(Monitor(net, **lab.watched(2), loggers=logger, on_error="raise"))
+        return monitors[0].step
+
+    assert lab.different(train(watch), alone) == []
+    monitors[0].close()
+    assert any(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
