@@ -48,6 +48,7 @@ function refine() {
   need("methods", controls.method.length > 1);
   need("layers", controls.layer.length > 1);
   need("targets", controls.k.length > 1);
+  grid.classList.toggle("tall", controls.k.length > 1); // their cards name the prediction, too
 }
 
 /** A target is called by its class where that is the same for all pictures. */

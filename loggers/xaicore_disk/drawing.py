@@ -80,8 +80,8 @@ class Drawing:
             "box": None if heatmap is None else self.box(heatmap),
             "images_from": explanation.images_from,
         }
-        for name in ("score", "raw_score"):
-            if not math.isfinite(row[name]):
+        for name in ("score", "raw_score", "ceiling"):
+            if row[name] is not None and not math.isfinite(row[name]):
                 row[name] = None  # JSON has no NaN
         stem = _stem(row, contents)
         files = {column: f"{column}s/{stem}{'.npy' if column == 'map' else '.png'}" for column in contents}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -126,8 +127,10 @@ def _ours(name: str | None) -> str | None:
 
 
 def _short(value: Any) -> Any:
-    """Six digits are enough to look at."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    """Six digits are enough to look at; JSON has none for what is no number."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def _gradient(colors: np.ndarray) -> str:

@@ -70,10 +70,11 @@ function shapeCells() {
   grid.style.setProperty("--shape", Math.min(Math.max(shape, 0.6), 1.8));
 }
 
-/** Load what these entries will show next, so that it is there at once. */
+/** Load what the cells will show next, so that it is there at once. */
 function warm(entries) {
   const soon = new Set([...near].map((cell) => cell.entry.place.key));
   for (const { place, row } of entries) {
-    if (soon.has(place.key) && kindOf(row) !== "none") new Image().src = file(row, kindOf(row));
+    const paths = soon.has(place.key) ? [row.picture, file(row, kindOf(row))] : [];
+    for (const path of paths) if (path !== null) new Image().src = path;
   }
 }

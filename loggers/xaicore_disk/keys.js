@@ -14,7 +14,7 @@ function keyAction(key, target) {
   if (key === " ") return target.matches("button, summary, [type=checkbox]") ? null : play;
   if (key === ",") return () => stepBy(-1);
   if (key === ".") return () => stepBy(1);
-  if (key === "w") return () => controls.wrong.closest("label").hidden || controls.wrong.click();
+  if (key.toLowerCase() === "w") return () => controls.wrong.closest("label").hidden || controls.wrong.click();
   return key === "/" && !dialog.open ? () => controls.search.focus() : null;
 }
 

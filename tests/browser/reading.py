@@ -36,6 +36,7 @@ def pause_at(tab: Tab, step: int) -> None:
 
 
 def open_large(tab: Tab, number: int = 1) -> None:
+    tab.settle()
     tab.click(f".cell:nth-child({number}) .card")
     tab.settle()
 

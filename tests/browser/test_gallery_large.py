@@ -136,15 +136,21 @@ def test_a_picture_stays_open_though_the_filters_leave_it_out(run: Path, visit: 
     assert (text(tab, TITLE), text(tab, "#large .where")) == (IDS[2], "1 of 1")
 
 
-def test_a_place_of_a_changing_group_stays_open_at_steps_where_it_is_empty(run: Path, visit: Visit) -> None:
+def test_a_place_of_a_changing_group_is_gone_through_by_steps(run: Path, visit: Visit) -> None:
+    """It stays open at steps where there is no such place."""
     tab = visit(run)
     tab.choose("[name=group]", "worst")
-    tab.settle()
-    open_large(tab, 4)
-    assert facts(tab)["group"] == "worst"
-    tab.key("ArrowUp", times=2)
-    assert (text(tab, TITLE), text(tab, STEP)) == ("worst 3 of step 5", "step 1")
-    assert text(tab, "#large .where") == "left out by the filters · from step 5"
+    go_to(tab, 1)
+    for number, title, where in (
+        (2, "worst 1 of step 5", "2 of 3"),
+        (5, "worst 4 of step 1", "left out by the filters · from step 1"),
+    ):
+        open_large(tab, number)
+        assert (text(tab, TITLE), facts(tab)["group"]) == (f"worst {number - 1} of step 1", "worst")
+        tab.key("ArrowDown", times=2)
+        assert (text(tab, STEP), text(tab, TITLE), text(tab, "#large .where")) == ("step 5", title, where)
+        tab.key("ArrowUp", times=2)
+        tab.key("Escape")
 
 
 def test_signals_have_numbers_and_their_raw_map(tmp_path: Path, visit: Visit) -> None:

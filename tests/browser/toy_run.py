@@ -101,5 +101,5 @@ def write(root: Path, **options: Any) -> Path:
             for method in METHODS:
                 log(at_step(step, method), step)
             if step in (1, 5):
-                log(worst(step, count=step // 2 + 2), step)  # 2, then 4
+                log(worst(step, count=5 - step // 2), step)  # 5, then 3
     return root

@@ -148,6 +148,11 @@ def test_a_fixed_scale_is_kept(tmp_path: Path) -> None:
     assert [row["box"] for row in rows] == one.boxes().tolist()
 
 
+def test_a_ceiling_that_is_no_number_is_null(tmp_path: Path) -> None:
+    one = dataclasses.replace(example(n=1, k=1), ceilings=np.float32([np.inf]))
+    assert log(tmp_path, one)[0]["ceiling"] is None
+
+
 def test_images_that_change_from_step_to_step(tmp_path: Path) -> None:
     """The same image may be fixed and among the worst; image n of a group replaces image n of the same step."""
     fixed = example(n=2, k=1, ids=["a", "b"])

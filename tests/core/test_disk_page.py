@@ -156,6 +156,12 @@ def test_rows_of_older_versions_are_shown(tmp_path: Path) -> None:
     assert [seen[name] for name in ("group", "slot", "peak", "ceiling", "raw_score", "size")] == [None] * 6
 
 
+def test_what_is_no_number_does_not_stop_the_page(tmp_path: Path) -> None:
+    row = row_of("a") | {"score": float("nan"), "raw_score": float("-inf"), "peak": float("inf")}
+    (seen,) = rendered(tmp_path / "index.html", gallery.Columns([row])).rows
+    assert [seen[name] for name in ("score", "raw_score", "peak")] == [None] * 3
+
+
 @pytest.mark.parametrize(
     "name", ["javascript:alert(1)", "//evil.example/x.png", "../../x.png", "overlays/../x.png", "overlays/other.png"]
 )
