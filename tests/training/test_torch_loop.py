@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import lab
@@ -20,8 +21,26 @@ from torch.utils.checkpoint import checkpoint
 
 from xaicore import Monitor
 
-Watch = Callable[[nn.Module, Any], Any]
-"""Given the model and the loader, a function that is called with the number of each epoch or batch."""
+
+@dataclass
+class Look:
+    """Does something at each epoch or batch, and then a monitor's step."""
+
+    first: Callable[[int], Any]
+    monitor: Monitor | None = None
+
+    def step(self, n: int) -> None:
+        self.first(n)
+        if self.monitor is not None:
+            self.monitor.step(n)
+
+    def close(self) -> None:
+        if self.monitor is not None:
+            self.monitor.close()
+
+
+Watch = Callable[[nn.Module, Any], Monitor | Look]
+"""Given the model and the loader."""
 
 
 def train(
@@ -49,18 +68,20 @@ def train(
             loss.backward()
             losses.append(loss.item())
             if look is not None and each == "batch":
-                look(count)
+                look.step(count)
             if count % accumulate == 0:
                 optimizer.step()
                 optimizer.zero_grad()
         if look is not None and each == "epoch":
-            look(epoch)
+            look.step(epoch)
+    if look is not None:
+        look.close()
     return lab.traces(net, optimizer, loader, losses=losses, flags=flags)
 
 
 def monitored(**options: Any) -> Watch:
     """Watches fixed pictures, or as `options` say."""
-    return lambda model, loader: Monitor(model, **{**lab.watched(), "loggers": Recorder(), **options}).step
+    return lambda model, loader: Monitor(model, **{**lab.watched(), "loggers": Recorder(), **options})
 
 
 @pytest.fixture(scope="module")
@@ -89,22 +110,20 @@ RUDE = {
 @pytest.mark.parametrize("trace", RUDE)
 def test_what_is_compared_shows_a_rude_observer(alone, trace):
     def watch(net, loader):
-        return lambda epoch: RUDE[trace](net)
+        return Look(lambda epoch: RUDE[trace](net))
 
     assert trace in lab.different(train(watch), alone)
 
 
 @pytest.mark.parametrize("way", lab.WAYS)
 def test_training_does_not_notice(alone, quiet, way):
-    options, found = {}, {}
+    options = {}
 
     def watch(net, loader):
         options.update(lab.of_way(way, loader))
-        found["monitor"] = Monitor(net, **options)
-        return found["monitor"].step
+        return Monitor(net, **options)
 
     assert lab.different(train(watch), alone) == []
-    found["monitor"].close()
     lab.assert_logged(way, options["loggers"], [0, 1, 2])
 
 
@@ -119,7 +138,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("way", ["several methods", "worst of the training data", "per class of the training data"])
 def test_nor_in_other_settings(setting, way):
     def watch(model, loader):
-        return Monitor(model, every=2, **lab.of_way(way, loader)).step
+        return Monitor(model, every=2, **lab.of_way(way, loader))
 
     assert lab.different(train(watch, **SETTINGS[setting]), train(**SETTINGS[setting])) == []
 
@@ -128,13 +147,7 @@ def test_heatmaps_are_those_of_the_model_at_that_time():
     log, nets = Recorder(), {}
 
     def watch(net, loader):
-        monitor = Monitor(net, **lab.watched(), loggers=log)
-
-        def look(epoch):
-            nets[epoch] = copy.deepcopy(net)
-            monitor.step(epoch)
-
-        return look
+        return Look(lambda epoch: nets.update({epoch: copy.deepcopy(net)}), Monitor(net, **lab.watched(), loggers=log))
 
     train(watch)
     lab.assert_explains(log.logged, nets)
@@ -191,13 +204,11 @@ def test_the_average_of_the_weights_is_watched_beside_the_training():
             average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
             monitor = None if log is None else Monitor(average, **lab.watched(), loggers=log)
 
-            def look(epoch):
+            def update(epoch):
                 average.update_parameters(net)
-                if monitor is not None:
-                    nets[epoch] = copy.deepcopy(average.module)
-                    monitor.step(epoch)
+                nets[epoch] = copy.deepcopy(average.module)
 
-            return look
+            return Look(update, monitor)
 
         return train(watch), nets
 
@@ -245,12 +256,9 @@ def test_nor_does_it_notice_a_real_tracker(alone, logger, tmp_path, monkeypatch)
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
     }.items():
         monkeypatch.setenv(name, value)
-    monitors = []
 
     def watch(net, loader):
-        monitors.append(Monitor(net, **lab.watched(2), loggers=logger, on_error="raise"))
-        return monitors[0].step
+        return Monitor(net, **lab.watched(2), loggers=logger, on_error="raise")
 
     assert lab.different(train(watch), alone) == []
-    monitors[0].close()
     assert any(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
