@@ -37,13 +37,25 @@ function fillCard(card, row, scale, at) {
   paint(part(".stack"), row, scale);
   part(row.picture ? ".photo" : ".heat").alt = describe(row);
   part(".note").textContent = notes(row, at).join(" · ");
-  part(".id").textContent = part(".id").title = row.id;
+  nameCard(part(".id"), row.id);
   part(".target b").textContent = part(".target b").title = targetName(row);
   part(".score").textContent = scoreText(row);
   part(".meter").hidden = !isProbability(row);
   part(".meter i").style.setProperty("--share", isProbability(row) ? row.score : 0);
   part(".verdict").textContent = part(".verdict").title = verdictText(row);
   setVerdict(card, row);
+}
+
+/** Where there is no room for all of a path, its end stays. */
+function nameCard(element, id) {
+  const end = id.lastIndexOf("/", id.length - 2) + 1;
+  const parts = [id.slice(0, end), id.slice(end)].filter(Boolean).map((text) => {
+    const span = document.createElement("span");
+    span.textContent = text;
+    return span;
+  });
+  element.replaceChildren(...parts);
+  element.title = id;
 }
 
 function notes(row, at) {

@@ -206,7 +206,7 @@ def test_cards_are_walked_and_opened_by_keys(run: Path, visit: Visit) -> None:
     tab.one(".card", "e.focus()")
     for key, n in (("ArrowRight", 1), ("ArrowLeft", 0), ("ArrowDown", 2), ("ArrowDown", 2), ("ArrowUp", 0)):
         tab.key(key)
-        assert text(tab, ".card:focus .id") == IDS[n]
+        assert texts(tab, ".card:focus .id") == [IDS[n]]
     assert tab.one(".card:focus", "getComputedStyle(e).outlineWidth") == "3px"
     tab.key("Enter")
     assert tab.one("dialog", "e.open")
@@ -224,7 +224,7 @@ def test_cards_are_walked_and_opened_by_keys(run: Path, visit: Visit) -> None:
     tab.key("Escape")
     tab.settle()
     assert not tab.one("dialog", "e.open")
-    assert text(tab, ".card:focus .id") == IDS[1]  # where the reader was last
+    assert texts(tab, ".card:focus .id") == [IDS[1]]  # where the reader was last
 
 
 def test_the_focus_stays_on_its_card_when_the_order_changes(run: Path, visit: Visit) -> None:
@@ -234,7 +234,7 @@ def test_the_focus_stays_on_its_card_when_the_order_changes(run: Path, visit: Vi
     tab.one(".cell:last-child .card", "e.focus()")  # the first picture, which is the best
     tab.key(",", times=3)  # the worst, now
     tab.settle()
-    assert text(tab, ".cell:first-child .card:focus .id") == IDS[0]
+    assert texts(tab, ".cell:first-child .card:focus .id") == [IDS[0]]
 
 
 def test_tab_reaches_every_control_and_card(run: Path, visit: Visit) -> None:

@@ -29,6 +29,15 @@ def test_untrusted_names_are_text(run: Path, visit: Visit) -> None:
     assert tab.run("document.scripts.length") == 2  # the data and the program
 
 
+def test_the_end_of_a_path_stays_where_there_is_no_room_for_all_of_it(run: Path, visit: Visit) -> None:
+    tab = visit(run)
+    assert texts(tab, ".cell .id span") == ["</", IDS[0][2:], IDS[1], IDS[2]]
+    for name, end in ((1, 2), (3, 3)):
+        left, _, width, _ = tab.box(f".cell:nth-child({name}) .id")
+        assert tab.each(".cell .id span", "e.getBoundingClientRect().right")[end - 1] <= left + width + 0.5
+    assert tab.each(".cell .id", "e.title") == list(IDS)
+
+
 def test_the_policy_lets_nothing_else_run(run: Path, tmp_path: Path, browser: Browser) -> None:
     """Were there a way to put a script into the page, it would not run."""
     bad = "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'><style>body { color: red }</style>"
