@@ -18,6 +18,7 @@ from torch.nn import functional as F
 import xaicore
 
 ignite = pytest.importorskip("ignite.engine")
+from ignite import distributed as idist  # noqa: E402 (needs Ignite)
 from ignite.engine import Engine, Events  # noqa: E402 (needs Ignite)
 
 from xaicore_torch.ignite import HeatmapCallback  # noqa: E402
@@ -162,6 +163,7 @@ def test_without_ignite(monkeypatch):
         importlib.import_module("xaicore_torch.ignite")
 
 
+@pytest.mark.filterwarnings("ignore:Local rank information")
 def test_a_model_in_pieces_is_refused():
     """One process that asks for them alone would wait for ever."""
     from torch import distributed
@@ -177,4 +179,4 @@ def test_a_model_in_pieces_is_refused():
         with pytest.raises(xaicore.BackendError, match="the weights of FSDPNet are sharded over several processes"):
             train(attach)
     finally:
-        distributed.destroy_process_group()
+        idist.finalize()  # Ignite remembers the group
