@@ -1,0 +1,44 @@
+"""Whether a tracking server is there. MLflow itself would try for four minutes before it says that it is not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import requests
+
+import xaicore
+
+__all__ = ["reach"]
+
+ANSWER = 5.0
+"""Seconds that a server may take to answer."""
+
+
+def reach(uri: str, pauses: Sequence[float] = (0,)) -> None:
+    """Return when the server answers, whatever it says; where there is none to ask, at once.
+
+    Args:
+        uri: of the tracking server or store.
+        pauses: seconds to wait before each attempt.
+
+    Raises:
+        LoggerError: it did not answer.
+    """
+    if urlsplit(uri).scheme not in ("http", "https"):
+        return
+    for pause in pauses:
+        time.sleep(pause)
+        try:
+            requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER, stream=True).close()
+            return
+        except requests.exceptions.SSLError:
+            return  # somebody is there; MLflow has settings of its own for whom to trust
+        except requests.exceptions.RequestException as exc:
+            kind = type(exc).__name__
+    parts = urlsplit(uri)
+    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # a password is nobody's business
+    raise xaicore.LoggerError(
+        f"no MLflow server answers at {where} ({kind}); start it, or pass another tracking_uri= or MLFLOW_TRACKING_URI"
+    )
