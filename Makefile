@@ -1,5 +1,6 @@
 # make demo                 explain 21 real photographs with a real network, and say which file to open
 # make demo BACKEND=keras   the same network in Keras; KERAS_BACKEND=tensorflow, jax or torch chooses what it runs on
+# make report               train a classifier and watch where it looks, epoch by epoch; BACKEND=keras too
 # make test                 run all tests
 # All do all of their set-up, in the folder .venv.
 
@@ -8,11 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 KERAS := $(VENV)/ready-keras
+TRACKERS := $(VENV)/ready-trackers
 KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-keras test-pythons lint types bench bench-keras browser clean
+.PHONY: help demo report test test-core test-keras test-pythons lint types bench bench-keras bench-monitor browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -30,10 +32,18 @@ $(KERAS): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tensorflow,jax]'
 	touch $@
 
+# Trackers and training loops, which only the tests and the report need.
+$(TRACKERS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[wandb,tensorboard,mlflow,lightning,transformers,ignite]'
+	touch $@
+
 demo: $(READY) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 real photographs
 	$(BIN)/python -m examples.demo --backend $(BACKEND)
 
-test: $(READY) $(KERAS) browser ## run all tests
+report: $(TRACKERS) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train and watch
+	$(BIN)/python -m examples.report.$(BACKEND)
+
+test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests
 	$(BIN)/python -m pytest
 	$(MAKE) test-keras
 	$(MAKE) test-pythons
@@ -75,6 +85,9 @@ bench-keras: $(KERAS) ## the same for Keras, on each of its backends
 	  tf-keras-vis xplique deprecated einops tensorflow-probability tf-keras dm-tree attrs decorator cloudpickle \
 	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
 	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
+
+bench-monitor: $(READY) ## what watching a training costs it
+	$(BIN)/python -m benchmarks.monitor
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+PLUGINS = {"backends": ("torch", "keras"), "loggers": ("disk", "wandb", "tensorboard", "mlflow")}
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
@@ -33,17 +35,13 @@ def test_top_level_names(wheel: zipfile.ZipFile) -> None:
     tops = {name.partition("/")[0] for name in wheel.namelist()}
     info = {name for name in tops if name.endswith(".dist-info")}
     assert len(info) == 1
-    assert tops - info == {"xaicore", "xaicore_torch", "xaicore_keras", "xaicore_disk"}
+    assert tops - info == {"xaicore", *(f"xaicore_{name}" for names in PLUGINS.values() for name in names)}
 
 
 def test_every_module_and_its_types_are_inside(wheel: zipfile.ZipFile) -> None:
     inside = set(wheel.namelist())
-    for folder, package in (
-        (ROOT, "xaicore"),
-        (ROOT / "backends", "xaicore_torch"),
-        (ROOT / "backends", "xaicore_keras"),
-        (ROOT / "loggers", "xaicore_disk"),
-    ):
+    ours = [(ROOT / folder, f"xaicore_{name}") for folder, names in PLUGINS.items() for name in names]
+    for folder, package in ((ROOT, "xaicore"), *ours):
         here = {path.relative_to(folder).as_posix() for path in (folder / package).rglob("*.py")}
         assert f"{package}/__init__.py" in here
         assert here == {name for name in inside if name.startswith(f"{package}/") and name.endswith(".py")}
@@ -51,9 +49,10 @@ def test_every_module_and_its_types_are_inside(wheel: zipfile.ZipFile) -> None:
 
 
 def test_templates_are_inside(wheel: zipfile.ZipFile) -> None:
-    templates = {path.relative_to(ROOT / "loggers").as_posix() for path in (ROOT / "loggers").rglob("*.jinja")}
-    assert "xaicore_disk/index.html.jinja" in templates
-    assert templates <= set(wheel.namelist())
+    gallery = ROOT / "loggers" / "xaicore_disk"
+    parts = {path.name for kind in ("*.jinja", "*.css", "*.js") for path in gallery.glob(kind)}
+    assert {"index.html.jinja", "gallery.css", "gallery.js"} <= parts
+    assert {f"xaicore_disk/{name}" for name in parts} <= set(wheel.namelist())
 
 
 def test_entry_points(wheel: zipfile.ZipFile) -> None:
@@ -62,6 +61,5 @@ def test_entry_points(wheel: zipfile.ZipFile) -> None:
     parser.read_string(wheel.read(path).decode())
     assert {section: dict(parser[section]) for section in parser.sections()} == {
         "console_scripts": {"xaicore": "xaicore.cli:main"},
-        "xaicore.backends": {"torch": "xaicore_torch", "keras": "xaicore_keras"},
-        "xaicore.loggers": {"disk": "xaicore_disk"},
+        **{f"xaicore.{kind}": {name: f"xaicore_{name}" for name in names} for kind, names in PLUGINS.items()},
     }

@@ -91,6 +91,7 @@ class Work:
             self.log = stack.enter_context(loggers)
         for explanation in explanations.values():
             self.log(explanation)
+        self.log.flush()  # a tracker that holds back until a step is complete must not hold the whole run
         self.summary.add(explanations)
         if len(self.failed) == len(self.loggers) and self.batches.read < len(self.batches.files):
             raise Stopped("every logger is switched off, so nothing more would be kept")
