@@ -395,7 +395,10 @@ def test_a_model_error_in_the_first_batch(shop: Workshop) -> None:
         (["--labels", "two.txt"], "2 class names for outputs (1, 3): expected 3, in class order"),
         (["--target", "verde"], "--target: 'verde' is no class number; to use names, pass --labels FILE"),
         (["--target", "1", "--top-k", "2"], "--target 1 and --top-k 2: pass one of them"),
-        (["--logger", "pigeon"], "no logger plugin called 'pigeon'; installed: disk, frail, mlflow, notes, tensorboard, wandb"),
+        (
+            ["--logger", "pigeon"],
+            "no logger plugin called 'pigeon'; installed: disk, frail, mlflow, notes, tensorboard, wandb",
+        ),
         (["--out", "runs/a"], "--out runs/a is the disk logger's, which is off: add --logger disk"),
         (["--backend", "abacus"], "no backend plugin called 'abacus'"),
         (["--device", "moon"], "--device moon: a net.Colours has no .to(device)"),
