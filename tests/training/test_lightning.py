@@ -304,14 +304,20 @@ def test_without_lightning(monkeypatch):
         fresh(monkeypatch, "lightning", "lightning.pytorch", "pytorch_lightning")
 
 
-def test_the_librarys_other_name(monkeypatch):
+@pytest.mark.parametrize("missing", [["lightning", "lightning.pytorch"], []], ids=["alone", "imported before"])
+def test_the_librarys_other_name(monkeypatch, missing):
     other = pytest.importorskip("pytorch_lightning")
-    callback_class = fresh(monkeypatch, "lightning", "lightning.pytorch").HeatmapCallback
+    monkeypatch.delitem(sys.modules, "lightning.pytorch")
+    callback_class = fresh(monkeypatch, *missing).HeatmapCallback
     assert issubclass(callback_class, other.Callback)
 
-    log, module = Recorder(), module_of(other)()
+    class Headless(module_of(other)):
+        forward = other.LightningModule.forward
+
+    log, module = Recorder(), Headless()
     options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     other.Trainer(max_epochs=2, callbacks=[callback_class(**lab.watched(), loggers=log)], **options).fit(
         module, lab.shuffled()
     )
     assert log.steps == [0, 1]
+    assert log.logged[0][1].outputs.shape == (5, 3)

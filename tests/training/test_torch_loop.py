@@ -64,6 +64,8 @@ def train(
             count += 1
             flags.append([module.training for module in net.modules()])
             with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                if look is not None and each == "forward":
+                    look.step(count)
                 loss = F.cross_entropy(model(x), y)
             loss.backward()
             losses.append(loss.item())
@@ -129,7 +131,7 @@ def test_training_does_not_notice(alone, quiet, way):
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "gradients accumulate": {"each": "batch", "accumulate": 3},
-    "autocast": {"autocast": True, "each": "batch"},
+    "autocast, and steps inside of it": {"autocast": True, "each": "forward"},
     "workers": {"num_workers": 2},
 }
 
@@ -153,7 +155,14 @@ def test_heatmaps_are_those_of_the_model_at_that_time():
     lab.assert_explains(log.logged, nets)
 
 
-def test_a_compiled_model_is_watched_and_not_compiled_again():
+def compiled_in_place(net, backend):
+    net.conv2.compile(backend=backend)
+    net.compile(backend=backend)
+    return net
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, compiled_in_place])
+def test_a_compiled_model_is_watched_and_not_compiled_again(wrap):
     def compiled(watch):
         graphs = []
 
@@ -162,7 +171,7 @@ def test_a_compiled_model_is_watched_and_not_compiled_again():
             return graph
 
         torch._dynamo.reset()
-        return {**train(watch, wrap=lambda net: torch.compile(net, backend=backend)), "graphs": len(graphs)}
+        return {**train(watch, wrap=lambda net: wrap(net, backend=backend)), "graphs": len(graphs)}
 
     log, fixed = Recorder(), lab.watched()
     watch = monitored(loggers=log, worst=1, pool=(fixed["x"], fixed["truth"]))
@@ -189,7 +198,14 @@ class Normalized(Net):
         nn.utils.parametrizations.weight_norm(self.dense)
 
 
-@pytest.mark.parametrize("kind", [Checkpointed, Normalized])
+class Noisy(Net):
+    """Draws random numbers also in evaluation mode."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + 0.1 * torch.randn(1) + 0.1 * np.random.randn() + 0.1 * random.random()
+
+
+@pytest.mark.parametrize("kind", [Checkpointed, Normalized, Noisy])
 def test_models_with_a_life_of_their_own(kind):
     log = Recorder()
     assert lab.different(train(monitored(loggers=log), kind), train(None, kind)) == []

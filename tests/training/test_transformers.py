@@ -155,6 +155,14 @@ def test_evaluation_alone_is_one_round(tmp_path):
     lab.assert_explains(log.logged, {0: running.model}, layer="resnet.encoder")
 
 
+def test_a_state_that_knows_of_no_epoch(tmp_path):
+    """As older versions have it before any training."""
+    log = Recorder()
+    state = transformers.TrainerState(epoch=None)
+    HeatmapCallback(**watched(), loggers=log).on_evaluate(None, state, None, model=net())
+    assert log.events == ["open", "log 0", "flush", "close"]
+
+
 def test_loggers_are_closed_after_a_training_that_broke_off(tmp_path):
     """The Trainer does not say that one did; the next one does, or `close`."""
     log = Recorder()
