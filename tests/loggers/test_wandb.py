@@ -67,6 +67,11 @@ def own_run(log: xaicore.Loggers) -> Any:
     return logger._run
 
 
+def temporary() -> set[Path]:
+    """The images that wandb has not moved into a run."""
+    return set(Path(wandb.sdk.data_types.table.MEDIA_TMP.name).glob("*.png"))
+
+
 def same(pictures: list[np.ndarray], expected: Any) -> bool:
     return len(pictures) == len(expected) and all(map(np.array_equal, pictures, expected))
 
@@ -84,6 +89,8 @@ def test_every_picture_of_every_epoch_arrives_pixel_by_pixel(place: Path) -> Non
                 log(one, step=epoch)
                 logged[epoch, method] = one
             log.flush()
+        own = own_run(log)
+    assert own._is_finished
     run = the_run(place)
     assert [row["xaicore/epoch"] for row in run.rows] == [0, 1, 2]
     for (epoch, method), one in logged.items():
@@ -177,6 +184,7 @@ def test_numbers_count_each_fixed_picture_once(place: Path) -> None:
     with xaicore.open_loggers("wandb") as log:
         log(explanation(np.ones((4, 2, 4, 4)), **known), step=0)
         log(explanation(np.ones((4, 2, 4, 4)), method="other", **known), step=0)
+        log(explanation(np.ones((4, 2, 4, 4)), method="third", **known).take([0]), step=0)
         log(replace(worst, group="worst"), step=0)
         log(worst, step=1)
         log(explanation(np.ones((1, 1, 4, 4))), step=2)
@@ -200,7 +208,7 @@ def test_groups_have_keys_of_their_own(place: Path) -> None:
     assert [one["group"] for one in run.increments[0]] == [None] * 3 + ["worst"] * 2
 
 
-def test_150_pngsin_one_step_all_arrive(place: Path) -> None:
+def test_150_images_in_one_step_all_arrive(place: Path) -> None:
     one = example(150, 1, size=(6, 5))
     with xaicore.open_loggers("wandb") as log:
         log(one, step=0)
@@ -220,7 +228,7 @@ def test_a_step_is_shipped_when_another_begins_and_in_close(place: Path) -> None
         log(example(seed=1), step=0)
         log(example(seed=2, method="other"), step=0)
         log(example(seed=3), step=1)
-        log(example(seed=4), step=np.int64(2))
+        log(example(seed=4), step=np.array(2))  # as frameworks count
     rows = the_run(place).rows
     assert [row["xaicore/epoch"] for row in rows] == [0, 1, 2]
     assert [sorted(key[16:] for key in row if key.startswith("xaicore/overlay")) for row in rows] == [
@@ -252,6 +260,30 @@ def test_the_same_explanation_again_replaces_what_was_not_shipped(place: Path) -
     run = the_run(place)
     expected = [*again.overlays(), *other.overlays()]
     assert same(run.pictures(run.rows[0]["xaicore/overlay/given"]), expected)
+
+
+def test_layers_of_one_method_are_all_kept(place: Path) -> None:
+    first, second = example(2, 1, seed=1), replace(example(2, 1, seed=2), layer="deep")
+    with xaicore.open_loggers("wandb") as log:
+        log(first, step=0)
+        log(second, step=0)
+    run = the_run(place)
+    media = run.rows[0]["xaicore/overlay/given"]
+    assert same(run.pictures(media), [*first.overlays(), *second.overlays()])
+    assert [caption.rpartition(" at ")[2] for caption in media["captions"]] == ["conv", "conv", "deep", "deep"]
+    assert [row["layer"] for row in run.increments[0]] == ["conv", "conv", "deep", "deep"]
+
+
+def test_a_target_that_is_no_class_is_what_was_asked_for(place: Path) -> None:
+    one = replace(example(1, 1, truth=[2]), targets=np.array([-1]), target="the sky", predicted=None)
+    with xaicore.open_loggers("wandb") as log:
+        log(one, step=0)
+    run = the_run(place)
+    (row,) = run.increments[0]
+    assert (row["target"], row["predicted"], row["truth"], row["right"]) == ("the sky", None, "2", None)
+    assert run.rows[0]["xaicore/overlay/given"]["captions"] == [
+        f"0 | the sky {one.scores[0]:.3f} | truth 2 | given at conv"
+    ]
 
 
 def test_options_of_drawing(place: Path) -> None:
@@ -400,9 +432,10 @@ def test_its_own_run_is_named_and_does_not_stand_in_the_users_way(place: Path) -
     with xaicore.open_loggers({"wandb": {"project": "heat", "tags": ["a"]}}, name="watch", on_error="raise") as log:
         own = own_run(log)
         assert (own.name, own.project, own.tags, wandb.run) == ("watch", "heat", ("a",), None)
+        log(example(), step=1)
+        log.flush()
         mine = wandb.init(mode="offline")
         assert mine is not own
-        log(example(), step=1)
         mine.log({"loss": 1})
         mine.finish()
         log(example(), step=2)
@@ -412,6 +445,26 @@ def test_its_own_run_is_named_and_does_not_stand_in_the_users_way(place: Path) -
     assert len(by_key) == 2
     assert [row["loss"] for row in by_key["loss"].rows] == [1]
     assert all(run.finished for run in by_key.values())
+
+
+def test_its_own_run_counts_as_on_while_it_is_logged_to(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else wandb finds no offline run, and some versions look for a server until the network times out."""
+    seen = []
+    with xaicore.open_loggers("wandb", on_error="raise") as log:
+        own = own_run(log)
+        monkeypatch.setattr(own, "log", lambda data: seen.append(wandb.setup().most_recent_active_run))
+        log(example(), step=1)
+        log.flush()
+        seen.append(wandb.setup().most_recent_active_run)
+    assert seen == [own, None]
+
+
+def test_its_own_run_leaves_the_terminal_alone(place: Path) -> None:
+    before = sys.stdout.write, sys.stderr.write
+    with xaicore.open_loggers("wandb", on_error="raise"):
+        assert (sys.stdout.write, sys.stderr.write) == before
+        print("not for the tracker")
+    assert not list(the_run(place).folder.rglob("output.log"))
 
 
 def test_threads_lose_nothing_and_take_one_step_an_epoch(place: Path) -> None:
@@ -445,6 +498,38 @@ def test_threads_lose_nothing_and_take_one_step_an_epoch(place: Path) -> None:
     for row, one, cells in zip(run.ours, logged, run.increments, strict=True):
         assert same(run.pictures(row["xaicore/overlay/given"]), one.overlays())
         assert same([cell["overlay"] for cell in cells], one.overlays())
+
+
+def test_two_loggers_of_one_run_lose_no_row(place: Path) -> None:
+    mine = wandb.init(mode="offline")
+
+    def watch(method: str) -> None:
+        with xaicore.open_loggers("wandb", on_error="raise") as log:
+            for epoch in range(15):
+                log(example(2, 1, seed=epoch, size=(6, 5), method=method), step=epoch)
+
+    threads = [threading.Thread(target=watch, args=(method,)) for method in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    mine.finish()
+    run = the_run(place)
+    assert len(run.rows) == len(run.increments) == 45
+    rows = sorted((row["method"], row["epoch"], row["id"]) for rows in run.increments for row in rows)
+    assert rows == [(method, epoch, name) for method in "abc" for epoch in range(15) for name in "01"]
+    assert {len({(row["method"], row["epoch"]) for row in rows}) for rows in run.increments} == {1}
+
+
+def test_the_table_comes_after_the_images_that_it_shows(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An online run does not store an image for its panels that a table has stored before."""
+    mine, logged = wandb.init(mode="offline"), []
+    monkeypatch.setattr(mine, "log", lambda data: logged.append(list(data)))
+    with xaicore.open_loggers("wandb", on_error="raise") as log:
+        log(example(), step=0)
+    assert logged == [
+        ["xaicore/epoch", "xaicore/score", "xaicore/overlay/given", "xaicore/heatmap/given", "xaicore/table"]
+    ]
 
 
 def test_the_users_open_entry_is_committed_not_lost(place: Path) -> None:
@@ -486,8 +571,7 @@ def test_nothing_draws_from_the_global_random_state(place: Path) -> None:
 def test_nothing_is_kept_of_what_was_shipped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(place / "temporary"))
-    media = Path(wandb.sdk.data_types.table.MEDIA_TMP.name)
-    before = set(media.glob("*.png"))
+    before = temporary()
     with xaicore.open_loggers("wandb", on_error="raise") as log:
         for epoch in range(5):
             log(example(3, 2, seed=epoch), step=epoch)
@@ -495,10 +579,10 @@ def test_nothing_is_kept_of_what_was_shipped(place: Path, monkeypatch: pytest.Mo
         gc.collect()
         assert not [one for one in gc.get_objects() if isinstance(one, wandb.Image)]
         assert not list((place / "temporary").glob("xaicore-*"))
-    assert set(media.glob("*.png")) == before
+    assert temporary() == before
 
 
-def test_pngsof_the_caller_may_change_before_the_step_is_shipped(place: Path) -> None:
+def test_images_of_the_caller_may_change_before_the_step_is_shipped(place: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     one = example(2, 1, size=(8, 8), images=images)
     expected = one.overlays()
@@ -606,10 +690,12 @@ def test_disabled_is_disabled(place: Path, monkeypatch: pytest.MonkeyPatch, how:
     if how == "run":
         wandb.init(mode="disabled")
     options = {"mode": "disabled"} if how == "option" else {}
+    before = temporary()
     with xaicore.open_loggers({"wandb": options}, on_error="raise") as log:
         assert own_run(log).disabled
         log(example(), step=1)
         log(example(), step=2)
+    assert temporary() == before
     assert runs(place) == []
 
 
