@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import xaicore
 from examples.report.conclusions import Findings, conclude, numbers
 from examples.report.folder import folder
 from examples.report.pictures import Data
@@ -69,8 +70,11 @@ def command(framework: str) -> Callable[[Story], click.Command]:
             else:
                 data = folder(root, most or (QUICK_MOST if quick else MOST), SEED)
             click.echo(data.about)
-            with tracker:
-                tracker.conclude(data, story(data, epochs or (QUICK_EPOCHS if quick else EPOCHS), tracker))
+            try:
+                with tracker:
+                    tracker.conclude(data, story(data, epochs or (QUICK_EPOCHS if quick else EPOCHS), tracker))
+            except xaicore.XaicoreError as exc:  # its message says what to do
+                raise click.ClickException(str(exc)) from exc
 
         return main
 

@@ -47,8 +47,10 @@ class Evidence(NamedTuple):
 
     def place(self) -> str:
         """Where the most evidence is, in words."""
+        if not self.heatmap.any():
+            return "nowhere"
         y, x = np.unravel_index(self.heatmap.argmax(), self.heatmap.shape)
-        words = f"{('top', 'middle', 'bottom')[3 * y // SIZE]} {('left', 'centre', 'right')[3 * x // SIZE]}"
+        words = f"at the {('top', 'middle', 'bottom')[3 * y // SIZE]} {('left', 'centre', 'right')[3 * x // SIZE]}"
         return words if self.heatmap.any() else "nowhere"
 
 
@@ -148,8 +150,8 @@ def mistake(names: tuple[str, ...], predicted: Evidence, true: Evidence) -> str:
     head = f'"{predicted.picture}" is taken for {names[predicted.label]} ({predicted.score:.2f})'
     if not predicted.things:
         return (
-            f"{head}: the most evidence for {names[predicted.label]} is at the {predicted.place()}, for "
-            f"{names[true.label]} at the {true.place()}."
+            f"{head}: the most evidence for {names[predicted.label]} is {predicted.place()}, for "
+            f"{names[true.label]} {true.place()}."
         )
     box = f"the {names[true.label]}'s box ({percent(covered(predicted.things).mean())} of the picture)"
     return (

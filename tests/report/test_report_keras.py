@@ -35,6 +35,12 @@ def test_one_run_at_weights_and_biases(quick: Left) -> None:
     stories.one_wandb_run_holds_all(quick)
 
 
+def test_the_same_again(quick: Left, report: Callable[..., Left]) -> None:
+    again = report("keras", "--quick", "--epochs", "1", "--logger", "disk")
+    assert [row["epoch"] for row in again.metrics] == [0, 1]
+    assert again.metrics[0] == pytest.approx(quick.metrics[0], rel=1e-4)
+
+
 def test_a_folder_of_three_classes_without_wandb(report: Callable[..., Left], textures: Path) -> None:
     left = report("keras", "--quick", "--data", str(textures), "--logger", "disk")
     stories.textures_are_told_apart(left, textures.name)

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from stories import ROOT
 from toynet import ToyBackend, ToyNet
+from wandb_reading import OfflineRun, records
 
 import xaicore
 from examples.report import command as module
@@ -396,6 +397,44 @@ def test_without_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         'Error: the logger wandb needs the package wandb; try: pip install "xaicore[wandb]"\n',
     )
     assert not (tmp_path / "two").exists()
+
+
+def test_a_logger_that_nobody_knows(tmp_path: Path) -> None:
+    def tell(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
+        """Tell a story."""
+        with xaicore.open_loggers(tracker.loggers):
+            return {}
+
+    code, printed = run("--quick", "--logger", "diks", "--out", str(tmp_path / "out"), story=tell)
+    assert code == 1
+    assert "Error: no logger" in printed
+    assert "diks" in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_run_at_weights_and_biases_ends_with_the_story(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    def tell(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
+        """Tell a story."""
+        assert wandb.run is not None
+        tracker.metrics(0, {"loss": 0.5})
+        assert not fails, "something broke"
+        return {}
+
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    code, printed = run("--quick", "--logger", "wandb", "--out", str(tmp_path / "out"), story=tell)
+    assert code == int(fails)
+    assert wandb.run is None
+    wandb.teardown()
+    (log,) = (tmp_path / "out" / "wandb").glob("offline-run-*/run-*.wandb")
+    assert [record.exit.exit_code for record in records(log) if record.WhichOneof("record_type") == "exit"] == [code]
+    assert [row["loss"] for row in OfflineRun(log).rows if "loss" in row] == [0.5]
+    assert (f"wandb sync {log.parent}" in printed) is not fails
 
 
 def test_most_pictures_of_a_folder(colours: Path, tmp_path: Path) -> None:
