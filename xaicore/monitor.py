@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import time
 import warnings
@@ -133,8 +134,9 @@ class Monitor:
         if self._backend.ready:  # a mistake is to show now, not after the first epoch
             self._watch.piece(self.sample, self._watch.telling(self.sample))
         about = {"ids": list(self.ids), "methods": [one.name for one in methods], "every": every}
-        opened = open_loggers(loggers, name=name, config={**(config or {}), "monitor": about}, on_error=on_error)
-        opened.__enter__()
+        with self._backend.undisturbed():  # names of runs are drawn, too
+            opened = open_loggers(loggers, name=name, config={**(config or {}), "monitor": about}, on_error=on_error)
+            opened.__enter__()
         self._shipper = Shipper(opened, beside)
         self._finish = weakref.finalize(self, self._shipper.close, PATIENCE)
 
@@ -147,7 +149,7 @@ class Monitor:
         """
         options["name"] = options.get("name") or Run().name
         inspect.signature(cls).bind(None, x, **options)
-        return lambda model: cls(model, x, **options)
+        return functools.partial(cls, x=x, **options)  # unlike a function made here, it can go to other processes
 
     @property
     def ids(self) -> tuple[str, ...]:

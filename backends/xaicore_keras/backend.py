@@ -88,9 +88,14 @@ class KerasBackend(Backend):
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
-        """Keep torch's random state too, where it is there: Keras trains from its loaders on any backend."""
-        torch = sys.modules.get("torch")
-        with super().undisturbed(source), torch.random.fork_rng([]) if torch else contextlib.nullcontext():
+        """Keep torch's random state and loader too, where they are: Keras trains from these on any backend."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(super().undisturbed(source))
+            if torch := sys.modules.get("torch"):
+                from xaicore_torch.loader import loader_as_found
+
+                stack.enter_context(torch.random.fork_rng([]))
+                stack.enter_context(loader_as_found(source))
             yield
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError
 from xaicore_torch.classifier import find_classifier
 from xaicore_torch.inputs import Inputs, prepare
 from xaicore_torch.layout import find_module, layout_is_plain, on_last_axis, unwrap
+from xaicore_torch.loader import loader_as_found
 from xaicore_torch.outputs import Outputs, choose, find_link, read, to_host
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.recorder import Recorder
@@ -88,16 +89,9 @@ class TorchBackend(Backend):
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
-        """Keep torch's random state too, and that of a DataLoader's own generator."""
-        parts = [source, getattr(source, "sampler", None), getattr(source, "batch_sampler", None)]
-        generators = [getattr(part, "generator", None) for part in parts]
-        states = [(g, g.get_state()) for g in generators if isinstance(g, torch.Generator)]
-        with super().undisturbed(source), torch.random.fork_rng([]):
-            try:
-                yield
-            finally:
-                for generator, state in states:
-                    generator.set_state(state)
+        """Keep torch's random state too, and what a DataLoader has of its own."""
+        with super().undisturbed(source), torch.random.fork_rng([]), loader_as_found(source):
+            yield
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
@@ -204,7 +198,8 @@ class TorchBackend(Backend):
             raise LayerError(
                 f"layer {', '.join(map(repr, unreached))} does not reach the outputs: its answer is not used (an "
                 "in-place layer may be called for its effect alone), or what follows has no gradient (quantised "
-                "layers, or the model switches gradients off itself). Name another: layer=..."
+                "layers, torch.utils.checkpoint with use_reentrant=True, or the model switches gradients off itself). "
+                "Name another: layer=..."
             )
         return {name: gradient for name, gradient in zip(kept, gradients, strict=True) if gradient is not None}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError
 
-__all__ = ["Outputs", "choose", "find_link", "first_tensor", "read", "to_host"]
+__all__ = ["Outputs", "choose", "find_link", "first_tensor", "read", "tensors_in", "to_host"]
 
 # A model's last operations as autograd names them. These only pass values on:
 _PASSING = {
@@ -71,12 +71,19 @@ def to_host(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().to("cpu", torch.float32).numpy()
 
 
-def first_tensor(value: Any) -> torch.Tensor | None:
-    """The first tensor in a layer's output, however deep."""
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in a layer's output, however deep."""
     if isinstance(value, torch.Tensor):
-        return value
+        yield value
+        return
     parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
-    return next((tensor for part in parts if (tensor := first_tensor(part)) is not None), None)
+    for part in parts:
+        yield from tensors_in(part)
+
+
+def first_tensor(value: Any) -> torch.Tensor | None:
+    """The first of them, which a layer's name stands for."""
+    return next(tensors_in(value), None)
 
 
 def choose(answer: Any, output: int | str | None, count: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from xaicore import Layer
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import is_pooling, on_last_axis
-from xaicore_torch.outputs import first_tensor
+from xaicore_torch.outputs import first_tensor, tensors_in
 
 __all__ = ["Survey"]
 
@@ -58,10 +58,13 @@ class Survey:
             self.channels_last.discard(name)
         for seen in (self._found, self._outputs):
             seen.pop(name, None)  # the last run counts
-        if next(module.children(), None) is not None:
-            self._forget_inner(name, output)
-        self._found[name] = (self._describe(name, module, output), output)
         self._outputs[name] = output
+        same = [] if next(module.children(), None) is None else self._inner(name, output)
+        if same and sum(1 for _ in tensors_in(answer)) > 1:
+            return  # what follows may read another of its tensors instead, such as a pooled one
+        for known in same:  # a shared output has its outermost name
+            del self._found[known]
+        self._found[name] = (self._describe(name, module, output), output)
 
     def _has_channels_last(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Output) -> bool:
         """Made by a layer that works on the last axis, or passed on by what keeps such an output's shape.
@@ -84,12 +87,10 @@ class Survey:
             source = given[-1]
         return source in self.channels_last and self._outputs[source].tensor.shape == output.tensor.shape
 
-    def _forget_inner(self, name: str, output: Output) -> None:
-        """A shared output has its outermost name."""
+    def _inner(self, name: str, output: Output) -> list[str]:
+        """The layers inside of this one whose output it passes on."""
         inner = [known for known in self._found if known.startswith(f"{name}.")]
-        for known in inner:
-            if self._found[known][1].is_same(output):
-                del self._found[known]
+        return [known for known in inner if self._found[known][1].is_same(output)]
 
     def _describe(self, name: str, module: nn.Module, output: Output) -> Layer:
         tensor = output.tensor

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import pickle
 import signal
 import sys
 from typing import Any
 
 import lab
+import numpy as np
 import pytest
 import torch
 from recorder import Recorder
@@ -222,6 +224,14 @@ def test_a_resumed_training_goes_on_in_the_same_folder(tmp_path):
     fit(4, ckpt_path=tmp_path / "half.ckpt")
     rows = [json.loads(line) for line in (tmp_path / "run" / "manifest.jsonl").read_text().splitlines()]
     assert [(row["step"], row["id"]) for row in rows] == [(n, rows[i]["id"]) for n in range(4) for i in (0, 1)]
+
+
+def test_a_callback_can_go_to_another_process():
+    """As it does with strategy="ddp_spawn"."""
+    callback = pickle.loads(pickle.dumps(HeatmapCallback(**lab.watched(), loggers={"disk": {"root": "runs/a"}})))
+    monitor = callback._monitor_of
+    assert monitor.keywords["name"]
+    np.testing.assert_array_equal(monitor.keywords["x"], lab.watched()["x"])
 
 
 # Which model is watched.

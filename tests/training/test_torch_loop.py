@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lab
@@ -18,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Subset
 
 from xaicore import Monitor
 
@@ -51,11 +53,11 @@ def train(
     accumulate: int = 1,
     autocast: bool = False,
     wrap: Callable[[nn.Module], nn.Module] = lambda net: net,
-    **loading: Any,
+    load: Callable[[], DataLoader] = lab.shuffled,
 ) -> dict[str, Any]:
     lab.seed()
     net = make()
-    model, loader = wrap(net), lab.shuffled(**loading)
+    model, loader = wrap(net), load()
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 0.01)
     look = None if watch is None else watch(model, loader)
     losses, flags, count = [], [], 0
@@ -132,7 +134,7 @@ def test_training_does_not_notice(alone, quiet, way):
 SETTINGS: dict[str, dict[str, Any]] = {
     "gradients accumulate": {"each": "batch", "accumulate": 3},
     "autocast, and steps inside of it": {"autocast": True, "each": "forward"},
-    "workers": {"num_workers": 2},
+    "workers": {"load": partial(lab.shuffled, num_workers=2)},
 }
 
 
@@ -143,6 +145,54 @@ def test_nor_in_other_settings(setting, way):
         return Monitor(model, every=2, **lab.of_way(way, loader))
 
     assert lab.different(train(watch, **SETTINGS[setting]), train(**SETTINGS[setting])) == []
+
+
+class Owner(lab.Pictures):
+    """Draws from generators of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numpy, self.python = np.random.default_rng(0), random.Random(0)
+        self.legacy, self.torch = np.random.RandomState(0), torch.Generator()
+
+    def __getitem__(self, n: int) -> Any:
+        x, y = super().__getitem__(n)
+        tint = self.numpy.random() + self.legacy.rand() + self.python.random() + torch.rand(1, generator=self.torch)
+        return x + 0.1 * tint, y
+
+
+def own_sampler() -> DataLoader:
+    data = lab.Pictures()
+    order = RandomSampler(data, generator=torch.Generator().manual_seed(5))
+    return DataLoader(data, batch_sampler=BatchSampler(order, 8, drop_last=False))
+
+
+LOADERS: dict[str, Callable[[], DataLoader]] = {
+    "a sampler with a generator": own_sampler,
+    "a data set with generators": lambda: DataLoader(Owner(), 8, shuffle=True),
+    "a part of one": lambda: DataLoader(Subset(Owner(), range(16)), 8, shuffle=True),
+    "workers that stay": lambda: lab.shuffled(num_workers=2, persistent_workers=True),
+}
+
+
+@pytest.mark.parametrize("each", ["epoch", "batch"])
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_loader_that_trains_can_be_read_at_any_time(kind, each):
+    def watch(net, loader):
+        options = {"first": 4, "worst": 2, "pool": loader, "every": 1 if each == "epoch" else 2}
+        return Monitor(net, loader, **options, loggers=Recorder())
+
+    make = LOADERS[kind]
+    assert lab.different(train(watch, each=each, load=make), train(each=each, load=make)) == []
+
+
+def test_a_logger_that_draws_random_numbers_as_it_opens(alone):
+    class Draws(Recorder):
+        def open(self, run):
+            super().open(run)
+            random.random(), np.random.rand(), torch.rand(1)
+
+    assert lab.different(train(monitored(loggers=Draws())), alone) == []
 
 
 def test_heatmaps_are_those_of_the_model_at_that_time():

@@ -147,6 +147,22 @@ def test_pictures_as_the_data_set_gives_them(tmp_path):
     assert explanation.images.shape == (6, 32, 32, 3)
 
 
+@pytest.mark.parametrize("kind", ["ResNet", "RegNet", "ConvNext", "MobileNetV2"])
+def test_the_layer_is_found(kind):
+    """These answer with a pooled output beside the map, and the classifier reads that one."""
+    own = {"depth_multiplier": 0.25} if kind == "MobileNetV2" else {"hidden_sizes": [8, 16], "depths": [1, 1]}
+    own |= {"ResNet": {"embedding_size": 8}, "RegNet": {"embedding_size": 8, "groups_width": 8}}.get(kind, {})
+    own |= {"num_stages": 2} if kind == "ConvNext" else {}
+    lab.seed()
+    model = getattr(transformers, f"{kind}ForImageClassification")(
+        getattr(transformers, f"{kind}Config")(num_labels=3, num_channels=3, image_size=32, **own)
+    )
+    explanation = xaicore.explain(model, lab.watched()["x"], [[0, 1, 2]])
+    inside = "mobilenet_v2.layer" if kind == "MobileNetV2" else f"{kind.lower()}.encoder"
+    assert explanation.layer.startswith(inside)
+    assert not explanation.empty.all()
+
+
 def test_evaluation_alone_is_one_round(tmp_path):
     log = Recorder()
     running = trainer(tmp_path, HeatmapCallback(**watched(), loggers=log))
