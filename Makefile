@@ -70,7 +70,7 @@ lint: $(READY) ## check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY) ## check types
+types: $(TRACKERS) ## check types
 	$(BIN)/mypy
 
 # Peers without their dependencies: some would replace torch. Those that do not import are left out with a word.
