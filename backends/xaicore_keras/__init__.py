@@ -1,14 +1,16 @@
 """Keras 3 for xaicore, on TensorFlow, JAX and torch. Imports Keras only for a model that is one of Keras'."""
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from xaicore import Backend, hookimpl
+from xaicore import Backend, DependencyError, hookimpl
 
 if TYPE_CHECKING:
+    from xaicore_keras.callback import HeatmapCallback
     from xaicore_keras.surgery import cam_model
 
-__all__ = ["cam_model", "xaicore_backend"]
+__all__ = ["HeatmapCallback", "cam_model", "xaicore_backend"]
 
 
 @hookimpl
@@ -23,8 +25,12 @@ def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "cam_model":
-        from xaicore_keras.surgery import cam_model
-
-        return cam_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    modules = {"HeatmapCallback": "xaicore_keras.callback", "cam_model": "xaicore_keras.surgery"}
+    if name not in modules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(modules[name]), name)
+    except ImportError as exc:
+        raise DependencyError(
+            f'{name} needs Keras 3 and what it runs on ({exc}): pip install "xaicore[tensorflow]", or "xaicore[jax]"'
+        ) from exc
