@@ -37,7 +37,7 @@ def main(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
 
     click.echo("2. The same network made CAM-ready: pooling and one dense layer, explained by CAM")
     cam = cam_model(model, classes=data.outputs, activation=activation(data.outputs), freeze=True)
-    train(cam, data, range(epochs, 2 * epochs), 3e-3, tracker, watch(data, tracker, method=["cam", "gradcam"]))
+    train(cam, data, range(epochs, 2 * epochs), 1e-2, tracker, watch(data, tracker, method=["cam", "gradcam"]))
 
     return {
         "Dense head, Grad-CAM": Findings.of(xaicore.Explainer(model, method="gradcam"), data, network_input),

@@ -42,7 +42,7 @@ def main(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
     # Of its body, not of all of it, so that the layer keeps its name and the gallery goes on with it.
     cam = cam_model(model.body, classes=data.outputs, freeze=True).eval()
     with watch(cam, data, tracker, method=["cam", "gradcam"]) as monitor:
-        train(cam, cam.dense, data, range(epochs, 2 * epochs), 3e-3, tracker, monitor)
+        train(cam, cam.dense, data, range(epochs, 2 * epochs), 1e-2, tracker, monitor)
 
     return {
         "Dense head, Grad-CAM": Findings.of(xaicore.Explainer(model, method="gradcam"), data, as_input),

@@ -59,15 +59,17 @@ def watched() -> Pictures:
     return data().watched
 
 
-def both_models_learn(left: Left, least: float) -> None:
-    """Were classes mixed up anywhere between pictures, labels and outputs, accuracy were below chance."""
+def both_models_learn(left: Left) -> None:
+    """Were classes mixed up anywhere between pictures, labels and outputs, accuracy were below chance.
+
+    Of 60 runs with other seeds, the least had 0.69 on the pictures to judge by and 0.86 on the others.
+    """
     assert [row["epoch"] for row in left.metrics] == [0, 1, 2, 3]
-    for row in left.metrics:  # the mean over all batches: those of one would be far off
-        assert 0.6 < row["loss"] / row["val_loss"] < 2
     for first, last in (left.metrics[:2], left.metrics[2:]):
+        assert first["loss"] > 0.7 * first["val_loss"]  # the mean over an epoch that begins knowing nothing
         assert last["loss"] < first["loss"]
-        assert last["val_accuracy"] >= least
-        assert last["accuracy"] >= least
+        assert last["val_accuracy"] >= 0.65
+        assert last["accuracy"] >= 0.8
 
 
 def manifest_is_whole(left: Left) -> None:
@@ -188,6 +190,12 @@ def textures_are_told_apart(left: Left, folder: str) -> None:
         if "/" in row["id"]:
             assert row["truth_name"] == row["id"].split("/")[0]
             assert row["k"] != 0 or row["predicted_name"] == row["target_name"]
+    for step, method in ((1, "gradcam"), (3, "cam")):
+        for name in ids:
+            key = (step, method, name, None)
+            two = [row["score"] for row in left.rows if tuple(row[k] for k in ("step", "method", "id", "group")) == key]
+            assert len(two) == 2
+            assert 2 / 3 < sum(two) <= 1.00001  # of three that sum to 1, these are the largest
     for kind in ("Dense head", "CAM-ready"):
         chapter = left.conclusions.split(f"## {kind}")[1]
         own, other = re.search(r"for brick \([\d.]+\), (\d+) % lies on brick and (\d+) % on grass", chapter).groups()

@@ -16,7 +16,7 @@ def quick(report: Callable[..., Left]) -> Left:
 
 
 def test_both_models_learn(quick: Left) -> None:
-    stories.both_models_learn(quick, 0.8)
+    stories.both_models_learn(quick)
 
 
 def test_the_gallery_has_every_step_method_and_class(quick: Left) -> None:
