@@ -36,8 +36,14 @@ def convert(x: Any, to_numpy: Callable[[Any], np.ndarray]) -> Any:
 
 
 def copied(x: Any) -> Any:
-    """The same with copies of its NumPy arrays; tensors are as they were."""
-    return _map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, x)
+    """The same with copies of what can be written to: NumPy arrays and torch's tensors."""
+
+    def copy(leaf: Any) -> Any:
+        if hasattr(leaf, "detach") and hasattr(leaf, "clone"):
+            return leaf.detach().clone()
+        return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+    return _map(copy, x)
 
 
 def concatenate(parts: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import functools
 import inspect
@@ -9,6 +10,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,7 +124,8 @@ class Monitor:
         wanted = as_wanted(targets, self.sample, class_names)
         self._watch = Watch(explainer, methods, wanted, class_names, batch_size)
         self._pool = None if pool is None else Pool(pool, batch_size, self._backend, activation)
-        if self._pool is not None and isinstance(wanted, np.ndarray) and wanted.ndim and len(wanted) > 1:
+        per_picture = isinstance(wanted, np.ndarray) and (wanted.ndim == 1 or (wanted.ndim == 2 and len(wanted) > 1))
+        if self._pool is not None and per_picture:
             raise InputError("targets one a picture say nothing of the worst: use 'predicted', 'truth' or [[a, b]]")
         self._worst, self._every, self._budget, self._on_error = worst, every, budget, on_error
         self._scale = Scale(scale, [one.name for one in methods])
@@ -133,12 +136,15 @@ class Monitor:
         self.left_out: tuple[str, ...] = ()
         if self._backend.ready:  # a mistake is to show now, not after the first epoch
             self._watch.piece(self.sample, self._watch.telling(self.sample))
+            if self._pool is not None:
+                self._pool.check()
         about = {"ids": list(self.ids), "methods": [one.name for one in methods], "every": every}
         with self._backend.undisturbed():  # names of runs are drawn, too
             opened = open_loggers(loggers, name=name, config={**(config or {}), "monitor": about}, on_error=on_error)
             opened.__enter__()
         self._shipper = Shipper(opened, beside)
         self._finish = weakref.finalize(self, self._shipper.close, PATIENCE)
+        atexit.register(self._finish)  # registered after the trackers' own hooks, it runs before them
 
     @classmethod
     def later(cls, x: Any, **options: Any) -> Callable[[Any], Monitor]:
@@ -150,6 +156,11 @@ class Monitor:
         options["name"] = options.get("name") or Run().name
         inspect.signature(cls).bind(None, x, **options)
         return functools.partial(cls, x=x, **options)  # unlike a function made here, it can go to other processes
+
+    @property
+    def run(self) -> Run:
+        """The run that loggers were opened for; `run.name` tells where to look, runs/<name> for the disk logger."""
+        return self._shipper.loggers.run
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -171,6 +182,9 @@ class Monitor:
             XaicoreError: what went wrong, with `on_error="raise"`.
         """
         step = int(step)
+        if not self._shipper.works:
+            self._say("closed", f"step {step} is not logged: this monitor is closed, or was made in another process")
+            return ()
         if not self._is_due(step) or self._shipper.loggers.all_failed or self._shipper.is_stuck:
             return ()
         self._last = step
@@ -182,7 +196,7 @@ class Monitor:
                 raise
             self._say(type(exc).__name__, f"no heatmaps of step {step}: {type(exc).__name__}: {exc}")
             return ()
-        patience = PATIENCE if self._budget is None else ends - time.monotonic()
+        patience = min(PATIENCE, ends - time.monotonic())
         if not self._shipper.ship(explanations, step, patience):
             self._say("busy", f"step {step} is not logged: the loggers are still busy with the steps before")
         return explanations
@@ -193,6 +207,7 @@ class Monitor:
         Raises:
             XaicoreError: what a logger has raised, with `on_error="raise"`.
         """
+        atexit.unregister(self._finish)
         self._finish()
 
     def __enter__(self) -> Self:
@@ -210,7 +225,14 @@ class Monitor:
         if not self._backend.ready:
             raise InputError("the model has no weights yet: its first batch makes them, so train or call it first")
         fixed = self._fixed(step, ends)
-        return tuple(self._scale(one) for one in (*fixed, *self._worst_now(step, ends)))
+        try:
+            worst = self._worst_now(step, ends)
+        except Exception as exc:  # the fixed pictures are not to suffer from it
+            if self._on_error == "raise":
+                raise
+            self._say("worst", f"step {step}: no worst predictions: {type(exc).__name__}: {exc}")
+            worst = []
+        return tuple(self._scale(one) for one in (*fixed, *worst))
 
     def _fixed(self, step: int, ends: float) -> list[Explanation]:
         explanations, self._turn = self._watch(self.sample, ends, self._turn)
@@ -238,6 +260,7 @@ class Monitor:
         if not all_seen:
             self._say("pool", f"step {step}: no time to look at all of the pool for its worst; raise budget=")
         if worst is None:
+            self._say("none", f"step {step}: no picture in the pool has a known class, so there are no worst ones")
             return []
         explanations, _ = self._watch(worst, float("inf"))
         pictures = self._watch.pictures(worst, explanations[0].input_size)
@@ -252,10 +275,10 @@ class Monitor:
 
 def _check(every: int, budget: float | None, batch_size: int, worst: int, pool: Any) -> None:
     for option, value in (("every", every), ("batch_size", batch_size)):
-        if value < 1:
-            raise InputError(f"{option}={value}: expected 1 or more")
-    if budget is not None and budget <= 0:
-        raise InputError(f"budget={budget}: expected seconds, or None for no limit")
+        if not isinstance(value, Integral) or value < 1:
+            raise InputError(f"{option}={value!r}: expected a whole number, 1 or more")
+    if budget is not None and not (isinstance(budget, Real) and budget > 0):
+        raise InputError(f"budget={budget!r}: expected seconds, or None for no limit")
     if worst < 0 or (worst > 0) != (pool is not None):
         given = "None" if pool is None else f"a {type(pool).__name__}"
         raise InputError(f"worst={worst} with pool={given}: give both, how many and where to look, or neither")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -174,19 +175,28 @@ def choose(
     if first is None and per_class is None:
         return of_arrays(x, truth, images, ids, to_numpy)
     if hasattr(x, "shape") or isinstance(x, (Sample, Mapping)) or truth is not None:
-        whole = of_arrays(x, truth, images, ids, to_numpy)
+        whole = of_arrays(x, truth, images, ids, to_numpy, copy=False)
         batches = [dataclasses.replace(whole, x=inputs.convert(whole.x, to_numpy))]
     elif isinstance(x, tuple) or images is not None or ids is not None:
         raise InputError(f"a {type(x).__name__} with first= or per_class=: pass arrays with truth=, or a loader alone")
     else:
         batches = x
     if first is not None:
-        return Sample.first(batches, first, to_numpy)
-    return Sample.per_class(batches, per_class or 0, None if class_names is None else len(class_names), to_numpy)
+        found = Sample.first(batches, first, to_numpy)
+        if len(found) < first:
+            warnings.warn(f"first={first}, but there are only {len(found)} pictures", RuntimeWarning, stacklevel=3)
+        return found
+    found = Sample.per_class(batches, per_class or 0, None if class_names is None else len(class_names), to_numpy)
+    missing = [name for label, name in enumerate(class_names or ()) if not np.any(found.truth == label)]
+    if missing:
+        warnings.warn(f"no picture of class {', '.join(missing[:8])} was found", RuntimeWarning, stacklevel=3)
+    return found
 
 
-def of_arrays(x: Any, truth: Any, images: Any, ids: Sequence[Any] | None, to_numpy: ToNumpy) -> Sample:
-    """All of x, with what is known of it. NumPy arrays are copied, for they are to stay as they are now.
+def of_arrays(
+    x: Any, truth: Any, images: Any, ids: Sequence[Any] | None, to_numpy: ToNumpy, copy: bool = True
+) -> Sample:
+    """All of x, with what is known of it; copied where it is to stay as it is now.
 
     Raises:
         InputError: x is no array, or labels or pictures do not fit it.
@@ -196,16 +206,31 @@ def of_arrays(x: Any, truth: Any, images: Any, ids: Sequence[Any] | None, to_num
         x, ids = x.x, x.ids if ids is None else ids
     n = inputs.count(x)
     if not n:
-        raise InputError(
-            f"x is a {type(x).__name__} without pictures: expected N inputs as the model takes them, or a loader with "
-            "first= or per_class="
-        )
+        raise InputError(_no_arrays(x, truth))
+    pictures = None if images is None else check_pictures(images, n)
     return Sample(
-        inputs.copied(x),
+        inputs.copied(x) if copy else x,
         None if truth is None else as_labels(to_numpy(truth), n),
-        None if images is None else check_pictures(images, n),
+        pictures.copy() if copy and pictures is not None else pictures,
         None if ids is None else tuple(map(str, ids)),
     )
+
+
+def _no_arrays(x: Any, truth: Any) -> str:
+    """What to do with an x that is no array."""
+    if isinstance(x, (list, tuple)) and x:
+        return (
+            f"x is a {type(x).__name__} of {type(x[0]).__name__}: expected one array of N inputs as the model takes "
+            "them; apply its transform to each picture and stack them"
+        )
+    if truth is not None and not hasattr(x, "shape"):
+        return f"x is a {type(x).__name__} with truth=: a loader brings its own labels, and arrays have a shape"
+    if hasattr(x, "__iter__") or hasattr(x, "__getitem__"):
+        return (
+            f"x is a {type(x).__name__} without a shape or without pictures: of a loader, say how many to watch, "
+            "first=16 or per_class=2"
+        )
+    return f"x is a {type(x).__name__}: expected N inputs as the model takes them, or a loader with first="
 
 
 def read_batches(batches: Iterable[Any], to_numpy: ToNumpy = np.asarray) -> Iterator[Sample]:
@@ -266,7 +291,7 @@ def as_labels(labels: Any, count: int) -> np.ndarray:
     if array.ndim == 2 and array.dtype.kind in "fiub" and np.allclose(array.sum(axis=1), 1, atol=1e-3):
         array = array.argmax(axis=1)
     if array.shape != (count,):
-        raise InputError(f"truth of shape {array.shape} for {count} pictures: {expected}")
+        raise InputError(f"truth of shape {array.shape} for {count} pictures: {expected}; one picture is x[None]")
     if array.dtype.kind not in "fiub" or not np.array_equal(array, np.floor(array)):
         raise InputError(f"truth of type {array.dtype}, such as {array[:3].tolist()}: {expected}")
     return array.astype(np.int64)

@@ -6,11 +6,11 @@ nothing. At most two steps are on their way: one at the loggers and one waiting.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from xaicore.explanation import Explanation
 from xaicore.logger import Loggers
@@ -33,9 +33,15 @@ class Shipper:
         self._waiting: queue.Queue[Parcel | None] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
         self._late = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="xaicore-loggers", daemon=True) if beside else None
         if self._thread is not None:
             self._thread.start()
+
+    @property
+    def works(self) -> bool:
+        """Whether there is somebody to deliver: not so once closed, or in a process that was forked."""
+        return not self._ending.is_set() and (self._thread is None or self._thread.is_alive())
 
     @property
     def is_stuck(self) -> bool:
@@ -67,15 +73,15 @@ class Shipper:
         Raises:
             Exception: what a logger has raised, where loggers are to raise.
         """
+        self._ending.set()
         if self._thread is None:
             self.loggers.__exit__(None, None, None)
             return
-        ends = time.monotonic() + patience
-        try:
-            self._waiting.put(None, timeout=patience)
-            self._thread.join(max(0.0, ends - time.monotonic()))
-        except queue.Full:
-            pass  # it is alive then, which is said below
+        if threading.current_thread() is self._thread:
+            return  # a monitor that nobody holds was collected here; this thread ends by itself
+        with contextlib.suppress(queue.Full):  # a full queue needs no waking up
+            self._waiting.put_nowait(None)
+        self._thread.join(patience)
         if self._thread.is_alive():
             warnings.warn(
                 f"the loggers did not finish within {patience:g} s: what they were still given may be lost",
@@ -85,15 +91,28 @@ class Shipper:
         self._raise()
 
     def _run(self) -> None:
-        while (parcel := self._waiting.get()) is not None:
+        while (parcel := self._next()) is not None:
+            self._guarded(lambda parcel=parcel: self._deliver(parcel))  # type: ignore[misc]
+        self._guarded(lambda: self.loggers.__exit__(None, None, None))
+
+    def _next(self) -> Parcel | None:
+        """The next step; None once it is to end and all are delivered."""
+        while True:
             try:
-                self._deliver(parcel)
-            except BaseException as exc:
-                self._error = exc
+                parcel = self._waiting.get(block=not self._ending.is_set())
+            except queue.Empty:
+                return None
+            if parcel is not None:
+                return parcel
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """What a logger raises is for the caller where it is wanted; a SystemExit of a tracker's is not for anybody."""
         try:
-            self.loggers.__exit__(None, None, None)
-        except BaseException as exc:
+            act()
+        except Exception as exc:
             self._error = exc
+        except BaseException as exc:
+            warnings.warn(f"a logger raised {type(exc).__name__}: {exc}", RuntimeWarning, stacklevel=2)
 
     def _deliver(self, parcel: Parcel) -> None:
         explanations, step = parcel

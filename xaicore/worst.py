@@ -36,9 +36,25 @@ class Pool:
     def __init__(self, source: Any, size: int, backend: Backend, activation: str | None) -> None:
         self.source, self._size, self._backend, self._activation = source, size, backend, activation
         if isinstance(source, tuple) and len(source) == 2:
-            self.source = of_arrays(source[0], source[1], None, None, backend.to_numpy)
+            self.source = of_arrays(source[0], source[1], None, None, backend.to_numpy, copy=False)
+        elif isinstance(source, Sample):
+            self.source = of_arrays(source, None, None, None, backend.to_numpy, copy=False)
+        elif hasattr(source, "__next__"):
+            raise InputError(f"pool is a {type(source).__name__}, which can be read once: pass a loader, or (x, truth)")
         elif hasattr(source, "shape"):
             raise InputError("pool is an array: expected (x, truth), a Sample with truth, or a loader of (x, truth)")
+
+    def check(self) -> None:
+        """Look at the picture of the highest class, where there are arrays.
+
+        Raises:
+            InputError: true classes are missing or out of range.
+        """
+        if isinstance(self.source, Sample):
+            if self.source.truth is None:
+                raise InputError("the worst predictions need true classes: pool=(x, truth), or a loader of (x, truth)")
+            at = int(self.source.truth.argmax())
+            self._truth_probabilities(self.source.take(slice(at, at + 1)))
 
     def worst(self, k: int, ends: float) -> tuple[Sample | None, bool]:
         """The k worst predictions now, the worst first, and whether all pictures were looked at.
@@ -96,7 +112,10 @@ class Pool:
             raise InputError(f"outputs {outputs.shape} are no class scores: there are no worst predictions")
         p = targets.probabilities(outputs, kind, capture.link, self._activation)
         if batch.truth.max() >= p.shape[1]:
-            raise InputError(f"truth {batch.truth.max()} for outputs {outputs.shape}: expected below {p.shape[1]}")
+            top = p.shape[1] - 1
+            raise InputError(
+                f"pool: truth {batch.truth.max()} for outputs {outputs.shape}: expected classes 0 to {top}"
+            )
         chosen = np.take_along_axis(p, np.maximum(batch.truth, 0)[:, None], axis=1)[:, 0]
         return np.where(batch.truth < 0, np.inf, chosen)
 

@@ -32,7 +32,8 @@ class WandbLogger(xaicore.Logger):
     A step is one call of `run.log`, without `step=`: it takes one number of the run's own counter, and what belongs
     to xaicore is drawn over `xaicore/epoch`. An entry that you hold open at that time, with `commit=False` or
     `step=`, is committed with it. wandb drops entries with a `step=` behind its counter: if you number entries
-    yourself, log those of an epoch before xaicore does, or let `define_metric` give you an axis of your own.
+    yourself, log those of an epoch before xaicore does and give the monitor `beside=False`, or let `define_metric`
+    give you an axis of your own.
 
         xaicore/overlay/<method>          overlays with captions; xaicore/overlay/<group>/<method> for a group
         xaicore/heatmap/<method>          heatmaps alone

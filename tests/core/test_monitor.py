@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import queue
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -312,7 +315,8 @@ def test_a_pool_smaller_than_asked_for_is_all_there_is(many: np.ndarray, log: Re
     with watching(many, log, worst=9, pool=(many[:2], [0, 1])) as watch_:
         assert len(watch_.step(0)[1].ids) == 2
     with watching(many, log, worst=9, pool=(many[:2], [-1, -1])) as watch_:
-        assert len(watch_.step(0)) == 1
+        with pytest.warns(RuntimeWarning, match="step 0: no picture in the pool has a known class"):
+            assert len(watch_.step(0)) == 1
 
 
 # One scale.
@@ -488,6 +492,9 @@ def test_the_time_to_wait_is_spent_once(x: np.ndarray) -> None:
         timeouts: list[float] = []  # noqa: RUF012
         answers = [queue.Full, queue.Full, None, queue.Full]  # noqa: RUF012
 
+        def get(self, block: bool) -> Any:
+            return waiting.get(block)
+
         def put(self, parcel: Any, timeout: float) -> None:
             self.timeouts.append(timeout)
             answer = self.answers.pop(0)
@@ -516,7 +523,89 @@ def test_closing_does_not_wait_for_ever(x: np.ndarray, monkeypatch: pytest.Monke
     go.set()
 
 
+def test_a_tracker_that_exits_does_not_end_the_training(x: np.ndarray) -> None:
+    def leave() -> None:
+        raise SystemExit("bye")
+
+    with pytest.warns(RuntimeWarning, match="a logger raised SystemExit: bye"), watching(x, Recorder(leave)) as watch_:
+        step_and_wait(watch_, 0)
+
+
+def test_a_pool_that_fails_leaves_the_fixed_pictures(x: np.ndarray, log: Recorder) -> None:
+    with watching(x, log, worst=1, pool=[x]) as watch_:
+        with pytest.warns(RuntimeWarning, match="step 0: no worst predictions: InputError: the worst predictions need"):
+            assert [one.group for one in watch_.step(0)] == [None]
+    with watching(x, log, worst=1, pool=[x], on_error="raise") as watch_, pytest.raises(InputError):
+        watch_.step(0)
+
+
 # The end.
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_step_after_the_end_is_said(x: np.ndarray, log: Recorder, beside: bool) -> None:
+    backend = ToyBackend()
+    with watching(x, log, backend, beside=beside) as watch_:
+        watch_.step(0)
+    backend.calls.clear()
+    with pytest.warns(RuntimeWarning, match="step 1 is not logged: this monitor is closed, or was made in another"):
+        assert watch_.step(1) == ()
+    assert backend.calls == []
+    assert log.steps == [0]
+
+
+def test_a_logger_that_was_late_is_closed_in_the_end(x: np.ndarray) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        go.wait()
+
+    log = Recorder(hang)
+    shipper = shipping.Shipper(xaicore.open_loggers(log).__enter__())
+    one = xaicore.explain(None, x, backend=ToyBackend())
+    shipper.ship([one], 0, 60)
+    begun.wait()
+    shipper.ship([one], 1, 60)  # the queue is full now
+    with pytest.warns(RuntimeWarning, match=r"did not finish within 0.01 s"):
+        shipper.close(0.01)
+    go.set()
+    for thread in list(log.threads):
+        thread.join(60)
+    assert log.events == ["open", "log 0", "flush", "log 1", "flush", "close"]
+
+
+def test_a_monitor_may_be_collected_in_the_loggers_thread(x: np.ndarray) -> None:
+    log = Recorder(lambda: shippers[0].close(60))
+    shippers = [shipping.Shipper(xaicore.open_loggers(log).__enter__())]
+    shippers[0].ship([xaicore.explain(None, x, backend=ToyBackend())], 0, 60)
+    while not log.threads:
+        threading.Event().wait(0.001)
+    for thread in list(log.threads):
+        thread.join(60)
+    assert log.events == ["open", "log 0", "flush", "close"]
+
+
+def test_at_exit_it_comes_before_the_trackers_own_end(tmp_path: Path) -> None:
+    code = """
+import atexit, weakref
+weakref.finalize(weakref, print)  # its hook at exit is there before all others
+import numpy as np, xaicore
+from recorder import Recorder
+from toynet import ToyBackend
+
+class Tracker(Recorder):
+    def open(self, run):
+        atexit.register(self.events.append, "gone")
+    def close(self):
+        print("gone" in self.events, self.steps)
+
+monitor = xaicore.Monitor(None, np.ones((1, 3, 6, 8), np.float32), backend=ToyBackend(), loggers=Tracker())
+monitor.step(0)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip().splitlines()[0] == "False [0]", done.stderr
 
 
 def test_closing_delivers_what_is_on_its_way(many: np.ndarray) -> None:
@@ -565,8 +654,18 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"every": 0}, InputError, "every=0: expected 1 or more"),
-        ({"batch_size": -1}, InputError, "batch_size=-1: expected 1 or more"),
+        ({"every": 0}, InputError, "every=0: expected a whole number, 1 or more"),
+        ({"batch_size": -1}, InputError, "batch_size=-1: expected a whole number"),
+        ({"every": 1.5}, InputError, "every=1.5: expected a whole number"),
+        ({"budget": "10s"}, InputError, "budget='10s': expected seconds"),
+        ({"budget": float("nan")}, InputError, "budget=nan: expected seconds"),
+        ({"worst": 1, "pool": iter([])}, InputError, "pool is a list_iterator, which can be read once: pass a loader"),
+        ({"worst": 1, "pool": Sample(np.zeros((2, 3, 6, 8)))}, InputError, "the worst predictions need true classes"),
+        (
+            {"worst": 1, "pool": (np.zeros((2, 3, 6, 8), np.float32), [0, 7])},
+            InputError,
+            r"pool: truth 7 for outputs \(1, 4\): expected classes 0 to 3",
+        ),
         ({"budget": 0}, InputError, "budget=0: expected seconds, or None for no limit"),
         ({"worst": 2}, InputError, "worst=2 with pool=None: give both"),
         ({"pool": [1]}, InputError, "worst=0 with pool=a list: give both"),

@@ -198,8 +198,11 @@ def test_names_are_position_and_content() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: chosen(np.zeros((0, 3, 2, 2))), "x is a ndarray without pictures: expected N inputs"),
-        (lambda: chosen(iter([])), "x is a list_iterator without pictures: .* or a loader with first= or per_class="),
+        (lambda: chosen(np.zeros((0, 3, 2, 2))), "x is a ndarray without a shape or without pictures: of a loader"),
+        (lambda: chosen(iter([])), "x is a list_iterator without .* how many to watch, first=16 or per_class=2"),
+        (lambda: chosen([Pair, Pair]), "x is a list of type: expected one array of N inputs .* and stack them"),
+        (lambda: chosen(iter([]), truth=[0], per_class=1), "with truth=: a loader brings its own labels"),
+        (lambda: chosen(7), "x is a int: expected N inputs as the model takes them, or a loader with first="),
         (lambda: chosen([], first=2), "no pictures: the loader is empty; expected batches"),
         (lambda: chosen(7, first=2), "a int is no loader: expected an iterable of batches"),
         (lambda: chosen(["a"], first=2), "a batch of type str holds no array: expected"),
@@ -228,3 +231,27 @@ def test_names_are_position_and_content() -> None:
 def test_errors_say_what_was_expected(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_fewer_pictures_than_asked_for_are_said() -> None:
+    with pytest.warns(RuntimeWarning, match="first=9, but there are only 3 pictures"):
+        assert len(chosen(batches([0, 1, 2]), first=9)) == 3
+    with pytest.warns(RuntimeWarning, match="no picture of class bee, dog was found"):
+        assert len(chosen(batches([0, 2]), per_class=1, class_names=["ant", "bee", "cat", "dog"])) == 2
+
+
+def test_tensors_that_can_be_written_to_are_copied() -> None:
+    class Tensor:
+        shape = (2, 3, 4, 4)
+
+        def detach(self) -> Tensor:
+            return self
+
+        def clone(self) -> str:
+            return "a copy"
+
+    assert inputs.copied({"x": (Tensor(),)}) == {"x": ("a copy",)}
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    sample = chosen(pictures(2), images=images)
+    images[:] = 9
+    assert not sample.images.any()
