@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class DiskLogger(xaicore.Logger):
         self._folder: RunFolder | None = None
         self._learnt: set[about.Facts] = set()
         self._page_due = 0.0
+        self._last_before: int | None = None
 
     def open(self, run: xaicore.Run) -> None:
         """Make the folder, or tidy up the one that is there and mend its page.
@@ -74,6 +76,8 @@ class DiskLogger(xaicore.Logger):
             manifest.mend(folder.manifest)
             folder.clean()
             self._write_page(folder)
+        if "monitor" in run.config:  # others may share a run, each with steps of its own
+            self._last_before = manifest.last_step(folder.manifest)
         self._folder = folder
 
     def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
@@ -83,6 +87,7 @@ class DiskLogger(xaicore.Logger):
             LoggerError: the system refuses; what was written until then is whole.
         """
         folder = self._opened()
+        self._warn_of_mixture(folder, step)
         self._learn(folder, explanation)
         for m in range(len(explanation)):
             self._log_row(folder, explanation, m, None if step is None else int(step))
@@ -101,6 +106,17 @@ class DiskLogger(xaicore.Logger):
         with folder.locked():
             folder.clean()
             self._write_page(folder)
+
+    def _warn_of_mixture(self, folder: RunFolder, step: int | None) -> None:
+        """A resumed run may do its last step again; one that begins anew under the same name is another matter."""
+        last, self._last_before = self._last_before, None
+        if last is not None and step is not None and step < last:
+            warnings.warn(
+                f"{folder.root} has steps up to {last} of an earlier training: step {step} and what follows replace "
+                "theirs, the rest stays. For a training of its own give it another name or folder",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _opened(self) -> RunFolder:
         if self._folder is None:

@@ -26,6 +26,7 @@ __all__ = [
     "OURS",
     "append",
     "key",
+    "last_step",
     "mend",
     "offsets",
     "read_manifest",
@@ -67,6 +68,11 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
 def offsets(path: Path) -> dict[Key, int]:
     """Where the last row of each key begins, in the order in which the keys first came."""
     return {key(row): at for at, row in _scan(path)}
+
+
+def last_step(path: Path) -> int | None:
+    """The highest step so far; None where no row has one."""
+    return max((row["step"] for _, row in _scan(path) if row["step"] is not None), default=None)
 
 
 def rows_at(path: Path, offsets: Iterable[int]) -> Iterator[Row]:

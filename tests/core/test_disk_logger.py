@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -464,3 +465,22 @@ def test_wrong_options_are_known_before_the_run(option: dict[str, Any], message:
 def test_a_logger_that_is_not_open_says_so(tmp_path: Path) -> None:
     with pytest.raises(xaicore.LoggerError, match="disk logger is not open"):
         DiskLogger(tmp_path).log(example())
+
+
+def test_a_training_that_begins_anew_in_the_folder_of_another_is_warned_of(tmp_path: Path) -> None:
+    def train(*steps: int | None, **config: Any) -> None:
+        with xaicore.open_loggers({"disk": {"root": tmp_path}}, config=config, on_error="raise") as loggers:
+            for step in steps:
+                loggers(example(n=1, k=1), step)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(0, 1, 2, 1, monitor={})  # its own earlier step
+        train(2, 3, monitor={})  # resumed: the last one again
+        train(None, monitor={})
+        train(0)  # one of several that explain something, and no training
+    with pytest.warns(
+        RuntimeWarning, match=r"has steps up to 3 of an earlier training: step 0 and what follows"
+    ) as said:
+        train(0, 1, monitor={})
+    assert len(said) == 1
