@@ -370,18 +370,18 @@ def test_a_loop_of_ones_own():
 
     callbacks = keras.callbacks.CallbackList([Noting(**TINY, unit="step", loggers=log)], model=make_tiny())
     callbacks.on_train_begin()
-    for epoch in range(2):
+    for epoch, batches in enumerate((3, 2)):
         callbacks.on_epoch_begin(epoch)
-        for batch in range(3):
+        for batch in range(batches):
             callbacks.on_train_batch_begin(batch)
             callbacks.on_train_batch_end(batch)
         callbacks.on_epoch_end(epoch)
     callbacks.on_train_end()
-    assert_whole(log, [1, 2, 3, 4, 5, 6])
+    assert_whole(log, [1, 2, 3, 4, 5])
     assert (threading.main_thread() in threads) == (BACKEND == "tensorflow")  # so nobody waits for each batch
 
 
-def test_a_second_training_goes_on_in_the_same_run():
+def test_further_trainings_go_on_in_the_same_run():
     logs = []
 
     def logged_by(unit):
@@ -396,12 +396,13 @@ def test_a_second_training_goes_on_in_the_same_run():
     model = fit_tiny(callbacks, epochs=2)
     assert callbacks[0].monitor is None
     fit_tiny(callbacks, model, epochs=4, initial_epoch=2)
+    fit_tiny(callbacks, model, epochs=1)  # an epoch that was there already
     (epochs, names), (steps, others) = logs
-    assert epochs.steps == [0, 1, 2, 3]
-    assert steps.steps == list(range(1, 13))
-    assert len(names) == len(others) == 2
-    assert names[0] == names[1] != others[0] == others[1]
-    assert epochs.events.count("close") == 2
+    assert epochs.steps == [0, 1, 2, 3, 0]
+    assert steps.steps == list(range(1, 16))
+    assert len(names) == len(others) == 3
+    assert len(set(names)) == len(set(others)) == 1 != len({*names, *others})
+    assert epochs.events.count("close") == 3
 
 
 def test_a_training_that_breaks_off_is_closed_when_the_next_begins():
@@ -496,11 +497,11 @@ def test_labels_as_keras_has_them(labels, classes):
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        ({"x": TINY["x"][:0]}, xaicore.InputError, "x is a ndarray without pictures"),
+        ({"x": TINY["x"][:0]}, xaicore.InputError, "x is a ndarray.* without pictures"),
         ({"truth": [0, 1, 2]}, xaicore.InputError, r"truth of shape \(3,\) for 2 pictures"),
         ({"layer": "conv9"}, xaicore.LayerError, "no layer called 'conv9' in Functional; nearest names: conv2d"),
         ({"targets": "truth", "truth": [0, 7]}, xaicore.TargetError, "7"),
-        ({"every": 0}, xaicore.InputError, "every=0: expected 1 or more"),
+        ({"every": 0}, xaicore.InputError, "every=0: expected"),
         ({"method": "cam", "layer": "input_layer"}, xaicore.XaicoreError, "input_layer"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
