@@ -26,6 +26,8 @@ def test_the_readme(tmp_path, monkeypatch):
     for folder in ("runs/chelsea", "runs/cats"):
         assert (tmp_path / folder / "index.html").stat().st_size > 1000
         assert len((tmp_path / folder / "manifest.jsonl").read_text().splitlines()) == 1
+    assert len((tmp_path / "runs/watched/manifest.jsonl").read_text().splitlines()) == 3
+    assert names["net"].training
 
 
 def test_the_guides_own_target():
