@@ -54,7 +54,7 @@ function refine() {
 /** A target is called by its class where that is the same for all pictures. */
 function targetOption(k, passes) {
   const names = [...new Set(rows.filter(passes).map(targetName))];
-  return names.length === 1 ? `${k + 1}: ${names[0]}` : `number ${k + 1}`;
+  return names.length === 1 ? names[0] : `number ${k + 1}`;
 }
 
 function fillClasses(list) {

@@ -131,7 +131,7 @@ def test_targets_are_called_by_their_class_where_all_have_the_same(run: Path, tm
     assert texts(tab, "[name=k] option") == ["number 1", "number 2"]
     one = toy_run.at_step(0, "first").take([0, 1])  # cats, then evil and dog
     one.save(tmp_path)
-    assert texts(visit(tmp_path), "[name=k] option") == ["1: cat", "2: dog"]
+    assert texts(visit(tmp_path), "[name=k] option") == ["cat", "dog"]
 
 
 def test_layers_are_those_of_the_method(tmp_path: Path, visit: Visit) -> None:
