@@ -48,7 +48,9 @@ def kept(rows: Iterable[Row], **values: Any) -> list[Row]:
 
 
 def write(path: Path, run: Path, rows: Sequence[Row]) -> None:
-    """A line a picture: the photo, then the overlays of its rows."""
+    """A line a picture: the photo, then the overlays of its rows. Nothing where there are none."""
+    if not rows:
+        return
     lines = {row["id"]: [row["picture"]] for row in rows}
     for row in rows:
         lines[row["id"]].append(row["overlay"])

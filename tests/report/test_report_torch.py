@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import stories
+from click.testing import CliRunner
 from stories import Left
+
+from examples.report import figures
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,24 @@ def test_conclusions(quick: Left) -> None:
 
 def test_one_run_at_weights_and_biases(quick: Left) -> None:
     stories.one_wandb_run_holds_all(quick)
+
+
+def test_figures(quick: Left, tmp_path: Path) -> None:
+    """A line a picture, three columns: photo, then the classes, or the models."""
+    done = CliRunner().invoke(figures.main, [str(quick.out), str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    for name, lines in (
+        ("both", ("cat and mastiff", "dalmatian and cat")),
+        ("several", ("cat and cat", "mastiff and")),
+    ):
+        sheet = cv2.imread(str(tmp_path / f"report-{name}.jpg"))[..., ::-1].astype(int)
+        assert sheet.shape == (304, 458, 3)
+        for n, line in enumerate(lines):
+            row = next(row for row in quick.rows if row["id"].startswith(line) and row["step"] == 1)
+            photo, first, second = (sheet[n * 154 :][:150, x : x + 150] for x in (0, 154, 308))
+            expected = cv2.resize(quick.file(row["picture"]), (150, 150), interpolation=cv2.INTER_AREA)
+            assert np.abs(photo - expected).mean() < 6
+            assert min(np.abs(photo - first).mean(), np.abs(photo - second).mean()) > 3
 
 
 def test_the_same_again(quick: Left, report: Callable[..., Left]) -> None:
