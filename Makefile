@@ -12,9 +12,10 @@ KERAS := $(VENV)/ready-keras
 TRACKERS := $(VENV)/ready-trackers
 KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
+KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-core test-keras test-pythons lint types bench bench-keras bench-monitor browser clean
+.PHONY: help demo report test test-main test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -43,15 +44,17 @@ demo: $(READY) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 real phot
 report: $(TRACKERS) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train and watch
 	$(BIN)/python -m examples.report.$(BACKEND)
 
+# Two at a time: a Keras backend in a process of its own each, and the other Pythons, beside all that needs neither.
 test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests
-	$(BIN)/python -m pytest
-	$(MAKE) test-keras
-	$(MAKE) test-pythons
+	$(MAKE) -j2 test-main $(KERAS_TESTS) test-pythons
 
-test-keras: $(KERAS) ## run Keras' tests on each of its backends, each in a process of its own
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest tests/keras
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/keras
-	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/keras
+test-main: $(READY) $(TRACKERS)
+	$(BIN)/python -m pytest
+
+test-keras: $(KERAS_TESTS) ## run Keras' tests on each of its backends
+
+$(KERAS_TESTS): test-keras-%: $(KERAS)
+	KERAS_BACKEND=$* $(BIN)/python -m pytest tests/keras
 
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core

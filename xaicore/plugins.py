@@ -221,9 +221,12 @@ def installed() -> Plugins:
 
 def _describe(kind: str, entry_point: EntryPoint) -> Plugin:
     unknown = "an unknown distribution"
-    if entry_point.dist is None:
+    try:  # where an uninstallation was cut short it is empty, or missing once importlib_metadata answers for Python
+        metadata: Any = None if entry_point.dist is None else entry_point.dist.metadata
+    except FileNotFoundError:
+        metadata = None
+    if metadata is None:
         return Plugin(kind, entry_point.name, unknown, "?", entry_point.value)
-    metadata: Any = entry_point.dist.metadata  # empty where an uninstallation was cut short
     name, version = metadata.get("Name", unknown), metadata.get("Version", "?")
     extras = tuple(metadata.get_all("Provides-Extra", ()))
     return Plugin(kind, entry_point.name, name, version, entry_point.value, extras)

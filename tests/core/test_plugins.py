@@ -92,6 +92,24 @@ def test_listing_survives_half_removed_distributions(site: Site) -> None:
     assert {(plugin.distribution, plugin.version) for plugin in listing} == {("an unknown distribution", "?")}
 
 
+def test_listing_survives_metadata_that_is_missing() -> None:
+    """As importlib_metadata says it, which answers for Python's own once anything has imported it."""
+
+    class Half(importlib.metadata.Distribution):
+        def read_text(self, filename: str) -> None:
+            return None
+
+        def locate_file(self, path: Any) -> Any:
+            raise NotImplementedError
+
+        @property
+        def metadata(self) -> Any:
+            raise FileNotFoundError("no metadata")
+
+    entry_point = importlib.metadata.EntryPoint("x", "module_x", "xaicore.backends")._for(Half())
+    assert plugins._describe("backend", entry_point).distribution == "an unknown distribution"
+
+
 def test_an_entry_point_without_a_distribution() -> None:
     entry_point = importlib.metadata.EntryPoint("x", "module_x", "xaicore.backends")
     assert plugins._describe("backend", entry_point) == Plugin(
