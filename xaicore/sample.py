@@ -217,18 +217,20 @@ def of_arrays(
 
 
 def _no_arrays(x: Any, truth: Any) -> str:
-    """What to do with an x that is no array."""
+    """What to do with an x that is no array, or one without pictures."""
+    if hasattr(x, "shape"):
+        return f"x of shape {tuple(x.shape)} has no pictures: expected N inputs as the model takes them"
     if isinstance(x, (list, tuple)) and x:
         return (
             f"x is a {type(x).__name__} of {type(x[0]).__name__}: expected one array of N inputs as the model takes "
             "them; apply its transform to each picture and stack them"
         )
-    if truth is not None and not hasattr(x, "shape"):
+    if truth is not None:
         return f"x is a {type(x).__name__} with truth=: a loader brings its own labels, and arrays have a shape"
     if hasattr(x, "__iter__") or hasattr(x, "__getitem__"):
         return (
-            f"x is a {type(x).__name__} without a shape or without pictures: of a loader, say how many to watch, "
-            "first=16 or per_class=2"
+            f"x is a {type(x).__name__}, no array: of a loader, say how many to watch, first=16 or per_class=2; "
+            "pictures are one array of N inputs as the model takes them"
         )
     return f"x is a {type(x).__name__}: expected N inputs as the model takes them, or a loader with first="
 

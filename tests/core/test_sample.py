@@ -198,8 +198,8 @@ def test_names_are_position_and_content() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: chosen(np.zeros((0, 3, 2, 2))), "x is a ndarray without a shape or without pictures: of a loader"),
-        (lambda: chosen(iter([])), "x is a list_iterator without .* how many to watch, first=16 or per_class=2"),
+        (lambda: chosen(np.zeros((0, 3, 2, 2))), r"x of shape \(0, 3, 2, 2\) has no pictures: expected N inputs"),
+        (lambda: chosen(iter([])), "x is a list_iterator, no array: .* how many to watch, first=16 or per_class=2"),
         (lambda: chosen([Pair, Pair]), "x is a list of type: expected one array of N inputs .* and stack them"),
         (lambda: chosen(iter([]), truth=[0], per_class=1), "with truth=: a loader brings its own labels"),
         (lambda: chosen(7), "x is a int: expected N inputs as the model takes them, or a loader with first="),

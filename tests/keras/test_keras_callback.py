@@ -497,7 +497,7 @@ def test_labels_as_keras_has_them(labels, classes):
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        ({"x": TINY["x"][:0]}, xaicore.InputError, "x is a ndarray.* without pictures"),
+        ({"x": TINY["x"][:0]}, xaicore.InputError, r"x of shape \(0, .* has no pictures"),
         ({"truth": [0, 1, 2]}, xaicore.InputError, r"truth of shape \(3,\) for 2 pictures"),
         ({"layer": "conv9"}, xaicore.LayerError, "no layer called 'conv9' in Functional; nearest names: conv2d"),
         ({"targets": "truth", "truth": [0, 7]}, xaicore.TargetError, "7"),
