@@ -101,6 +101,13 @@ class Read:
         return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.fixture(autouse=True)
+def own_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes current, which MLflow keeps in a variable, is current no longer when it ends."""
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Store:
     root = tmp_path_factory.mktemp("mlflow")

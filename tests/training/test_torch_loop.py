@@ -322,6 +322,8 @@ def test_nor_does_it_notice_a_real_tracker(alone, logger, tmp_path, monkeypatch)
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
     }.items():
         monkeypatch.setenv(name, value)
+    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
 
     def watch(net, loader):
         return Monitor(net, **lab.watched(2), loggers=logger, on_error="raise")
