@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -141,14 +142,18 @@ class Backend(ABC):
     def undisturbed(self, source: Any = None) -> Iterator[None]:
         """Keep the process's random state while code runs that draws from it, such as a data loader.
 
-        Here Python's and NumPy's; a backend adds its framework's, and what the loader `source` has of its own.
+        Here Python's and NumPy's, also of generators that the loader `source` has as attributes; a backend adds its
+        framework's.
         """
         python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (what loaders draw from)
+        restores = [_restore(value) for value in getattr(source, "__dict__", {}).values()]
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
+            for restore in restores:
+                restore()
 
     def input_gradients(self, inputs: Any, direction: Direction, rule: str = "plain") -> np.ndarray:
         """Gradients (N, K, *input) with respect to the input; rule "plain", "guided" or "deconv"."""
@@ -156,6 +161,17 @@ class Backend(ABC):
 
     def _lacks(self, power: str, instead: str) -> NoReturn:
         raise BackendError(f"backend {self.name or type(self).__name__!r} does not offer {power}: {instead}")
+
+
+def _restore(generator: Any) -> Callable[[], object]:
+    """Puts a random generator back to where it is now; does nothing for what is none."""
+    if isinstance(generator, np.random.Generator):
+        return functools.partial(setattr, generator.bit_generator, "state", generator.bit_generator.state)
+    if isinstance(generator, np.random.RandomState):
+        return functools.partial(generator.set_state, generator.get_state())
+    if isinstance(generator, random.Random):
+        return functools.partial(generator.setstate, generator.getstate())
+    return lambda: None
 
 
 def default_layer(layers: Sequence[Layer]) -> str:

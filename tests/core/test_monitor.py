@@ -387,6 +387,25 @@ def test_choosing_pictures_draws_no_random_numbers(many: np.ndarray, log: Record
     assert states() == before
 
 
+def test_a_loaders_own_generators_are_as_before(many: np.ndarray, log: Recorder) -> None:
+    class Loader:
+        def __init__(self) -> None:
+            self.generators = None
+            self.rng, self.old, self.python = np.random.default_rng(0), np.random.RandomState(0), random.Random(0)
+
+        def draw(self) -> list[float]:
+            return [self.rng.random(), self.old.random_sample(), self.python.random()]
+
+        def __iter__(self) -> Iterator[Any]:
+            self.draw()
+            yield many, np.zeros(7, int)
+
+    loader = Loader()
+    with watching(loader, log, first=2, worst=1, pool=loader) as watch_:
+        assert len(watch_.step(0)) == 2
+    assert loader.draw() == Loader().draw()
+
+
 def test_a_model_without_weights_is_left_alone_until_it_has_some(x: np.ndarray, log: Recorder) -> None:
     class Unbuilt(ToyBackend):
         is_ready = False
