@@ -92,8 +92,10 @@ class KerasBackend(Backend):
         with contextlib.ExitStack() as stack:
             stack.enter_context(super().undisturbed(source))
             if torch := sys.modules.get("torch"):
-                from xaicore_torch.loader import loader_as_found
+                from xaicore_torch.loader import loader_as_found, loader_parts
 
+                for part in loader_parts(source):
+                    stack.enter_context(super().undisturbed(part))
                 stack.enter_context(torch.random.fork_rng([]))
                 stack.enter_context(loader_as_found(source))
             yield

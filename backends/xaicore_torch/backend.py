@@ -15,7 +15,7 @@ from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError
 from xaicore_torch.classifier import find_classifier
 from xaicore_torch.inputs import Inputs, prepare
 from xaicore_torch.layout import find_module, layout_is_plain, on_last_axis, unwrap
-from xaicore_torch.loader import loader_as_found
+from xaicore_torch.loader import loader_as_found, loader_parts
 from xaicore_torch.outputs import Outputs, choose, find_link, read, to_host
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.recorder import Recorder
@@ -90,7 +90,11 @@ class TorchBackend(Backend):
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
         """Keep torch's random state too, and what a DataLoader has of its own."""
-        with super().undisturbed(source), torch.random.fork_rng([]), loader_as_found(source):
+        with contextlib.ExitStack() as stack:
+            for part in loader_parts(source):
+                stack.enter_context(super().undisturbed(part))
+            stack.enter_context(torch.random.fork_rng([]))
+            stack.enter_context(loader_as_found(source))
             yield
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
