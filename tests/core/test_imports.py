@@ -35,7 +35,7 @@ def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("module", ["xaicore", "xaicore.plugins, xaicore.notebook"])
+@pytest.mark.parametrize("module", ["xaicore", "xaicore.plugins, xaicore.show.html"])
 def test_importing_brings_nothing_heavy(module: str) -> None:
     code = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
     result = python(code)
