@@ -1,0 +1,27 @@
+"""Reading a model's layers: where their positions are, which one is explained, which one CAM needs.
+
+Backends report facts of layers; what these mean is decided here, by one rule for all frameworks.
+"""
+
+from xaicore.layers.axes import channel_axes
+from xaicore.layers.choice import as_layers, choose_layer, default_layer, is_pooling
+from xaicore.layers.classifier import Dense, find_classifier
+from xaicore.layers.grid import Grid, check_axes
+from xaicore.layers.messages import never_ran, no_map, unknown_layer
+from xaicore.layers.reading import read_grids
+
+__all__ = [
+    "Dense",
+    "Grid",
+    "as_layers",
+    "channel_axes",
+    "check_axes",
+    "choose_layer",
+    "default_layer",
+    "find_classifier",
+    "is_pooling",
+    "never_ran",
+    "no_map",
+    "read_grids",
+    "unknown_layer",
+]

@@ -1,0 +1,99 @@
+"""Which layer is explained when none is named, and what a name may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from xaicore.backend import Layer, LayerFacts
+from xaicore.errors import LayerError
+from xaicore.layers.grid import Grid
+
+__all__ = ["as_layers", "choose_layer", "default_layer", "is_pooling"]
+
+POOLING = re.compile(r"Pool(ing)?(\d[dD])?$|^GeM")
+
+
+def as_layers(layer: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The names of layers, without repetitions; empty where the layer is to be found.
+
+    Raises:
+        LayerError: `layer` is neither a name, nor names, nor None.
+    """
+    if layer is None:
+        return ()
+    names = (layer,) if isinstance(layer, str) or not isinstance(layer, Iterable) else tuple(layer)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise LayerError(
+            f"layer={layer!r}: expected a layer's name as `xaicore layers` shows it, several names, or None to find one"
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def is_pooling(layer: type) -> bool:
+    """Whether a class of layers pools: it, or one of its bases, calls itself so."""
+    return any(POOLING.search(base.__name__) for base in layer.__mro__)
+
+
+def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str:
+    """The layer to explain when none is named: the last one whose positions lead to the output.
+
+    It has a grid, was not pooled, reads one of these inputs, and the gradient of the output arrives at its positions:
+    after a class token's last attention, it arrives at no patch. Dense layers over tokens are projections inside of
+    blocks (queries, keys, an MLP); the block or its norm is taken instead.
+
+    Args:
+        layers: of one pass, in order of completion.
+        grids: of those that are maps of a picture.
+        pictures: the positions of the inputs that are pictures.
+
+    Raises:
+        LayerError: there is none.
+    """
+    for layer in reversed(layers):
+        grid = grids.get(layer.name)
+        if grid is None or layer.pooled or (layer.kind == "dense" and layer.is_leaf):
+            continue
+        if layer.reads is not None and not set(layer.reads) & set(pictures):
+            continue
+        if _is_reached(layer, grid):
+            return layer.name
+    raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers)}")
+
+
+def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
+    """Whether the output's gradient arrives at positions of the picture; unknown counts as yes for maps alone."""
+    if layer.reached is None:
+        return "l" not in grid.axes
+    positions = [axis for axis, letter in enumerate(grid.axes) if letter not in "nc"]
+    return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.prefix :]) for axis in positions)
+
+
+def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer]) -> str:
+    shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:])
+    return f"the last ones: {shapes}. Name one: layer=..." if shapes else "the model has no layers inside of it"
+
+
+def default_layer(layers: Sequence[Layer]) -> str:
+    """The layer to explain when none is named, of a backend that reports no facts: the last spatial, not pooled one.
+
+    Raises:
+        LayerError: there is none, or tokens follow it: then the last map is the patch embedding, and a heatmap of
+            that says nothing about the prediction.
+    """
+    at = max((i for i, layer in enumerate(layers) if layer.spatial and not layer.pooled), default=None)
+    if at is None:
+        raise LayerError(f"no layer gives a map of the picture; {_last_shapes(layers)}")
+    last_map, axes = layers[at], len(layers[at].shape)
+    tokens = [layer for layer in layers[at + 1 :] if _is_tokens(layer.shape, axes)]
+    if tokens:
+        raise LayerError(
+            f"after the last map, {last_map.name!r} {last_map.shape}, come tokens or a sequence, as in an attention "
+            f"model: {tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
+        )
+    return last_map.name
+
+
+def _is_tokens(shape: tuple[int, ...], axes_of_a_map: int) -> bool:
+    """(N, tokens, features) in a model of pictures or volumes; a 1-D signal's maps look the same."""
+    return len(shape) == 3 < axes_of_a_map and shape[1] > 1 and shape[2] > 1

@@ -1,0 +1,75 @@
+"""How a layer's output is a map of a picture: in one notation, whatever the framework.
+
+Letters name the axes in order: n images, c channels, h w d t positions (height, width, depth, time), l tokens, which
+are positions in one row. "nchw" is a convolution's map, "nhwc" one with the channels last, "nlc" a transformer's tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from xaicore.errors import InputError
+
+__all__ = ["POSITIONS", "Grid", "check_axes"]
+
+POSITIONS = {1: "t", 2: "hw", 3: "dhw"}
+"""The letters of the positions of a signal, a picture and a volume."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The axes of a layer's output, and where its positions lie in the picture.
+
+    Attributes:
+        axes: a letter per axis, such as "nchw" or "nlc".
+        size: the positions of the map, (h, w) for pictures.
+        prefix: tokens before the positions, such as a class token and registers.
+    """
+
+    axes: str
+    size: tuple[int, ...]
+    prefix: int = 0
+
+    def arrange(self, array: np.ndarray, targets: bool = False) -> np.ndarray:
+        """An array of the layer's axes as (N, C, *size); with `targets`, (N, K, ...) as (N, K, C, *size).
+
+        Raises:
+            InputError: the array does not have these axes or this many positions.
+        """
+        letters = self.axes
+        if targets:  # the axis of targets follows the first axis, whichever that is
+            letters = f"{letters[0]}k{letters[1:]}"
+        if array.ndim != len(letters):
+            raise InputError(f"an array of shape {array.shape} for the axes {letters!r}: expected {len(letters)} axes")
+        positions = [letter for letter in letters if letter not in "nkc"]
+        order = [letter for letter in ("n", "k", "c", *positions) if letter in letters]
+        array = array.transpose([letters.index(letter) for letter in order])
+        if "c" not in letters:
+            array = np.expand_dims(array, order.index(positions[0]) if positions else len(order))
+        if "l" in letters:
+            array = array[..., self.prefix :]
+            if array.shape[-1] != prod(self.size):
+                raise InputError(
+                    f"{array.shape[-1] + self.prefix} tokens for a grid of {' x '.join(map(str, self.size))} and "
+                    f"{self.prefix} prefix tokens: expected {prod(self.size) + self.prefix}"
+                )
+            array = array.reshape(*array.shape[:-1], *self.size)
+        return np.ascontiguousarray(array)
+
+
+def check_axes(axes: str, option: str, letters: str = "nchwdtl") -> str:
+    """A notation that a user typed.
+
+    Raises:
+        InputError: it has unknown or repeated letters, no n, or no positions.
+    """
+    known = isinstance(axes, str) and set(axes) <= set(letters) and len(set(axes)) == len(axes)
+    if not known or "n" not in axes or not set(axes) - set("nc"):
+        raise InputError(
+            f"{option}={axes!r}: expected a letter per axis, such as 'nchw', 'nhwc' or 'nlc': n images, c channels, "
+            "h w d t positions, l tokens"
+        )
+    return axes

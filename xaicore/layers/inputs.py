@@ -1,0 +1,93 @@
+"""How an input of a model is a picture: which of its axes are positions, found by what the first convolution reads.
+
+A model may permute, add a channel axis, cut a clip into frames or reshape a row of pixels before it convolves. The shape
+that the first convolution takes says what the axes of the input were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from xaicore.backend import InputFacts
+from xaicore.layers.grid import POSITIONS
+
+__all__ = ["Frame", "read_input"]
+
+FRAMES = "r"
+"""The letter of the axis of an image's frames or views, which the model convolves one by one."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an input becomes pictures.
+
+    Attributes:
+        axes: a letter per axis of the input, such as "nchw", "nhwc", "nhw", or "nrchw" for clips of frames.
+        size: the positions of a picture, (H, W).
+        rows: pictures per image: the frames of a clip, the views of an object.
+        reshaped: (C, *size) that the input of one image is reshaped to; None where it keeps its shape.
+    """
+
+    axes: str
+    size: tuple[int, ...]
+    rows: int = 1
+    reshaped: tuple[int, ...] | None = None
+
+    def arrange(self, array: np.ndarray) -> np.ndarray:
+        """An input (N, ...) as pictures (N * rows, C, *size)."""
+        if self.reshaped is not None:
+            return array.reshape(len(array), *self.reshaped)
+        order = [letter for letter in ("n", FRAMES, "c", *self.axes) if letter in self.axes]
+        order = list(dict.fromkeys(order))
+        array = array.transpose([self.axes.index(letter) for letter in order])
+        if FRAMES in order:
+            array = array.reshape(-1, *array.shape[2:])
+        return array if "c" in order else array[:, None]
+
+
+def read_input(facts: InputFacts) -> Frame | None:
+    """The frame of an input; None where nothing that was seen says what its axes are.
+
+    The shape that the first convolution takes is compared with the input's: the same axes in another order, one more
+    for the channels, the frames of each image in the place of images, or as many numbers in another shape.
+    """
+    if facts.reader_shape is None or facts.reader_axis is None:
+        return None
+    shape, reader = facts.shape, facts.reader_shape
+    channels = reader[facts.reader_axis]
+    size = tuple(n for axis, n in enumerate(reader) if axis not in (0, facts.reader_axis))
+    letters = POSITIONS.get(len(size))
+    if letters is None:
+        return None
+    axes = _same_axes(shape[1:], channels, size, letters, facts.reader_axis)
+    if axes is not None:
+        return Frame(f"n{axes}", tuple(shape[1 + axes.index(letter)] for letter in letters))
+    if len(shape) > 2 and shape[1] == reader[0] > 1:
+        axes = _same_axes(shape[2:], channels, size, letters, facts.reader_axis)
+        if axes is not None:
+            return Frame(f"n{FRAMES}{axes}", tuple(shape[2 + axes.index(letter)] for letter in letters), shape[1])
+    if prod(shape[1:]) == prod(reader[1:]) and reader[0] == 1:
+        return Frame("", size, reshaped=(channels, *size)) if facts.reader_axis == 1 else None
+    return None
+
+
+def _same_axes(
+    shape: tuple[int, ...], channels: int, size: tuple[int, ...], letters: str, reader_axis: int
+) -> str | None:
+    """The letters of an image's axes, if it has those that the reader takes; sizes may differ where it is resized."""
+    if channels == 1 and shape == size:
+        return letters
+    if len(shape) != len(size) + 1:
+        return None
+    first, last = f"c{letters}", f"{letters}c"
+    orders = (first, last) if reader_axis == 1 else (last, first)
+    same_channels = [axes for axes in orders if shape[axes.index("c")] == channels]
+    same_size = [axes for axes in orders if shape[axes.index(letters[0]) :][: len(size)] == size]
+    both = [axes for axes in same_size if axes in same_channels]
+    if both:
+        return both[0]  # a picture as wide as its channels is what the reader takes
+    fitting = same_size or same_channels
+    return fitting[0] if len(fitting) == 1 else None

@@ -1,0 +1,40 @@
+"""The errors for layers, in one wording for all backends."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from xaicore.errors import LayerError
+
+__all__ = ["never_ran", "no_map", "unknown_layer"]
+
+
+def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
+    """The error to raise for a name that no layer of the model has; offers the nearest ones."""
+    near = difflib.get_close_matches(name, known, 5, 0.4)
+    offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(known[-5:])}"
+    return LayerError(f"no layer called {name!r} in {model}; {offered}")
+
+
+def never_ran(name: str) -> LayerError:
+    """The error to raise for a layer that exists and that no pass reached."""
+    return LayerError(
+        f"layer {name!r} never ran for this input: the model does not use it, or calls its code directly; see "
+        "`layers` for those that run"
+    )
+
+
+def no_map(
+    name: str, shape: Sequence[int | None], input_size: Sequence[int | None], count: int | None = None
+) -> LayerError:
+    """The error to raise for a layer whose output (N, C, *S) of this shape is no map of an input of this size.
+
+    `count` is the number of images, where the output has another one.
+    """
+    images = "an input" if count is None else f"{count} images"
+    return LayerError(
+        f"layer {name!r} gives {tuple(shape)}, which is no map of {images} of size {tuple(input_size)}: expected "
+        f"({'N' if count is None else count}, channels, *positions) with {len(input_size)} spatial axes and more than "
+        "one position. Name a convolution or a block of them, or no layer to have one found"
+    )

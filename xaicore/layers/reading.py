@@ -1,0 +1,116 @@
+"""What the layers of a model mean for a picture: which outputs are maps of it, and on which grid.
+
+A map has its channels where `channel_axes` finds them, and positions that follow the picture: a convolution's do; those
+of another layer must be a size that a convolution had before, a halving of one, or the picture's size divided by a
+stride. Tokens lie on such a grid too; the rest of them are prefix tokens (a class token, registers), which come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
+
+from xaicore.backend import LayerFacts
+from xaicore.layers.axes import channel_axes
+from xaicore.layers.grid import POSITIONS, Grid
+
+__all__ = ["read_grids"]
+
+PREFIX = 8
+"""Prefix tokens that are looked for at most: a class token, a distillation token, and registers."""
+
+HALVINGS = 6
+STATED = ("convolution", "pooling")
+"""The kinds of layers whose positions are those of the picture, whatever their size."""
+
+
+def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int = 1) -> dict[str, Grid]:
+    """{layer: its grid}, of the layers and aliases whose outputs are maps of a picture, and no others.
+
+    Args:
+        layers: of one pass, in order of completion.
+        size: the picture's, such as (H, W).
+        count: maps in that pass: images, times the pictures of each.
+    """
+    channels = channel_axes(layers)
+    maps: list[tuple[int, ...]] = []
+    grids: dict[str, Grid] = {}
+    for layer in layers:
+        axis = channels[layer.name]
+        grid = None if axis is None or not layer.is_float else _grid(layer, axis, size, count, maps)
+        if grid is None:
+            continue
+        grids.update(dict.fromkeys((layer.name, *layer.aliases), grid))
+        if layer.kind == "convolution" and grid.size not in maps:
+            maps.append(grid.size)
+    return grids
+
+
+def _grid(
+    layer: LayerFacts, channel: int, size: tuple[int, ...], count: int, maps: Sequence[tuple[int, ...]]
+) -> Grid | None:
+    batch = _batch_axis(layer, channel, count)
+    positions = [axis for axis in range(len(layer.shape)) if axis not in (batch, channel)]
+    lengths = tuple(layer.shape[axis] for axis in positions)
+    if layer.shape[batch] != count or channel == batch or prod(lengths) < 2:
+        return None
+    if len(lengths) == len(size) and (layer.kind in STATED or lengths in {*_finer(maps), *_strided(size, lengths)}):
+        return Grid(_letters(layer, batch, channel, POSITIONS[len(size)]), lengths)
+    if len(lengths) == 1:
+        found = _token_grid(lengths[0], size, maps)
+        if found is not None:
+            return Grid(_letters(layer, batch, channel, "l"), *found)
+        if len(size) == 1:  # a signal's features over time, at whatever rate
+            return Grid(_letters(layer, batch, channel, "t"), lengths)
+    return None
+
+
+def _batch_axis(layer: LayerFacts, channel: int, count: int) -> int:
+    """Tokens may come as (L, N, C), which transformers of older versions prefer."""
+    shape = layer.shape
+    is_swapped = len(shape) == 3 and channel == 2 and shape[0] != count and shape[1] == count
+    return 1 if is_swapped else layer.batch_axis
+
+
+def _letters(layer: LayerFacts, batch: int, channel: int, positions: str) -> str:
+    rest = iter(positions)
+    return "".join("n" if axis == batch else "c" if axis == channel else next(rest) for axis in range(len(layer.shape)))
+
+
+def _token_grid(
+    tokens: int, size: tuple[int, ...], maps: Sequence[tuple[int, ...]]
+) -> tuple[tuple[int, ...], int] | None:
+    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several do alike."""
+    for candidates in (_finer(maps), _patches(size)):
+        left = {grid: tokens - prod(grid) for grid in candidates if prod(grid) > 1}
+        fitting = {grid: prefix for grid, prefix in left.items() if 0 <= prefix <= PREFIX}
+        fewest = [grid for grid, prefix in fitting.items() if prefix == min(fitting.values())]
+        if len(fewest) == 1:
+            return fewest[0], fitting[fewest[0]]
+    return None
+
+
+def _finer(maps: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The sizes of maps, and their halvings, rounded down or up."""
+    found: dict[tuple[int, ...], None] = {}
+    for size in maps:
+        down = up = size
+        for _ in range(HALVINGS):
+            found[down] = found[up] = None
+            down, up = tuple(n // 2 for n in down), tuple(-(-n // 2) for n in up)
+    return list(found)
+
+
+def _patches(size: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The grids of square patches that cover the picture exactly."""
+    for patch in range(1, min(size) + 1):
+        if all(length % patch == 0 for length in size):
+            yield tuple(length // patch for length in size)
+
+
+def _strided(size: tuple[int, ...], lengths: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """These lengths, if they are the picture's size divided by one stride, rounded down or up."""
+    for stride in range(1, max(size) + 1):
+        if all(found in (n // stride, -(-n // stride)) for found, n in zip(lengths, size, strict=True)):
+            yield lengths
+            return
