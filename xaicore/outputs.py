@@ -27,6 +27,7 @@ __all__ = [
     "predicted_classes",
     "probabilities",
     "raw_score",
+    "settle_kind",
 ]
 
 ACTIVATIONS = ("softmax", "sigmoid", None)
@@ -89,6 +90,40 @@ def label_count(outputs: np.ndarray, kind: str) -> int:
     """The number of classes that labels, names and targets may refer to: 2 for a one-output classifier."""
     count = class_count(outputs)
     return 2 if count == 1 and kind != "values" else count
+
+
+def settle_kind(
+    outputs: np.ndarray,
+    kind: str,
+    link: str | None = None,
+    *,
+    trained_for: str | None = None,
+    chosen: str | None = None,
+    activation: str | None = None,
+    is_binary: bool = False,
+) -> tuple[str, str | None]:
+    """(kind, link) of outputs (N, *O): what they mean, from the model, its training, and what the caller said.
+
+    The caller's `kind=` wins, then the end of the model, then the loss that it was compiled with. One linear output
+    that nothing calls binary is a value: a regression ends like this, and its "class 0" would be a guess.
+
+    Args:
+        outputs: as the backend returned them.
+        kind, link: what the model itself ends in, as in `Capture`.
+        trained_for: the link that the model's loss applies, "softmax" or "sigmoid", or "values" for a regression's loss.
+        chosen: the caller's `kind=`.
+        activation: the caller's `activation=`.
+        is_binary: whether two class names, a target 0 or 1, or truth of zeros and ones call one output binary.
+    """
+    if chosen is not None:
+        return chosen, None if chosen == "values" else link
+    if kind != "logits" or link is not None or activation is not None:
+        return kind, link
+    if trained_for is not None:
+        return ("values", None) if trained_for == "values" else ("logits", trained_for)
+    if class_count(outputs) == 1 and not is_dense(outputs) and not is_binary:
+        return "values", None
+    return kind, link
 
 
 def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:

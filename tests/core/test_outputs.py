@@ -82,3 +82,35 @@ def test_half_precision_rounds_probabilities() -> None:
     rows = np.array([[0.5, 0.49]])
     assert not outputs.are_probabilities(rows)
     assert outputs.are_probabilities(rows, 2e-2)
+
+
+ONE, FLAT, MANY, MAP = np.zeros((2, 1)), np.zeros(2), np.zeros((2, 3)), np.zeros((2, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("array", "kind", "link", "said", "expected"),
+    [
+        (ONE, "logits", None, {}, ("values", None)),
+        (FLAT, "logits", None, {}, ("values", None)),
+        (ONE, "logits", None, {"is_binary": True}, ("logits", None)),
+        (ONE, "logits", None, {"activation": "sigmoid"}, ("logits", None)),
+        (ONE, "logits", None, {"trained_for": "sigmoid"}, ("logits", "sigmoid")),
+        (ONE, "logits", None, {"trained_for": "values", "is_binary": True}, ("values", None)),
+        (ONE, "logits", "sigmoid", {}, ("logits", "sigmoid")),
+        (ONE, "logits", "sigmoid", {"trained_for": "values"}, ("logits", "sigmoid")),
+        (ONE, "probabilities", "sigmoid", {}, ("probabilities", "sigmoid")),
+        (ONE, "logits", None, {"chosen": "logits"}, ("logits", None)),
+        (ONE, "logits", "sigmoid", {"chosen": "values"}, ("values", None)),
+        (MANY, "logits", None, {}, ("logits", None)),
+        (MANY, "logits", None, {"trained_for": "sigmoid"}, ("logits", "sigmoid")),
+        (MANY, "logits", "softmax", {"trained_for": "sigmoid"}, ("logits", "softmax")),
+        (MANY, "logits", None, {"trained_for": "values"}, ("values", None)),
+        (MANY, "logits", None, {"chosen": "values"}, ("values", None)),
+        (MANY, "values", None, {}, ("values", None)),
+        (MAP, "logits", None, {}, ("logits", None)),
+    ],
+)
+def test_what_outputs_mean(
+    array: np.ndarray, kind: str, link: str | None, said: dict, expected: tuple[str, str | None]
+) -> None:
+    assert outputs.settle_kind(array, kind, link, **said) == expected

@@ -1,7 +1,7 @@
 """How a layer's output is a map of a picture: in one notation, whatever the framework.
 
 Letters name the axes in order: n images, c channels, h w d t positions (height, width, depth, time), l tokens, which
-are positions in one row. "nchw" is a convolution's map, "nhwc" one with the channels last, "nlc" a transformer's tokens.
+are positions in one row. "nchw" is a convolution's map, "nhwc" one with channels last, "nlc" a transformer's tokens.
 """
 
 from __future__ import annotations

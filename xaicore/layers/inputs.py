@@ -1,7 +1,7 @@
 """How an input of a model is a picture: which of its axes are positions, found by what the first convolution reads.
 
-A model may permute, add a channel axis, cut a clip into frames or reshape a row of pixels before it convolves. The shape
-that the first convolution takes says what the axes of the input were.
+A model may permute its input, add a channel axis, cut a clip into frames or reshape a row of pixels before it
+convolves. The shape that the first convolution takes says what the axes of the input are.
 """
 
 from __future__ import annotations
