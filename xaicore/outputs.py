@@ -110,7 +110,7 @@ def settle_kind(
     Args:
         outputs: as the backend returned them.
         kind, link: what the model itself ends in, as in `Capture`.
-        trained_for: the link that the model's loss applies, "softmax" or "sigmoid", or "values" for a regression's loss.
+        trained_for: the link that the model's loss applies, "softmax" or "sigmoid"; "values" for a regression's.
         chosen: the caller's `kind=`.
         activation: the caller's `activation=`.
         is_binary: whether two class names, a target 0 or 1, or truth of zeros and ones call one output binary.
