@@ -15,11 +15,11 @@ from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError
 from xaicore_torch.classifier import find_classifier
 from xaicore_torch.inputs import Inputs, prepare
 from xaicore_torch.layout import find_module, layout_is_plain, on_last_axis, unwrap
-from xaicore_torch.loader import loader_as_found, loader_parts
+from xaicore_torch.loader import loader_parts, preserved_loader
 from xaicore_torch.outputs import Outputs, choose, find_link, read, to_host
-from xaicore_torch.pullback import pull_back
+from xaicore_torch.pullback import pull_back, pull_in_half
 from xaicore_torch.recorder import Recorder
-from xaicore_torch.state import left_as_found
+from xaicore_torch.state import preserved_model
 from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
@@ -59,7 +59,7 @@ class TorchBackend(Backend):
         given = prepare(self.model, inputs)
         if not self._surveyed and not self._can_do_without(modules):
             self._survey(given)
-        with left_as_found(self.model, given.picture.device):
+        with preserved_model(self.model, given.picture.device):
             y, kept = self._record(given, modules, direction is not None)
             outputs = read(y, self._link)
             gradients: dict[str, np.ndarray] = {}
@@ -93,8 +93,7 @@ class TorchBackend(Backend):
         with contextlib.ExitStack() as stack:
             for part in loader_parts(source):
                 stack.enter_context(super().undisturbed(part))
-            stack.enter_context(torch.random.fork_rng([]))
-            stack.enter_context(loader_as_found(source))
+            stack.enter_context(preserved_loader(source))
             yield
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
@@ -107,7 +106,7 @@ class TorchBackend(Backend):
         if known is None or all(module is not known for module in self.model.modules()):
             given = prepare(self.model, inputs).first()
             module = find_module(self.model, layer)
-            with left_as_found(self.model, given.picture.device):
+            with preserved_model(self.model, given.picture.device):
                 channels_last = layer in self._channels_last
                 known = find_classifier(self.model, layer, module, channels_last, lambda: self._run(given))
             self._classifiers[layer] = known
@@ -135,7 +134,7 @@ class TorchBackend(Backend):
             return self._look(given)
 
     def _look(self, given: Inputs) -> Survey:
-        with left_as_found(self.model, given.picture.device):
+        with preserved_model(self.model, given.picture.device):
             survey = Survey(self.model, given.count, given.size)
             with torch.enable_grad(), survey.hooks:
                 y = self._run(given.recording())
@@ -193,8 +192,14 @@ class TorchBackend(Backend):
 
     def _pull(self, outputs: Outputs, kept: Mapping[str, torch.Tensor], direction: np.ndarray) -> dict[str, np.ndarray]:
         """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
+        is_half = outputs.like.dtype == torch.float16
+
+        def pull(direction: np.ndarray) -> list[np.ndarray | None]:
+            leaves = list(kept.values())
+            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=is_half)
+
         try:
-            gradients = pull_back(outputs, list(kept.values()), direction)
+            gradients = pull_in_half(pull, direction) if is_half else pull(direction)
         except RuntimeError as exc:
             raise BackendError(f"no gradients at {', '.join(map(repr, kept))}: {exc}{self._hint()}") from exc
         unreached = [name for name, gradient in zip(kept, gradients, strict=True) if gradient is None]

@@ -12,6 +12,7 @@ from xaicore import MethodError
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import on_last_axis
 from xaicore_torch.outputs import first_tensor
+from xaicore_torch.private import Convolution
 
 __all__ = ["find_classifier"]
 
@@ -22,7 +23,7 @@ def find_classifier(
     module: nn.Module,
     channels_last: bool,
     run: Callable[[], torch.Tensor],
-) -> nn.Linear | nn.modules.conv._ConvNd:
+) -> nn.Linear | Convolution:
     """The module whose input is the layer's spatial mean and whose output is the model's.
 
     That is the definition of a net that CAM explains, checked on numbers: names and order of modules do not
@@ -63,7 +64,7 @@ def find_classifier(
 
 def _is_dense(module: nn.Module) -> bool:
     """A dense layer, also one written as a convolution with a kernel of one position."""
-    if isinstance(module, nn.modules.conv._ConvNd):
+    if isinstance(module, Convolution):
         return set(module.kernel_size) == {1} and module.groups == 1
     return isinstance(module, nn.Linear)
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from xaicore import InputError
+from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
 __all__ = ["Inputs", "prepare"]
 
@@ -136,6 +136,6 @@ def _check_finite(name: str, tensor: torch.Tensor) -> None:
 def _with_batch_axis(model: nn.Module, value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
-    convolutions = (m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
-    first = next(convolutions, None)
-    return value[None] if first is not None and value.ndim == first.weight.ndim - 1 else value
+    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
+    # Not first.weight.ndim: to read a weight with a parametrization may change the model.
+    return value[None] if first is not None and value.ndim == len(first.kernel_size) + 1 else value

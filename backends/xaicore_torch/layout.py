@@ -8,6 +8,7 @@ import re
 from torch import nn
 
 from xaicore import LayerError, unknown_layer
+from xaicore_torch.private import COMPILED, BatchNorm, Convolution, compiled_module
 
 __all__ = ["find_module", "is_pooling", "layout_is_plain", "on_last_axis", "unwrap"]
 
@@ -23,8 +24,8 @@ def unwrap(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = model.module
-        elif "_orig_mod" in model._modules:
-            model = model._orig_mod
+        elif (inside := compiled_module(model)) is not None:
+            model = inside
         else:
             return model
 
@@ -37,7 +38,7 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
     """
     if not isinstance(name, str):
         raise LayerError(f"layer={name!r}: expected a layer's name, as in model.named_modules()")
-    bare = re.sub(r"^((module|_orig_mod)\.)+", "", name)
+    bare = re.sub(rf"^((module|{COMPILED})\.)+", "", name)
     for candidate in filter(None, (name, bare)):
         with contextlib.suppress(AttributeError):
             return model.get_submodule(candidate)
@@ -64,7 +65,7 @@ def layout_is_plain(model: nn.Module, module: nn.Module) -> bool:
     Only blocks of layers on the last axis, and what follows these, can have their channels at the end; such
     models have a LayerNorm somewhere, or the block itself a Linear.
     """
-    if on_last_axis(module) or isinstance(module, (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm)):
+    if on_last_axis(module) or isinstance(module, (Convolution, BatchNorm)):
         return True
     normalized = any(type(part) is nn.LayerNorm for part in model.modules())
     return not normalized and not any(type(part) is nn.Linear for part in module.modules())

@@ -11,36 +11,9 @@ import torch
 from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError
+from xaicore_torch.private import CHANGING, LINKS, PASSING, link_result, softmax_axis
 
-__all__ = ["Outputs", "choose", "find_link", "first_tensor", "read", "tensors_in", "to_host"]
-
-# A model's last operations as autograd names them. These only pass values on:
-_PASSING = {
-    "AliasBackward0",
-    "BackwardHookFunctionBackward",  # a full backward hook of the user's
-    "CloneBackward0",
-    "ReshapeAliasBackward0",
-    "SqueezeBackward0",
-    "SqueezeBackward1",
-    "SqueezeBackward2",
-    "ToCopyBackward0",
-    "UnsafeViewBackward0",
-    "UnsqueezeBackward0",
-    "ViewBackward0",
-}
-# These choose or limit them: what comes out is still a probability, but not the link's whole result.
-_CHANGING = {
-    "ClampBackward1",
-    "ClampMaxBackward0",
-    "ClampMinBackward0",
-    "IndexBackward0",
-    "PermuteBackward0",
-    "SelectBackward0",
-    "SliceBackward0",
-    "TBackward0",
-    "TransposeBackward0",
-}
-_LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
+__all__ = ["Outputs", "choose", "find_link", "first_tensor", "link_of", "read", "tensors_in", "to_host"]
 
 
 @dataclass(frozen=True)
@@ -52,22 +25,18 @@ class Outputs:
         kind: "logits" or "probabilities".
         link: "softmax", "log_softmax", "sigmoid" or None: what the model itself puts on its logits.
         start: the tensor, or the edge of the graph just below the link.
-        shape, dtype, device: of a direction at `start`, for one target.
-        requires_grad: whether anything was recorded.
+        like: a tensor with the shape, type and device of one direction at `start`.
     """
 
     array: np.ndarray
     kind: str
     link: str | None
     start: torch.Tensor | GradientEdge
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
-    requires_grad: bool
+    like: torch.Tensor
 
 
 def to_host(tensor: torch.Tensor) -> np.ndarray:
-    """As float32 on the CPU; NumPy has no bfloat16."""
+    """The values as float32 on the CPU, since NumPy has no bfloat16."""
     return tensor.detach().to("cpu", torch.float32).numpy()
 
 
@@ -137,21 +106,31 @@ def _tensors(answer: Any) -> dict[int | str, torch.Tensor]:
     return {key: tensor for key, tensor in found.items() if tensor is not None}
 
 
+def link_of(y: torch.Tensor) -> str | None:
+    """What a model's last operation puts on its logits: "softmax" (also for a log-softmax), "sigmoid" or None.
+
+    Operations that only reshape or copy the result may follow. None also where the softmax is not over axis 1.
+
+    Args:
+        y: the model's outputs (N, classes), recorded by autograd.
+    """
+    _, link, _ = find_link(y)
+    return "softmax" if link == "log_softmax" else link
+
+
 def find_link(y: torch.Tensor) -> tuple[str, str | None, Any]:
     """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link."""
-    node, whole = y.grad_fn, True
-    while node is not None and node.name() in _PASSING | _CHANGING:
-        whole = whole and node.name() in _PASSING
+    node, is_whole = y.grad_fn, True
+    while node is not None and (node.name() in PASSING or node.name() in CHANGING):
+        is_whole = is_whole and node.name() in PASSING
         node = node.next_functions[0][0]
-    link = None if node is None else _LINKS.get(node.name())
+    link = None if node is None else LINKS.get(node.name())
     if link is None:
         return "logits", None, None
-    result = node._saved_result
-    if link != "sigmoid":
-        dim = node._saved_dim
-        if result.ndim < 2 or dim not in (1, 1 - result.ndim, 2**64 + 1 - result.ndim):
-            return "logits", None, None  # a softmax over something else than classes
-    if not whole or result.numel() != y.numel():
+    result = link_result(node)
+    if link != "sigmoid" and (result.ndim < 2 or softmax_axis(node) not in (1, 1 - result.ndim)):
+        return "logits", None, None  # a softmax over something else than classes
+    if not is_whole or result.numel() != y.numel():
         return ("logits" if link == "log_softmax" else "probabilities"), None, None
     return "logits", link, node
 
@@ -167,9 +146,9 @@ def read(y: torch.Tensor, known_link: str | None = None) -> Outputs:
         array = _logits(array, link)
     elif kind == "logits" and _sum_to_one(array, y.dtype):
         kind = "probabilities"
-    at = y if node is None else node._saved_result
-    start = y if node is None else GradientEdge(*node.next_functions[0])
-    return Outputs(array, kind, link, start, tuple(at.shape), at.dtype, at.device, y.requires_grad)
+    if node is None:
+        return Outputs(array, kind, link, y, y)
+    return Outputs(array, kind, link, GradientEdge(*node.next_functions[0]), link_result(node))
 
 
 def _logits(p: np.ndarray, link: str) -> np.ndarray:

@@ -25,7 +25,8 @@ from xaicore_torch.cam import CamModel, Dropped
 from xaicore_torch.inputs import Inputs, prepare
 from xaicore_torch.layout import find_module
 from xaicore_torch.outputs import first_tensor
-from xaicore_torch.state import left_as_found
+from xaicore_torch.private import Convolution
+from xaicore_torch.state import preserved_model
 from xaicore_torch.survey import Survey
 
 __all__ = ["cam_model"]
@@ -170,7 +171,7 @@ def _look(model: nn.Module, inputs: Any) -> tuple[_Order, Survey, Inputs]:
     """What one pass in evaluation mode shows, over the example or a picture of zeros."""
     given = prepare(model, _zeros(model) if inputs is None else inputs)
     order, survey = _Order(), Survey(model, given.count, given.size)
-    with left_as_found(model, given.picture.device), order.hooks(model), survey.hooks:
+    with preserved_model(model, given.picture.device), order.hooks(model), survey.hooks:
         try:
             _run(model, given.clone())
         except BackendError as exc:
@@ -181,7 +182,7 @@ def _look(model: nn.Module, inputs: Any) -> tuple[_Order, Survey, Inputs]:
 
 
 def _zeros(model: nn.Module) -> np.ndarray:
-    first = next((module for module in model.modules() if isinstance(module, nn.modules.conv._ConvNd)), None)
+    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
     if not isinstance(first, nn.Conv2d):
         found = "no convolution" if first is None else f"a {type(first).__name__} first"
         raise InputError(f"{type(model).__name__} has {found}, so that its inputs cannot be guessed: pass inputs=x")

@@ -12,6 +12,7 @@ from xaicore import Layer
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import is_pooling, on_last_axis
 from xaicore_torch.outputs import first_tensor, tensors_in
+from xaicore_torch.private import writes
 
 __all__ = ["Survey"]
 
@@ -113,7 +114,7 @@ class Output:
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self.tensor = tensor
-        self.version = 0 if tensor.is_inference() else tensor._version
+        self.version = writes(tensor)
 
     def is_same(self, other: Output) -> bool:
         """Whether both are the same values in the same tensor."""
