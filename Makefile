@@ -57,7 +57,7 @@ $(KERAS_TESTS): test-keras-%: $(KERAS)
 	KERAS_BACKEND=$* $(BIN)/python -m pytest tests/keras
 
 test-core: $(READY) ## run the tests that need no framework
-	$(BIN)/python -m pytest tests/core
+	$(BIN)/python -m pytest tests/core tests/loggers/test_disk_*.py
 
 test-pythons: $(READY) ## run those on other Pythons, where these are found
 	$(BIN)/python tests/other_pythons.py

@@ -1,4 +1,6 @@
-"""Runs tests/core on the other Pythons that are found: `python tests/other_pythons.py [3.10 3.12 ...]`.
+"""Runs the tests that need no framework on the other Pythons: `python tests/other_pythons.py [3.10 3.12 ...]`.
+
+A Python that is not found is left out.
 
 The environments are kept in .cache/pythons, and are made anew when pyproject.toml changes.
 """
@@ -12,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.10", "3.12", "3.13")
+TESTS = ("tests/core", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/loggers/test_disk_*.py")))
 
 
 def find(version):
@@ -49,7 +52,7 @@ def main(versions):
             print(f"Python {version}: not found, left out", flush=True)
             continue
         print(f"Python {version}:", flush=True)
-        command = [environment(python, version), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core"]
+        command = [environment(python, version), "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
         if subprocess.run(command, cwd=ROOT).returncode:
             failed.append(version)
     print(f"failed on: {', '.join(failed)}" if failed else "the other Pythons agree")

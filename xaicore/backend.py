@@ -7,9 +7,6 @@ answer back to the layers: a vector-Jacobian product. Classes, targets, methods 
 from __future__ import annotations
 
 import contextlib
-import difflib
-import functools
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +14,17 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from xaicore.errors import BackendError, LayerError
+from xaicore import randomness
+from xaicore.errors import BackendError
+from xaicore.outputs import KINDS, LINKS
 
-__all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "default_layer", "unknown_layer"]
+__all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"]
 
 Direction = Callable[[np.ndarray, str], np.ndarray]
 """`direction(outputs, kind)`: outputs (N, *O) and their kind in, d score / d outputs (N, K, *O) float32 out."""
 
-KINDS = ("logits", "probabilities", "values")
-LINKS = ("softmax", "sigmoid", None)
+HALF_SCALE = 1024.0
+"""float16 loses gradients below 6e-8: a multiple of them is computed, and the plain ones where that overflows."""
 
 
 @dataclass(frozen=True)
@@ -140,20 +139,13 @@ class Backend(ABC):
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
-        """Keep the process's random state while code runs that draws from it, such as a data loader.
+        """Restore the process's random state after code that draws from it, such as a data loader.
 
-        Here Python's and NumPy's, also of generators that the loader `source` has as attributes; a backend adds its
-        framework's.
+        The core restores Python's and NumPy's, also of generators that the loader `source`, its samplers and its data
+        sets have as attributes; a backend adds its framework's.
         """
-        python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (what loaders draw from)
-        restores = [_restore(value) for value in getattr(source, "__dict__", {}).values()]
-        try:
+        with randomness.preserved(*randomness.loader_parts(source)):
             yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-            for restore in restores:
-                restore()
 
     def input_gradients(self, inputs: Any, direction: Direction, rule: str = "plain") -> np.ndarray:
         """Gradients (N, K, *input) with respect to the input; rule "plain", "guided" or "deconv"."""
@@ -161,39 +153,6 @@ class Backend(ABC):
 
     def _lacks(self, power: str, instead: str) -> NoReturn:
         raise BackendError(f"backend {self.name or type(self).__name__!r} does not offer {power}: {instead}")
-
-
-def _restore(generator: Any) -> Callable[[], object]:
-    """Puts a random generator back to where it is now; does nothing for what is none."""
-    if isinstance(generator, np.random.Generator):
-        return functools.partial(setattr, generator.bit_generator, "state", generator.bit_generator.state)
-    if isinstance(generator, np.random.RandomState):
-        return functools.partial(generator.set_state, generator.get_state())
-    if isinstance(generator, random.Random):
-        return functools.partial(generator.setstate, generator.getstate())
-    return lambda: None
-
-
-def default_layer(layers: Sequence[Layer]) -> str:
-    """The layer to explain when none is named: the last one that is spatial and not pooled.
-
-    Raises:
-        LayerError: there is none, or tokens follow it: then the last map is the patch embedding, and a
-            heatmap of that says nothing about the prediction.
-    """
-    at = max((i for i, layer in enumerate(layers) if layer.spatial and not layer.pooled), default=None)
-    if at is None:
-        shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:])
-        said = f"the last ones: {shapes}. Name one: layer=..." if shapes else "the model has no layers inside of it"
-        raise LayerError(f"no layer gives a map of the picture; {said}")
-    found, axes = layers[at], len(layers[at].shape)
-    tokens = [layer for layer in layers[at + 1 :] if _is_tokens(layer.shape, axes)]
-    if tokens:
-        raise LayerError(
-            f"after the last map, {found.name!r} {found.shape}, come tokens or a sequence, as in an attention model: "
-            f"{tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
-        )
-    return found.name
 
 
 def check_direction(direction: Any, outputs: np.ndarray) -> np.ndarray:
@@ -208,13 +167,18 @@ def check_direction(direction: Any, outputs: np.ndarray) -> np.ndarray:
     return rows
 
 
-def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
-    """The error to raise for a name that no layer of the model has; offers the nearest ones."""
-    near = difflib.get_close_matches(name, known, 5, 0.4)
-    offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(known[-5:])}"
-    return LayerError(f"no layer called {name!r} in {model}; {offered}")
+def pull_in_half(
+    pull: Callable[[np.ndarray], Sequence[np.ndarray | None]], direction: np.ndarray
+) -> list[np.ndarray | None]:
+    """Gradients of a direction in float16, without the loss of small ones; for backends.
 
-
-def _is_tokens(shape: tuple[int, ...], axes_of_a_map: int) -> bool:
-    """(N, tokens, features) in a model of pictures or volumes; a 1-D signal's maps look the same."""
-    return len(shape) == 3 < axes_of_a_map and shape[1] > 1 and shape[2] > 1
+    Args:
+        pull: pulls a direction back, to one gradient per layer, None where a layer does not reach the outputs. It may
+            be called twice.
+        direction: (N, K, *O) float32.
+    """
+    scale = np.float32(HALF_SCALE / max(1.0, float(np.abs(direction).max(initial=0))))
+    scaled = pull(direction * scale)
+    if all(gradient is None or np.isfinite(gradient).all() for gradient in scaled):
+        return [None if gradient is None else gradient / scale for gradient in scaled]
+    return list(pull(direction))

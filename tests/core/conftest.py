@@ -8,16 +8,12 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import hypothesis
+import hypothesis_profile  # noqa: F401
 import numpy as np
 import pytest
 from toynet import ToyBackend, ToyNet
 
 from xaicore.plugins import Plugins, installed
-
-# A busy machine is no failure, so there is no deadline.
-hypothesis.settings.register_profile("xaicore", deadline=None, max_examples=50)
-hypothesis.settings.load_profile("xaicore")
 
 
 @pytest.fixture

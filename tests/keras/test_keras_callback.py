@@ -22,9 +22,7 @@ import pytest
 from conftest import bits, random_state, variables
 from keras import layers
 from keras.src.backend.common import global_state
-from nets import BACKEND
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "core"))
+from keras_nets import BACKEND
 from recorder import Recorder
 
 import xaicore

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from nets import numpy
+from keras_nets import numpy
 
 import xaicore
 from xaicore_keras.backend import KerasBackend

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from nets import (
+from keras_nets import (
     BACKEND,
     CLOSE,
     Subclassed,

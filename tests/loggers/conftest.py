@@ -1,8 +1,3 @@
-"""The toys of the core's tests, for those of trackers."""
+"""Tests of the trackers and of the disk logger."""
 
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+import hypothesis_profile  # noqa: F401

@@ -23,7 +23,7 @@ import cv2
 import mlflow
 import numpy as np
 import pytest
-from disk_toy import example, explanation
+from explanations import example, explanation
 
 import xaicore
 from xaicore.plugins import installed
@@ -489,7 +489,7 @@ def test_without_any_setting_mlflow_finds_the_run(tmp_path: Path) -> None:
 import os
 import mlflow
 import xaicore
-from disk_toy import example
+from explanations import example
 home = os.getcwd()
 with xaicore.open_loggers("mlflow", name="exp1", on_error="raise") as log:
     os.makedirs("elsewhere")
@@ -502,7 +502,7 @@ os.chdir(home)
 print(run.info.run_name, run.info.status, len(mlflow.MlflowClient().list_artifacts(run.info.run_id, "images")))
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    path = [str(HERE.parent / "core"), os.environ.get("PYTHONPATH", "")]
+    path = [str(HERE.parent / "toys"), os.environ.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path).strip(os.pathsep)
     command = [sys.executable, "-c", code]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from disk_toy import example, explanation
+from explanations import example, explanation
 from tensorboard import plugin_util
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.image import metadata as image_metadata
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 
 def environment() -> dict[str, str]:
     """For a process of its own, which finds the toys."""
-    path = [str(HERE.parent / "core"), os.environ.get("PYTHONPATH", "")]
+    path = [str(HERE.parent / "toys"), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path).strip(os.pathsep)}
 
 
@@ -322,7 +322,7 @@ def test_a_killed_process_leaves_what_was_flushed(tmp_path: Path) -> None:
     code = """
 import os, sys, time
 import xaicore
-from disk_toy import example
+from explanations import example
 loggers = xaicore.open_loggers({"tensorboard": {"root": sys.argv[1]}}, on_error="raise").__enter__()
 for step in range(3):
     loggers(example(n=1, k=1, seed=step), step)
@@ -470,7 +470,7 @@ def test_neither_tensorflow_nor_torch_is_imported(tmp_path: Path) -> None:
     code = """
 import sys
 import xaicore
-from disk_toy import example
+from explanations import example
 with xaicore.open_loggers({"tensorboard": {"root": sys.argv[1]}}, on_error="raise") as log:
     log(example(n=1, k=1), 0)
     log.flush()

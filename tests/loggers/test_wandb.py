@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import wandb
-from disk_toy import example, explanation
+from explanations import example, explanation
 from toynet import ToyBackend, ToyNet
 from wandb_reading import OfflineRun
 
@@ -796,8 +796,8 @@ def test_naming_the_plugin_imports_no_wandb() -> None:
 
 KILLED = """
     import sys, time
-    sys.path[:0] = [{core!r}]
-    from disk_toy import example
+    sys.path[:0] = [{toys!r}]
+    from explanations import example
     import xaicore
     with xaicore.open_loggers("wandb", on_error="raise") as log:
         for epoch in range(3):
@@ -809,7 +809,7 @@ KILLED = """
 
 
 def test_kill_minus_nine_loses_no_flushed_epoch(place: Path) -> None:
-    code = textwrap.dedent(KILLED.format(core=str(Path(__file__).parents[1] / "core")))
+    code = textwrap.dedent(KILLED.format(toys=str(Path(__file__).parents[1] / "toys")))
     training = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert training.stdout is not None
     assert training.stdout.readline() == "flushed\n"

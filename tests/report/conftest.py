@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stories import Left
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / name) for name in ("core", "loggers"))]
+sys.path.insert(0, str(ROOT))
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def test_the_readme(tmp_path, monkeypatch):
 
 
 def test_the_guides_own_target():
-    from nets import ConvGapDense, pictures
+    from torch_nets import ConvGapDense, pictures
 
     contrast = run("docs/guide.md", {})["Contrast"](2, 0)
     model, x = ConvGapDense(), pictures()

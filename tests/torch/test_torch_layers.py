@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from nets import ConvGapDense, pictures
 from torch import nn
+from torch_nets import ConvGapDense, pictures
 
 import xaicore
 from xaicore import Layer

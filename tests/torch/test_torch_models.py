@@ -8,8 +8,8 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import torch
-from nets import ConvGapDense, gradcam, pictures, truth
 from torch import nn
+from torch_nets import ConvGapDense, gradcam, pictures, truth
 
 import xaicore
 

@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from nets import ConvGapDense, gradcam, pictures
 from torch import nn
 from torch.nn import functional as F
+from torch_nets import ConvGapDense, gradcam, pictures
 
 import xaicore
 

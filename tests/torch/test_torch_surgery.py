@@ -9,9 +9,9 @@ import threading
 import numpy as np
 import pytest
 import torch
-from nets import ConvGapDense, features, pictures
 from torch import nn
 from torch.nn import functional as F
+from torch_nets import ConvGapDense, features, pictures
 
 import xaicore
 from xaicore_torch import cam_model

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from nets import ConvGapDense, features, gradcam, pictures, truth
 from torch import nn
 from torch.nn import functional as F
+from torch_nets import ConvGapDense, features, gradcam, pictures, truth
 
 import xaicore
 from xaicore import targets

@@ -1,16 +1,12 @@
-"""The tests of training share the core's recording logger."""
+"""What the tests of training share."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "core"))
 
 
 @pytest.fixture(autouse=True)

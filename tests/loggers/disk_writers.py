@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import cv2
-from disk_toy import example
+from explanations import example
 
 import xaicore
 from xaicore_disk.logger import DiskLogger

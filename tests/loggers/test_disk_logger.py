@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from disk_toy import example, explanation
+from explanations import example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -14,7 +14,7 @@ from typing import Any
 import filelock
 import numpy as np
 import pytest
-from disk_toy import example, explanation
+from explanations import example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
