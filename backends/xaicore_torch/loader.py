@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from xaicore.randomness import loader_parts
 from xaicore_torch.private import without_workers
 
-__all__ = ["loader_parts", "preserved_loader"]
+__all__ = ["preserved_loader"]
 
 
 @contextlib.contextmanager
@@ -36,14 +37,6 @@ def preserved_loader(source: Any = None) -> Iterator[None]:
         finally:
             for generator, state in states:
                 generator.set_state(state)
-
-
-def loader_parts(source: Any) -> Iterator[Any]:
-    """The objects that a loader draws with: itself, its samplers, and its data sets, the outermost first."""
-    batches = getattr(source, "batch_sampler", None)
-    yield from (source, getattr(source, "sampler", None), batches, getattr(batches, "sampler", None))
-    while (source := getattr(source, "dataset", None)) is not None:
-        yield source
 
 
 loader_as_found = preserved_loader  # until xaicore_keras uses `tools`

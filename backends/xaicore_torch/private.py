@@ -29,6 +29,7 @@ __all__ = [
     "compiled_module",
     "dynamo_is_imported",
     "has_forward_hooks",
+    "has_forward_pre_hooks",
     "link_result",
     "own_buffers",
     "parametrizations_uncached",
@@ -87,9 +88,14 @@ def dynamo_is_imported() -> bool:
     return "torch._dynamo" in sys.modules
 
 
+def has_forward_pre_hooks(module: nn.Module) -> bool:
+    """Whether hooks run before the module's forward pass."""
+    return bool(module._forward_pre_hooks)
+
+
 def has_forward_hooks(module: nn.Module) -> bool:
-    """Whether hooks run before or after the module's forward pass."""
-    return bool(module._forward_pre_hooks) or bool(module._forward_hooks)
+    """Whether hooks run after the module's forward pass."""
+    return bool(module._forward_hooks)
 
 
 def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:

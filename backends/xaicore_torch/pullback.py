@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,21 +10,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore_torch.outputs import to_host
 
-__all__ = ["pull_back", "pull_in_half"]
-
-HALF_SCALE = 1024.0
-"""Gradients in float16 lose what is below 6e-8: so pull back a multiple, and the plain one where that overflows."""
-
-
-def pull_in_half(
-    pull: Callable[[np.ndarray], list[np.ndarray | None]], direction: np.ndarray
-) -> list[np.ndarray | None]:
-    """Until the core has it."""
-    scale = np.float32(HALF_SCALE / max(1.0, float(np.abs(direction).max())))
-    gradients = pull(direction * scale)
-    if all(gradient is None or np.isfinite(gradient).all() for gradient in gradients):
-        return [None if gradient is None else gradient / scale for gradient in gradients]
-    return pull(direction)
+__all__ = ["pull_back"]
 
 
 def pull_back(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from operator import is_
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from xaicore_torch.private import dynamo_is_imported, has_forward_hooks, own_buffers, parametrizations_uncached
+from xaicore.randomness import preserved
+from xaicore_torch.private import (
+    dynamo_is_imported,
+    has_forward_hooks,
+    has_forward_pre_hooks,
+    own_buffers,
+    parametrizations_uncached,
+)
 
 __all__ = ["may_mutate", "preserved_model"]
 
@@ -30,7 +35,7 @@ def may_mutate(module: nn.Module) -> bool:
     if isinstance(module, torch.jit.ScriptModule):  # its attributes lie in C++
         return False
     is_torchs_own = type(module).__module__.startswith("torch.nn.modules.")
-    return not is_torchs_own or has_forward_hooks(module)
+    return not is_torchs_own or has_forward_pre_hooks(module) or has_forward_hooks(module)
 
 
 @contextlib.contextmanager
@@ -81,15 +86,11 @@ def preserved_model(
 
 @contextlib.contextmanager
 def _random_state(device: torch.device) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (the state that models draw from)
+    """Restore the random states of Python, NumPy, torch's CPU and the device."""
     others = [] if device.type == "cpu" else [device]
     kind = "cuda" if device.type == "cpu" else device.type
-    try:
-        with torch.random.fork_rng(others, device_type=kind):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+    with preserved(), torch.random.fork_rng(others, device_type=kind):
+        yield
 
 
 @contextlib.contextmanager

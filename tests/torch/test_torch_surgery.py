@@ -513,7 +513,7 @@ def test_numpys_whole_numbers_are_whole_numbers():
     ("layer", "message"),
     [
         ("feature.5", "no layer called 'feature.5' in Classifier; nearest names: features.5"),
-        ("classifier.0", r"'classifier.0' gives \(1, 8\), which is no map of inputs \(1, 3, 224, 224\)"),
+        ("classifier.0", r"'classifier.0' gives \(1, 8\), which is no map of an input of size \(224, 224\)"),
         ("spare", "layer 'spare' never ran for this input"),
         ("", "no layer called ''"),
         (4, "layer=4: expected a layer's name, as in model.named_modules"),
