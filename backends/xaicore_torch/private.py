@@ -27,7 +27,7 @@ __all__ = [
     "BatchNorm",
     "Convolution",
     "compiled_module",
-    "dynamo_is_imported",
+    "eager",
     "has_forward_hooks",
     "has_forward_pre_hooks",
     "link_result",
@@ -83,9 +83,14 @@ def compiled_module(model: nn.Module) -> nn.Module | None:
     return dict(model.named_children()).get(COMPILED)
 
 
-def dynamo_is_imported() -> bool:
-    """Whether any module of this process may have been compiled."""
-    return "torch._dynamo" in sys.modules
+def eager() -> contextlib.AbstractContextManager[Any]:
+    """Run compiled modules without compiling: a module that was compiled before ignores hooks.
+
+    Nothing is compiled where Dynamo was never imported.
+    """
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")
 
 
 def has_forward_pre_hooks(module: nn.Module) -> bool:

@@ -14,7 +14,7 @@ from torch import nn
 
 from xaicore.randomness import preserved
 from xaicore_torch.private import (
-    dynamo_is_imported,
+    eager,
     has_forward_hooks,
     has_forward_pre_hooks,
     own_buffers,
@@ -68,8 +68,7 @@ def preserved_model(
             # Casts of weights made here without grad must not be served to the caller's own training pass.
             dtype = torch.get_autocast_dtype(device.type)
             stack.enter_context(torch.autocast(device.type, dtype, cache_enabled=False))
-        if dynamo_is_imported():  # compiled modules ignore hooks that were added after compiling
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(eager())
         stack.enter_context(_random_state(device))
         modules = list(model.modules())
         stack.enter_context(parametrizations_uncached(modules))
