@@ -18,7 +18,7 @@ from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare
 from xaicore_torch.layout import find_module, is_channels_last, layout_is_known, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, read, to_host
+from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, read, to_host
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.recorder import Recorder
 from xaicore_torch.state import preserved_model
@@ -106,10 +106,11 @@ class TorchBackend(Backend):
             module = find_module(self.model, layer)
             self._survey_if_needed(batch, {layer: module})
             with preserved_model(self.model, batch.picture.device):
-                features, outputs = self._features(batch.first(), layer, module)
+                features, outputs, tolerance = self._features(batch.first(), layer, module)
                 if not features.any():  # of no use to the search
-                    features, outputs = self._features(batch, layer, module)
-                known = self._classifiers[layer] = search_classifier(self.model, layer, features, outputs)
+                    features, outputs, tolerance = self._features(batch, layer, module)
+                known = search_classifier(self.model, layer, features, outputs, tolerance)
+                self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
 
@@ -179,35 +180,35 @@ class TorchBackend(Backend):
             check_not_lazy(self.model, "it is explained")
         return choose_tensor(batch.run(self.model), self.output, batch.count)
 
-    def _features(self, batch: Inputs, layer: str, module: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-        """The layer's activations (N, C, *S) and the outputs of one pass without recording."""
-        features: dict[str, np.ndarray] = {}
+    def _features(self, batch: Inputs, layer: str, module: nn.Module) -> tuple[np.ndarray, np.ndarray, float]:
+        """The layer's activations (N, C, *S) and the outputs of one pass without recording; how exact both are."""
+        tensors: list[torch.Tensor] = []
 
         def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             tensor = first_tensor(output)
-            if tensor is not None:
-                features[name] = to_host(tensor).copy()  # what follows may work in place
+            tensors[:] = [] if tensor is None else [tensor.clone()]  # what follows may work in place
 
         with Hooks({layer: module}, keep):
             y = self._run(batch)
-        if layer not in features:
+        if not tensors:
             raise never_ran(layer)
-        array = features[layer]
-        is_last = self._has_channels_last(layer, module, array.ndim)
-        return np.moveaxis(array, -1, 1) if is_last else array, to_host(y)
+        features = to_host(tensors[0])
+        if self._has_channels_last(layer, module, features.ndim):
+            features = np.moveaxis(features, -1, 1)
+        return features, to_host(y), 2e-2 if is_half(tensors[0]) or is_half(y) else 1e-3
 
     def _pull(
         self, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
-        is_half = outputs.like.dtype == torch.float16
+        may_underflow = outputs.like.dtype == torch.float16
 
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
             leaves = list(tensors.values())
-            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=is_half)
+            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=may_underflow)
 
         try:
-            pulled = pull_in_half(pull, direction) if is_half else pull(direction)
+            pulled = pull_in_half(pull, direction) if may_underflow else pull(direction)
         except RuntimeError as exc:
             names = ", ".join(map(repr, tensors))
             raise BackendError(f"no gradients at {names}: {exc}{inference_hint(self.model)}") from exc

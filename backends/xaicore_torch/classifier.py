@@ -17,7 +17,9 @@ __all__ = ["DenseModule", "as_dense", "search_classifier", "weight_is_computed"]
 DenseModule: TypeAlias = nn.Linear | Convolution
 
 
-def search_classifier(model: nn.Module, layer: str, features: np.ndarray, outputs: np.ndarray) -> DenseModule:
+def search_classifier(
+    model: nn.Module, layer: str, features: np.ndarray, outputs: np.ndarray, tolerance: float
+) -> DenseModule:
     """The module that turns the spatial mean of features (N, C, *S) of the layer into outputs (N, ...).
 
     Raises:
@@ -32,6 +34,7 @@ def search_classifier(model: nn.Module, layer: str, features: np.ndarray, output
         model=type(model).__name__,
         layer=layer,
         hint=", or xaicore_torch.cam_model(model, classes), which makes such a net",
+        tolerance=tolerance,
     )
     return modules[found]
 

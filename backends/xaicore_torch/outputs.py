@@ -14,7 +14,17 @@ from xaicore import BackendError
 from xaicore.outputs import are_probabilities, choose_output
 from xaicore_torch.private import CHANGING, LINKS, PASSING, link_result, softmax_axis
 
-__all__ = ["Outputs", "choose_tensor", "find_link", "first_tensor", "link_of", "read", "tensors_in", "to_host"]
+__all__ = [
+    "Outputs",
+    "choose_tensor",
+    "find_link",
+    "first_tensor",
+    "is_half",
+    "link_of",
+    "read",
+    "tensors_in",
+    "to_host",
+]
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ def to_host(tensor: torch.Tensor) -> np.ndarray:
     """The values as float32 on the CPU, since NumPy has no bfloat16; shares the memory of such a tensor."""
     array: np.ndarray = tensor.detach().to("cpu", torch.float32).numpy()
     return array
+
+
+def is_half(tensor: torch.Tensor) -> bool:
+    """Whether the values are rounded to half precision."""
+    return tensor.dtype in (torch.float16, torch.bfloat16)
 
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
@@ -105,10 +120,10 @@ def link_of(y: torch.Tensor) -> str | None:
 def find_link(y: torch.Tensor) -> tuple[str, str | None, Any]:
     """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link."""
     node, is_whole = y.grad_fn, True
-    while node is not None and (node.name() in PASSING or node.name() in CHANGING):
-        is_whole = is_whole and node.name() in PASSING
+    while (name := type(node).__name__) in PASSING or name in CHANGING:
+        is_whole = is_whole and name in PASSING
         node = node.next_functions[0][0]
-    link = None if node is None else LINKS.get(node.name())
+    link = LINKS.get(name)
     if link is None:
         return "logits", None, None
     result = link_result(node)
@@ -130,7 +145,7 @@ def read(y: torch.Tensor, known_link: str | None = None) -> Outputs:
     array = to_host(y).copy()  # some models return a tensor that they keep
     if link is not None:
         array = _logits(array, link)
-    elif kind == "logits" and are_probabilities(array, 1e-5 if y.dtype in (torch.float32, torch.float64) else 2e-2):
+    elif kind == "logits" and are_probabilities(array, 2e-2 if is_half(y) else 1e-5):
         kind = "probabilities"
     if node is None:
         return Outputs(array, kind, link, y, y)

@@ -68,7 +68,9 @@ def cam_model(
     maps = order.output_of(module, name)
     is_channels_last = name in survey.channels_last
     positions = maps.shape[1:-1] if is_channels_last else maps.shape[2:]
-    if maps.shape[:1] != (batch.count,) or len(positions) != len(batch.size) or prod(positions) < 2:
+    if maps.shape[:1] != (batch.count,):
+        raise no_map(name, maps.shape, batch.size, batch.count)
+    if len(positions) != len(batch.size) or prod(positions) < 2:
         raise no_map(name, maps.shape, batch.size)
     channels = maps.shape[-1 if is_channels_last else 1]
     with torch.inference_mode(False):  # parameters created under it could never be trained

@@ -542,7 +542,10 @@ def test_layers_without_one_map_an_image():
 
     with pytest.raises(xaicore.LayerError, match="layer 'note' gave no tensor"):
         cam_model(Odd(), 2, layer="note", inputs=images())
-    with pytest.raises(xaicore.LayerError, match=r"'fold' gives \(16, 1, 14, 14\).*expected one row an image"):
+    with pytest.raises(
+        xaicore.LayerError,
+        match=r"'fold' gives \(16, 1, 14, 14\), which is no map of 4 images .*expected \(4, channels",
+    ):
         cam_model(Odd(), 2, layer="fold", inputs=images())
     with pytest.raises(xaicore.LayerError, match=r"'tokens' gives \(4, 4, 196\).*2 spatial axes"):
         cam_model(Odd(), 2, layer="tokens", inputs=images())
