@@ -18,7 +18,17 @@ from xaicore import randomness
 from xaicore.errors import BackendError
 from xaicore.outputs import KINDS, LINKS
 
-__all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"]
+__all__ = [
+    "Backend",
+    "Capture",
+    "Direction",
+    "Facts",
+    "InputFacts",
+    "Layer",
+    "LayerFacts",
+    "check_direction",
+    "pull_in_half",
+]
 
 Direction = Callable[[np.ndarray, str], np.ndarray]
 """`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32."""
@@ -98,9 +108,9 @@ class InputFacts:
     """What one pass showed of one of the model's inputs, as the framework has it.
 
     Attributes:
-        shape: of the batch that was passed, N images.
-        reader_shape: the input's shape as the first layer that reads it and has a channel axis takes it, for one
-            image; None where there is no such layer.
+        shape: of the input in that pass.
+        reader_shape: of what the first layer takes that reads the input and says where its channels are, such as a
+            convolution; None where there is no such layer.
         reader_axis: the channel axis of that shape.
     """
 
@@ -111,15 +121,17 @@ class InputFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """What one pass over the first image showed of a model.
+    """What one pass showed of a model.
 
     Attributes:
         layers: in order of completion, without the model itself.
         inputs: in the order of the arguments, those that are arrays.
+        count: the number of images in that pass: 1, or all of them for a model that takes no other batch size.
     """
 
     layers: tuple[LayerFacts, ...]
     inputs: tuple[InputFacts, ...]
+    count: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +190,14 @@ class Backend(ABC):
         array that lacks the batch axis gets one. `direction` is called once, in the caller's thread, between the two
         passes; its exceptions propagate unchanged.
         """
+
+    def observe(self, inputs: Any) -> Facts | None:
+        """The facts of one pass over the first image; None for a backend that reports none.
+
+        A backend that reports facts returns arrays in `capture` as the framework has them, and its axes are read from
+        the facts. One that reports none returns them with the channels first, (N, C, *spatial).
+        """
+        return None
 
     def predict(self, inputs: Any) -> np.ndarray:
         """The outputs (N, ...), the same as `capture(inputs, ()).outputs`."""

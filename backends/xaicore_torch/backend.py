@@ -12,13 +12,15 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, check_direction, pull_in_half
-from xaicore.layers import never_ran
+from xaicore.backend import Facts
+from xaicore.layers import Grid, listing, never_ran, read
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare
-from xaicore_torch.layout import find_module, is_channels_last, layout_is_known, unwrap
+from xaicore_torch.layout import find_module, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, read, to_host
+from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, to_host
+from xaicore_torch.outputs import read as read_outputs
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.recorder import Recorder
 from xaicore_torch.state import preserved_model
@@ -45,34 +47,37 @@ class TorchBackend(Backend):
         if isinstance(self.model, torch.jit.ScriptModule):
             raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
-        self._is_surveyed = False
+        self._facts: dict[tuple[torch.Size, ...], Facts] = {}
         self._runs: dict[str, int] = {}
-        self._channels_last: set[str] = set()
         self._link: str | None = None
         self._classifiers: dict[str, DenseModule] = {}
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
         """Every layer in order of completion, from a pass over the first image."""
-        return self._survey(prepare(self.model, inputs)).layers
+        return listing(self.observe(inputs))
+
+    def observe(self, inputs: Any) -> Facts:
+        """The facts of one pass over the first image, kept for inputs of the same shapes."""
+        batch = prepare(self.model, inputs)
+        key = batch.image_shapes
+        if key not in self._facts:
+            self._facts[key] = self._survey(batch)
+        return self._facts[key]
 
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
         modules = {name: find_module(self.model, name) for name in layers}
         batch = prepare(self.model, inputs)
-        self._survey_if_needed(batch, modules)
+        if not modules and not self._facts:  # outputs that are not recorded do not show their link
+            self.observe(inputs)
         with preserved_model(self.model, batch.picture.device):
             y, tensors = self._record(batch, modules, direction is not None)
-            outputs = read(y, self._link)
+            outputs = read_outputs(y, self._link)
             gradients: dict[str, np.ndarray] = {}
             if direction is not None:
                 rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
                 gradients = self._pull(outputs, tensors, rows) if tensors else {}
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
-        for name, array in activations.items():
-            if self._has_channels_last(name, modules[name], array.ndim):
-                activations[name] = np.moveaxis(array, -1, 1)
-                if name in gradients:
-                    gradients[name] = np.moveaxis(gradients[name], -1, 2)
         link = "softmax" if outputs.link == "log_softmax" else outputs.link
         return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
 
@@ -104,27 +109,17 @@ class TorchBackend(Backend):
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
             batch = prepare(self.model, inputs)
             module = find_module(self.model, layer)
-            self._survey_if_needed(batch, {layer: module})
+            grid = read(self.observe(inputs)).grids[layer]
             with preserved_model(self.model, batch.picture.device):
-                features, outputs, tolerance = self._features(batch.first(), layer, module)
+                features, outputs, tolerance = self._features(batch.first(), layer, module, grid)
                 if not features.any():  # of no use to the search
-                    features, outputs, tolerance = self._features(batch, layer, module)
+                    features, outputs, tolerance = self._features(batch, layer, module, grid)
                 known = search_classifier(self.model, layer, features, outputs, tolerance)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
 
-    def _survey_if_needed(self, batch: Inputs, modules: Mapping[str, nn.Module]) -> None:
-        """Survey the model once, where the outputs are not recorded or the layers' classes do not settle the layout.
-
-        Recorded outputs show their link themselves.
-        """
-        if self._is_surveyed:
-            return
-        if not modules or not all(layout_is_known(self.model, module) for module in modules.values()):
-            self._survey(batch)
-
-    def _survey(self, batch: Inputs) -> Survey:
+    def _survey(self, batch: Inputs) -> Facts:
         """Survey one image; all of them where the model takes no batch of another size."""
         try:
             return self._survey_batch(batch.first())
@@ -133,19 +128,16 @@ class TorchBackend(Backend):
                 raise
             return self._survey_batch(batch)
 
-    def _survey_batch(self, batch: Inputs) -> Survey:
-        with preserved_model(self.model, batch.picture.device):
-            survey = Survey(self.model, batch.count, batch.size)
-            with torch.enable_grad(), survey.hooks:
-                y = self._run(batch.recording())
+    def _survey_batch(self, batch: Inputs) -> Facts:
+        with preserved_model(self.model, batch.picture.device), torch.enable_grad():
+            recording = batch.recording()
+            copies = recording.clone()
+            survey = Survey(self.model, copies.tensors, recording.tensors)
+            with survey.hooks:
+                y = self._run(copies)
             _, self._link, _ = find_link(y)
-        self._is_surveyed = True
-        self._runs.update(survey.runs)
-        self._channels_last = survey.channels_last
-        return survey
-
-    def _has_channels_last(self, name: str, module: nn.Module, ndim: int) -> bool:
-        return ndim > 3 and (is_channels_last(module) or name in self._channels_last)
+            self._runs.update(survey.runs)
+            return survey.facts(y, batch.count)
 
     def _record(
         self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool
@@ -158,7 +150,7 @@ class TorchBackend(Backend):
         while True:
             recorder = Recorder(modules, expected_runs)
             with recorder.hooks, torch.set_grad_enabled(is_recording):
-                y = self._run(batch)
+                y = self._run(batch.clone())
             if recorder.missed_a_run:
                 expected_runs = {}
                 continue
@@ -176,11 +168,13 @@ class TorchBackend(Backend):
 
     def _run(self, batch: Inputs) -> torch.Tensor:
         """The chosen outputs of one pass."""
-        if not self._is_surveyed:
+        if not self._facts:
             check_not_lazy(self.model, "it is explained")
         return choose_tensor(batch.run(self.model), self.output, batch.count)
 
-    def _features(self, batch: Inputs, layer: str, module: nn.Module) -> tuple[np.ndarray, np.ndarray, float]:
+    def _features(
+        self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """The layer's activations (N, C, *S) and the outputs of one pass without recording; how exact both are."""
         tensors: list[torch.Tensor] = []
 
@@ -189,13 +183,10 @@ class TorchBackend(Backend):
             tensors[:] = [] if tensor is None else [tensor.clone()]  # what follows may work in place
 
         with Hooks({layer: module}, keep):
-            y = self._run(batch)
+            y = self._run(batch.clone())
         if not tensors:
             raise never_ran(layer)
-        features = to_host(tensors[0])
-        if self._has_channels_last(layer, module, features.ndim):
-            features = np.moveaxis(features, -1, 1)
-        return features, to_host(y), 2e-2 if is_half(tensors[0]) or is_half(y) else 1e-3
+        return grid.arrange(to_host(tensors[0])), to_host(y), 2e-2 if is_half(tensors[0]) or is_half(y) else 1e-3
 
     def _pull(
         self, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray

@@ -15,7 +15,7 @@ from xaicore import LayerError
 __all__ = ["Hooks"]
 
 Hook = Callable[[str, nn.Module, tuple[Any, ...], Any], Any]
-"""`hook(name, module, args, output)`: returns what replaces the module's output, or None."""
+"""`hook(name, module, arguments, output)`: returns what replaces the module's output, or None."""
 
 
 class Hooks:
@@ -40,7 +40,7 @@ class Hooks:
                         f"layer {name!r} is TorchScript, which has no hooks: name another, or explain the model "
                         "that it was made from"
                     )
-                self._handles.append(module.register_forward_hook(self._wrap(name)))
+                self._handles.append(module.register_forward_hook(self._wrap(name), with_kwargs=True))
         except BaseException:
             self._remove()
             raise
@@ -51,10 +51,11 @@ class Hooks:
         self._stack().remove(self)
         self._remove()
 
-    def _wrap(self, name: str) -> Callable[[nn.Module, Any, Any], Any]:
-        def hook(module: nn.Module, args: Any, output: Any) -> Any:
+    def _wrap(self, name: str) -> Callable[[nn.Module, Any, Any, Any], Any]:
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
             stack = self._stack()
-            return self._hook(name, module, args, output) if stack and stack[-1] is self else None
+            arguments = (*args, *kwargs.values())
+            return self._hook(name, module, arguments, output) if stack and stack[-1] is self else None
 
         return hook
 

@@ -41,6 +41,12 @@ class Inputs:
         return len(self.picture)
 
     @property
+    def image_shapes(self) -> tuple[torch.Size, ...]:
+        """The shape of each input, of one image."""
+        count = self.count
+        return tuple(t.shape[1:] if t.ndim and len(t) == count else t.shape for t in self.tensors)
+
+    @property
     def size(self) -> tuple[int, ...]:
         """The picture's spatial shape."""
         return tuple(self.picture.shape[2:])
@@ -50,19 +56,22 @@ class Inputs:
         count = self.count
         return self._map(lambda tensor: tensor[:1] if tensor.ndim and len(tensor) == count else tensor)
 
+    def clone(self) -> Inputs:
+        """Copies, since some models write to their inputs."""
+        return self._map(torch.Tensor.clone)
+
     def recording(self) -> Inputs:
         """The same values; whatever is computed from them is recorded, also by a frozen model."""
         return self._map(lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()))
 
     def run(self, model: nn.Module) -> Any:
-        """What the model returns for copies of these inputs, since some models write to theirs.
+        """What the model returns for these inputs.
 
         Raises:
             BackendError: the model raised.
         """
-        copies = self._map(torch.Tensor.clone)
         try:
-            return model(*copies.args, **copies.kwargs)
+            return model(*self.args, **self.kwargs)
         except XaicoreError:
             raise
         except Exception as exc:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 
 from torch import nn
-from torch.nn.utils import parametrize
 
 from xaicore import LayerError, unknown_layer
-from xaicore_torch.private import COMPILED, BatchNorm, Convolution, compiled_module
+from xaicore.layers import is_pooling
+from xaicore_torch.private import (
+    COMPILED,
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    Convolution,
+    MaxPool,
+    NormBase,
+    compiled_module,
+)
 
-__all__ = ["find_module", "is_channels_last", "layout_is_known", "unwrap"]
+__all__ = ["batch_axis", "channel_axis", "find_module", "kind_of", "taken_axis", "unwrap", "vectors"]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -46,27 +56,68 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
     raise unknown_layer(name, names, type(model).__name__)
 
 
-def is_channels_last(module: nn.Module) -> bool:
-    """Whether a module's maps are (N, *S, C), since it works on the last axis.
+# Modules whose outputs have the channels on axis 1, and those that work on the last axis.
+_FIRST = (
+    Convolution,
+    NormBase,
+    nn.GroupNorm,
+    nn.LocalResponseNorm,
+    MaxPool,
+    AvgPool,
+    AdaptiveMaxPool,
+    AdaptiveAvgPool,
+    nn.Upsample,
+    nn.PixelShuffle,
+    nn.PixelUnshuffle,
+)
+_LAST = (nn.Linear, nn.Bilinear, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
+_KINDS = {
+    "convolution": (Convolution,),
+    "norm": (NormBase, nn.GroupNorm, nn.LayerNorm, *([nn.RMSNorm] if hasattr(nn, "RMSNorm") else [])),
+    "dense": (nn.Linear, nn.Bilinear),
+    "recurrent": (nn.RNNBase,),
+    "attention": (nn.MultiheadAttention,),
+    "embedding": (nn.Embedding,),
+}
 
-    Only these classes themselves: the LayerNorm2d of torchvision and timm are subclasses with another layout.
+
+def kind_of(module: nn.Module) -> str | None:
+    """The kind of a layer, for `LayerFacts`: by its class, which may be derived from torch's."""
+    if is_pooling(type(module)):
+        return "pooling"
+    return next((kind for kind, classes in _KINDS.items() if isinstance(module, classes)), None)
+
+
+def channel_axis(module: nn.Module, ndim: int) -> int | None:
+    """Where a module says that tensors of this number of axes, taken or returned, have their channels.
+
+    A class derived from torch's says so too, unless it has a `forward` of its own: torchvision's LayerNorm2d is a
+    LayerNorm that permutes.
     """
-    return _class_of(module) in (nn.Linear, nn.LayerNorm)
+    if ndim < 2 or not type(module).forward.__module__.startswith("torch.nn."):
+        return None
+    if isinstance(module, _FIRST):
+        return 1
+    normalized = getattr(module, "normalized_shape", ())
+    return ndim - 1 if isinstance(module, _LAST) or len(normalized) == 1 else None
 
 
-def layout_is_known(model: nn.Module, module: nn.Module) -> bool:
-    """Whether the module's class settles its layout, so that no pass has to show it.
-
-    Channels come last only in modules that work on the last axis, in blocks of such modules, and in what follows. A
-    model with such blocks has a LayerNorm, or the block itself has a Linear.
-    """
-    if is_channels_last(module) or isinstance(module, (Convolution, BatchNorm)):
-        return True
-    has_layer_norm = any(_class_of(part) is nn.LayerNorm for part in model.modules())
-    return not has_layer_norm and not any(_class_of(part) is nn.Linear for part in module.modules())
+def taken_axis(module: nn.Module, shape: Sequence[int]) -> int | None:
+    """Where a module takes the channels of a tensor of this shape; None where neither it nor its weights tell."""
+    axis = channel_axis(module, len(shape))
+    if axis is None and isinstance(module, Convolution):
+        fitting = [i for i, length in enumerate(shape) if i > 0 and length == module.in_channels]
+        axis = fitting[0] if len(fitting) == 1 else None
+    return axis
 
 
-def _class_of(module: nn.Module) -> type[nn.Module]:
-    """The module's class before a parametrization gave it a class of its own."""
-    cls = type(module)
-    return parametrize.type_before_parametrizations(module) if cls.__module__ == parametrize.__name__ else cls
+def vectors(module: nn.Module) -> tuple[int, ...]:
+    """The lengths that the channels of a module's output can have, by its own weights; for `LayerFacts`."""
+    if isinstance(module, Convolution):
+        return (module.out_channels,)
+    return tuple(sorted({len(parameter) for parameter in module.parameters(recurse=False) if parameter.ndim == 1}))
+
+
+def batch_axis(module: nn.Module) -> int:
+    """Where a module says that its outputs have the images: recurrent layers and attention may have time first."""
+    return 1 if getattr(module, "batch_first", None) is False and isinstance(module, _LAST) else 0

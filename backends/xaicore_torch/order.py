@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,14 @@ __all__ = ["CallOrder"]
 
 
 class CallOrder:
-    """Records which modules start and end during one pass: `with order.hooks(model): model(x)`."""
+    """Records which modules start and end during one pass: `with order.hooks(model): model(x)`.
+
+    Attributes:
+        runs: {module: how often it ran}.
+    """
 
     def __init__(self) -> None:
+        self.runs: Counter[nn.Module] = Counter()
         self._started: list[nn.Module] = []
         self._ended: dict[nn.Module, int] = {}  # how many had started when the module last ended
         self._tensors: dict[nn.Module, torch.Tensor | None] = {}
@@ -37,6 +43,7 @@ class CallOrder:
 
         def end(module: nn.Module, args: Any, output: Any) -> None:
             if threading.get_ident() == thread:
+                self.runs[module] += 1
                 self._ended[module] = len(self._started)
                 self._tensors[module] = first_tensor(output)
 

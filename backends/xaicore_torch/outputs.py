@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "is_half",
     "link_of",
     "read",
+    "replace_first_tensor",
     "tensors_in",
     "to_host",
 ]
@@ -70,6 +72,26 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
 def first_tensor(value: Any) -> torch.Tensor | None:
     """The first tensor in a module's output, which the layer's name stands for."""
     return next(tensors_in(value), None)
+
+
+def replace_first_tensor(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """A layer's output with its first tensor changed; None where it has none, as a hook returns to change nothing."""
+    if isinstance(output, torch.Tensor):
+        return change(output)
+    if isinstance(output, Mapping):
+        for key, part in output.items():
+            changed = replace_first_tensor(part, change)
+            if changed is not None:
+                changed_output: Any = copy.copy(output)
+                changed_output[key] = changed
+                return changed_output
+    elif isinstance(output, (tuple, list)):
+        for i, part in enumerate(output):
+            changed = replace_first_tensor(part, change)
+            if changed is not None:
+                parts = [*output[:i], changed, *output[i + 1 :]]
+                return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
+    return None
 
 
 def choose_tensor(returned: Any, output: int | str | None, count: int) -> torch.Tensor:

@@ -13,8 +13,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+from torch.nn.modules.batchnorm import _NormBase as NormBase
 from torch.nn.modules.conv import _ConvNd as Convolution
+from torch.nn.modules.pooling import _AdaptiveAvgPoolNd as AdaptiveAvgPool
+from torch.nn.modules.pooling import _AdaptiveMaxPoolNd as AdaptiveMaxPool
+from torch.nn.modules.pooling import _AvgPoolNd as AvgPool
+from torch.nn.modules.pooling import _MaxPoolNd as MaxPool
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader
@@ -24,10 +28,15 @@ __all__ = [
     "COMPILED",
     "LINKS",
     "PASSING",
-    "BatchNorm",
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AvgPool",
     "Convolution",
+    "MaxPool",
+    "NormBase",
     "compiled_module",
     "eager",
+    "graph_leaf",
     "has_forward_hooks",
     "has_forward_pre_hooks",
     "link_result",
@@ -117,6 +126,12 @@ def link_result(node: Any) -> torch.Tensor:
     """The result that the graph node of a softmax, log-softmax or sigmoid keeps for its backward pass."""
     result: torch.Tensor = node._saved_result
     return result
+
+
+def graph_leaf(node: Any) -> torch.Tensor | None:
+    """The leaf tensor that a node of autograd's graph accumulates gradients for; None for any other node."""
+    leaf: torch.Tensor | None = getattr(node, "variable", None)
+    return leaf
 
 
 def softmax_axis(node: Any) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from xaicore_torch.hooks import Hooks
+from xaicore_torch.outputs import replace_first_tensor
 
 __all__ = ["Recorder"]
 
@@ -49,7 +49,7 @@ class Recorder:
         self.runs[name] = self.runs.get(name, 0) + 1
         if self.runs[name] < self._expected_runs.get(name, 1):
             return None
-        return _with_first_tensor(output, lambda tensor: self._record(name, tensor))
+        return replace_first_tensor(output, lambda tensor: self._record(name, tensor))
 
     def _record(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         torch.set_grad_enabled(True)
@@ -60,23 +60,3 @@ class Recorder:
             recorded.requires_grad_(recorded.is_floating_point())
         self.tensors[name] = recorded
         return recorded.clone()
-
-
-def _with_first_tensor(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """A layer's output with its first tensor changed; None where it has none, as a hook returns to change nothing."""
-    if isinstance(output, torch.Tensor):
-        return change(output)
-    if isinstance(output, Mapping):
-        for key, part in output.items():
-            changed = _with_first_tensor(part, change)
-            if changed is not None:
-                changed_output: Any = copy.copy(output)
-                changed_output[key] = changed
-                return changed_output
-    elif isinstance(output, (tuple, list)):
-        for i, part in enumerate(output):
-            changed = _with_first_tensor(part, change)
-            if changed is not None:
-                parts = [*output[:i], changed, *output[i + 1 :]]
-                return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
-    return None

@@ -6,7 +6,6 @@ Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016.
 from __future__ import annotations
 
 import copy
-from math import prod
 from numbers import Integral
 from typing import Any
 
@@ -14,16 +13,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from xaicore import BackendError, InputError, XaicoreError, default_layer
-from xaicore.layers import no_map
+from xaicore import BackendError, InputError, XaicoreError
+from xaicore.backend import Facts
+from xaicore.layers import choose_layer, no_map, read
 from xaicore_torch.backend import TorchBackend
 from xaicore_torch.cam import CamModel, Dropped
-from xaicore_torch.inputs import Inputs, check_not_lazy, prepare
+from xaicore_torch.inputs import check_not_lazy, prepare
 from xaicore_torch.layout import find_module
 from xaicore_torch.order import CallOrder
 from xaicore_torch.private import Convolution, has_forward_pre_hooks
 from xaicore_torch.state import preserved_model
-from xaicore_torch.survey import Survey
 
 __all__ = ["cam_model"]
 
@@ -62,22 +61,24 @@ def cam_model(
     """
     _check_head(classes, activation)
     model = _checked(model)
-    order, survey, batch = _run_example(model, inputs)
-    name = default_layer(survey.layers) if layer is None else _name_of(model, find_module(model, layer))
+    order, facts = _run_example(model, inputs)
+    reading = read(facts)
+    if layer is None:
+        name = choose_layer(facts.layers, reading.grids, reading.main_pictures)
+    else:
+        name = _name_of(model, find_module(model, layer))
     module = model.get_submodule(name)
     maps = order.output_of(module, name)
-    is_channels_last = name in survey.channels_last
-    positions = maps.shape[1:-1] if is_channels_last else maps.shape[2:]
-    if maps.shape[:1] != (batch.count,):
-        raise no_map(name, maps.shape, batch.size, batch.count)
-    if len(positions) != len(batch.size) or prod(positions) < 2:
-        raise no_map(name, maps.shape, batch.size)
-    channels = maps.shape[-1 if is_channels_last else 1]
+    grid = reading.grids.get(name)
+    if grid is None or "l" in grid.axes:
+        size = reading.frames[reading.main_pictures[0]].size if reading.frames else ()
+        raise no_map(name, maps.shape, size, facts.count)
+    channel_axis = grid.axes.index("c")
     with torch.inference_mode(False):  # parameters created under it could never be trained
         body = _copy(model, order.only_after(module), name)
         weights = (parameter.dtype for parameter in body.parameters() if parameter.is_floating_point())
-        dense = nn.Linear(channels, int(classes), device=maps.device, dtype=next(weights, None))
-    return CamModel(body, name, dense, activation, survey.runs[name], is_channels_last, freeze)
+        dense = nn.Linear(maps.shape[channel_axis], int(classes), device=maps.device, dtype=next(weights, None))
+    return CamModel(body, name, dense, activation, order.runs[module], channel_axis > 1, freeze)
 
 
 def _check_head(classes: int, activation: str | None) -> None:
@@ -104,18 +105,20 @@ def _checked(model: nn.Module) -> nn.Module:
     return model
 
 
-def _run_example(model: nn.Module, inputs: Any) -> tuple[CallOrder, Survey, Inputs]:
-    """Run the model once in evaluation mode, over the example or a picture of zeros."""
-    batch = prepare(model, _zeros(model) if inputs is None else inputs)
-    order, survey = CallOrder(), Survey(model, batch.count, batch.size)
-    with preserved_model(model, batch.picture.device), order.hooks(model), survey.hooks:
-        try:
-            batch.run(model)
-        except XaicoreError as exc:
-            if inputs is None:
-                raise InputError(f"without an example input, zeros were tried, but {exc}. Pass one: inputs=x") from exc
-            raise
-    return order, survey, batch
+def _run_example(model: nn.Module, inputs: Any) -> tuple[CallOrder, Facts]:
+    """Run the model in evaluation mode, over the example or a picture of zeros."""
+    example = _zeros(model) if inputs is None else inputs
+    batch = prepare(model, example)
+    order = CallOrder()
+    try:
+        with preserved_model(model, batch.picture.device), order.hooks(model):
+            batch.clone().run(model)
+        facts = TorchBackend(model, output=None).observe(example)
+    except XaicoreError as exc:
+        if inputs is None:
+            raise InputError(f"without an example input, zeros were tried, but {exc}. Pass one: inputs=x") from exc
+        raise
+    return order, facts
 
 
 def _zeros(model: nn.Module) -> np.ndarray:

@@ -1,118 +1,164 @@
-"""One pass over one image that shows a model's layers, their layout, and how often each runs."""
+"""One pass over one image, and one backward pass, that show the facts of a model's layers and inputs."""
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from xaicore import Layer
+from xaicore.backend import Facts, InputFacts, LayerFacts
 from xaicore.layers import is_pooling
 from xaicore_torch.hooks import Hooks
-from xaicore_torch.layout import is_channels_last
-from xaicore_torch.outputs import first_tensor, tensors_in
-from xaicore_torch.private import writes
+from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
+from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
+from xaicore_torch.private import graph_leaf, writes
 
 __all__ = ["Survey"]
 
+READERS = ("convolution", "recurrent")
+
 
 class Survey:
-    """Hooks every layer while one pass runs: `with survey.hooks: model(x)`.
+    """Hooks every layer while one pass runs: `with survey.hooks: y = model(x)`, then `survey.facts(y)`.
 
     The root is no layer; nor is TorchScript, which has no hooks, nor what computes a parametrized weight.
 
     Args:
         model: the model of the pass.
-        count, size: the number of images and the spatial shape of the pass's inputs.
+        inputs: the tensors that the model is called with, copies of `leaves`.
+        leaves: the inputs that require grad.
 
     Attributes:
         hooks: for the pass.
         runs: {layer: how often it ran}.
-        channels_last: the layers whose outputs are (N, *S, C), as inside Swin and ConvNeXt.
     """
 
-    def __init__(self, model: nn.Module, count: int, size: tuple[int, ...]) -> None:
+    def __init__(self, model: nn.Module, inputs: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor]) -> None:
         self.hooks = Hooks(_layers(model), self._on_output)
         self.runs: dict[str, int] = {}
-        self.channels_last: set[str] = set()
-        self._count, self._size = count, size
-        self._layers: dict[str, tuple[Layer, Snapshot]] = {}
-        self._outputs: dict[str, Snapshot] = {}
+        self._inputs, self._leaves = list(inputs), list(leaves)
+        self._starts_recording = not any(leaf.requires_grad for leaf in leaves)  # integers cannot require grad
+        self._calls: list[Call] = []
         self._pooled: list[Snapshot] = []
 
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers in order of completion."""
-        return tuple(layer for layer, _ in self._layers.values())
+    def facts(self, y: torch.Tensor, count: int) -> Facts:
+        """What the pass showed, for `count` images and the chosen outputs y."""
+        origins = Origins(self._leaves)
+        for call in self._calls:
+            call.reads = self._reads(call.output, origins)
+        inputs = tuple(self._input_facts(i, origins) for i in range(len(self._inputs)))
+        self._pull_back(y)
+        last: dict[str, Call] = {}
+        for call in self._calls:
+            last.pop(call.name, None)
+            for inner in call.handed_on:
+                last.pop(inner.name, None)
+            if not call.is_ambiguous:
+                last[call.name] = call
+        return Facts(tuple(self._layer_facts(call) for call in last.values()), inputs, count)
 
-    def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         tensor = first_tensor(output)
         if tensor is None:
-            return
+            return None
         self.runs[name] = self.runs.get(name, 0) + 1
+        taken = list(tensors_in(args))
+        replaced = None
+        if self._starts_recording and _is_leaf(module) and tensor.is_floating_point() and _is_unrecorded(taken):
+            tensor = tensor.detach().requires_grad_()
+            self._leaves.append(tensor)
+            replaced = replace_first_tensor(output, lambda _: tensor)
         snapshot = Snapshot(tensor)
         if is_pooling(type(module)):
             self._pooled.append(snapshot)
-        if self._has_channels_last(name, module, args, snapshot):
-            self.channels_last.add(name)
-        else:
-            self.channels_last.discard(name)
-        self._layers.pop(name, None)  # the last run counts
-        self._outputs.pop(name, None)
-        self._outputs[name] = snapshot
-        same = [] if next(module.children(), None) is None else self._inner_with_same_output(name, snapshot)
-        if same and sum(1 for _ in tensors_in(output)) > 1:
-            return  # what follows may read another of its tensors, such as a pooled one
-        for inner in same:  # a shared output has its outermost name
-            del self._layers[inner]
-        self._layers[name] = (self._describe(name, module, snapshot), snapshot)
+        call = Call(name, module, taken, [self._producer(part) for part in taken], snapshot)
+        if not _is_leaf(module):
+            call.handed_on = [inner for inner in self._inside(name) if inner.output.is_same(snapshot)]
+            # What follows may read another of the tensors, such as a pooled one.
+            call.is_ambiguous = bool(call.handed_on) and sum(1 for _ in tensors_in(output)) > 1
+            if call.is_ambiguous:
+                call.handed_on = []
+        if tensor.requires_grad:
+            call.reached = {}
+            tensor.register_hook(call.note_gradient)
+        self._calls.append(call)
+        return replaced
 
-    def _has_channels_last(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Snapshot) -> bool:
-        """Whether a module that works on the last axis made the output, or one that keeps such an output's shape.
+    def _producer(self, tensor: torch.Tensor) -> str | int | None:
+        """Where a tensor comes from: the last layer that returned it, or the position of an input."""
+        snapshot = Snapshot(tensor)
+        for call in reversed(self._calls):
+            if call.output.is_same(snapshot):
+                return call.name
+        return next((i for i, given in enumerate(self._inputs) if given is tensor), None)
 
-        A block is laid out like the last map inside of it; a layer without parameters (an activation, dropout)
-        like its input.
+    def _inside(self, name: str) -> list[Call]:
+        return [call for call in self._calls if call.name.startswith(f"{name}.")]
+
+    def _reads(self, output: Snapshot, origins: Origins) -> tuple[int, ...] | None:
+        if len(self._inputs) == 1:
+            return (0,)
+        return None if self._starts_recording else origins.of(output.node)
+
+    def _input_facts(self, i: int, origins: Origins) -> InputFacts:
+        """The first layer that reads the input, and what it takes."""
+        shape = tuple(self._inputs[i].shape)
+        for call in self._calls:
+            if not call.taken:
+                continue
+            taken = call.taken[0]
+            axis = taken_axis(call.module, taken.shape)
+            is_reader = call.kind in READERS or (call.kind == "dense" and call.producers[0] == i and taken.ndim == 3)
+            reads = call.taken_from(self._inputs) if len(self._inputs) > 1 else (0,)
+            if reads is None and not self._starts_recording:
+                reads = origins.of(taken.grad_fn)
+            if axis is not None and is_reader and reads is not None and i in reads:
+                return InputFacts(shape, tuple(taken.shape), axis)
+        return InputFacts(shape)
+
+    def _pull_back(self, y: torch.Tensor) -> None:
+        """Pull a mixture of all outputs back to the inputs; each layer on the way notes where the gradient arrives.
+
+        Every output has a weight of its own, so that no two gradients cancel: softmax's sum to zero.
         """
-        if output.tensor.ndim < 4 or is_channels_last(module):
-            return output.tensor.ndim >= 4
-        inner = self._inside(name, self._outputs)
-        maps = [layer for layer in inner if self._outputs[layer].tensor.ndim == output.tensor.ndim]
-        if maps:
-            source = maps[-1]
-        elif inner or next(module.parameters(), None) is not None or not args:
-            return False
-        else:
-            producers = [layer for layer, snapshot in self._outputs.items() if snapshot.tensor is args[0]]
-            if not producers:
-                return False
-            source = producers[-1]
-        return source in self.channels_last and self._outputs[source].tensor.shape == output.tensor.shape
+        leaves = [leaf for leaf in self._leaves if leaf.requires_grad]
+        if not y.requires_grad or not leaves:
+            return
+        generator = torch.Generator().manual_seed(0)
+        weights = torch.rand(y.shape, generator=generator).to(y.device, y.dtype) + 0.5
+        try:
+            torch.autograd.grad([y], leaves, [weights], allow_unused=True)
+        except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
+            for call in self._calls:
+                call.reached = None
 
-    def _inner_with_same_output(self, name: str, output: Snapshot) -> list[str]:
-        """The layers inside of this one whose output it passes on."""
-        return [inner for inner in self._inside(name, self._layers) if self._layers[inner][1].is_same(output)]
-
-    @staticmethod
-    def _inside(name: str, layers: dict[str, Any]) -> list[str]:
-        return [layer for layer in layers if layer.startswith(f"{name}.")]
-
-    def _describe(self, name: str, module: nn.Module, output: Snapshot) -> Layer:
-        tensor = output.tensor
-        shape = tuple(tensor.shape)
-        if name in self.channels_last:
-            shape = (shape[0], shape[-1], *shape[1:-1])
-        is_spatial = (
-            len(shape) == len(self._size) + 2 > 2
-            and shape[0] == self._count
-            and tensor.is_floating_point()
-            and prod(shape[2:]) > 1
-            and not _is_attention(tensor)
+    def _layer_facts(self, call: Call) -> LayerFacts:
+        maker = call.handed_on[0] if call.handed_on else call
+        while maker.handed_on:
+            maker = maker.handed_on[0]
+        runs = [other for other in self._calls if other.name == call.name]
+        return LayerFacts(
+            name=call.name,
+            type=type(call.module).__name__,
+            shape=call.output.shape,
+            kind=maker.kind,
+            channel_axis=channel_axis(maker.module, len(call.output.shape)),
+            batch_axis=batch_axis(maker.module),
+            vectors=vectors(maker.module),
+            takes=tuple(producer for producer in maker.producers if producer is not None),
+            aliases=tuple(dict.fromkeys(inner.name for inner in call.handed_on)),
+            is_leaf=_is_leaf(call.module),
+            is_float=call.output.tensor.is_floating_point(),
+            pooled=any(call.output.is_same(pooled) for pooled in self._pooled),
+            reads=call.reads,
+            reached=call.reached,
+            runs=len(runs),
+            run_reads=None if any(run.reads is None for run in runs) else tuple(run.reads or () for run in runs),
         )
-        is_pooled = any(output.is_same(pooled) for pooled in self._pooled)
-        return Layer(name, type(module).__name__, shape, is_spatial, is_pooled)
 
 
 class Snapshot:
@@ -120,11 +166,85 @@ class Snapshot:
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self.tensor = tensor
+        self.shape = tuple(tensor.shape)
+        self.node = tensor.grad_fn
         self.writes = writes(tensor)
 
     def is_same(self, other: Snapshot) -> bool:
         """Whether both are the same values in the same tensor."""
         return self.tensor is other.tensor and self.writes == other.writes
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a module.
+
+    Attributes:
+        taken: the tensors that it took.
+        producers: where each of them comes from: a layer, an input, or elsewhere (None).
+        handed_on: the calls inside of it that made its output.
+        is_ambiguous: its output holds a tensor from inside of it beside others.
+        reads: the inputs that the output depends on.
+        reached: {axis: where the gradient arrives}; None where it was not recorded.
+    """
+
+    name: str
+    module: nn.Module
+    taken: list[torch.Tensor]
+    producers: list[str | int | None]
+    output: Snapshot
+    handed_on: list[Call] = field(default_factory=list)
+    is_ambiguous: bool = False
+    reads: tuple[int, ...] | None = None
+    reached: Mapping[int, Sequence[bool]] | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of layer, for `LayerFacts`."""
+        return kind_of(self.module)
+
+    def taken_from(self, inputs: Sequence[torch.Tensor]) -> tuple[int, ...] | None:
+        """The position of the input that its first tensor is; None if that is computed."""
+        return next(((i,) for i, given in enumerate(inputs) if given is self.taken[0]), None)
+
+    def note_gradient(self, gradient: torch.Tensor) -> None:
+        """Note along each axis where the gradient is not zero."""
+        is_there = gradient != 0
+        if bool(is_there.any()):
+            axes = range(gradient.ndim)
+            self.reached = {
+                axis: is_there.any(dim=[other for other in axes if other != axis]).tolist()
+                if gradient.ndim > 1
+                else is_there.tolist()
+                for axis in axes
+            }
+
+
+class Origins:
+    """Which inputs a tensor depends on, from autograd's graph."""
+
+    def __init__(self, leaves: Sequence[torch.Tensor]) -> None:
+        self._positions = {id(leaf): i for i, leaf in enumerate(leaves)}
+        self._known: dict[Any, frozenset[int]] = {None: frozenset()}
+
+    def of(self, node: Any) -> tuple[int, ...]:
+        """The positions of the inputs that a graph node depends on."""
+        pending = [node]
+        while pending:
+            current = pending[-1]
+            if current in self._known:
+                pending.pop()
+                continue
+            before = [other for other, _ in current.next_functions]
+            missing = [other for other in before if other not in self._known]
+            if missing:
+                pending += missing
+                continue
+            leaf = graph_leaf(current)
+            own = {self._positions[id(leaf)]} if id(leaf) in self._positions else set()
+            self._known[current] = frozenset(own.union(*(self._known[other] for other in before)))
+            pending.pop()
+        return tuple(sorted(self._known[node]))
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -138,9 +258,9 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def _is_attention(tensor: torch.Tensor) -> bool:
-    """Whether these are attention weights (N, heads, T, T): every row is a distribution over the tokens."""
-    if tensor.ndim != 4 or tensor.shape[-1] != tensor.shape[-2]:
-        return False
-    sums = tensor.detach().sum(dim=-1, dtype=torch.float32)
-    return bool((tensor >= 0).all()) and bool(((sums - 1).abs() < 2e-2).all())
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def _is_unrecorded(tensors: Sequence[torch.Tensor]) -> bool:
+    return not any(tensor.requires_grad for tensor in tensors)

@@ -7,12 +7,15 @@ from xaicore.layers.axes import channel_axes
 from xaicore.layers.choice import as_layers, choose_layer, default_layer, is_pooling
 from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
+from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
-from xaicore.layers.reading import read_grids
+from xaicore.layers.reading import Reading, listing, read, read_grids
 
 __all__ = [
     "Dense",
+    "Frame",
     "Grid",
+    "Reading",
     "as_layers",
     "channel_axes",
     "check_axes",
@@ -20,8 +23,10 @@ __all__ = [
     "default_layer",
     "find_classifier",
     "is_pooling",
+    "listing",
     "never_ran",
     "no_map",
+    "read",
     "read_grids",
     "unknown_layer",
 ]

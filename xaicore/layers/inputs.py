@@ -14,7 +14,7 @@ import numpy as np
 from xaicore.backend import InputFacts
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["Frame", "read_input"]
+__all__ = ["Frame", "read_input", "usual_frame"]
 
 FRAMES = "r"
 """The letter of the axis of an image's frames or views, which the model convolves one by one."""
@@ -48,8 +48,8 @@ class Frame:
         return array if "c" in order else array[:, None]
 
 
-def read_input(facts: InputFacts) -> Frame | None:
-    """The frame of an input; None where nothing that was seen says what its axes are.
+def read_input(facts: InputFacts, count: int = 1) -> Frame | None:
+    """The frame of an input, in a pass of `count` images; None where nothing that was seen says what its axes are.
 
     The shape that the first convolution takes is compared with the input's: the same axes in another order, one more
     for the channels, the frames of each image in the place of images, or as many numbers in another shape.
@@ -62,16 +62,25 @@ def read_input(facts: InputFacts) -> Frame | None:
     letters = POSITIONS.get(len(size))
     if letters is None:
         return None
-    axes = _same_axes(shape[1:], channels, size, letters, facts.reader_axis)
+    axes = _same_axes(shape[1:], channels, size, letters, facts.reader_axis) if reader[0] == count else None
     if axes is not None:
         return Frame(f"n{axes}", tuple(shape[1 + axes.index(letter)] for letter in letters))
-    if len(shape) > 2 and shape[1] == reader[0] > 1:
+    if len(shape) > 2 and shape[1] > 1 and shape[1] * count == reader[0]:
         axes = _same_axes(shape[2:], channels, size, letters, facts.reader_axis)
         if axes is not None:
             return Frame(f"n{FRAMES}{axes}", tuple(shape[2 + axes.index(letter)] for letter in letters), shape[1])
-    if prod(shape[1:]) == prod(reader[1:]) and reader[0] == 1:
+    if prod(shape[1:]) == prod(reader[1:]) and reader[0] == count:
         return Frame("", size, reshaped=(channels, *size)) if facts.reader_axis == 1 else None
     return None
+
+
+def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:
+    """The frame that a framework's models usually take, where no layer says what the axes of the input are."""
+    letters = POSITIONS.get(len(shape) - 2)
+    if letters is None:
+        return None
+    axes = f"n{letters}c" if channels_last else f"nc{letters}"
+    return Frame(axes, tuple(n for n, letter in zip(shape, axes, strict=True) if letter in letters))
 
 
 def _same_axes(

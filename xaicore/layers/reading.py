@@ -7,14 +7,16 @@ stride. Tokens lie on such a grid too; the rest of them are prefix tokens (a cla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
-from xaicore.backend import LayerFacts
+from xaicore.backend import Facts, Layer, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
+from xaicore.layers.inputs import Frame, read_input, usual_frame
 
-__all__ = ["read_grids"]
+__all__ = ["Reading", "listing", "read", "read_grids"]
 
 PREFIX = 8
 """Prefix tokens that are looked for at most: a class token, a distillation token, and registers."""
@@ -22,6 +24,65 @@ PREFIX = 8
 HALVINGS = 6
 STATED = ("convolution", "pooling")
 """The kinds of layers whose positions are those of the picture, whatever their size."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the facts of a pass mean.
+
+    Attributes:
+        frames: {position of an input: how it is a picture}, of those that are.
+        grids: {layer: its grid}, of the layers and aliases whose outputs are maps of a picture.
+        pictures: {layer: the position of the input that its grid lies over}, of the same.
+    """
+
+    frames: Mapping[int, Frame]
+    grids: Mapping[str, Grid]
+    pictures: Mapping[str, int]
+
+    @property
+    def main_pictures(self) -> list[int]:
+        """The inputs with the most positions: pictures beside signals, volumes beside pictures."""
+        most = max((len(frame.size) for frame in self.frames.values()), default=0)
+        return [i for i, frame in self.frames.items() if len(frame.size) == most]
+
+
+def read(facts: Facts, channels_last: bool = False) -> Reading:
+    """Read the facts of a pass.
+
+    Args:
+        facts: of the pass.
+        channels_last: how the framework's models usually take pictures, where no layer tells.
+    """
+    frames = {}
+    for i, seen in enumerate(facts.inputs):
+        frame = read_input(seen, facts.count)
+        if frame is None and seen.reader_shape is None:
+            frame = usual_frame(seen.shape, channels_last)
+        if frame is not None:
+            frames[i] = frame
+    grids: dict[str, Grid] = {}
+    pictures: dict[str, int] = {}
+    sources = {name: layer.reads for layer in facts.layers for name in (layer.name, *layer.aliases)}
+    for i in sorted(frames, key=lambda i: len(frames[i].size), reverse=True):
+        for name, grid in read_grids(facts.layers, frames[i].size, facts.count * frames[i].rows).items():
+            reads = sources[name]
+            if name not in grids and (reads is None or i in reads):
+                grids[name], pictures[name] = grid, i
+    return Reading(frames, grids, pictures)
+
+
+def listing(facts: Facts, channels_last: bool = False) -> tuple[Layer, ...]:
+    """The layers as users see them: maps as (N, C, *size), other outputs as the framework has them."""
+    grids = read(facts, channels_last).grids
+    return tuple(_described(layer, grids.get(layer.name)) for layer in facts.layers)
+
+
+def _described(layer: LayerFacts, grid: Grid | None) -> Layer:
+    if grid is None:
+        return Layer(layer.name, layer.type, layer.shape, False, layer.pooled)
+    images, channels = (layer.shape[grid.axes.index(letter)] for letter in "nc")
+    return Layer(layer.name, layer.type, (images, channels, *grid.size), True, layer.pooled)
 
 
 def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int = 1) -> dict[str, Grid]:
