@@ -341,7 +341,7 @@ def test_a_score_a_position_asks_for_a_layer() -> None:
     outputs = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
     for wanted in (None, Region()):
         with pytest.raises(
-            LayerError, match=r"outputs \(2, 3, 4, 4\) are a score a position, where the last map says lit"
+            LayerError, match=r"outputs \(2, 3, 4, 4\) are a score per position, where the last map says lit"
         ):
             xaicore.explain(None, PICTURES, wanted, backend=fixed(outputs=outputs))
     with pytest.raises(TargetError, match=r"target 'predicted' needs one score per class"):
@@ -458,17 +458,17 @@ def test_ids_truth_and_class_names(backend: ToyBackend, x: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ids": ["a", "b"]}, r"2 ids \(2 different\) for 3 images: give each one its own"),
-        ({"ids": ["a", "b", "a"]}, r"3 ids \(2 different\) for 3 images"),
-        ({"ids": [1, "1", 2]}, r"3 ids \(2 different\) for 3 images"),
-        ({"truth": [1, 2]}, r"truth of shape \(2,\) and type int64 for 3 images: one class index an image"),
-        ({"truth": 1}, r"truth of shape \(\) and type int64 for 3 images"),
-        ({"truth": [[1], [2], [3]]}, r"truth of shape \(3, 1\)"),
-        ({"truth": [1.0, 2.0, 3.0]}, r"truth of shape \(3,\) and type float64 for 3 images"),
-        ({"truth": ["a", "b", "c"]}, r"truth of shape \(3,\) and type <U1"),
+        ({"ids": ["a", "b"]}, "2 ids for 3 images: expected one per image"),
+        ({"ids": ["a", "b", "a"]}, "ids repeat: a; expected a different one for each image"),
+        ({"ids": [1, "1", 2]}, "ids repeat: 1;"),
+        ({"truth": [1, 2]}, r"truth of shape \(2,\) for 3 images: expected 3 class indices, or rows \(3, classes\)"),
+        ({"truth": 1}, r"truth of shape \(1,\) for 3 images"),
+        ({"truth": [[[1]], [[2]], [[3]]]}, r"truth of shape \(3, 1, 1\): expected class indices or names, or rows"),
+        ({"truth": [1.0, 2.5, 3.0]}, "truth with values such as 2.5: expected class indices or names"),
+        ({"truth": ["a", "b", "c"]}, "truth: 'a' is no class index; to use names, pass class_names"),
         (
             {"truth": [0, 1, 4]},
-            r"truth from 0 to 4 for outputs \(3, 4\): expected classes 0 to 3, or -1 where it is not",
+            r"truth from 0 to 4 for outputs \(3, 4\): expected classes 0 to 3, or -1 where unknown",
         ),
         ({"truth": [0, 1, -2]}, r"truth from -2 to 1 for outputs \(3, 4\)"),
         ({"class_names": ["a", "b"]}, r"2 class names for outputs \(3, 4\): expected 4, in class order"),

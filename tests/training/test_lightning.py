@@ -229,7 +229,7 @@ def test_a_resumed_training_goes_on_in_the_same_folder(tmp_path):
 def test_a_callback_can_go_to_another_process():
     """As it does with strategy="ddp_spawn"."""
     callback = pickle.loads(pickle.dumps(HeatmapCallback(**lab.watched(), loggers={"disk": {"root": "runs/a"}})))
-    monitor = callback._monitor_of
+    monitor = callback.make_monitor
     assert monitor.keywords["name"]
     np.testing.assert_array_equal(monitor.keywords["x"], lab.watched()["x"])
 
