@@ -468,9 +468,9 @@ def test_ids_truth_and_class_names(backend: ToyBackend, x: np.ndarray) -> None:
         ({"truth": ["a", "b", "c"]}, "truth: 'a' is no class index; to use names, pass class_names"),
         (
             {"truth": [0, 1, 4]},
-            r"truth from 0 to 4 for outputs \(3, 4\): expected classes 0 to 3, or -1 where unknown",
+            r"truth 4 is out of range: outputs \(3, 4\) have classes 0 to 3; -1 is for unknown",
         ),
-        ({"truth": [0, 1, -2]}, r"truth from -2 to 1 for outputs \(3, 4\)"),
+        ({"truth": [0, 1, -2]}, r"truth -2 is out of range: outputs \(3, 4\)"),
         ({"class_names": ["a", "b"]}, r"2 class names for outputs \(3, 4\): expected 4, in class order"),
         ({"images": np.zeros((2, 6, 8, 3), np.uint8)}, r"images of shape \(2, 6, 8, 3\): expected 3 RGB pictures"),
     ],
@@ -483,7 +483,7 @@ def test_arguments_that_do_not_fit(backend: ToyBackend, x: np.ndarray, arguments
 def test_truth_and_class_names_of_one_output(x: np.ndarray) -> None:
     backend = ToyBackend(ToyNet(classes=1))
     assert xaicore.explain(None, x, backend=backend, truth=[0, 1, 1]).truth.tolist() == [0, 1, 1]
-    with pytest.raises(InputError, match=r"truth from 0 to 2 for outputs \(3, 1\): expected classes 0 to 1"):
+    with pytest.raises(InputError, match=r"truth 2 is out of range: outputs \(3, 1\) have classes 0 to 1"):
         xaicore.explain(None, x, backend=backend, truth=[0, 1, 2])
     with pytest.raises(InputError, match=r"1 class names for outputs \(3, 1\): expected 2"):
         xaicore.explain(None, x, backend=backend, class_names=["cat"])

@@ -684,7 +684,7 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
         (
             {"worst": 1, "pool": (np.zeros((2, 3, 6, 8), np.float32), [0, 7])},
             InputError,
-            r"pool: truth from 7 to 7 for outputs \(1, 4\): expected classes 0 to 3",
+            r"pool: truth 7 is out of range: outputs \(1, 4\) have classes 0 to 3",
         ),
         ({"budget": 0}, InputError, "budget=0: expected seconds, or None for no limit"),
         ({"worst": 2}, InputError, "worst=2 with pool=None: give both"),
@@ -693,7 +693,7 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
         ({"worst": 1, "pool": (np.zeros((2, 3, 4, 4)), [1])}, InputError, "truth of shape .1,. for 2 images"),
         ({"worst": 1, "pool": [1], "targets": [0, 1, 2]}, InputError, "per-image targets cannot be used for the worst"),
         ({"truth": [0, 1]}, InputError, r"truth of shape \(2,\) for 3 images: expected 3 class indices"),
-        ({"truth": [0, 9, 1]}, InputError, "truth from 9 to 9 for outputs"),
+        ({"truth": [0, 9, 1]}, InputError, "truth 9 is out of range: outputs"),
         ({"targets": "truth"}, xaicore.TargetError, "targets 'truth' needs the true classes: pass truth"),
         ({"targets": "truth", "truth": [0, 1, -1]}, xaicore.TargetError, "the true class of 1 of 3 images is unknown"),
         (

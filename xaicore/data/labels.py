@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.data.names import as_class_names, as_ids, check_class_names
-from xaicore.data.truth import as_truth, check_truth
+from xaicore.data.truth import as_truth, check_classes, check_count
 
 __all__ = ["Labels"]
 
@@ -43,6 +43,7 @@ class Labels:
         Raises:
             InputError: there are more or fewer than N, an id repeats, or a class does not exist.
         """
-        check_truth(self.truth, outputs, kind)
+        check_count(self.truth, len(outputs))
+        check_classes(self.truth, outputs, kind)
         check_class_names(self.class_names, outputs, kind)
         return replace(self, ids=as_ids(self.ids, len(outputs)))

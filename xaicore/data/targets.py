@@ -45,8 +45,8 @@ def read_target(
     try:
         targets = class_indices(targets, class_names, arguments.targets, arguments.class_names)
     except InputError as exc:
-        words = f"; {PREDICTED!r} and {TRUTH!r} are targets, too" if isinstance(targets, str) else ""
-        raise TargetError(f"{exc}{words}") from exc
+        is_settled = not isinstance(targets, str) or str(exc).endswith("?")
+        raise TargetError(f"{exc}" if is_settled else f"{exc}; {PREDICTED!r} and {TRUTH!r} are targets, too") from exc
     return plain_target(targets)
 
 

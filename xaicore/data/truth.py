@@ -12,7 +12,7 @@ from xaicore.errors import InputError
 from xaicore.outputs import label_count
 from xaicore.trees import as_array
 
-__all__ = ["UNKNOWN", "as_truth", "check_count", "check_truth", "join_truth", "true_classes"]
+__all__ = ["UNKNOWN", "as_truth", "check_classes", "check_count", "join_truth", "true_classes"]
 
 UNKNOWN = -1
 """The true class of an image where it is not known."""
@@ -60,24 +60,24 @@ def check_count(truth: np.ndarray | None, count: int) -> None:
         )
 
 
-def check_truth(truth: np.ndarray | None, outputs: np.ndarray, kind: str) -> None:
-    """Compare true classes, as `as_truth` gives them, with outputs (N, *O). Values have no classes to compare with.
+def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str) -> None:
+    """Compare true classes, as `as_truth` gives them, with the classes of outputs (N, *O). Values have no classes.
 
     Raises:
-        InputError: there are more or fewer than N, or a class does not exist.
+        InputError: a class does not exist.
     """
     if truth is None:
         return
-    check_count(truth, len(outputs))
     classes = label_count(outputs, kind)
     if truth.ndim == 2 and truth.shape[1] != classes:
         raise InputError(
             f"truth has {truth.shape[1]} columns for outputs {outputs.shape}: expected {classes}, one per class"
         )
-    if truth.ndim == 1 and kind != "values" and (truth.min() < UNKNOWN or truth.max() >= classes):
+    wrong = truth[(truth < UNKNOWN) | (truth >= classes)] if truth.ndim == 1 and kind != "values" else truth[:0]
+    if wrong.size:
+        shown = ", ".join(map(str, np.unique(wrong)[:5]))
         raise InputError(
-            f"truth from {truth.min()} to {truth.max()} for outputs {outputs.shape}: expected classes 0 to "
-            f"{classes - 1}, or -1 where unknown"
+            f"truth {shown} is out of range: outputs {outputs.shape} have classes 0 to {classes - 1}; -1 is for unknown"
         )
 
 

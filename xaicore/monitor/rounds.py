@@ -11,6 +11,7 @@ import numpy as np
 from xaicore.data.labels import Labels
 from xaicore.data.sample import Sample
 from xaicore.data.targets import TRUTH, read_target
+from xaicore.data.truth import UNKNOWN, check_classes
 from xaicore.explainer import Explainer, picture_input
 from xaicore.explanation import Explanation
 from xaicore.methods import Method
@@ -93,17 +94,19 @@ class Rounds:
         return [Explanation.concatenate(of_method) for of_method in zip(*in_order, strict=True)], start
 
     def probe(self, sample: Sample) -> None:
-        """Explain the image with the highest class index: it fails first if a class is out of range.
+        """Explain one image: the one whose class index is the most likely to be out of range.
 
         Raises:
             XaicoreError: what `Explainer` raises.
         """
         target = self.target(sample)
-        classes = sample.truth if sample.truth is not None and sample.truth.ndim == 1 else None
+        position = 0
         if isinstance(target, Classes) and target.per_image:
-            classes = target.classes.reshape(len(sample), -1).max(axis=1)
-        position = 0 if classes is None else int(np.argmax(classes))
-        self._explain(sample, target, slice(position, position + 1))
+            position = _most_suspicious(target.classes, lowest=0) // target.classes[0].size
+        elif sample.truth is not None and sample.truth.ndim == 1:
+            position = _most_suspicious(sample.truth, lowest=UNKNOWN)
+        probed = self._explain(sample, target, slice(position, position + 1))[0]
+        check_classes(sample.truth, probed.outputs, probed.outputs_kind)
 
     def pictures(self, sample: Sample, input_size: tuple[int, ...]) -> Pictures:
         """The sample's pictures, all on one scale where they are made of inputs."""
@@ -120,3 +123,8 @@ class Rounds:
         results = self.explainer.run(batch.x, self.methods, target, None, labels)
         # Pictures are made once, for the sample as a whole: made of a batch, they would have a scale of their own.
         return [dataclasses.replace(one, pictures=NO_PICTURES) for one in results]
+
+
+def _most_suspicious(classes: np.ndarray, lowest: int) -> int:
+    """The flat position of the lowest class index if it is below the valid ones, else of the highest."""
+    return int(np.argmin(classes) if classes.min() < lowest else np.argmax(classes))

@@ -15,7 +15,7 @@ from xaicore.backend import Backend
 from xaicore.data.batches import read_batches
 from xaicore.data.choose import of_arrays
 from xaicore.data.sample import Sample
-from xaicore.data.truth import check_truth
+from xaicore.data.truth import check_classes
 from xaicore.errors import InputError
 from xaicore.monitor.deadline import Deadline
 from xaicore.outputs import is_dense, probabilities
@@ -127,7 +127,7 @@ class Pool:
         if kind == "values" or is_dense(outputs):
             raise InputError(f"outputs {outputs.shape} are no class scores: there are no worst predictions")
         try:
-            check_truth(batch.truth, outputs, kind)
+            check_classes(batch.truth, outputs, kind)
         except InputError as exc:
             raise InputError(f"pool: {exc}") from exc
         p = probabilities(outputs, kind, capture.link, self._activation)
