@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -415,53 +414,6 @@ def test_as_array_reads_what_numpy_reads() -> None:
     assert as_array(object()).dtype == object  # refused by the caller, who expects numbers
 
 
-# Tensors of frameworks that are there.
-
-
-def torch_tensors() -> list[Any]:
-    torch = pytest.importorskip("torch")
-    values = torch.tensor([2, 0, 1])
-    grad = torch.tensor([2.0, 0.0, 1.0], requires_grad=True)
-    return [
-        values,
-        values.float(),
-        grad,
-        grad.to(torch.bfloat16),
-        values.half(),
-        list(values),
-        values[:, None],
-        grad * 1,
-    ]
-
-
-def jax_arrays() -> list[Any]:
-    jnp = pytest.importorskip("jax.numpy")
-    return [jnp.array([2, 0, 1]), jnp.array([2, 0, 1], jnp.bfloat16), list(jnp.array([2, 0, 1]))]
-
-
-def tensorflow_tensors() -> list[Any]:
-    tf = pytest.importorskip("tensorflow")
-    values = tf.constant([2, 0, 1])
-    return [values, tf.Variable(values), tf.cast(values, tf.bfloat16), list(values), tf.one_hot(values, 4)]
-
-
-@pytest.mark.parametrize("make", [torch_tensors, jax_arrays, tensorflow_tensors])
-def test_tensors_of_any_framework(make: Callable[[], list[Any]]) -> None:
-    """Whatever backend explains the model; the toy one knows NumPy only."""
-    for values in make():
-        for door in (by_explain, by_monitor):
-            explanation = door(X, "truth", truth=values)
-            assert explanation.truth.tolist() == explanation.targets.tolist() == [2, 0, 1]
-        sample = Sample.first([(X, values)], 2)
-        assert sample.truth.tolist() == [2, 0]
-
-
-def test_torch_tensors_without_values() -> None:
-    torch = pytest.importorskip("torch")
-    with pytest.raises(InputError, match=r"truth: a torch.Tensor does not become an array: Cannot copy out of meta"):
-        by_explain(X, truth=torch.zeros(3, device="meta"))
-
-
 # Loaders.
 
 
@@ -593,10 +545,3 @@ def test_labels_of_the_command_line_and_of_python_are_the_same(shop: Workshop) -
     Path("names.json").write_text(json.dumps(dict(enumerate(["rosso", "verde", "blu"]))))
     result = shop.explain("blu", "--labels", "names.json", "--target", "blu")
     assert (result.exit_code, shop.logged()[0]["target_name"]) == (0, "blu")
-
-
-def test_no_framework_is_imported_for_it() -> None:
-    import subprocess
-
-    code = "import sys, xaicore; from xaicore.trees import as_array; as_array([1]); print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -284,8 +284,8 @@ def test_what_is_wrong_is_said_when_the_callback_is_made():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"x": lab.watched()["x"][:0]}, r"x of shape \(0, 3, 32, 32\) has no pictures"),
-        ({"truth": [0, 1]}, r"truth of shape \(2,\) for 5 pictures: expected 5 class indices"),
+        ({"x": lab.watched()["x"][:0]}, r"x of shape \(0, 3, 32, 32\) has no images"),
+        ({"truth": [0, 1]}, r"truth of shape \(2,\) for 5 images: expected 5 class indices"),
         ({"layer": "conv9"}, "no layer called 'conv9'"),
         ({"every": 0}, "every=0: expected a whole number, 1 or more"),
     ],
