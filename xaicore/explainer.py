@@ -219,32 +219,31 @@ def explain(
     *,
     method: MethodLike = "gradcam",
     layer: str | Sequence[str] | None = None,
-    backend: str | Backend | None = None,
-    output: int | str | None = None,
-    activation: str | None = None,
     images: Any = None,
     ids: Any = None,
     truth: Any = None,
     class_names: Any = None,
+    backend: str | Backend | None = None,
+    output: int | str | None = None,
+    activation: str | None = None,
 ) -> Explanation:
     """Explain what a model sees in images, once. For many calls keep an `Explainer`, which finds the layer only once.
 
     Args:
         model: a model of any framework that a backend plugin accepts.
-        x: exactly what the model takes, one image or a batch; a tuple is positional arguments, a dict keyword
+        x: one image or a batch, exactly as the model takes it; a tuple is positional arguments, a dict keyword
             arguments.
-        targets: None or "predicted", the predicted class; "truth"; a class index or name; one class per image; (N, K)
-            or (1, K) classes; or a target from `xaicore.targets`.
+        targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one class
+            per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
         method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.
-        layer: a name, several names (their maps are fused), or None: the last map of the image that no pooling layer
-            made.
-        backend: a plugin's name, a `Backend`, or None: chosen by the model's class.
-        output: which of several outputs is explained, an index or a name.
-        activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
-        images: the pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
+        layer: a name, several names (their maps are fused), or None: the last map that no pooling layer made.
+        images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
         class_names: one name per class, in class order, or {index: name}.
+        backend: a plugin's name, a `Backend`, or None: chosen by the model's class.
+        output: which of several outputs is explained, an index or a name.
+        activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
 
     Raises:
         PluginError: no backend accepts this model.

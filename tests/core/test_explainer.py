@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from typing import Any
 
 import numpy as np
@@ -487,6 +489,21 @@ def test_truth_and_class_names_of_one_output(x: np.ndarray) -> None:
         xaicore.explain(None, x, backend=backend, truth=[0, 1, 2])
     with pytest.raises(InputError, match=r"1 class names for outputs \(3, 1\): expected 2"):
         xaicore.explain(None, x, backend=backend, class_names=["cat"])
+
+
+def test_repr_tells_what_an_explainer_does(backend: ToyBackend, x: np.ndarray) -> None:
+    explainer = Explainer(None, backend=backend)
+    assert repr(explainer) == "<Explainer of builtins.NoneType: gradcam at a layer to be found, backend toy>"
+    explainer(x)
+    assert repr(explainer) == "<Explainer of builtins.NoneType: gradcam at second, backend toy>"
+    fused = Explainer(object(), "hirescam", ["first", "second"], backend)
+    assert repr(fused) == "<Explainer of builtins.object: hirescam at first + second, backend toy>"
+
+
+def test_explain_documents_all_its_arguments() -> None:
+    for function in (xaicore.explain, Explainer.__call__, Explainer):
+        documented = re.findall(r"^ +(\w+): ", function.__doc__.partition("Args:")[2].partition("Raises:")[0], re.M)
+        assert documented == [name for name in inspect.signature(function).parameters if name != "self"]
 
 
 def test_what_an_explainer_is_made_of(backend: ToyBackend) -> None:

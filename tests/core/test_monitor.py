@@ -23,6 +23,7 @@ import xaicore
 from xaicore import InputError, Monitor, Sample
 from xaicore.monitor import monitor, rounds, shipping
 from xaicore.monitor.deadline import Deadline
+from xaicore.show import pictures
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -666,6 +667,36 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
     assert len(set(names)) == 1
     with pytest.raises(TypeError, match="unexpected keyword argument 'evry'"):
         Monitor.later(x, evry=2)
+
+
+def test_repr_tells_what_a_monitor_does(many: np.ndarray, log: Recorder) -> None:
+    with watching(many, log, every=5, name="mine", method=["gradcam", "cam"], worst=2, pool=(many, [0] * 7)) as watch_:
+        assert repr(watch_) == (
+            "<Monitor of 7 images and the 2 worst of a pool, every 5 steps, to Recorder, run 'mine': "
+            "builtins.NoneType: gradcam, cam at second, backend toy>"
+        )
+    with watching(many[:1], [], name="yours", layer="first") as watch_:
+        assert repr(watch_) == (
+            "<Monitor of 1 image, every step, to no logger, run 'yours': "
+            "builtins.NoneType: gradcam at first, backend toy>"
+        )
+
+
+def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def from_inputs(x: np.ndarray, *rest: Any) -> Any:
+        made.append(len(x))
+        return make(x, *rest)
+
+    make = pictures.from_inputs
+    for module in (rounds, pictures):
+        monkeypatch.setattr(module, "from_inputs", from_inputs)
+    with watching(many, log, batch_size=2, method=["gradcam", "cam"], beside=False, on_error="raise") as watch_:
+        seen = [one.images for step in range(3) for one in watch_.step(step)]
+    assert made == [7]
+    for images in seen:
+        np.testing.assert_array_equal(images, seen[0])
 
 
 # What is wrong.
