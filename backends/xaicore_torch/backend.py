@@ -85,8 +85,12 @@ class TorchBackend(Backend):
     def to_numpy(value: Any) -> np.ndarray:
         """A tensor or array as NumPy; floating-point tensors as float32."""
         if not isinstance(value, torch.Tensor):
-            return np.asarray(value)
+            return Backend.to_numpy(value)
         return to_host(value) if value.is_floating_point() else value.detach().cpu().numpy()
+
+    def with_batch_axis(self, inputs: Any) -> Any:
+        """A single array one axis short for the first convolution gets a batch axis."""
+        return with_batch_axis(self.model, inputs)
 
     @property
     def ready(self) -> bool:

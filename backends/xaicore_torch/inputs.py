@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import BackendError, InputError, XaicoreError
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
-__all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare"]
+__all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "with_batch_axis"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
     elif isinstance(inputs, tuple):
         batch = Inputs(tuple(convert(f"input {i}", value) for i, value in enumerate(inputs)), {})
     else:
-        batch = Inputs((_with_batch_axis(model, convert("the input", inputs)),), {})
+        batch = Inputs((with_batch_axis(model, convert("the input", inputs)),), {})
     if not batch.tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
     if batch.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in batch.tensors):
@@ -178,9 +178,16 @@ def _check_finite(name: str, tensor: torch.Tensor) -> None:
             raise InputError(f"{name} has {bad} NaN or infinite values of {tensor.numel()}; expected finite ones")
 
 
-def _with_batch_axis(model: nn.Module, value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
+def with_batch_axis(model: nn.Module, value: Any) -> Any:
+    """A single tensor or array one axis short for the model's first convolution gets a batch axis; all else stays.
+
+    Only where its first or last axis has the convolution's channels: a batch of (N, mel, time), to which the model adds
+    a channel axis, is one axis short too.
+    """
+    if not isinstance(value, (np.ndarray, torch.Tensor)):
         return value
     first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
     # Not first.weight.ndim: reading a weight with a parametrization may change the model.
-    return value[None] if first is not None and value.ndim == len(first.kernel_size) + 1 else value
+    if first is None or value.ndim != len(first.kernel_size) + 1:
+        return value
+    return value[None] if first.in_channels in (value.shape[0], value.shape[-1]) else value

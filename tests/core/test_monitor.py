@@ -21,7 +21,9 @@ from toynet import ToyBackend, ToyNet
 
 import xaicore
 from xaicore import InputError, Monitor, Sample
-from xaicore.monitor import monitor, rounds, shipping, worst
+from xaicore.monitor import monitor, rounds, shipping
+from xaicore.monitor.deadline import Deadline
+from xaicore.show import pictures
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -56,8 +58,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (monitor, rounds, worst):
-        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr("xaicore.monitor.deadline.monotonic", clock.monotonic)
     return clock
 
 
@@ -206,7 +207,7 @@ def test_what_there_is_no_time_for_is_said_and_comes_first_next_time(
     many: np.ndarray, log: Recorder, clock: Clock
 ) -> None:
     with watching(many, log, Slow(clock), batch_size=2, budget=3, ids="abcdefg", beside=False) as watch_:
-        message = r"step 0: 1 of 7 pictures left out after 3 s \(g\); they come first next time"
+        message = r"step 0: 1 of 7 images skipped after 3 s \(g\); they go first at the next step"
         with pytest.warns(RuntimeWarning, match=message) as said:
             rounds = [(watch_.step(n)[0].ids, watch_.left_out) for n in range(3)]
     assert len(said) == 1  # once
@@ -226,8 +227,8 @@ def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, l
 
 def test_also_when_time_is_up_before_it_begins(many: np.ndarray) -> None:
     explainer = xaicore.Explainer(None, backend=ToyBackend())
-    look = rounds.Watch(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
-    (given,), next_time = look(Sample(many).named(np.asarray), ends=-1.0)
+    explain = rounds.Rounds(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
+    (given,), next_time = explain(Sample(many).named(np.asarray), Deadline(0))
     assert (len(given.ids), next_time) == (3, 3)
 
 
@@ -307,7 +308,7 @@ def test_of_equally_bad_ones_the_first_are_taken(log: Recorder) -> None:
 def test_no_time_for_all_of_the_pool_is_said(many: np.ndarray, log: Recorder, clock: Clock) -> None:
     options = {"worst": 1, "pool": (many, np.zeros(7, int)), "batch_size": 2, "budget": 3}
     with watching(many[:2], log, Slow(clock), **options) as watch_:
-        with pytest.warns(RuntimeWarning, match="step 0: no time to look at all of the pool for its worst"):
+        with pytest.warns(RuntimeWarning, match="step 0: no time to search all of the pool for its worst"):
             _, found = watch_.step(0)
     assert found.ids in (("0",), ("1",), ("2",), ("3",))
 
@@ -316,7 +317,7 @@ def test_a_pool_smaller_than_asked_for_is_all_there_is(many: np.ndarray, log: Re
     with watching(many, log, worst=9, pool=(many[:2], [0, 1])) as watch_:
         assert len(watch_.step(0)[1].ids) == 2
     with watching(many, log, worst=9, pool=(many[:2], [-1, -1])) as watch_:
-        with pytest.warns(RuntimeWarning, match="step 0: no picture in the pool has a known class"):
+        with pytest.warns(RuntimeWarning, match="step 0: no image in the pool has a known class"):
             assert len(watch_.step(0)) == 1
 
 
@@ -500,7 +501,7 @@ def test_a_logger_that_hangs_holds_up_one_step_and_no_more(x: np.ndarray, clock:
     assert watch_.step(3) == ()  # nobody asks the model for what nobody takes
     assert backend.calls == []
     go.set()
-    while watch_._shipper._waiting.full():
+    while watch_._shipper._queue.full():
         threading.Event().wait(0.001)
     assert len(watch_.step(4)) == 1  # it moves again
     watch_.close()
@@ -522,7 +523,7 @@ def test_the_time_to_wait_is_spent_once(x: np.ndarray) -> None:
                 raise answer
 
     shipper = shipping.Shipper(xaicore.open_loggers([]))
-    waiting, shipper._waiting = shipper._waiting, Queue()
+    waiting, shipper._queue = shipper._queue, Queue()
     assert [shipper.ship((), 0, patience=7) for _ in range(4)] == [False, False, True, False]
     assert Queue.timeouts == [7, 0, 0, 7]
     waiting.put(None)
@@ -538,7 +539,7 @@ def test_closing_does_not_wait_for_ever(x: np.ndarray, monkeypatch: pytest.Monke
     monkeypatch.setattr(monitor, "PATIENCE", 0.05)
     watch_ = watching(x, Recorder(go.wait))
     watch_.step(0)
-    with pytest.warns(RuntimeWarning, match=r"did not finish within 0.05 s: what they were still given may be lost"):
+    with pytest.warns(RuntimeWarning, match=r"did not finish within 0.05 s: steps not delivered by then may be lost"):
         watch_.close()
     go.set()
 
@@ -582,7 +583,7 @@ def test_a_logger_that_was_late_is_closed_in_the_end(x: np.ndarray) -> None:
         go.wait()
 
     log = Recorder(hang)
-    shipper = shipping.Shipper(xaicore.open_loggers(log).__enter__())
+    shipper = shipping.Shipper(xaicore.open_loggers(log))
     one = xaicore.explain(None, x, backend=ToyBackend())
     shipper.ship([one], 0, 60)
     begun.wait()
@@ -597,7 +598,7 @@ def test_a_logger_that_was_late_is_closed_in_the_end(x: np.ndarray) -> None:
 
 def test_a_monitor_may_be_collected_in_the_loggers_thread(x: np.ndarray) -> None:
     log = Recorder(lambda: shippers[0].close(60))
-    shippers = [shipping.Shipper(xaicore.open_loggers(log).__enter__())]
+    shippers = [shipping.Shipper(xaicore.open_loggers(log))]
     shippers[0].ship([xaicore.explain(None, x, backend=ToyBackend())], 0, 60)
     while not log.threads:
         threading.Event().wait(0.001)
@@ -668,6 +669,36 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
         Monitor.later(x, evry=2)
 
 
+def test_repr_tells_what_a_monitor_does(many: np.ndarray, log: Recorder) -> None:
+    with watching(many, log, every=5, name="mine", method=["gradcam", "cam"], worst=2, pool=(many, [0] * 7)) as watch_:
+        assert repr(watch_) == (
+            "<Monitor of 7 images and the 2 worst of a pool, every 5 steps, to Recorder, run 'mine': "
+            "builtins.NoneType: gradcam, cam at second, backend toy>"
+        )
+    with watching(many[:1], [], name="yours", layer="first") as watch_:
+        assert repr(watch_) == (
+            "<Monitor of 1 image, every step, to no logger, run 'yours': "
+            "builtins.NoneType: gradcam at first, backend toy>"
+        )
+
+
+def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def from_inputs(x: np.ndarray, *rest: Any) -> Any:
+        made.append(len(x))
+        return make(x, *rest)
+
+    make = pictures.from_inputs
+    for module in (rounds, pictures):
+        monkeypatch.setattr(module, "from_inputs", from_inputs)
+    with watching(many, log, batch_size=2, method=["gradcam", "cam"], beside=False, on_error="raise") as watch_:
+        seen = [one.images for step in range(3) for one in watch_.step(step)]
+    assert made == [7]
+    for images in seen:
+        np.testing.assert_array_equal(images, seen[0])
+
+
 # What is wrong.
 
 
@@ -684,21 +715,25 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
         (
             {"worst": 1, "pool": (np.zeros((2, 3, 6, 8), np.float32), [0, 7])},
             InputError,
-            r"pool: truth 7 for outputs \(1, 4\): expected classes 0 to 3",
+            r"pool: truth 7 is out of range: outputs \(1, 4\) have classes 0 to 3",
         ),
         ({"budget": 0}, InputError, "budget=0: expected seconds, or None for no limit"),
         ({"worst": 2}, InputError, "worst=2 with pool=None: give both"),
         ({"pool": [1]}, InputError, "worst=0 with pool=a list: give both"),
         ({"worst": 1, "pool": np.zeros(3)}, InputError, r"pool is an array: expected \(x, truth\)"),
-        ({"worst": 1, "pool": (np.zeros((2, 3, 4, 4)), [1])}, InputError, "truth of shape .1,. for 2 pictures"),
-        ({"worst": 1, "pool": [1], "targets": [0, 1, 2]}, InputError, "targets one a picture say nothing of the worst"),
-        ({"truth": [0, 1]}, InputError, r"truth of shape \(2,\) for 3 pictures: expected 3 class indices"),
-        ({"truth": [0, 9, 1]}, InputError, "truth from 9 to 9 for outputs"),
-        ({"targets": "truth"}, InputError, "targets='truth', but the class of 3 of 3 pictures is not known"),
-        ({"targets": "truth", "truth": [0, 1, -1]}, InputError, "the class of 1 of 3 pictures is not known"),
-        ({"targets": "cow", "class_names": NAMES}, InputError, "targets='cow': .* or a class name: ant, bee, cat, dog"),
-        ({"targets": "cow"}, InputError, "targets='cow': .*; class names need class_names="),
-        ({"targets": [0, 1]}, InputError, "2 targets for 3 pictures: give one for each, a single one, or"),
+        ({"worst": 1, "pool": (np.zeros((2, 3, 4, 4)), [1])}, InputError, "truth of shape .1,. for 2 images"),
+        ({"worst": 1, "pool": [1], "targets": [0, 1, 2]}, InputError, "per-image targets cannot be used for the worst"),
+        ({"truth": [0, 1]}, InputError, r"truth of shape \(2,\) for 3 images: expected 3 class indices"),
+        ({"truth": [0, 9, 1]}, InputError, "truth 9 is out of range: outputs"),
+        ({"targets": "truth"}, xaicore.TargetError, "targets 'truth' needs the true classes: pass truth"),
+        ({"targets": "truth", "truth": [0, 1, -1]}, xaicore.TargetError, "the true class of 1 of 3 images is unknown"),
+        (
+            {"targets": "cow", "class_names": NAMES},
+            xaicore.TargetError,
+            "targets: no class is called 'cow' in class",
+        ),
+        ({"targets": "cow"}, xaicore.TargetError, "targets: 'cow' is no class index; to use names, pass class_names"),
+        ({"targets": [0, 1]}, xaicore.TargetError, "2 targets for 3 images: give one per image, a single number for"),
         ({"targets": [0, 1, 4]}, xaicore.TargetError, "target 4 is out of range"),
         ({"targets": 4}, xaicore.TargetError, "target 4 is out of range"),
         ({"targets": [0.5]}, xaicore.TargetError, "expected None, a class index"),
@@ -709,7 +744,7 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
         ({"scale": 0}, InputError, "scale=0: expected None, 'first', a positive number"),
         ({"scale": {"cam": 1}}, InputError, "scale has no number for gradcam: expected one for each method"),
         ({"on_error": "ignore"}, InputError, "on_error='ignore': expected 'warn' or 'raise'"),
-        ({"ids": "aab"}, InputError, "ids that come twice: a; give each picture its own"),
+        ({"ids": "aab"}, InputError, "ids repeat: a; expected a different one for each image"),
         ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, InputError, "images of shape"),
         ({"loggers": "dsik"}, xaicore.PluginError, "no logger plugin called 'dsik'"),
     ],

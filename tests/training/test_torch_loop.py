@@ -20,7 +20,9 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Subset
+from toynet import ToyBackend
 
+import xaicore
 from xaicore import Monitor
 
 
@@ -308,6 +310,59 @@ def test_a_training_that_breaks_off_closes_its_loggers():
             monitor.step(0)
             raise KeyboardInterrupt
     assert log.events == ["open", "log 0", "flush", "close"]
+
+
+def test_a_single_picture_is_watched_as_it_is_explained():
+    net, picture = Net(), lab.watched()["x"][0]
+    for x in (picture, torch.from_numpy(picture)):
+        labels = {"truth": 1, "ids": "one.jpg"}
+        wanted = xaicore.explain(net, x, "truth", **labels)
+        with Monitor(net, x, targets="truth", loggers=Recorder(), **labels) as monitor:
+            (found,) = monitor.step(0)
+        for name in ("maps", "scores", "targets", "truth", "images"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), name)
+        assert (found.ids, found.targets.tolist(), found.images.shape) == (("one.jpg",), [1], (1, 32, 32, 3))
+
+
+def test_a_single_picture_of_a_model_without_weights():
+    net = nn.Sequential(nn.LazyConv2d(4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(3))
+    with Monitor(net, lab.watched()["x"][0], loggers=Recorder()) as monitor:
+        assert len(monitor.sample) == 1
+        net(torch.ones(1, 3, 32, 32))
+        assert monitor.step(0)[0].maps.shape == (1, 30, 30)
+
+
+CLASSES = torch.tensor([2, 0, 1, 1, 0])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        CLASSES,
+        list(CLASSES),
+        CLASSES[:, None].half(),
+        CLASSES.float().requires_grad_(),
+        CLASSES.to(torch.bfloat16),
+        F.one_hot(CLASSES, 3),
+        F.one_hot(CLASSES, 3).to_sparse(),
+        F.one_hot(CLASSES, 3).bool(),
+    ],
+    ids=lambda labels: f"{type(labels).__name__} {getattr(labels, 'dtype', '')} {getattr(labels, 'layout', '')}",
+)
+def test_labels_as_torch_has_them(labels):
+    """Whatever backend explains the model: the toy one knows NumPy only."""
+    x = lab.watched()["x"]
+    for explanation in (
+        xaicore.explain(None, x, "truth", truth=labels, backend=ToyBackend()),
+        Monitor(Net(), x, truth=labels, targets="truth", loggers=[]).step(0)[0],
+        Monitor(Net(), [(torch.from_numpy(x), labels)], first=5, targets="truth", loggers=[]).step(0)[0],
+    ):
+        assert explanation.truth.tolist() == explanation.targets.tolist() == [2, 0, 1, 1, 0]
+
+
+def test_labels_without_values():
+    with pytest.raises(xaicore.InputError, match=r"truth: a torch.Tensor does not become an array: .* meta tensor"):
+        xaicore.explain(None, lab.watched()["x"], truth=CLASSES.to("meta"), backend=ToyBackend())
 
 
 @pytest.mark.parametrize("logger", ["disk", "tensorboard", "mlflow", "wandb"])

@@ -25,8 +25,8 @@ def main() -> None:
       xaicore layers  --model my.net:build          what can be explained
       xaicore explain photos --model my.net:build   explain pictures
 
-    Exit status: 0 all is well; 1 a picture, the model or a logger failed on the way; 2 what was asked for is not
-    possible, and nothing was explained.
+    Exit status: 0 success; 1 a picture, the model or a logger failed during the work; 2 the request is not possible,
+    and nothing was explained.
     """
 
 
