@@ -128,11 +128,16 @@ class Facts:
         layers: in order of completion, without the model itself.
         inputs: in the order of the arguments, those that are arrays.
         count: the number of images in that pass: 1, or all of them for a model that takes no other batch size.
+        link: what the model itself puts on the chosen outputs, as in `Capture`.
+        trained_for: what the loss that the model was compiled with takes these outputs for: "softmax" or "sigmoid", the
+            link that it applies, or "values"; None where there is no such loss.
     """
 
     layers: tuple[LayerFacts, ...]
     inputs: tuple[InputFacts, ...]
     count: int = 1
+    link: str | None = None
+    trained_for: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +204,14 @@ class Backend(ABC):
         the facts. One that reports none returns them with the channels first, (N, C, *spatial).
         """
         return None
+
+    def layer_name(self, name: str) -> str:
+        """The name under which a layer is in the facts, where it has several.
+
+        Raises:
+            LayerError: no layer has this name.
+        """
+        return name
 
     def predict(self, inputs: Any) -> np.ndarray:
         """The outputs (N, ...), the same as `capture(inputs, ()).outputs`."""

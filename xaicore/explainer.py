@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xaicore import plugins, trees
-from xaicore.backend import Backend, Capture
-from xaicore.data.labels import Labels
+from xaicore.backend import Backend, Capture, Facts
+from xaicore.data.labels import Labels, calls_binary
 from xaicore.data.targets import read_target
 from xaicore.errors import BackendError, InputError, LayerError, MethodError
 from xaicore.evidence import maps_at
 from xaicore.explanation import Explanation
-from xaicore.layers import as_layers, default_layer
+from xaicore.layers import Place, as_layers, check_axes, default_layer, find_place, read
 from xaicore.maps import fuse
 from xaicore.methods import Method, find_method
-from xaicore.outputs import check_activation, is_dense, predicted_classes, probabilities
+from xaicore.outputs import (
+    check_activation,
+    check_kind,
+    is_dense,
+    predicted_classes,
+    probabilities,
+    settle_kind,
+)
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Aim, Target, check_aim
 
 __all__ = ["Explainer", "MethodLike", "explain", "picture_input"]
 
 MethodLike = str | Callable[..., np.ndarray] | Method
+
+MOST_PLACES = 16
+"""Shapes of inputs whose facts an explainer keeps, so that pictures of ever new sizes do not fill the memory."""
 
 
 class Explainer:
@@ -39,6 +50,12 @@ class Explainer:
         output: which of several outputs is explained, an index or a name.
         activation: "softmax" or "sigmoid", which turns outputs into probabilities. None: what the model itself puts on
             them, else softmax for several outputs and sigmoid for one. "sigmoid" is for several labels per image.
+        kind: "logits", "probabilities" or "values", what the outputs are. None: by the end of the model and its loss;
+            one linear output that nothing calls binary is a value, explained with the direction +1.
+        axes: a letter per axis of the layer's output where nothing in the model says which is which, such as "nchw",
+            "nhwc" or "nlc": n images, c channels, h w d t positions, l tokens.
+        grid: the positions that tokens stand for, (h, w); tokens before them are prefix tokens.
+        input_axes: the same letters for the input, such as "nhwc".
 
     Raises:
         PluginError: no backend accepts this model.
@@ -54,8 +71,18 @@ class Explainer:
         backend: str | Backend | None = None,
         output: int | str | None = None,
         activation: str | None = None,
+        kind: str | None = None,
+        axes: str | None = None,
+        grid: Sequence[int] | None = None,
+        input_axes: str | None = None,
     ) -> None:
         check_activation(activation)
+        check_kind(kind)
+        self.kind = kind
+        self._axes = None if axes is None else check_axes(axes, "axes")
+        self._grid = None if grid is None else tuple(int(n) for n in grid)
+        self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
+        self._places: dict[tuple[Any, ...], tuple[Facts, Place] | None] = {}
         self.method = find_method(method)
         self.activation = activation
         self.model_name = f"{type(model).__module__}.{type(model).__qualname__}"
@@ -141,11 +168,17 @@ class Explainer:
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, from one pass; for callers that have read their arguments already."""
-        if not self._layers:
-            self._layers = (default_layer(self.backend.layers(x)),)
+        facts, place = self._find_place(x)
         with_gradients = any(method.needs == "gradients" for method in methods)
-        capture, aim, labels = self._capture(x, target, labels, with_gradients)
-        picture = partial(picture_input, type(self.backend), x)
+        capture, aim, labels = self._capture(x, target, labels, with_gradients, facts)
+        if place is not None:
+            capture = replace(
+                capture,
+                activations=place.arrange(capture.activations),
+                gradients=place.arrange(capture.gradients, targets=True),
+                input_size=place.frame.size,
+            )
+        picture = partial(picture_input, type(self.backend), x, place)
         count, k = aim.classes.shape
         shared = {
             "image_index": np.repeat(np.arange(count), k),
@@ -170,12 +203,46 @@ class Explainer:
             results.append(Explanation(maps=maps, empty=empty, method=method.name, **shared))
         return results
 
-    def _capture(self, x: Any, target: Target, labels: Labels, with_gradients: bool) -> tuple[Capture, Aim, Labels]:
+    def _find_place(self, x: Any) -> tuple[Facts | None, Place | None]:
+        """Facts and grids for inputs of this shape; none for a backend that reports no facts."""
+        shapes = tuple(np.shape(leaf)[1:] for leaf in trees.leaves(x) if hasattr(leaf, "shape"))
+        if shapes not in self._places:
+            facts = self.backend.observe(x)
+            if facts is not None:
+                reading = read(facts, self.backend.channels_last, self._input_axes)
+                name = self.backend.layer_name
+                place = find_place(facts, reading, self._layers, name, self._axes, self._grid)
+                self._layers = self._layers or tuple(place.grids)
+                self._places[shapes] = facts, place
+            else:
+                if not self._layers:
+                    self._layers = (default_layer(self.backend.layers(x)),)
+                self._places[shapes] = None
+            if len(self._places) > MOST_PLACES:
+                del self._places[next(iter(self._places))]
+        return self._places[shapes] or (None, None)
+
+    def _capture(
+        self, x: Any, target: Target, labels: Labels, with_gradients: bool, facts: Facts | None
+    ) -> tuple[Capture, Aim, Labels]:
         """One pass. Labels and target are compared with the outputs before anything is pulled back."""
         answers: list[tuple[Aim, Labels]] = []
+        is_binary = facts is None or calls_binary(target, labels)  # without facts, the end of the model is unknown
+
+        def settle(outputs: np.ndarray, kind: str, link: str | None) -> tuple[str, str | None]:
+            return settle_kind(
+                outputs,
+                kind,
+                link,
+                trained_for=None if facts is None else facts.trained_for,
+                chosen=self.kind,
+                activation=self.activation,
+                is_binary=is_binary,
+            )
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
             self._check_outputs(outputs)
+            kind, _ = settle(outputs, kind, None if facts is None else facts.link)
             checked = labels.checked(outputs, kind)
             aim = check_aim(target.aim(outputs, kind), target, outputs)
             answers.append((aim, checked))
@@ -184,6 +251,8 @@ class Explainer:
         capture = self.backend.capture(x, self._layers, direction if with_gradients else None)
         if not with_gradients:
             direction(capture.outputs, capture.outputs_kind)
+        kind, link = settle(capture.outputs, capture.outputs_kind, capture.link)
+        capture = replace(capture, outputs_kind=kind, link=link)
         if len(answers) != 1:
             raise BackendError(
                 f"backend {self.backend.name!r} called direction {len(answers)} times; expected one call"
@@ -226,6 +295,10 @@ def explain(
     backend: str | Backend | None = None,
     output: int | str | None = None,
     activation: str | None = None,
+    kind: str | None = None,
+    axes: str | None = None,
+    grid: Sequence[int] | None = None,
+    input_axes: str | None = None,
 ) -> Explanation:
     """Explain what a model sees in images, once. For many calls keep an `Explainer`, which finds the layer only once.
 
@@ -244,19 +317,25 @@ def explain(
         backend: a plugin's name, a `Backend`, or None: chosen by the model's class.
         output: which of several outputs is explained, an index or a name.
         activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
+        kind: "logits", "probabilities" or "values", what the outputs are; None: as the model shows.
+        axes, grid, input_axes: the axes of the layer and of the input, as in `Explainer`.
 
     Raises:
         PluginError: no backend accepts this model.
         LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says what
             was expected. The model is as before.
     """
-    explainer = Explainer(model, method, layer, backend, output, activation)
+    explainer = Explainer(model, method, layer, backend, output, activation, kind, axes, grid, input_axes)
     return explainer(x, targets, images, ids, truth, class_names)
 
 
-def picture_input(backend: type[Backend], x: Any) -> np.ndarray:
-    """The argument with the most axes, which is the image."""
-    return max((backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None), key=np.ndim)
+def picture_input(backend: type[Backend], x: Any, place: Place | None = None) -> np.ndarray:
+    """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
+    arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
+    if place is None:
+        return max(arrays, key=np.ndim)
+    array = [one for one in arrays if one.ndim][place.position]
+    return place.frame.arrange(array if array.ndim == place.frame.ndim else array[None])
 
 
 def _scores(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:

@@ -19,6 +19,7 @@ __all__ = [
     "LINKS",
     "are_probabilities",
     "check_activation",
+    "check_kind",
     "choose_output",
     "class_count",
     "is_dense",
@@ -146,6 +147,16 @@ def check_activation(activation: str | None) -> None:
     """
     if activation not in ACTIVATIONS:
         raise InputError(f"activation={activation!r} is not known; expected 'softmax', 'sigmoid' or None")
+
+
+def check_kind(kind: str | None) -> None:
+    """Refuse a `kind=` that is not in `KINDS`.
+
+    Raises:
+        InputError: it is unknown.
+    """
+    if kind not in (*KINDS, None):
+        raise InputError(f"kind={kind!r} is not known; expected 'logits', 'probabilities', 'values' or None")
 
 
 def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from xaicore.backend import Facts
 from xaicore.layers import Grid, listing, never_ran, read
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks
-from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare
+from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, to_host
+from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, link_of, to_host
 from xaicore_torch.outputs import read as read_outputs
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.recorder import Recorder
@@ -63,6 +64,11 @@ class TorchBackend(Backend):
         if key not in self._facts:
             self._facts[key] = self._survey(batch)
         return self._facts[key]
+
+    def layer_name(self, name: str) -> str:
+        """The first of a module's names, without those of wrappers."""
+        module = find_module(self.model, name)
+        return next(first for first, known in self.model.named_modules() if known is module)
 
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
@@ -141,7 +147,7 @@ class TorchBackend(Backend):
                 y = self._run(copies)
             _, self._link, _ = find_link(y)
             self._runs.update(survey.runs)
-            return survey.facts(y, batch.count)
+            return replace(survey.facts(y, batch.count), link=link_of(y))
 
     def _record(
         self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool

@@ -253,7 +253,7 @@ def test_no_layer_leads_to_the_output() -> None:
         ((2, 64, 64, 3), (1, 3, 224, 224), 1, Frame("nhwc", (64, 64))),
         ((2, 3, 16, 24), (1, 1, 16, 24), 1, Frame("nchw", (16, 24))),  # made grey inside
         ((2, 16, 24), (1, 1, 16, 24), 1, Frame("nhw", (16, 24))),
-        ((2, 784), (1, 1, 28, 28), 1, Frame("", (28, 28), reshaped=(1, 28, 28))),
+        ((2, 784), (1, 1, 28, 28), 1, Frame("n?", (28, 28), reshaped=(1, 28, 28))),
         ((2, 5, 3, 16, 24), (5, 3, 16, 24), 1, Frame("nrchw", (16, 24), 5)),
         ((2, 5, 16, 24, 3), (5, 16, 24, 3), 3, Frame("nrhwc", (16, 24), 5)),
         ((2, 3, 8, 16, 24), (1, 3, 8, 16, 24), 1, Frame("ncdhw", (8, 16, 24))),
@@ -275,4 +275,4 @@ def test_pictures_of_an_input() -> None:
     np.testing.assert_array_equal(Frame("nhwc", (4, 6)).arrange(x[:, 0].transpose(0, 2, 3, 1)), x[:, 0])
     np.testing.assert_array_equal(Frame("nhw", (4, 6)).arrange(x[:, 0, 0]), x[:, 0, :1])
     flat = x[:, 0].reshape(2, -1)
-    np.testing.assert_array_equal(Frame("", (4, 6), reshaped=(3, 4, 6)).arrange(flat), x[:, 0])
+    np.testing.assert_array_equal(Frame("n?", (4, 6), reshaped=(3, 4, 6)).arrange(flat), x[:, 0])

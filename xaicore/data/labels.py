@@ -9,8 +9,9 @@ import numpy as np
 
 from xaicore.data.names import as_class_names, as_ids, check_class_names
 from xaicore.data.truth import as_truth, check_classes, check_count
+from xaicore.targets import Classes, Target
 
-__all__ = ["Labels"]
+__all__ = ["Labels", "calls_binary"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,3 +48,16 @@ class Labels:
         check_classes(self.truth, outputs, kind)
         check_class_names(self.class_names, outputs, kind)
         return replace(self, ids=as_ids(self.ids, len(outputs)))
+
+
+def calls_binary(target: Target, labels: Labels) -> bool:
+    """Whether a target or labels call a single output a binary classifier.
+
+    Two class names do, given classes 0 or 1, and true classes that are all 0 or 1.
+    """
+    if labels.class_names is not None and len(labels.class_names) == 2:
+        return True
+    if isinstance(target, Classes) and target.classes.size and set(np.unique(target.classes)) <= {0, 1}:
+        return True
+    truth = labels.truth
+    return truth is not None and truth.ndim == 1 and set(np.unique(truth)) <= {-1, 0, 1} and bool((truth >= 0).any())

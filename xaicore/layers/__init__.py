@@ -9,12 +9,14 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
+from xaicore.layers.place import Place, find_place
 from xaicore.layers.reading import Reading, listing, read, read_grids
 
 __all__ = [
     "Dense",
     "Frame",
     "Grid",
+    "Place",
     "Reading",
     "as_layers",
     "channel_axes",
@@ -22,6 +24,7 @@ __all__ = [
     "choose_layer",
     "default_layer",
     "find_classifier",
+    "find_place",
     "is_pooling",
     "listing",
     "never_ran",

@@ -14,7 +14,7 @@ import numpy as np
 from xaicore.backend import InputFacts
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["Frame", "read_input", "usual_frame"]
+__all__ = ["Frame", "read_input", "stated_frame", "usual_frame"]
 
 FRAMES = "r"
 """The letter of the axis of an image's frames or views, which the model convolves one by one."""
@@ -35,6 +35,11 @@ class Frame:
     size: tuple[int, ...]
     rows: int = 1
     reshaped: tuple[int, ...] | None = None
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes of the input."""
+        return len(self.axes)
 
     def arrange(self, array: np.ndarray) -> np.ndarray:
         """An input (N, ...) as pictures (N * rows, C, *size)."""
@@ -70,7 +75,8 @@ def read_input(facts: InputFacts, count: int = 1) -> Frame | None:
         if axes is not None:
             return Frame(f"n{FRAMES}{axes}", tuple(shape[2 + axes.index(letter)] for letter in letters), shape[1])
     if prod(shape[1:]) == prod(reader[1:]) and reader[0] == count:
-        return Frame("", size, reshaped=(channels, *size)) if facts.reader_axis == 1 else None
+        axes = f"n{'?' * (len(shape) - 1)}"
+        return Frame(axes, size, reshaped=(channels, *size)) if facts.reader_axis == 1 else None
     return None
 
 
@@ -81,6 +87,19 @@ def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:
         return None
     axes = f"n{letters}c" if channels_last else f"nc{letters}"
     return Frame(axes, tuple(n for n, letter in zip(shape, axes, strict=True) if letter in letters))
+
+
+def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
+    """The frame that the caller's notation says.
+
+    The axis t of a clip holds frames where the first convolution takes each of them by itself, and positions where it
+    convolves over them.
+    """
+    reader = facts.reader_shape
+    has_frames = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4 and reader[0] != count
+    axes = axes.replace("t", FRAMES) if has_frames else axes
+    size = tuple(n for n, letter in zip(facts.shape, axes, strict=True) if letter not in f"nc{FRAMES}")
+    return Frame(axes, size, facts.shape[axes.index(FRAMES)] if has_frames else 1)
 
 
 def _same_axes(

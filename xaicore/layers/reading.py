@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from math import prod
 
 from xaicore.backend import Facts, Layer, LayerFacts
+from xaicore.errors import InputError
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
-from xaicore.layers.inputs import Frame, read_input, usual_frame
+from xaicore.layers.inputs import Frame, read_input, stated_frame, usual_frame
 
 __all__ = ["Reading", "listing", "read", "read_grids"]
 
@@ -47,15 +48,25 @@ class Reading:
         return [i for i, frame in self.frames.items() if len(frame.size) == most]
 
 
-def read(facts: Facts, channels_last: bool = False) -> Reading:
+def read(facts: Facts, channels_last: bool = False, input_axes: str | None = None) -> Reading:
     """Read the facts of a pass.
 
     Args:
         facts: of the pass.
         channels_last: how the framework's models usually take pictures, where no layer tells.
+        input_axes: the caller's notation of the inputs' axes; of those that have as many.
+
+    Raises:
+        InputError: no input has as many axes as `input_axes` has letters.
     """
+    if input_axes is not None and all(len(seen.shape) != len(input_axes) for seen in facts.inputs):
+        shapes = ", ".join(str(seen.shape) for seen in facts.inputs)
+        raise InputError(f"input_axes={input_axes!r} for inputs {shapes}: expected a letter per axis")
     frames = {}
     for i, seen in enumerate(facts.inputs):
+        if input_axes is not None and len(seen.shape) == len(input_axes):
+            frames[i] = stated_frame(input_axes, seen, facts.count)
+            continue
         frame = read_input(seen, facts.count)
         if frame is None and seen.reader_shape is None:
             frame = usual_frame(seen.shape, channels_last)
