@@ -113,11 +113,14 @@ class InputFacts:
         reader_shape: of what the first layer takes that reads the input and says where its channels are, such as a
             convolution; None where there is no such layer.
         reader_axis: the channel axis of that shape.
+        reader_runs: for each run of that layer on this input, whether it took the very input; a model that also runs
+            on a flipped copy has (True, False).
     """
 
     shape: tuple[int, ...]
     reader_shape: tuple[int, ...] | None = None
     reader_axis: int | None = None
+    reader_runs: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,8 @@ class Backend(ABC):
 
     def layer_name(self, name: str) -> str:
         """The name under which a layer is in the facts, where it has several.
+
+        A backend that reports facts captures "layer#2", too: the second run of a layer, counted from 1.
 
         Raises:
             LayerError: no layer has this name.

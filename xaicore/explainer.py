@@ -170,14 +170,17 @@ class Explainer:
         """One explanation per method, from one pass; for callers that have read their arguments already."""
         facts, place = self._find_place(x)
         with_gradients = any(method.needs == "gradients" for method in methods)
-        capture, aim, labels = self._capture(x, target, labels, with_gradients, facts)
+        names = self._layers if place is None else place.captured
+        capture, aim, labels = self._capture(x, names, target, labels, with_gradients, facts)
         if place is not None:
             capture = replace(
                 capture,
+                outputs=np.repeat(capture.outputs, place.views, axis=0),
                 activations=place.arrange(capture.activations),
                 gradients=place.arrange(capture.gradients, targets=True),
                 input_size=place.frame.size,
             )
+            aim, labels = aim.repeated(place.views), labels.repeated(place.views)
         picture = partial(picture_input, type(self.backend), x, place)
         count, k = aim.classes.shape
         shared = {
@@ -212,7 +215,7 @@ class Explainer:
                 reading = read(facts, self.backend.channels_last, self._input_axes)
                 name = self.backend.layer_name
                 place = find_place(facts, reading, self._layers, name, self._axes, self._grid)
-                self._layers = self._layers or tuple(place.grids)
+                self._layers = self._layers or tuple(place.runs)
                 self._places[shapes] = facts, place
             else:
                 if not self._layers:
@@ -223,7 +226,7 @@ class Explainer:
         return self._places[shapes] or (None, None)
 
     def _capture(
-        self, x: Any, target: Target, labels: Labels, with_gradients: bool, facts: Facts | None
+        self, x: Any, names: Sequence[str], target: Target, labels: Labels, with_gradients: bool, facts: Facts | None
     ) -> tuple[Capture, Aim, Labels]:
         """One pass. Labels and target are compared with the outputs before anything is pulled back."""
         answers: list[tuple[Aim, Labels]] = []
@@ -248,7 +251,7 @@ class Explainer:
             answers.append((aim, checked))
             return aim.direction
 
-        capture = self.backend.capture(x, self._layers, direction if with_gradients else None)
+        capture = self.backend.capture(x, names, direction if with_gradients else None)
         if not with_gradients:
             direction(capture.outputs, capture.outputs_kind)
         kind, link = settle(capture.outputs, capture.outputs_kind, capture.link)
@@ -257,9 +260,9 @@ class Explainer:
             raise BackendError(
                 f"backend {self.backend.name!r} called direction {len(answers)} times; expected one call"
             )
-        self._check_layers(capture.activations, "activations")
+        self._check_layers(names, capture.activations, "activations")
         if with_gradients:
-            self._check_layers(capture.gradients, "gradients")
+            self._check_layers(names, capture.gradients, "gradients")
         return capture, *answers[0]
 
     def _check_outputs(self, outputs: np.ndarray) -> None:
@@ -274,8 +277,8 @@ class Explainer:
                 "explain: layer=..."
             )
 
-    def _check_layers(self, arrays: Mapping[str, np.ndarray], kind: str) -> None:
-        missing = [layer for layer in self._layers if layer not in arrays]
+    def _check_layers(self, names: Sequence[str], arrays: Mapping[str, np.ndarray], kind: str) -> None:
+        missing = [layer for layer in names if layer not in arrays]
         if missing:
             given = ", ".join(arrays) or "no layer"
             raise BackendError(f"backend {self.backend.name!r} gave {kind} for {given}, not for {missing[0]!r}")
@@ -332,15 +335,14 @@ def explain(
 def picture_input(backend: type[Backend], x: Any, place: Place | None = None) -> np.ndarray:
     """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
     arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
-    if place is None:
-        return max(arrays, key=np.ndim)
-    array = [one for one in arrays if one.ndim][place.position]
-    return place.frame.arrange(array if array.ndim == place.frame.ndim else array[None])
+    return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])
 
 
 def _scores(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
-    """(M,) the target's probability; where it is no class, the linear score that its direction measures."""
+    """(M,) what the target says; else its probability, or, where it is no class, its direction times the outputs."""
     classes = aim.classes
+    if aim.scores is not None:
+        return aim.scores.reshape(-1)
     flat = capture.outputs.reshape(len(classes), 1, -1)
     linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
     if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no one probability

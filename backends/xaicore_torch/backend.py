@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, check_direction, pull_in_half
 from xaicore.backend import Facts
-from xaicore.layers import Grid, listing, never_ran, read
+from xaicore.layers import Grid, listing, never_ran, read, split_run
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
@@ -72,7 +72,7 @@ class TorchBackend(Backend):
 
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
-        modules = {name: find_module(self.model, name) for name in layers}
+        modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
         batch = prepare(self.model, inputs)
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
             self.observe(inputs)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import is_tensor
 from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError
@@ -102,6 +103,7 @@ def choose_tensor(returned: Any, output: int | str | None, count: int) -> torch.
     Raises:
         BackendError: there is none, several and `output` does not say which, or it has not one row per image.
     """
+    _refuse_lists_per_image(returned)
     chosen = choose_output(_outputs(returned), output, returned, preferred="logits")
     if chosen.ndim == 0 or len(chosen) != count:
         raise BackendError(
@@ -109,6 +111,23 @@ def choose_tensor(returned: Any, output: int | str | None, count: int) -> torch.
             "image. A squeeze() without an axis drops the batch axis of a single image"
         )
     return chosen
+
+
+def _refuse_lists_per_image(returned: Any) -> None:
+    """Refuse what detectors return: a list with one dictionary of boxes and scores per image, not one row per image.
+
+    Raises:
+        BackendError: the model returned such a list.
+    """
+    if not isinstance(returned, (tuple, list)) or not returned:
+        return
+    if all(isinstance(part, Mapping) for part in returned):
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in returned[0].items() if is_tensor(value))
+        raise BackendError(
+            f"the model returned a list of {len(returned)} dictionaries ({shapes}), as detectors do: what it found in "
+            "each image, not outputs (N, classes). Explain a model that returns one score per image: wrap it in a Module "
+            "whose forward returns the score of the box in question as (N, 1)"
+        )
 
 
 def _outputs(returned: Any) -> dict[int | str, torch.Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from xaicore.layers import split_run
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.outputs import replace_first_tensor
 
@@ -21,8 +22,8 @@ class Recorder:
     model continue with another copy: whatever the model still writes to its own tensors, the activations stay. Behind
     another chosen layer nothing is detached, since the first would lose its gradient.
 
-    A layer that runs several times counts by its last run. Earlier runs are not recorded, since that would keep
-    everything between them.
+    A layer that runs several times counts by its last run, unless its name chooses another: "conv#1". Runs before it
+    are not recorded, since that would keep everything between them.
 
     Args:
         modules: {layer: module}.
@@ -47,6 +48,9 @@ class Recorder:
 
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         self.runs[name] = self.runs.get(name, 0) + 1
+        _, chosen_run = split_run(name)
+        if chosen_run is not None and self.runs[name] != chosen_run:
+            return None
         if self.runs[name] < self._expected_runs.get(name, 1):
             return None
         return replace_first_tensor(output, lambda tensor: self._record(name, tensor))

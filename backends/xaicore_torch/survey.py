@@ -75,7 +75,8 @@ class Survey:
         snapshot = Snapshot(tensor)
         if is_pooling(type(module)):
             self._pooled.append(snapshot)
-        call = Call(name, module, taken, [self._producer(part) for part in taken], snapshot)
+        producers = [self._producer(part) for part in taken]
+        call = Call(name, module, taken, [part.grad_fn for part in taken], producers, snapshot)
         if not _is_leaf(module):
             call.handed_on = [inner for inner in self._inside(name) if inner.output.is_same(snapshot)]
             # What follows may read another of the tensors, such as a pooled one.
@@ -105,20 +106,27 @@ class Survey:
         return None if self._starts_recording else origins.of(output.node)
 
     def _input_facts(self, i: int, origins: Origins) -> InputFacts:
-        """The first layer that reads the input, and what it takes."""
+        """The first layer that reads the input, what it takes, and in which of its runs it takes the very input."""
         shape = tuple(self._inputs[i].shape)
-        for call in self._calls:
-            if not call.taken:
-                continue
-            taken = call.taken[0]
-            axis = taken_axis(call.module, taken.shape)
-            is_reader = call.kind in READERS or (call.kind == "dense" and call.producers[0] == i and taken.ndim == 3)
-            reads = call.taken_from(self._inputs) if len(self._inputs) > 1 else (0,)
-            if reads is None and not self._starts_recording:
-                reads = origins.of(taken.grad_fn)
-            if axis is not None and is_reader and reads is not None and i in reads:
-                return InputFacts(shape, tuple(taken.shape), axis)
-        return InputFacts(shape)
+        readers = [call for call in self._calls if self._is_reader(call, i, origins)]
+        if not readers:
+            return InputFacts(shape)
+        first = readers[0]
+        taken = first.taken[0]
+        runs = tuple(call.producers[0] == i for call in readers if call.module is first.module)
+        return InputFacts(shape, tuple(taken.shape), taken_axis(first.module, taken.shape), runs)
+
+    def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
+        """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
+        if not call.taken or taken_axis(call.module, call.taken[0].shape) is None:
+            return False
+        if call.kind not in READERS and not (
+            call.kind == "dense" and call.producers[0] == i and call.taken[0].ndim == 3
+        ):
+            return False
+        if len(self._inputs) == 1:
+            return True
+        return call.producers[0] == i or (not self._starts_recording and i in origins.of(call.taken_nodes[0]))
 
     def _pull_back(self, y: torch.Tensor) -> None:
         """Pull a mixture of all outputs back to the inputs; each layer on the way notes where the gradient arrives.
@@ -181,6 +189,7 @@ class Call:
 
     Attributes:
         taken: the tensors that it took.
+        taken_nodes: the graph nodes that made them.
         producers: where each of them comes from: a layer, an input, or elsewhere (None).
         handed_on: the calls inside of it that made its output.
         is_ambiguous: its output holds a tensor from inside of it beside others.
@@ -191,6 +200,7 @@ class Call:
     name: str
     module: nn.Module
     taken: list[torch.Tensor]
+    taken_nodes: list[Any]
     producers: list[str | int | None]
     output: Snapshot
     handed_on: list[Call] = field(default_factory=list)
@@ -202,10 +212,6 @@ class Call:
     def kind(self) -> str | None:
         """The kind of layer, for `LayerFacts`."""
         return kind_of(self.module)
-
-    def taken_from(self, inputs: Sequence[torch.Tensor]) -> tuple[int, ...] | None:
-        """The position of the input that its first tensor is; None if that is computed."""
-        return next(((i,) for i, given in enumerate(inputs) if given is self.taken[0]), None)
 
     def note_gradient(self, gradient: torch.Tensor) -> None:
         """Note along each axis where the gradient is not zero."""

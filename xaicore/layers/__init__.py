@@ -9,7 +9,7 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
-from xaicore.layers.place import Place, find_place
+from xaicore.layers.place import Place, find_place, split_run
 from xaicore.layers.reading import Reading, listing, read, read_grids
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "no_map",
     "read",
     "read_grids",
+    "split_run",
     "unknown_layer",
 ]

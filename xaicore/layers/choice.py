@@ -11,6 +11,9 @@ from xaicore.layers.grid import Grid
 
 __all__ = ["as_layers", "choose_layer", "default_layer", "is_pooling"]
 
+PROJECTIONS = ("dense", "recurrent")
+"""Kinds of layers that are explained by name only."""
+
 POOLING = re.compile(r"Pool(ing)?(\d[dD])?$|^GeM")
 
 
@@ -40,7 +43,8 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
 
     It has a grid, was not pooled, reads one of these inputs, and the gradient of the output arrives at its positions:
     after a class token's last attention, it arrives at no patch. Dense layers over tokens are projections inside of
-    blocks (queries, keys, an MLP); the block or its norm is taken instead.
+    blocks (queries, keys, an MLP); the block or its norm is taken instead. A step of a recurrent layer holds all steps
+    before it; the map that it reads is taken instead.
 
     Args:
         layers: of one pass, in order of completion.
@@ -52,7 +56,7 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
     """
     for layer in reversed(layers):
         grid = grids.get(layer.name)
-        if grid is None or layer.pooled or (layer.kind == "dense" and layer.is_leaf):
+        if grid is None or layer.pooled or layer.kind in PROJECTIONS:
             continue
         if layer.reads is not None and not set(layer.reads) & set(pictures):
             continue

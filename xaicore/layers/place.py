@@ -16,29 +16,61 @@ from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading
 
-__all__ = ["Place", "find_place"]
+__all__ = ["Place", "find_place", "split_run"]
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a model is explained, for inputs of one shape.
 
+    An image may have several views: the frames of a clip, which the model convolves one by one, or several inputs that
+    go through the same layers, one run each.
+
     Attributes:
         grids: {layer: its grid}.
-        frame: how the input under the maps is a picture.
-        position: of that input among the model's inputs.
+        runs: {layer: the names that a backend captures it by}, one per view: "conv", or "conv#1" and "conv#2".
+        frame: how the inputs under the maps are pictures.
+        positions: of these inputs among the model's inputs: one, or one per view.
     """
 
     grids: Mapping[str, Grid]
+    runs: Mapping[str, tuple[str, ...]]
     frame: Frame
-    position: int
+    positions: tuple[int, ...]
+
+    @property
+    def captured(self) -> tuple[str, ...]:
+        """The names to capture."""
+        return tuple(name for names in self.runs.values() for name in names)
+
+    @property
+    def views(self) -> int:
+        """Maps per image."""
+        return self.frame.rows * len(self.positions)
 
     def arrange(self, arrays: Mapping[str, np.ndarray], targets: bool = False) -> dict[str, np.ndarray]:
-        """Arrays of the layers as (N, C, *size), or (N, K, C, *size)."""
+        """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size)."""
         return {
-            name: self.grids[name].arrange(array, targets) if name in self.grids else array
-            for name, array in arrays.items()
+            name: _interleave([self.grids[name].arrange(arrays[run], targets) for run in runs])
+            for name, runs in self.runs.items()
+            if all(run in arrays for run in runs)
         }
+
+    def pictures(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """The model's inputs as the pictures under the maps, (N * views, C, *size)."""
+        arrays = (inputs[position] for position in self.positions)
+        return _interleave([self.frame.arrange(one if one.ndim == self.frame.ndim else one[None]) for one in arrays])
+
+
+def split_run(name: str) -> tuple[str, int | None]:
+    """A layer's name and the run that is meant, as in "conv#2"; None where the name says none."""
+    layer, separator, run = name.rpartition("#")
+    return (layer, int(run)) if separator and run.isdecimal() and int(run) > 0 else (name, None)
+
+
+def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """R arrays (N, ...) as one (N * R, ...), the R of each image behind each other."""
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 
 def find_place(
@@ -70,23 +102,61 @@ def find_place(
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
     of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
     grids: dict[str, Grid] = {}
-    positions: dict[str, int] = {}
+    runs: dict[str, tuple[str, ...]] = {}
+    positions: dict[str, tuple[int, ...]] = {}
     for name in layers:
-        known = name if name in of_name else layer_name(name)
+        plain, run = split_run(name)
+        known = plain if plain in of_name else layer_name(plain)
         if known not in of_name:
-            continue  # it never ran: the backend says so
-        position = reading.pictures.get(known, _read_picture(of_name[known], reading))
-        frame = reading.frames[position]
+            runs[name] = (name,)  # it never ran: the backend says so
+            continue
+        layer = of_name[known]
+        runs[name], positions[name] = _runs(plain, run, layer, facts, reading)
+        frame = reading.frames[positions[name][0]]
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
-            grids[name] = _stated_grid(name, of_name[known], facts, frame, axes, grid)
-        positions[name] = position
+            grids[name] = _stated_grid(name, layer, facts, frame, axes, grid)
     if len(set(positions.values())) > 1:
-        over = ", ".join(f"{name!r} over input {position}" for name, position in positions.items())
+        over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
-    position = next(iter(positions.values()), reading.main_pictures[0])
-    return Place(grids, reading.frames[position], position)
+    at = next(iter(positions.values()), (reading.main_pictures[0],))
+    return Place(grids, runs, reading.frames[at[0]], at)
+
+
+def _runs(
+    name: str, run: int | None, layer: LayerFacts, facts: Facts, reading: Reading
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """(names to capture, positions of the inputs under them): of one run, or of one run for each input.
+
+    Raises:
+        LayerError: the layer ran on several inputs, or on changed copies of one, and no run belongs to a picture.
+    """
+    usual = reading.pictures.get(layer.name, _read_picture(layer, reading))
+    each = [[i for i in reads if i in reading.frames] for reads in layer.run_reads or ()]
+    if run is not None:
+        if run > layer.runs:
+            raise LayerError(f"layer {name!r} ran {layer.runs} times for this input; there is no run {run}")
+        own = each[run - 1] if each else []
+        return (f"{name}#{run}",), (own[0] if len(own) == 1 else usual,)
+    inputs = {tuple(reads) for reads in each}
+    if layer.runs > 1 and len(inputs) > 1:
+        singles = [reads[0] for reads in each if len(reads) == 1]
+        alike = len({(reading.frames[i].axes, reading.frames[i].size) for i in singles}) == 1
+        if len(singles) == len(each) == len(set(singles)) and alike:
+            return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(singles)
+        reads_of = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
+        raise LayerError(f"layer {name!r} ran {layer.runs} times: {reads_of}. Say which run: layer='{name}#1'")
+    took = facts.inputs[usual].reader_runs
+    if layer.runs > 1 and len(took) > 1 and not all(took):
+        if not any(took) or layer.runs % len(took):
+            raise LayerError(
+                f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no run "
+                f"belongs to the picture itself. Say which run: layer='{name}#1'"
+            )
+        per_copy = layer.runs // len(took)
+        return (f"{name}#{(took.index(True) + 1) * per_copy}",), (usual,)
+    return (name,), (usual,)
 
 
 def _read_picture(layer: LayerFacts, reading: Reading) -> int:

@@ -26,10 +26,20 @@ class Aim:
     Attributes:
         direction: d score / d outputs, (N, K, *O) float32.
         classes: (N, K) int64; -1 where the target is no class.
+        scores: (N, K), where the target knows its score, such as a similarity. None: the probability of a class, and
+            for any other target its direction times the outputs.
     """
 
     direction: np.ndarray
     classes: np.ndarray
+    scores: np.ndarray | None = None
+
+    def repeated(self, views: int) -> Aim:
+        """The same for each of several views of every image."""
+        if views == 1:
+            return self
+        arrays = (self.direction, self.classes, self.scores)
+        return Aim(*(None if array is None else np.repeat(array, views, axis=0) for array in arrays))  # type: ignore[arg-type]
 
 
 class Target(ABC):
@@ -67,4 +77,8 @@ def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
             f"target {target!s} gave class {np.max(aim.classes)} for outputs {outputs.shape}: expected classes below "
             f"{count}, or -1 for what is no class"
         )
-    return Aim(np.asarray(aim.direction, np.float32), np.asarray(aim.classes, np.int64))
+    scores = aim.scores
+    if scores is not None and np.shape(scores) != shape[:2]:
+        raise TargetError(f"target {target!s} gave scores of shape {np.shape(scores)}: expected {shape[:2]}")
+    scores = None if scores is None else np.asarray(scores, np.float64)
+    return Aim(np.asarray(aim.direction, np.float32), np.asarray(aim.classes, np.int64), scores)
