@@ -1,8 +1,8 @@
 """`python -m benchmarks.monitor`: the cost of a monitor of 32 pictures during training, and the growth of memory.
 
 "step" is a monitor's step without loggers, for which the training waits, relative to the bare forward pass over the
-same pictures. "encoding" is the time of the disk logger for one step, relative to the same forward pass. "training" is an
-epoch of a small net with a monitor that logs to disk, relative to an epoch without; the logger works in its own thread
+same pictures. "encoding" is the time of the disk logger for one step, relative to the same forward pass. "training" is
+an epoch of a small net with a monitor that logs to disk, relative to an epoch without; the logger works in its own thread
 ("beside") or in the training's thread ("in line").
 """
 
