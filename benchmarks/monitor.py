@@ -2,8 +2,8 @@
 
 "step" is a monitor's step without loggers, for which the training waits, relative to the bare forward pass over the
 same pictures. "encoding" is the time of the disk logger for one step, relative to the same forward pass. "training" is
-an epoch of a small net with a monitor that logs to disk, relative to an epoch without; the logger works in its own thread
-("beside") or in the training's thread ("in line").
+an epoch of a small net with a monitor that logs to disk, relative to an epoch without; the logger works in its own
+thread ("beside") or in the training's thread ("in line").
 """
 
 from __future__ import annotations
