@@ -28,8 +28,8 @@ def folder(root: Path, per_class: int, seed: int) -> Data:
     """
     classes = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(classes) < 2:
-        found = f"one class only, {classes[0].name!r}" if classes else "no folders"
-        raise click.ClickException(f"{root} has {found}; expected one folder per class, such as cat and dog")
+        content = f"one class only, {classes[0].name!r}" if classes else "no folders"
+        raise click.ClickException(f"{root} has {content}; expected one folder per class, such as cat and dog")
     rng = np.random.default_rng(seed)
     train: list[list[Picture]] = []
     validation: list[list[Picture]] = []
