@@ -137,7 +137,7 @@ def conclude(data: Data, findings: Mapping[str, Findings]) -> str:
 def section(data: Data, findings: Findings) -> Iterator[str]:
     """The lines of one model: accuracy, evidence in the boxes, mistakes, pictures with several objects."""
     names, right = data.class_names, findings.predicted == findings.truth
-    yield f"- Accuracy: {right.sum()} of {len(right)} validation pictures are right, {percent(right.mean())}."
+    yield f"- Accuracy: {right.sum()} of {len(right)} validation pictures, {percent(right.mean())}."
     if any(data.validation.boxes):
         area = np.mean([mask(boxes).mean() for boxes in data.validation.boxes])
         split = [f"{percent(findings.mean_share(right))} where the prediction is right"] if right.any() else []
