@@ -55,15 +55,21 @@ def is_channels_last(module: nn.Module) -> bool:
 
 
 def layout_is_known(model: nn.Module, module: nn.Module) -> bool:
-    """Whether the module's class settles its layout, so that no pass has to show it.
+    """Whether the module's layout is certain without a pass that shows it.
 
     Channels come last only in modules that work on the last axis, in blocks of such modules, and in what follows. A
-    model with such blocks has a LayerNorm, or the block itself has a Linear.
+    model with such blocks has a LayerNorm, or a Linear in the block or before it. A Linear that is defined after the
+    module is taken for the classifier.
     """
     if is_channels_last(module) or isinstance(module, (Convolution, BatchNorm)):
         return True
-    has_layer_norm = any(_class_of(part) is nn.LayerNorm for part in model.modules())
-    return not has_layer_norm and not any(_class_of(part) is nn.Linear for part in module.modules())
+    is_before = True
+    for part in model.modules():
+        cls = _class_of(part)
+        if cls is nn.LayerNorm or (is_before and cls is nn.Linear):
+            return False
+        is_before = is_before and part is not module
+    return not any(_class_of(part) is nn.Linear for part in module.modules())
 
 
 def _class_of(module: nn.Module) -> type[nn.Module]:
