@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import BackendError, InputError, XaicoreError
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
-__all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare"]
+__all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "with_batch_axis"]
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,21 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
     elif isinstance(inputs, tuple):
         batch = Inputs(tuple(convert(f"input {i}", value) for i, value in enumerate(inputs)), {})
     else:
-        batch = Inputs((_with_batch_axis(model, convert("the input", inputs)),), {})
+        batch = Inputs((with_batch_axis(model, convert("the input", inputs)),), {})
     if not batch.tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
     if batch.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in batch.tensors):
         raise InputError(f"the batch is empty: inputs {batch}; expected one image or more")
     return batch
+
+
+def with_batch_axis(model: nn.Module, value: Any) -> Any:
+    """A tensor or array one axis short for the model's first convolution, with a batch axis; anything else as it is."""
+    if not isinstance(value, (np.ndarray, torch.Tensor)):
+        return value
+    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
+    # Not first.weight.ndim: reading a weight with a parametrization may change the model.
+    return value[None] if first is not None and value.ndim == len(first.kernel_size) + 1 else value
 
 
 def check_not_lazy(model: nn.Module, use: str) -> None:
@@ -167,11 +176,3 @@ def _check_finite(name: str, tensor: torch.Tensor) -> None:
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:
             raise InputError(f"{name} has {bad} NaN or infinite values of {tensor.numel()}; expected finite ones")
-
-
-def _with_batch_axis(model: nn.Module, value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
-        return value
-    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
-    # Not first.weight.ndim: reading a weight with a parametrization may change the model.
-    return value[None] if first is not None and value.ndim == len(first.kernel_size) + 1 else value
