@@ -25,7 +25,7 @@ def maps_at(layer: str, method: Method, backend: Backend, x: Any, capture: Captu
     Raises:
         LayerError: the layer gives no map.
         BackendError: activations, gradients or maps are not finite.
-        MethodError: the method gives another shape, or there is no classifier for CAM.
+        MethodError: the maps have another shape, or CAM finds no classifier.
     """
     activations = capture.activations[layer]
     spatial = activations.shape[2:]

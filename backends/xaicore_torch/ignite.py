@@ -38,7 +38,8 @@ class HeatmapCallback(TorchWatcher):
         handle(Events.EXCEPTION_RAISED, self._on_exception)
 
     def _on_exception(self, engine: Engine, error: BaseException) -> None:
-        # An engine raises only what nobody handles. Any other handler decides whether the training goes on.
+        # An engine raises only what nobody handles. Any other handler decides whether the training goes on. No public
+        # name lists the handlers; `_event_handlers` is there in pytorch-ignite 0.5.0 to 0.5.5.
         handlers = [handler for handler, *_ in engine._event_handlers[Events.EXCEPTION_RAISED]]
         if all(getattr(handler, "__func__", None) is HeatmapCallback._on_exception for handler in handlers):
             self.close()

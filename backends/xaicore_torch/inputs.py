@@ -127,6 +127,21 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
     return batch
 
 
+def with_batch_axis(model: nn.Module, value: Any) -> Any:
+    """A single tensor or array one axis short for the model's first convolution gets a batch axis; all else stays.
+
+    Only where its first or last axis has the convolution's channels: a batch of (N, mel, time), to which the model adds
+    a channel axis, is one axis short too.
+    """
+    if not isinstance(value, (np.ndarray, torch.Tensor)):
+        return value
+    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
+    # Not first.weight.ndim: reading a weight with a parametrization may change the model.
+    if first is None or value.ndim != len(first.kernel_size) + 1:
+        return value
+    return value[None] if first.in_channels in (value.shape[0], value.shape[-1]) else value
+
+
 def check_not_lazy(model: nn.Module, use: str) -> None:
     """Refuse a model whose weights its first batch has still to make.
 
@@ -176,18 +191,3 @@ def _check_finite(name: str, tensor: torch.Tensor) -> None:
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:
             raise InputError(f"{name} has {bad} NaN or infinite values of {tensor.numel()}; expected finite ones")
-
-
-def with_batch_axis(model: nn.Module, value: Any) -> Any:
-    """A single tensor or array one axis short for the model's first convolution gets a batch axis; all else stays.
-
-    Only where its first or last axis has the convolution's channels: a batch of (N, mel, time), to which the model adds
-    a channel axis, is one axis short too.
-    """
-    if not isinstance(value, (np.ndarray, torch.Tensor)):
-        return value
-    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
-    # Not first.weight.ndim: reading a weight with a parametrization may change the model.
-    if first is None or value.ndim != len(first.kernel_size) + 1:
-        return value
-    return value[None] if first.in_channels in (value.shape[0], value.shape[-1]) else value

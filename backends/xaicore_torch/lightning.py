@@ -25,7 +25,7 @@ def _callback_class() -> Any:
     raise DependencyError(f'Lightning does not load ({error}): pip install "xaicore[lightning]"') from error
 
 
-class HeatmapCallback(TorchWatcher, _callback_class()):
+class HeatmapCallback(TorchWatcher, _callback_class()):  # type: ignore[misc]  # known at run time only
     """Explains the same images after each epoch and logs them. The step is `current_epoch`, from 0.
 
     Trainer(callbacks=[HeatmapCallback(x, truth=y, loggers="disk")])

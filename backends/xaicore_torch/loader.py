@@ -37,6 +37,3 @@ def preserved_loader(source: Any = None) -> Iterator[None]:
         finally:
             for generator, state in states:
                 generator.set_state(state)
-
-
-loader_as_found = preserved_loader  # until xaicore_keras uses `tools`

@@ -160,7 +160,8 @@ def link_of(y: torch.Tensor) -> str | None:
 
 def find_link(y: torch.Tensor) -> tuple[str, str | None, Any]:
     """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link."""
-    node, is_whole = y.grad_fn, True
+    node: Any = y.grad_fn
+    is_whole = True
     while (name := type(node).__name__) in PASSING or name in CHANGING:
         is_whole = is_whole and name in PASSING
         node = node.next_functions[0][0]

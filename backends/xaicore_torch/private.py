@@ -1,7 +1,8 @@
 """Private names of PyTorch, which no other module of this package uses.
 
-Each entry says in which versions its names were seen. tests/torch/test_torch_private.py tries every entry, and fails
-with this module's name when a version of PyTorch has renamed or changed one.
+The versions at each entry are those in which it was tried: 2.4.0, 2.6.0, 2.13.0 and 2.14.1, by
+tests/torch/test_torch_private.py. That test tries every entry, and fails with this module's name when a version of
+PyTorch has renamed or changed one.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase as NormBase
-from torch.nn.modules.conv import _ConvNd as Convolution
-from torch.nn.modules.pooling import _AdaptiveAvgPoolNd as AdaptiveAvgPool
-from torch.nn.modules.pooling import _AdaptiveMaxPoolNd as AdaptiveMaxPool
-from torch.nn.modules.pooling import _AvgPoolNd as AvgPool
-from torch.nn.modules.pooling import _MaxPoolNd as MaxPool
+from torch.nn.modules.batchnorm import _NormBase as NormBase  # 2.4 to 2.14
+from torch.nn.modules.conv import _ConvNd as Convolution  # 2.4 to 2.14
+from torch.nn.modules.pooling import _AdaptiveAvgPoolNd as AdaptiveAvgPool  # 2.4 to 2.14
+from torch.nn.modules.pooling import _AdaptiveMaxPoolNd as AdaptiveMaxPool  # 2.4 to 2.14
+from torch.nn.modules.pooling import _AvgPoolNd as AvgPool  # 2.4 to 2.14
+from torch.nn.modules.pooling import _MaxPoolNd as MaxPool  # 2.4 to 2.14
 from torch.nn.utils import parametrize
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map  # 2.4 to 2.14
 from torch.utils.data import DataLoader
 
 __all__ = [
@@ -50,10 +51,11 @@ __all__ = [
     "writes",
 ]
 
-# torch.compile: the attribute under which its wrapper keeps the module.
+# The attribute under which torch.compile's wrapper keeps the module. 2.4 to 2.14
 COMPILED = "_orig_mod"
 
-# Names of autograd's nodes: the last operations of a model. These only pass values on:
+# Classes of autograd's nodes, by the last operations of a model. 2.4 to 2.14
+# These only pass values on:
 PASSING = frozenset(
     {
         "AliasBackward0",
@@ -95,7 +97,8 @@ def compiled_module(model: nn.Module) -> nn.Module | None:
 def eager() -> contextlib.AbstractContextManager[Any]:
     """Run compiled modules without compiling: a module that was compiled before ignores hooks.
 
-    Nothing is compiled where Dynamo was never imported.
+    Nothing has been compiled where `torch._dynamo` was never imported (2.4 to 2.14). Before 2.6, which brought
+    set_stance, such modules keep ignoring hooks.
     """
     if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
         return contextlib.nullcontext()
@@ -104,27 +107,27 @@ def eager() -> contextlib.AbstractContextManager[Any]:
 
 def has_forward_pre_hooks(module: nn.Module) -> bool:
     """Whether hooks run before the module's forward pass."""
-    return bool(module._forward_pre_hooks)
+    return bool(module._forward_pre_hooks)  # 2.4 to 2.14
 
 
 def has_forward_hooks(module: nn.Module) -> bool:
     """Whether hooks run after the module's forward pass."""
-    return bool(module._forward_hooks)
+    return bool(module._forward_hooks)  # 2.4 to 2.14
 
 
 def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:
     """The module's dictionary of its own buffers: writing to it replaces a buffer without any check."""
-    return module._buffers
+    return module._buffers  # 2.4 to 2.14
 
 
 def writes(tensor: torch.Tensor) -> int:
     """How many in-place operations have written to the tensor; 0 for inference tensors, which do not count them."""
-    return 0 if tensor.is_inference() else tensor._version
+    return 0 if tensor.is_inference() else tensor._version  # 2.4 to 2.14
 
 
 def link_result(node: Any) -> torch.Tensor:
     """The result that the graph node of a softmax, log-softmax or sigmoid keeps for its backward pass."""
-    result: torch.Tensor = node._saved_result
+    result: torch.Tensor = node._saved_result  # 2.4 to 2.14
     return result
 
 
@@ -135,9 +138,9 @@ def graph_leaf(node: Any) -> torch.Tensor | None:
 
 
 def softmax_axis(node: Any) -> int:
-    """The axis of a softmax or log-softmax, from its graph node. A negative one may be stored modulo 2**64."""
-    axis: int = node._saved_dim
-    return axis - 2**64 if axis >= 2**63 else axis
+    """The axis of a softmax or log-softmax, from its graph node."""
+    axis: int = node._saved_dim  # 2.4 to 2.14
+    return axis - 2**64 if axis >= 2**63 else axis  # it is kept without a sign
 
 
 @contextlib.contextmanager
@@ -145,7 +148,7 @@ def without_workers(loader: DataLoader[Any]) -> Iterator[None]:
     """Set a loader's persistent workers aside, so that reading it starts new ones."""
     attributes = dict(vars(loader))
     try:
-        # DataLoader.__setattr__ refuses to change persistent_workers.
+        # Not by setattr: a DataLoader refuses to change persistent_workers. `_iterator`: 2.4 to 2.14
         vars(loader).update(persistent_workers=False, _iterator=None)
         yield
     finally:
@@ -158,7 +161,7 @@ def parametrizations_uncached(modules: Iterable[nn.Module]) -> Iterator[None]:
 
     A weight computed without grad in evaluation mode must not be served to the caller's training pass.
     """
-    if not parametrize._cache_enabled:
+    if not parametrize._cache_enabled:  # 2.4 to 2.14
         yield
         return
     ids = {id(module) for module in modules}
@@ -173,12 +176,12 @@ def parametrizations_uncached(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 def _pop_cached(ids: set[int]) -> dict[Any, Any]:
     """Remove and return the cache's entries, {(id of module, name): tensor}, of the modules with these ids."""
-    keys = [key for key in list(parametrize._cache) if key[0] in ids]
+    keys = [key for key in list(parametrize._cache) if key[0] in ids]  # 2.4 to 2.14
     return {key: parametrize._cache.pop(key) for key in keys}
 
 
 def traced_as_graph(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> torch.fx.GraphModule:
     """The operations of `function(*arguments)`, recorded with tensors that have no values."""
-    from torch.fx.experimental.proxy_tensor import make_fx  # here, since it imports SymPy and Dynamo
+    from torch.fx.experimental.proxy_tensor import make_fx  # 2.4 to 2.14; here, since only Keras traces
 
     return make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)

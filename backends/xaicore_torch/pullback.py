@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.autograd.graph import GradientEdge
 
+from xaicore import BackendError
 from xaicore_torch.outputs import to_host
 
 __all__ = ["pull_back"]
@@ -40,7 +41,7 @@ def pull_back(
             return [None] * len(leaves)
         like = start if like is None else like
     if like is None:
-        raise TypeError("pull_back from a GradientEdge needs `like`, a tensor like one direction there")
+        raise BackendError("pull_back from a GradientEdge needs `like`, a tensor like one direction there")
     with torch.inference_mode(False):
         rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1))).to(like.device, like.dtype)
         gradients = _differentiate(start, leaves, rows.reshape(-1, *like.shape), retain_graph)
@@ -54,7 +55,7 @@ def _differentiate(
 
     def pull(vector: torch.Tensor, batched: bool, retain: bool) -> Sequence[torch.Tensor | None]:
         return torch.autograd.grad(
-            [start], leaves, [vector], allow_unused=True, is_grads_batched=batched, retain_graph=retain
+            start, leaves, [vector], allow_unused=True, is_grads_batched=batched, retain_graph=retain
         )
 
     if len(rows) == 1:
@@ -64,8 +65,3 @@ def _differentiate(
     except RuntimeError:  # an operation that cannot be batched
         columns = zip(*(pull(row, False, True) for row in rows), strict=True)
         return [None if column[0] is None else torch.stack(column) for column in columns]
-
-
-def differentiate(start: torch.Tensor, leaves: list[torch.Tensor], rows: torch.Tensor, again: bool) -> list:
-    """Until xaicore_keras uses `tools`."""
-    return _differentiate(start, leaves, rows, again)

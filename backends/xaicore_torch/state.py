@@ -114,6 +114,3 @@ def _attributes(modules: list[nn.Module]) -> Iterator[None]:
             if current.keys() != values.keys() or not all(map(is_, current.values(), values.values())):
                 current.clear()
                 current.update(values)
-
-
-left_as_found, may_write = preserved_model, may_mutate  # until xaicore_keras uses `tools`

@@ -244,7 +244,7 @@ def test_errors_say_what_was_expected(make: Any, message: str) -> None:
         make()
 
 
-def test_fewer_pictures_than_asked_for_are_said() -> None:
+def test_fewer_pictures_than_asked_for_are_reported() -> None:
     with pytest.warns(RuntimeWarning, match="first=9, but there are only 3 images"):
         assert len(chosen(batches([0, 1, 2]), first=9)) == 3
     with pytest.warns(RuntimeWarning, match="no image of class bee, dog was found"):

@@ -176,7 +176,7 @@ def assert_whole(log, steps):
 def nothing_but_expected_warnings():
     """A monitor that goes wrong warns and goes on; no test is to pass because of that."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*(said once|is switched off)")
+        warnings.filterwarnings("error", message=".*(reported once|is switched off)")
         yield
 
 

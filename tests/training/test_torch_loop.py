@@ -27,7 +27,7 @@ from xaicore import Monitor
 
 
 @dataclass
-class Look:
+class Observer:
     """Does something at each epoch or batch, and then a monitor's step."""
 
     first: Callable[[int], Any]
@@ -43,12 +43,12 @@ class Look:
             self.monitor.close()
 
 
-Watch = Callable[[nn.Module, Any], Monitor | Look]
+Observe = Callable[[nn.Module, Any], Monitor | Observer]
 """Given the model and the loader."""
 
 
 def train(
-    watch: Watch | None = None,
+    watch: Observe | None = None,
     make: Callable[[], nn.Module] = Net,
     each: str = "epoch",
     epochs: int = 3,
@@ -61,32 +61,32 @@ def train(
     net = make()
     model, loader = wrap(net), load()
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 0.01)
-    look = None if watch is None else watch(model, loader)
+    observer = None if watch is None else watch(model, loader)
     losses, flags, count = [], [], 0
     for epoch in range(epochs):
         for x, y in loader:
             count += 1
             flags.append([module.training for module in net.modules()])
             with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                if look is not None and each == "forward":
-                    look.step(count)
+                if observer is not None and each == "forward":
+                    observer.step(count)
                 loss = F.cross_entropy(model(x), y)
             loss.backward()
             losses.append(loss.item())
-            if look is not None and each == "batch":
-                look.step(count)
+            if observer is not None and each == "batch":
+                observer.step(count)
             if count % accumulate == 0:
                 optimizer.step()
                 optimizer.zero_grad()
-        if look is not None and each == "epoch":
-            look.step(epoch)
-    if look is not None:
-        look.close()
+        if observer is not None and each == "epoch":
+            observer.step(epoch)
+    if observer is not None:
+        observer.close()
     return lab.traces(net, optimizer, loader, losses=losses, flags=flags)
 
 
-def monitored(**options: Any) -> Watch:
-    """Watches fixed pictures, or as `options` say."""
+def monitored(**options: Any) -> Observe:
+    """Monitors fixed pictures, or as `options` say."""
     return lambda model, loader: Monitor(model, **{**lab.watched(), "loggers": Recorder(), **options})
 
 
@@ -116,7 +116,7 @@ RUDE = {
 @pytest.mark.parametrize("trace", RUDE)
 def test_what_is_compared_shows_a_rude_observer(alone, trace):
     def watch(net, loader):
-        return Look(lambda epoch: RUDE[trace](net))
+        return Observer(lambda epoch: RUDE[trace](net))
 
     assert trace in lab.different(train(watch), alone)
 
@@ -201,7 +201,9 @@ def test_heatmaps_are_those_of_the_model_at_that_time():
     log, nets = Recorder(), {}
 
     def watch(net, loader):
-        return Look(lambda epoch: nets.update({epoch: copy.deepcopy(net)}), Monitor(net, **lab.watched(), loggers=log))
+        return Observer(
+            lambda epoch: nets.update({epoch: copy.deepcopy(net)}), Monitor(net, **lab.watched(), loggers=log)
+        )
 
     train(watch)
     lab.assert_explains(log.logged, nets)
@@ -276,7 +278,7 @@ def test_the_average_of_the_weights_is_watched_beside_the_training():
                 average.update_parameters(net)
                 nets[epoch] = copy.deepcopy(average.module)
 
-            return Look(update, monitor)
+            return Observer(update, monitor)
 
         return train(watch), nets
 

@@ -109,12 +109,12 @@ def _find(spec: str, option: str) -> tuple[ModuleType, Any]:
             f"installed packages and {os.getcwd()})"
         ) from exc
     found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            near = difflib.get_close_matches(part, dir(found), 3)
+    for attribute in name.split("."):
+        if not hasattr(found, attribute):
+            near = difflib.get_close_matches(attribute, dir(found), 3)
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            raise InputError(f"{option} {spec}: {module_name} has no {part!r}{hint}")
-        found = getattr(found, part)
+            raise InputError(f"{option} {spec}: {module_name} has no {attribute!r}{hint}")
+        found = getattr(found, attribute)
     return module, found
 
 

@@ -146,7 +146,7 @@ class Sample:
         return self.take(np.argsort(keys, kind="stable"))
 
     def named(self, to_numpy: Callable[[Any], np.ndarray] = trees.as_array) -> Sample:
-        """The same images, with ids: position and six digits of the content's hash where there are none.
+        """The same images, with ids: where they have none, position and six digits of the content's hash.
 
         Raises:
             InputError: there are no images; ids, truth or images are of another number; or an id repeats.

@@ -279,7 +279,7 @@ class Monitor:
         """Warn once per kind: a line per epoch would drown the training's own."""
         if kind not in self._warned:
             self._warned.add(kind)
-            warnings.warn(f"{message} (said once)", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"{message} (reported once)", RuntimeWarning, stacklevel=3)
 
 
 def _check(every: int, budget: float | None, batch_size: int, worst: int, pool: Any) -> None:

@@ -1,10 +1,11 @@
-"""Targets that are classes: the predicted one, the k best, given ones.
+"""Targets that are classes: the predicted one, the k with the highest scores, given ones.
 
 N images, K targets per image, outputs (N, *O) with the class axis at 1.
 """
 
 from __future__ import annotations
 
+import copy
 import reprlib
 from dataclasses import dataclass
 from numbers import Integral
@@ -97,7 +98,11 @@ class Classes(Target):
 
     def take(self, chosen: slice | np.ndarray) -> Classes:
         """The target of some of the images, by position."""
-        return Classes(self.classes[chosen]) if self.per_image else self
+        if not self.per_image:
+            return self
+        taken = copy.copy(self)  # also of a class that derives from this one
+        taken.classes = self.classes[chosen]
+        return taken
 
     def check_count(self, count: int) -> None:
         """Compare the number of classes with that of the images.
@@ -183,8 +188,8 @@ def _through_link(direction: np.ndarray, p: np.ndarray, classes: np.ndarray) -> 
     lost = (chosen <= 0) if sums_to_one else (chosen <= 0) | (chosen >= 1)
     if lost.any():
         raise TargetError(
-            f"{int(lost.sum())} target probabilities are exactly 0 or 1, so the model's last activation has "
-            "swallowed their gradient; explain a model that returns logits"
+            f"{int(lost.sum())} target probabilities are exactly 0 or 1, where the model's last activation has no "
+            "gradient; explain a model that returns logits"
         )
     if not sums_to_one:
         return direction / np.maximum(p * (1 - p), np.finfo(np.float32).tiny)
