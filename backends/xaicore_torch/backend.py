@@ -146,8 +146,9 @@ class TorchBackend(Backend):
             with survey.hooks:
                 y = self._run(copies)
             _, self._link, _ = find_link(y)
+            link = link_of(y)
             self._runs.update(survey.runs)
-            return replace(survey.facts(y, batch.count), link=link_of(y))
+            return replace(survey.facts(y, batch.count), link=link)
 
     def _record(
         self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool

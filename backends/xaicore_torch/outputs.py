@@ -125,8 +125,8 @@ def _refuse_lists_per_image(returned: Any) -> None:
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in returned[0].items() if is_tensor(value))
         raise BackendError(
             f"the model returned a list of {len(returned)} dictionaries ({shapes}), as detectors do: what it found in "
-            "each image, not outputs (N, classes). Explain a model that returns one score per image: wrap it in a Module "
-            "whose forward returns the score of the box in question as (N, 1)"
+            "each image, not outputs (N, classes). Explain a model that returns one score per image: wrap it in a "
+            "Module whose forward returns the score of the box in question as (N, 1)"
         )
 
 

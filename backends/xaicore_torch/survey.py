@@ -85,7 +85,7 @@ class Survey:
                 call.handed_on = []
         if tensor.requires_grad:
             call.reached = {}
-            tensor.register_hook(call.note_gradient)
+            tensor.register_hook(call.note_gradient)  # type: ignore[no-untyped-call]  # torch has no types there
         self._calls.append(call)
         return replaced
 
@@ -120,9 +120,8 @@ class Survey:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
         if not call.taken or taken_axis(call.module, call.taken[0].shape) is None:
             return False
-        if call.kind not in READERS and not (
-            call.kind == "dense" and call.producers[0] == i and call.taken[0].ndim == 3
-        ):
+        is_dense_reader = call.kind == "dense" and call.producers[0] == i and call.taken[0].ndim == 3
+        if call.kind not in READERS and not is_dense_reader:
             return False
         if len(self._inputs) == 1:
             return True

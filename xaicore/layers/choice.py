@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from xaicore.backend import Layer, LayerFacts
 from xaicore.errors import LayerError
@@ -54,6 +55,8 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
     Raises:
         LayerError: there is none.
     """
+    if not any(layer.reached for layer in layers):  # a gradient that vanishes everywhere tells nothing of the way
+        layers = [replace(layer, reached=None) for layer in layers]
     for layer in reversed(layers):
         grid = grids.get(layer.name)
         if grid is None or layer.pooled or layer.kind in PROJECTIONS:

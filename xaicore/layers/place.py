@@ -16,19 +16,22 @@ from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading
 
-__all__ = ["Place", "find_place", "split_run"]
+__all__ = ["ALL", "Place", "find_place", "split_run"]
+
+ALL = "*"
+"""The run in a layer's name that stands for all of its runs: "conv#*"."""
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a model is explained, for inputs of one shape.
 
-    An image may have several views: the frames of a clip, which the model convolves one by one, or several inputs that
-    go through the same layers, one run each.
+    An image may have several views: the frames of a clip, which the model convolves one by one, or the inputs that go
+    through the same layers one after the other. The layer "conv#*" has a map for each.
 
     Attributes:
         grids: {layer: its grid}.
-        runs: {layer: the names that a backend captures it by}, one per view: "conv", or "conv#1" and "conv#2".
+        runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
         positions: of these inputs among the model's inputs: one, or one per view.
     """
@@ -62,10 +65,12 @@ class Place:
         return _interleave([self.frame.arrange(one if one.ndim == self.frame.ndim else one[None]) for one in arrays])
 
 
-def split_run(name: str) -> tuple[str, int | None]:
-    """A layer's name and the run that is meant, as in "conv#2"; None where the name says none."""
+def split_run(name: str) -> tuple[str, int | str | None]:
+    """A layer's name and the run that is meant: 2 for "conv#2", `ALL` for "conv#*", None for "conv"."""
     layer, separator, run = name.rpartition("#")
-    return (layer, int(run)) if separator and run.isdecimal() and int(run) > 0 else (name, None)
+    if not separator or not (run == ALL or (run.isdecimal() and int(run) > 0)):
+        return name, None
+    return layer, run if run == ALL else int(run)
 
 
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -125,37 +130,37 @@ def find_place(
 
 
 def _runs(
-    name: str, run: int | None, layer: LayerFacts, facts: Facts, reading: Reading
+    name: str, run: int | str | None, layer: LayerFacts, facts: Facts, reading: Reading
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """(names to capture, positions of the inputs under them): of one run, or of one run for each input.
+    """(names to capture, positions of the inputs under them): of one run, or of all of them.
 
     Raises:
-        LayerError: the layer ran on several inputs, or on changed copies of one, and no run belongs to a picture.
+        LayerError: there is no such run, or no run belongs to a picture.
     """
     usual = reading.pictures.get(layer.name, _read_picture(layer, reading))
     each = [[i for i in reads if i in reading.frames] for reads in layer.run_reads or ()]
-    if run is not None:
+    inputs = [reads[0] if len(reads) == 1 else usual for reads in each] or [usual] * layer.runs
+    if run == ALL:
+        if len({(reading.frames[i].axes, reading.frames[i].size) for i in inputs}) > 1:
+            raise LayerError(f"layer {name!r} ran on inputs of different sizes: name its runs one by one, '{name}#1'")
+        return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(inputs)
+    if isinstance(run, int):
         if run > layer.runs:
-            raise LayerError(f"layer {name!r} ran {layer.runs} times for this input; there is no run {run}")
-        own = each[run - 1] if each else []
-        return (f"{name}#{run}",), (own[0] if len(own) == 1 else usual,)
-    inputs = {tuple(reads) for reads in each}
-    if layer.runs > 1 and len(inputs) > 1:
-        singles = [reads[0] for reads in each if len(reads) == 1]
-        alike = len({(reading.frames[i].axes, reading.frames[i].size) for i in singles}) == 1
-        if len(singles) == len(each) == len(set(singles)) and alike:
-            return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(singles)
-        reads_of = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
-        raise LayerError(f"layer {name!r} ran {layer.runs} times: {reads_of}. Say which run: layer='{name}#1'")
+            raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
+        return (f"{name}#{run}",), (inputs[run - 1],)
+    if len({tuple(reads) for reads in each}) > 1:  # the last run, over the picture that it read
+        if len(each[-1]) != 1:
+            of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
+            raise LayerError(f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1'")
+        return (f"{name}#{layer.runs}",), (inputs[-1],)
     took = facts.inputs[usual].reader_runs
     if layer.runs > 1 and len(took) > 1 and not all(took):
         if not any(took) or layer.runs % len(took):
             raise LayerError(
-                f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no run "
-                f"belongs to the picture itself. Say which run: layer='{name}#1'"
+                f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no "
+                f"run belongs to the picture itself. Say which run: layer='{name}#1'"
             )
-        per_copy = layer.runs // len(took)
-        return (f"{name}#{(took.index(True) + 1) * per_copy}",), (usual,)
+        return (f"{name}#{(took.index(True) + 1) * layer.runs // len(took)}",), (usual,)
     return (name,), (usual,)
 
 
