@@ -43,7 +43,7 @@ def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
         "config": {**before.get("config", {}), **run.config},
         **{name: before.get(name, []) for name in LEARNT},
         "normalize": "max",
-        "drawing": dataclasses.asdict(drawing),
+        "drawing": {"maps": drawing.maps, **dataclasses.asdict(drawing)},
     }
     _write(folder, about)
 

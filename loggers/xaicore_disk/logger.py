@@ -17,7 +17,6 @@ the process is killed; the page may be behind the manifest, until the run is ope
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 import warnings
@@ -42,22 +41,18 @@ class DiskLogger(xaicore.Logger):
         root: the run's folder; `runs/<run.name>` when None. An existing run goes on: rows are added, and a row
             of the same step, image, method, layer and k replaces the one that was there. In a group of images
             that change from step to step, image n of a step is the same image, whatever its id.
-        options: `maps`, `colormap`, `alpha`, `outline`, `threshold`, see `Drawing`.
+        options: `colormap`, `alpha`, `outline`, `maps`, `threshold`, see `Drawing`.
 
     Raises:
         PluginError: an option is unknown.
         InputError: an option has a value that it cannot have.
     """
 
+    name = "disk"
+
     def __init__(self, root: str | os.PathLike[str] | None = None, **options: Any) -> None:
-        known = [field.name for field in dataclasses.fields(Drawing)]
-        unknown = [name for name in options if name not in known]
-        if unknown:
-            raise xaicore.PluginError(
-                f"the disk logger has no option {', '.join(map(repr, unknown))}; known: root, {', '.join(known)}"
-            )
         self._root = None if root is None else Path(root).expanduser()
-        self._drawing = Drawing(**options)
+        self._drawing = Drawing.from_options(options, self.name, before=("root",))
         self._folder: RunFolder | None = None
         self._learnt: set[about.Facts] = set()
         self._page_due = 0.0
@@ -79,6 +74,7 @@ class DiskLogger(xaicore.Logger):
         if "monitor" in run.config:  # others may share a run, each with steps of its own
             self._last_before = manifest.last_step(folder.manifest)
         self._folder = folder
+        self.where = f"gallery: {_from_here(folder.page)}"
 
     def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
         """Write the files and rows of an explanation, one by one, so that memory stays what it is.
@@ -120,7 +116,7 @@ class DiskLogger(xaicore.Logger):
 
     def _opened(self) -> RunFolder:
         if self._folder is None:
-            raise xaicore.LoggerError("the disk logger is not open; write: with xaicore.open_loggers('disk') as log")
+            raise self.not_open()
         return self._folder
 
     def _learn(self, folder: RunFolder, explanation: xaicore.Explanation) -> None:
@@ -147,3 +143,9 @@ class DiskLogger(xaicore.Logger):
         atomic.write(folder.page, gallery.page(folder, self._drawing).encode("utf-8", "replace"))
         ended = time.monotonic()
         self._page_due = ended + PAUSE * (ended - began)
+
+
+def _from_here(path: Path) -> Path:
+    """Relative to the working directory, if it is in there."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -40,9 +40,14 @@ function stepName(step) {
   return step === null ? "no step" : `step ${step}`;
 }
 
+/** Whether a row's truth or prediction is this class; the truth of a picture with several labels is a list. */
+function isClass(row, role, index) {
+  return [row[role]].flat().includes(index);
+}
+
 /** Whether the prediction is right; null where that is unknown. */
-function verdict({ truth, predicted }) {
-  return truth === null || predicted === null ? null : truth === predicted;
+function verdict(row) {
+  return row.truth === null || row.predicted === null ? null : isClass(row, "truth", row.predicted);
 }
 
 /** From bad to good: wrong and sure of it (2), wrong, right but unsure, right (0), unknown (-1). */
@@ -50,7 +55,7 @@ function badness(row) {
   const right = verdict(row);
   if (right === null) return -1;
   const score = Math.min(Math.max(row.score ?? 0, 0), 1);
-  return (right ? 0 : 1) + (row.target === row.truth ? 1 - score : score);
+  return (right ? 0 : 1) + (isClass(row, "truth", row.target) ? 1 - score : score);
 }
 
 /**

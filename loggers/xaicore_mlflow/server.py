@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -10,7 +12,7 @@ import requests
 
 import xaicore
 
-__all__ = ["reach"]
+__all__ = ["address", "reach"]
 
 ANSWER = 5.0
 """Seconds that a server may take to answer."""
@@ -37,8 +39,23 @@ def reach(uri: str, pauses: Sequence[float] = (0,)) -> None:
             return  # somebody is there; MLflow has settings of its own for whom to trust
         except requests.exceptions.RequestException as exc:
             kind = type(exc).__name__
-    parts = urlsplit(uri)
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # a password is nobody's business
+    parts = urlsplit(without_password(uri))
     raise xaicore.LoggerError(
-        f"no MLflow server answers at {where} ({kind}); start it, or pass another tracking_uri= or MLFLOW_TRACKING_URI"
+        f"no MLflow server answers at {parts.scheme}://{parts.netloc} ({kind}); "
+        "start it, or pass another tracking_uri= or MLFLOW_TRACKING_URI"
     )
+
+
+def address(uri: str, experiment: str, run: str) -> str:
+    """Where people see a run: its page on a server, or the command that shows a database."""
+    shown, scheme = without_password(uri), urlsplit(uri).scheme
+    if scheme in ("http", "https"):
+        return f"mlflow: {shown.rstrip('/')}/#/experiments/{experiment}/runs/{run}"
+    if scheme == "sqlite":
+        return f"mlflow ui --backend-store-uri {shlex.quote(shown)} (run {run})"
+    return f"mlflow: run {run} at {shown}"
+
+
+def without_password(uri: str) -> str:
+    """The address without user and password."""
+    return re.sub("//[^/]*@", "//", uri)

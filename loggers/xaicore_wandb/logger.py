@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,15 @@ import wandb
 
 import xaicore
 from xaicore_wandb import own
-from xaicore_wandb.entry import COLUMNS, Entry
+from xaicore_wandb.entry import COLUMNS, Photos, cells, history, images_of
 
 __all__ = ["WandbLogger"]
-
-OPTIONS = ("run", "colormap", "alpha", "outline", *own.INIT)
 
 SHIPPING = threading.Lock()
 """Two loggers that share a run share its table: rows of one must not come between another's rows and their log."""
 
 
-class WandbLogger(xaicore.Logger):
+class WandbLogger(xaicore.Tracker):
     """Logs heatmaps, overlays and a table of them to Weights & Biases.
 
     It joins the run that is on (`run`, else `wandb.run`) and leaves it on. Where there is none it starts one, apart
@@ -48,42 +47,30 @@ class WandbLogger(xaicore.Logger):
 
     Args:
         run: the run to join, where it is not `wandb.run`.
-        colormap: of overlays and heatmaps.
-        alpha: the overlay's opacity at the maximum.
-        outline: a line around this share of the pixels with the most evidence, or None.
-        init: of a run that is started, as `wandb.init` takes them: `project`, `entity`, `name`, `id`, `resume`,
-            `group`, `job_type`, `tags`, `notes`, `dir`, `mode`. Of no effect on a run that is joined.
+        options: `colormap`, `alpha` and `outline` as in `xaicore.Drawing`, and what `wandb.init` takes for a run that
+            is started: `project`, `entity`, `name`, `id`, `resume`, `group`, `job_type`, `tags`, `notes`, `dir`,
+            `mode`. The latter have no effect on a run that is joined.
 
     Raises:
         PluginError: an option is unknown.
         InputError: an option has a value that it cannot have.
     """
 
-    def __init__(
-        self,
-        run: wandb.Run | None = None,
-        colormap: str = "viridis",
-        alpha: float = 0.5,
-        outline: float | None = None,
-        **init: Any,
-    ) -> None:
-        unknown = [name for name in init if name not in own.INIT]
-        if unknown:
-            raise xaicore.PluginError(
-                f"the wandb logger has no option {', '.join(map(repr, unknown))}; known: {', '.join(OPTIONS)}"
-            )
-        self._drawing: dict[str, Any] = {"colormap": colormap, "alpha": alpha, "outline": outline}
-        _check(**self._drawing)
-        self._given, self._init = run, init
-        self._run: wandb.Run | None = None
-        self._entry: Entry | None = None
-        self._started = False
+    name = "wandb"
+    more_options = own.INIT
 
-    def open(self, run: xaicore.Run) -> None:
+    def __init__(self, run: wandb.Run | None = None, **options: Any) -> None:
+        super().__init__(**{name: value for name, value in options.items() if name not in own.INIT})
+        self._given, self._init = run, {name: options[name] for name in own.INIT if name in options}
+
+    def connect(self, run: xaicore.Run) -> None:
         """Join the run that is on, or start one."""
         joined = wandb.run if self._given is None else self._given
         self._started = joined is None
         self._run = own.start(run.name, self._init) if joined is None else joined
+        self._photos = Photos()
+        if self._run.url:  # where a run stays on this machine, wandb reports its folder
+            self.where = f"wandb: {self._run.url}"
         self._run.define_metric("xaicore/epoch")
         self._run.define_metric("xaicore/*", step_metric="xaicore/epoch", step_sync=False)  # never a made-up epoch
         about = {"name": run.name, "started": run.started, "versions": dict(run.versions), **run.config}
@@ -91,66 +78,49 @@ class WandbLogger(xaicore.Logger):
         self._run.config.update({"xaicore": about}, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
-        """Draw an explanation; it is shipped with the others of its step."""
-        if self._opened().disabled:
-            return
-        step = None if step is None else int(step)
-        if self._entry is not None and self._entry.step != step:
-            self.flush()
-        if self._entry is None:
-            self._entry = Entry(step, **self._drawing)
-        self._entry.add(explanation)
-        if step is None:  # nothing says what else belongs to it
-            self.flush()
+        """Draw an explanation; it is shipped with the others of its step.
 
-    def flush(self) -> None:
-        """Ship what has come of the step.
+        Raises:
+            LoggerError: the logger is not open, or the run has been finished.
+        """
+        self.check_open()
+        if not self._run.disabled:
+            super().log(explanation, step)
+
+    def log_map(self, row: dict[str, Any], images: Mapping[str, np.ndarray]) -> None:
+        """Make wandb's images of a map, to be shipped with its step."""
+        row["images"] = images_of(row, images)
+        row["photo"] = self._photos.get(images["picture"]) if "picture" in images else None
+
+    def log_step(self, step: int | None, rows: Sequence[dict[str, Any]]) -> None:
+        """Ship a step as one entry of the run's history.
 
         Raises:
             LoggerError: the run has been finished.
         """
-        run, entry, self._entry = self._opened(), self._entry, None
-        if entry is None:
-            return
-        with entry, own.on(run) if self._started else contextlib.nullcontext():
-            if getattr(run, "_is_finished", False):  # older versions of wandb would look for a server now
+        photos, self._photos = self._photos, Photos()
+        with contextlib.closing(photos), own.on(self._run) if self._started else contextlib.nullcontext():
+            if getattr(self._run, "_is_finished", False):  # older versions of wandb would look for a server now
                 raise xaicore.LoggerError(
-                    f"step {entry.step} is lost: the run {run.id} is finished; close xaicore's loggers before it"
+                    f"step {step} is lost: the run {self._run.id} is finished; close xaicore's loggers before it"
                 )
-            _ship(run, entry)
+            _ship(self._run, history(step, rows), [cells(row) for row in rows])
 
-    def close(self) -> None:
-        """Ship what is left; finish the run if `open` started it."""
-        try:
-            self.flush()
-        finally:
-            run, self._run = self._run, None
-            if run is not None and self._started:
-                run.finish()
-
-    def _opened(self) -> wandb.Run:
-        if self._run is None:
-            raise xaicore.LoggerError("the wandb logger is not open; write: with xaicore.open_loggers('wandb') as log")
-        return self._run
+    def disconnect(self) -> None:
+        """Finish the run if `connect` started it."""
+        if self._started:
+            self._run.finish()
 
 
-def _check(**drawing: Any) -> None:
-    """The core knows what it takes; asked now, it spares the user an error in the middle of a run."""
-    picture, heatmap = np.zeros((1, 1, 1, 3), np.uint8), np.zeros((1, 1, 1), np.float32)
-    xaicore.overlay.blend(picture, heatmap, drawing["colormap"], drawing["alpha"])
-    if drawing["outline"] is not None:
-        xaicore.overlay.outline(picture, heatmap, drawing["outline"])
-
-
-def _ship(run: wandb.Run, entry: Entry) -> None:
+def _ship(run: wandb.Run, entry: dict[str, Any], rows: Sequence[Sequence[Any]]) -> None:
     """One `run.log`, images first: those that a table has had before are not stored for the media panels."""
     with SHIPPING:
         table = _table(run)
         old = len(table.data)
         try:
-            for row in entry.rows():
+            for row in rows:
                 table.add_data(*row)
-            run.log({**entry.history(), "xaicore/table": table})
+            run.log({**entry, "xaicore/table": table})
         finally:
             # An incremental table keeps all rows, with their images, to ship the new ones; it counts the old.
             table.data[old:] = [[]] * (len(table.data) - old)

@@ -87,7 +87,7 @@ class Work:
         if self.log is None:
             first = next(iter(explanations.values()))
             learnt = {"model_class": first.model, "layer": first.layer, "target": first.target}
-            loggers = open_loggers(self.loggers, name=self.run_name, config={**self.config, **learnt})
+            loggers = open_loggers(self.loggers, name=self.run_name, config={**self.config, **learnt}, quiet=True)
             self.log = stack.enter_context(loggers)
         for explanation in explanations.values():
             self.log(explanation)
