@@ -121,8 +121,12 @@ class Loggers:
 @functools.lru_cache(maxsize=1000)
 def _report(run: str, where: str) -> None:
     """Print where a run's results can be seen; cached, so that a run that is opened again does not repeat it."""
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
     with contextlib.suppress(OSError, ValueError):  # a terminal that is gone must not stop the work
-        print(f"xaicore: {where}", file=sys.stderr, flush=True)
+        if bars is None:
+            print(f"xaicore: {where}", file=sys.stderr, flush=True)
+        else:  # a trainer may show a bar already: the line goes above it
+            bars.write(f"xaicore: {where}", file=sys.stderr)
 
 
 def versions() -> dict[str, str]:

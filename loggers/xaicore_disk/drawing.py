@@ -1,4 +1,4 @@
-"""How one map becomes a row of the manifest and its files."""
+"""How one map becomes a row of the manifest, and files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DTYPES = ("float32", "float16")
 
 @dataclass(frozen=True)
 class Drawing(xaicore.Drawing):
-    """The options of the logger, and what they make of a map.
+    """The logger's options of drawing and storing, and the row and files that a map becomes.
 
     Attributes:
         maps: "float32", or "float16" for half the space. A map whose maximum float16 cannot hold (above 65504,
-            or below its smallest normal number) stays float32, so that what is kept is within 1/2048 of the
+            or below its smallest normal number) stays float32, so that stored values are within 1/2048 of the
             maximum.
         threshold: the share of the maximum that a box's pixels exceed.
 
@@ -45,11 +45,11 @@ class Drawing(xaicore.Drawing):
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Row m of an explanation, as the manifest has it, and its files: {name: content}.
 
-        The name of a file holds a hash of its row's key and of all its content. Other content has another name,
-        so a row in the manifest finds the very files that were written for it.
+        The name of a file holds a hash of its row's key and of all contents. Other contents have other names, so the
+        files that a row names are those that were written for it.
         """
         heatmap, resized, picture = None, None, explanation.picture(m)
-        contents = {"map": _npy(self._in_dtype(explanation.maps[m]))}
+        contents = {"map": _npy(self.stored(explanation.maps[m]))}
         if explanation.drawable:
             heatmap, resized = explanation.heatmap(m), explanation.heatmap(m, normalize="none")
             contents["heatmap"] = png(self.colorize(heatmap))
@@ -85,7 +85,8 @@ class Drawing(xaicore.Drawing):
         """x0, y0, x1, y1 as `Explanation.boxes` has it."""
         return xaicore.localize.boxes(xaicore.localize.masks(heatmap[None], self.threshold))[0].tolist()
 
-    def _in_dtype(self, values: np.ndarray) -> np.ndarray:
+    def stored(self, values: np.ndarray) -> np.ndarray:
+        """A map in the type in which it is stored."""
         limits = np.finfo(self.maps)
         top = values.max()
         fits = top == 0 or limits.tiny <= top <= limits.max
@@ -93,7 +94,7 @@ class Drawing(xaicore.Drawing):
 
 
 def picture_name(name: str, picture: np.ndarray) -> str:
-    """The file of an image's picture; the same id with another picture has another one."""
+    """The name of a picture's file; another picture of the same id has another name."""
     return f"pictures/{names.slug(name)}-{names.digest(name, repr(picture.shape), picture.tobytes())}.png"
 
 

@@ -55,7 +55,7 @@ function focusCell(cell) {
   cell.scrollIntoView({ block: "nearest" });
 }
 
-/** Move the focus by so many cards, or lines of cards. */
+/** Move the focus by this many cards, or lines of cards. */
 function moveFocus(cell, key) {
   const line = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -line, ArrowDown: line }[key];

@@ -13,7 +13,7 @@ __all__ = ["digest", "folder_name", "slug"]
 
 
 def slug(text: str, length: int = 80) -> str:
-    """What of the text is harmless in a path, a shell and a URL; never empty, no leading hyphen."""
+    """The part of the text that is harmless in a path, a shell and a URL; never empty, no leading hyphen."""
     return show.slug(text, length).lstrip("-") or "_"
 
 

@@ -66,7 +66,7 @@ function notes(row, at) {
   return found;
 }
 
-/** What is to be said of the prediction, beyond the target. */
+/** The words about the prediction that the target does not say. */
 function verdictText(row) {
   const said = [];
   if (row.predicted !== null && row.predicted !== row.target) {

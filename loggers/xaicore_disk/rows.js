@@ -27,7 +27,7 @@ function file(row, column) {
   return `${column}s/${row.stem}.${column === "map" ? "npy" : "png"}`;
 }
 
-/** A class's name, or something better than a bare number where it has none. */
+/** A class's name; "class 3" where the name is a bare number. */
 function className(name, index) {
   return name === String(index) ? `class ${index}` : name;
 }
@@ -92,7 +92,7 @@ function highest(history) {
   return history.reduce((top, row) => ((row.peak ?? -1) > (top.peak ?? -1) ? row : top));
 }
 
-/** What the grey values, 1 at the map's own maximum, are to be multiplied with: 1 is the top of the scale then. */
+/** The factor for grey values, which are 1 at the map's own maximum, that makes 1 the top of the scale. */
 function factor(row, selection, shared) {
   if (row.peak === null) return 1;
   const top = shared ? highest(selection.histories.get(row.id)).peak : row.ceiling;
@@ -106,7 +106,7 @@ function number(value) {
   return size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-/** Probabilities have three digits; what is none, all that it has. */
+/** A probability with three digits, another score with four. */
 function scoreText(row) {
   return isProbability(row) ? row.score.toFixed(3) : number(row.score);
 }

@@ -1,11 +1,13 @@
 """The logger `mlflow`: pictures with a slider over the steps, curves, and tables.
 
-images xaicore/<id>/<k>/<method>/<layer>/overlay    heatmap over picture; and heatmap, which is it alone
-metrics xaicore/score/<id>/<k>                      and raw_score
-        xaicore/right                               the share of pictures that are predicted right
-artifacts xaicore/predictions/step_000003.csv       all rows of a step, with the key of their images
-          xaicore/run.json                          what the run is about
-all of xaicore-worst/...                            of a group, by rank instead of id, for the ids change
+    image     xaicore/<id>/overlay <k> <method> <layer>   heatmap over picture
+              xaicore/<id>/heatmap <k> <method> <layer>   the heatmap alone
+    metric    xaicore/score/<id> <k>                      and raw_score
+              xaicore/right                               the share of pictures that are predicted right
+    artifact  xaicore/predictions/step_000003.csv         all rows of a step, with the keys of their images
+              xaicore/run.json                            what the run is about
+
+Keys of a group begin with xaicore-<group> and have ranks instead of ids, for its ids change from step to step.
 """
 
 from __future__ import annotations
@@ -34,19 +36,19 @@ class MLflowLogger(xaicore.Tracker):
     else MLFLOW_RUN_ID; these are never ended. Else a new one called `run.name` is started, and finished by `close`.
 
     Images are there when `log` returns, numbers and the table at the next `flush`, step or `close`. Where a step is
-    logged twice, the table is replaced; MLflow keeps the images and numbers of both, and shows the later images. No
-    step is step 0. `open`, `log`, `flush` and `close` raise a LoggerError if the server does not answer, and an
-    MlflowException if MLflow refuses.
+    logged twice, the table is replaced; MLflow keeps the images and numbers of both, and shows the later images.
+    Without a step, it is 0. `open`, `log`, `flush` and `close` raise a LoggerError if the server does not answer, and
+    an MlflowException if MLflow refuses.
 
     Args:
-        run_id: a run to add to; that of a trainer's own logger, for instance, which MLflow does not call active.
+        run_id: a run to add to, such as that of a trainer's own logger, which is not MLflow's active run.
         experiment: the name of the experiment of a new run; made if there is none. MLflow's current one when None.
         tracking_uri: where the run is, or a new one starts; MLflow's current one when None.
         drawing: `colormap`, `alpha` and `outline` as in `xaicore.Drawing`.
 
     Raises:
         PluginError: an option is unknown.
-        InputError: an option has a value that it cannot have.
+        InputError: an option has a value out of range.
     """
 
     name = "mlflow"

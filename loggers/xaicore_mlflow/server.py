@@ -1,4 +1,4 @@
-"""Whether a tracking server is there. MLflow itself would try for four minutes before it says that it is not."""
+"""Whether a tracking server answers, and where it shows a run. MLflow itself retries for four minutes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import xaicore
 __all__ = ["address", "reach"]
 
 ANSWER = 5.0
-"""Seconds that a server may take to answer."""
+"""Seconds to wait for an answer."""
 
 
 def reach(uri: str, pauses: Sequence[float] = (0,)) -> None:
-    """Return when the server answers, whatever it says; where there is none to ask, at once.
+    """Return when the server answers, with any status; at once for a local store.
 
     Args:
-        uri: of the tracking server or store.
+        uri: the address of the tracking server or store.
         pauses: seconds to wait before each attempt.
 
     Raises:
@@ -36,7 +36,7 @@ def reach(uri: str, pauses: Sequence[float] = (0,)) -> None:
             requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER, stream=True).close()
             return
         except requests.exceptions.SSLError:
-            return  # somebody is there; MLflow has settings of its own for whom to trust
+            return  # a server answers; MLflow has its own settings of certificates
         except requests.exceptions.RequestException as exc:
             kind = type(exc).__name__
     parts = urlsplit(without_password(uri))

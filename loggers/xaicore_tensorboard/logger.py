@@ -1,12 +1,13 @@
 """The logger `tensorboard`: pictures, curves and a table in TensorBoard's format, without TensorFlow and PyTorch.
 
-    xaicore/<id>/<k>/<method>/<layer>/overlay   heatmap over picture; and heatmap, which is it alone
+    xaicore/<id>/<k>/<method>/<layer>/overlay   heatmap over picture
+    xaicore/<id>/<k>/<method>/<layer>/heatmap   the heatmap alone
     xaicore/score/<id>/<k>                      a curve; and raw_score
     xaicore/right                               a curve: the share of pictures that are predicted right
     xaicore/table                               all predictions of a step
-    xaicore worst/...                           the same of a group, by rank instead of id, for the ids change
     xaicore/run                                 what the run is about
 
+Tags of a group begin with "xaicore <group>" and have ranks instead of ids, for its ids change from step to step.
 TensorBoard shows ten steps of a picture, unless it is started with `--samples_per_plugin images=0`.
 """
 
@@ -42,16 +43,16 @@ class TensorBoardLogger(xaicore.Tracker):
     """Writes explanations into an event file; `tensorboard --logdir runs` shows them.
 
     Pictures are on the disk when `log` returns, numbers and the table at the next `flush`, step or `close`. Where a
-    step is logged twice, TensorBoard shows the later one (both, with `--load_fast=false`). No step is step 0.
+    step is logged twice, TensorBoard shows the later one (both, with `--load_fast=false`). Without a step, it is 0.
 
     Args:
-        root: a local folder; `runs/<run.name>/xaicore` when None. Best one of its own, for with
-            `--load_fast=false` TensorBoard follows the newest event file of a folder only.
+        root: a local folder; `runs/<run.name>/xaicore` when None. Use a folder without other event files: with
+            `--load_fast=false`, TensorBoard follows only the newest of a folder.
         drawing: `colormap`, `alpha` and `outline` as in `xaicore.Drawing`.
 
     Raises:
         PluginError: an option is unknown.
-        InputError: an option has a value that it cannot have.
+        InputError: an option has a value out of range.
     """
 
     name = "tensorboard"
@@ -127,7 +128,7 @@ def _text(tag: str, markdown: str) -> Summary.Value:
 
 
 def _value(tag: str, plugin: str, caption: str, *content: bytes) -> Summary.Value:
-    """What one of TensorBoard's plugins shows: a string, or several."""
+    """A value that one of TensorBoard's plugins shows: a string, or several."""
     about = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=plugin), summary_description=caption)
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(content))] if len(content) > 1 else [])
     tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=content)

@@ -1,4 +1,4 @@
-"""The logger: the user's run or one of its own, and one entry a step in the run's history."""
+"""The logger `wandb`: the user's run or one of its own, with one entry per step in the run's history."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from xaicore_wandb.entry import COLUMNS, Photos, cells, history, images_of
 __all__ = ["WandbLogger"]
 
 SHIPPING = threading.Lock()
-"""Two loggers that share a run share its table: rows of one must not come between another's rows and their log."""
+"""Loggers that share a run share its table: one must not add rows between another's rows and their `run.log`."""
 
 
 class WandbLogger(xaicore.Tracker):
     """Logs heatmaps, overlays and a table of them to Weights & Biases.
 
-    It joins the run that is on (`run`, else `wandb.run`) and leaves it on. Where there is none it starts one, apart
-    from any that you start later, and finishes it in `close`. That run stays on this machine, whether there is an
-    API key or not, because connecting can block for minutes and pictures can be private: `wandb sync` uploads it.
-    To have it online say so: `mode="online"`, the variable WANDB_MODE=online, or a `wandb.init()` of your own before.
+    It joins the active run (`run`, else `wandb.run`) and leaves it active. If there is none it starts one, apart from
+    any that you start later, and finishes it in `close`. That run stays on this machine, with or without an API key,
+    because connecting can block for minutes and pictures can be private: `wandb sync` uploads it. For an online run,
+    pass `mode="online"`, set WANDB_MODE=online, or call `wandb.init()` yourself before.
 
-    A step is one call of `run.log`, without `step=`: it takes one number of the run's own counter, and what belongs
-    to xaicore is drawn over `xaicore/epoch`. An entry that you hold open at that time, with `commit=False` or
-    `step=`, is committed with it. wandb drops entries with a `step=` behind its counter: if you number entries
-    yourself, log those of an epoch before xaicore does and give the monitor `beside=False`, or let `define_metric`
-    give you an axis of your own.
+    A step is one call of `run.log`, without `step=`: it takes one number of the run's own counter, and all keys of
+    xaicore are drawn over `xaicore/epoch`. An entry that you hold open at that time, with `commit=False` or `step=`,
+    is committed with it. wandb drops entries with a `step=` behind its counter: if you number entries yourself, log
+    those of an epoch before xaicore does and give the monitor `beside=False`, or give your metrics an axis of their
+    own with `define_metric`.
 
         xaicore/overlay/<method>          overlays with captions; xaicore/overlay/<group>/<method> for a group
         xaicore/heatmap/<method>          heatmaps alone
-        xaicore/table                     a row a map, of all steps
+        xaicore/table                     a row per map, of all steps
         xaicore/right, xaicore/score      means over the fixed pictures
 
-    What would be more than 108 images a key goes on in <key>/2, <key>/3, ... Nothing is taken back: a step that
-    comes again is another entry. An explanation without a step is an entry at once. W&B's workspace shows the rows
-    of the table's latest 100 entries. Offline, the table's images wait for `wandb sync` in wandb's data folder
-    (WANDB_DATA_DIR), not in the run's. A process that is killed loses the last 0.1 s in a run of the logger's, and
-    the last 15 s in yours, unless you start it with `Settings(x_transaction_log_flush_interval=...)`.
+    Beyond 108 images, a key goes on as <key>/2, <key>/3, ... Entries are final: a repeated step is another entry. An
+    explanation without a step is an entry at once. W&B's workspace shows the rows of the table's latest 100 entries.
+    Offline, the table's images wait for `wandb sync` in wandb's data folder (WANDB_DATA_DIR), not in the run's. A
+    killed process loses the last 0.1 s of the logger's own run, and the last 15 s of yours, unless you start it with
+    `Settings(x_transaction_log_flush_interval=...)`.
 
     Args:
         run: the run to join, where it is not `wandb.run`.
@@ -53,7 +53,7 @@ class WandbLogger(xaicore.Tracker):
 
     Raises:
         PluginError: an option is unknown.
-        InputError: an option has a value that it cannot have.
+        InputError: an option has a value out of range.
     """
 
     name = "wandb"
@@ -64,7 +64,7 @@ class WandbLogger(xaicore.Tracker):
         self._given, self._init = run, {name: options[name] for name in own.INIT if name in options}
 
     def connect(self, run: xaicore.Run) -> None:
-        """Join the run that is on, or start one."""
+        """Join the active run, or start one."""
         joined = wandb.run if self._given is None else self._given
         self._started = joined is None
         self._run = own.start(run.name, self._init) if joined is None else joined
@@ -99,7 +99,10 @@ class WandbLogger(xaicore.Tracker):
             LoggerError: the run has been finished.
         """
         photos, self._photos = self._photos, Photos()
-        with contextlib.closing(photos), own.on(self._run) if self._started else contextlib.nullcontext():
+        with (
+            contextlib.closing(photos),
+            own.counted_as_active(self._run) if self._started else contextlib.nullcontext(),
+        ):
             if getattr(self._run, "_is_finished", False):  # older versions of wandb would look for a server now
                 raise xaicore.LoggerError(
                     f"step {step} is lost: the run {self._run.id} is finished; close xaicore's loggers before it"
@@ -113,7 +116,7 @@ class WandbLogger(xaicore.Tracker):
 
 
 def _ship(run: wandb.Run, entry: dict[str, Any], rows: Sequence[Sequence[Any]]) -> None:
-    """One `run.log`, images first: those that a table has had before are not stored for the media panels."""
+    """Call `run.log` once, images first: the media panels do not store images that a table has had before."""
     with SHIPPING:
         table = _table(run)
         old = len(table.data)
@@ -122,14 +125,14 @@ def _ship(run: wandb.Run, entry: dict[str, Any], rows: Sequence[Sequence[Any]]) 
                 table.add_data(*row)
             run.log({**entry, "xaicore/table": table})
         finally:
-            # An incremental table keeps all rows, with their images, to ship the new ones; it counts the old.
+            # An incremental table keeps all rows with their images, but only counts the old: so these are emptied.
             table.data[old:] = [[]] * (len(table.data) - old)
 
 
 def _table(run: wandb.Run) -> wandb.Table:
-    """The run's table; one a run, for a second one would take the place of the first.
+    """The run's only table: a second one would replace the first.
 
-    It lives in the run because it holds the run, so that a dictionary of them would never let go.
+    It is kept in the run, which it refers to: a dictionary of tables would keep all runs alive.
     """
     table: wandb.Table = vars(run).setdefault(
         "_xaicore_table", wandb.Table(columns=list(COLUMNS), log_mode="INCREMENTAL")

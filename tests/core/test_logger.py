@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import sys
+import types
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -430,6 +432,7 @@ class Seen(Recorder):
 def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is reported once a run is reported once a test."""
     monkeypatch.delenv("XAICORE_QUIET", raising=False)
+    monkeypatch.delitem(sys.modules, "tqdm", raising=False)
     loggers._report.cache_clear()
 
 
@@ -496,6 +499,19 @@ def test_a_terminal_that_is_gone_stops_nothing(events: Events, monkeypatch: pyte
     with open_loggers(Seen(events), name="n"):
         pass
     assert [event[1] for event in events] == ["open", "close"]
+
+
+def test_the_line_goes_above_progress_bars(
+    events: Events, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """tqdm, which most trainers use, clears its bars, writes, and draws them again."""
+    package, written = types.ModuleType("tqdm"), []
+    package.tqdm = types.SimpleNamespace(write=lambda line, file: written.append((line, file)))
+    monkeypatch.setitem(sys.modules, "tqdm", package)
+    with open_loggers(Seen(events), name="n"):
+        pass
+    assert written == [("xaicore: gallery: runs/n/r.html", sys.stderr)]
+    assert capsys.readouterr().err == ""
 
 
 def test_a_logger_that_does_not_open_reports_nothing(events: Events, capsys: pytest.CaptureFixture[str]) -> None:

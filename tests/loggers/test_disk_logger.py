@@ -233,7 +233,7 @@ def test_many_channels_have_a_heatmap_but_no_picture(tmp_path: Path) -> None:
 def test_float16_keeps_a_map_to_within_a_2048th_of_its_maximum(top: float, seed: int) -> None:
     values = np.random.default_rng(seed).random((4, 5))
     one = explanation((values / values.max() * top)[None, None])
-    kept = Drawing(maps="float16")._in_dtype(one.maps[0])
+    kept = Drawing(maps="float16").stored(one.maps[0])
     assert kept.dtype == (np.float16 if 2.0**-14 <= one.maps.max() <= 65504 else np.float32)
     assert np.abs(kept.astype(np.float64) - one.maps[0]).max() <= one.maps.max() / 2048
 
