@@ -52,12 +52,12 @@ class Run:
 
 
 class Logger(ABC):
-    """Takes results somewhere. Opened once, closed once; `log` is called in between, from one thread.
+    """Takes explanations somewhere. Opened once, closed once; `log` is called in between, from one thread.
 
     Attributes:
         name: the name that users type, for messages.
-        where: where results can be seen, for people: "gallery: runs/a/index.html". Set it in `open`; it is reported
-            once. None: there is nothing to report.
+        where: the place where people see the results: "gallery: runs/a/index.html". Set it in `open`; it is reported
+            once per run. None: there is no such place.
     """
 
     api_version: ClassVar[int] = 1
@@ -72,7 +72,7 @@ class Logger(ABC):
         """Ship one explanation. The same step again replaces what was there."""
 
     def flush(self) -> None:  # noqa: B027 (a logger may hold nothing back)
-        """All explanations of a step have come: ship those that were held back to go out together."""
+        """A step is complete, no explanation of it will follow: ship what was held back."""
 
     def close(self) -> None:  # noqa: B027 (a logger may have nothing to close)
         """Ship what is left, and finish what `open` started, and nothing else."""

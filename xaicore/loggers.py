@@ -74,12 +74,12 @@ class Loggers:
         self._settle("log", self._each(self._working(), "log", explanation, step=step))
 
     def flush(self) -> None:
-        """Say that a step is complete: trackers that have one entry a step write it now."""
+        """Report that a step is complete: trackers with one entry per step write it now."""
         self._settle("flush", self._each(self._working(), "flush"))
 
     @property
     def where(self) -> dict[str, str]:
-        """{logger: where its results can be seen}, of those that know it once they were opened."""
+        """{logger: where its results can be seen}, once it is open; loggers that have no such place are left out."""
         places = ((name, logger.where) for name, logger in self._loggers.items())
         return {name: where for name, where in places if isinstance(where, str)}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from xaicore import show
 
-__all__ = ["images_key", "metric_key", "part", "to_csv"]
+__all__ = ["head", "images_key", "metric_key", "part", "to_csv"]
 
 COLUMNS = (
     *("group", "id", "predicted_name", "truth_name", "right", "k", "target_name", "score", "raw_score", "empty"),

@@ -51,8 +51,8 @@ class TensorBoardLogger(xaicore.Tracker):
         drawing: `colormap`, `alpha` and `outline` as in `xaicore.Drawing`.
 
     Raises:
+        InputError: the root is no local folder, or an option of drawing is out of range.
         PluginError: an option is unknown.
-        InputError: an option has a value out of range.
     """
 
     name = "tensorboard"

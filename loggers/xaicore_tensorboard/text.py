@@ -11,7 +11,7 @@ from typing import Any
 
 from xaicore import show
 
-__all__ = ["caption", "code", "markdown", "part", "table", "tag"]
+__all__ = ["caption", "code", "head", "markdown", "part", "table", "tag"]
 
 MARKUP = re.compile(r"[\\`*_{}\[\]()#+\-.!|]")
 COLUMNS = ("id", "k", "target", "score", "raw score", "prediction", "truth", "right")
