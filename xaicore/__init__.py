@@ -27,7 +27,7 @@ from xaicore.layers import default_layer, unknown_layer
 from xaicore.logger import Logger, Run
 from xaicore.loggers import Loggers, open_loggers
 from xaicore.methods import METHODS, Method
-from xaicore.monitor import Monitor
+from xaicore.monitor import Monitor, Watcher
 from xaicore.show import Drawing
 from xaicore.targets import Target
 from xaicore.tracker import Tracker
@@ -59,6 +59,7 @@ __all__ = [
     "Target",
     "TargetError",
     "Tracker",
+    "Watcher",
     "XaicoreError",
     "__version__",
     "check_direction",

@@ -78,6 +78,11 @@ class Loggers:
         self._settle("flush", self._each(self._working(), "flush"))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The loggers' names, also of those that have failed."""
+        return tuple(self._loggers)
+
+    @property
     def where(self) -> dict[str, str]:
         """{logger: where its results can be seen}, once it is open; loggers that have no such place are left out."""
         places = ((name, logger.where) for name, logger in self._loggers.items())

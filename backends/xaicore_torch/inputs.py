@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from xaicore import InputError
 
-__all__ = ["Inputs", "prepare"]
+__all__ = ["Inputs", "prepare", "with_batch_axis"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
     elif isinstance(inputs, tuple):
         found = Inputs(tuple(tensor(f"input {i}", value) for i, value in enumerate(inputs)), {})
     else:
-        found = Inputs((_with_batch_axis(model, tensor("the input", inputs)),), {})
+        found = Inputs((with_batch_axis(model, tensor("the input", inputs)),), {})
     if not found.tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
     if found.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in found.tensors):
@@ -133,9 +133,10 @@ def _check_finite(name: str, tensor: torch.Tensor) -> None:
             raise InputError(f"{name} has {bad} NaN or infinite values of {tensor.numel()}; expected finite ones")
 
 
-def _with_batch_axis(model: nn.Module, value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
+def with_batch_axis(model: nn.Module, value: Any) -> Any:
+    """A single tensor or array one axis short for the model's first convolution gets a batch axis; all else stays."""
+    if not isinstance(value, (np.ndarray, torch.Tensor)):
         return value
     convolutions = (m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
     first = next(convolutions, None)
-    return value[None] if first is not None and value.ndim == first.weight.ndim - 1 else value
+    return value[None] if first is not None and value.ndim == len(first.kernel_size) + 1 else value
