@@ -172,15 +172,17 @@ class Explainer:
         with_gradients = any(method.needs == "gradients" for method in methods)
         names = self._layers if place is None else place.captured
         capture, aim, labels = self._capture(x, names, target, labels, with_gradients, facts)
+        evidence, views = capture, 1
         if place is not None:
-            capture = replace(
+            views = place.views
+            evidence = replace(
                 capture,
-                outputs=np.repeat(capture.outputs, place.views, axis=0),
+                outputs=np.repeat(capture.outputs, views, axis=0),
                 activations=place.arrange(capture.activations),
                 gradients=place.arrange(capture.gradients, targets=True),
                 input_size=place.frame.size,
             )
-            aim, labels = aim.repeated(place.views), labels.repeated(place.views)
+        aim_of_views = aim.repeated(views)
         picture = partial(picture_input, type(self.backend), x, place)
         count, k = aim.classes.shape
         shared = {
@@ -190,18 +192,20 @@ class Explainer:
             "predicted": predicted_classes(capture.outputs, capture.outputs_kind),
             "outputs": capture.outputs,
             "outputs_kind": capture.outputs_kind,
-            "input_size": capture.input_size,
+            "input_size": evidence.input_size,
+            "views": views,
             "ids": labels.ids,
             "truth": labels.truth,
             "class_names": labels.class_names,
             "layer": " + ".join(self._layers),
             "model": self.model_name,
             "target": str(target),
-            "pictures": Pictures(count, capture.input_size, images, picture),
+            "pictures": Pictures(count, evidence.input_size, images, picture, views),
         }
         results = []
         for method in methods:
-            maps = fuse([maps_at(layer, method, self.backend, x, capture, aim) for layer in self._layers])
+            of_layers = [maps_at(one, method, self.backend, x, evidence, aim_of_views) for one in self._layers]
+            maps = _group_views(fuse(of_layers), count, views)
             empty = np.logical_not((maps > 0).reshape(len(maps), -1).any(axis=1))
             results.append(Explanation(maps=maps, empty=empty, method=method.name, **shared))
         return results
@@ -336,6 +340,14 @@ def picture_input(backend: type[Backend], x: Any, place: Place | None = None) ->
     """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
     arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
     return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])
+
+
+def _group_views(maps: np.ndarray, count: int, views: int) -> np.ndarray:
+    """Maps (N * views * K, *S) as (N * K, views, *S); with one view as they are."""
+    if views == 1:
+        return maps
+    per_view = maps.reshape(count, views, -1, *maps.shape[1:]).swapaxes(1, 2)
+    return np.ascontiguousarray(per_view).reshape(-1, views, *maps.shape[1:])
 
 
 def _scores(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:

@@ -28,7 +28,8 @@ class Explanation(DrawnMaps):
     """Maps of N images and K targets each: row m = n * K + k of M = N * K explains target k of image n.
 
     Attributes:
-        maps: (M, *S) float32 >= 0: the method's map at the layer's own resolution, before normalising.
+        maps: (M, *S) float32 >= 0: the method's map at the layer's own resolution, before normalising. With several
+            views per image, (M, views, *S).
         image_index: (M,) which image a row belongs to.
         targets: (M,) int64 classes; -1 where the target is no class.
         scores: (M,) probability of the target where it has one; else its score.
@@ -48,6 +49,8 @@ class Explanation(DrawnMaps):
             such as "worst", of which image n at one step replaces image n of the same step only.
         ceilings: (M,) the map values that are 1 in heatmaps, so that several steps share a scale; None: each
             map's own maximum.
+        views: pictures per image: the frames of a clip, which the model convolves one by one, or the inputs that go
+            through the same layers.
     """
 
     maps: np.ndarray
@@ -69,6 +72,7 @@ class Explanation(DrawnMaps):
     pictures: Pictures = field(repr=False)
     group: str | None = None
     ceilings: np.ndarray | None = None
+    views: int = 1
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""
@@ -78,7 +82,8 @@ class Explanation(DrawnMaps):
         n, m = len(self.ids), len(self)
         return (
             f"<Explanation of {n} image{'s' * (n != 1)}, {m // n} target{'s' * (m != n)} each ({self.target}): "
-            f"{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}>"
+            f"{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}, outputs are "
+            f"{self.outputs_kind}>"
         )
 
     def class_name(self, index: int) -> str:

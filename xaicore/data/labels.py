@@ -38,13 +38,6 @@ class Labels:
         names = as_class_names(class_names)
         return cls(ids, as_truth(truth, names), names)
 
-    def repeated(self, views: int) -> Labels:
-        """The same for each of several views of every image; an id is followed by the number of the view."""
-        if views == 1:
-            return self
-        ids = tuple(f"{name}/{view}" for name in self.ids for view in range(views))
-        return replace(self, ids=ids, truth=None if self.truth is None else np.repeat(self.truth, views, axis=0))
-
     def checked(self, outputs: np.ndarray, kind: str) -> Labels:
         """The labels for outputs (N, *O) of this kind, with an id for each image.
 

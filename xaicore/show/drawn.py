@@ -22,13 +22,15 @@ class DrawnMaps:
     input_size: tuple[int, ...]
     pictures: Pictures
     ceilings: np.ndarray | None
+    views: int
 
     @property
     def images(self) -> np.ndarray | None:
         """The pictures (N, H, W, 3) uint8 RGB, in the frame that the network sees; None if it saw none.
 
-        Where the caller gave none, they are made of the input on first use: as it is when it is uint8 or lies
-        in [0, 1], else rescaled by the batch's minimum and maximum.
+        Where the caller gave none, they are made of the input on first use: as it is when it is uint8, lies in [0, 1],
+        or holds pixels of 0 to 255, else rescaled by the batch's minimum and maximum. Several views of an image lie
+        side by side, (N, H, views * W, 3).
         """
         return self.pictures.array
 
@@ -40,10 +42,10 @@ class DrawnMaps:
     @property
     def drawable(self) -> bool:
         """Whether the maps have two spatial axes; signals and volumes cannot be drawn."""
-        return self.maps.ndim == 3
+        return self.maps.ndim == (3 if self.views == 1 else 4)
 
     def heatmaps(self, size: Sequence[int] | None = None, normalize: str = "max") -> np.ndarray:
-        """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1].
+        """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1]; several views, (M, views, H, W).
 
         They are resized first and normalised then, so that the maximum is exactly 1; a map without positive
         evidence is zeros. Where there are `ceilings`, "max" divides by them and cuts off what is above.
@@ -61,9 +63,22 @@ class DrawnMaps:
         if size is None:
             # Made pictures have the input's size, so there is no need to make them for this.
             given = self.pictures.given
-            size = self.input_size if given is None else given.shape[1:3]
+            size = self.input_size if given is None else self._size_of(given)
         ceilings = None if self.ceilings is None else self.ceilings[rows]
-        return maps.normalize(maps.resize(self.maps[rows], size), normalize, ceilings)
+        chosen = self.maps[rows]
+        views = chosen if self.views == 1 else chosen.reshape(-1, *chosen.shape[2:])
+        resized = maps.resize(views, size)
+        resized = resized if self.views == 1 else resized.reshape(*chosen.shape[:2], *resized.shape[1:])
+        return maps.normalize(resized, normalize, ceilings)
+
+    def _size_of(self, images: np.ndarray) -> tuple[int, int]:
+        """(H, W) of one view in pictures (N, H, views * W, 3)."""
+        height, width = images.shape[1:3]
+        return height, width // self.views
+
+    def _side_by_side(self, heatmaps: np.ndarray) -> np.ndarray:
+        """Heatmaps (M, views, H, W) as (M, H, views * W)."""
+        return heatmaps if self.views == 1 else np.concatenate(list(heatmaps.swapaxes(0, 1)), axis=-1)
 
     def overlays(self, colormap: str = "viridis", alpha: float = 0.5, outline: float | None = None) -> np.ndarray:
         """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB.
@@ -77,7 +92,8 @@ class DrawnMaps:
             InputError: there are no pictures, or an argument is out of range.
         """
         images = self._images()
-        return Drawing(colormap, alpha, outline).overlay(images[self.image_index], self.heatmaps(images.shape[1:3]))
+        heatmaps = self._side_by_side(self.heatmaps(self._size_of(images)))
+        return Drawing(colormap, alpha, outline).overlay(images[self.image_index], heatmaps)
 
     def _images(self) -> np.ndarray:
         if self.images is None:
@@ -94,12 +110,12 @@ class DrawnMaps:
         return None if self.images is None else self.images[self.image_index[m]]
 
     def heatmap(self, m: int, normalize: str = "max") -> np.ndarray:
-        """Row m of `heatmaps(None, normalize)`, (H, W).
+        """Row m of `heatmaps(None, normalize)`, (H, W); several views lie side by side, (H, views * W).
 
         Raises:
             InputError: `normalize` is not known, or the maps do not have the input's axes.
         """
-        return self._heatmaps([m], None, normalize)[0]
+        return self._side_by_side(self._heatmaps([m], None, normalize))[0]
 
     def overlay(self, m: int, drawing: Drawing | None = None) -> np.ndarray:
         """Row m of `overlays`, (H, W, 3) uint8 RGB.

@@ -16,6 +16,10 @@ from xaicore.errors import InputError
 __all__ = ["Pictures"]
 
 
+DARKEST_WHITE = 32
+"""Inputs whose largest value is at least this, and at most 255, are pixels; standardised ones are far below."""
+
+
 class Pictures:
     """Pictures (N, H, W, 3) uint8 RGB, or None where there is nothing to show.
 
@@ -24,21 +28,31 @@ class Pictures:
         input_size: the spatial shape of the model's input, which tells its layout.
         given: the user's pictures, (N, H, W, 3) or (N, H, W) uint8, or None.
         inputs: returns the model's input as an array, called once and only when no pictures were given.
+        views: pictures per image, which lie side by side: (N, H, views * W, 3).
     """
 
-    def __init__(self, count: int, input_size: tuple[int, ...], given: Any, inputs: Callable[[], np.ndarray]) -> None:
-        self._count, self._size = count, input_size
+    def __init__(
+        self,
+        count: int,
+        input_size: tuple[int, ...],
+        given: Any,
+        inputs: Callable[[], np.ndarray],
+        views: int = 1,
+    ) -> None:
+        self._count, self._size, self._views = count, input_size, views
         self._inputs: Callable[[], np.ndarray] | None = inputs
-        self.given = None if given is None else check_pictures(given, count)
+        self.given = None if given is None else check_pictures(_strips(given, views), count)
 
     @cached_property
     def _made(self) -> tuple[np.ndarray | None, str | None]:
         if self.given is not None:
             return self.given, "user"
         assert self._inputs is not None
-        made = from_inputs(self._inputs(), self._size, self._count)
+        made, source = from_inputs(self._inputs(), self._size, self._count * self._views)
+        if made is not None and self._views > 1:
+            made = _strips(made.reshape(self._count, self._views, *made.shape[1:]), self._views)
         self._inputs = None  # lets the input go
-        return made
+        return made, source
 
     @property
     def array(self) -> np.ndarray | None:
@@ -67,6 +81,13 @@ class Pictures:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _inputs=None)
+
+
+def _strips(images: Any, views: int) -> Any:
+    """Pictures (N, views, H, W, ...) as (N, H, views * W, ...); all others as they are."""
+    if views == 1 or np.ndim(images) != 5:
+        return images
+    return np.concatenate(list(np.swapaxes(images, 0, 1)), axis=2)
 
 
 def check_pictures(images: Any, count: int) -> np.ndarray:
@@ -107,6 +128,8 @@ def from_inputs(x: np.ndarray, size: tuple[int, ...], count: int) -> tuple[np.nd
     if x.dtype == np.uint8:
         return np.ascontiguousarray(x), "input"
     low, high = float(x.min()), float(x.max())
+    if low >= 0 and DARKEST_WHITE <= high <= 255:  # pixels, for a model that scales them itself
+        return np.rint(x).astype(np.uint8), "input"
     source = "input"
     if low < 0 or high > 1:
         x, source = (x.astype(np.float32) - low) / max(high - low, 1e-12), "rescaled"
