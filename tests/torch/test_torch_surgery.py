@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -513,7 +514,7 @@ def test_numpys_whole_numbers_are_whole_numbers():
     ("layer", "message"),
     [
         ("feature.5", "no layer called 'feature.5' in Classifier; nearest names: features.5"),
-        ("classifier.0", r"'classifier.0' gives \(1, 8\), which is no map of inputs \(1, 3, 224, 224\)"),
+        ("classifier.0", r"'classifier.0' gives \(1, 8\), which is no map of an input of size \(224, 224\)"),
         ("spare", "layer 'spare' never ran for this input"),
         ("", "no layer called ''"),
         (4, "layer=4: expected a layer's name, as in model.named_modules"),
@@ -542,7 +543,10 @@ def test_layers_without_one_map_an_image():
 
     with pytest.raises(xaicore.LayerError, match="layer 'note' gave no tensor"):
         cam_model(Odd(), 2, layer="note", inputs=images())
-    with pytest.raises(xaicore.LayerError, match=r"'fold' gives \(16, 1, 14, 14\).*expected one row an image"):
+    with pytest.raises(
+        xaicore.LayerError,
+        match=r"'fold' gives \(16, 1, 14, 14\), which is no map of 4 images .*expected \(4, channels",
+    ):
         cam_model(Odd(), 2, layer="fold", inputs=images())
     with pytest.raises(xaicore.LayerError, match=r"'tokens' gives \(4, 4, 196\).*2 spatial axes"):
         cam_model(Odd(), 2, layer="tokens", inputs=images())
@@ -578,3 +582,17 @@ def test_a_model_that_cannot_be_copied():
 def test_importing_the_plugin_imports_no_torch():
     code = "import sys, xaicore_torch; assert 'cam_model' in xaicore_torch.__all__; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_torch_the_pip_command_is_named():
+    code = """
+import sys
+sys.modules["torch"] = None
+try:
+    from xaicore_torch import cam_model
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    expected = r'DependencyError cam_model needs PyTorch \(.*torch.*\): pip install "xaicore\[torch\]"\n'
+    assert re.fullmatch(expected, result.stdout)
