@@ -148,11 +148,12 @@ def _runs(
         if run > layer.runs:
             raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
         return (f"{name}#{run}",), (inputs[run - 1],)
-    if len({tuple(reads) for reads in each}) > 1:  # the last run, over the picture that it read
-        if len(each[-1]) != 1:
-            of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
-            raise LayerError(f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1'")
-        return (f"{name}#{layer.runs}",), (inputs[-1],)
+    if len({tuple(reads) for reads in each}) > 1:
+        of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
+        raise LayerError(
+            f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1', or layer='{name}#*' for a "
+            "map of each"
+        )
     took = facts.inputs[usual].reader_runs
     if layer.runs > 1 and len(took) > 1 and not all(took):
         if not any(took) or layer.runs % len(took):
