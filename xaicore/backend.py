@@ -1,7 +1,7 @@
-"""What a framework must supply: activations, gradients and outputs, as NumPy arrays.
+"""The contract of backends: a framework's activations, gradients and outputs as NumPy arrays.
 
-A backend never learns what is explained. It runs the model, hands the outputs to `direction`, and pulls the
-answer back to the layers: a vector-Jacobian product. Classes, targets, methods and maps are the core's.
+A backend does not know what is explained. It runs the model, calls `direction` with the outputs, and pulls the
+returned vectors back to the layers: a vector-Jacobian product. Classes, targets, methods and maps belong to the core.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from xaicore.outputs import KINDS, LINKS
 __all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"]
 
 Direction = Callable[[np.ndarray, str], np.ndarray]
-"""`direction(outputs, kind)`: outputs (N, *O) and their kind in, d score / d outputs (N, K, *O) float32 out."""
+"""`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32."""
 
 HALF_SCALE = 1024.0
 """float16 loses gradients below 6e-8: a multiple of them is computed, and the plain ones where that overflows."""
@@ -29,16 +29,15 @@ HALF_SCALE = 1024.0
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a model, as one pass over the inputs showed it.
+    """One layer of a model, as observed in one pass over the inputs.
 
     Attributes:
         name: what `Explainer(layer=...)` takes.
         type: the name of its class.
         shape: its output's shape, batch and channels first: (N, C, *spatial).
-        spatial: it is a map of the picture: the batch size is unchanged, it has as many spatial axes as the
-            picture, and more than one position. Attention's (N, heads, T, T) is not one.
-        pooled: this very output was made by a pooling layer, also where a container, dropout or identity
-            passes it on.
+        spatial: the output is a map of the picture: N is unchanged, and it has as many spatial axes as the picture and
+            more than one position. Attention weights (N, heads, T, T) are no map.
+        pooled: a pooling layer made this output, also where a container, dropout or identity passes it on.
     """
 
     name: str
@@ -50,13 +49,13 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """What one pass over the inputs gave; NumPy float32, channels first whatever the framework's layout.
+    """The result of one pass over the inputs: NumPy float32, channels first whatever the framework's layout.
 
     Attributes:
         outputs: (N, ...), the class axis at 1; logits wherever they can be reached.
         outputs_kind: "logits", "probabilities" or "values".
         activations: {layer: (N, C, *spatial)}.
-        gradients: {layer: (N, K, C, *spatial)}; empty when no direction was given.
+        gradients: {layer: (N, K, C, *spatial)}; empty without a direction.
         input_size: the spatial shape of the input with the most axes, (H, W) for pictures.
         link: what the model itself puts on these outputs: "softmax", "sigmoid" or None.
     """
@@ -78,31 +77,31 @@ class Capture:
 class Backend(ABC):
     """One model in one framework.
 
-    A backend leaves the model as it found it, also when something raises: parameters, their gradients, what
-    requires one, every module's training flag, buffers, hooks, random state, and the framework's grad mode.
+    A backend leaves the model as it found it, bit for bit, also after an exception: parameters and their gradients,
+    `requires_grad`, every module's training flag, buffers, hooks, random state, and the framework's grad mode.
     """
 
     api_version: ClassVar[int] = 1
     name: str = ""
-    """The entry-point name; the plugin registry fills it in where the class leaves it empty."""
+    """The entry-point name. Where a class leaves it empty, the plugin registry sets it."""
     channels_last: bool = False
-    """Whether the model takes pictures as (N, H, W, C); asked by what prepares them when the user does not."""
+    """Whether the model takes pictures as (N, H, W, C). The default preprocessing reads it."""
 
     @abstractmethod
     def layers(self, inputs: Any) -> Sequence[Layer]:
-        """Every layer in order of completion; may look at the first image only.
+        """Every layer in order of completion; one pass over the first image is enough.
 
-        A layer that runs several times stands where its last run ended. A shared output has its outermost
-        name. The root is left out.
+        A layer that runs several times is listed where its last run ended. An output that several layers return is
+        listed under the outermost name. The model itself is left out.
         """
 
     @abstractmethod
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One forward pass and, with a direction, one pull-back to all the layers.
 
-        `inputs` is exactly what the model takes: a tuple is positional arguments, a dict keyword arguments, a
-        single array one axis short gets a batch axis. `direction` is called once, in the caller's thread,
-        between the two; what it raises passes unchanged.
+        `inputs` is exactly what the model takes: a tuple is positional arguments, a dict keyword arguments; a single
+        array that lacks the batch axis gets one. `direction` is called once, in the caller's thread, between the two
+        passes; its exceptions propagate unchanged.
         """
 
     def predict(self, inputs: Any) -> np.ndarray:
@@ -111,14 +110,14 @@ class Backend(ABC):
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
-        """An input as the framework holds it, as a NumPy array with the same axes (to show it).
+        """A tensor of the framework as a NumPy array with the same axes.
 
-        Static, because explanations call it later, and must not keep the model alive until then.
+        Static: explanations call it later, and must not keep the model alive until then.
         """
         return np.asarray(value)
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
-        """The dense classifier's rows (classes, C) over this layer's C channels, for CAM.
+        """The rows (classes, C) of the dense classifier over the C channels of this layer, for CAM.
 
         Raises:
             MethodError: the net is not convolution, global average pooling, dense.
@@ -126,15 +125,15 @@ class Backend(ABC):
         self._lacks("the classifier's weights (method='cam')", "use method='gradcam', its generalisation")
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
-        """Outputs (N*R, ...) computed from given activations (N*R, C, *spatial) of a layer on.
+        """Outputs (N*R, ...) of the model when a layer's activations are replaced by these, (N*R, C, *spatial).
 
-        Row i belongs to input i // R, for whatever else of the inputs the rest of the model reads.
+        Row i belongs to input i // R: the rest of the model may read other inputs too.
         """
         self._lacks("starting from a layer (resume)", "use a gradient method, such as 'gradcam'")
 
     @property
     def ready(self) -> bool:
-        """Whether the model has its weights: not so where its first batch makes them."""
+        """Whether the model has its weights; False where its first batch creates them."""
         return True
 
     @contextlib.contextmanager
@@ -156,10 +155,10 @@ class Backend(ABC):
 
 
 def check_direction(direction: Any, outputs: np.ndarray) -> np.ndarray:
-    """What `direction(outputs, kind)` gave, as float32 (N, K, *O) for outputs (N, *O); for backends.
+    """The result of `direction(outputs, kind)` as float32 (N, K, *O), checked against outputs (N, *O); for backends.
 
     Raises:
-        BackendError: it has another shape.
+        BackendError: the shape differs.
     """
     rows = np.asarray(direction, np.float32)
     if rows.ndim != outputs.ndim + 1 or rows.shape[:1] + rows.shape[2:] != outputs.shape or not rows.shape[1]:

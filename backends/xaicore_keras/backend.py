@@ -186,8 +186,7 @@ class KerasBackend(Backend):
             if any(self._engine.hides(y, call.output) for call in recorder.calls):
                 self._traces.facts["inline"] = True
                 y, link = survey(inline=True)
-            calls = [call for call in recorder.calls if not self._engine.hides(y, call.output)]
-            return Survey.of(calls, recorder.layers, pictures[0], y, link)
+            return Survey.of(recorder, pictures[0], y, link, self._engine.hides)
 
     def _program(self, batch: Inputs, survey: Survey) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey)
@@ -209,8 +208,13 @@ class KerasBackend(Backend):
         layers = walk(self.model)
         for name in names:
             check_reachable(name, layers, type(self.model).__name__)
-            if name not in survey.specs:
+            if name not in survey.called:
                 raise never_ran(name)
+            if name not in survey.specs:
+                raise LayerError(
+                    f"layer {name!r} gave no tensor, or runs inside a loop or a compiled function: name a layer around "
+                    "or before it; see `layers` for those that can be explained"
+                )
 
     @contextlib.contextmanager
     def _model_errors(self, batch: Inputs) -> Iterator[None]:

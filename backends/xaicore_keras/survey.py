@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +24,14 @@ class CallRecorder:
 
     Attributes:
         layers: {path: layer} of those that run at most once per call of the layer around them.
-        calls: of the pass, in order of completion.
+        called: the paths of those that were called.
+        calls: those that gave a tensor, in order of completion.
     """
 
     def __init__(self, model: Any) -> None:
         layers = walk(model)
         self.layers = {path: layer for path, layer in layers.items() if loop_around(path, layers) is None}
+        self.called: set[str] = set()
         self.calls: list[Call] = []
 
     def hooks(self) -> list[tuple[Any, Hook]]:
@@ -39,6 +41,7 @@ class CallRecorder:
 
     def _hook(self, path: str, layer: Any) -> Hook:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
+            self.called.add(path)
             output = first_tensor(answer)
             if output is not None:
                 self.calls.append(Call(path, layer, tensors_in((args, kwargs)), output))
@@ -54,6 +57,7 @@ class Survey:
     Attributes:
         layers: in order of completion, as `Backend.layers` returns them.
         specs: of every layer that gave a tensor, by path.
+        called: the paths of all layers that were called, also of those inside loops and compiled functions.
         kind, link, head: of the outputs, once the head's link is taken off. Without a head, the link is one that
             the outputs have been through already.
         output_axis: the class axis of the outputs in the model's own layout.
@@ -64,6 +68,7 @@ class Survey:
 
     layers: tuple[Layer, ...]
     specs: Mapping[str, LayerSpec]
+    called: frozenset[str]
     kind: str
     link: str | None
     head: Head | None
@@ -74,24 +79,26 @@ class Survey:
 
     @classmethod
     def of(
-        cls, calls: Sequence[Call], layers: Mapping[str, Any], picture: Any, y: Any, last_link: str | None
+        cls, recorder: CallRecorder, picture: Any, y: Any, last_link: str | None, hides: Callable[[Any, Any], bool]
     ) -> Survey:
-        """The survey of a pass.
+        """The survey of a recorded pass.
 
         Args:
-            calls: of the pass, in order of completion.
-            layers: {path: layer} of the model.
+            recorder: that recorded it.
             picture: the input with the most axes.
             y: the chosen output.
             last_link: the link that the last operation of the framework computes; used where no layer made y.
+            hides: `hides(y, tensor)`: whether a tensor is out of reach from y, so that its call does not count.
         """
+        calls = [call for call in recorder.calls if not hides(y, call.output)]
         assign_channel_axes(calls)
         kind, link, head = find_head(calls, y)
         if kind is None:  # over which axis the last operation takes a softmax is unknown
             link = None if last_link == "softmax" and len(y.shape) > 2 else last_link
         return cls(
-            layers=list_layers(calls, picture, layers),
+            layers=list_layers(calls, picture, recorder.layers),
             specs=layer_specs(calls),
+            called=frozenset(recorder.called),
             kind=kind or ("probabilities" if link else "logits"),
             link=link,
             head=head,

@@ -79,7 +79,7 @@ def test_opencv_that_does_not_load_names_the_build_that_does(tmp_path: Path) -> 
     (tmp_path / "cv2.py").write_text(f"raise ImportError({missing!r})\n")
     result = python("import xaicore", tmp_path)
     assert result.returncode == 1
-    assert f"xaicore.errors.DependencyError: OpenCV does not load: {missing}." in result.stderr
+    assert f"xaicore.errors.DependencyError: OpenCV does not import: {missing}." in result.stderr
     assert "pip install --force-reinstall opencv-python-headless" in result.stderr
     caught = python("try:\n    import xaicore\nexcept ImportError as e:\n    print(type(e).__name__)", tmp_path)
     assert caught.stdout.strip() == "DependencyError"
