@@ -25,10 +25,10 @@ from xaicore import (
 )
 from xaicore.layers import never_ran
 from xaicore.outputs import are_probabilities
+from xaicore_keras.calls import spatial_shape
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
 from xaicore_keras.inputs import Inputs, known_inputs, picture_of, prepare, takes_channels_last
-from xaicore_keras.layout import spatial_shape
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
 from xaicore_keras.run import Program, run_model
@@ -140,7 +140,7 @@ class KerasBackend(Backend):
             )
         start = np.ascontiguousarray(np.moveaxis(start, 1, survey.specs[layer].axis))
         with self._model_errors(batch):
-            outputs = self._engine.resume(self._program(batch, survey), self._traces, batch, layer, start)
+            outputs = self._engine.resume(self._program(batch, survey, [layer]), self._traces, batch, start)
         return _class_axis_first(outputs, survey)
 
     def _survey(self, batch: Inputs) -> Survey:
@@ -174,7 +174,8 @@ class KerasBackend(Backend):
         self._traces.is_built = True
 
     def _make_survey(self, batch: Inputs) -> Survey:
-        recorder, pictures = CallRecorder(self.model), []
+        recorder = CallRecorder(self.model)
+        pictures: list[Any] = []
 
         def run(tensors: Sequence[Any], weights: Sequence[Any] | None) -> Any:
             pictures[:] = [picture_of(tensors)]
@@ -188,13 +189,13 @@ class KerasBackend(Backend):
                 y, link = survey(inline=True)
             return Survey.of(recorder, pictures[0], y, link, self._engine.hides)
 
-    def _program(self, batch: Inputs, survey: Survey) -> Program:
-        return Program(weakref.ref(self.model), batch.structure, self.output, survey)
+    def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
+        return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))
 
     def _forward(self, batch: Inputs, survey: Survey, layers: Sequence[str], with_gradients: bool) -> Forward:
         with self._model_errors(batch):
-            program = self._program(batch, survey)
-            forward = self._engine.forward(program, self._traces, batch, layers, with_gradients)
+            program = self._program(batch, survey, layers)
+            forward = self._engine.forward(program, self._traces, batch, with_gradients)
         if not forward.outputs.ndim or len(forward.outputs) != batch.count:
             raise BackendError(
                 f"the model returned {forward.outputs.shape} for {batch.count} images; expected ({batch.count}, ...), "

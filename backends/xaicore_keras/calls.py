@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["Call", "first_tensor", "replace_first_tensor", "tensors_in"]
+__all__ = ["Call", "first_tensor", "replace_first_tensor", "spatial_shape", "tensors_in"]
 
 
 @dataclass
@@ -38,8 +38,7 @@ class Call:
     def shape(self) -> tuple[int, ...]:
         """The shape of the output with channels first: (N, C, *spatial)."""
         lengths = [length if isinstance(length, int) else _UnknownLength() for length in self.output.shape]
-        channels = lengths[self.axis : self.axis + 1]
-        return (*lengths[:1], *channels, *(n for i, n in enumerate(lengths) if i not in (0, self.axis)))
+        return (*lengths[:1], *lengths[self.axis : self.axis + 1], *spatial_shape(lengths, self.axis))
 
     @property
     def dtype(self) -> str:
@@ -48,13 +47,18 @@ class Call:
 
 
 class _UnknownLength(int):
-    """The length of an axis that only values would tell: printed as Keras does, and above any known length."""
+    """A length that is known only with values: printed as None, as by Keras, and larger than any known length."""
 
     def __new__(cls) -> _UnknownLength:
         return super().__new__(cls, 2**31)
 
     def __repr__(self) -> str:
         return "None"
+
+
+def spatial_shape(shape: Sequence[Any], axis: int) -> tuple[Any, ...]:
+    """The lengths of all axes but the batch axis and the channel axis."""
+    return tuple(length for i, length in enumerate(shape) if i not in (0, axis))
 
 
 def tensors_in(value: Any) -> list[Any]:

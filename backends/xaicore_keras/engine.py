@@ -33,7 +33,7 @@ class Forward:
 
     Attributes:
         outputs: (N, ...) float32, in the model's layout.
-        activations: (N, ...) float32 for each layer.
+        activations: (N, ...) float32 for each layer of the program.
         pull: takes a direction (N, K, ...) to a gradient (N, K, ...) float32 for each layer; None where a layer does
             not reach the outputs. May be called again.
     """
@@ -70,16 +70,12 @@ class Engine(ABC):
         return contextlib.nullcontext()
 
     @abstractmethod
-    def forward(
-        self, program: Program, traces: Traces, batch: Inputs, layers: Sequence[str], with_gradients: bool
-    ) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
         """One forward pass; without gradients, its `pull` must not be called."""
 
     @abstractmethod
-    def resume(
-        self, program: Program, traces: Traces, batch: Inputs, layer: str, activations: np.ndarray
-    ) -> np.ndarray:
-        """Outputs (N*R, ...) float32 from activations (N*R, ...) of a layer in the model's layout."""
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
+        """Outputs (N*R, ...) float32 from activations (N*R, ...) of the program's one layer in the model's layout."""
 
 
 def running_engine() -> Engine:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from xaicore_keras.calls import Call, first_tensor
-from xaicore_keras.hooks import Hook
+from xaicore_keras.hooks import Hook, at_call
 from xaicore_keras.layout import is_identity
 from xaicore_keras.private import call_of_keras
 
@@ -18,14 +18,8 @@ __all__ = ["Head", "find_head", "head_hook"]
 _RESHAPING = ("Reshape", "Flatten", "Squeeze", "ExpandDims", "Cast")
 # Activations that are no link: what comes out of them is neither a logit nor a probability.
 _BENDING = ("ReLU", "LeakyReLU", "PReLU", "ELU")
-# By the name of a function (tf.nn.softmax calls itself softmax_v2) or of an operation, in lower case.
-_LINKS = {
-    "softmax": "softmax",
-    "softmax_v2": "softmax",
-    "log_softmax": "softmax",
-    "logsoftmax": "softmax",
-    "sigmoid": "sigmoid",
-}
+# Names of functions (tf.nn.softmax calls itself softmax_v2) and of operations, in lower case.
+_SOFTMAXES = ("softmax", "softmax_v2", "log_softmax", "logsoftmax")
 
 
 @dataclass(frozen=True)
@@ -68,16 +62,11 @@ def find_head(calls: Sequence[Call], y: Any) -> tuple[str | None, str | None, He
 
 def head_hook(layer: Any, head: Head) -> Hook:
     """A hook that makes the layer answer with its logits at the call of the head; the model goes on with them."""
-    calls = 0
 
     def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls != head.call:
-            return answer
         return first_tensor((args, kwargs)) if head.is_bare else _linear_twin(layer)(*args, **kwargs)
 
-    return hook
+    return at_call(head.call, hook)
 
 
 def _linear_twin(layer: keras.Layer) -> Any:
@@ -122,7 +111,8 @@ def _link_of(call: Call) -> tuple[str | None, bool]:
 
 def _link_named(function: Any) -> str | None:
     """The link that a function, or an object such as a layer or an operation, computes by its name."""
-    return _LINKS.get(getattr(function, "__name__", type(function).__name__).lower())
+    name = getattr(function, "__name__", type(function).__name__).lower()
+    return "softmax" if name in _SOFTMAXES else "sigmoid" if name == "sigmoid" else None
 
 
 def _kind_without_link(layer: Any) -> str | None:

@@ -121,7 +121,8 @@ def known_inputs(model: Any) -> list[Any] | None:
 
 def takes_channels_last(model: Any) -> bool:
     """Whether pictures are (N, H, W, C): by the shape of the first input, else as Keras is configured."""
-    shape = tuple(known_inputs(model)[0].shape) if known_inputs(model) else ()
+    inputs = known_inputs(model)
+    shape = tuple(inputs[0].shape) if inputs else ()
     if len(shape) == 4 and (shape[1] in (1, 3, 4)) != (shape[-1] in (1, 3, 4)):
         return shape[-1] in (1, 3, 4)
     return bool(keras.config.image_data_format() == "channels_last")

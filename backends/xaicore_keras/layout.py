@@ -9,7 +9,7 @@ import keras
 
 from xaicore_keras.calls import Call
 
-__all__ = ["assign_channel_axes", "default_axis", "is_identity", "picture_axis", "spatial_shape", "stated_axis"]
+__all__ = ["assign_channel_axes", "default_axis", "is_identity", "picture_axis", "stated_axis"]
 
 # Classes whose `call` returns its input in inference.
 _IDENTITIES = {
@@ -57,11 +57,6 @@ def picture_axis(calls: Sequence[Call], picture: Any) -> int:
     same_rank = [call for call in calls if call.input is not None and len(call.input.shape) == rank]
     stated = (stated_axis(call.layer, rank) for call in (*takers, *same_rank))
     return next(permuted, None) or next(filter(None, stated), None) or default_axis(rank)
-
-
-def spatial_shape(shape: Sequence[Any], axis: int) -> tuple[Any, ...]:
-    """The lengths of the axes that are neither the batch axis nor the channel axis."""
-    return tuple(length for i, length in enumerate(shape) if i not in (0, axis))
 
 
 def _input_axis(call: Call, makers: Mapping[int, int], takers: Mapping[int, int]) -> int | None:

@@ -69,10 +69,15 @@ def list_layers(calls: Sequence[Call], picture: Any, layers: Mapping[str, Any]) 
 
 
 def is_map(call: Call, picture: Any, layers: Mapping[str, Any]) -> bool:
-    """Whether the output is a map of the picture, with a row per picture and more than one position."""
+    """Whether the output is a map of the picture, with a row per picture and more than one position.
+
+    Positions whose number depends on values may be those of a crop, and are no map.
+    """
+    sizes, picture_sizes = tuple(call.output.shape), tuple(picture.shape)
     return (
-        len(call.shape) == len(picture.shape) > 2
-        and call.output.shape[0] == picture.shape[0]
+        len(sizes) == len(picture_sizes) > 2
+        and sizes[0] == picture_sizes[0]
+        and (None not in sizes[1:] or None in picture_sizes[1:])
         and prod(call.shape[2:]) > 1
         and keras.backend.is_float_dtype(call.dtype)
         and not is_attention(call.path, layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import keras
 from xaicore.outputs import choose_output
 from xaicore_keras.calls import first_tensor, replace_first_tensor
 from xaicore_keras.head import head_hook
-from xaicore_keras.hooks import Hook, hooked
+from xaicore_keras.hooks import Hook, at_call, hooked
 from xaicore_keras.inputs import Structure
 from xaicore_keras.paths import walk
 from xaicore_keras.survey import Survey
@@ -63,31 +62,29 @@ def _named_outputs(model: Any, answer: Any) -> dict[int | str, Any]:
 class Program:
     """The model as a function of flat tensors, with logits where they can be reached.
 
-    Traces keep programs, so a program holds its model weakly.
+    Attributes:
+        model: a weak reference, since traces keep programs.
+        structure: of the model's arguments.
+        output: which of several outputs is explained.
+        survey: for inputs of this structure.
+        layers: the paths of the layers whose outputs are read or replaced.
     """
 
-    model: weakref.ref[Any]
+    model: Callable[[], Any]
     structure: Structure
     output: int | str | None
     survey: Survey
+    layers: tuple[str, ...]
 
     def __call__(self, tensors: Sequence[Any], taps: Mapping[str, Tap], weights: Sequence[Any] | None = None) -> Any:
         """The chosen output (N, ...) of one pass; each tap is called at its layer's last call."""
         model, head = self.model(), self.survey.head
         layers = walk(model)
-        hooks = [(layers[name], _tap_hook(self.survey.specs[name].calls, tap)) for name, tap in taps.items()]
+        hooks = [(layers[name], at_call(self.survey.specs[name].calls, _tapped(tap))) for name, tap in taps.items()]
         if head is not None:
             hooks.insert(0, (layers[head.path], head_hook(layers[head.path], head)))
         return run_model(model, self.structure, tensors, self.output, hooks, weights)
 
 
-def _tap_hook(last: int, tap: Tap) -> Hook:
-    """A hook that applies the tap to the first tensor of the answer, at call number `last` of its layer."""
-    calls = 0
-
-    def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return replace_first_tensor(answer, tap) if calls == last else answer
-
-    return hook
+def _tapped(tap: Tap) -> Hook:
+    return lambda args, kwargs, answer: replace_first_tensor(answer, tap)

@@ -14,10 +14,10 @@ import keras
 
 from xaicore import BackendError, InputError, LayerError, default_layer, unknown_layer
 from xaicore.layers import no_map
-from xaicore_keras.calls import Call, tensors_in
+from xaicore_keras.calls import Call, spatial_shape, tensors_in
 from xaicore_keras.graph import find_graph, graph_calls, walk_graph
 from xaicore_keras.inputs import picture_of
-from xaicore_keras.layout import picture_axis, spatial_shape
+from xaicore_keras.layout import picture_axis
 from xaicore_keras.listing import is_map, list_layers
 from xaicore_keras.paths import walk
 from xaicore_keras.private import all_layers, detached_copy, only_runs_a_graph

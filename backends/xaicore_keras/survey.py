@@ -35,7 +35,8 @@ class CallRecorder:
         self.calls: list[Call] = []
 
     def hooks(self) -> list[tuple[Any, Hook]]:
-        """Hooks for a pass; forgets the calls of an earlier one."""
+        """Hooks for a pass; what an earlier pass recorded is forgotten."""
+        self.called.clear()
         self.calls.clear()
         return [(layer, self._hook(path, layer)) for path, layer in self.layers.items()]
 

@@ -10,7 +10,7 @@ from typing import Any
 from xaicore_keras.paths import walk
 from xaicore_keras.state import lock
 
-__all__ = ["MAX_TRACES", "Traces", "count", "traces_of"]
+__all__ = ["MAX_TRACES", "Traces", "traces_of"]
 
 MAX_TRACES = 128
 """Surveys and traces kept per model, the last used ones: pictures of ever new sizes must not fill the memory."""
@@ -99,8 +99,3 @@ def traces_of(model: Any) -> Traces:
     """The traces of a model, shared by all of its explainers."""
     with lock:
         return _traces.setdefault(model, Traces())
-
-
-def count(model: Any) -> int:
-    """How many surveys and compiled passes have been made for a model so far."""
-    return traces_of(model).made

@@ -29,7 +29,7 @@ from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
 
-_WITHOUT_FUSIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+_WITHOUT_FUSIONS: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 _PASSING = {"reshape", "squeeze", "convert_element_type", "broadcast_in_dim"}
 
 
@@ -51,16 +51,13 @@ class JaxEngine(Engine):
         """Loops, `jax.jit` and `jax.checkpoint` trace their bodies by themselves."""
         return tracer_scope(tensor) is not tracer_scope(y)
 
-    def forward(
-        self, program: Program, traces: Traces, batch: Inputs, layers: Sequence[str], with_gradients: bool
-    ) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
         """The first step; `pull` is the second."""
-        key = ("forward", tuple(layers), with_gradients, program.output)
+        key = ("forward", program.layers, with_gradients, program.output)
         count, padded = batch.count, _padded(batch, traces, key)
         weights, tensors = _weights(program.model()), list(padded.tensors)
-        steps: Steps = traces.get(
-            (*key, padded.signature(True)), lambda: Steps(program, weights, tensors, layers, with_gradients)
-        )
+        trace_key = (*key, padded.signature(True))
+        steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors, with_gradients))
         outputs, activations, held = steps.forward(weights, tensors)
 
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
@@ -68,12 +65,10 @@ class JaxEngine(Engine):
 
         return Forward(np.array(outputs)[:count], [np.array(a)[:count] for a in activations], pull)
 
-    def resume(
-        self, program: Program, traces: Traces, batch: Inputs, layer: str, activations: np.ndarray
-    ) -> np.ndarray:
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
         weights, tensors = _weights(program.model()), list(batch.tensors)
-        repeats = len(activations) // batch.count
+        repeats, (layer,) = len(activations) // batch.count, program.layers
 
         def run(start: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
             rows = [jnp.repeat(t, repeats, axis=0) if jnp.ndim(t) else t for t in tensors]
@@ -87,22 +82,15 @@ class JaxEngine(Engine):
 class Steps:
     """The two steps, compiled for one shape of the inputs; the second for each number of targets."""
 
-    def __init__(
-        self,
-        program: Program,
-        weights: Sequence[Any],
-        tensors: Sequence[Any],
-        layers: Sequence[str],
-        with_gradients: bool,
-    ) -> None:
+    def __init__(self, program: Program, weights: Sequence[Any], tensors: Sequence[Any], with_gradients: bool) -> None:
         self._pulls: dict[tuple[int, ...], Any] = {}
 
         def run(weights: Sequence[Any], tensors: Sequence[Any], shifts: Mapping[str, Any]) -> tuple[Any, list[Any]]:
             """Outputs, and the activations before they are shifted."""
             taken: dict[str, Any] = {}
-            taps = {name: _tap(taken, name, shifts.get(name)) for name in layers}
+            taps = {name: _tap(taken, name, shifts.get(name)) for name in program.layers}
             outputs = program(tensors, taps, weights)
-            return outputs.astype(jnp.float32), [taken[name] for name in layers]
+            return outputs.astype(jnp.float32), [taken[name] for name in program.layers]
 
         def forward(weights: Sequence[Any], tensors: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
             if not with_gradients:
@@ -118,13 +106,13 @@ class Steps:
             held = [leaf for leaf, weight in zip(leaves, self._weight_of, strict=True) if weight is None]
             return outputs, [a.astype(jnp.float32) for a in activations], held
 
-        self._layers = layers
+        self._layers = program.layers
         self._options = _options(program.model())
         self._reached: dict[str, Any] = {}
         if with_gradients:
             with preserved_model(program.model()):
-                traced = jax.make_jaxpr(lambda *arguments: run(*arguments, {}))(weights, tensors)
-            self._reached = _reaching(traced.jaxpr, layers)
+                traced = jax.make_jaxpr(run)(weights, tensors, {})
+            self._reached = _reaching(traced.jaxpr, program.layers)
         self.forward = _compiled(program, forward, weights, tensors)
 
     def pull(self, weights: Sequence[Any], held: Sequence[Any], direction: np.ndarray) -> list[np.ndarray | None]:
@@ -162,7 +150,7 @@ def _compiled(program: Program, function: Callable[..., Any], *arguments: Any) -
     return lowered.compile(compiler_options=_options(program.model()))
 
 
-def _options(model: Any) -> dict[str, str] | None:
+def _options(model: Any) -> dict[str, str | bool] | None:
     """Compiler options: no fusions of XLA's YNN library where most weights belong to dense layers, as in VGG.
 
     On the CPU these fusions make a chain of dense layers take twenty times as long, and convolutions half as long.

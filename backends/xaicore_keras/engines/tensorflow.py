@@ -53,24 +53,18 @@ class TensorFlowEngine(Engine):
         """Not recorded by a gradient tape, not added to a graph."""
         return tf.init_scope()
 
-    def forward(
-        self, program: Program, traces: Traces, batch: Inputs, layers: Sequence[str], with_gradients: bool
-    ) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
         """The first step; `pull` is the second."""
-        key = ("forward", tuple(layers), with_gradients, program.output)
+        key = ("forward", program.layers, with_gradients, program.output)
         inline = bool(traces.facts.get("inline"))
         with tf.init_scope():
-            steps: Steps = _traced(
-                traces, batch, key, lambda specs: Steps(program, specs, layers, with_gradients, inline)
-            )
+            steps: Steps = _traced(traces, batch, key, lambda specs: Steps(program, specs, with_gradients, inline))
             outputs, activations, cut = steps.forward(list(map(tf.convert_to_tensor, batch.tensors)))
         return Forward(outputs.numpy(), [a.numpy() for a in activations], lambda direction: steps.pull(direction, cut))
 
-    def resume(
-        self, program: Program, traces: Traces, batch: Inputs, layer: str, activations: np.ndarray
-    ) -> np.ndarray:
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """A graph with the activations as an input, less the operations that only led to them."""
-        shape = (None, *activations.shape[1:])
+        (layer,), shape = program.layers, (None, *activations.shape[1:])
         inline = bool(traces.facts.get("inline"))
         repeats = len(activations) // batch.count
 
@@ -95,14 +89,7 @@ class TensorFlowEngine(Engine):
 class Steps:
     """The two steps, compiled. They do not refer to the model; only the graph that they are cut from does."""
 
-    def __init__(
-        self,
-        program: Program,
-        specs: Sequence[tf.TensorSpec],
-        layers: Sequence[str],
-        with_gradients: bool,
-        inline: bool,
-    ) -> None:
+    def __init__(self, program: Program, specs: Sequence[tf.TensorSpec], with_gradients: bool, inline: bool) -> None:
         taken: dict[str, Any] = {}
         feeds: dict[str, Any] = {}
         fetches: dict[str, Any] = {"cut": [], "one": [], "many": []}
@@ -110,8 +97,8 @@ class Steps:
         def body() -> None:
             feeds["x"] = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in specs]
             with preserved_model(program.model()), _inlined(inline):
-                y = program(feeds["x"], {name: _tap(taken, name) for name in layers})
-            activations = [taken[name] for name in layers]
+                y = program(feeds["x"], {name: _tap(taken, name) for name in program.layers})
+            activations = [taken[name] for name in program.layers]
             fetches["forward"] = [tf.cast(t, tf.float32) for t in (y, *activations)]
             if with_gradients:
                 forward_ops = set(y.graph.get_operations())
@@ -121,7 +108,7 @@ class Steps:
 
         prune = prunable_graph(body)
         self._forward = _compiled(prune, feeds["x"], [*fetches["forward"], *fetches["cut"]])
-        self._layers = len(layers)
+        self._layers = len(program.layers)
         self._reached = fetches.get("reached", [])
         if any(self._reached):
             arguments = [feeds["direction"], *fetches["cut"]]

@@ -38,32 +38,28 @@ class TorchEngine(Engine):
         """Not in inference mode, where no trainable parameter can be made."""
         return torch.inference_mode(False)
 
-    def forward(
-        self, program: Program, traces: Traces, batch: Inputs, layers: Sequence[str], with_gradients: bool
-    ) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
         """One pass. A model that switches grad off itself, around a frozen part, is recorded from the start."""
         recording = False
         while True:
             taken: dict[str, torch.Tensor] = {}
-            taps = {name: _tap(taken, name, with_gradients) for name in layers}
+            taps = {name: _tap(taken, name, with_gradients) for name in program.layers}
             tensors = _tensors(batch)
             with _preserved(program, tensors), torch.set_grad_enabled(recording):
                 y = program(tensors, taps)
             if not with_gradients or y.requires_grad or recording:
                 break
             recording = True
-        leaves = [taken[name] for name in layers]
+        leaves = [taken[name] for name in program.layers]
         pull = functools.partial(tools.pull_back, y, leaves)
         return Forward(tools.to_host(y).copy(), [tools.to_host(leaf) for leaf in leaves], pull)
 
-    def resume(
-        self, program: Program, traces: Traces, batch: Inputs, layer: str, activations: np.ndarray
-    ) -> np.ndarray:
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """The recorded operations of a pass, less those that only led to the activations.
 
         Where a model cannot be recorded, all of it runs, and the activations replace what it computed.
         """
-        tensors = _tensors(batch)
+        tensors, (layer,) = _tensors(batch), program.layers
         start = torch.from_numpy(activations).to(tensors[0].device)
         repeats = len(activations) // batch.count
 
