@@ -48,7 +48,7 @@ def _children(parent: Any) -> list[Any]:
     if not isinstance(parent, keras.Layer):
         return []
     layers = child_layers(parent)
-    operations = [part for part in getattr(parent, "operations", ()) if part not in layers]
+    operations = [operation for operation in getattr(parent, "operations", ()) if operation not in layers]
     functional = functional_of(parent)  # its layers are called, it is not
     return [
         child

@@ -1,15 +1,14 @@
-"""The private names of Keras, TensorFlow and JAX that this package depends on; no other module uses any.
+"""The private names of Keras, TensorFlow and JAX that this package depends on. No other module uses any.
 
-Each function says in public terms what it gives. The comment above it has the names, and the first and the last
-version of Keras in whose source they were seen; 3.8.0, 3.9.2, 3.10.0, 3.11.3, 3.12.0, 3.13.0, 3.14.0 and 3.15.1 were
-searched.
+A docstring says in public terms what its function gives. The comment above has the private names, and the first and
+the last version of Keras in which they were seen, of 3.8.0, 3.9.2, 3.10.0, 3.11.3, 3.12.0, 3.13.0, 3.14.0 and 3.15.1.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -79,9 +78,8 @@ def detached_copy(operation: keras.Operation, name: str) -> keras.Operation:
 
 # _losses, _loss_ids, _called: 3.8.0 to 3.15.1.
 @contextlib.contextmanager
-def preserved_call_records(layers: Iterable[keras.Layer]) -> Iterator[None]:
+def preserved_call_records(layers: Sequence[keras.Layer]) -> Iterator[None]:
     """Restore what each call records on a layer: its `add_loss` losses, cleared by the next call, and that it ran."""
-    layers = list(layers)
     losses = [(layer, list(layer._losses), set(layer._loss_ids)) for layer in layers if layer._losses]
     uncalled = [layer for layer in layers if not layer._called]
     try:
@@ -96,22 +94,25 @@ def preserved_call_records(layers: Iterable[keras.Layer]) -> Iterator[None]:
 
 # _remat_mode: 3.9.2 to 3.15.1; 3.8.0 has no rematerialisation.
 @contextlib.contextmanager
-def without_rematerialisation(operations: Iterable[keras.Operation]) -> Iterator[None]:
+def without_rematerialisation(operations: Sequence[keras.Operation]) -> Iterator[None]:
     """Switch `keras.RematScope` off for these operations: it would shut their tensors into a graph of its own."""
-    switched = [(vars(part), vars(part)["_remat_mode"]) for part in operations if vars(part).get("_remat_mode")]
+    modes = [(vars(op), vars(op)["_remat_mode"]) for op in operations if vars(op).get("_remat_mode")]
     try:
-        for attributes, _ in switched:
+        for attributes, _ in modes:
             attributes["_remat_mode"] = None
         yield
     finally:
-        for attributes, mode in switched:
+        for attributes, mode in modes:
             attributes["_remat_mode"] = mode
 
 
-# Names that no new model has yet. Private ones: 3.8.0 to 3.15.1, _compiled_trainable_state in 3.15.1 alone.
+# Names that a new model lacks. The private ones: 3.8.0 to 3.15.1, but _compiled_trainable_state in 3.15.1 alone, and
+# those that end in _shardings, on JAX, 3.8.0 to 3.11.3.
 _SET_BY_TRAINING = (
     *("stop_training", "stop_evaluating", "stop_predicting", "history", "optimizer", "jit_compile", "run_eagerly"),
     *("_eval_epoch_iterator", "_jax_state", "_jax_state_synced", "_compile_config", "_compiled_trainable_state"),
+    *("_trainable_variable_shardings", "_non_trainable_variable_shardings"),
+    *("_optimizer_variable_shardings", "_metrics_variable_shardings"),
 )
 
 
@@ -121,7 +122,7 @@ def attributes_of_keras() -> frozenset[str]:
     return frozenset({*vars(keras.Model(name="plain")), *_SET_BY_TRAINING})
 
 
-# TensorFlow's WrappedFunction.prune, seen in 2.21; no name of tf.function cuts a graph.
+# WrappedFunction.prune: TensorFlow 2.21. Nothing that is documented cuts a graph.
 def prunable_graph(body: Callable[[], None]) -> Callable[[Sequence[Any], Any], Callable[..., Any]]:
     """Build a TensorFlow graph by calling `body`; returns `prune(feeds, fetches)`, which cuts a function out of it."""
     import tensorflow as tf
@@ -129,13 +130,13 @@ def prunable_graph(body: Callable[[], None]) -> Callable[[Sequence[Any], Any], C
     return tf.compat.v1.wrap_function(body, []).prune
 
 
-# TensorFlow's FuncGraph.internal_captures, seen in 2.21.
+# FuncGraph.internal_captures: TensorFlow 2.21.
 def is_captured(tensor: Any) -> bool:
     """Whether a tensor of a TensorFlow graph stands for one from outside of it, such as a variable's handle."""
     return any(tensor is captured for captured in tensor.graph.internal_captures)
 
 
-# JAX's Tracer._trace, seen in 0.10.
+# Tracer._trace: JAX 0.10.
 def tracer_scope(tensor: Any) -> Any:
     """The JAX transformation that traces a value; values inside and outside of a loop have different ones."""
     return getattr(tensor, "_trace", None)

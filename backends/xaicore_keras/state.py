@@ -27,16 +27,11 @@ def preserved_model(model: Any) -> Iterator[None]:
     attributes and draw random numbers. What it changes inside its own lists and dictionaries is not restored.
     Rematerialisation is off meanwhile.
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(lock)
-        stack.enter_context(preserved())
-        stack.enter_context(preserved_modes(model))
+    with lock, preserved(), preserved_modes(model):
         operations = [model, *walk(model).values()]
-        layers = [part for part in operations if isinstance(part, keras.Layer)]
-        stack.enter_context(_preserved_attributes(layers))
-        stack.enter_context(preserved_call_records(layers))
-        stack.enter_context(without_rematerialisation(operations))
-        yield
+        layers = [operation for operation in operations if isinstance(operation, keras.Layer)]
+        with _preserved_attributes(layers), preserved_call_records(layers), without_rematerialisation(operations):
+            yield
 
 
 @contextlib.contextmanager

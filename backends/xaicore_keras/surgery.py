@@ -136,7 +136,7 @@ class _Copies:
             self._made[id(operation)] = detached_copy(operation, name)
             return self._made[id(operation)]
 
-        def first(*args: Any, **kwargs: Any) -> Any:
+        def copy_and_call(*args: Any, **kwargs: Any) -> Any:
             try:
                 copy = _copied_layer(operation, name)
                 answer = copy(*args, **kwargs)  # builds it
@@ -149,7 +149,7 @@ class _Copies:
             self._made[id(operation)] = copy
             return answer
 
-        return first
+        return copy_and_call
 
     def freeze(self) -> None:
         """Make all weights of the copies untrainable."""

@@ -120,7 +120,7 @@ def of_a_tracer():
 
 
 EXPECTED = {
-    # name: (what has it; the first version of Keras and the one backend that have it)
+    # name: (what has it; the first and the last version of Keras, and the one backend, that have it)
     "_flatten_layers": (of_a_layer, {}),
     "_losses": (of_a_layer, {}),
     "_loss_ids": (of_a_layer, {}),
@@ -135,6 +135,10 @@ EXPECTED = {
     "_compiled_trainable_state": (of_training, {"since": (3, 15)}),
     "_jax_state": (of_training, {"on": "jax"}),
     "_jax_state_synced": (of_training, {"on": "jax"}),
+    "_trainable_variable_shardings": (of_training, {"on": "jax", "until": (3, 11)}),
+    "_non_trainable_variable_shardings": (of_training, {"on": "jax", "until": (3, 11)}),
+    "_optimizer_variable_shardings": (of_training, {"on": "jax", "until": (3, 11)}),
+    "_metrics_variable_shardings": (of_training, {"on": "jax", "until": (3, 11)}),
     "keras.src.models.functional": (None, {}),
     "keras.src.models.sequential": (None, {}),
     "keras.src.ops.function": (None, {}),
@@ -148,7 +152,8 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_name_is_there(name):
     names_of, where = EXPECTED[name]
-    if where.get("on", BACKEND) != BACKEND or where.get("since", VERSION) > VERSION:
+    is_between = where.get("since", VERSION) <= VERSION <= where.get("until", VERSION)
+    if where.get("on", BACKEND) != BACKEND or not is_between:
         pytest.skip(f"only {where}")
     is_there = importlib.util.find_spec(name) if names_of is None else name in names_of()
     assert is_there, f"xaicore_keras/private.py uses {name}, which is gone in Keras {keras.__version__} on {BACKEND}"

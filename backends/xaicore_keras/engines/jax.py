@@ -30,6 +30,7 @@ from xaicore_keras.traces import Traces
 __all__ = ["JaxEngine"]
 
 _WITHOUT_FUSIONS: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# Operations that keep values, at most in another shape or type.
 _PASSING = {"reshape", "squeeze", "convert_element_type", "broadcast_in_dim"}
 
 
@@ -97,7 +98,7 @@ class Steps:
                 outputs, activations = run(weights, tensors, {})
                 return outputs, [a.astype(jnp.float32) for a in activations], []
             # Zeros are added to each layer's output, to differentiate by them.
-            shifts = {name: jnp.zeros(form.shape, form.dtype) for name, form in self._reached.items()}
+            shifts = {name: jnp.zeros(aval.shape, aval.dtype) for name, aval in self._reached.items()}
             outputs, pull, activations = jax.vjp(lambda shifts: run(weights, tensors, shifts), shifts, has_aux=True)
             # A compiled function copies everything that it returns, so weights are not returned.
             leaves, self._tree = jax.tree.flatten(pull)

@@ -24,6 +24,7 @@ from xaicore_keras.traces import Traces
 
 __all__ = ["TensorFlowEngine"]
 
+# Operations that keep values, at most in another shape or type.
 _PASSING = {"Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "StridedSlice", "EnsureShape"}
 _LINKS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 # Operations that the second step repeats, since that costs less than to pass their results on.
@@ -77,8 +78,8 @@ class TensorFlowEngine(Engine):
                 with preserved_model(program.model()), _inlined(inline):
                     return tf.cast(program(rows, {layer: lambda t: tf.cast(start, t.dtype)}), tf.float32)
 
-            starts = tf.TensorSpec(activations.shape if is_static else shape, tf.float32)
-            return _concrete(body, [starts, tf.TensorSpec([], tf.int32), *specs])
+            start_spec = tf.TensorSpec(activations.shape if is_static else shape, tf.float32)
+            return _concrete(body, [start_spec, tf.TensorSpec([], tf.int32), *specs])
 
         with tf.init_scope():
             step = _traced(traces, batch, ("resume", layer, shape, program.output), make, static_key=(repeats,))
@@ -232,6 +233,7 @@ def _inlined(inline: bool) -> Iterator[None]:
 
 
 def _link(y: Any) -> str | None:
+    """The link that the last operation computes."""
     op = y.op
     while op.type in _PASSING:
         op = op.inputs[0].op
