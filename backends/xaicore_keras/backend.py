@@ -28,7 +28,7 @@ from xaicore.outputs import are_probabilities
 from xaicore_keras.calls import spatial_shape
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
-from xaicore_keras.inputs import Inputs, known_inputs, picture_of, prepare, takes_channels_last
+from xaicore_keras.inputs import Inputs, known_inputs, picture_of, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
 from xaicore_keras.run import Program, run_model
@@ -89,9 +89,13 @@ class KerasBackend(Backend):
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
         """A tensor or array as NumPy; floating-point ones as float32."""
-        array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
+        array = Backend.to_numpy(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
         is_float = keras.backend.is_float_dtype(array.dtype.name) and array.dtype != np.float32
         return array.astype(np.float32) if is_float else array
+
+    def with_batch_axis(self, inputs: Any) -> Any:
+        """A single array one axis short for the model gets a batch axis."""
+        return with_batch_axis(self.model, inputs)
 
     @property
     def ready(self) -> bool:

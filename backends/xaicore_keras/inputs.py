@@ -13,7 +13,15 @@ import numpy as np
 from xaicore import InputError
 from xaicore_keras.private import all_layers, functional_of
 
-__all__ = ["Inputs", "Structure", "known_inputs", "picture_of", "prepare", "takes_channels_last"]
+__all__ = [
+    "Inputs",
+    "Structure",
+    "known_inputs",
+    "picture_of",
+    "prepare",
+    "takes_channels_last",
+    "with_batch_axis",
+]
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,18 @@ def known_inputs(model: Any) -> list[Any] | None:
     """The symbolic inputs of a functional or built Sequential model; None for a subclassed one."""
     functional = functional_of(model) or model
     return keras.tree.flatten(functional.inputs) if hasattr(functional, "operations") else None
+
+
+def with_batch_axis(model: Any, value: Any) -> Any:
+    """A single array or tensor that lacks the batch axis for the model gets one; all else stays as it is.
+
+    Raises:
+        InputError: the model takes no input of this shape.
+    """
+    if not hasattr(value, "shape"):
+        return value
+    fitted = _fitted(model, value)
+    return fitted if tuple(fitted.shape) == (1, *value.shape) else value
 
 
 def takes_channels_last(model: Any) -> bool:

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, XaicoreError, check_direction
 from xaicore_torch.classifier import find_classifier
-from xaicore_torch.inputs import Inputs, prepare
+from xaicore_torch.inputs import Inputs, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, layout_is_plain, on_last_axis, unwrap
 from xaicore_torch.loader import loader_parts, preserved_loader
 from xaicore_torch.outputs import Outputs, choose, find_link, read, to_host
@@ -79,8 +79,12 @@ class TorchBackend(Backend):
     def to_numpy(value: Any) -> np.ndarray:
         """A tensor or array as NumPy; floating-point tensors as float32."""
         if not isinstance(value, torch.Tensor):
-            return np.asarray(value)
+            return Backend.to_numpy(value)
         return to_host(value) if value.is_floating_point() else value.detach().cpu().numpy()
+
+    def with_batch_axis(self, inputs: Any) -> Any:
+        """A single array one axis short for the first convolution gets a batch axis."""
+        return with_batch_axis(self.model, inputs)
 
     @property
     def ready(self) -> bool:

@@ -13,7 +13,7 @@ from torch import nn
 from xaicore import InputError
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
-__all__ = ["Inputs", "prepare"]
+__all__ = ["Inputs", "prepare", "with_batch_axis"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
     elif isinstance(inputs, tuple):
         found = Inputs(tuple(tensor(f"input {i}", value) for i, value in enumerate(inputs)), {})
     else:
-        found = Inputs((_with_batch_axis(model, tensor("the input", inputs)),), {})
+        found = Inputs((with_batch_axis(model, tensor("the input", inputs)),), {})
     if not found.tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
     if found.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in found.tensors):
@@ -133,8 +133,9 @@ def _check_finite(name: str, tensor: torch.Tensor) -> None:
             raise InputError(f"{name} has {bad} NaN or infinite values of {tensor.numel()}; expected finite ones")
 
 
-def _with_batch_axis(model: nn.Module, value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
+def with_batch_axis(model: nn.Module, value: Any) -> Any:
+    """A single tensor or array one axis short for the model's first convolution gets a batch axis; all else stays."""
+    if not isinstance(value, (np.ndarray, torch.Tensor)):
         return value
     first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
     # Not first.weight.ndim: to read a weight with a parametrization may change the model.

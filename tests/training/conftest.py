@@ -22,5 +22,5 @@ def one_thread() -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """What a monitor is to warn of, in a training that is to go on."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"logger .* is switched off|.*said once")
+        warnings.filterwarnings("ignore", message=r"logger .* is switched off|.*reported once")
         yield
