@@ -1,4 +1,8 @@
-"""One Keras backend a process: `KERAS_BACKEND=jax python -m pytest tests/keras`."""
+"""One Keras backend per process: `KERAS_BACKEND=jax python -m pytest tests/keras`.
+
+TensorFlow enables oneDNN on some processors only. The tests enable it on all; TF_ENABLE_ONEDNN_OPTS=0 runs those
+that do not depend on it.
+"""
 
 import collections
 import contextlib
@@ -9,6 +13,7 @@ import sys
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # Every net here is compiled to run once or twice: optimising the code would take most of the time.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"

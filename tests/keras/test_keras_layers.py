@@ -1,6 +1,7 @@
 """Which layers there are and what they are called, which one is taken, and what happens with a wrong one."""
 
 import contextlib
+import os
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from keras_nets import (
     conv_gap_dense,
     gradcam,
     mean,
+    needs_onednn,
     numpy,
     pictures,
     settle,
@@ -152,6 +154,7 @@ def test_channels_first_layers_keep_their_order():
     assert [layer.shape for layer in found[:2]] == [(1, 4, 4, 7), (1, 4, 4, 7)]
 
 
+@needs_onednn
 def test_the_global_layout_of_the_process():
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
@@ -496,6 +499,37 @@ def test_a_models_own_error_is_named_with_the_inputs(unchanged):
     assert "the model raised ValueError for inputs (2, 6, 9, 3) float32" in str(caught.value)
     assert "expected axis -1 of input shape to have value 1" in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's convolutions")
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The Conv2D op currently only supports the NHWC tensor format on the CPU. The op was given the format: NCHW",
+        "Conv2DCustomBackpropInputOp only supports NHWC.",
+    ],
+)
+def test_channels_first_without_onednn_names_the_remedy(message, unchanged):
+    def fail(y):
+        raise NotImplementedError(message)
+
+    model = Subclassed()
+    model.end = fail
+    with unchanged(model), pytest.raises(xaicore.BackendError) as caught:
+        xaicore.explain(model, pictures())
+    assert message in str(caught.value)
+    assert "set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported" in str(caught.value)
+
+
+@pytest.mark.skipif(
+    BACKEND != "tensorflow" or os.environ["TF_ENABLE_ONEDNN_OPTS"] != "0", reason="TensorFlow without oneDNN"
+)
+@pytest.mark.parametrize("layer", [layers.Conv2D, layers.Conv2DTranspose])
+def test_tensorflow_says_so_in_these_words(layer):
+    convolution = layer(4, 3, data_format="channels_first", name="conv")
+    model = functional(lambda i: layers.Dense(3)(layers.Flatten()(convolution(i))), (1, 6, 9))
+    with pytest.raises(xaicore.BackendError, match="TF_ENABLE_ONEDNN_OPTS=1"):
+        xaicore.explain(model, channels_first(pictures()), layer="conv")
 
 
 def test_broken_weights_are_named(unchanged):

@@ -22,6 +22,7 @@ from keras_nets import (
     gradcam,
     logits,
     mean,
+    needs_onednn,
     numpy,
     pictures,
     rows_of,
@@ -402,6 +403,7 @@ def subclass_of_functional():
 
 
 @topology
+@needs_onednn
 def channels_first_layers():
     def whole(i):
         x = layers.Conv2D(4, 3, padding="same", data_format="channels_first", name="conv")(i)
@@ -433,7 +435,10 @@ def second_of_several_outputs():
     return Case(functional(whole), "conv", "any", choose=lambda y: y[1], output=1)
 
 
-@pytest.mark.parametrize("build", TOPOLOGIES.values(), ids=TOPOLOGIES)
+@pytest.mark.parametrize(
+    "build",
+    [pytest.param(build, id=name, marks=getattr(build, "pytestmark", ())) for name, build in TOPOLOGIES.items()],
+)
 def test_activations_and_gradients_equal_the_oracle(build):
     case = build()
     model, x, choose = case.model, case.x, case.choose or (lambda y: y)

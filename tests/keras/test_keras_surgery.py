@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from keras_nets import needs_onednn
 
 import xaicore
 from xaicore_keras import cam_model
@@ -259,7 +260,9 @@ def state(model):
     return found
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize(
+    "net", [pytest.param(net, marks=needs_onednn) if net == "channels first" else net for net in NETS]
+)
 def test_a_dense_layer_on_the_mean_of_the_originals_features(net):
     make, layer, path, name, x = NETS[net]
     model = make()
@@ -447,7 +450,7 @@ def test_cam_explains_both_classes_of_one_output():
     np.testing.assert_allclose(maps[:, 0], np.maximum(-m, 0), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("net", ["signals", "volumes", "channels first"])
+@pytest.mark.parametrize("net", ["signals", "volumes", pytest.param("channels first", marks=needs_onednn)])
 def test_cam_explains_every_layout(net):
     make, _, path, name, x = NETS[net]
     model = make()

@@ -18,6 +18,7 @@ from keras_nets import (
     gradcam,
     logits,
     mean,
+    needs_onednn,
     numpy,
     pictures,
     rows_of,
@@ -580,7 +581,7 @@ def test_segmentation_with_an_end_that_nobody_can_look_into(link):
         np.testing.assert_allclose(given.outputs, p, **CLOSE)
 
 
-@pytest.mark.parametrize("form", ["channels first", "signal"])
+@pytest.mark.parametrize("form", [pytest.param("channels first", marks=needs_onednn), "signal"])
 def test_segmentation_of_other_forms(form):
     if form == "channels first":
         i = keras.Input((1, 6, 9))

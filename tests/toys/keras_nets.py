@@ -4,13 +4,20 @@ Pictures are (N, 6, 9, C), channels last; what is computed by hand is channels f
 """
 
 import contextlib
+import os
 from functools import partial
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 BACKEND = keras.backend.backend()
+
+needs_onednn = pytest.mark.skipif(
+    BACKEND == "tensorflow" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0",
+    reason="TensorFlow convolves channels first on a CPU only with oneDNN",
+)
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 
 
