@@ -6,8 +6,9 @@ explanation = xaicore.explain(model, x)
 explanation.show()
 """
 
-from xaicore import localize, maps, overlay, targets
-from xaicore.backend import Backend, Capture, Direction, Layer, check_direction, default_layer, unknown_layer
+from xaicore import layers, localize, maps, outputs, overlay, randomness, show, targets
+from xaicore.backend import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+from xaicore.data.sample import Sample
 from xaicore.errors import (
     BackendError,
     DependencyError,
@@ -22,10 +23,11 @@ from xaicore.errors import (
 from xaicore.explainer import Explainer, explain
 from xaicore.explanation import Explanation
 from xaicore.hookspecs import hookimpl
-from xaicore.logger import Logger, Loggers, Run, open_loggers
+from xaicore.layers import default_layer, unknown_layer
+from xaicore.logger import Logger, Run
+from xaicore.loggers import Loggers, open_loggers
 from xaicore.methods import METHODS, Method
 from xaicore.monitor import Monitor
-from xaicore.sample import Sample
 from xaicore.targets import Target
 
 __version__ = "0.1.0"
@@ -59,10 +61,15 @@ __all__ = [
     "default_layer",
     "explain",
     "hookimpl",
+    "layers",
     "localize",
     "maps",
     "open_loggers",
+    "outputs",
     "overlay",
+    "pull_in_half",
+    "randomness",
+    "show",
     "targets",
     "unknown_layer",
 ]

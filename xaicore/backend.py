@@ -1,15 +1,12 @@
-"""What a framework must supply: activations, gradients and outputs, as NumPy arrays.
+"""The contract of backends: a framework's activations, gradients and outputs as NumPy arrays.
 
-A backend never learns what is explained. It runs the model, hands the outputs to `direction`, and pulls the
-answer back to the layers: a vector-Jacobian product. Classes, targets, methods and maps are the core's.
+A backend does not know what is explained. It runs the model, calls `direction` with the outputs, and pulls the
+returned vectors back to the layers: a vector-Jacobian product. Classes, targets, methods and maps belong to the core.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
-import functools
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,29 +14,30 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from xaicore.errors import BackendError, LayerError
+from xaicore import randomness
+from xaicore.errors import BackendError
+from xaicore.outputs import KINDS, LINKS
 
-__all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "default_layer", "unknown_layer"]
+__all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"]
 
 Direction = Callable[[np.ndarray, str], np.ndarray]
-"""`direction(outputs, kind)`: outputs (N, *O) and their kind in, d score / d outputs (N, K, *O) float32 out."""
+"""`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32."""
 
-KINDS = ("logits", "probabilities", "values")
-LINKS = ("softmax", "sigmoid", None)
+HALF_SCALE = 1024.0
+"""float16 loses gradients below 6e-8: a multiple of them is computed, and the plain ones where that overflows."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a model, as one pass over the inputs showed it.
+    """One layer of a model, as observed in one pass over the inputs.
 
     Attributes:
         name: what `Explainer(layer=...)` takes.
         type: the name of its class.
         shape: its output's shape, batch and channels first: (N, C, *spatial).
-        spatial: it is a map of the picture: the batch size is unchanged, it has as many spatial axes as the
-            picture, and more than one position. Attention's (N, heads, T, T) is not one.
-        pooled: this very output was made by a pooling layer, also where a container, dropout or identity
-            passes it on.
+        spatial: the output is a map of the picture: N is unchanged, and it has as many spatial axes as the picture and
+            more than one position. Attention weights (N, heads, T, T) are no map.
+        pooled: a pooling layer made this output, also where a container, dropout or identity passes it on.
     """
 
     name: str
@@ -51,13 +49,13 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """What one pass over the inputs gave; NumPy float32, channels first whatever the framework's layout.
+    """The result of one pass over the inputs: NumPy float32, channels first whatever the framework's layout.
 
     Attributes:
         outputs: (N, ...), the class axis at 1; logits wherever they can be reached.
         outputs_kind: "logits", "probabilities" or "values".
         activations: {layer: (N, C, *spatial)}.
-        gradients: {layer: (N, K, C, *spatial)}; empty when no direction was given.
+        gradients: {layer: (N, K, C, *spatial)}; empty without a direction.
         input_size: the spatial shape of the input with the most axes, (H, W) for pictures.
         link: what the model itself puts on these outputs: "softmax", "sigmoid" or None.
     """
@@ -79,31 +77,31 @@ class Capture:
 class Backend(ABC):
     """One model in one framework.
 
-    A backend leaves the model as it found it, also when something raises: parameters, their gradients, what
-    requires one, every module's training flag, buffers, hooks, random state, and the framework's grad mode.
+    A backend leaves the model as it found it, bit for bit, also after an exception: parameters and their gradients,
+    `requires_grad`, every module's training flag, buffers, hooks, random state, and the framework's grad mode.
     """
 
     api_version: ClassVar[int] = 1
     name: str = ""
-    """The entry-point name; the plugin registry fills it in where the class leaves it empty."""
+    """The entry-point name. Where a class leaves it empty, the plugin registry sets it."""
     channels_last: bool = False
-    """Whether the model takes pictures as (N, H, W, C); asked by what prepares them when the user does not."""
+    """Whether the model takes pictures as (N, H, W, C). The default preprocessing reads it."""
 
     @abstractmethod
     def layers(self, inputs: Any) -> Sequence[Layer]:
-        """Every layer in order of completion; may look at the first image only.
+        """Every layer in order of completion; one pass over the first image is enough.
 
-        A layer that runs several times stands where its last run ended. A shared output has its outermost
-        name. The root is left out.
+        A layer that runs several times is listed where its last run ended. An output that several layers return is
+        listed under the outermost name. The model itself is left out.
         """
 
     @abstractmethod
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One forward pass and, with a direction, one pull-back to all the layers.
 
-        `inputs` is exactly what the model takes: a tuple is positional arguments, a dict keyword arguments, a
-        single array one axis short gets a batch axis. `direction` is called once, in the caller's thread,
-        between the two; what it raises passes unchanged.
+        `inputs` is exactly what the model takes: a tuple is positional arguments, a dict keyword arguments; a single
+        array that lacks the batch axis gets one. `direction` is called once, in the caller's thread, between the two
+        passes; its exceptions propagate unchanged.
         """
 
     def predict(self, inputs: Any) -> np.ndarray:
@@ -112,14 +110,14 @@ class Backend(ABC):
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
-        """An input as the framework holds it, as a NumPy array with the same axes (to show it).
+        """A tensor of the framework as a NumPy array with the same axes.
 
-        Static, because explanations call it later, and must not keep the model alive until then.
+        Static: explanations call it later, and must not keep the model alive until then.
         """
         return np.asarray(value)
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
-        """The dense classifier's rows (classes, C) over this layer's C channels, for CAM.
+        """The rows (classes, C) of the dense classifier over the C channels of this layer, for CAM.
 
         Raises:
             MethodError: the net is not convolution, global average pooling, dense.
@@ -127,33 +125,26 @@ class Backend(ABC):
         self._lacks("the classifier's weights (method='cam')", "use method='gradcam', its generalisation")
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
-        """Outputs (N*R, ...) computed from given activations (N*R, C, *spatial) of a layer on.
+        """Outputs (N*R, ...) of the model when a layer's activations are replaced by these, (N*R, C, *spatial).
 
-        Row i belongs to input i // R, for whatever else of the inputs the rest of the model reads.
+        Row i belongs to input i // R: the rest of the model may read other inputs too.
         """
         self._lacks("starting from a layer (resume)", "use a gradient method, such as 'gradcam'")
 
     @property
     def ready(self) -> bool:
-        """Whether the model has its weights: not so where its first batch makes them."""
+        """Whether the model has its weights; False where its first batch creates them."""
         return True
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
-        """Keep the process's random state while code runs that draws from it, such as a data loader.
+        """Restore the process's random state after code that draws from it, such as a data loader.
 
-        Here Python's and NumPy's, also of generators that the loader `source` has as attributes; a backend adds its
-        framework's.
+        The core restores Python's and NumPy's, also of generators that the loader `source`, its samplers and its data
+        sets have as attributes; a backend adds its framework's.
         """
-        python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (what loaders draw from)
-        restores = [_restore(value) for value in getattr(source, "__dict__", {}).values()]
-        try:
+        with randomness.preserved(*randomness.loader_parts(source)):
             yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-            for restore in restores:
-                restore()
 
     def input_gradients(self, inputs: Any, direction: Direction, rule: str = "plain") -> np.ndarray:
         """Gradients (N, K, *input) with respect to the input; rule "plain", "guided" or "deconv"."""
@@ -163,44 +154,11 @@ class Backend(ABC):
         raise BackendError(f"backend {self.name or type(self).__name__!r} does not offer {power}: {instead}")
 
 
-def _restore(generator: Any) -> Callable[[], object]:
-    """Puts a random generator back to where it is now; does nothing for what is none."""
-    if isinstance(generator, np.random.Generator):
-        return functools.partial(setattr, generator.bit_generator, "state", generator.bit_generator.state)
-    if isinstance(generator, np.random.RandomState):
-        return functools.partial(generator.set_state, generator.get_state())
-    if isinstance(generator, random.Random):
-        return functools.partial(generator.setstate, generator.getstate())
-    return lambda: None
-
-
-def default_layer(layers: Sequence[Layer]) -> str:
-    """The layer to explain when none is named: the last one that is spatial and not pooled.
-
-    Raises:
-        LayerError: there is none, or tokens follow it: then the last map is the patch embedding, and a
-            heatmap of that says nothing about the prediction.
-    """
-    at = max((i for i, layer in enumerate(layers) if layer.spatial and not layer.pooled), default=None)
-    if at is None:
-        shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:])
-        said = f"the last ones: {shapes}. Name one: layer=..." if shapes else "the model has no layers inside of it"
-        raise LayerError(f"no layer gives a map of the picture; {said}")
-    found, axes = layers[at], len(layers[at].shape)
-    tokens = [layer for layer in layers[at + 1 :] if _is_tokens(layer.shape, axes)]
-    if tokens:
-        raise LayerError(
-            f"after the last map, {found.name!r} {found.shape}, come tokens or a sequence, as in an attention model: "
-            f"{tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
-        )
-    return found.name
-
-
 def check_direction(direction: Any, outputs: np.ndarray) -> np.ndarray:
-    """What `direction(outputs, kind)` gave, as float32 (N, K, *O) for outputs (N, *O); for backends.
+    """The result of `direction(outputs, kind)` as float32 (N, K, *O), checked against outputs (N, *O); for backends.
 
     Raises:
-        BackendError: it has another shape.
+        BackendError: the shape differs.
     """
     rows = np.asarray(direction, np.float32)
     if rows.ndim != outputs.ndim + 1 or rows.shape[:1] + rows.shape[2:] != outputs.shape or not rows.shape[1]:
@@ -208,13 +166,18 @@ def check_direction(direction: Any, outputs: np.ndarray) -> np.ndarray:
     return rows
 
 
-def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
-    """The error to raise for a name that no layer of the model has; offers the nearest ones."""
-    near = difflib.get_close_matches(name, known, 5, 0.4)
-    offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(known[-5:])}"
-    return LayerError(f"no layer called {name!r} in {model}; {offered}")
+def pull_in_half(
+    pull: Callable[[np.ndarray], Sequence[np.ndarray | None]], direction: np.ndarray
+) -> list[np.ndarray | None]:
+    """Gradients of a direction in float16, without the loss of small ones; for backends.
 
-
-def _is_tokens(shape: tuple[int, ...], axes_of_a_map: int) -> bool:
-    """(N, tokens, features) in a model of pictures or volumes; a 1-D signal's maps look the same."""
-    return len(shape) == 3 < axes_of_a_map and shape[1] > 1 and shape[2] > 1
+    Args:
+        pull: pulls a direction back, to one gradient per layer, None where a layer does not reach the outputs. It may
+            be called twice.
+        direction: (N, K, *O) float32.
+    """
+    scale = np.float32(HALF_SCALE / max(1.0, float(np.abs(direction).max(initial=0))))
+    scaled = pull(direction * scale)
+    if all(gradient is None or np.isfinite(gradient).all() for gradient in scaled):
+        return [None if gradient is None else gradient / scale for gradient in scaled]
+    return list(pull(direction))

@@ -1,7 +1,7 @@
-"""Everything that xaicore raises on purpose.
+"""The errors that xaicore and its plugins raise on purpose.
 
-A message says what was passed, what was expected and what to do. Each error is also the built-in one that a
-caller would expect, so that `except ValueError` goes on working around us.
+A message says what was passed, what was expected and what to do. Each class also derives from the built-in error that
+a caller would expect, so that callers' `except ValueError` still works.
 """
 
 __all__ = [
@@ -18,23 +18,23 @@ __all__ = [
 
 
 class XaicoreError(Exception):
-    """The base of all errors of xaicore and of its plugins."""
+    """The base class of all errors of xaicore and its plugins."""
 
 
 class DependencyError(XaicoreError, ImportError):
-    """A library that is needed is missing or does not load."""
+    """A required library is missing or does not import."""
 
 
 class PluginError(XaicoreError):
-    """A plugin is missing, broken, claimed twice, or does not keep the contract."""
+    """A plugin is missing, broken, claimed by two distributions, or does not keep the contract."""
 
 
 class BackendError(XaicoreError, RuntimeError):
-    """A backend cannot do what was asked, or the model itself failed in it."""
+    """A backend cannot do what was asked, or the model itself raised."""
 
 
 class InputError(XaicoreError, ValueError):
-    """Inputs, pictures, ids or labels of the wrong kind, shape, length or value."""
+    """Inputs, pictures, ids, labels or options have the wrong type, shape, length or value."""
 
 
 class LayerError(XaicoreError, ValueError):
@@ -42,12 +42,12 @@ class LayerError(XaicoreError, ValueError):
 
 
 class TargetError(XaicoreError, ValueError):
-    """A target is out of range, of the wrong length, or has no meaning for these outputs."""
+    """A target is out of range, has the wrong length, or has no meaning for these outputs."""
 
 
 class MethodError(XaicoreError, ValueError):
-    """A method is unknown, or does not fit the model."""
+    """A method is unknown, or does not apply to the model."""
 
 
 class LoggerError(XaicoreError, OSError):
-    """A logger cannot keep or ship what it was given."""
+    """A logger cannot write or send an explanation."""

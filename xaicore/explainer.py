@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from xaicore import inputs, plugins, targets
-from xaicore.arguments import as_class_names, as_ids, as_layers, as_truth
-from xaicore.backend import Backend, Capture, default_layer
-from xaicore.errors import BackendError, InputError, LayerError, MethodError, TargetError
+from xaicore import plugins, trees
+from xaicore.backend import Backend, Capture
+from xaicore.data.labels import as_class_names, as_ids, as_truth
+from xaicore.errors import BackendError, InputError, LayerError, MethodError
 from xaicore.explanation import Explanation
+from xaicore.layers import as_layers, default_layer, no_map
 from xaicore.maps import fuse, relu
 from xaicore.methods import Method, find_method
-from xaicore.pictures import Pictures
-from xaicore.targets import Aim, Target
+from xaicore.outputs import check_activation, is_dense, predicted_classes, probabilities
+from xaicore.show.pictures import Pictures
+from xaicore.targets import Aim, Classes, Target, as_target, check_aim
 
 __all__ = ["Explainer", "explain"]
 
@@ -51,8 +53,7 @@ class Explainer:
         output: int | str | None = None,
         activation: str | None = None,
     ) -> None:
-        if activation not in targets.ACTIVATIONS:
-            raise InputError(f"activation={activation!r} is not known; expected 'softmax', 'sigmoid' or None")
+        check_activation(activation)
         self.method = find_method(method)
         self.activation = activation
         self.model_name = f"{type(model).__module__}.{type(model).__qualname__}"
@@ -133,7 +134,7 @@ class Explainer:
         truth: Any,
         class_names: Sequence[str] | None,
     ) -> list[Explanation]:
-        target = targets.as_target(wanted)
+        target = as_target(wanted)
         if not self._layers:
             self._layers = (default_layer(self.backend.layers(x)),)
         with_gradients = any(method.needs == "gradients" for method in methods)
@@ -156,12 +157,12 @@ class Explainer:
             nan = int(np.isnan(outputs).sum())
             if nan:
                 raise BackendError(f"the outputs have {nan} NaN values of {outputs.size}; check weights and inputs")
-            if targets.is_dense(outputs) and self._found:
+            if is_dense(outputs) and self._found:
                 raise LayerError(
                     f"outputs {outputs.shape} are a score a position, where the last map says little; "
                     "name the layer to explain: layer=..."
                 )
-            aims.append(_checked(target.aim(outputs, kind), target, outputs))
+            aims.append(check_aim(target.aim(outputs, kind), target, outputs))
             return aims[0].direction
 
         capture = self.backend.capture(x, self._layers, direction if with_gradients else None)
@@ -198,7 +199,7 @@ class Explainer:
             image_index=index,
             targets=classes,
             scores=_scores(capture, aim, self.activation),
-            predicted=targets.predicted_classes(capture.outputs, capture.outputs_kind),
+            predicted=predicted_classes(capture.outputs, capture.outputs_kind),
             outputs=capture.outputs,
             outputs_kind=capture.outputs_kind,
             empty=np.logical_not((maps > 0).reshape(len(maps), -1).any(axis=1)),
@@ -230,7 +231,7 @@ class Explainer:
     def _rows(self, x: Any, layer: str, capture: Capture, aim: Aim) -> np.ndarray:
         """The classifier's row of each target, (N, K, C): the direction, taken through the dense layer."""
         if capture.outputs_kind == "probabilities":  # the rows belong to the logits behind them
-            aim = targets.Classes(aim.classes).aim(capture.outputs, "logits")
+            aim = Classes(aim.classes).aim(capture.outputs, "logits")
         weights = self.backend.classifier_weights(x, layer)
         direction = aim.direction.reshape(*aim.classes.shape, -1)
         rows: np.ndarray = direction @ weights
@@ -262,36 +263,13 @@ def explain(
 
 def picture_input(backend: type[Backend], x: Any) -> np.ndarray:
     """The argument with the most axes."""
-    return max((backend.to_numpy(part) for part in inputs.leaves(x) if part is not None), key=np.ndim)
-
-
-def _checked(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
-    """A target of the user's own may be wrong: say so before the backend stumbles over it."""
-    shape = np.shape(aim.direction)
-    if len(shape) != outputs.ndim + 1 or shape[:1] + shape[2:] != outputs.shape or not shape[1]:
-        raise TargetError(
-            f"target {target!s} gave a direction of shape {shape} for outputs {outputs.shape}: "
-            f"expected (N, K, *O) = ({outputs.shape[0]}, K{''.join(f', {n}' for n in outputs.shape[1:])})"
-        )
-    if np.shape(aim.classes) != shape[:2]:
-        raise TargetError(f"target {target!s} gave classes of shape {np.shape(aim.classes)}: expected {shape[:2]}")
-    count = max(2, targets.class_count(outputs))
-    if np.max(aim.classes) >= count:
-        raise TargetError(
-            f"target {target!s} gave class {np.max(aim.classes)} for outputs {outputs.shape}: expected classes below "
-            f"{count}, or -1 for what is no class"
-        )
-    return Aim(np.asarray(aim.direction, np.float32), np.asarray(aim.classes, np.int64))
+    return max((backend.to_numpy(part) for part in trees.leaves(x) if part is not None), key=np.ndim)
 
 
 def _check_map(layer: str, activations: np.ndarray, input_size: tuple[int, ...]) -> None:
     spatial = activations.shape[2:]
     if len(spatial) != len(input_size) or int(np.prod(spatial)) < 2:
-        raise LayerError(
-            f"layer {layer!r} gives {activations.shape}, which is no map of an input of size {input_size}: "
-            f"expected (N, channels, *positions) with {len(input_size)} spatial axes and more than one position. "
-            "Name a convolution or a block of them, or no layer to have one found"
-        )
+        raise no_map(layer, activations.shape, input_size)
     _finite(activations, f"the activations of layer {layer!r}")
 
 
@@ -314,8 +292,8 @@ def _scores(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
     classes = aim.classes
     flat = capture.outputs.reshape(len(classes), 1, -1)
     linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
-    if (classes < 0).all() or targets.is_dense(capture.outputs):  # a class of a score map has no one probability
+    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no one probability
         return linear.reshape(-1)
-    p = targets.probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
+    p = probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
     chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)
     return np.where(classes < 0, linear, chosen).reshape(-1)

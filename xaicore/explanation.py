@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore import localize, maps, overlay, targets
+from xaicore import localize, maps, overlay
 from xaicore.errors import InputError
-from xaicore.pictures import Pictures
+from xaicore.outputs import is_dense, raw_score
+from xaicore.show.pictures import Pictures
 
 if TYPE_CHECKING:
     import os
@@ -164,7 +165,7 @@ class Explanation:
         Raises:
             LoggerError: the folder cannot be written.
         """
-        from xaicore.logger import open_loggers
+        from xaicore.loggers import open_loggers
 
         root = Path(directory).expanduser()
         with open_loggers({"disk": {"root": root}}, name=root.resolve().name, on_error="raise") as log:
@@ -173,14 +174,14 @@ class Explanation:
 
     def show(self) -> None:
         """Display the result: in the notebook, else in the web browser."""
-        from xaicore import notebook
+        from xaicore.show import html
 
-        notebook.show(self)
+        html.show(self)
 
     def _repr_html_(self) -> str:
-        from xaicore import notebook
+        from xaicore.show import html
 
-        return notebook.render(self)
+        return html.render(self)
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
         """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.
@@ -243,12 +244,10 @@ class Explanation:
 
         In a one-output classifier the raw score of class 0 is the negative logit (or 1 - p).
         """
-        target, flat = int(self.targets[m]), self.outputs[self.image_index[m]].reshape(-1)
-        if target < 0 or targets.is_dense(self.outputs):
+        target = int(self.targets[m])
+        if target < 0 or is_dense(self.outputs):
             return float(self.scores[m])
-        if len(flat) > 1 or self.outputs_kind == "values" or target == 1:
-            return float(flat[target if len(flat) > 1 else 0])
-        return float(1 - flat[0] if self.outputs_kind == "probabilities" else -flat[0])
+        return raw_score(self.outputs[self.image_index[m]], self.outputs_kind, target)
 
     def row(self, m: int) -> dict[str, Any]:
         """What is known of row m, as plain values: id, target, score, prediction, truth, and so on."""

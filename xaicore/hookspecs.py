@@ -1,9 +1,8 @@
-"""The two hooks that plugins implement. All of the contract is `Backend` and `Logger`; a hook only hands one over.
+"""The two hooks that plugins implement. A hook returns a `Backend` or a `Logger`, which hold the whole contract.
 
-A plugin is a module (or an instance) named by an entry point of the group `xaicore.backends` or
-`xaicore.loggers`. It must import no framework when it is itself imported: look in `sys.modules`, or import
-inside the hook. An implementation may take fewer arguments than its specification, so that specifications can
-gain arguments without breaking anybody.
+A plugin is a module (or an instance) that an entry point of the group `xaicore.backends` or `xaicore.loggers` names.
+It must not import a framework at import time: look in `sys.modules`, or import inside the hook. An implementation may
+take fewer arguments than its specification, so that a specification can gain arguments and plugins still work.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ hookimpl = pluggy.HookimplMarker("xaicore")
 
 @hookspec(firstresult=True)
 def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
-    """Return a backend for this model, or None: "not mine".
+    """Return a backend for this model, or None if the model is not of this framework.
 
-    `output` says which of several outputs is meant (an index or a name); None where the caller named none.
+    `output` chooses one of several outputs, by index or name; None if the caller did not choose.
     """
 
 
 @hookspec(firstresult=True)
 def xaicore_logger(options: Mapping[str, Any]) -> Logger | None:
-    """Return a logger built with these options. Opening connections and folders waits for `Logger.open`."""
+    """Return a logger with these options. Connections and folders are opened later, by `Logger.open`."""

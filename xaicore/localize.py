@@ -1,7 +1,7 @@
 """From heatmaps to places: threshold, mask, largest connected component, box.
 
-As weakly supervised localisation does it since CAM (Zhou et al. 2016): keep what is above 20 % of the
-maximum and take the box of the largest connected component.
+The protocol of weakly supervised localisation since CAM (Zhou et al. 2016): keep the pixels above 20 % of the maximum,
+and take the box of the largest connected component.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def masks(heatmaps: np.ndarray, threshold: float = 0.2) -> np.ndarray:
 def boxes(masks: np.ndarray) -> np.ndarray:
     """The box of the largest connected component (8-connected) of each mask (M, H, W): int64 (M, 4).
 
-    A box is x0, y0, x1, y1 in pixels, the end exclusive: `mask[y0:y1, x0:x1]` holds the component. Of equal
-    components the first in reading order counts. An empty mask has the box 0, 0, 0, 0.
+    A box is x0, y0, x1, y1 in pixels, the end exclusive: `mask[y0:y1, x0:x1]` holds the component. Among components of
+    equal size, the first in reading order is taken. An empty mask has the box 0, 0, 0, 0.
 
     Raises:
         InputError: the masks are not two-dimensional.

@@ -1,6 +1,6 @@
 """Arithmetic on feature maps: weighted sums, normalising, resizing, fusing. Any number of spatial axes.
 
-N images, K targets an image, C channels, *S spatial axes, M = N * K maps.
+N images, K targets per image, C channels, *S spatial axes, M = N * K maps.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ def weighted_sum(weights: np.ndarray, activations: np.ndarray) -> np.ndarray:
 
 
 def relu(maps: np.ndarray) -> np.ndarray:
-    """What speaks for the target: negative evidence becomes zero."""
+    """Positive evidence alone: negative values become zero."""
     return np.maximum(maps, 0)
 
 
 def normalize(maps: np.ndarray, how: str = "max", ceilings: np.ndarray | None = None) -> np.ndarray:
-    """Scale each of the non-negative maps (M, *S) by itself; a map of zeros stays one.
+    """Scale each of the non-negative maps (M, *S) on its own; a map of zeros stays zeros.
 
     Args:
         maps: (M, *S), finite, >= 0.
         how: "max" divides by the maximum, so that it becomes exactly 1; "minmax" subtracts the minimum first
             (a constant map becomes zeros); "none" leaves the method's own scale.
-        ceilings: (M,) what "max" divides by instead of each map's own maximum; what lies above becomes 1, and a
-            ceiling of 0 makes zeros.
+        ceilings: (M,) divisors for "max" instead of each map's own maximum; values above a ceiling become 1, and a
+            ceiling of 0 gives zeros.
 
     Raises:
         InputError: `how` is none of these, or there is another number of ceilings than of maps.
@@ -46,7 +46,7 @@ def normalize(maps: np.ndarray, how: str = "max", ceilings: np.ndarray | None = 
     if how == "none" or not maps.size:
         return maps
     if ceilings is not None and np.shape(ceilings) != (len(maps),):
-        raise InputError(f"ceilings of shape {np.shape(ceilings)} for {len(maps)} maps: expected one a map")
+        raise InputError(f"ceilings of shape {np.shape(ceilings)} for {len(maps)} maps: expected one per map")
     axes = tuple(range(1, maps.ndim))
     if how == "minmax":
         maps = maps - maps.min(axis=axes, keepdims=True)

@@ -1,7 +1,7 @@
-"""OpenCV, or an error that says how to get one that loads.
+"""OpenCV, or an error that names the build to install.
 
-`import cv2` fails on most servers when the desktop build is installed, because that one wants libGL. The rest
-of the package imports cv2 from here, so that the remedy is named in one place.
+The desktop build of OpenCV needs libGL, which most servers lack, so that `import cv2` fails there. The rest of the
+package imports cv2 from here, so that the remedy is named in one place.
 """
 
 from xaicore.errors import DependencyError
@@ -12,7 +12,7 @@ try:
     import cv2
 except ImportError as exc:
     raise DependencyError(
-        f"OpenCV does not load: {exc}. xaicore needs no screen, so take the build without one: "
+        f"OpenCV does not import: {exc}. xaicore needs no display, so install the headless build: "
         "pip uninstall -y opencv-python opencv-contrib-python; "
         "pip install --force-reinstall opencv-python-headless"
     ) from exc

@@ -1,7 +1,7 @@
-"""Heatmaps over pictures. Everything is RGB; OpenCV's BGR ends in this file.
+"""Heatmaps over pictures. All colours are RGB; OpenCV's BGR is converted in this file.
 
-Viridis is the default: its lightness rises all along, so that a brighter colour is more evidence also in print
-and for colour-blind readers. Jet and turbo reverse their lightness on half of their length.
+Viridis is the default: its lightness increases monotonically, so that brighter always means more evidence, also in
+print and for colour-blind readers. Jet and turbo reverse their lightness over half of their range.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def colorize(heatmaps: np.ndarray, colormap: str = "viridis") -> np.ndarray:
 def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", alpha: float = 0.5) -> np.ndarray:
     """Pictures (M, H, W, 3) uint8 RGB under heatmaps (M, H, W) in [0, 1]: uint8 RGB (M, H, W, 3).
 
-    The opacity of a pixel is `alpha` times its heat, so that the picture stays as it is where there is no
-    evidence, and no colour is rescaled.
+    The opacity of a pixel is `alpha` times its heatmap value, so that the picture is unchanged where there is no
+    evidence. Colours are not rescaled.
 
     Raises:
-        InputError: the shapes do not belong together, alpha is not in [0, 1], or the colour map is unknown.
+        InputError: the shapes do not match, alpha is not in [0, 1], or the colour map is unknown.
     """
     if images.shape != (*heatmaps.shape, 3):
         raise InputError(
@@ -58,7 +58,9 @@ def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", a
         raise InputError(f"alpha={alpha!r}: expected an opacity between 0 and 1")
     table = _table(colormap).astype(np.float32)
     out = np.empty(images.shape, np.uint8)
-    for target, image, heatmap in zip(out, images, heatmaps, strict=True):  # one at a time: floats are large
+    for target, image, heatmap in zip(
+        out, images, heatmaps, strict=True
+    ):  # one image at a time: float copies are large
         opacity = (alpha * heatmap)[..., None]
         color = table[np.rint(heatmap * 255).astype(np.uint8)]
         target[:] = np.rint(image + opacity * (color - image))
@@ -73,7 +75,7 @@ def outline(
 ) -> np.ndarray:
     """The pictures with a line around the `share` of their pixels that has the most evidence.
 
-    Pixels without evidence are never inside, so the area may be smaller than `share`.
+    Pixels without evidence are never inside, so that the area may be smaller than `share`.
 
     Raises:
         InputError: the share is not in (0, 1].

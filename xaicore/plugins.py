@@ -1,8 +1,12 @@
 """Find plugins by entry point, import only what is asked for, report what is broken.
 
-Reading the metadata imports nothing. A plugin is imported when the user names it, when the model's class does
-(an entry point called like the root module of a base class), or, after a warning-free search found neither,
-while probing. The first two raise when something is wrong; probing warns and goes on.
+Reading the metadata imports nothing. A plugin is imported
+
+1. when the user names it,
+2. when its name is the root module of one of the model's base classes,
+3. while probing the rest for one that accepts the model.
+
+The first two raise when the plugin is broken; probing warns and goes on.
 
 `XAICORE_PLUGINS=a,b` limits plugins to these names; set and empty, it means none.
 """
@@ -10,6 +14,7 @@ while probing. The first two raise when something is wrong; probing warns and go
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,7 +31,7 @@ from xaicore.logger import Logger
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["KINDS", "Plugin", "Plugins", "installed"]
+__all__ = ["KINDS", "Plugin", "Plugins", "check_instance", "install_command", "installed"]
 
 KINDS = {"backend": "xaicore.backends", "logger": "xaicore.loggers"}
 CONTRACTS: dict[str, type[Backend] | type[Logger]] = {"backend": Backend, "logger": Logger}
@@ -34,7 +39,15 @@ CONTRACTS: dict[str, type[Backend] | type[Logger]] = {"backend": Backend, "logge
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point, not imported."""
+    """One entry point, not imported.
+
+    Attributes:
+        kind: "backend" or "logger".
+        name: the entry point's.
+        distribution, version: of the package that has the entry point.
+        target: the module that the entry point names.
+        extras: the distribution's extras.
+    """
 
     kind: str
     name: str
@@ -80,8 +93,27 @@ class Plugins:
             raise PluginError(f"{kind} plugin {name!r} is claimed by {owners}: uninstall all but one of them")
         return claims[0]
 
+    def missing(self, plugin: Plugin) -> list[str]:
+        """The distributions that a plugin requires and that are not installed; nothing is imported.
+
+        A plugin requires what its distribution does, and what the extra of the plugin's name does. Requirements for
+        some platforms or Python versions only are left out.
+        """
+        from importlib.metadata import PackageNotFoundError, distribution
+
+        def is_installed(name: str) -> bool:
+            try:
+                distribution(name)
+            except PackageNotFoundError:
+                return False
+            return True
+
+        dist = self._entry_points[plugin].dist
+        names = [] if dist is None else _required(dist.requires or (), plugin.name)
+        return [name for name in names if not is_installed(name)]
+
     def load(self, plugin: Plugin) -> object:
-        """Import and register a plugin; the same object from then on.
+        """Import and register a plugin once, and return it.
 
         Raises:
             PluginError: it does not import, has no hook, or has one that xaicore does not know.
@@ -114,7 +146,7 @@ class Plugins:
             raise PluginError(f"{plugin} does not keep the contract: {exc}") from exc
 
     def backend(self, model: Any, output: int | str | None = None, name: str | None = None) -> Backend:
-        """A backend for this model: the named one, else by the model's class, else the first that accepts it.
+        """A backend for this model: the named one, else the one of the model's class, else the first that accepts it.
 
         Raises:
             PluginError: no backend accepts the model, or the one that should is missing or broken.
@@ -185,7 +217,7 @@ class Plugins:
 
 
 def check_instance(value: object, kind: str, origin: str) -> None:
-    """That a plugin's answer is of the contract's class and version.
+    """Check that what a plugin returned is of the contract's class and version.
 
     Raises:
         PluginError: it is not.
@@ -201,7 +233,7 @@ def check_instance(value: object, kind: str, origin: str) -> None:
 
 @cache
 def installed() -> Plugins:
-    """The plugins of this environment, read from the metadata once a process.
+    """The plugins of this environment, read from the metadata once per process.
 
     `installed.cache_clear()` makes the next call read again, after an installation or a change of
     XAICORE_PLUGINS.
@@ -221,7 +253,7 @@ def installed() -> Plugins:
 
 def _describe(kind: str, entry_point: EntryPoint) -> Plugin:
     unknown = "an unknown distribution"
-    try:  # where an uninstallation was cut short it is empty, or missing once importlib_metadata answers for Python
+    try:  # after an aborted uninstallation it is None, or missing where importlib_metadata has replaced Python's own
         metadata: Any = None if entry_point.dist is None else entry_point.dist.metadata
     except FileNotFoundError:
         metadata = None
@@ -238,8 +270,22 @@ def _needs(plugin: Plugin, exc: ImportError) -> str:
         return f"{plugin} does not import: {exc}"
     if missing.partition(".")[0] == plugin.target.partition(":")[0].partition(".")[0]:
         return f"{plugin} is not there: no module {missing!r}; reinstall {plugin.distribution}"
-    package = f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else missing.partition(".")[0]
-    return f"{plugin} needs {missing!r}; try: pip install {package}"
+    return f"{plugin} needs {missing!r}; try: {install_command(plugin, missing.partition('.')[0])}"
+
+
+def install_command(plugin: Plugin, *packages: str) -> str:
+    """What to type to get what a plugin needs: its distribution's extra of the plugin's name, else these packages."""
+    extra = f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else ""
+    return f"pip install {extra or ' '.join(packages)}"
+
+
+def _required(requirements: Iterable[str], extra: str) -> list[str]:
+    """The names of distributions that are required always, or by this extra."""
+    marker = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
+    split = (requirement.partition(";") for requirement in requirements)
+    matching = (name for name, _, condition in split if not condition.strip() or marker.fullmatch(condition.strip()))
+    found = (re.match(r"[A-Za-z0-9._-]+", name.strip()) for name in matching)
+    return [name[0] for name in found if name]
 
 
 def _type_name(value: object) -> str:

@@ -7,7 +7,7 @@ import pytest
 from toynet import FixedBackend
 
 import xaicore
-from xaicore import Capture, Layer, default_layer
+from xaicore import Capture, Layer, default_layer, pull_in_half
 
 ONES = np.ones((2, 3), np.float32)
 
@@ -136,3 +136,32 @@ def test_errors_are_also_the_built_in_ones() -> None:
     for ours, built_in in pairs.items():
         assert issubclass(ours, built_in)
         assert issubclass(ours, xaicore.XaicoreError)
+
+
+@pytest.mark.parametrize("top", [1.0, 20.0, 5000.0])
+def test_half_precision_keeps_small_gradients(top: float) -> None:
+    """A framework that computes in float16: 6e-8 is its smallest number."""
+    direction = np.array([[[top, -top / 3]]], np.float32)
+
+    def pull(rows: np.ndarray) -> list[np.ndarray | None]:
+        with np.errstate(under="ignore"):
+            half = rows.astype(np.float16) * np.float16(1e-4) * np.float16(1e-3)
+        return [half.astype(np.float32), None]
+
+    gradient, unreached = pull_in_half(pull, direction)
+    assert unreached is None
+    np.testing.assert_allclose(gradient, direction * 1e-7, rtol=5e-2, atol=1e-12)
+
+
+def test_half_precision_that_overflows_is_pulled_back_plainly() -> None:
+    direction = np.ones((1, 1, 2), np.float32)
+    seen: list[float] = []
+
+    def pull(rows: np.ndarray) -> list[np.ndarray | None]:
+        seen.append(float(rows.max()))
+        with np.errstate(over="ignore"):
+            return [(rows * 1000).astype(np.float16).astype(np.float32)]
+
+    (gradient,) = pull_in_half(pull, direction)
+    assert seen == [1024, 1]
+    np.testing.assert_array_equal(gradient, 1000)

@@ -90,6 +90,27 @@ def test_check_of_a_name_that_is_claimed_twice(shop: Workshop, monkeypatch: pyte
     assert [row["check"] for row in read_table(result.stdout)] == [claimed, claimed]
 
 
+@pytest.mark.parametrize(
+    ("requires", "extra", "check"),
+    [
+        (['absent-lib>=2; extra == "needy"', "numpy"], "needy", 'needs absent-lib; try: pip install "plus[needy]"'),
+        (["absent-lib>=2", "other.lib"], "", "needs absent-lib, other.lib; try: pip install absent-lib other.lib"),
+        (['absent-lib; extra == "another"', 'x; python_version < "3"', "numpy>=1"], "another", "ok"),
+    ],
+)
+def test_check_names_the_libraries_that_are_missing(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, requires: list[str], extra: str, check: str
+) -> None:
+    shop.distribution("plus", "3", {"xaicore.loggers": {"needy": "colours_notes"}}, requires, extra)
+    monkeypatch.setenv("XAICORE_PLUGINS", "needy")
+    plugins.installed.cache_clear()
+    result = shop.run("plugins", "--check")
+    assert result.exit_code == 0  # a library that one of many plugins lacks is no fault
+    assert [row["check"] for row in read_table(result.stdout)] == [check]
+    (row,) = json.loads(shop.run("plugins", "--check", "--json").stdout)
+    assert (row["install"] or "") == check.partition("try: ")[2]
+
+
 def test_none_installed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAICORE_PLUGINS", "")
     plugins.installed.cache_clear()

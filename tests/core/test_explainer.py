@@ -344,7 +344,7 @@ def test_a_score_a_position_asks_for_a_layer() -> None:
             LayerError, match=r"outputs \(2, 3, 4, 4\) are a score a position, where the last map says lit"
         ):
             xaicore.explain(None, PICTURES, wanted, backend=fixed(outputs=outputs))
-    with pytest.raises(TargetError, match=r"target 'predicted' needs one score a class"):
+    with pytest.raises(TargetError, match=r"target 'predicted' needs one score per class"):
         xaicore.explain(None, PICTURES, layer="map", backend=fixed(outputs=outputs))
 
 

@@ -397,7 +397,7 @@ def test_ceilings_share_a_scale(explanation: Explanation) -> None:
     nothing = dataclasses.replace(explanation, ceilings=np.zeros(len(explanation)))
     assert not nothing.heatmaps().any()
     np.testing.assert_array_equal(one.take([1]).ceilings, one.ceilings[2:4])
-    with pytest.raises(InputError, match=r"ceilings of shape \(2,\) for 6 maps: expected one a map"):
+    with pytest.raises(InputError, match=r"ceilings of shape \(2,\) for 6 maps: expected one per map"):
         dataclasses.replace(explanation, ceilings=np.ones(2)).heatmaps()
 
 

@@ -231,7 +231,7 @@ def test_frameworks_at_work_have_their_versions(site: Site) -> None:
     import acme
     import bare
 
-    versions = Run().versions
+    versions = open_loggers([]).run.versions
     assert versions["acme"] == acme.__version__ == "4.2"
     assert versions[bare.__name__] == "unknown"
     assert "idle" not in versions

@@ -20,7 +20,8 @@ from recorder import Recorder
 from toynet import ToyBackend, ToyNet
 
 import xaicore
-from xaicore import InputError, Monitor, Sample, monitor, shipping, watch, worst
+from xaicore import InputError, Monitor, Sample
+from xaicore.monitor import monitor, rounds, shipping, worst
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -55,7 +56,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (monitor, watch, worst):
+    for module in (monitor, rounds, worst):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -225,7 +226,7 @@ def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, l
 
 def test_also_when_time_is_up_before_it_begins(many: np.ndarray) -> None:
     explainer = xaicore.Explainer(None, backend=ToyBackend())
-    look = watch.Watch(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
+    look = rounds.Watch(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
     (given,), next_time = look(Sample(many).named(np.asarray), ends=-1.0)
     assert (len(given.ids), next_time) == (3, 3)
 

@@ -18,7 +18,8 @@ import pytest
 from toynet import FixedBackend, ToyBackend, ToyNet
 
 import xaicore
-from xaicore import notebook, overlay
+from xaicore import overlay
+from xaicore.show import html as notebook
 from xaicore.targets import TopK
 
 EVIL = '<script>alert("1")</script>&'

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaicore import InputError, Sample, inputs
-from xaicore.sample import as_labels, choose, read_batches
+from xaicore import InputError, Sample, trees
+from xaicore.data.sample import as_labels, choose, read_batches
 
 
 def pictures(n: int, start: int = 0) -> np.ndarray:
@@ -94,7 +94,7 @@ def test_batches_come_in_many_forms() -> None:
         [(x, np.eye(2)[y])],
     ):
         sample = Sample.concatenate(list(read_batches(loader)))
-        parts = list(inputs.leaves(sample.x))
+        parts = list(trees.leaves(sample.x))
         assert len(parts) == 1
         np.testing.assert_array_equal(parts[0], x)
         assert sample.truth.tolist() == [1, 0]
@@ -174,11 +174,11 @@ class Pair(NamedTuple):
 def test_inputs_may_be_nested() -> None:
     x = {"a": Pair(pictures(5), np.arange(5)), "scale": 2.0, "mask": np.ones((1, 3))}
     sample = chosen(x, truth=range(5))
-    assert len(sample) == 5 == inputs.count({"mask": np.ones((1, 3)), **x})
+    assert len(sample) == 5 == trees.count({"mask": np.ones((1, 3)), **x})
     part = sample.take(slice(1, 3)).x
     assert isinstance(part["a"], Pair)
     assert (part["a"].right.tolist(), part["scale"], part["mask"].shape) == ([1, 2], 2.0, (1, 3))
-    whole = inputs.concatenate([part, sample.take(slice(3, 5)).x])
+    whole = trees.concatenate([part, sample.take(slice(3, 5)).x])
     assert whole["a"].right.tolist() == [1, 2, 3, 4]
 
 
@@ -250,7 +250,7 @@ def test_tensors_that_can_be_written_to_are_copied() -> None:
         def clone(self) -> str:
             return "a copy"
 
-    assert inputs.copied({"x": (Tensor(),)}) == {"x": ("a copy",)}
+    assert trees.copied({"x": (Tensor(),)}) == {"x": ("a copy",)}
     images = np.zeros((2, 4, 4, 3), np.uint8)
     sample = chosen(pictures(2), images=images)
     images[:] = 9

@@ -201,13 +201,13 @@ def test_a_certain_softmax_is_still_explained() -> None:
         (-1, r"target -1 is out of range: outputs \(2, 3\) have classes 0 to 2"),
         ([0, 7], r"target 7 is out of range"),
         ([[0, 7], [9, 1]], r"target 7, 9 is out of range"),
-        ([0, 1, 2], r"3 targets for 2 images: give one an image, a single number for all, or \[\[a, b\]\], the same"),
+        ([0, 1, 2], r"3 targets for 2 images: give one per image, a single number for all, or \[\[a, b\]\], the same"),
         ([0], r"1 targets for 2 images"),
         ([[0, 1]] * 3, r"3 targets for 2 images"),
         ([], r"targets=\[\]: expected None, a class index"),
         (
             1.0,
-            r"targets=1.0: expected None, a class index, one index an image, an \(N, K\) array of indices, or a t",
+            r"targets=1.0: expected None, a class index, one index per image, an \(N, K\) array of indices, or a t",
         ),
         ([0.0, 1.0], r"expected None, a class index"),
         (True, r"targets=True: expected None, a class index"),
@@ -231,7 +231,7 @@ def test_out_of_range_for_one_output() -> None:
 @pytest.mark.parametrize("wanted", [None, 1, TopK(2)])
 def test_a_score_a_position_needs_a_target_of_its_own(wanted: object, kind: str) -> None:
     name = {None: "predicted", 1: "class 1"}.get(wanted, "top 2")  # type: ignore[call-overload]
-    expected = rf"target '{name}' needs one score a class, \(N, classes\); these outputs have shape \(2, 3, 4, 4\)"
+    expected = rf"target '{name}' needs one score per class, \(N, classes\); these outputs have shape \(2, 3, 4, 4\)"
     with pytest.raises(xaicore.TargetError, match=expected):
         aimed(wanted, np.zeros((2, 3, 4, 4), np.float32), kind)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click.testing
@@ -158,11 +159,15 @@ class Workshop:
         (self.here / f"{name}.py").write_text(source, encoding="utf-8")
         self.monkeypatch.delitem(sys.modules, name, raising=False)
 
-    def distribution(self, name: str, version: str, groups: dict[str, dict[str, str]]) -> None:
+    def distribution(
+        self, name: str, version: str, groups: dict[str, dict[str, str]], requires: Sequence[str] = (), extra: str = ""
+    ) -> None:
         """Install metadata, as pip would leave it."""
         folder = self.site / f"{name}-{version}.dist-info"
         folder.mkdir()
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        metadata += [f"Provides-Extra: {extra}"] * bool(extra) + [f"Requires-Dist: {line}" for line in requires]
+        (folder / "METADATA").write_text("\n".join(metadata) + "\n")
         lines = [
             f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
             for group, points in groups.items()

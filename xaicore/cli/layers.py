@@ -12,12 +12,13 @@ import numpy as np
 from rich.table import Table
 
 from xaicore import plugins
-from xaicore.backend import Layer, default_layer
+from xaicore.backend import Layer
 from xaicore.cli.failures import Command
 from xaicore.cli.files import picture_id, read_picture
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.errors import LayerError
+from xaicore.layers import default_layer
 
 __all__ = ["command"]
 

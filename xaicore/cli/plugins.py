@@ -8,23 +8,28 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from rich.text import Text
 
 from xaicore import plugins
 from xaicore.cli.failures import Command
 from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.errors import PluginError
-from xaicore.plugins import Plugin, Plugins
+from xaicore.plugins import Plugin, Plugins, install_command
 
 __all__ = ["command"]
 
 
 @click.command("plugins", cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--check", is_flag=True, help="Import each one; exit status 1 when one is broken or claimed twice.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Import each plugin, and name the libraries that it lacks. Exit status 1 when one is broken or claimed twice.",
+)
 def command(as_json: bool, check: bool) -> None:
     """List the installed backends and loggers.
 
-    Nothing is imported but with --check. XAICORE_PLUGINS=a,b limits what is found to these names.
+    Without --check, no plugin is imported. XAICORE_PLUGINS=a,b limits the list to these names.
 
     \b
     Examples:
@@ -49,12 +54,16 @@ def command(as_json: bool, check: bool) -> None:
 def _row(registry: Plugins, plugin: Plugin, check: bool) -> dict[str, Any]:
     row = asdict(plugin)
     del row["extras"]
-    return {**row, "error": _error(registry, plugin)} if check else row
+    if not check:
+        return row
+    missing = registry.missing(plugin)
+    install = install_command(plugin, *missing) if missing else None
+    return {**row, "missing": missing, "install": install, "error": _error(registry, plugin)}
 
 
 def _error(registry: Plugins, plugin: Plugin) -> str | None:
     try:
-        registry.find(plugin.kind, plugin.name)  # claimed once
+        registry.find(plugin.kind, plugin.name)  # raises where two distributions claim the name
         registry.load(plugin)
     except PluginError as exc:
         return str(exc)
@@ -68,6 +77,14 @@ def _show(rows: Sequence[dict[str, Any]], check: bool) -> None:
     for row in rows:
         cells = [text(row[key]) for key in ("kind", "name", "distribution", "version", "target")]
         if check:
-            cells.append(text(row["error"] or "ok", "red" if row["error"] else "green"))
+            cells.append(_verdict(row))
         table.add_row(*cells)
     console().print(table)
+
+
+def _verdict(row: dict[str, Any]) -> Text:
+    if row["error"]:
+        return text(row["error"], "red")
+    if row["missing"]:
+        return text(f"needs {', '.join(row['missing'])}; try: {row['install']}", "yellow")
+    return text("ok", "green")

@@ -17,7 +17,7 @@ from xaicore.cli.summary import Summary
 from xaicore.errors import BackendError, XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
-from xaicore.logger import Loggers, open_loggers
+from xaicore.loggers import Loggers, open_loggers
 from xaicore.targets import TopK
 
 __all__ = ["Work"]

@@ -6,9 +6,9 @@ A method is a function `f(activations, gradients)` with an attribute `needs`:
 - "weights": `gradients` is (N, K, C), the classifier's rows;
 - "activations": `gradients` is None.
 
-Activations are (N, C, *S); the answer is (N, K, *S), or (N, 1, *S) where the map is the same for every target.
-Negative values of the answer are cut off afterwards. To use your own, pass the function: without `needs`, it
-gets the gradients.
+Activations are (N, C, *S); the result is (N, K, *S), or (N, 1, *S) where the map is the same for every target.
+Negative values are set to zero afterwards. Your own function is passed as `method=`; without `needs`, it gets the
+gradients.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ METHODS: dict[str, Method] = {
 
 
 def find_method(method: str | Callable[..., np.ndarray] | Method) -> Method:
-    """The method of this name, or one made of a function.
+    """The method of this name, or a `Method` around a function.
 
     Raises:
-        MethodError: the name is unknown, or it is neither a name nor a function.
+        MethodError: the name is unknown, or `method` is neither a name nor a function.
     """
     if isinstance(method, Method):
         return method
     if isinstance(method, str):
         if method in METHODS:
             return METHODS[method]
-        from difflib import get_close_matches  # not worth its import time before it is needed
+        from difflib import get_close_matches  # deferred: most programs never need it
 
         near = get_close_matches(method, METHODS, 3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -19,8 +19,8 @@ def gradcam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 def gradcam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """Grad-CAM++ (Chattopadhay et al. 2018): sum_c w_c A_c, w_c = S(max(G_c, 0) alpha_c).
 
-    alpha = G^2 / (2 G^2 + S(A) G^3), with S the spatial sum and 0 where G = 0, is the paper's closed form for
-    the exponential of the score; no exponential is left in it, so that large logits cannot overflow.
+    alpha = G^2 / (2 G^2 + S(A) G^3), S the spatial sum, and 0 where G = 0: the paper's closed form for the
+    exponential of the score. It contains no exponential, so that large logits cannot overflow.
     """
     n, k, channels = gradients.shape[:3]
     # float32 is off by 2e-4 on signed activations: the denominator cancels.

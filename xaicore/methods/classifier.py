@@ -1,4 +1,4 @@
-"""The class activation map itself, for nets that end in global average pooling and one dense layer."""
+"""The original class activation map, for nets that end in global average pooling and one dense layer."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The baseline of every comparison: a map that knows nothing of the model's decision."""
+"""The baseline of every comparison: a map that is independent of the model's decision."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ __all__ = ["random"]
 def random(activations: np.ndarray, gradients: None = None) -> np.ndarray:
     """Channels weighed by uniform noise in [-1, 1). The map (N, 1, *S) is the same for every target.
 
-    The noise is the same in every call and for every image, so that a map neither depends on the batch that
-    its image came in nor moves the caller's random state.
+    The noise is the same in every call and for every image: a map does not depend on its batch, and the caller's
+    random state is not used.
     """
     channels = activations.shape[1]
     weights = np.random.default_rng(0).uniform(-1, 1, (1, channels)).astype(activations.dtype)

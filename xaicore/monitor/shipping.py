@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from xaicore.explanation import Explanation
-from xaicore.logger import Loggers
+from xaicore.loggers import Loggers
 
 __all__ = ["Shipper"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from xaicore import inputs
+from xaicore import trees
 from xaicore.errors import InputError
-from xaicore.pictures import check_pictures
+from xaicore.show.pictures import check_pictures
 
 __all__ = ["Sample", "as_labels", "choose", "of_arrays", "read_batches"]
 
@@ -45,7 +45,7 @@ class Sample:
     ids: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
-        return inputs.count(self.x)
+        return trees.count(self.x)
 
     def take(self, chosen: slice | np.ndarray) -> Sample:
         """Some of them, by position."""
@@ -53,7 +53,7 @@ class Sample:
         if ids is not None:
             ids = ids[chosen] if isinstance(chosen, slice) else tuple(ids[n] for n in chosen)
         return Sample(
-            inputs.take(self.x, chosen, len(self)),
+            trees.take(self.x, chosen, len(self)),
             None if self.truth is None else self.truth[chosen],
             None if self.images is None else self.images[chosen],
             ids,
@@ -74,9 +74,9 @@ class Sample:
             return None if any(array is None for array in arrays) else np.concatenate(arrays)
 
         try:
-            x = inputs.concatenate([part.x for part in parts])
+            x = trees.concatenate([part.x for part in parts])
         except ValueError as exc:
-            shapes = sorted({tuple(leaf.shape[1:]) for part in parts for leaf in inputs.leaves(part.x)})
+            shapes = sorted({tuple(leaf.shape[1:]) for part in parts for leaf in trees.leaves(part.x)})
             raise InputError(
                 f"pictures of sizes {', '.join(map(str, shapes[:4]))}: those that are watched together have one size; "
                 "resize them, or pass one size only"
@@ -145,8 +145,8 @@ class Sample:
             if values is not None and len(values) != n:
                 raise InputError(f"{name} has {len(values)} entries for {n} pictures: give one for each")
         if self.ids is None:
-            shown = self.images if self.images is not None else inputs.convert(self.x, to_numpy)
-            ids = tuple(f"{i}-{_digest(inputs.take(shown, slice(i, i + 1), n))}" for i in range(n))
+            shown = self.images if self.images is not None else trees.convert(self.x, to_numpy)
+            ids = tuple(f"{i}-{_digest(trees.take(shown, slice(i, i + 1), n))}" for i in range(n))
         else:
             ids = tuple(map(str, self.ids))
         if len(set(ids)) < n:
@@ -176,7 +176,7 @@ def choose(
         return of_arrays(x, truth, images, ids, to_numpy)
     if hasattr(x, "shape") or isinstance(x, (Sample, Mapping)) or truth is not None:
         whole = of_arrays(x, truth, images, ids, to_numpy, copy=False)
-        batches = [dataclasses.replace(whole, x=inputs.convert(whole.x, to_numpy))]
+        batches = [dataclasses.replace(whole, x=trees.convert(whole.x, to_numpy))]
     elif isinstance(x, tuple) or images is not None or ids is not None:
         raise InputError(f"a {type(x).__name__} with first= or per_class=: pass arrays with truth=, or a loader alone")
     else:
@@ -204,12 +204,12 @@ def of_arrays(
     if isinstance(x, Sample):
         truth, images = x.truth if truth is None else truth, x.images if images is None else images
         x, ids = x.x, x.ids if ids is None else ids
-    n = inputs.count(x)
+    n = trees.count(x)
     if not n:
         raise InputError(_no_arrays(x, truth))
     pictures = None if images is None else check_pictures(images, n)
     return Sample(
-        inputs.copied(x) if copy else x,
+        trees.copied(x) if copy else x,
         None if truth is None else as_labels(to_numpy(truth), n),
         pictures.copy() if copy and pictures is not None else pictures,
         None if ids is None else tuple(map(str, ids)),
@@ -252,15 +252,15 @@ def read_batches(batches: Iterable[Any], to_numpy: ToNumpy = np.asarray) -> Iter
             yield batch
             continue
         x, labels = _split(batch)
-        x = inputs.convert(x, to_numpy)
-        if not inputs.count(x):
+        x = trees.convert(x, to_numpy)
+        if not trees.count(x):
             raise InputError(
                 f"a batch of type {type(batch).__name__} holds no array: expected (x, truth), a dict with labels, or x"
             )
         if labels is not None and np.ndim(to_numpy(labels)) == 0:
-            yield Sample(inputs.convert(x, lambda leaf: leaf[None]), as_labels([to_numpy(labels)], 1))
+            yield Sample(trees.convert(x, lambda leaf: leaf[None]), as_labels([to_numpy(labels)], 1))
         else:
-            yield Sample(x, None if labels is None else as_labels(to_numpy(labels), inputs.count(x)))
+            yield Sample(x, None if labels is None else as_labels(to_numpy(labels), trees.count(x)))
 
 
 def _length(batches: Any) -> int | None:
@@ -307,6 +307,6 @@ def _positive(k: int, name: str) -> int:
 
 def _digest(x: Any) -> str:
     found = hashlib.blake2b(digest_size=3)
-    for leaf in inputs.leaves(x):
+    for leaf in trees.leaves(x):
         found.update(np.ascontiguousarray(leaf).tobytes() if hasattr(leaf, "shape") else repr(leaf).encode())
     return found.hexdigest()

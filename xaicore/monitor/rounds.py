@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from xaicore.data.sample import Sample
 from xaicore.errors import InputError
 from xaicore.explainer import Explainer, picture_input
 from xaicore.explanation import Explanation
 from xaicore.methods import Method
-from xaicore.pictures import Pictures, from_inputs
-from xaicore.sample import Sample
+from xaicore.show.pictures import Pictures, from_inputs
 from xaicore.targets import Target, as_target
 
 __all__ = ["Watch", "as_wanted"]

@@ -1,75 +1,31 @@
-"""What is explained, as a direction in output space.
+"""Targets that are classes: the predicted one, the k best, given ones.
 
-A backend pulls `direction` (d score / d outputs) back to a layer and knows nothing else of the target: class c
-is a one-hot vector, and "not a dog" in a one-output classifier is -1. Write your own by deriving from `Target`.
-
-N images, K targets an image, outputs (N, *O) with the class axis at 1.
+N images, K targets per image, outputs (N, *O) with the class axis at 1.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import InputError, TargetError
+from xaicore.errors import TargetError
+from xaicore.outputs import class_count, is_dense, label_count, predicted_classes
+from xaicore.targets.target import Aim, Target
 
-__all__ = [
-    "ACTIVATIONS",
-    "Aim",
-    "Classes",
-    "Predicted",
-    "Target",
-    "TopK",
-    "as_target",
-    "class_count",
-    "is_dense",
-    "predicted_classes",
-    "probabilities",
-]
-
-ACTIVATIONS = ("softmax", "sigmoid", None)
-
-
-@dataclass(frozen=True, eq=False)
-class Aim:
-    """What a target comes to once the outputs are known.
-
-    Attributes:
-        direction: d score / d outputs, (N, K, *O) float32.
-        classes: (N, K) int64; -1 where the target is no class.
-    """
-
-    direction: np.ndarray
-    classes: np.ndarray
-
-
-class Target(ABC):
-    """What to explain. `str(target)` names it in results and logs."""
-
-    def __str__(self) -> str:
-        return type(self).__name__
-
-    @abstractmethod
-    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
-        """Choose directions for outputs (N, *O) of this kind ("logits", "probabilities", "values").
-
-        Raises:
-            TargetError: the target has no meaning for these outputs.
-        """
+__all__ = ["Classes", "Predicted", "TopK", "as_target"]
 
 
 class Predicted(Target):
     """The class that the model predicts for each image (K = 1); a one-output regression's value."""
 
     def aim(self, outputs: np.ndarray, kind: str) -> Aim:
-        """One direction an image: its predicted class."""
+        """One direction per image: its predicted class."""
         if kind == "values" and class_count(outputs) == 1:
             return Aim(np.ones_like(outputs)[:, None], np.full((len(outputs), 1), -1, np.int64))
-        _one_score_a_class(outputs, str(self))
+        _check_class_scores(outputs, str(self))
         predicted = predicted_classes(outputs, kind)
         if predicted is None:
             raise TargetError(
@@ -95,8 +51,8 @@ class TopK(Target):
             raise TargetError(f"TopK({self.k!r}): expected a number of classes, 1 or more")
 
     def aim(self, outputs: np.ndarray, kind: str) -> Aim:
-        """K directions an image."""
-        _one_score_a_class(outputs, str(self))
+        """K directions per image."""
+        _check_class_scores(outputs, str(self))
         if class_count(outputs) > 1:
             order = np.argsort(-outputs.reshape(len(outputs), -1), axis=1, kind="stable")
             return _aim_at(outputs, kind, order[:, : self.k])
@@ -110,7 +66,7 @@ class TopK(Target):
 
 
 class Classes(Target):
-    """Given classes: one for all images, (N,) one an image, (N, K), or (1, K): the same K for all.
+    """Given classes: one for all images, (N,) one per image, (N, K), or (1, K): the same K for all.
 
     In a one-output classifier class 1 is the output itself and class 0 its opposite, pulled back with -1.
     """
@@ -122,25 +78,23 @@ class Classes(Target):
             raise TargetError(f"targets={classes!r}: rows differ in length; expected an (N, K) array") from exc
         if given.dtype.kind not in "iu" or given.ndim > 2 or 0 in given.shape[1:]:
             raise TargetError(
-                f"targets={classes!r}: expected None, a class index, one index an image, an (N, K) array of "
+                f"targets={classes!r}: expected None, a class index, one index per image, an (N, K) array of "
                 "indices, or a target from xaicore.targets"
             )
         self.classes = given.astype(np.int64)
 
     def aim(self, outputs: np.ndarray, kind: str) -> Aim:
         """The given classes, checked against the outputs."""
-        _one_score_a_class(outputs, str(self))
+        _check_class_scores(outputs, str(self))
         n = len(outputs)
         if self.classes.ndim and len(self.classes) != n and not (self.classes.ndim == 2 and len(self.classes) == 1):
             raise TargetError(
-                f"{len(self.classes)} targets for {n} images: give one an image, a single number for all, or [[a, b]], "
-                "the same classes for all"
+                f"{len(self.classes)} targets for {n} images: give one per image, a single number for all, or "
+                "[[a, b]], the same classes for all"
             )
         rows = self.classes[:, None] if self.classes.ndim == 1 else self.classes
         classes = np.broadcast_to(rows, (n, rows.shape[1] if rows.ndim else 1))
-        count = class_count(outputs)
-        if count == 1 and kind != "values":
-            count = 2
+        count = label_count(outputs, kind)
         wrong = classes[(classes < 0) | (classes >= count)]
         if wrong.size:
             shown = ", ".join(map(str, np.unique(wrong)[:5]))
@@ -162,59 +116,10 @@ def as_target(targets: Any) -> Target:
     return Predicted() if targets is None else Classes(targets)
 
 
-def is_dense(outputs: np.ndarray) -> bool:
-    """Whether there is a score a position, as in segmentation; (N, C, 1, 1) is a score a class."""
-    return bool(np.prod(outputs.shape[2:]) > 1)
-
-
-def class_count(outputs: np.ndarray) -> int:
-    """The length of the class axis; 1 for outputs (N,)."""
-    return outputs.shape[1] if outputs.ndim > 1 else 1
-
-
-def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:
-    """(N,) int64, or None where the outputs are no class scores.
-
-    A one-output classifier predicts class 1 above 0 (logits) or above 0.5 (probabilities).
-    """
-    if kind == "values" or is_dense(outputs):
-        return None
-    if class_count(outputs) == 1:
-        return (outputs.reshape(-1) > (0.5 if kind == "probabilities" else 0)).astype(np.int64)
-    return outputs.reshape(len(outputs), -1).argmax(axis=1)
-
-
-def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None) -> np.ndarray:
-    """Class probabilities (N, classes), two classes for one output; values stay as they are.
-
-    The caller's `activation` wins over the model's own `link`; without either, several outputs share a
-    softmax and one output has a sigmoid.
-
-    Raises:
-        InputError: `activation` is unknown, or a softmax over a single output.
-    """
-    if activation not in ACTIVATIONS:
-        raise InputError(f"activation={activation!r} is not known; expected 'softmax', 'sigmoid' or None")
-    rows = outputs.reshape(len(outputs), -1).astype(np.float64)
-    if kind == "values":
-        return rows
-    single = rows.shape[1] == 1
-    if single and activation == "softmax":
-        raise InputError("activation='softmax' makes a single output 1 for every image; use 'sigmoid' or None")
-    if kind == "logits":
-        if (activation or link or ("sigmoid" if single else "softmax")) == "sigmoid" or single:
-            rows = np.exp(-np.logaddexp(0, -rows))
-        else:
-            with np.errstate(invalid="ignore"):  # a logit of infinity has no probability: NaN
-                rows = np.exp(rows - rows.max(axis=1, keepdims=True))
-            rows /= rows.sum(axis=1, keepdims=True)
-    return np.concatenate([1 - rows, rows], axis=1) if single else rows
-
-
-def _one_score_a_class(outputs: np.ndarray, target: str) -> None:
+def _check_class_scores(outputs: np.ndarray, target: str) -> None:
     if is_dense(outputs):
         raise TargetError(
-            f"target {target!r} needs one score a class, (N, classes); these outputs have shape {outputs.shape}. "
+            f"target {target!r} needs one score per class, (N, classes); these outputs have shape {outputs.shape}. "
             "Pass a Target of your own, whose direction says which positions count"
         )
 

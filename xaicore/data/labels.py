@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from xaicore import targets
-from xaicore.errors import InputError, LayerError
+from xaicore.errors import InputError
+from xaicore.outputs import label_count
 
-__all__ = ["as_class_names", "as_ids", "as_layers", "as_truth"]
-
-
-def as_layers(layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Layers' names, each once; none where one is to be found.
-
-    Raises:
-        LayerError: it is no name.
-    """
-    if layer is None:
-        return ()
-    names = (layer,) if isinstance(layer, str) or not isinstance(layer, Iterable) else tuple(layer)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise LayerError(
-            f"layer={layer!r}: expected a layer's name as `xaicore layers` shows it, several names, or None to find one"
-        )
-    return tuple(dict.fromkeys(names))
+__all__ = ["as_class_names", "as_ids", "as_truth"]
 
 
 def as_ids(ids: Sequence[Any] | None, count: int) -> tuple[str, ...]:
@@ -55,19 +39,13 @@ def as_truth(truth: Any, outputs: np.ndarray, kind: str) -> np.ndarray | None:
             f"truth of shape {labels.shape} and type {labels.dtype} for {count} images: one class index an image"
         )
     labels = labels.astype(np.int64)
-    classes = _label_count(outputs, kind)
+    classes = label_count(outputs, kind)
     if kind != "values" and (labels.min() < -1 or labels.max() >= classes):
         raise InputError(
             f"truth from {labels.min()} to {labels.max()} for outputs {outputs.shape}: expected classes 0 to "
             f"{classes - 1}, or -1 where it is not known"
         )
     return labels
-
-
-def _label_count(outputs: np.ndarray, kind: str) -> int:
-    """Classes that may have a name: a one-output classifier has two."""
-    count = targets.class_count(outputs)
-    return 2 if count == 1 and kind != "values" else count
 
 
 def as_class_names(names: Sequence[str] | None, outputs: np.ndarray, kind: str) -> tuple[str, ...] | None:
@@ -78,7 +56,7 @@ def as_class_names(names: Sequence[str] | None, outputs: np.ndarray, kind: str) 
     """
     if names is None:
         return None
-    classes = _label_count(outputs, kind)
+    classes = label_count(outputs, kind)
     if len(names) != classes:
         raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
     return tuple(map(str, names))

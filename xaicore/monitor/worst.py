@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from xaicore import inputs, targets
+from xaicore import trees
 from xaicore.backend import Backend
+from xaicore.data.sample import Sample, of_arrays, read_batches
 from xaicore.errors import InputError
-from xaicore.sample import Sample, of_arrays, read_batches
+from xaicore.outputs import is_dense, probabilities
 
 __all__ = ["Pool"]
 
@@ -101,16 +102,16 @@ class Pool:
             return
         for start in range(0, len(self.source), self._size):
             part = self.source.take(slice(start, start + self._size))
-            yield dataclasses.replace(part, x=inputs.convert(part.x, to_numpy))
+            yield dataclasses.replace(part, x=trees.convert(part.x, to_numpy))
 
     def _truth_probabilities(self, batch: Sample) -> np.ndarray:
         """(N,) the probability of each true class; infinite where that is unknown."""
         assert batch.truth is not None
         capture = self._backend.capture(batch.x, ())
         outputs, kind = capture.outputs, capture.outputs_kind
-        if kind == "values" or targets.is_dense(outputs):
+        if kind == "values" or is_dense(outputs):
             raise InputError(f"outputs {outputs.shape} are no class scores: there are no worst predictions")
-        p = targets.probabilities(outputs, kind, capture.link, self._activation)
+        p = probabilities(outputs, kind, capture.link, self._activation)
         if batch.truth.max() >= p.shape[1]:
             top = p.shape[1] - 1
             raise InputError(

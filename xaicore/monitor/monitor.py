@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xaicore.data.sample import choose
 from xaicore.errors import InputError, MethodError
 from xaicore.explainer import Explainer, MethodLike
 from xaicore.explanation import Explanation
-from xaicore.logger import Run, Spec, open_loggers
+from xaicore.logger import Run
+from xaicore.loggers import Spec, open_loggers
 from xaicore.methods import Method, find_method
-from xaicore.sample import choose
-from xaicore.scale import Scale
-from xaicore.shipping import Shipper
-from xaicore.watch import Watch, as_wanted
-from xaicore.worst import Pool
+from xaicore.monitor.rounds import Watch, as_wanted
+from xaicore.monitor.scale import Scale
+from xaicore.monitor.shipping import Shipper
+from xaicore.monitor.worst import Pool
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from xaicore.pictures import Pictures
+    from xaicore.show.pictures import Pictures
 
 __all__ = ["Monitor"]
 

@@ -1,0 +1,84 @@
+"""Outputs are read by one rule for all backends."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from xaicore import BackendError, outputs
+
+HEADS = {"age": np.zeros((2, 1)), "sex": np.zeros((2, 2))}
+
+
+@pytest.mark.parametrize(("output", "name"), [("age", "age"), ("sex", "sex"), (0, "age"), (1, "sex"), (-1, "sex")])
+def test_an_output_is_chosen_by_name_or_position(output: int | str, name: str) -> None:
+    assert outputs.choose_output(HEADS, output, HEADS) is HEADS[name]
+
+
+def test_the_only_output_needs_no_choice() -> None:
+    only = {0: HEADS["age"]}
+    assert outputs.choose_output(only, None, None) is only[0]
+
+
+def test_a_preferred_output_wins_where_nothing_is_chosen() -> None:
+    heads = {"hidden": np.zeros((2, 5)), "logits": np.zeros((2, 3))}
+    assert outputs.choose_output(heads, None, heads, "logits") is heads["logits"]
+    assert outputs.choose_output(heads, "hidden", heads, "logits") is heads["hidden"]
+    with pytest.raises(BackendError, match="has 2 outputs"):
+        outputs.choose_output(heads, None, heads)
+
+
+@pytest.mark.parametrize(
+    ("heads", "output", "message"),
+    [
+        (HEADS, "name", "output='name' is none of the model's outputs: 'age' (2, 1), 'sex' (2, 2)"),
+        (HEADS, 2, "output=2 is none of the model's outputs"),
+        (HEADS, None, "the model has 2 outputs, 'age' (2, 1), 'sex' (2, 2): say which one, output='age'"),
+        ({}, None, "the model returned no tensor but a str; expected outputs (N, classes)"),
+    ],
+)
+def test_an_output_that_is_not_there(heads: dict, output: int | str | None, message: str) -> None:
+    with pytest.raises(BackendError, match=re.escape(message)):
+        outputs.choose_output(heads, output, "an answer")
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    rows = np.exp(logits)
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
+LOGITS = np.array([[1.0, -2.0, 0.5], [0.25, 3.0, -1.0]])
+
+
+@pytest.mark.parametrize(
+    "linked", [LOGITS, softmax(LOGITS), np.log(softmax(LOGITS)), 1 / (1 + np.exp(-LOGITS)), softmax(LOGITS)[..., None]]
+)
+def test_outputs_that_a_link_made_of_logits(linked: np.ndarray) -> None:
+    assert outputs.matches_link(linked, LOGITS)
+    assert not outputs.matches_link(linked + 0.1 * np.array([1, -1, 1]).reshape(1, 3, *[1] * (linked.ndim - 2)), LOGITS)
+    assert not outputs.matches_link(linked[:, ::-1], LOGITS)
+    assert not outputs.matches_link(linked[:, :2], LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (softmax(LOGITS), True),
+        (LOGITS, False),
+        (np.array([[0.5, 0.6]]), False),
+        (np.array([[1.2, -0.2]]), False),
+        (np.array([[1.0]]), False),
+        (np.array([1.0, 0.0]), False),
+        (np.empty((0, 2)), False),
+    ],
+)
+def test_rows_of_probabilities(rows: np.ndarray, expected: bool) -> None:
+    assert outputs.are_probabilities(rows) is expected
+
+
+def test_half_precision_rounds_probabilities() -> None:
+    rows = np.array([[0.5, 0.49]])
+    assert not outputs.are_probabilities(rows)
+    assert outputs.are_probabilities(rows, 2e-2)

@@ -1,0 +1,180 @@
+"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted and how probable.
+
+N images, outputs (N, *O) with the class axis at 1. A one-output classifier has two classes: class 1 is the output
+itself, class 0 its opposite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from xaicore.errors import BackendError, InputError
+
+__all__ = [
+    "ACTIVATIONS",
+    "KINDS",
+    "LINKS",
+    "are_probabilities",
+    "check_activation",
+    "choose_output",
+    "class_count",
+    "is_dense",
+    "label_count",
+    "matches_link",
+    "predicted_classes",
+    "probabilities",
+    "raw_score",
+]
+
+ACTIVATIONS = ("softmax", "sigmoid", None)
+"""What a caller may choose to turn outputs into probabilities."""
+
+KINDS = ("logits", "probabilities", "values")
+"""What outputs are: class scores before or after the link, or values that are no class scores."""
+
+LINKS = ("softmax", "sigmoid", None)
+"""What a model itself puts on its logits."""
+
+Tensor = TypeVar("Tensor")
+
+
+def choose_output(
+    outputs: Mapping[int | str, Tensor], output: int | str | None, answer: Any, preferred: str | None = None
+) -> Tensor:
+    """The one of a model's outputs that is explained; for backends.
+
+    Args:
+        outputs: {name or position: tensor with a shape}, in the model's order.
+        output: the caller's choice, a name or a position (from the end if negative); None where there is none.
+        answer: what the model returned; its type is named where it holds no tensor.
+        preferred: the output to take where the caller chose none.
+
+    Raises:
+        BackendError: the model has no such output, none at all, or several and nothing chooses between them.
+    """
+    shapes = ((name, tuple(getattr(tensor, "shape", ()))) for name, tensor in outputs.items())
+    described = ", ".join(f"{name!r} {shape}" for name, shape in shapes) or type(answer).__name__
+    if output is not None:
+        names = list(outputs)
+        is_position = isinstance(output, int) and output not in outputs and -len(names) <= output < len(names)
+        name = names[output] if is_position else output  # type: ignore[index]  # a position is an int
+        if name not in outputs:
+            raise BackendError(f"output={output!r} is none of the model's outputs: {described}")
+        return outputs[name]
+    if preferred in outputs:
+        return outputs[preferred]  # type: ignore[index]  # a name of an output
+    if len(outputs) == 1:
+        return next(iter(outputs.values()))
+    if outputs:
+        raise BackendError(
+            f"the model has {len(outputs)} outputs, {described}: say which one, output={next(iter(outputs))!r}"
+        )
+    raise BackendError(f"the model returned no tensor but a {described}; expected outputs (N, classes)")
+
+
+def is_dense(outputs: np.ndarray) -> bool:
+    """Whether there is a score per position, as in segmentation; (N, C, 1, 1) is a score per class."""
+    return bool(np.prod(outputs.shape[2:]) > 1)
+
+
+def class_count(outputs: np.ndarray) -> int:
+    """The length of the class axis; 1 for outputs (N,)."""
+    return outputs.shape[1] if outputs.ndim > 1 else 1
+
+
+def label_count(outputs: np.ndarray, kind: str) -> int:
+    """The number of classes that labels, names and targets may refer to: 2 for a one-output classifier."""
+    count = class_count(outputs)
+    return 2 if count == 1 and kind != "values" else count
+
+
+def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:
+    """The predicted classes (N,) int64, or None where the outputs are no class scores.
+
+    A one-output classifier predicts class 1 above 0 (logits) or above 0.5 (probabilities).
+    """
+    if kind == "values" or is_dense(outputs):
+        return None
+    if class_count(outputs) == 1:
+        return (outputs.reshape(-1) > (0.5 if kind == "probabilities" else 0)).astype(np.int64)
+    return outputs.reshape(len(outputs), -1).argmax(axis=1)
+
+
+def check_activation(activation: str | None) -> None:
+    """Refuse an `activation=` that is not in `ACTIVATIONS`.
+
+    Raises:
+        InputError: it is unknown.
+    """
+    if activation not in ACTIVATIONS:
+        raise InputError(f"activation={activation!r} is not known; expected 'softmax', 'sigmoid' or None")
+
+
+def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None) -> np.ndarray:
+    """Class probabilities (N, classes) float64, two classes for one output; values stay as they are.
+
+    The caller's `activation` wins over the model's own `link`; without either, several outputs share a softmax and
+    one output has a sigmoid.
+
+    Raises:
+        InputError: `activation` is unknown, or a softmax over a single output.
+    """
+    check_activation(activation)
+    rows = outputs.reshape(len(outputs), -1).astype(np.float64)
+    if kind == "values":
+        return rows
+    single = rows.shape[1] == 1
+    if single and activation == "softmax":
+        raise InputError("activation='softmax' makes a single output 1 for every image; use 'sigmoid' or None")
+    if kind == "logits":
+        link = "sigmoid" if single else activation or link or "softmax"
+        rows = _sigmoid(rows) if link == "sigmoid" else _softmax(rows)
+    return np.concatenate([1 - rows, rows], axis=1) if single else rows
+
+
+def raw_score(outputs: np.ndarray, kind: str, target: int) -> float:
+    """The output of one image (1, *O) for a class, as the model has it: before softmax or sigmoid.
+
+    The raw score of class 0 in a one-output classifier is the negative logit, or 1 - p.
+    """
+    flat = outputs.reshape(-1)
+    if len(flat) > 1 or kind == "values" or target == 1:
+        return float(flat[target if len(flat) > 1 else 0])
+    return float(1 - flat[0] if kind == "probabilities" else -flat[0])
+
+
+def are_probabilities(rows: np.ndarray, tolerance: float = 1e-5) -> bool:
+    """Whether rows (N, C), C > 1, lie in [0, 1] and sum to 1: a softmax that a framework's graph does not show.
+
+    Half precision needs a tolerance of 2e-2.
+    """
+    if rows.ndim < 2 or rows.shape[1] < 2 or not rows.size or rows.min() < 0 or rows.max() > 1:
+        return False
+    return bool(np.allclose(rows.sum(axis=1), 1, atol=tolerance))
+
+
+def matches_link(outputs: np.ndarray, logits: np.ndarray) -> bool:
+    """Whether outputs (N, ...) are these logits (N, C), or their softmax, log-softmax or sigmoid, within 1e-3."""
+    if logits.size != outputs.size:
+        return False
+    logits = logits.astype(np.float64)
+    softmax = _softmax(logits)
+    log_softmax = np.log(np.maximum(softmax, np.finfo(np.float64).tiny))
+    tolerance = 1e-3 * float(np.abs(outputs).max())
+    return any(
+        np.allclose(linked.reshape(outputs.shape), outputs, rtol=1e-3, atol=tolerance)
+        for linked in (logits, softmax, log_softmax, _sigmoid(logits))
+    )
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # a logit of infinity has no probability: NaN
+        rows = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return rows / rows.sum(axis=1, keepdims=True)

@@ -1,0 +1,1 @@
+"""What people see of an explanation: pictures, drawings, captions, pages."""
