@@ -89,6 +89,7 @@ def find_classifier(
     model: str,
     layer: str,
     hint: str = "",
+    tolerance: float = 1e-3,
 ) -> str:
     """The name of the dense layer that turns the spatial mean of features (N, C, *S) into outputs (N, ...).
 
@@ -102,6 +103,7 @@ def find_classifier(
         candidates: {name: dense layer}; those of another shape are left out.
         model, layer: names for the message.
         hint: what else a user can do, appended to the message.
+        tolerance: as in `xaicore.outputs.matches_link`; half precision needs 2e-2.
 
     Raises:
         MethodError: there is no such layer, or the features are zero for every image, so that any bias would do.
@@ -113,7 +115,7 @@ def find_classifier(
         if dense.weight.shape[1] != mean.shape[1] or len(dense.weight) * len(mean) != outputs.size:
             continue
         bias = 0 if dense.bias is None else dense.bias
-        if matches_link(outputs, mean @ dense.weight.T + bias):
+        if matches_link(outputs, mean @ dense.weight.T + bias, tolerance):
             return name
     raise MethodError(
         f"CAM needs a net that ends in global average pooling and one dense layer; in {model} no dense layer turns "
@@ -136,12 +138,18 @@ def never_ran(name: str) -> LayerError:
     )
 
 
-def no_map(name: str, shape: Sequence[int | None], input_size: Sequence[int | None]) -> LayerError:
-    """The error to raise for a layer whose output (N, C, *S) of this shape is no map of an input of this size."""
+def no_map(
+    name: str, shape: Sequence[int | None], input_size: Sequence[int | None], count: int | None = None
+) -> LayerError:
+    """The error to raise for a layer whose output (N, C, *S) of this shape is no map of an input of this size.
+
+    `count` is the number of images, where the output has another one.
+    """
+    images = "an input" if count is None else f"{count} images"
     return LayerError(
-        f"layer {name!r} gives {tuple(shape)}, which is no map of an input of size {tuple(input_size)}: expected "
-        f"(N, channels, *positions) with {len(input_size)} spatial axes and more than one position. Name a "
-        "convolution or a block of them, or no layer to have one found"
+        f"layer {name!r} gives {tuple(shape)}, which is no map of {images} of size {tuple(input_size)}: expected "
+        f"({'N' if count is None else count}, channels, *positions) with {len(input_size)} spatial axes and more than "
+        "one position. Name a convolution or a block of them, or no layer to have one found"
     )
 
 
