@@ -23,14 +23,15 @@ import cv2
 import mlflow
 import numpy as np
 import pytest
+from clock import Clock
 from explanations import example, explanation
+from processes import environment, run_code
 
 import xaicore
 from xaicore.plugins import installed
 from xaicore_mlflow import server, table
 from xaicore_mlflow.logger import MLflowLogger
 
-HERE = Path(__file__).parent
 FILE = re.compile(r"images/(.+)[+%]step[+%](-?\d+)[+%]timestamp[+%](\d+)[+%][^+%]+\.png")
 
 
@@ -501,13 +502,8 @@ os.chdir(home)
 [run] = mlflow.MlflowClient().search_runs(["0"])
 print(run.info.run_name, run.info.status, len(mlflow.MlflowClient().list_artifacts(run.info.run_id, "images")))
 """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    path = [str(HERE.parent / "toys"), os.environ.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path).strip(os.pathsep)
-    command = [sys.executable, "-c", code]
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[-1] == "exp1 FINISHED 4"
+    printed = run_code(code, env=environment(without="MLFLOW_"), cwd=tmp_path)
+    assert printed.splitlines()[-1] == "exp1 FINISHED 4"
 
 
 def test_the_run_is_described(store: Store) -> None:
@@ -626,10 +622,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
         "--artifacts-destination",
         str(root / "artifacts"),
     ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # they take ten seconds to start
+    jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # they take ten seconds to start
+    own = environment(without="MLFLOW_", variables=jobs)
     with (root / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=root, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=own, cwd=root, start_new_session=True)
     try:
         for _ in range(600):
             if process.poll() is not None:
@@ -651,12 +647,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_a_server_is_logged_to_and_its_death_noticed(
-    served: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_is_logged_to_and_its_death_noticed(served: tuple[str, subprocess.Popen[bytes]], clock: Clock) -> None:
     uri, process = served
-    one, pauses = example(n=1, k=1), []
-    monkeypatch.setattr(server.time, "sleep", pauses.append)
+    one = example(n=1, k=1)
     loggers = xaicore.open_loggers({"mlflow": {"tracking_uri": uri}}, name="served").__enter__()
     loggers(one, 3)
     loggers.flush()
@@ -670,12 +663,12 @@ def test_a_server_is_logged_to_and_its_death_noticed(
     assert len(found.rows(3)) == 1
 
     stop(process)
-    pauses.clear()
+    clock.slept.clear()
     with pytest.warns(
         RuntimeWarning, match="'mlflow' is switched off: log raised LoggerError: no MLflow server answers"
     ):
         loggers(one, 4)
-    assert pauses == [0, 1, 4]  # seconds: a server that starts anew is waited for, and training is not held up
+    assert clock.slept == [0, 1, 4]  # seconds: a server that starts anew is waited for, and training is not held up
     loggers(one, 5)
     loggers.__exit__(None, None, None)
     assert list(loggers.failed) == ["mlflow"]
@@ -693,7 +686,7 @@ try:
 except xaicore.PluginError as exc:
     print(exc)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = run_code(code)
     assert said.startswith("logger plugin 'mlflow' from xaicore ")
     assert said.endswith("""needs 'mlflow'; try: pip install "xaicore[mlflow]"\n""")
 

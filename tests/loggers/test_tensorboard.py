@@ -8,8 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -19,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from explanations import example, explanation
+from processes import run_code, start_code
 from tensorboard import plugin_util
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.image import metadata as image_metadata
@@ -27,14 +26,6 @@ import xaicore
 from xaicore.plugins import installed
 from xaicore_tensorboard import text
 from xaicore_tensorboard.logger import TensorBoardLogger
-
-HERE = Path(__file__).parent
-
-
-def environment() -> dict[str, str]:
-    """For a process of its own, which finds the toys."""
-    path = [str(HERE.parent / "toys"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path).strip(os.pathsep)}
 
 
 def read(root: Path) -> EventAccumulator:
@@ -330,9 +321,7 @@ for step in range(3):
 print("flushed", flush=True)
 time.sleep(600)
 """
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment()
-    )
+    child = start_code(code, str(tmp_path))
     try:
         assert child.stdout.readline() == "flushed\n"
     finally:
@@ -476,8 +465,7 @@ with xaicore.open_loggers({"tensorboard": {"root": sys.argv[1]}}, on_error="rais
     log.flush()
 print(*sys.modules)
 """
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    modules = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True).stdout.split()
+    modules = run_code(code, str(tmp_path)).split()
     assert "tensorboard.summary.writer.record_writer" in modules
     assert {"tensorflow", "torch", "keras", "jax", "pandas"}.isdisjoint(modules)
 
@@ -494,7 +482,7 @@ try:
 except xaicore.PluginError as exc:
     print(exc)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = run_code(code)
     assert said.startswith("logger plugin 'tensorboard' from xaicore ")
     assert "needs 'tensorboard" in said
     assert said.endswith('; try: pip install "xaicore[tensorboard]"\n')
@@ -526,9 +514,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         xaicore.open_loggers({"tensorboard": {"root": tmp_path / "file/run"}}).__enter__()
 
 
-def test_no_event_file_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("clock")
+def test_no_event_file_is_written_over(tmp_path: Path) -> None:
     """Two that begin within the same microsecond."""
-    monkeypatch.setattr("xaicore_tensorboard.logger.time.time", lambda: 1.5e9)
     log(tmp_path, (example(n=1, k=1), 0))
     [file] = tmp_path.iterdir()
     content = file.read_bytes()
