@@ -17,10 +17,11 @@ import keras
 import numpy as np
 import pages
 import pytest
-from conftest import bits, random_state, variables
+from fingerprints import bits
 from keras import layers
 from keras.src.backend.common import global_state
 from keras_nets import BACKEND
+from keras_state import random_state, variables
 from processes import python
 from recorder import Recorder
 

@@ -218,16 +218,11 @@ def test_logits_of_a_subclassed_model_whose_last_layer_has_the_activation(link):
     assert_link(Subclassed(activation=link), pictures(), link)
 
     class Net(Subclassed):
-        def __init__(self):
-            super().__init__(built=False)
-            self.head = keras.Sequential([layers.Dropout(0.5), layers.Activation(link)], name="head")
-            self(pictures())
-            settle(self)
-
         def call(self, x):
             return self.head(super().call(x))
 
-    assert_link(Net(), pictures(), link)
+    head = keras.Sequential([layers.Dropout(0.5), layers.Activation(link)], name="head")
+    assert_link(Net(head=head), pictures(), link)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from explanations import example, explanation
+from names import NASTY
 from processes import run_code, start_code
 from tensorboard import plugin_util
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -193,38 +194,6 @@ def test_the_worst_go_by_rank(tmp_path: Path) -> None:
     assert {tag for tag in found.Tags()["scalars"] if "worst" in tag} == {
         f"xaicore worst/{name}/{n}/0" for name in ("score", "raw_score") for n in (0, 1)
     }
-
-
-NASTY = (
-    *(
-        "a/b",
-        "a_b",
-        "a\\b",
-        "../../etc/passwd",
-        "..",
-        "",
-        " ",
-        "a b",
-        " a b",
-        "a|b",
-        "a\nb",
-        "*x*",
-        "<b>x</b>",
-        "é.jpg",
-    ),
-    *(
-        "e\u0301.jpg",
-        "\udcff.jpg",
-        "\x00",
-        "x" * 300,
-        "x" * 299 + "y",
-        "overlay",
-        "0",
-        "[x](http://a.b)",
-        "&lt;",
-        "1. a",
-    ),
-)
 
 
 def test_no_two_ids_share_a_tag(tmp_path: Path) -> None:

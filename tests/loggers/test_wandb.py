@@ -33,6 +33,7 @@ NAMES = ("cat", "dog", "</script><b>", "gear/box")
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A machine on which wandb was never used; returns where runs go."""
+    wandb.teardown()  # ends the service whose address another test's run has left in a variable
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR", "ARTIFACT_DIR"):
