@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: one table, each figure a ratio against a bare forward pass (or a bare import).
+"""`python -m benchmarks`: a table of time and memory, as ratios to a bare forward pass (or a bare import), for PyTorch.
 
-Keras has its own: `python -m benchmarks.keras`.
+For Keras: `python -m benchmarks.keras`. For a monitor during training: `python -m benchmarks.monitor`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LIMITS = {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     options = parser(__doc__, NETS).parse_args()
     torch.set_num_threads(options.threads)
     console = Console()
-    report = Report("Ratios against a bare forward pass, median of the undisturbed rounds", LIMITS)
+    report = Report("Ratios to a bare forward pass, median of the undisturbed rounds", LIMITS)
     peers = [] if options.no_peers else usable(console, MODULES, _try_out, "pip install 'xaicore[bench]'")
     with console.status("measuring") as status:
         _import_row(report)
@@ -41,7 +41,7 @@ def main() -> None:
                 report.memory_rows("benchmarks.memory", net, ["xaicore", *peers])
     console.print(report.table)
     if not options.no_memory and not can_measure_memory():
-        console.print("memory: left out, this system does not let a process reset its peak")
+        console.print("memory: not measured, this system does not let a process reset its peak")
 
 
 def _try_out(name: str) -> Any:
@@ -56,10 +56,10 @@ def _time_rows(report: Report, net: str, subjects: list[str], rounds: int) -> No
 
 
 def _import_row(report: Report, rounds: int = 11) -> None:
-    bare = import_seconds("import numpy, cv2, pluggy", rounds)
-    again = import_seconds("import numpy, cv2, pluggy", rounds)
+    before = import_seconds("import numpy, cv2, pluggy", rounds)
+    after = import_seconds("import numpy, cv2, pluggy", rounds)
     ours = import_seconds("import xaicore", rounds)
-    report.row("-", 0, "import xaicore", 2 * ours / (bare + again), str(rounds), f"{again / bare:.3f}")
+    report.row("-", 0, "import xaicore", 2 * ours / (before + after), str(rounds), f"{after / before:.3f}")
 
 
 if __name__ == "__main__":

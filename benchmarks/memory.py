@@ -14,7 +14,7 @@ from benchmarks.subjects import SUBJECTS
 
 
 def main(net: str, subject: str, batch: int) -> float:
-    """MiB between the loaded model (libraries warmed up on one image) and the highest point of one call."""
+    """Peak memory of one call in MiB, above the loaded model after a first call with one image."""
     torch.set_num_threads(2)
     with contextlib.redirect_stdout(sys.stderr):
         model = build(net)

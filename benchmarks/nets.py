@@ -1,6 +1,6 @@
-"""The nets that are timed: real EfficientNet-Lite0 where it is installed, and the shapes of ResNet-50 and VGG-16.
+"""The benchmarked nets: EfficientNet-Lite0 with its ImageNet weights, ResNet-50 and VGG-16 with random weights.
 
-The two latter have random weights: time and memory do not depend on them.
+Time and memory do not depend on the weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import nn
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3, 1 x 1 convolutions with a shortcut; one ReLU, used three times, as in torchvision."""
+    """1 x 1, 3 x 3, 1 x 1 convolutions with a shortcut; one ReLU is used three times, as in torchvision."""
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Bottleneck(nn.Module):
 
 
 def resnet50() -> nn.Module:
-    """He et al. 2016: 3, 4, 6, 3 bottlenecks; 25.6 M parameters."""
+    """He et al. 2016: stages of 3, 4, 6 and 3 bottlenecks; 25.6 M parameters."""
     layers: list[nn.Module] = [
         nn.Conv2d(3, 64, 7, 2, 3, bias=False),
         nn.BatchNorm2d(64),
@@ -89,6 +89,6 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 
 
 def build(name: str) -> nn.Module:
-    """A net of NETS, ready to predict."""
+    """The net of this name in NETS, in evaluation mode."""
     torch.manual_seed(0)
     return NETS[name]().eval()

@@ -1,7 +1,7 @@
-"""What is measured: the bare forward pass, xaicore, and the peers that are installed.
+"""The subjects of the benchmark: the bare forward pass, xaicore, and the peers.
 
-Each subject is built once for a model and then called with a batch. All of them end with one heatmap an image
-at the input's resolution.
+A subject is built once for a model and then called with a batch. Apart from the bare pass, it returns one heatmap per
+image and class at the input's resolution.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def xaicore_one(model: nn.Module) -> Run:
 
 
 def xaicore_five(model: nn.Module) -> Run:
-    """Grad-CAM of the five best classes, with the upsampled maps."""
+    """Grad-CAM of the five most probable classes, with the upsampled maps."""
     import xaicore
 
     explainer = xaicore.Explainer(model)
@@ -43,7 +43,7 @@ def xaicore_five(model: nn.Module) -> Run:
 
 
 def _last_layer(model: nn.Module) -> nn.Module:
-    """The layer that xaicore explains, so that all explain the same one."""
+    """The layer that xaicore explains; the peers get the same one."""
     import xaicore
 
     x = torch.zeros(1, 3, 224, 224)
@@ -74,7 +74,7 @@ def torchcam(model: nn.Module) -> Run:
 
 
 def captum(model: nn.Module) -> Run:
-    """captum's LayerGradCam; it needs the class beforehand, which costs it a forward pass more."""
+    """captum's LayerGradCam; it needs the class as an argument, hence a second forward pass."""
     from captum.attr import LayerAttribution, LayerGradCam
 
     cam = LayerGradCam(model, _last_layer(model))

@@ -1,1 +1,1 @@
-"""Things that run: the demo and its model."""
+"""Examples: the demo with its model, the report, and two plugins."""

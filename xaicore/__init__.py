@@ -27,7 +27,7 @@ from xaicore.layers import default_layer, unknown_layer
 from xaicore.logger import Logger, Run
 from xaicore.loggers import Loggers, open_loggers
 from xaicore.methods import METHODS, Method
-from xaicore.monitor import Monitor
+from xaicore.monitor import Monitor, Watcher
 from xaicore.targets import Target
 
 __version__ = "0.1.0"
@@ -55,6 +55,7 @@ __all__ = [
     "Sample",
     "Target",
     "TargetError",
+    "Watcher",
     "XaicoreError",
     "__version__",
     "check_direction",

@@ -17,6 +17,7 @@ import numpy as np
 from xaicore import randomness
 from xaicore.errors import BackendError
 from xaicore.outputs import KINDS, LINKS
+from xaicore.trees import as_array
 
 __all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"]
 
@@ -114,7 +115,14 @@ class Backend(ABC):
 
         Static: explanations call it later, and must not keep the model alive until then.
         """
-        return np.asarray(value)
+        return as_array(value, "the input")
+
+    def with_batch_axis(self, inputs: Any) -> Any:
+        """The inputs as a batch: a single array that lacks the batch axis for this model gets one, as in `capture`.
+
+        Without this method, `Monitor` takes batches only. It runs nothing, and is called before the model has weights.
+        """
+        return inputs
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The rows (classes, C) of the dense classifier over the C channels of this layer, for CAM.

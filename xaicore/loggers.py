@@ -69,6 +69,11 @@ class Loggers:
         self._settle("flush", self._each(self._working(), "flush"))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The loggers' names, also of those that have failed."""
+        return tuple(self._loggers)
+
+    @property
     def all_failed(self) -> bool:
         """Whether there were loggers and none of them works any more."""
         return bool(self._loggers) and len(self.failed) == len(self._loggers)

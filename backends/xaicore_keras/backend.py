@@ -15,7 +15,7 @@ import numpy as np
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, XaicoreError, check_direction
 from xaicore_keras.classifier import classifier_rows, find_classifier
 from xaicore_keras.engines import Forward, engine
-from xaicore_keras.inputs import Inputs, Structure, known_inputs, prepare, takes_channels_last
+from xaicore_keras.inputs import Inputs, Structure, known_inputs, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.run import Program, choose, run_model
 from xaicore_keras.state import left_as_found, lock, wrapped_modules_as_found
@@ -78,9 +78,13 @@ class KerasBackend(Backend):
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
         """A tensor or array as NumPy; floating-point ones as float32."""
-        array = np.asarray(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
+        array = Backend.to_numpy(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
         is_float = keras.backend.is_float_dtype(array.dtype.name) and array.dtype != np.float32
         return array.astype(np.float32) if is_float else array
+
+    def with_batch_axis(self, inputs: Any) -> Any:
+        """A single array one axis short for the model gets a batch axis."""
+        return with_batch_axis(self.model, inputs)
 
     @property
     def ready(self) -> bool:

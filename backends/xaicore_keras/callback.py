@@ -6,102 +6,84 @@ from typing import Any
 
 import keras
 
-from xaicore import BackendError, InputError, Monitor
+from xaicore import BackendError, Watcher
 
 __all__ = ["HeatmapCallback"]
 
 
-class HeatmapCallback(keras.callbacks.Callback):
-    """Explains the same pictures after each epoch (step = `epoch`, from 0) and logs them.
+class HeatmapCallback(Watcher, keras.callbacks.Callback):
+    """Explains the same images after each epoch and logs them. The step is `epoch`, from 0.
 
-    model.fit(x, y, callbacks=[HeatmapCallback(watched, truth=classes, loggers="disk")])
+    model.fit(x, y, callbacks=[HeatmapCallback(images, truth=classes, loggers="disk")])
 
-    With method="gradcam" it logs Grad-CAM, with method="cam" on a `cam_model` the original CAM. Only the main process
-    works. A second `fit` goes on in the same run; where it goes on counting epochs, give it `initial_epoch`.
+    Arguments, attributes and errors are those of `xaicore.Watcher`. With method="gradcam" it logs Grad-CAM, with
+    method="cam" on a `cam_model` the original CAM. unit="step" counts batches, from the optimizer's iterations on, and
+    explains between them. Only the main process explains. A second `fit` continues the same run; where its epochs are
+    new ones, give it `initial_epoch`.
 
-    Args:
-        x: the pictures to watch.
-        unit: "epoch", or "step" to count batches and explain between them; then set `every`. Goes on from the
-            optimiser's iterations.
-        options: the other arguments of `xaicore.Monitor`.
-
-    Attributes:
-        monitor: the `Monitor` of the training that is under way, or None.
-
-    Raises:
-        InputError: the unit is unknown.
-        TypeError: an option is unknown.
-        XaicoreError: as training starts, what `Monitor` finds wrong. Of a model that has no weights before its first
-            batch, that is a warning after the first epoch.
+    A mistake is an error as training starts; for a model that has no weights before its first batch, it is a warning
+    after the first epoch.
     """
 
     async_safe = True
-    """For Keras: no need to wait for each batch on account of this callback."""
+    """Tells Keras not to wait for each batch because of this callback."""
 
     def __init__(self, x: Any, *, unit: str = "epoch", **options: Any) -> None:
-        super().__init__()
-        if unit not in ("epoch", "step"):
-            raise InputError(f"unit={unit!r}: expected 'epoch' or 'step'")
-        self.unit = unit
-        self.monitor: Monitor | None = None
-        self._monitor_of = Monitor.later(x, **options)
+        super().__init__(x, unit=unit, **options)
         self._every = options.get("every", 1)
-        self._turn: int | None = None
-        self._before = 0
-        self._ends: list[int] = []
-
-    def close(self) -> None:
-        """Deliver what is on its way and close the loggers; done by itself where training ends without an error."""
-        monitor, self.monitor = self.monitor, None
-        if monitor is not None:
-            monitor.close()
+        self._last_turn: int | None = None
+        self._steps_before = 0
+        self._batches: list[int] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Open the loggers and look at one picture."""
-        self.close()  # a training that broke off
-        self._turn = None
+        """Open the loggers, and explain a first image."""
+        self.close()
+        self._last_turn = None
         if _is_main(self.model):
-            self.monitor = self._monitor_of(self.model)
+            self.start(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Count."""
+        """Count the steps before this epoch."""
         optimizer = getattr(self.model, "optimizer", None)
         if optimizer is not None:
-            self._before = max(self._before, int(keras.ops.convert_to_numpy(optimizer.iterations)))
-        self._ends.clear()
+            iterations = int(keras.ops.convert_to_numpy(optimizer.iterations))
+            self._steps_before = max(self._steps_before, iterations)
+        self._batches.clear()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """With unit="step", the monitor's step. Not as a batch ends: Keras may say that from another thread."""
+        """Explain, with unit="step". As a batch ends would be wrong: Keras may report that from another thread."""
         if batch:
-            self._step("step", self._before + batch)
+            self.step("step", self._steps_before + batch)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count."""
-        self._ends.append(batch + 1)
+        """Count the batch."""
+        self._batches.append(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """The monitor's step."""
-        seen = max(self._ends, default=0)
-        self._before += min(seen, (self.params or {}).get("steps") or seen)  # the last execution may have fewer batches
-        self._step(self.unit, epoch if self.unit == "epoch" else self._before)
+        """Explain."""
+        done = max(self._batches, default=0)
+        # The last execution of several batches may have fewer, which Keras does not report.
+        self._steps_before += min(done, (self.params or {}).get("steps") or done)
+        self.step(self.unit, epoch if self.unit == "epoch" else self._steps_before)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Close the loggers."""
         self.close()
 
-    def _step(self, unit: str, number: int) -> None:
+    def step(self, unit: str, number: int) -> None:
+        """Step the monitor, if this is its unit and the step is due."""
         turn = number // self._every
-        if self.monitor is not None and unit == self.unit and turn != self._turn:
-            self._turn = turn
-            _ = self.model  # asked for on JAX, it gets back the weights that the trainer has, at a price
-            self.monitor.step(number)
+        if self.monitor is not None and unit == self.unit and turn != self._last_turn:
+            self._last_turn = turn
+            _ = self.model  # on JAX, reading it brings back the weights that the trainer holds, which takes time
+            super().step(unit, number)
 
 
 def _is_main(model: keras.Model) -> bool:
-    """Whether this process is the one that logs, where several train together and Keras' backend knows of it.
+    """Whether this process is the one that logs, where several train together.
 
     Raises:
-        BackendError: weights lie in pieces on several processes: one that asks alone waits for ever.
+        BackendError: the weights are sharded over processes: a single process that asks for them waits for ever.
     """
     running = keras.backend.backend()
     if running == "jax":

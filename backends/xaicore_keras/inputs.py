@@ -12,7 +12,7 @@ import numpy as np
 
 from xaicore import InputError
 
-__all__ = ["Inputs", "Structure", "known_inputs", "prepare", "takes_channels_last"]
+__all__ = ["Inputs", "Structure", "known_inputs", "prepare", "takes_channels_last", "with_batch_axis"]
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,18 @@ def known_inputs(model: Any) -> list[Any] | None:
     """The symbolic inputs of a functional or built Sequential model; None for a subclassed one."""
     functional = getattr(model, "_functional", None) or model
     return keras.tree.flatten(functional.inputs) if hasattr(functional, "operations") else None
+
+
+def with_batch_axis(model: Any, value: Any) -> Any:
+    """A single array or tensor that lacks the batch axis for the model gets one; all else stays as it is.
+
+    Raises:
+        InputError: the model takes no input of this shape.
+    """
+    if not hasattr(value, "shape"):
+        return value
+    fitted = _fitted(model, value)
+    return fitted if tuple(fitted.shape) == (1, *value.shape) else value
 
 
 def takes_channels_last(model: Any) -> bool:

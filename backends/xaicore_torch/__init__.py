@@ -1,9 +1,10 @@
 """PyTorch for xaicore. Imports torch only for a model that is one of torch's."""
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from xaicore import Backend, hookimpl
+from xaicore import Backend, DependencyError, hookimpl
 
 if TYPE_CHECKING:
     from xaicore_torch.surgery import cam_model
@@ -25,8 +26,9 @@ def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "cam_model":
-        from xaicore_torch.surgery import cam_model
-
-        return cam_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name != "cam_model":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return importlib.import_module("xaicore_torch.surgery").cam_model
+    except ImportError as exc:
+        raise DependencyError(f'cam_model needs PyTorch ({exc}): pip install "xaicore[torch]"') from exc

@@ -1,73 +1,61 @@
-"""The dense classifier of a net that ends in global average pooling, found by what it reads and gives."""
+"""The dense layers that may be CAM's classifier."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
-import torch
+import numpy as np
 from torch import nn
+from torch.nn.utils import parametrize
 
-from xaicore import MethodError
-from xaicore_torch.hooks import Hooks
-from xaicore_torch.layout import on_last_axis
-from xaicore_torch.outputs import first_tensor
+from xaicore.layers import Dense, find_classifier
+from xaicore_torch.outputs import to_host
+from xaicore_torch.private import Convolution, has_forward_pre_hooks
 
-__all__ = ["find_classifier"]
+__all__ = ["DenseModule", "as_dense", "search_classifier", "weight_is_computed"]
+
+DenseModule: TypeAlias = nn.Linear | Convolution
 
 
-def find_classifier(
-    model: nn.Module,
-    layer: str,
-    module: nn.Module,
-    channels_last: bool,
-    run: Callable[[], torch.Tensor],
-) -> nn.Linear | nn.modules.conv._ConvNd:
-    """The module whose input is the layer's spatial mean and whose output is the model's.
-
-    That is the definition of a net that CAM explains, checked on numbers: names and order of modules do not
-    tell what a forward() does between them. `run` runs the model once.
+def search_classifier(
+    model: nn.Module, layer: str, features: np.ndarray, outputs: np.ndarray, tolerance: float
+) -> DenseModule:
+    """The module that turns the spatial mean of features (N, C, *S) of the layer into outputs (N, ...).
 
     Raises:
-        MethodError: there is no such module.
+        MethodError: there is none.
     """
-    mean: list[torch.Tensor] = []
-    reads_mean: list[tuple[Any, torch.Tensor]] = []
-
-    def see(name: str, seen: nn.Module, args: tuple[Any, ...], answer: Any) -> None:
-        if seen is not module:
-            compare(seen, args, answer)
-            return
-        tensor = first_tensor(answer)
-        if tensor is not None and tensor.ndim > 2:
-            tensor = tensor.movedim(-1, 1) if channels_last or on_last_axis(module) else tensor
-            mean[:] = [tensor.flatten(2).mean(dim=2)]
-
-    def compare(dense: nn.Module, args: tuple[Any, ...], answer: Any) -> None:
-        if mean and args and args[0].numel() == mean[0].numel() and _close(args[0].reshape(mean[0].shape), mean[0]):
-            reads_mean.append((dense, answer.flatten(1)))
-
-    with Hooks({name: part for name, part in model.named_modules() if part is module or _is_dense(part)}, see):
-        y = run()
-    for dense, logits in reads_mean:
-        # .reshape: a model may drop the axis of its only output.
-        links = (logits, logits.softmax(1), logits.log_softmax(1), logits.sigmoid())
-        if logits.numel() == y.numel() and any(_close(link.reshape(y.shape), y) for link in links):
-            return dense
-    raise MethodError(
-        f"CAM needs a net that ends in global average pooling and one dense layer; in {type(model).__name__} no "
-        f"dense layer turns the spatial mean of {layer!r} into the outputs. Use method='gradcam', which equals CAM "
-        "where CAM exists"
+    modules = {name: module for name, module in model.named_modules() if _fits(module, features, outputs)}
+    candidates = {name: as_dense(module) for name, module in modules.items()}
+    found = find_classifier(
+        features,
+        outputs,
+        candidates,
+        model=type(model).__name__,
+        layer=layer,
+        hint=", or xaicore_torch.cam_model(model, classes), which makes such a net",
+        tolerance=tolerance,
     )
+    return modules[found]
 
 
-def _is_dense(module: nn.Module) -> bool:
-    """A dense layer, also one written as a convolution with a kernel of one position."""
-    if isinstance(module, nn.modules.conv._ConvNd):
-        return set(module.kernel_size) == {1} and module.groups == 1
-    return isinstance(module, nn.Linear)
+def as_dense(module: DenseModule) -> Dense:
+    """Weight and bias of a dense layer, or of a convolution with a kernel of one position."""
+    weight = to_host(module.weight)
+    return Dense(weight.reshape(len(weight), -1).copy(), None if module.bias is None else to_host(module.bias))
 
 
-def _close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    scale = float(b.abs().max())
-    return bool(torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-3 * scale))
+def weight_is_computed(module: nn.Module) -> bool:
+    """Whether every pass computes the module's weight: by a parametrization, or by a hook as the old weight_norm."""
+    return parametrize.is_parametrized(module) or has_forward_pre_hooks(module)
+
+
+def _fits(module: nn.Module, features: np.ndarray, outputs: np.ndarray) -> bool:
+    """Whether the module is dense, takes as many channels as there are, and gives as many classes."""
+    if isinstance(module, nn.Linear):
+        channels, classes = module.in_features, module.out_features
+    elif isinstance(module, Convolution) and set(module.kernel_size) == {1} and module.groups == 1:
+        channels, classes = module.in_channels, module.out_channels
+    else:
+        return False
+    return channels == features.shape[1] and classes * len(features) == outputs.size

@@ -8,27 +8,29 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from xaicore import LayerError
 
 __all__ = ["Hooks"]
 
 Hook = Callable[[str, nn.Module, tuple[Any, ...], Any], Any]
+"""`hook(name, module, args, output)`: returns what replaces the module's output, or None."""
 
 
 class Hooks:
-    """`with Hooks({name: module}, hook): model(x)` calls `hook(name, module, args, answer)` as each one answers.
+    """`with Hooks({name: module}, hook): model(x)` calls `hook(name, module, args, output)` after each module.
 
-    It is called in the thread that entered, and only by the innermost of several passes that are under way
-    there: the caller's own use of the model, in another thread or inside of a pass, is not ours.
+    Only passes of the thread that entered are hooked, and of several nested `Hooks` only the innermost: another thread
+    may use the model meanwhile, and a pass may contain another explanation.
     """
 
-    _under_way = threading.local()
+    _entered = threading.local()
 
     def __init__(self, modules: Mapping[str, nn.Module], hook: Hook) -> None:
         self._modules = modules
         self._hook = hook
-        self._handles: list[Any] = []
+        self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Hooks:
         try:
@@ -50,9 +52,9 @@ class Hooks:
         self._remove()
 
     def _wrap(self, name: str) -> Callable[[nn.Module, Any, Any], Any]:
-        def hook(module: nn.Module, args: Any, answer: Any) -> Any:
+        def hook(module: nn.Module, args: Any, output: Any) -> Any:
             stack = self._stack()
-            return self._hook(name, module, args, answer) if stack and stack[-1] is self else None
+            return self._hook(name, module, args, output) if stack and stack[-1] is self else None
 
         return hook
 
@@ -61,6 +63,8 @@ class Hooks:
             handle.remove()
 
     def _stack(self) -> list[Hooks]:
-        if not hasattr(self._under_way, "stack"):
-            self._under_way.stack = []
-        return self._under_way.stack
+        """The `Hooks` that this thread has entered."""
+        if not hasattr(self._entered, "stack"):
+            self._entered.stack = []
+        stack: list[Hooks] = self._entered.stack
+        return stack

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from xaicore import DependencyError
-from xaicore_torch.callbacks import Watcher
+from xaicore_torch.callbacks import TorchWatcher
 
 try:
     from ignite import distributed as idist
@@ -18,44 +16,30 @@ except ImportError as exc:
 __all__ = ["HeatmapCallback"]
 
 
-class HeatmapCallback(Watcher):
-    """Explains the same pictures after each epoch (step = `state.epoch`, from 1) and logs them.
+class HeatmapCallback(TorchWatcher):
+    """Explains the same images after each epoch and logs them. The step is `state.epoch`, from 1.
 
     HeatmapCallback(x, truth=y, loggers="disk").attach(trainer, model)
 
-    Only the main process works, on the module inside of a distributed one. An exception closes the loggers, too,
-    unless the engine has another handler for it, which may let the run go on.
-
-    Args:
-        x: the pictures to watch.
-        unit: "epoch", or "step" to count `state.iteration` and explain after iterations; then set `every`.
-        options: the other arguments of `xaicore.Monitor`.
-
-    Attributes:
-        monitor: the `Monitor` of the run that is under way, or None.
-
-    Raises:
-        InputError: the unit is unknown.
-        TypeError: an option is unknown.
-        XaicoreError: as training starts, what `Monitor` finds wrong.
+    Arguments, attributes and errors are those of `xaicore.Watcher`; unit="step" counts `state.iteration`. Only the main
+    process explains, using the module inside of a distributed one. An exception closes the loggers, too, unless the
+    engine has another handler for it, which may let the training go on.
     """
 
-    def __init__(self, x: Any, *, unit: str = "epoch", **options: Any) -> None:
-        super().__init__(x, unit, options)
-
     def attach(self, engine: Engine, model: nn.Module) -> None:
-        """Watch a model while this engine trains it."""
+        """Explain with this model while this engine trains it."""
         if idist.get_rank() != 0:
             return
-        on = engine.add_event_handler
-        on(Events.STARTED, lambda: self._start(model))
-        on(Events.ITERATION_COMPLETED, lambda engine: self._step("step", engine.state.iteration))
-        on(Events.EPOCH_COMPLETED, lambda engine: self._step("epoch", engine.state.epoch))
-        on(Events.COMPLETED | Events.TERMINATE, self.close)
-        on(Events.EXCEPTION_RAISED, self._on_exception)
+        handle = engine.add_event_handler
+        handle(Events.STARTED, lambda: self.start(model))
+        handle(Events.ITERATION_COMPLETED, lambda engine: self.step("step", engine.state.iteration))
+        handle(Events.EPOCH_COMPLETED, lambda engine: self.step("epoch", engine.state.epoch))
+        handle(Events.COMPLETED | Events.TERMINATE, self.close)
+        handle(Events.EXCEPTION_RAISED, self._on_exception)
 
     def _on_exception(self, engine: Engine, error: BaseException) -> None:
-        # An engine raises only where nobody handles the exception. Whoever else does decides whether the run goes on.
+        # An engine raises only what nobody handles. Any other handler decides whether the training goes on. No public
+        # name lists the handlers; `_event_handlers` is there in pytorch-ignite 0.5.0 to 0.5.5.
         handlers = [handler for handler, *_ in engine._event_handlers[Events.EXCEPTION_RAISED]]
         if all(getattr(handler, "__func__", None) is HeatmapCallback._on_exception for handler in handlers):
             self.close()

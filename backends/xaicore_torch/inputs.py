@@ -1,24 +1,25 @@
-"""What the caller passed, as what the model takes."""
+"""The caller's inputs as the model takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.nn.parameter import is_lazy
 
-from xaicore import InputError
+from xaicore import BackendError, InputError, XaicoreError
+from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
-__all__ = ["Inputs", "prepare"]
+__all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "with_batch_axis"]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arguments of the model, on its device; tensors may lie inside of dictionaries, lists and tuples."""
+    """One batch: the model's arguments, on its device. Tensors may lie inside of dictionaries, lists and tuples."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -49,15 +50,27 @@ class Inputs:
         count = self.count
         return self._map(lambda tensor: tensor[:1] if tensor.ndim and len(tensor) == count else tensor)
 
-    def clone(self) -> Inputs:
-        """Copies, for a model that writes into its inputs."""
-        return self._map(torch.Tensor.clone)
-
     def recording(self) -> Inputs:
         """The same values; whatever is computed from them is recorded, also by a frozen model."""
         return self._map(lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()))
 
-    def _map(self, function: Any) -> Inputs:
+    def run(self, model: nn.Module) -> Any:
+        """What the model returns for copies of these inputs, since some models write to theirs.
+
+        Raises:
+            BackendError: the model raised.
+        """
+        copies = self._map(torch.Tensor.clone)
+        try:
+            return model(*copies.args, **copies.kwargs)
+        except XaicoreError:
+            raise
+        except Exception as exc:
+            raise BackendError(
+                f"the model raised {type(exc).__name__} for inputs {self}: {exc}{inference_hint(model)}"
+            ) from exc
+
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Inputs:
         def apply(value: Any) -> Any:
             return function(value) if isinstance(value, torch.Tensor) else value
 
@@ -73,11 +86,11 @@ class Inputs:
 def prepare(model: nn.Module, inputs: Any) -> Inputs:
     """Tensors of all arrays, moved to the model's device; floating-point arrays get its type.
 
-    A tuple is positional arguments, a mapping keyword arguments, anything else the only argument. A single
-    array one axis short for the model's first convolution gets a batch axis.
+    A tuple is positional arguments, a mapping keyword arguments, anything else the only argument. A single array one
+    axis short for the model's first convolution gets a batch axis.
 
     Raises:
-        InputError: nothing in it is a tensor or array, the batch is empty, or values are NaN or infinite.
+        InputError: there is no tensor or array, the batch is empty, or values are NaN or infinite.
     """
     if isinstance(inputs, list):
         raise InputError(
@@ -86,23 +99,55 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
         )
     parameter = next(model.parameters(), None)
 
-    def tensor(name: str, value: Any) -> Any:
-        def one(part: Any) -> Any:
+    def convert(name: str, value: Any) -> Any:
+        def leaf(part: Any) -> Any:
             return _tensor(name, part, parameter) if isinstance(part, (np.ndarray, torch.Tensor)) else part
 
-        return tree_map(one, value)
+        return tree_map(leaf, value)
 
     if isinstance(inputs, Mapping):
-        found = Inputs((), {key: tensor(f"input {key!r}", value) for key, value in inputs.items()})
+        batch = Inputs((), {key: convert(f"input {key!r}", value) for key, value in inputs.items()})
     elif isinstance(inputs, tuple):
-        found = Inputs(tuple(tensor(f"input {i}", value) for i, value in enumerate(inputs)), {})
+        batch = Inputs(tuple(convert(f"input {i}", value) for i, value in enumerate(inputs)), {})
     else:
-        found = Inputs((_with_batch_axis(model, tensor("the input", inputs)),), {})
-    if not found.tensors:
+        batch = Inputs((with_batch_axis(model, convert("the input", inputs)),), {})
+    if not batch.tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
-    if found.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in found.tensors):
-        raise InputError(f"the batch is empty: inputs {found}; expected one image or more")
-    return found
+    if batch.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in batch.tensors):
+        raise InputError(f"the batch is empty: inputs {batch}; expected one image or more")
+    return batch
+
+
+def with_batch_axis(model: nn.Module, value: Any) -> Any:
+    """A tensor or array one axis short for the model's first convolution, with a batch axis; anything else as it is."""
+    if not isinstance(value, (np.ndarray, torch.Tensor)):
+        return value
+    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
+    # Not first.weight.ndim: reading a weight with a parametrization may change the model.
+    return value[None] if first is not None and value.ndim == len(first.kernel_size) + 1 else value
+
+
+def check_not_lazy(model: nn.Module, use: str) -> None:
+    """Refuse a model whose weights its first batch has still to make.
+
+    Raises:
+        BackendError: it has lazy layers; `use` says before what the model must run.
+    """
+    if any(map(is_lazy, model.parameters())):
+        raise BackendError(
+            f"{type(model).__name__} has lazy layers, whose weights are made by their first batch: run the model "
+            f"once before {use}"
+        )
+
+
+def inference_hint(model: nn.Module) -> str:
+    """The end of a message about a model that cannot be differentiated; empty where its weights are not why."""
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        return (
+            "; the model's weights were created under torch.inference_mode(), which excludes gradients for "
+            "good: build the model outside of it"
+        )
+    return ""
 
 
 def _tensor(name: str, value: np.ndarray | torch.Tensor, parameter: torch.Tensor | None) -> torch.Tensor:
@@ -126,16 +171,8 @@ def _tensor(name: str, value: np.ndarray | torch.Tensor, parameter: torch.Tensor
 
 
 def _check_finite(name: str, tensor: torch.Tensor) -> None:
-    # A sum is finite for all but broken inputs, and costs a fraction of looking at every value.
+    # The sum is finite for all but broken inputs, and costs a fraction of a test of every value.
     if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float32)):
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:
             raise InputError(f"{name} has {bad} NaN or infinite values of {tensor.numel()}; expected finite ones")
-
-
-def _with_batch_axis(model: nn.Module, value: Any) -> Any:
-    if not isinstance(value, torch.Tensor):
-        return value
-    convolutions = (m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
-    first = next(convolutions, None)
-    return value[None] if first is not None and value.ndim == first.weight.ndim - 1 else value

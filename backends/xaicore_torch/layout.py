@@ -1,4 +1,4 @@
-"""Names and layouts of torch's layers."""
+"""Modules by name, and where a module has its channels."""
 
 from __future__ import annotations
 
@@ -6,65 +6,73 @@ import contextlib
 import re
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from xaicore import LayerError, unknown_layer
+from xaicore_torch.private import COMPILED, BatchNorm, Convolution, compiled_module
 
-__all__ = ["find_module", "is_pooling", "layout_is_plain", "on_last_axis", "unwrap"]
-
-_POOLING_NAME = re.compile(r"Pool(ing)?(\dd)?$|^GeM")
+__all__ = ["find_module", "is_channels_last", "layout_is_known", "unwrap"]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside DataParallel, DistributedDataParallel and torch.compile.
 
-    Hooks never fire in a wrapper that was compiled before they came, and calling a distributed wrapper on one
-    rank alone waits for the others for ever.
+    A wrapper that was compiled before ignores hooks, and calling a distributed wrapper on one rank waits for the other
+    ranks for ever.
     """
     while True:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            model = model.module
-        elif "_orig_mod" in model._modules:
-            model = model._orig_mod
+            inside = model.module
         else:
+            inside = compiled_module(model)
+        if inside is None:
             return model
+        model = inside
 
 
 def find_module(model: nn.Module, name: str) -> nn.Module:
     """The module of this name, as `named_modules` of the model or of its wrappers gives it.
 
     Raises:
-        LayerError: there is none; the nearest names are offered.
+        LayerError: there is none; the message offers the nearest names.
     """
     if not isinstance(name, str):
         raise LayerError(f"layer={name!r}: expected a layer's name, as in model.named_modules()")
-    bare = re.sub(r"^((module|_orig_mod)\.)+", "", name)
-    for candidate in filter(None, (name, bare)):
+    unwrapped = re.sub(rf"^((module|{COMPILED})\.)+", "", name)
+    for candidate in filter(None, (name, unwrapped)):
         with contextlib.suppress(AttributeError):
             return model.get_submodule(candidate)
     names = [known for known, _ in model.named_modules() if known]
     raise unknown_layer(name, names, type(model).__name__)
 
 
-def is_pooling(module: nn.Module) -> bool:
-    """Whether a module is a pooling layer, torch's own or one that calls itself so."""
-    return any(_POOLING_NAME.search(base.__name__) for base in type(module).__mro__)
+def is_channels_last(module: nn.Module) -> bool:
+    """Whether a module's maps are (N, *S, C), since it works on the last axis.
 
-
-def on_last_axis(module: nn.Module) -> bool:
-    """Whether a module works on the last axis, so that its maps are (N, *S, C).
-
-    These classes themselves: torchvision's and timm's LayerNorm2d are subclasses with another layout.
+    Only these classes themselves: the LayerNorm2d of torchvision and timm are subclasses with another layout.
     """
-    return type(module) in (nn.Linear, nn.LayerNorm)
+    return _class_of(module) in (nn.Linear, nn.LayerNorm)
 
 
-def layout_is_plain(model: nn.Module, module: nn.Module) -> bool:
-    """Whether a layer's layout is certain without a look at a pass.
+def layout_is_known(model: nn.Module, module: nn.Module) -> bool:
+    """Whether the module's layout is certain without a pass that shows it.
 
-    Only blocks of layers on the last axis, and what follows these, can have their channels at the end; such
-    models have a LayerNorm somewhere, or the block itself a Linear.
+    Channels come last only in modules that work on the last axis, in blocks of such modules, and in what follows. A
+    model with such blocks has a LayerNorm, or a Linear in the block or before it. A Linear that is defined after the
+    module is taken for the classifier.
     """
-    if on_last_axis(module) or isinstance(module, (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm)):
+    if is_channels_last(module) or isinstance(module, (Convolution, BatchNorm)):
         return True
-    normalized = any(type(part) is nn.LayerNorm for part in model.modules())
-    return not normalized and not any(type(part) is nn.Linear for part in module.modules())
+    is_before = True
+    for part in model.modules():
+        cls = _class_of(part)
+        if cls is nn.LayerNorm or (is_before and cls is nn.Linear):
+            return False
+        is_before = is_before and part is not module
+    return not any(_class_of(part) is nn.Linear for part in module.modules())
+
+
+def _class_of(module: nn.Module) -> type[nn.Module]:
+    """The module's class before a parametrization gave it a class of its own."""
+    cls = type(module)
+    return parametrize.type_before_parametrizations(module) if cls.__module__ == parametrize.__name__ else cls

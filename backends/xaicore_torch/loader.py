@@ -1,4 +1,4 @@
-"""A data loader as it was found, although somebody else has read it."""
+"""Reading a data loader without changing what the training draws from it."""
 
 from __future__ import annotations
 
@@ -9,34 +9,31 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-__all__ = ["loader_as_found", "loader_parts"]
+from xaicore.randomness import loader_parts
+from xaicore_torch.private import without_workers
+
+__all__ = ["preserved_loader"]
 
 
 @contextlib.contextmanager
-def loader_as_found(source: Any) -> Iterator[None]:
-    """Keep torch's generators of a loader, its samplers and its data sets, and the workers that it keeps.
+def preserved_loader(source: Any = None) -> Iterator[None]:
+    """Restore torch's random state on exit, while code in between reads the loader `source`.
 
-    Workers that outlive an epoch would go on where they are, in an epoch that is under way too; so the loader is read
-    with new ones.
+    Restored are torch's global generator of the CPU and the `torch.Generator`s that the loader, its samplers and its
+    data sets have as attributes. Persistent workers would continue where they are, even in an epoch under way; so
+    the loader is read with new workers.
+
+    Args:
+        source: a data loader of any kind; None where there is none.
     """
-    values = [value for part in loader_parts(source) for value in getattr(part, "__dict__", {}).values()]
-    states = [(value, value.get_state()) for value in values if isinstance(value, torch.Generator)]
-    persistent = isinstance(source, DataLoader) and source.persistent_workers
-    kept = dict(vars(source)) if persistent else {}
-    try:
-        if persistent:  # a loader refuses to have this set
-            vars(source).update(persistent_workers=False, _iterator=None)
-        yield
-    finally:
-        if persistent:
-            vars(source).update(kept)
-        for generator, state in states:
-            generator.set_state(state)
-
-
-def loader_parts(source: Any) -> Iterator[Any]:
-    """What a loader draws with: itself, its samplers, and its data sets, one inside of the other."""
-    batches = getattr(source, "batch_sampler", None)
-    yield from (source, getattr(source, "sampler", None), batches, getattr(batches, "sampler", None))
-    while (source := getattr(source, "dataset", None)) is not None:
-        yield source
+    attributes = [value for part in loader_parts(source) for value in getattr(part, "__dict__", {}).values()]
+    states = [(value, value.get_state()) for value in attributes if isinstance(value, torch.Generator)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng([]))
+        if isinstance(source, DataLoader) and source.persistent_workers:
+            stack.enter_context(without_workers(source))
+        try:
+            yield
+        finally:
+            for generator, state in states:
+                generator.set_state(state)

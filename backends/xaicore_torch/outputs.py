@@ -1,4 +1,4 @@
-"""What the model answered: which tensor is meant, and where its logits are."""
+"""What a model returned: which tensor is explained, and where its logits are."""
 
 from __future__ import annotations
 
@@ -11,68 +11,54 @@ import torch
 from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError
+from xaicore.outputs import are_probabilities, choose_output
+from xaicore_torch.private import CHANGING, LINKS, PASSING, link_result, softmax_axis
 
-__all__ = ["Outputs", "choose", "find_link", "first_tensor", "read", "tensors_in", "to_host"]
-
-# A model's last operations as autograd names them. These only pass values on:
-_PASSING = {
-    "AliasBackward0",
-    "BackwardHookFunctionBackward",  # a full backward hook of the user's
-    "CloneBackward0",
-    "ReshapeAliasBackward0",
-    "SqueezeBackward0",
-    "SqueezeBackward1",
-    "SqueezeBackward2",
-    "ToCopyBackward0",
-    "UnsafeViewBackward0",
-    "UnsqueezeBackward0",
-    "ViewBackward0",
-}
-# These choose or limit them: what comes out is still a probability, but not the link's whole result.
-_CHANGING = {
-    "ClampBackward1",
-    "ClampMaxBackward0",
-    "ClampMinBackward0",
-    "IndexBackward0",
-    "PermuteBackward0",
-    "SelectBackward0",
-    "SliceBackward0",
-    "TBackward0",
-    "TransposeBackward0",
-}
-_LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
+__all__ = [
+    "Outputs",
+    "choose_tensor",
+    "find_link",
+    "first_tensor",
+    "is_half",
+    "link_of",
+    "read",
+    "tensors_in",
+    "to_host",
+]
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The outputs of one pass and where to pull back from.
+    """The outputs of one pass, and where to pull back from.
 
     Attributes:
         array: (N, ...) float32.
         kind: "logits" or "probabilities".
         link: "softmax", "log_softmax", "sigmoid" or None: what the model itself puts on its logits.
         start: the tensor, or the edge of the graph just below the link.
-        shape, dtype, device: of a direction at `start`, for one target.
-        requires_grad: whether anything was recorded.
+        like: a tensor with the shape, type and device of one direction at `start`.
     """
 
     array: np.ndarray
     kind: str
     link: str | None
     start: torch.Tensor | GradientEdge
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
-    requires_grad: bool
+    like: torch.Tensor
 
 
 def to_host(tensor: torch.Tensor) -> np.ndarray:
-    """As float32 on the CPU; NumPy has no bfloat16."""
-    return tensor.detach().to("cpu", torch.float32).numpy()
+    """The values as float32 on the CPU, since NumPy has no bfloat16; shares the memory of such a tensor."""
+    array: np.ndarray = tensor.detach().to("cpu", torch.float32).numpy()
+    return array
+
+
+def is_half(tensor: torch.Tensor) -> bool:
+    """Whether the values are rounded to half precision."""
+    return tensor.dtype in (torch.float16, torch.bfloat16)
 
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors in a layer's output, however deep."""
+    """The tensors in a module's output, which may nest tuples, lists and mappings."""
     if isinstance(value, torch.Tensor):
         yield value
         return
@@ -82,113 +68,100 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
 
 
 def first_tensor(value: Any) -> torch.Tensor | None:
-    """The first of them, which a layer's name stands for."""
+    """The first tensor in a module's output, which the layer's name stands for."""
     return next(tensors_in(value), None)
 
 
-def choose(answer: Any, output: int | str | None, count: int) -> torch.Tensor:
-    """The tensor among the model's outputs that is explained.
+def choose_tensor(returned: Any, output: int | str | None, count: int) -> torch.Tensor:
+    """The tensor that is explained, among all that the model returned for `count` images.
 
     Without `output`: the only tensor, or the one called "logits".
 
     Raises:
-        BackendError: there is none, several and `output` does not say which, or it is not one row an image.
+        BackendError: there is none, several and `output` does not say which, or it has not one row per image.
     """
-    tensors = _tensors(answer)
-    names = ", ".join(f"{key!r} {tuple(tensor.shape)}" for key, tensor in tensors.items()) or type(answer).__name__
-    if output is not None:
-        keys = list(tensors)
-        known = isinstance(output, int) and -len(keys) <= output < len(keys)
-        key = keys[output] if known and output not in tensors else output
-        if key not in tensors:
-            raise BackendError(f"output={output!r} is none of the model's outputs: {names}")
-    elif "logits" in tensors:
-        key = "logits"
-    elif len(tensors) == 1:
-        key = next(iter(tensors))
-    elif tensors:
-        raise BackendError(
-            f"the model has {len(tensors)} outputs, {names}: say which one, output={next(iter(tensors))!r}"
-        )
-    else:
-        raise BackendError(f"the model answered no tensor but a {names}; expected outputs (N, classes)")
-    chosen = tensors[key]
+    chosen = choose_output(_outputs(returned), output, returned, preferred="logits")
     if chosen.ndim == 0 or len(chosen) != count:
         raise BackendError(
-            f"the model answered {tuple(chosen.shape)} for {count} images; expected ({count}, ...), one row an "
+            f"the model returned {tuple(chosen.shape)} for {count} images; expected ({count}, ...), one row per "
             "image. A squeeze() without an axis drops the batch axis of a single image"
         )
     return chosen
 
 
-def _tensors(answer: Any) -> dict[int | str, torch.Tensor]:
-    """{name or index: tensor}, the first tensor of each output."""
-    if isinstance(answer, torch.Tensor):
-        return {0: answer}
-    if isinstance(answer, Mapping):
-        parts = dict(answer)
-    elif hasattr(answer, "_asdict"):
-        parts = answer._asdict()
-    elif isinstance(answer, (tuple, list)):
-        parts = dict(enumerate(answer))
+def _outputs(returned: Any) -> dict[int | str, torch.Tensor]:
+    """{name or position: tensor}, the first tensor of each output."""
+    if isinstance(returned, torch.Tensor):
+        return {0: returned}
+    if isinstance(returned, Mapping):
+        parts = dict(returned)
+    elif hasattr(returned, "_asdict"):
+        parts = returned._asdict()
+    elif isinstance(returned, (tuple, list)):
+        parts = dict(enumerate(returned))
     else:
-        parts = {"logits": getattr(answer, "logits", None)}
-    found = {key: first_tensor(part) for key, part in parts.items()}
-    return {key: tensor for key, tensor in found.items() if tensor is not None}
+        parts = {"logits": getattr(returned, "logits", None)}
+    tensors = {name: first_tensor(part) for name, part in parts.items()}
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+
+
+def link_of(y: torch.Tensor) -> str | None:
+    """What a model's last operation puts on its logits: "softmax" (also for a log-softmax), "sigmoid" or None.
+
+    Operations that only reshape or copy the result may follow. None also where the softmax is not over axis 1.
+
+    Args:
+        y: the model's outputs (N, classes), recorded by autograd.
+    """
+    _, link, _ = find_link(y)
+    return "softmax" if link == "log_softmax" else link
 
 
 def find_link(y: torch.Tensor) -> tuple[str, str | None, Any]:
     """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link."""
-    node, whole = y.grad_fn, True
-    while node is not None and node.name() in _PASSING | _CHANGING:
-        whole = whole and node.name() in _PASSING
+    node: Any = y.grad_fn
+    is_whole = True
+    while (name := type(node).__name__) in PASSING or name in CHANGING:
+        is_whole = is_whole and name in PASSING
         node = node.next_functions[0][0]
-    link = None if node is None else _LINKS.get(node.name())
+    link = LINKS.get(name)
     if link is None:
         return "logits", None, None
-    result = node._saved_result
-    if link != "sigmoid":
-        dim = node._saved_dim
-        if result.ndim < 2 or dim not in (1, 1 - result.ndim, 2**64 + 1 - result.ndim):
-            return "logits", None, None  # a softmax over something else than classes
-    if not whole or result.numel() != y.numel():
+    result = link_result(node)
+    if link != "sigmoid" and (result.ndim < 2 or softmax_axis(node) not in (1, 1 - result.ndim)):
+        return "logits", None, None  # a softmax over something else than classes
+    if not is_whole or result.numel() != y.numel():
         return ("logits" if link == "log_softmax" else "probabilities"), None, None
     return "logits", link, node
 
 
 def read(y: torch.Tensor, known_link: str | None = None) -> Outputs:
-    """The outputs with their logits, where a softmax, log-softmax or sigmoid ends the model.
+    """The outputs, with their logits where a softmax, log-softmax or sigmoid ends the model.
 
-    Recorded outputs show their link themselves; `known_link` is for those that were not recorded.
+    Args:
+        y: the model's outputs.
+        known_link: the link of outputs that were not recorded; the graph of recorded ones shows it.
     """
     kind, link, node = find_link(y) if y.grad_fn is not None else ("logits", known_link, None)
-    array = to_host(y).copy()  # some models answer with a tensor of their own
+    array = to_host(y).copy()  # some models return a tensor that they keep
     if link is not None:
         array = _logits(array, link)
-    elif kind == "logits" and _sum_to_one(array, y.dtype):
+    elif kind == "logits" and are_probabilities(array, 2e-2 if is_half(y) else 1e-5):
         kind = "probabilities"
-    at = y if node is None else node._saved_result
-    start = y if node is None else GradientEdge(*node.next_functions[0])
-    return Outputs(array, kind, link, start, tuple(at.shape), at.dtype, at.device, y.requires_grad)
+    if node is None:
+        return Outputs(array, kind, link, y, y)
+    return Outputs(array, kind, link, GradientEdge(*node.next_functions[0]), link_result(node))
 
 
 def _logits(p: np.ndarray, link: str) -> np.ndarray:
-    """The logits behind the link's result; for a softmax, up to a constant an image.
+    """The logits behind the link's result; for a softmax, up to a constant per image.
 
-    A probability that has been rounded to 0 or 1 gets the largest logit that float32 can tell.
+    A probability that was rounded to 0 or 1 gets the largest logit that float32 can tell from the next one.
     """
     tiny = np.finfo(np.float32).tiny
-    if link == "log_softmax":  # they are there already
+    if link == "log_softmax":  # its results are logits
         return p
     if link == "softmax":
         return np.log(np.maximum(p, tiny))
     p = p.astype(np.float64)
     return (np.log(np.maximum(p, tiny)) - np.log(np.maximum(1 - p, tiny))).astype(np.float32)
-
-
-def _sum_to_one(array: np.ndarray, dtype: torch.dtype) -> bool:
-    """Whether these are the probabilities of a softmax that autograd's graph does not show."""
-    if array.ndim != 2 or array.shape[1] < 2 or array.min() < 0 or array.max() > 1:
-        return False
-    tolerance = 1e-5 if dtype in (torch.float32, torch.float64) else 2e-2
-    return bool(np.allclose(array.sum(axis=1), 1, atol=tolerance))

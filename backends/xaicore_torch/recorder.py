@@ -1,4 +1,4 @@
-"""One recorded pass: keeps the wanted layers' outputs and starts recording at the first of them."""
+"""One recorded pass: keeps the chosen layers' outputs, and starts recording at the first of them."""
 
 from __future__ import annotations
 
@@ -15,59 +15,68 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Keeps what to differentiate by; only what follows the first wanted layer is recorded.
+    """Keeps tensors to differentiate by; autograd records only what follows the first chosen layer.
 
-    The pass runs under no_grad. A wanted layer's hook cuts its output off as a leaf, switches grad on and lets
-    the model go on with another copy: whatever the model still writes into its own tensors, the activations
-    stay. Behind another wanted layer nothing is cut, else the first would lose its gradient.
+    The pass starts under no_grad. A chosen layer's hook detaches its output as a leaf, switches grad on and lets the
+    model continue with another copy: whatever the model still writes to its own tensors, the activations stay. Behind
+    another chosen layer nothing is detached, since the first would lose its gradient.
 
-    A layer that runs several times counts by its last run. `runs` says how often each is expected to; earlier
-    runs are not recorded, since that would hold everything between them.
+    A layer that runs several times counts by its last run. Earlier runs are not recorded, since that would keep
+    everything between them.
+
+    Args:
+        modules: {layer: module}.
+        expected_runs: {layer: how often it is expected to run}; 1 where it is missing.
+
+    Attributes:
+        tensors: {layer: its output}, on the graph.
+        runs: {layer: how often it ran}.
+        hooks: for the pass.
     """
 
-    def __init__(self, modules: Mapping[str, nn.Module], runs: Mapping[str, int]) -> None:
-        self.kept: dict[str, torch.Tensor] = {}
-        self.counts: dict[str, int] = {}
-        self.hooks = Hooks(modules, self._hook)
-        self._runs = runs
+    def __init__(self, modules: Mapping[str, nn.Module], expected_runs: Mapping[str, int]) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.runs: dict[str, int] = {}
+        self.hooks = Hooks(modules, self._on_output)
+        self._expected_runs = expected_runs
 
     @property
-    def expected_more(self) -> bool:
-        """Whether a layer ran, but less often than expected, so that its last run went by unrecorded."""
-        return any(count < self._runs.get(name, 1) for name, count in self.counts.items())
+    def missed_a_run(self) -> bool:
+        """Whether a layer ran, but less often than expected, so that its last run was not recorded."""
+        return any(count < self._expected_runs.get(name, 1) for name, count in self.runs.items())
 
-    def _hook(self, name: str, module: nn.Module, args: tuple[Any, ...], answer: Any) -> Any:
-        self.counts[name] = self.counts.get(name, 0) + 1
-        if self.counts[name] < self._runs.get(name, 1):
+    def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        self.runs[name] = self.runs.get(name, 0) + 1
+        if self.runs[name] < self._expected_runs.get(name, 1):
             return None
-        return _with_first_tensor(answer, lambda tensor: self._keep(name, tensor))
+        return _with_first_tensor(output, lambda tensor: self._record(name, tensor))
 
-    def _keep(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+    def _record(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         torch.set_grad_enabled(True)
-        if self.kept.keys() - {name} and tensor.requires_grad:  # behind another wanted layer
-            kept = tensor.clone()
+        if self.tensors.keys() - {name} and tensor.requires_grad:  # behind another chosen layer
+            recorded = tensor.clone()
         else:
-            kept = tensor.detach().clone()
-            kept.requires_grad_(kept.is_floating_point())
-        self.kept[name] = kept
-        return kept.clone()
+            recorded = tensor.detach().clone()
+            recorded.requires_grad_(recorded.is_floating_point())
+        self.tensors[name] = recorded
+        return recorded.clone()
 
 
-def _with_first_tensor(answer: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """A layer's answer with its first tensor changed; None, which a hook takes for "as it is", without one."""
-    if isinstance(answer, torch.Tensor):
-        return change(answer)
-    if isinstance(answer, Mapping):
-        for key, part in answer.items():
+def _with_first_tensor(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """A layer's output with its first tensor changed; None where it has none, as a hook returns to change nothing."""
+    if isinstance(output, torch.Tensor):
+        return change(output)
+    if isinstance(output, Mapping):
+        for key, part in output.items():
             changed = _with_first_tensor(part, change)
             if changed is not None:
-                answer = copy.copy(answer)
-                answer[key] = changed
-                return answer
-    elif isinstance(answer, (tuple, list)):
-        for i, part in enumerate(answer):
+                changed_output: Any = copy.copy(output)
+                changed_output[key] = changed
+                return changed_output
+    elif isinstance(output, (tuple, list)):
+        for i, part in enumerate(output):
             changed = _with_first_tensor(part, change)
             if changed is not None:
-                parts = [*answer[:i], changed, *answer[i + 1 :]]
-                return type(answer)(*parts) if hasattr(answer, "_fields") else type(answer)(parts)
+                parts = [*output[:i], changed, *output[i + 1 :]]
+                return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
     return None

@@ -1,36 +1,64 @@
-"""The model as it was found, whatever happens in between."""
+"""Running a model without changing it."""
 
 from __future__ import annotations
 
 import contextlib
-import random
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from operator import is_
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["left_as_found", "may_write"]
+from xaicore.randomness import preserved
+from xaicore_torch.private import (
+    eager,
+    has_forward_hooks,
+    has_forward_pre_hooks,
+    own_buffers,
+    parametrizations_uncached,
+)
+
+__all__ = ["may_mutate", "preserved_model"]
 
 _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 
 
-@contextlib.contextmanager
-def left_as_found(
-    model: nn.Module, device: torch.device, is_kept: Callable[[nn.Module], bool] | None = None
-) -> Iterator[None]:
-    """Run the model in evaluation mode, without recording, and restore everything on the way out.
+def may_mutate(module: nn.Module) -> bool:
+    """Whether a forward pass in evaluation mode may set attributes or write to buffers of this module itself.
 
-    Training flags are kept module by module (a frozen BatchNorm in a training model stays frozen) and set
-    directly: an overridden `train()` may do more, such as merging adapter weights. One thread a model: hooks
-    and flags are the model's, not the thread's. What a forward() changes inside of its own lists and
-    dictionaries stays changed. `is_kept` chooses the modules whose attributes and buffers are kept: by default those
-    that `may_write`.
+    PyTorch's own layers do neither, unless a hook does it for them, as the old `weight_norm` does. To keep the state of
+    each of them would cost more than everything else around a pass.
+    """
+    if isinstance(module, torch.jit.ScriptModule):  # its attributes lie in C++
+        return False
+    is_torchs_own = type(module).__module__.startswith("torch.nn.modules.")
+    return not is_torchs_own or has_forward_pre_hooks(module) or has_forward_hooks(module)
+
+
+@contextlib.contextmanager
+def preserved_model(
+    model: nn.Module, device: torch.device, mutable: Callable[[nn.Module], bool] = may_mutate
+) -> Iterator[None]:
+    """Put the model into evaluation mode, without recording, and restore all of its state on exit.
+
+    Restored are training flags, attributes and buffers of the model's modules, Python's, NumPy's and torch's random
+    states, and the modes of the caller's thread: grad, inference, autocast. Not restored is what a forward pass
+    changes inside of its own lists and dictionaries.
+
+    Training flags are set module by module, since a frozen BatchNorm in a training model stays frozen, and without
+    `train()`, since an override may do more, such as merging an adapter's weights. Flags and hooks belong to the model
+    and not to a thread, so one thread at a time may enter for the same model.
+
+    A weight with a parametrization is computed whenever it is read, and in training mode that may write to the
+    parametrization's buffers, as spectral_norm does: read such weights only in here.
+
+    Args:
+        model: without wrappers.
+        device: where the model runs.
+        mutable: selects the modules whose attributes and buffers are restored.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locks.setdefault(model, threading.RLock()))
@@ -40,11 +68,11 @@ def left_as_found(
             # Casts of weights made here without grad must not be served to the caller's own training pass.
             dtype = torch.get_autocast_dtype(device.type)
             stack.enter_context(torch.autocast(device.type, dtype, cache_enabled=False))
-        if "torch._dynamo" in sys.modules:  # compiled modules skip hooks that came after compiling
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(eager())
         stack.enter_context(_random_state(device))
         modules = list(model.modules())
-        stack.enter_context(_attributes(list(filter(is_kept or may_write, modules))))
+        stack.enter_context(parametrizations_uncached(modules))
+        stack.enter_context(_attributes([module for module in modules if mutable(module)]))
         training = [module for module in modules if module.training]
         try:
             for module in training:
@@ -57,47 +85,32 @@ def left_as_found(
 
 @contextlib.contextmanager
 def _random_state(device: torch.device) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (the state that models draw from)
+    """Restore the random states of Python, NumPy, torch's CPU and the device."""
     others = [] if device.type == "cpu" else [device]
     kind = "cuda" if device.type == "cpu" else device.type
-    try:
-        with torch.random.fork_rng(others, device_type=kind):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-
-
-def may_write(module: nn.Module) -> bool:
-    """Whether a forward pass in evaluation mode may set attributes or write buffers of this module.
-
-    torch's own layers do neither, unless a hook does it for them (as the old weight_norm does); and a look at
-    each of them would cost more than the rest of this file.
-    """
-    if isinstance(module, torch.jit.ScriptModule):  # its attributes lie in C++
-        return False
-    ours = type(module).__module__.startswith("torch.nn.modules.")
-    return not ours or bool(module._forward_pre_hooks) or bool(module._forward_hooks)
+    with preserved(), torch.random.fork_rng(others, device_type=kind):
+        yield
 
 
 @contextlib.contextmanager
 def _attributes(modules: list[nn.Module]) -> Iterator[None]:
-    """Keep attributes and buffers; the pass works on copies of the buffers.
+    """Restore attributes and buffers; code in between works on copies of the buffers.
 
-    Copies, because a write into the caller's own tensor could not be taken back: a training step that has saved
-    it for its backward pass would see that it was touched, even where the values are put back.
+    Copies, because a write to the caller's own tensor cannot be undone: a training step that has saved the tensor for
+    its backward pass notices the write, even where the values are restored.
     """
-    kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    before: list[tuple[dict[str, Any], dict[str, Any]]] = []
     copies: dict[int, torch.Tensor] = {}  # a buffer that two modules share stays shared
     for module in modules:
-        kept += [(where, dict(where)) for where in (module._buffers, vars(module))]
-        for name, buffer in module._buffers.items():
+        buffers = own_buffers(module)
+        before += [(buffers, dict(buffers)), (vars(module), dict(vars(module)))]
+        for name, buffer in buffers.items():
             if buffer is not None:
-                module._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
+                buffers[name] = copies.setdefault(id(buffer), buffer.clone())
     try:
         yield
     finally:
-        for where, before in kept:
-            if where.keys() != before.keys() or not all(map(is_, where.values(), before.values())):
-                where.clear()
-                where.update(before)
+        for current, values in before:
+            if current.keys() != values.keys() or not all(map(is_, current.values(), values.values())):
+                current.clear()
+                current.update(values)

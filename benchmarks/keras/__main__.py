@@ -1,6 +1,6 @@
-"""`python -m benchmarks.keras`: for each backend that Keras runs on, ratios against a bare compiled forward pass.
+"""`python -m benchmarks.keras`: ratios to a bare compiled forward pass, for each framework that Keras runs on.
 
-Each in a process of its own, since Keras chooses its backend when it is imported.
+Each framework has a process of its own, because Keras chooses its framework when it is imported.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from benchmarks.keras.options import environment, parse
 
 
 def main() -> None:
-    """One backend after the other; one that fails does not stop the others."""
+    """Measure one framework after the other; a failure does not stop the next one."""
     options = parse(__doc__)
     failed = []
     for backend in options.backends:
         if importlib.util.find_spec(backend) is None:
-            print(f"{backend}: left out, not installed (pip install 'xaicore[{backend}]')")
+            print(f"{backend}: skipped, not installed (pip install 'xaicore[{backend}]')")
             continue
         command = [sys.executable, "-m", "benchmarks.keras.tables", *sys.argv[1:]]
         if subprocess.run(command, env=environment(backend, options.threads)).returncode:

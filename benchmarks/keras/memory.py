@@ -11,7 +11,7 @@ from benchmarks.measure import peak_of
 
 
 def main(net: str, subject: str, batch: int) -> float:
-    """MiB between the loaded model (libraries warmed up on one image) and the highest point of one call."""
+    """Peak memory of one call in MiB, above the loaded model after a first call with one image."""
     run = SUBJECTS[subject](build(net), NETS[net])
     run(pictures(1))
     return peak_of(partial(run, pictures(batch)))

@@ -1,7 +1,7 @@
-"""What is measured on Keras: the bare forward pass, xaicore, what users do by hand, and the peers.
+"""The subjects of Keras' benchmark: the bare forward pass, xaicore, Grad-CAM by hand, and the peers.
 
-Each subject is built once for a model and the layer to explain, and then called with a batch. All but the forward
-passes and `resume` end with one heatmap an image (five: five) at the input's resolution.
+A subject is built once for a model and the layer to explain, and then called with a batch. Apart from the forward
+passes and `resume`, it returns one heatmap per image and class at the input's resolution.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.report import Run
 
 
 def bare(model: keras.Model, layer: str) -> Run:
-    """The forward pass alone, compiled as the running backend compiles, until the result is there."""
+    """The forward pass alone, as the framework compiles it, until its result is available."""
     return _for_backend(tensorflow=_tensorflow_forward, jax=_jax_forward, torch=_torch_forward)(model)
 
 
@@ -37,7 +37,7 @@ def _jax_forward(model: keras.Model) -> Run:
         return outputs
 
     def run(x: Any) -> Any:
-        trained = [variable.value for variable in model.trainable_variables]  # `predict` replaces them all
+        trained = [variable.value for variable in model.trainable_variables]  # `predict` replaces all of them
         others = [variable.value for variable in model.non_trainable_variables]
         return forward(trained, others, x).block_until_ready()
 
@@ -55,7 +55,7 @@ def _torch_forward(model: keras.Model) -> Run:
 
 
 def xaicore_one(model: keras.Model, layer: str) -> Run:
-    """Grad-CAM of the predicted class, with the upsampled map; the layer is found."""
+    """Grad-CAM of the predicted class, with the upsampled map; xaicore finds the layer."""
     import xaicore
 
     explainer = xaicore.Explainer(model)
@@ -63,7 +63,7 @@ def xaicore_one(model: keras.Model, layer: str) -> Run:
 
 
 def xaicore_five(model: keras.Model, layer: str) -> Run:
-    """Grad-CAM of the five best classes, with the upsampled maps; the layer is found."""
+    """Grad-CAM of the five most probable classes, with the upsampled maps; xaicore finds the layer."""
     import xaicore
 
     explainer = xaicore.Explainer(model)
@@ -72,13 +72,13 @@ def xaicore_five(model: keras.Model, layer: str) -> Run:
 
 
 def xaicore_resume(model: keras.Model, layer: str) -> Run:
-    """The outputs from the layer's activations on: what the methods that perturb these do many times."""
+    """The outputs computed from the layer's activations, as perturbation methods need them many times."""
     import xaicore
 
     backend = xaicore.Explainer(model).backend
     _, *spatial, channels = model.get_layer(layer).output.shape
-    some = np.random.default_rng(0).random((8, channels, *spatial), np.float32)
-    return lambda x: backend.resume(x, layer, some[: len(x)])
+    activations = np.random.default_rng(0).random((8, channels, *spatial), np.float32)
+    return lambda x: backend.resume(x, layer, activations[: len(x)])
 
 
 def predict(model: keras.Model, layer: str) -> Run:
@@ -87,7 +87,7 @@ def predict(model: keras.Model, layer: str) -> Run:
 
 
 def tutorial(model: keras.Model, layer: str) -> Run:
-    """Grad-CAM as tutorials write it, eager; in batches, and with the models built once instead of at each call."""
+    """Grad-CAM as in tutorials, eager; but in batches, and with the models built once instead of in each call."""
     gradient = _for_backend(tensorflow=_tensorflow_gradient, jax=_jax_gradient, torch=_torch_gradient)(model, layer)
 
     def run(x: Any) -> Any:
@@ -101,7 +101,7 @@ def tutorial(model: keras.Model, layer: str) -> Run:
 
 
 def _tensorflow_gradient(model: keras.Model, layer: str) -> Run:
-    """keras.io, "Grad-CAM class activation visualization"."""
+    """As on keras.io, "Grad-CAM class activation visualization"."""
     import tensorflow as tf
 
     both = keras.Model(model.inputs, [model.get_layer(layer).output, model.output])
@@ -116,7 +116,7 @@ def _tensorflow_gradient(model: keras.Model, layer: str) -> Run:
 
 
 def _jax_gradient(model: keras.Model, layer: str) -> Run:
-    """The model cut in two at the layer, and `jax.grad` of its second part."""
+    """The model is cut in two at the layer; `jax.grad` differentiates the second half."""
     import jax
 
     features = keras.Model(model.inputs, model.get_layer(layer).output)
@@ -131,7 +131,7 @@ def _jax_gradient(model: keras.Model, layer: str) -> Run:
 
 
 def _torch_gradient(model: keras.Model, layer: str) -> Run:
-    """The tape is torch's own."""
+    """As on TensorFlow, with torch's autograd."""
     import torch
 
     both = keras.Model(model.inputs, [model.get_layer(layer).output, model.output])
@@ -145,7 +145,7 @@ def _torch_gradient(model: keras.Model, layer: str) -> Run:
 
 
 def tf_keras_vis(model: keras.Model, layer: str) -> Run:
-    """tf-keras-vis, on logits as its manual has it."""
+    """tf-keras-vis, on logits as its manual recommends."""
     import tensorflow as tf
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
@@ -155,7 +155,7 @@ def tf_keras_vis(model: keras.Model, layer: str) -> Run:
 
 
 def xplique(model: keras.Model, layer: str) -> Run:
-    """xplique; it needs the class beforehand, which costs it a forward pass more."""
+    """xplique; it needs the class as an argument, hence a second forward pass."""
     import tensorflow as tf
     from xplique.attributions import GradCAM
 

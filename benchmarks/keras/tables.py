@@ -1,4 +1,4 @@
-"""Two tables for the backend that Keras runs on: ratios, and what the first call of each subject takes."""
+"""Prints two tables for the framework that Keras runs on: ratios, and the seconds of each subject's first call."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ LIMITS = {
 
 
 def main() -> None:
-    """Measure and print; what was measured before something failed, too."""
+    """Measure, and print the tables; after a failure, print the figures so far."""
     options = parse(__doc__)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a peer's new traces are not ours to warn of
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides warnings about the peers' repeated traces
     console = Console()
     backend = keras.backend.backend()
-    running = f"Keras {keras.__version__} on {backend} {importlib.import_module(backend).__version__}"
-    report = Report(f"{running}: ratios against a bare forward pass, median of the undisturbed rounds", LIMITS)
+    versions = f"Keras {keras.__version__} on {backend} {importlib.import_module(backend).__version__}"
+    report = Report(f"{versions}: ratios to a bare forward pass, median of the undisturbed rounds", LIMITS)
     for name in ("bare", *OURS):
-        _try_out(name)  # so that no net pays for what happens once a process
+        _try_out(name)  # so that no figure includes what happens once per process
     others = [] if options.no_peers else [*BY_HAND, *_usable_peers(console, backend)]
-    firsts: dict[str, dict[str, float]] = {}
+    first_calls: dict[str, dict[str, float]] = {}
     try:
         with console.status("measuring") as status:
             for net in options.nets:
                 status.update(f"{backend}: measuring {net}")
-                firsts.update(_time_rows(report, net, [*OURS, *others], options.rounds))
+                first_calls.update(_time_rows(report, net, [*OURS, *others], options.rounds))
                 if not options.no_memory and can_measure_memory():
                     report.memory_rows("benchmarks.keras.memory", net, ["xaicore", *others])
     finally:
         console.print(report.table)
-        title = f"{running}: seconds of the first call, tracing and compiling included"
-        console.print(_first_calls(title, firsts, ["bare", *OURS, *others]))
+        title = f"{versions}: seconds of the first call, tracing and compiling included"
+        console.print(_first_calls(title, first_calls, ["bare", *OURS, *others]))
     if not options.no_memory and not can_measure_memory():
-        console.print("memory: left out, this system does not let a process reset its peak")
+        console.print("memory: not measured, this system does not let a process reset its peak")
 
 
 def _usable_peers(console: Console, backend: str) -> list[str]:
     if backend != "tensorflow":
-        console.print(f"{', '.join(PEERS)}: left out, they are for TensorFlow")
+        console.print(f"{', '.join(PEERS)}: skipped, they need TensorFlow")
         return []
     return usable(console, MODULES, _try_out, "pip install --no-deps: see the Makefile")
 
@@ -72,7 +72,7 @@ def _try_out(name: str) -> Any:
 
 
 def _time_rows(report: Report, net: str, subjects: list[str], rounds: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yields, for each batch size, what the first calls took."""
+    """Add the rows of one net. Yields ("net batch", {subject: seconds of its first call}) for each batch size."""
     model = build(net)
     bare = SUBJECTS["bare"](model, NETS[net])
     runs = {name: SUBJECTS[name](model, NETS[net]) for name in subjects}
@@ -80,13 +80,13 @@ def _time_rows(report: Report, net: str, subjects: list[str], rounds: int) -> It
         yield f"{net} {batch}", report.time_rows(net, batch, pictures(batch), bare, runs, rounds)
 
 
-def _first_calls(title: str, firsts: Mapping[str, Mapping[str, float]], subjects: list[str]) -> Table:
+def _first_calls(title: str, columns: Mapping[str, Mapping[str, float]], subjects: list[str]) -> Table:
     table = Table(title=title)
     table.add_column("subject", no_wrap=True)
-    for column in firsts:
+    for column in columns:
         table.add_column(column, justify="right")
     for name in subjects:
-        table.add_row(name, *(f"{seconds[name]:.2f}" for seconds in firsts.values()))
+        table.add_row(name, *(f"{seconds[name]:.2f}" for seconds in columns.values()))
     return table
 
 

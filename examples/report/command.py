@@ -1,4 +1,4 @@
-"""What both scripts have around their training: the command line, the run's folder, and one run at Weights & Biases."""
+"""What both scripts share: the command line, the run's folder, and the run in Weights & Biases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 
 import xaicore
 from examples.report.conclusions import Findings, conclude, numbers
-from examples.report.folder import folder
+from examples.report.folder import MIN_PER_CLASS, folder
 from examples.report.pictures import Data
 from examples.report.scenes import scenes
 
@@ -27,53 +27,63 @@ SEED = 0
 EPOCHS, QUICK_EPOCHS = 4, 2
 TRAIN, VALIDATION = 128, 64
 QUICK_TRAIN, QUICK_VALIDATION = 64, 16
-MOST, QUICK_MOST = 100, 40
-"""Pictures a class, of a folder."""
+PER_CLASS, QUICK_PER_CLASS = 100, 40
+"""Pictures per class, with --data."""
 
-Story = Callable[[Data, int, "Tracker"], Mapping[str, Findings]]
+Experiment = Callable[[Data, int, "Tracker"], Mapping[str, Findings]]
+"""A function of the data, the number of epochs for each of two models, and the tracker."""
 
 
-def command(framework: str) -> Callable[[Story], click.Command]:
-    """Makes a command of a story: a function of the data, the epochs for each of two models, and the tracker."""
+def command(framework: str) -> Callable[[Experiment], click.Command]:
+    """A decorator that makes an experiment a command; the experiment's docstring is the help text."""
 
-    def decorate(story: Story) -> click.Command:
-        @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=story.__doc__)
+    def decorate(experiment: Experiment) -> click.Command:
+        @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=experiment.__doc__)
         @click.option(
             "--data",
             "root",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help="A folder that has a folder of pictures for each class, such as DIR/cat and DIR/dog. Without it, a "
-            "cat and two dogs are laid over other photographs.",
+            help="A folder with one folder of pictures per class, such as DIR/cat and DIR/dog. Without it, pictures "
+            "are composed: a cat and two dogs, laid over other photographs.",
         )
-        @click.option("--epochs", type=click.IntRange(1), help=f"For each of the two models.  [default: {EPOCHS}]")
+        @click.option(
+            "--epochs", type=click.IntRange(1), help=f"Epochs for each of the two models.  [default: {EPOCHS}]"
+        )
         @click.option(
             "--logger",
             "loggers",
             multiple=True,
             help="A logger's name; may be repeated.  [default: disk, and wandb if it is installed]",
         )
-        @click.option("--out", type=click.Path(path_type=Path), help="A new folder.  [default: runs/report-...]")
-        @click.option("--most", type=click.IntRange(4), help=f"Pictures a class, of --data.  [default: {MOST}]")
-        @click.option("--quick", is_flag=True, help="Fewer pictures and epochs: to see that it runs.")
-        @functools.wraps(story)
+        @click.option(
+            "--out", type=click.Path(path_type=Path), help="A new folder for the run.  [default: runs/report-...]"
+        )
+        @click.option(
+            "--most",
+            "per_class",
+            type=click.IntRange(MIN_PER_CLASS),
+            help=f"At most this many pictures per class of --data.  [default: {PER_CLASS}]",
+        )
+        @click.option("--quick", is_flag=True, help="Fewer pictures and epochs, as a test.")
+        @functools.wraps(experiment)
         def main(
             root: Path | None,
             epochs: int | None,
             loggers: tuple[str, ...],
             out: Path | None,
-            most: int | None,
+            per_class: int | None,
             quick: bool,
         ) -> None:
             tracker = Tracker(out or default_folder(framework), loggers or default_loggers())
             if root is None:
                 data = scenes(*(QUICK_TRAIN, QUICK_VALIDATION) if quick else (TRAIN, VALIDATION), SEED)
             else:
-                data = folder(root, most or (QUICK_MOST if quick else MOST), SEED)
-            click.echo(data.about)
+                data = folder(root, per_class or (QUICK_PER_CLASS if quick else PER_CLASS), SEED)
+            click.echo(data.description)
             try:
                 with tracker:
-                    tracker.conclude(data, story(data, epochs or (QUICK_EPOCHS if quick else EPOCHS), tracker))
-            except xaicore.XaicoreError as exc:  # its message says what to do
+                    tracker.conclude(data, experiment(data, epochs or (QUICK_EPOCHS if quick else EPOCHS), tracker))
+            except xaicore.XaicoreError as exc:  # the message suffices, without a traceback
                 raise click.ClickException(str(exc)) from exc
 
         return main
@@ -82,23 +92,23 @@ def command(framework: str) -> Callable[[Story], click.Command]:
 
 
 class Tracker:
-    """The run's folder and, where wandb is among the loggers, one run there that holds metrics and heatmaps.
+    """The run's folder and, if wandb is one of the loggers, a run of Weights & Biases for metrics and heatmaps.
 
     Args:
-        root: a folder that is not there yet, or is empty.
-        names: of loggers.
+        root: a folder that does not exist yet, or is empty.
+        names: names of loggers.
 
     Attributes:
-        name: the run's.
-        loggers: what a `Monitor` takes.
+        name: the run's name.
+        loggers: the loggers with their options, as `Monitor` takes them.
 
     Raises:
-        ClickException: the folder holds something, or wandb is asked for and not installed.
+        ClickException: the folder is not empty, or wandb is not installed.
     """
 
     def __init__(self, root: Path, names: tuple[str, ...]) -> None:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise click.ClickException(f"{root} holds something already; name a new folder with --out")
+            raise click.ClickException(f"{root} is not an empty folder; name a new one with --out")
         if "wandb" in names and not find_spec("wandb"):
             raise click.ClickException('the logger wandb needs the package wandb; try: pip install "xaicore[wandb]"')
         self.root, self.name = root, root.name
@@ -112,7 +122,7 @@ class Tracker:
         if "wandb" in self.loggers:
             import wandb
 
-            # The logger joins the run that is on. This one stays here unless WANDB_MODE says otherwise.
+            # xaicore's logger joins this run. It is offline, unless WANDB_MODE says otherwise.
             mode = os.environ.get("WANDB_MODE", "offline")
             settings = wandb.Settings(console="off", quiet=True)
             self._run = wandb.init(
@@ -128,7 +138,7 @@ class Tracker:
             self._run.finish(exit_code=int(exc_info[0] is not None))
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Log loss and accuracy of an epoch: to `metrics.jsonl`, and beside the heatmaps at Weights & Biases."""
+        """Log an epoch's loss and accuracy: to `metrics.jsonl`, and to the heatmaps' run in Weights & Biases."""
         row = {"epoch": epoch, **{name: float(value) for name, value in values.items()}}
         with open(self.root / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -136,7 +146,7 @@ class Tracker:
             self._run.log(row)
 
     def conclude(self, data: Data, findings: Mapping[str, Findings]) -> None:
-        """Say and write down what was found, and where to look."""
+        """Write the conclusions to a file, print them, and print where the results are."""
         text = conclude(data, findings)
         (self.root / "conclusions.md").write_text(text, encoding="utf-8")
         click.echo(f"\n{text}")
@@ -150,10 +160,10 @@ class Tracker:
 
 
 def default_folder(framework: str) -> Path:
-    """One that no other run has."""
+    """A folder for a run that starts now."""
     return Path("runs", f"report-{framework}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
 
 
 def default_loggers() -> tuple[str, ...]:
-    """Disk, and wandb where it is installed."""
+    """Disk, and wandb if it is installed."""
     return ("disk", "wandb") if find_spec("wandb") else ("disk",)

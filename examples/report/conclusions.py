@@ -1,7 +1,7 @@
-"""What the heatmaps of both models show, in numbers.
+"""Measures what the heatmaps of both models show.
 
-Evidence is a heatmap's sum. The share of it that lies in a box tells more than a picture does, if compared with the
-share of the picture that the box takes: that much of it an even heatmap would have there.
+The evidence is the sum of a heatmap. Its share in a box is compared with the share of the picture that the box covers,
+which is the share of evidence that a uniform heatmap would have there.
 """
 
 from __future__ import annotations
@@ -13,198 +13,212 @@ from typing import NamedTuple
 import numpy as np
 
 import xaicore
-from examples.report.pictures import SIZE, Data, Pictures, Thing
+from examples.report.pictures import SIZE, Box, Data, Pictures
 
 AsInput = Callable[[np.ndarray], np.ndarray]
-"""From images (N, H, W, 3) uint8 to what the model takes."""
+"""From pictures (N, H, W, 3) uint8 to the model's input."""
 
 BATCH = 16
-SHOWN = 3
-"""Misclassified pictures that are described, the most confident first."""
+DESCRIBED_MISTAKES = 3
+"""The number of misclassified pictures that the conclusions describe, the most confident first."""
 
 
 class Evidence(NamedTuple):
-    """One heatmap: for which class, of which probability, and where it is.
+    """The evidence for one class in one picture.
 
     Attributes:
         picture: the picture's name.
-        label: the class that is explained.
+        label: the explained class.
         score: its probability.
         heatmap: (SIZE, SIZE) from 0 to 1.
-        things: what is in the picture, as far as that is known.
+        boxes: the boxes of the picture's objects; empty if they are unknown.
     """
 
     picture: str
     label: int
     score: float
     heatmap: np.ndarray
-    things: tuple[Thing, ...]
+    boxes: tuple[Box, ...]
 
-    def share(self, *things: Thing) -> float:
-        """The share of the evidence that lies on them; nan where there is no evidence."""
+    def share(self, *boxes: Box) -> float:
+        """The share of the evidence inside these boxes; nan for a heatmap without evidence."""
         total = float(self.heatmap.sum())
-        return float(self.heatmap[covered(things)].sum()) / total if total else float("nan")
+        return float(self.heatmap[mask(boxes)].sum()) / total if total else float("nan")
 
     def place(self) -> str:
-        """Where the most evidence is, in words."""
+        """The position of the heatmap's maximum in words, such as "at the top left"."""
         if not self.heatmap.any():
             return "nowhere"
         y, x = np.unravel_index(self.heatmap.argmax(), self.heatmap.shape)
-        words = f"at the {('top', 'middle', 'bottom')[3 * y // SIZE]} {('left', 'centre', 'right')[3 * x // SIZE]}"
-        return words if self.heatmap.any() else "nowhere"
+        return f"at the {('top', 'middle', 'bottom')[3 * y // SIZE]} {('left', 'centre', 'right')[3 * x // SIZE]}"
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is seen of one model.
+    """The predictions of one model, and the evidence for them.
 
     Attributes:
-        truth: (N,) classes of the pictures to judge by.
-        predicted: (N,) what the model takes them for.
-        seen: for each of them, the evidence for the predicted class.
-        missed: for each that is misclassified, the evidence for the true class, {position: Evidence}.
-        watched: for each picture with several things in it, the evidence for the first and the second class.
+        truth: (N,) true classes of the validation pictures.
+        predicted: (N,) predicted classes of the validation pictures.
+        for_predicted: for each validation picture, the evidence for the predicted class.
+        for_truth: {position: the evidence for the true class} of the misclassified validation pictures.
+        for_both: for each watched picture with several objects, the evidence for class 0 and for class 1.
     """
 
     truth: np.ndarray
     predicted: np.ndarray
-    seen: list[Evidence]
-    missed: dict[int, Evidence]
-    watched: list[tuple[Evidence, Evidence]]
+    for_predicted: list[Evidence]
+    for_truth: dict[int, Evidence]
+    for_both: list[tuple[Evidence, Evidence]]
 
     @staticmethod
-    def of(explainer: xaicore.Explainer, data: Data, as_input: AsInput) -> Findings:
-        """Look at the pictures to judge by, and at the watched ones that show several things."""
-        seen, predicted = explained(explainer, data.validation, as_input)
+    def measure(explainer: xaicore.Explainer, data: Data, as_input: AsInput) -> Findings:
+        """Explain the validation pictures, and the watched pictures with several objects."""
+        for_predicted, predicted = collect_evidence(explainer, data.validation, as_input)
         wrong = np.flatnonzero(predicted != data.validation.truth)
-        true, _ = explained(explainer, data.validation.take(wrong), as_input, truth=True) if len(wrong) else ([], None)
-        several = data.watched.take([n for n, things in enumerate(data.watched.things) if len(things) > 1])
-        pairs, _ = explained(explainer, several, as_input, both=True)
+        for_truth: list[Evidence] = []
+        if len(wrong):
+            for_truth, _ = collect_evidence(explainer, data.validation.take(wrong), as_input, truth=True)
+        several = data.watched.take([n for n, boxes in enumerate(data.watched.boxes) if len(boxes) > 1])
+        for_both, _ = collect_evidence(explainer, several, as_input, both=True)
         return Findings(
             data.validation.truth,
             predicted,
-            seen,
-            dict(zip(wrong.tolist(), true, strict=True)),
-            list(zip(pairs[::2], pairs[1::2], strict=True)),
+            for_predicted,
+            dict(zip(wrong.tolist(), for_truth, strict=True)),
+            list(zip(for_both[::2], for_both[1::2], strict=True)),
         )
 
     @property
     def accuracy(self) -> float:
-        """The share of pictures that are classified right."""
+        """The share of validation pictures that are classified correctly."""
         return float((self.predicted == self.truth).mean())
 
-    def on_things(self, chosen: np.ndarray) -> float:
-        """The mean share of the evidence that lies on what a picture shows, over some of them, (N,) bool."""
-        shares = [one.share(*one.things) for one, wanted in zip(self.seen, chosen, strict=True) if wanted]
+    def mean_share(self, selected: np.ndarray) -> float:
+        """The mean share of the predicted class's evidence inside the boxes, over the selected pictures, (N,) bool."""
+        evidence = (self.for_predicted[n] for n in np.flatnonzero(selected))
+        shares = [one.share(*one.boxes) for one in evidence]
         return float(np.nanmean(shares)) if not np.isnan(shares).all() else float("nan")
 
 
-def explained(
+def collect_evidence(
     explainer: xaicore.Explainer, pictures: Pictures, as_input: AsInput, truth: bool = False, both: bool = False
 ) -> tuple[list[Evidence], np.ndarray]:
-    """The evidence for the predicted class, the true one, or the first and the second; and the predicted classes."""
+    """The evidence in the pictures, and their predicted classes.
+
+    Args:
+        explainer: of the model.
+        pictures: the pictures to explain.
+        as_input: makes the model's input.
+        truth: explain the true class instead of the predicted one.
+        both: explain classes 0 and 1 of each picture, one after the other.
+    """
     evidence, predicted = [], []
     for start in range(0, len(pictures), BATCH):
         batch = pictures.take(range(start, min(start + BATCH, len(pictures))))
         targets = [[0, 1]] if both else batch.truth if truth else None
-        found = explainer(as_input(batch.images), targets, images=batch.images, ids=batch.ids)
-        heatmaps = found.heatmaps()
-        for m, n in enumerate(found.image_index):
-            one = Evidence(found.ids[n], int(found.targets[m]), float(found.scores[m]), heatmaps[m], batch.things[n])
-            evidence.append(one)
-        predicted.append(found.predicted)
+        explanation = explainer(as_input(batch.images), targets, images=batch.images, ids=batch.ids)
+        heatmaps = explanation.heatmaps()
+        for m, n in enumerate(explanation.image_index):
+            label, score = int(explanation.targets[m]), float(explanation.scores[m])
+            evidence.append(Evidence(explanation.ids[n], label, score, heatmaps[m], batch.boxes[n]))
+        predicted.append(explanation.predicted)
     return evidence, np.concatenate(predicted)
 
 
 def conclude(data: Data, findings: Mapping[str, Findings]) -> str:
-    """The report's last chapter, Markdown, of {what was trained and how it was explained: Findings}."""
-    lines = [f"# Where a classifier of {', '.join(data.names)} looks", "", data.about]
-    for title, found in findings.items():
-        lines += ["", f"## {title}", "", *chapter(data, found)]
+    """The conclusions as Markdown, with a section for each entry of {model and method: findings}."""
+    lines = [f"# Where a classifier of {', '.join(data.class_names)} looks", "", data.description]
+    for title, of_model in findings.items():
+        lines += ["", f"## {title}", "", *section(data, of_model)]
     return "\n".join(lines) + "\n"
 
 
-def chapter(data: Data, found: Findings) -> Iterator[str]:
-    """What is to be said of one model."""
-    right = found.predicted == found.truth
-    yield f"- Accuracy: {right.sum()} of {len(right)} pictures to judge by are right, {percent(right.mean())}."
-    if any(data.validation.things):
-        area = np.mean([covered(things).mean() for things in data.validation.things])
-        split = [f"{percent(found.on_things(right))} where the prediction is right"] if right.any() else []
-        split += [f"{percent(found.on_things(~right))} where it is wrong"] if not right.all() else []
+def section(data: Data, findings: Findings) -> Iterator[str]:
+    """The lines of one model: accuracy, evidence in the boxes, mistakes, pictures with several objects."""
+    names, right = data.class_names, findings.predicted == findings.truth
+    yield f"- Accuracy: {right.sum()} of {len(right)} validation pictures, {percent(right.mean())}."
+    if any(data.validation.boxes):
+        area = np.mean([mask(boxes).mean() for boxes in data.validation.boxes])
+        split = [f"{percent(findings.mean_share(right))} where the prediction is right"] if right.any() else []
+        split += [f"{percent(findings.mean_share(~right))} where it is wrong"] if not right.all() else []
         yield (
-            f"- Of the evidence for the predicted class, {percent(found.on_things(np.ones_like(right)))} lies in the "
-            f"box of what the picture shows, which takes {percent(area)} of the picture: {', '.join(split)}."
+            f"- Of the evidence for the predicted class, {percent(findings.mean_share(np.ones_like(right)))} lies in "
+            f"the box of the object, which takes {percent(area)} of the picture: {', '.join(split)}."
         )
-    wrong = sorted(found.missed, key=lambda n: -found.seen[n].score)
-    yield f"- Misclassified: {len(wrong)}{', such as' if len(wrong) > SHOWN else ''}{':' if wrong else ''}"
-    yield from (f"  - {mistake(data.names, found.seen[n], found.missed[n])}" for n in wrong[:SHOWN])
-    yield "- Several things of one class:"
-    yield from (f"  - {line}" for pair in found.watched for line in several(data.names, pair))
+    wrong = sorted(findings.for_truth, key=lambda n: -findings.for_predicted[n].score)
+    more = ", such as" if len(wrong) > DESCRIBED_MISTAKES else ""
+    yield f"- Misclassified: {len(wrong)}{more}{':' if wrong else ''}"
+    for n in wrong[:DESCRIBED_MISTAKES]:
+        yield f"  - {mistake(names, findings.for_predicted[n], findings.for_truth[n])}"
+    yield "- Several objects of one class:"
+    yield from (f"  - {line}" for pair in findings.for_both for line in one_class(names, pair))
     yield "- Both classes in one picture:"
-    yield from (f"  - {line}" for pair in found.watched for line in both(data.names, pair))
+    yield from (f"  - {line}" for pair in findings.for_both for line in both_classes(names, pair))
 
 
 def mistake(names: tuple[str, ...], predicted: Evidence, true: Evidence) -> str:
-    """Where a wrong prediction comes from."""
-    head = f'"{predicted.picture}" is taken for {names[predicted.label]} ({predicted.score:.2f})'
-    if not predicted.things:
+    """Where the evidence for a wrong prediction lies, and that for the true class."""
+    prediction = f'"{predicted.picture}" is classified as {names[predicted.label]} ({predicted.score:.2f})'
+    if not predicted.boxes:
         return (
-            f"{head}: the most evidence for {names[predicted.label]} is {predicted.place()}, for "
+            f"{prediction}: the most evidence for {names[predicted.label]} is {predicted.place()}, for "
             f"{names[true.label]} {true.place()}."
         )
-    box = f"the {names[true.label]}'s box ({percent(covered(predicted.things).mean())} of the picture)"
+    box = f"the {names[true.label]}'s box ({percent(mask(predicted.boxes).mean())} of the picture)"
     return (
-        f"{head}: of the evidence for {names[predicted.label]}, {percent(predicted.share(*predicted.things))} lies in "
-        f"{box}; of that for {names[true.label]}, {percent(true.share(*true.things))}."
+        f"{prediction}: of the evidence for {names[predicted.label]}, {percent(predicted.share(*predicted.boxes))} "
+        f"lies in {box}; of that for {names[true.label]}, {percent(true.share(*true.boxes))}."
     )
 
 
-def several(names: tuple[str, ...], pair: tuple[Evidence, Evidence]) -> Iterator[str]:
-    """How the evidence for a class is spread over its things, where all are of this class."""
-    labels = {thing.label for thing in pair[0].things}
-    for one in pair:
-        if labels == {one.label}:
-            shares = " + ".join(percent(one.share(thing)) for thing in one.things)
-            areas = " + ".join(percent(covered([thing]).mean()) for thing in one.things)
+def one_class(names: tuple[str, ...], pair: tuple[Evidence, Evidence]) -> Iterator[str]:
+    """How the evidence for a class is distributed over its objects, if the picture shows only this class."""
+    labels = {box.label for box in pair[0].boxes}
+    for evidence in pair:
+        if labels == {evidence.label}:
+            shares = " + ".join(percent(evidence.share(box)) for box in evidence.boxes)
+            areas = " + ".join(percent(mask([box]).mean()) for box in evidence.boxes)
             yield (
-                f'"{one.picture}" ({names[one.label]} {one.score:.2f}): {shares} of the evidence for '
-                f"{names[one.label]} lie in the boxes, which take {areas} of the picture."
+                f'"{evidence.picture}" ({names[evidence.label]} {evidence.score:.2f}): {shares} of the evidence for '
+                f"{names[evidence.label]} lie in the boxes, which take {areas} of the picture."
             )
 
 
-def both(names: tuple[str, ...], pair: tuple[Evidence, Evidence]) -> Iterator[str]:
-    """How much of the evidence for each class lies on things of this class, and how much on those of the other."""
-    labels = {thing.label for thing in pair[0].things}
+def both_classes(names: tuple[str, ...], pair: tuple[Evidence, Evidence]) -> Iterator[str]:
+    """How the evidence for each class is distributed over both classes' objects, if the picture shows both."""
+    labels = {box.label for box in pair[0].boxes}
     if len(labels) > 1:
-        told = []
-        for one in pair:
-            own = [thing for thing in one.things if thing.label == one.label]
-            other = [thing for thing in one.things if thing.label != one.label]
-            told.append(
-                f"of the evidence for {names[one.label]} ({one.score:.2f}), {percent(one.share(*own))} lies on "
-                f"{names[one.label]} and {percent(one.share(*other))} on {names[other[0].label]}"
+        shares = []
+        for evidence in pair:
+            own = [box for box in evidence.boxes if box.label == evidence.label]
+            other = [box for box in evidence.boxes if box.label != evidence.label]
+            shares.append(
+                f"of the evidence for {names[evidence.label]} ({evidence.score:.2f}), "
+                f"{percent(evidence.share(*own))} lies on {names[evidence.label]} and "
+                f"{percent(evidence.share(*other))} on {names[other[0].label]}"
             )
-        yield f'"{pair[0].picture}": {"; ".join(told)}.'
+        yield f'"{pair[0].picture}": {"; ".join(shares)}.'
 
 
 def numbers(data: Data, findings: Mapping[str, Findings]) -> dict[str, float]:
-    """The few that are worth comparing between runs."""
-    found = {f"{title}/accuracy": one.accuracy for title, one in findings.items()}
-    if any(data.validation.things):
-        everywhere = np.ones(len(data.validation), bool)
-        found |= {f"{title}/evidence on the thing": one.on_things(everywhere) for title, one in findings.items()}
-    return found
+    """The figures to compare between runs: {name: value}."""
+    figures = {f"{title}/accuracy": of_model.accuracy for title, of_model in findings.items()}
+    if any(data.validation.boxes):
+        all_pictures = np.ones(len(data.validation), bool)
+        for title, of_model in findings.items():
+            figures[f"{title}/evidence in the box"] = of_model.mean_share(all_pictures)
+    return figures
 
 
-def covered(things: tuple[Thing, ...] | list[Thing]) -> np.ndarray:
-    """(SIZE, SIZE) bool, where boxes are."""
+def mask(boxes: tuple[Box, ...] | list[Box]) -> np.ndarray:
+    """(SIZE, SIZE) bool: True inside any of the boxes."""
     inside = np.zeros((SIZE, SIZE), bool)
-    for thing in things:
-        inside[thing.y0 : thing.y1, thing.x0 : thing.x1] = True
+    for box in boxes:
+        inside[box.y0 : box.y1, box.x0 : box.x1] = True
     return inside
 
 
 def percent(share: float) -> str:
-    """As people write it."""
+    """The share in percent, such as "35 %"; "none" for nan."""
     return "none" if np.isnan(share) else f"{100 * share:.0f} %"

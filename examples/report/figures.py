@@ -1,4 +1,4 @@
-"""The pictures of docs/report.md, from the folder of a run.
+"""The figures of docs/report.md, from the folder of a run.
 
 python -m examples.report.figures runs/report-torch-... docs
 """
@@ -24,31 +24,34 @@ Row = dict[str, Any]
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(run: Path, out: Path) -> None:
-    """Write report-several.jpg, report-both.jpg and report-wrong.jpg: photo and overlays, a picture a line.
+    """Write report-several.jpg, report-both.jpg and report-wrong.jpg: per picture, a line with its photo and overlays.
 
-    RUN is the folder of a run that watched cat and dog, OUT a folder.
+    RUN is the folder of a run of the report without --data, OUT the folder for the figures.
     """
     rows = [json.loads(line) for line in (run / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
-    cam = kept(rows, method="cam")
+    cam = select(rows, method="cam")
     last_cam = max(row["step"] for row in cam)
     last_dense = min(row["step"] for row in cam) - 1
-    dense = kept(rows, step=last_dense)
-    of_one_class = kept(dense, group=None) + kept(cam, step=last_cam, group=None)
-    of_one_class = [row for row in of_one_class if " and " in row["id"] and row["truth"] == row["target"]]
-    write(out / "report-several.jpg", run, of_one_class)
-    write(out / "report-both.jpg", run, kept(dense, group=None, truth=None))
-    write(
-        out / "report-wrong.jpg", run, [row for row in kept(dense, group="worst") if row["truth"] != row["predicted"]]
-    )
+    dense = select(rows, step=last_dense)
+    fixed = select(dense, group=None) + select(cam, step=last_cam, group=None)
+    write(out / "report-several.jpg", run, [row for row in fixed if shows_two_of_target(row)])
+    write(out / "report-both.jpg", run, select(dense, group=None, truth=None))
+    worst = select(dense, group="worst")
+    write(out / "report-wrong.jpg", run, [row for row in worst if row["truth"] != row["predicted"]])
 
 
-def kept(rows: Iterable[Row], **values: Any) -> list[Row]:
+def shows_two_of_target(row: Row) -> bool:
+    """Whether the row's picture shows two animals, both of the explained class."""
+    return " and " in row["id"] and row["truth"] == row["target"]
+
+
+def select(rows: Iterable[Row], **values: Any) -> list[Row]:
     """The rows that have these values."""
     return [row for row in rows if all(row[name] == value for name, value in values.items())]
 
 
 def write(path: Path, run: Path, rows: Sequence[Row]) -> None:
-    """A line a picture: the photo, then the overlays of its rows. Nothing where there are none."""
+    """Write a sheet with one line per picture: the photo, then the overlays of its rows. Write nothing without rows."""
     if not rows:
         return
     lines = {row["id"]: [row["picture"]] for row in rows}

@@ -1,4 +1,4 @@
-"""Pictures from a folder that has a folder for each class, such as DIR/cat and DIR/dog."""
+"""Pictures from a folder with one folder per class, such as DIR/cat and DIR/dog."""
 
 from __future__ import annotations
 
@@ -10,71 +10,71 @@ import click
 import cv2
 import numpy as np
 
-from examples.report.pictures import SIZE, Data, Picture, Pictures, Thing
+from examples.report.pictures import SIZE, Box, Data, Picture, Pictures
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 VALIDATION = 0.25
-"""The share of each class that is kept from training."""
-FEWEST = 4
-"""Pictures a class."""
-WATCHED, WATCHED_CLASSES = 3, 4
-"""Pictures a class whose heatmaps are logged, and of how many classes."""
+"""The share of each class's pictures that is used for validation."""
+MIN_PER_CLASS = 4
+WATCHED_PER_CLASS, WATCHED_CLASSES = 3, 4
+"""Heatmaps are logged for this many pictures of each of this many classes."""
 
 
-def folder(root: Path, most: int, seed: int) -> Data:
-    """Up to so many pictures a class, chosen and split by chance: the same ones each time.
+def folder(root: Path, per_class: int, seed: int) -> Data:
+    """The report's data: up to `per_class` pictures of each class, selected and split at random by the seed.
 
     Raises:
-        ClickException: there are not two classes with enough pictures that can be read.
+        ClickException: there are fewer than two classes, or one has too few readable pictures.
     """
     classes = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(classes) < 2:
-        found = f"one class only, {classes[0].name!r}" if classes else "no folders"
-        raise click.ClickException(f"{root} has {found}; expected a folder a class, such as cat and dog")
-    random = np.random.default_rng(seed)
+        content = f"one class only, {classes[0].name!r}" if classes else "no folders"
+        raise click.ClickException(f"{root} has {content}; expected one folder per class, such as cat and dog")
+    rng = np.random.default_rng(seed)
     train: list[list[Picture]] = []
     validation: list[list[Picture]] = []
     for label, path in enumerate(classes):
-        pictures = read(root, path, label, most, random)
-        kept = max(1, round(len(pictures) * VALIDATION))
-        validation.append(pictures[:kept])
-        train.append(pictures[kept:])
+        pictures = read_class(root, path, label, per_class, rng)
+        count = max(1, round(len(pictures) * VALIDATION))
+        validation.append(pictures[:count])
+        train.append(pictures[count:])
     return Data(
-        f"{sum(map(len, train))} pictures to learn from and {sum(map(len, validation))} to judge by, from the folder "
-        f"{root.name}. Those with several things in them are put together of four pictures to judge by.",
+        f"{sum(map(len, train))} training and {sum(map(len, validation))} validation pictures, from the folder "
+        f"{root.name}. Each picture with several objects is a mosaic of four validation pictures.",
         tuple(path.name for path in classes),
-        Pictures.of(list(chain(*train))),
-        Pictures.of(list(chain(*validation))),
-        Pictures.of(watched([path.name for path in classes], validation)),
+        Pictures.stack(list(chain(*train))),
+        Pictures.stack(list(chain(*validation))),
+        Pictures.stack(watched([path.name for path in classes], validation)),
     )
 
 
-def read(root: Path, path: Path, label: int, most: int, random: np.random.Generator) -> list[Picture]:
-    """Pictures of one class, in an order by chance.
+def read_class(root: Path, path: Path, label: int, per_class: int, rng: np.random.Generator) -> list[Picture]:
+    """Up to `per_class` pictures of one class, in random order.
 
     Raises:
-        ClickException: there are too few.
+        ClickException: fewer than MIN_PER_CLASS pictures are readable.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     pictures: list[Picture] = []
-    for n in random.permutation(len(files)):
+    for n in rng.permutation(len(files)):
         image = square(files[n])
         if image is None:
-            click.echo(f"skipped: {files[n]} is no picture that can be read", err=True)
+            click.echo(f"skipped: {files[n]} cannot be read as a picture", err=True)
         else:
             pictures.append(Picture(image, label, files[n].relative_to(root).as_posix()))
-        if len(pictures) == most:
+        if len(pictures) == per_class:
             break
     click.echo(f"class {path.name}: {len(pictures)} of {len(files)} pictures")
-    if len(pictures) < FEWEST:
+    if len(pictures) < MIN_PER_CLASS:
         raise click.ClickException(
-            f"{path} has {len(pictures)} readable pictures; expected {FEWEST} or more, to learn from and to judge by"
+            f"{path} has {len(pictures)} readable pictures; expected {MIN_PER_CLASS} or more, for training and "
+            "validation"
         )
     return pictures
 
 
 def square(file: Path) -> np.ndarray | None:
-    """The central square of a picture, (SIZE, SIZE, 3) uint8 RGB; None where it cannot be read."""
+    """The central square of a picture, (SIZE, SIZE, 3) uint8 RGB; None if the file cannot be read."""
     content = np.fromfile(file, np.uint8)
     image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if image is None:
@@ -86,8 +86,8 @@ def square(file: Path) -> np.ndarray | None:
 
 
 def watched(names: Sequence[str], validation: Sequence[Sequence[Picture]]) -> list[Picture]:
-    """Some of each class; four of the first class together, four of the second, and two of each."""
-    single = [picture for pictures in validation[:WATCHED_CLASSES] for picture in pictures[:WATCHED]]
+    """Single pictures of each class, and three mosaics: of the first class, of the second, and of both."""
+    single = [picture for pictures in validation[:WATCHED_CLASSES] for picture in pictures[:WATCHED_PER_CLASS]]
     first, second = ([pictures[n % len(pictures)] for n in range(4)] for pictures in validation[:2])
     return [
         *single,
@@ -98,13 +98,11 @@ def watched(names: Sequence[str], validation: Sequence[Sequence[Picture]]) -> li
 
 
 def mosaic(name: str, four: Sequence[Picture]) -> Picture:
-    """Four pictures in two rows, at half their size: where each one is, is known."""
+    """Four pictures in two rows, at half their size, with the box of each."""
     half = SIZE // 2
     cells = [cv2.resize(picture.image, (half, half), interpolation=cv2.INTER_AREA) for picture in four]
     image = np.concatenate([np.concatenate(cells[:2], axis=1), np.concatenate(cells[2:], axis=1)])
     corners = [(x, y) for y in (0, half) for x in (0, half)]
-    things = tuple(
-        Thing(picture.truth, x, y, x + half, y + half) for picture, (x, y) in zip(four, corners, strict=True)
-    )
+    boxes = tuple(Box(picture.truth, x, y, x + half, y + half) for picture, (x, y) in zip(four, corners, strict=True))
     labels = {picture.truth for picture in four}
-    return Picture(image, labels.pop() if len(labels) == 1 else -1, name, things)
+    return Picture(image, labels.pop() if len(labels) == 1 else -1, name, boxes)

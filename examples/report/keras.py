@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of what TensorFlow says as it loads, this spares the most
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides most of what TensorFlow prints while it loads
 
 import click
 import keras
@@ -28,25 +28,25 @@ BATCH = 16
 
 @command("keras")
 def main(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
-    """Train a classifier and watch where it looks: Grad-CAM of a dense head, then CAM of a CAM-ready model."""
+    """Train a classifier and log where it looks: Grad-CAM of a dense head, then CAM of a CAM-ready model."""
     keras.utils.set_random_seed(SEED)
 
     click.echo("1. A frozen network with a dense head, explained by Grad-CAM")
     model = classifier(data.outputs)
-    train(model, data, range(epochs), 1e-3, tracker, watch(data, tracker, method="gradcam"))
+    train(model, data, range(epochs), 1e-3, tracker, make_callback(data, tracker, method="gradcam"))
 
     click.echo("2. The same network made CAM-ready: pooling and one dense layer, explained by CAM")
     cam = cam_model(model, classes=data.outputs, activation=activation(data.outputs), freeze=True)
-    train(cam, data, range(epochs, 2 * epochs), 1e-2, tracker, watch(data, tracker, method=["cam", "gradcam"]))
+    train(cam, data, range(epochs, 2 * epochs), 1e-2, tracker, make_callback(data, tracker, method=["cam", "gradcam"]))
 
     return {
-        "Dense head, Grad-CAM": Findings.of(xaicore.Explainer(model, method="gradcam"), data, network_input),
-        "CAM-ready, CAM": Findings.of(xaicore.Explainer(cam, method="cam"), data, network_input),
+        "Dense head, Grad-CAM": Findings.measure(xaicore.Explainer(model, method="gradcam"), data, network_input),
+        "CAM-ready, CAM": Findings.measure(xaicore.Explainer(cam, method="cam"), data, network_input),
     }
 
 
 def classifier(outputs: int) -> keras.Model:
-    """A network with ImageNet weights that are frozen, and a dense head that is trained."""
+    """A network with frozen ImageNet weights and a trainable dense head; it returns probabilities."""
     network = efficientnet_lite0_keras.model(folded=True)
     network.trainable = False
     x = network.get_layer("head_pool").output
@@ -55,11 +55,11 @@ def classifier(outputs: int) -> keras.Model:
     return keras.Model(network.input, x, name="classifier")
 
 
-def watch(data: Data, tracker: Tracker, method: str | list[str]) -> HeatmapCallback:
+def make_callback(data: Data, tracker: Tracker, method: str | list[str]) -> HeatmapCallback:
     """A callback for the watched pictures and the four worst predictions."""
     return HeatmapCallback(
         sample(data.watched),
-        class_names=data.names,
+        class_names=data.class_names,
         targets=data.targets,
         method=method,
         worst=4,
@@ -88,12 +88,12 @@ def train(
 
 
 def activation(outputs: int) -> str:
-    """What makes probabilities of one output, or of one a class."""
+    """The activation of the last layer: a sigmoid for one output, a softmax for several."""
     return "sigmoid" if outputs == 1 else "softmax"
 
 
 def sample(pictures: Pictures) -> xaicore.Sample:
-    """Pictures as a monitor takes them."""
+    """The pictures as a monitor takes them."""
     return xaicore.Sample(network_input(pictures.images), pictures.truth, pictures.images, pictures.ids)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of which the class is known and, of some, where in them the thing is that they show."""
+"""Labelled pictures, some of them with the boxes of their objects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import xaicore
 
 SIZE = 224
-"""Height and width of every picture: what the network was trained with."""
+"""Height and width of every picture: the network's training resolution."""
 
 
-class Thing(NamedTuple):
-    """Where one thing is in a picture: its class, and its box in pixels, end exclusive."""
+class Box(NamedTuple):
+    """An object's class and its bounding box in pixels; x1 and y1 are exclusive."""
 
     label: int
     x0: int
@@ -30,69 +30,69 @@ class Pictures:
 
     Attributes:
         images: (N, SIZE, SIZE, 3) uint8 RGB.
-        truth: (N,) int64 classes; -1 for a picture that shows several.
-        ids: N names.
-        things: for each picture, what is in it as far as that is known.
+        truth: (N,) int64 classes; -1 for a picture that shows several classes.
+        ids: N unique names.
+        boxes: for each picture, the boxes of its objects; empty if they are unknown.
     """
 
     images: np.ndarray
     truth: np.ndarray
     ids: tuple[str, ...]
-    things: tuple[tuple[Thing, ...], ...]
+    boxes: tuple[tuple[Box, ...], ...]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of pictures."""
         return len(self.ids)
 
     @staticmethod
-    def of(pictures: Sequence[Picture]) -> Pictures:
-        """Single pictures together."""
-        images, truth, ids, things = zip(*pictures, strict=True)
-        return Pictures(np.stack(images), np.array(truth, np.int64), ids, things)
+    def stack(pictures: Sequence[Picture]) -> Pictures:
+        """Stack single pictures along a new first axis."""
+        images, truth, ids, boxes = zip(*pictures, strict=True)
+        return Pictures(np.stack(images), np.array(truth, np.int64), ids, boxes)
 
-    def take(self, chosen: Sequence[int] | np.ndarray) -> Pictures:
-        """Some of them, by position."""
-        return Pictures.of([Picture(self.images[n], self.truth[n], self.ids[n], self.things[n]) for n in chosen])
+    def take(self, positions: Sequence[int] | np.ndarray) -> Pictures:
+        """The pictures at these positions."""
+        return Pictures.stack([Picture(self.images[n], self.truth[n], self.ids[n], self.boxes[n]) for n in positions])
 
 
 class Picture(NamedTuple):
-    """One of `Pictures`."""
+    """One picture, with the fields of `Pictures`."""
 
     image: np.ndarray
     truth: int
     id: str
-    things: tuple[Thing, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a report is about.
+    """The data of a report.
 
     Attributes:
-        about: where the pictures come from, a sentence or two.
-        names: a name a class.
-        train: pictures to learn from.
-        validation: pictures to judge by, of which training sees none.
-        watched: pictures whose heatmaps are logged; some with several things in them.
+        description: where the pictures come from, in a few sentences.
+        class_names: one name per class.
+        train: pictures for training.
+        validation: pictures for validation.
+        watched: pictures whose heatmaps are logged; some show several objects.
     """
 
-    about: str
-    names: tuple[str, ...]
+    description: str
+    class_names: tuple[str, ...]
     train: Pictures
     validation: Pictures
     watched: Pictures
 
     @property
     def outputs(self) -> int:
-        """Outputs of the classifier: one, a sigmoid, for two classes; else one a class."""
-        return 1 if len(self.names) == 2 else len(self.names)
+        """The classifier's number of outputs: 1 (a sigmoid) for two classes, else one per class."""
+        return 1 if len(self.class_names) == 2 else len(self.class_names)
 
     @property
     def targets(self) -> Any:
-        """What is explained: both of two classes, or the two most probable ones."""
-        return [[0, 1]] if len(self.names) == 2 else xaicore.targets.TopK(2)
+        """The explained classes: both of two, or the two most probable of more."""
+        return [[0, 1]] if len(self.class_names) == 2 else xaicore.targets.TopK(2)
 
 
 def network_input(images: np.ndarray) -> np.ndarray:
-    """(N, H, W, 3) uint8 to what the network takes, the same in float32 from -1 to 1."""
+    """From pictures (N, H, W, 3) uint8 to the network's input, the same shape in float32, from -1 to 1."""
     return (images.astype(np.float32) - 127) / 128

@@ -1,9 +1,9 @@
-"""Pictures of a cat or a dog, composed of real photographs that packages bring along.
+"""Pictures of cats and dogs, composed from photographs that Python packages contain.
 
-The packages have no folder of cats and dogs, but one photograph of a cat and two of dogs. These are cut out and laid
-over other photographs, at random places and sizes. So the box of every animal is known without anybody having drawn
-it. Training and validation share neither a background nor the second dog: to tell that dog from a cat, a classifier
-must have learnt more than two pictures by heart. The cat is always the same one.
+The packages contain one photograph of a cat and two of dogs. These are cut out and laid over other photographs at
+random places and sizes, so the box of every animal is known without annotation. The validation pictures have other
+backgrounds than the training pictures, and a second dog, on which a classifier fails that has only memorised the
+first one. There is only one cat.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import cv2
 import numpy as np
 
 from examples.demo import package
-from examples.report.pictures import SIZE, Data, Picture, Pictures, Thing
+from examples.report.pictures import SIZE, Box, Data, Picture, Pictures
 
 NAMES = ("cat", "dog")
 SIZES = (0.2, 0.5)
-"""How large an animal is: its longer side as a share of the picture's."""
+"""Smallest and largest size of an animal: its longer side relative to the picture's side."""
 
 FOOLBOX, SCIKIT_IMAGE = "foolbox/data/imagenet_{}.jpg", "skimage/data/{}"
 
-# The outlines are drawn by hand, x and y in the photograph's pixels.
+# {animal: (class, photograph, outline)}. The outlines are drawn by hand, (x, y) in the photograph's pixels.
 # fmt: off
 ANIMALS = {
     "cat": (0, SCIKIT_IMAGE.format("chelsea.png"), (
@@ -65,34 +65,35 @@ UNSEEN_BACKGROUNDS = {
     "rocket": SCIKIT_IMAGE.format("rocket.jpg"),
 }
 
-ABOUT = (
-    "{train} pictures to learn from and {validation} to judge by, composed of real photographs: one cat and two dogs, "
-    "cut out and laid over {backgrounds} other photographs at random places and sizes. The backgrounds and one of the "
-    "dogs are only in those to judge by."
+DESCRIPTION = (
+    "{train} training and {validation} validation pictures, composed from real photographs: one cat and two dogs, cut "
+    "out and laid over {backgrounds} other photographs at random places and sizes. The validation pictures have other "
+    "backgrounds than the training pictures, and only they show the second dog."
 )
 
 
 def scenes(train: int, validation: int, seed: int) -> Data:
-    """So many pictures to learn from and to judge by, half of each class, and eight to watch."""
-    random = np.random.default_rng(seed)
-    learn = Studio(BACKGROUNDS, random)
-    judge = Studio(UNSEEN_BACKGROUNDS, random)
-    about = ABOUT.format(train=train, validation=validation, backgrounds=len(BACKGROUNDS) + len(UNSEEN_BACKGROUNDS))
+    """The report's data: this many training and validation pictures, half of each class, and eight watched ones."""
+    rng = np.random.default_rng(seed)
+    seen, unseen = Studio(BACKGROUNDS, rng), Studio(UNSEEN_BACKGROUNDS, rng)
+    backgrounds = len(BACKGROUNDS) + len(UNSEEN_BACKGROUNDS)
     return Data(
-        about,
+        DESCRIPTION.format(train=train, validation=validation, backgrounds=backgrounds),
         NAMES,
-        Pictures.of([learn.scene(f"train {n}", ("cat", "mastiff")[n % 2]) for n in range(train)]),
-        Pictures.of([judge.scene(str(n), ("cat", "mastiff", "cat", "dalmatian")[n % 4]) for n in range(validation)]),
-        Pictures.of(
+        Pictures.stack([seen.scene(f"train {n}", ("cat", "mastiff")[n % 2]) for n in range(train)]),
+        Pictures.stack(
+            [unseen.scene(str(n), ("cat", "mastiff", "cat", "dalmatian")[n % 4]) for n in range(validation)]
+        ),
+        Pictures.stack(
             [
-                judge.scene("a", "cat"),
-                judge.scene("b", "cat"),
-                judge.scene("a", "mastiff"),
-                judge.scene("a", "dalmatian"),
-                judge.scene("a", "cat", "cat"),
-                judge.scene("a", "mastiff", "dalmatian"),
-                judge.scene("a", "cat", "mastiff"),
-                judge.scene("b", "dalmatian", "cat"),
+                unseen.scene("a", "cat"),
+                unseen.scene("b", "cat"),
+                unseen.scene("a", "mastiff"),
+                unseen.scene("a", "dalmatian"),
+                unseen.scene("a", "cat", "cat"),
+                unseen.scene("a", "mastiff", "dalmatian"),
+                unseen.scene("a", "cat", "mastiff"),
+                unseen.scene("b", "dalmatian", "cat"),
             ]
         ),
     )
@@ -100,15 +101,21 @@ def scenes(train: int, validation: int, seed: int) -> Data:
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """An animal without its surroundings: (h, w, 3) uint8 RGB, and how opaque it is, (h, w) from 0 to 1."""
+    """An animal without its background.
+
+    Attributes:
+        label: the animal's class.
+        picture: (h, w, 3) uint8 RGB.
+        opacity: (h, w) float32 from 0 to 1.
+    """
 
     label: int
     picture: np.ndarray
     opacity: np.ndarray
 
     @staticmethod
-    def of(label: int, photo: np.ndarray, outline: np.ndarray) -> Cutout:
-        """What of a photograph lies within a polygon, (P, 2) int; its edge is soft."""
+    def from_photo(label: int, photo: np.ndarray, outline: np.ndarray) -> Cutout:
+        """Cut the polygon `outline` (P, 2) int out of a photograph, with a soft edge."""
         opacity = np.zeros(photo.shape[:2], np.float32)
         cv2.fillPoly(opacity, [outline], 1)
         opacity = cv2.GaussianBlur(opacity, (9, 9), 0)
@@ -116,11 +123,11 @@ class Cutout:
         return Cutout(label, photo[y0:y1, x0:x1], opacity[y0:y1, x0:x1])
 
     def resized(self, longer_side: float, flipped: bool) -> Cutout:
-        """The same in another size, and mirrored if wanted."""
+        """A copy whose longer side has this many pixels, mirrored horizontally if `flipped`."""
         scale = longer_side / max(self.opacity.shape)
         picture, opacity = (
-            cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            for part in (self.picture, self.opacity)
+            cv2.resize(array, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            for array in (self.picture, self.opacity)
         )
         return (
             Cutout(self.label, picture[:, ::-1], opacity[:, ::-1]) if flipped else Cutout(self.label, picture, opacity)
@@ -128,51 +135,64 @@ class Cutout:
 
 
 class Studio:
-    """Composes scenes in front of some backgrounds, {name: file}."""
+    """Composes scenes: animals in front of backgrounds.
 
-    def __init__(self, backgrounds: dict[str, str], random: np.random.Generator) -> None:
-        self._random = random
-        self._backgrounds = {name: photo(path) for name, path in backgrounds.items()}
+    Args:
+        backgrounds: {name: file of a package, as `photo` takes it}.
+        rng: chooses backgrounds, places and sizes.
+
+    Attributes:
+        backgrounds: {name: (H, W, 3) uint8 RGB}.
+    """
+
+    def __init__(self, backgrounds: dict[str, str], rng: np.random.Generator) -> None:
+        self._rng = rng
+        self.backgrounds = {name: photo(path) for name, path in backgrounds.items()}
         self._animals = {
-            name: Cutout.of(label, photo(path), np.array(outline)) for name, (label, path, outline) in ANIMALS.items()
+            name: Cutout.from_photo(label, photo(path), np.array(outline))
+            for name, (label, path, outline) in ANIMALS.items()
         }
 
     def scene(self, number: str, *animals: str) -> Picture:
-        """One picture of these animals, side by side."""
-        name = str(self._random.choice(list(self._backgrounds)))
-        image = self._background(self._backgrounds[name])
-        width = SIZE // len(animals)
-        things = tuple(self._put(image, animal, n * width, width) for n, animal in enumerate(animals))
-        labels = {thing.label for thing in things}
+        """A picture of these animals side by side; its name ends in `number`."""
+        name = str(self._rng.choice(list(self.backgrounds)))
+        image = self._crop(self.backgrounds[name])
+        columns = SIZE // len(animals)
+        boxes = tuple(self._add(image, animal, n * columns, columns) for n, animal in enumerate(animals))
+        labels = {box.label for box in boxes}
         truth = labels.pop() if len(labels) == 1 else -1
-        return Picture(image, truth, f"{' and '.join(animals)} over {name} ({number})", things)
+        return Picture(image, truth, f"{' and '.join(animals)} over {name} ({number})", boxes)
 
-    def _background(self, whole: np.ndarray) -> np.ndarray:
-        """A random square of a photograph."""
-        height, width = whole.shape[:2]
-        side = int(min(height, width) * self._random.uniform(0.6, 1))
-        top, left = self._random.integers(height - side + 1), self._random.integers(width - side + 1)
-        square = whole[top : top + side, left : left + side]
+    def _crop(self, photograph: np.ndarray) -> np.ndarray:
+        """A random square of a photograph, (SIZE, SIZE, 3), mirrored half of the time."""
+        height, width = photograph.shape[:2]
+        side = int(min(height, width) * self._rng.uniform(0.6, 1))
+        top, left = self._rng.integers(height - side + 1), self._rng.integers(width - side + 1)
+        square = photograph[top : top + side, left : left + side]
         image = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-        return image[:, ::-1].copy() if self._random.random() < 0.5 else image
+        return image[:, ::-1].copy() if self._rng.random() < 0.5 else image
 
-    def _put(self, image: np.ndarray, animal: str, left: int, width: int) -> Thing:
-        """Lay an animal over the image, at a random place within some of its columns."""
-        size = self._random.uniform(*SIZES) * SIZE
-        cutout = self._animals[animal].resized(min(size, width), bool(self._random.random() < 0.5))
-        height, wide = cutout.opacity.shape
-        x0 = left + int(self._random.integers(width - wide + 1))
-        y0 = int(self._random.integers(SIZE - height + 1))
-        place = image[y0 : y0 + height, x0 : x0 + wide]
+    def _add(self, image: np.ndarray, animal: str, left: int, columns: int) -> Box:
+        """Lay an animal over the image, in place, at a random position within `columns` columns from `left`."""
+        size = self._rng.uniform(*SIZES) * SIZE
+        cutout = self._animals[animal].resized(min(size, columns), bool(self._rng.random() < 0.5))
+        height, width = cutout.opacity.shape
+        x0 = left + int(self._rng.integers(columns - width + 1))
+        y0 = int(self._rng.integers(SIZE - height + 1))
+        covered = image[y0 : y0 + height, x0 : x0 + width]
         opacity = cutout.opacity[..., None]
-        place[:] = np.rint(place * (1 - opacity) + cutout.picture * opacity)
-        return Thing(cutout.label, x0, y0, x0 + wide, y0 + height)
+        covered[:] = np.rint(covered * (1 - opacity) + cutout.picture * opacity)
+        return Box(cutout.label, x0, y0, x0 + width, y0 + height)
 
 
 def photo(path: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a package's file, such as "skimage/data/coffee.png"."""
-    name, _, inside = path.partition("/")
-    found = cv2.imread(str(Path(package(name), inside)), cv2.IMREAD_COLOR)
-    if found is None:
-        raise FileNotFoundError(f"the package {name} has no picture {inside}: another version may have it")
-    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    """A package's picture, such as "skimage/data/coffee.png", as (H, W, 3) uint8 RGB.
+
+    Raises:
+        FileNotFoundError: the installed version of the package has no such picture.
+    """
+    name, _, file = path.partition("/")
+    image = cv2.imread(str(Path(package(name), file)), cv2.IMREAD_COLOR)
+    if image is None:
+        raise FileNotFoundError(f"the package {name} has no picture {file}: another version may have it")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

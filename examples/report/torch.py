@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait take the core from those that do not
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads must not occupy a core
 
 import click
 import numpy as np
@@ -30,28 +30,28 @@ BATCH = 16
 
 @command("torch")
 def main(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
-    """Train a classifier and watch where it looks: Grad-CAM of a dense head, then CAM of a CAM-ready model."""
+    """Train a classifier and log where it looks: Grad-CAM of a dense head, then CAM of a CAM-ready model."""
     torch.manual_seed(SEED)
 
     click.echo("1. A frozen network with a dense head, explained by Grad-CAM")
-    model = Classifier(data.outputs).eval()  # for good: nothing but the head learns, and that is the same in training
-    with watch(model, data, tracker, method="gradcam") as monitor:
+    model = Classifier(data.outputs).eval()  # also during training: the head, which is all that trains, has no dropout
+    with make_monitor(model, data, tracker, method="gradcam") as monitor:
         train(model, model.head, data, range(epochs), 1e-3, tracker, monitor)
 
     click.echo("2. The same network made CAM-ready: pooling and one dense layer, explained by CAM")
-    # Of its body, not of all of it, so that the layer keeps its name and the gallery goes on with it.
+    # Made from the body, so that the explained layer keeps its name and the gallery shows both models as one series.
     cam = cam_model(model.body, classes=data.outputs, freeze=True).eval()
-    with watch(cam, data, tracker, method=["cam", "gradcam"]) as monitor:
+    with make_monitor(cam, data, tracker, method=["cam", "gradcam"]) as monitor:
         train(cam, cam.dense, data, range(epochs, 2 * epochs), 1e-2, tracker, monitor)
 
     return {
-        "Dense head, Grad-CAM": Findings.of(xaicore.Explainer(model, method="gradcam"), data, as_input),
-        "CAM-ready, CAM": Findings.of(xaicore.Explainer(cam, method="cam"), data, as_input),
+        "Dense head, Grad-CAM": Findings.measure(xaicore.Explainer(model, method="gradcam"), data, as_input),
+        "CAM-ready, CAM": Findings.measure(xaicore.Explainer(cam, method="cam"), data, as_input),
     }
 
 
 class Classifier(nn.Module):
-    """A network with ImageNet weights that are frozen, and a dense head that is trained. It gives logits."""
+    """A network with frozen ImageNet weights and a trainable dense head; it returns logits."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -60,16 +60,16 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)  # twice as fast on a CPU
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) to (N, outputs)."""
+        """Pictures (N, 3, H, W) to logits (N, outputs)."""
         return self.head(self.body.extract_features(x).mean(dim=(2, 3)))
 
 
-def watch(model: nn.Module, data: Data, tracker: Tracker, method: str | list[str]) -> xaicore.Monitor:
+def make_monitor(model: nn.Module, data: Data, tracker: Tracker, method: str | list[str]) -> xaicore.Monitor:
     """A monitor of the watched pictures and of the four worst predictions."""
     return xaicore.Monitor(
         model,
         sample(data.watched),
-        class_names=data.names,
+        class_names=data.class_names,
         targets=data.targets,
         method=method,
         worst=4,
@@ -81,18 +81,18 @@ def watch(model: nn.Module, data: Data, tracker: Tracker, method: str | list[str
 
 def train(
     model: nn.Module,
-    learning: nn.Module,
+    head: nn.Module,
     data: Data,
     epochs: range,
     rate: float,
     tracker: Tracker,
     monitor: xaicore.Monitor,
 ) -> None:
-    """A plain loop; the monitor's line is the last one."""
-    optimizer = torch.optim.Adam(learning.parameters(), lr=rate)
+    """A plain loop that trains the head; only its last line belongs to the monitor."""
+    optimizer = torch.optim.Adam(head.parameters(), lr=rate)
     x, truth = torch.from_numpy(as_input(data.train.images)), torch.from_numpy(data.train.truth)
     for epoch in epochs:
-        total, right = 0.0, 0
+        total, correct = 0.0, 0
         for batch in torch.randperm(len(x)).split(BATCH):
             optimizer.zero_grad()
             logits = model(x[batch])
@@ -100,8 +100,8 @@ def train(
             loss.backward()
             optimizer.step()
             total += loss.item() * len(batch)
-            right += count_right(logits, truth[batch])
-        metrics = {"loss": total / len(x), "accuracy": right / len(x), **evaluate(model, data.validation)}
+            correct += count_correct(logits, truth[batch])
+        metrics = {"loss": total / len(x), "accuracy": correct / len(x), **evaluate(model, data.validation)}
         click.echo(f"epoch {epoch}: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
         tracker.metrics(epoch, metrics)
         monitor.step(epoch)
@@ -109,32 +109,32 @@ def train(
 
 @torch.no_grad()
 def evaluate(model: nn.Module, pictures: Pictures) -> dict[str, float]:
-    """Loss and accuracy on pictures that are not trained on."""
+    """Loss and accuracy on validation pictures."""
     truth = torch.from_numpy(pictures.truth)
     logits = torch.cat([model(x) for x in torch.from_numpy(as_input(pictures.images)).split(BATCH)])
-    return {"val_loss": float(loss_of(logits, truth)), "val_accuracy": count_right(logits, truth) / len(truth)}
+    return {"val_loss": float(loss_of(logits, truth)), "val_accuracy": count_correct(logits, truth) / len(truth)}
 
 
 def loss_of(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Cross entropy, of one sigmoid or of a softmax."""
+    """The cross entropy of a sigmoid for one output, of a softmax for several."""
     if logits.shape[1] == 1:
         return F.binary_cross_entropy_with_logits(logits[:, 0], truth.float())
     return F.cross_entropy(logits, truth)
 
 
-def count_right(logits: torch.Tensor, truth: torch.Tensor) -> int:
-    """How many are classified right."""
+def count_correct(logits: torch.Tensor, truth: torch.Tensor) -> int:
+    """The number of correct predictions."""
     predicted = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1)
     return int((predicted == truth).sum())
 
 
 def sample(pictures: Pictures) -> xaicore.Sample:
-    """Pictures as a monitor takes them."""
+    """The pictures as a monitor takes them."""
     return xaicore.Sample(as_input(pictures.images), pictures.truth, pictures.images, pictures.ids)
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
-    """(N, H, W, 3) uint8 to (N, 3, H, W) float32, in memory as before: channels last."""
+    """From pictures (N, H, W, 3) uint8 to (N, 3, H, W) float32, with the channels last in memory."""
     return network_input(images).transpose(0, 3, 1, 2)
 
 

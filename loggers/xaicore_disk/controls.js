@@ -1,40 +1,40 @@
-// The controls above the grid, and what they choose.
+// The controls above the grid, and the rows that they select.
 
 const form = document.getElementById("controls");
 const controls = form.elements;
 
-/** All controls, once, for a run that is seen for the first time: the newest step, as it was drawn. */
+/** Set the controls to their initial values, once: the newest step, with the opacity of the logged overlays. */
 function setUpControls() {
   for (const range of [controls.step, within("[data-twin=step]")]) range.max = steps.length - 1;
   controls.step.value = steps.length - 1;
   controls.opacity.value = data.alpha;
   const groups = valuesOf("group").sort((a, b) => (a !== null) - (b !== null));
   fillSelect(controls.group, groups.map((group) => [group ?? "", group ?? "fixed"]));
-  need("steps", steps.length > 1);
-  need("groups", groups.length > 1);
-  need("verdicts", rows.some((row) => verdict(row) !== null));
-  need("scales", steps.length > 1 && rows.some((row) => row.peak !== null));
+  setVisible("steps", steps.length > 1);
+  setVisible("groups", groups.length > 1);
+  setVisible("verdicts", rows.some((row) => verdict(row) !== null));
+  setVisible("scales", steps.length > 1 && rows.some((row) => row.peak !== null));
   form.hidden = false;
 }
 
-/** Show a control only where there is something to choose. */
-function need(what, needed) {
-  for (const part of document.querySelectorAll(`[data-needs=${what}]`)) part.hidden = !needed;
+/** Show a control if it has several choices; `control` is its `data-needs`. */
+function setVisible(control, visible) {
+  for (const element of document.querySelectorAll(`[data-needs=${control}]`)) element.hidden = !visible;
 }
 
-/** A column's different values, in the order in which they come, of the rows that pass. */
+/** The distinct values of a column in the rows that pass, in order of appearance. */
 function valuesOf(column, passes = () => true) {
   return [...new Set(rows.filter(passes).map((row) => row[column]))];
 }
 
-/** What was chosen stays chosen, if it still can be. */
+/** Replace the options and keep the selected one, if it is still there. */
 function fillSelect(select, options) {
   const before = select.value;
   select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
   if (options.some(([value]) => String(value) === before)) select.value = before;
 }
 
-/** Offer what the choices so far leave: methods and classes of the group, layers of the method, targets of both. */
+/** Offer only existing combinations: methods and classes of the group, layers of the method, targets of the layer. */
 function refine() {
   const group = controls.group.value || null;
   const ofGroup = (row) => row.group === group;
@@ -45,13 +45,13 @@ function refine() {
   const numbers = valuesOf("k", ofLayer).sort((a, b) => a - b);
   fillSelect(controls.k, numbers.map((k) => [k, targetOption(k, (row) => ofLayer(row) && row.k === k)]));
   fillClasses(rows.filter(ofGroup));
-  need("methods", controls.method.length > 1);
-  need("layers", controls.layer.length > 1);
-  need("targets", controls.k.length > 1);
-  grid.classList.toggle("tall", controls.k.length > 1); // their cards name the prediction, too
+  setVisible("methods", controls.method.length > 1);
+  setVisible("layers", controls.layer.length > 1);
+  setVisible("targets", controls.k.length > 1);
+  grid.classList.toggle("tall", controls.k.length > 1); // the cards then name the prediction, too
 }
 
-/** A target is called by its class where that is the same for all pictures. */
+/** The name of target k: its class if that is the same for all pictures, else its number. */
 function targetOption(k, passes) {
   const names = [...new Set(rows.filter(passes).map(targetName))];
   return names.length === 1 ? names[0] : `number ${k + 1}`;
@@ -62,7 +62,7 @@ function fillClasses(list) {
   const groups = ["truth", "predicted"].map((role) => classGroup(role, list));
   controls.class.replaceChildren(new Option("all", ""), ...groups.filter((group) => group.children.length));
   if ([...controls.class.options].some((option) => option.value === before)) controls.class.value = before;
-  need("classes", controls.class.length > 1);
+  setVisible("classes", controls.class.length > 1);
 }
 
 function classGroup(role, list) {
@@ -75,13 +75,13 @@ function classGroup(role, list) {
   return group;
 }
 
-/** What group, method, layer and target choose. */
+/** The rows of the selected group, method, layer and target. */
 function chosen() {
   const { group, method, layer, k } = controls;
   return choose({ group: group.value || null, method: method.value, layer: layer.value, k: Number(k.value) });
 }
 
-/** Whether the filters let a row pass. */
+/** Whether a row passes the filters. */
 function passes(row) {
   const [role, index] = controls.class.value.split(" ");
   if (role && row[role] !== Number(index)) return false;
@@ -89,7 +89,7 @@ function passes(row) {
   return row.id.toLowerCase().includes(controls.search.value.trim().toLowerCase());
 }
 
-/** Controls of the large view repeat those of the page. */
+/** Set the controls of the large view to the values of the page's controls. */
 function mirror() {
   for (const twin of dialog.querySelectorAll("[data-twin]")) {
     const original = controls[twin.dataset.twin];
@@ -98,7 +98,7 @@ function mirror() {
   }
 }
 
-/** Set the original of a control of the large view, as if it had been used itself. */
+/** Pass the value of a control of the large view on to the page's control, as if the user had set that. */
 function passOn(twin) {
   const original = controls[twin.dataset.twin];
   if (twin.type === "checkbox") original.checked = twin.checked;

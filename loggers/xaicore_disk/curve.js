@@ -1,8 +1,8 @@
-// The course of a picture's score over the steps, as inline SVG.
+// A picture's scores over the steps, as inline SVG.
 
 const MARGIN = { left: 44, right: 12, top: 20, bottom: 18 };
 const PANEL = 64; // the height of a panel
-const GAP = 42; // from one panel to the next, with the name of that one
+const GAP = 42; // between two panels; it has the name of the lower one
 const STRIP = 10; // the height of the strip of right and wrong predictions
 
 /** A panel for the probability and one for the raw score, above a strip of right and wrong predictions. */
@@ -27,7 +27,7 @@ function drawCurve(host, history, current, jump) {
   host.append(svg);
 }
 
-/** Scores that are no probabilities are raw scores themselves. */
+/** The panels to draw: no probability if scores are raw scores, no raw score if there are none. */
 function panelsOf(points) {
   const probability = { name: "probability", of: (row) => row.score, text: scoreText, range: [0, 1] };
   const raw = { name: "raw score", of: (row) => row.raw_score, text: (row) => number(row.raw_score) };
@@ -36,11 +36,11 @@ function panelsOf(points) {
   return [probable && probability, raw.range && raw].filter(Boolean);
 }
 
-/** The least and the largest, with some room where they are the same; null where there are no values. */
+/** [minimum, maximum] of the values, widened by 1 on each side if they are equal; null without values. */
 function extent(values) {
-  const known = values.filter((value) => value !== null);
-  if (!known.length) return null;
-  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const finite = values.filter((value) => value !== null);
+  if (!finite.length) return null;
+  const [low, high] = [Math.min(...finite), Math.max(...finite)];
   return low === high ? [low - 1, high + 1] : [low, high];
 }
 
@@ -62,9 +62,9 @@ function drawPanel({ svg, points, x, right, here }, { name, of, text, range }, t
   }
   svg.append(label({ class: "name", x: MARGIN.left, y: top - 7 }, name));
   if (here) svg.append(label({ class: "value", x: right, y: top - 7, "text-anchor": "end" }, text(here)));
-  const known = points.filter((row) => of(row) !== null);
-  svg.append(element("path", { class: "course", d: path(known, x, (row) => y(of(row))) }));
-  for (const row of known) {
+  const finite = points.filter((row) => of(row) !== null);
+  svg.append(element("path", { class: "course", d: path(finite, x, (row) => y(of(row))) }));
+  for (const row of finite) {
     const kind = row === here ? { class: "dot here", r: 5 } : { class: "dot", r: points.length > 60 ? 1.5 : 3 };
     const dot = element("circle", { ...kind, cx: x(row.step), cy: y(of(row)) });
     dot.append(element("title", {}, `${stepName(row.step)}: ${targetName(row)} ${text(row)}`));
@@ -72,26 +72,26 @@ function drawPanel({ svg, points, x, right, here }, { name, of, text, range }, t
   }
 }
 
-/** A line from step to step, broken where the target becomes another class: these scores are no one course. */
+/** A line from step to step, interrupted where the target changes to another class. */
 function path(points, x, y) {
   const command = (row, i) => (i && points[i - 1].target === row.target ? "L" : "M");
   return points.map((row, i) => `${command(row, i)}${x(row.step)} ${y(row)}`).join("");
 }
 
-/** A piece a step, from half-way to its neighbours. */
+/** One segment per step, which ends half-way to the neighbouring steps. */
 function drawStrip({ svg, points, x, right }, top) {
   const seam = points.length > 60 ? 0 : 1;
   points.forEach((row, i) => {
     const middle = (other) => (x(row.step) + x(other.step)) / 2;
     const from = i ? middle(points[i - 1]) : MARGIN.left;
     const to = i < points.length - 1 ? middle(points[i + 1]) : right;
-    const piece = element("rect", { class: "piece", x: from, y: top, width: to - from - seam, height: STRIP });
-    setVerdict(piece, row);
+    const segment = element("rect", { class: "segment", x: from, y: top, width: to - from - seam, height: STRIP });
+    setVerdict(segment, row);
     if (row.predicted !== null) {
       const name = className(row.predicted_name, row.predicted);
-      piece.append(element("title", {}, `${stepName(row.step)}: predicted ${name}`));
+      segment.append(element("title", {}, `${stepName(row.step)}: predicted ${name}`));
     }
-    svg.append(piece);
+    svg.append(segment);
   });
 }
 

@@ -1,10 +1,10 @@
-// The page: what is chosen, shown and open.
+// The page: its state, updates and events.
 
-let selection; // what group, method, layer and target choose; see choose()
+let selection; // the rows of the selected group, method, layer and target; see choose()
 let shown = []; // the entries of the grid, in order
 let open = null; // the key of the place in the large view
 
-/** Bring everything in line with the controls. */
+/** Update the page to the controls. */
 function update() {
   const at = controls.step.valueAsNumber;
   const here = entriesAt(selection, at);
@@ -12,37 +12,37 @@ function update() {
   if (controls.sort.value === "worst") shown.sort((a, b) => badness(b.row) - badness(a.row));
   document.body.style.setProperty("--opacity", controls.opacity.value);
   arrange(shown, (card, row) => fillCard(card, row, factor(row, selection, controls.shared.checked), at));
-  tellCounts(here.map(({ row }) => row));
-  tellStep(at);
+  showCounts(here.map(({ row }) => row));
+  showStep(at);
   mirror();
   if (open !== null) updateLarge(at);
 }
 
-function tellCounts(here) {
+function showCounts(here) {
   const judged = here.filter((row) => verdict(row) !== null);
   const pictures = `${here.length} picture${here.length === 1 ? "" : "s"}`;
-  const said = [shown.length === here.length ? pictures : `${shown.length} of ${pictures}`];
-  if (judged.length) said.push(`${judged.filter(verdict).length} of ${judged.length} right`);
-  form.querySelector(".status").textContent = said.join(" · ");
+  const texts = [shown.length === here.length ? pictures : `${shown.length} of ${pictures}`];
+  if (judged.length) texts.push(`${judged.filter(verdict).length} of ${judged.length} right`);
+  form.querySelector(".status").textContent = texts.join(" · ");
   document.getElementById("none").hidden = shown.length > 0;
   const given = here.some((row) => row.ceiling !== null) ? "a fixed scale" : "each map's own maximum";
   form.querySelector(".top").textContent = controls.shared.checked ? "the picture's maximum over all steps" : given;
 }
 
-function tellStep(at) {
+function showStep(at) {
   const name = stepName(steps[at]);
   for (const output of document.querySelectorAll("output.step")) output.textContent = name;
   for (const range of document.querySelectorAll(".time input")) range.setAttribute("aria-valuetext", name);
 }
 
-/** A picture that has no row at this step stays in view with the one that it has, and says so. */
+/** Update the large view. A picture without a row at this step shows its last row before, and names its step. */
 function updateLarge(at) {
   const place = selection.places.find(({ key }) => key === open);
   if (!place) return dialog.close();
   const row = place.rows.findLast((other) => other.at <= at) ?? place.rows[0];
   const where = shown.findIndex((entry) => entry.place.key === open);
-  const said = where < 0 ? "left out by the filters" : `${where + 1} of ${shown.length}`;
-  within(".where").textContent = row.at === at ? said : `${said} · from ${stepName(row.step)}`;
+  const position = where < 0 ? "left out by the filters" : `${where + 1} of ${shown.length}`;
+  within(".where").textContent = row.at === at ? position : `${position} · from ${stepName(row.step)}`;
   within(".previous").disabled = where < 0 ? !shown.length : where === 0;
   within(".next").disabled = where < 0 ? !shown.length : where === shown.length - 1;
   fillLarge(row, selection, controls.shared.checked);
@@ -55,21 +55,21 @@ function openLarge(key) {
   within(".body").scrollTop = 0;
 }
 
-/** Go to another picture of the grid; from one that the filters leave out, to an end of it. */
-function turn(by) {
+/** Go to the next or previous picture of the grid; from a picture that is not in the grid, to the first or last. */
+function turnPage(by) {
   const where = shown.findIndex(({ place }) => place.key === open);
   const next = where < 0 ? shown.at(by > 0 ? 0 : -1) : shown[where + by];
   if (next) openLarge(next.place.key);
 }
 
-/** Go to the step of a row, and to its place, for places of changing groups are not the same at every step. */
+/** Go to the step of a row, and to its place: in a changing group, a picture's place differs from step to step. */
 function goTo(row) {
   open = placeKey(row);
   controls.step.value = row.at;
   update();
 }
 
-/** Choose the method, layer and target of a row. */
+/** Select the method, layer and target of a row. */
 function chooseMap(row) {
   for (const name of ["method", "layer", "k"]) {
     controls[name].value = row[name];
@@ -94,26 +94,26 @@ form.querySelector(".more").addEventListener("click", ({ currentTarget }) => {
 for (const button of document.querySelectorAll(".play")) button.addEventListener("click", play);
 grid.addEventListener("click", (event) => {
   const cell = event.target.closest(".cell");
-  if (!cell || event.ctrlKey || event.metaKey || event.shiftKey) return; // the link leads to the file
+  if (!cell || event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser follows the link to the file
   event.preventDefault();
   openLarge(cell.entry.place.key);
 });
 dialog.addEventListener("input", ({ target }) => passOn(target));
-within(".previous").addEventListener("click", () => turn(-1));
-within(".next").addEventListener("click", () => turn(1));
+within(".previous").addEventListener("click", () => turnPage(-1));
+within(".next").addEventListener("click", () => turnPage(1));
 within(".close").addEventListener("click", () => dialog.close());
-dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // beside it
+dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // a click outside closes it
 dialog.addEventListener("close", () => {
   const cell = shown.some(({ place }) => place.key === open) && cellOf(open);
   open = null;
   if (cell) focusCell(cell);
 });
-window.addEventListener("resize", () => open !== null && update()); // the curve is as wide as there is room
+window.addEventListener("resize", () => open !== null && update()); // the curve fills the width
 
 document.body.style.setProperty("--alpha", Math.max(data.alpha, 0.01));
 shapeCells();
 setUpControls();
 refine();
 selection = chosen();
-tellPlaying(false);
+showPlaying(false);
 update();

@@ -1,12 +1,12 @@
-// The grid of cards. Every place has a cell of the right size; only cells near the window have something in them.
+// The grid of cards. Every place has a cell of the right size; only cells near the window have a card in them.
 
 const grid = document.getElementById("grid");
 const cells = new Map();
 const near = new Set();
-const watcher = new IntersectionObserver(come, { rootMargin: "600px" });
+const observer = new IntersectionObserver(updateNearCells, { rootMargin: "600px" });
 
-function come(sightings) {
-  for (const { target: cell, isIntersecting } of sightings) {
+function updateNearCells(changes) {
+  for (const { target: cell, isIntersecting } of changes) {
     if (isIntersecting) {
       near.add(cell);
       fillCell(cell);
@@ -17,20 +17,20 @@ function come(sightings) {
   }
 }
 
-/** Put the cells of these entries into the grid, in this order. */
+/** Put the cells of these entries into the grid, in this order; `fill` fills a card for a row. */
 function arrange(entries, fill) {
-  const wanted = entries.map((entry) => {
+  const ordered = entries.map((entry) => {
     const cell = cellOf(entry.place.key);
     Object.assign(cell, { entry, fill });
     return cell;
   });
-  if (wanted.length !== grid.children.length || wanted.some((cell, i) => cell !== grid.children[i])) reorder(wanted);
+  if (ordered.length !== grid.children.length || ordered.some((cell, i) => cell !== grid.children[i])) reorder(ordered);
   for (const cell of near) if (cell.isConnected) fillCell(cell);
 }
 
-function reorder(wanted) {
+function reorder(ordered) {
   const focused = grid.contains(document.activeElement) && document.activeElement.closest(".cell");
-  grid.replaceChildren(...wanted);
+  grid.replaceChildren(...ordered);
   if (focused?.isConnected) focusCell(focused);
 }
 
@@ -39,7 +39,7 @@ function cellOf(key) {
     const cell = document.createElement("li");
     cell.className = "cell";
     cells.set(key, cell);
-    watcher.observe(cell);
+    observer.observe(cell);
   }
   return cells.get(key);
 }
@@ -55,7 +55,7 @@ function focusCell(cell) {
   cell.scrollIntoView({ block: "nearest" });
 }
 
-/** Move the focus by so many cards, or lines of cards. */
+/** Move the focus from a cell to its neighbour in the direction of an arrow key. */
 function moveFocus(cell, key) {
   const line = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -line, ArrowDown: line }[key];
@@ -63,18 +63,18 @@ function moveFocus(cell, key) {
   if (next) focusCell(next);
 }
 
-/** Cells have one shape: the pictures', or a square where these differ. */
+/** Give all cells one shape: that of the pictures, or a square if these differ. */
 function shapeCells() {
   const shapes = new Set(rows.map(({ size }) => (size ? size[1] / size[0] : 1)));
   const shape = shapes.size === 1 ? [...shapes][0] : 1;
   grid.style.setProperty("--shape", Math.min(Math.max(shape, 0.6), 1.8));
 }
 
-/** Load what the cells will show next, so that it is there at once. */
-function warm(entries) {
-  const soon = new Set([...near].map((cell) => cell.entry.place.key));
+/** Load the images of entries that the cells near the window show next. */
+function preload(entries) {
+  const nearKeys = new Set([...near].map((cell) => cell.entry.place.key));
   for (const { place, row } of entries) {
-    const paths = soon.has(place.key) ? [row.picture, file(row, kindOf(row))] : [];
+    const paths = nearKeys.has(place.key) ? [row.picture, file(row, kindOf(row))] : [];
     for (const path of paths) if (path !== null) new Image().src = path;
   }
 }

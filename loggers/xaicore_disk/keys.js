@@ -1,4 +1,4 @@
-// What keys do, unless the control that has the focus needs them itself.
+// Keyboard shortcuts. A control that has the focus keeps the keys that it needs itself.
 
 document.addEventListener("keydown", (event) => {
   const { key, target } = event;
@@ -23,6 +23,6 @@ function arrowAction(key, target) {
   const sideways = ["ArrowLeft", "ArrowRight"].includes(key);
   const cell = target.closest(".cell");
   if (cell) return () => moveFocus(cell, key);
-  if (dialog.open && sideways) return () => turn(by);
-  return dialog.open !== sideways && steps.length > 1 ? () => stepBy(by) : null; // else they scroll
+  if (dialog.open && sideways) return () => turnPage(by);
+  return dialog.open !== sideways && steps.length > 1 ? () => stepBy(by) : null; // else the key scrolls
 }

@@ -1,9 +1,9 @@
-// The large view of one place: picture, overlay and heatmap, the course of its score, all that is known.
+// The large view of one place: picture, overlay and heatmap, the scores over the steps, all values of the row.
 
 const dialog = document.getElementById("large");
 const within = (selector) => dialog.querySelector(selector);
 
-/** Fill the view for a row; `selection` has its history, `shared` says whether its steps share a scale. */
+/** Fill the view for a row. `selection` has its history; `shared`: one scale over all steps. */
 function fillLarge(row, selection, shared) {
   within("#large-id").textContent = row.id;
   within(".badge").textContent = within(".badge").title = badgeText(row);
@@ -47,7 +47,7 @@ function setLink(link, target) {
   else link.href = target;
 }
 
-/** Name what 1 is, and mark where this map's own maximum lies on a scale that is not its own. */
+/** Label the top of the scale, and mark this map's maximum if it is lower. */
 function fillLegend(legend, row, selection, shared) {
   const own = kindOf(row) !== "grey";
   const share = own ? 1 : factor(row, selection, shared);
@@ -66,7 +66,7 @@ function topText(row, selection, shared) {
   return row.ceiling === null ? `${number(row.peak)}, this map's maximum` : `${number(row.ceiling)}, a fixed scale`;
 }
 
-/** Thumbnails of all that was explained of this picture at this step, to choose from. */
+/** Thumbnails of all maps of this picture at this step, as buttons. */
 function fillOthers(row) {
   const others = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at && kindOf(other) !== "none");
   const list = within(".others");
@@ -94,13 +94,13 @@ function thumbnail(row, pressed) {
 function otherName(row) {
   const alike = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at);
   const several = (name) => new Set(alike.map((other) => other[name])).size > 1;
-  const said = [row.method];
-  if (several("layer")) said.push(row.layer);
-  if (several("k")) said.push(targetName(row));
-  return said.join(" · ");
+  const texts = [row.method];
+  if (several("layer")) texts.push(row.layer);
+  if (several("k")) texts.push(targetName(row));
+  return texts.join(" · ");
 }
 
-/** The table behind the curve; a step is a button that leads there. */
+/** The table of the curve's values; each step is a button that goes to it. */
 function fillCourse(history, current) {
   within(".course").hidden = history.length < 2;
   const body = within(".course tbody");

@@ -1,6 +1,6 @@
-// Pictures under their heatmaps. The grey map is scaled, coloured and made transparent by filters of the style.
+// Pictures under their heatmaps. CSS and SVG filters scale the grey map, colour it and make it transparent.
 
-/** Rows without a grey map, from older versions, show the files as they were coloured then. */
+/** Rows of older versions have no grey map: they show the coloured files. */
 function kindOf(row) {
   return ["grey", "overlay", "heatmap"].find((column) => file(row, column)) ?? "none";
 }
@@ -18,7 +18,7 @@ function paint(stack, row, scale) {
   show(stack.querySelector(".line"), kind === "grey" ? file(row, "outline") : null);
 }
 
-/** Set a picture's source if it is another one, for setting it loads it again. */
+/** Set an image's source, unless it is the same: setting it would load it again. */
 function show(image, source) {
   if (!image) return;
   image.hidden = source === null;
@@ -30,23 +30,23 @@ function describe(row) {
   return `${row.method} for ${targetName(row)} over ${row.id}`;
 }
 
-/** Fill a card for a row that is shown at a step. */
+/** Fill the card of a row at a step. */
 function fillCard(card, row, scale, at) {
-  const part = (name) => card.querySelector(name);
+  const find = (selector) => card.querySelector(selector);
   card.href = file(row, "overlay") ?? file(row, "heatmap") ?? file(row, "map");
-  paint(part(".stack"), row, scale);
-  part(row.picture ? ".photo" : ".heat").alt = describe(row);
-  part(".note").textContent = notes(row, at).join(" · ");
-  nameCard(part(".id"), row.id);
-  part(".target b").textContent = part(".target b").title = targetName(row);
-  part(".score").textContent = scoreText(row);
-  part(".meter").hidden = !isProbability(row);
-  part(".meter i").style.setProperty("--share", isProbability(row) ? row.score : 0);
-  part(".verdict").textContent = part(".verdict").title = verdictText(row);
+  paint(find(".stack"), row, scale);
+  find(row.picture ? ".photo" : ".heat").alt = describe(row);
+  find(".note").textContent = notes(row, at).join(" · ");
+  nameCard(find(".id"), row.id);
+  find(".target b").textContent = find(".target b").title = targetName(row);
+  find(".score").textContent = scoreText(row);
+  find(".meter").hidden = !isProbability(row);
+  find(".meter i").style.setProperty("--share", isProbability(row) ? row.score : 0);
+  find(".verdict").textContent = find(".verdict").title = verdictText(row);
   setVerdict(card, row);
 }
 
-/** Where there is no room for all of a path, its end stays. */
+/** Split the id so that the style can shorten a long path and keep its end. */
 function nameCard(element, id) {
   const end = id.lastIndexOf("/", id.length - 2) + 1;
   const parts = [id.slice(0, end), id.slice(end)].filter(Boolean).map((text) => {
@@ -59,22 +59,22 @@ function nameCard(element, id) {
 }
 
 function notes(row, at) {
-  const found = [];
-  if (kindOf(row) === "none") found.push("no picture of this map");
-  if (row.empty) found.push("no positive evidence");
-  if (row.at !== at) found.push(`from ${stepName(row.step)}`);
-  return found;
+  const texts = [];
+  if (kindOf(row) === "none") texts.push("no picture of this map");
+  if (row.empty) texts.push("no positive evidence");
+  if (row.at !== at) texts.push(`from ${stepName(row.step)}`);
+  return texts;
 }
 
-/** What is to be said of the prediction, beyond the target. */
+/** The prediction if it is not the target, the truth if the prediction is wrong. */
 function verdictText(row) {
-  const said = [];
+  const texts = [];
   if (row.predicted !== null && row.predicted !== row.target) {
-    said.push(`predicted: ${className(row.predicted_name, row.predicted)}`);
+    texts.push(`predicted: ${className(row.predicted_name, row.predicted)}`);
   }
-  if (verdict(row) === false) said.push(`truth: ${className(row.truth_name, row.truth)}`);
+  if (verdict(row) === false) texts.push(`truth: ${className(row.truth_name, row.truth)}`);
   const sign = { true: "✓", false: "✗", null: "" }[verdict(row)];
-  return `${sign} ${said.join(", ") || (verdict(row) ? "right" : "")}`.trim();
+  return `${sign} ${texts.join(", ") || (verdict(row) ? "right" : "")}`.trim();
 }
 
 function setVerdict(element, row) {

@@ -1,10 +1,10 @@
-// From step to step, by hand or by itself.
+// Going from step to step, by hand or by playing.
 
-const PAUSE = 600; // milliseconds a step
+const PAUSE = 600; // milliseconds per step
 let timer = null;
 
 function stepBy(by) {
-  controls.step.value = controls.step.valueAsNumber + by; // the control keeps it in its range
+  controls.step.value = controls.step.valueAsNumber + by; // the control limits it to its range
   update();
 }
 
@@ -12,33 +12,33 @@ function atEnd() {
   return controls.step.valueAsNumber === steps.length - 1;
 }
 
-/** Play from here, from the end from the beginning; or pause. */
+/** Play from the current step, from the first one if the current step is the last; or pause. */
 function play() {
   if (timer !== null || steps.length < 2) return stop();
   if (atEnd()) controls.step.value = 0;
   timer = setInterval(advance, PAUSE);
   update();
-  warm(nextEntries());
-  tellPlaying(true);
+  preload(nextEntries());
+  showPlaying(true);
 }
 
 function advance() {
   stepBy(1);
   if (atEnd()) stop();
-  else warm(nextEntries());
+  else preload(nextEntries());
 }
 
 function stop() {
   clearInterval(timer);
   timer = null;
-  tellPlaying(false);
+  showPlaying(false);
 }
 
 function nextEntries() {
   return entriesAt(selection, controls.step.valueAsNumber + 1);
 }
 
-function tellPlaying(playing) {
+function showPlaying(playing) {
   for (const button of document.querySelectorAll(".play")) {
     button.classList.toggle("playing", playing);
     button.setAttribute("aria-label", playing ? "pause" : "play");

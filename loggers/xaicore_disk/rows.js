@@ -1,4 +1,4 @@
-// The rows of the run, and what a choice of group, method, layer and target shows of them.
+// The rows of the run, and their selection by group, method, layer and target.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const rows = decode(data);
@@ -7,7 +7,7 @@ const position = new Map(steps.map((step, at) => [step, at]));
 for (const row of rows) row.at = position.get(row.step);
 const byPicture = Map.groupBy(rows, (row) => pictureKey(row));
 
-/** Columns become objects again; those of `text` hold indices of `texts`. */
+/** From columns to one object per row; the columns in `text` hold indices into `texts`. */
 function decode({ texts, text, plain }) {
   return plain.step.map((_, i) => {
     const row = {};
@@ -21,13 +21,13 @@ function pictureKey({ group, id }) {
   return JSON.stringify([group, id]);
 }
 
-/** The path of one of a row's files; null where there is none. */
+/** The path of a row's file, such as its "overlay"; null if there is none. */
 function file(row, column) {
   if (!row.files.split(" ").includes(column)) return null;
   return `${column}s/${row.stem}.${column === "map" ? "npy" : "png"}`;
 }
 
-/** A class's name, or something better than a bare number where it has none. */
+/** A class's name; "class 3" if it has only a number. */
 function className(name, index) {
   return name === String(index) ? `class ${index}` : name;
 }
@@ -40,12 +40,12 @@ function stepName(step) {
   return step === null ? "no step" : `step ${step}`;
 }
 
-/** Whether the prediction is right; null where that is unknown. */
+/** Whether the prediction is right; null if that is unknown. */
 function verdict({ truth, predicted }) {
   return truth === null || predicted === null ? null : truth === predicted;
 }
 
-/** From bad to good: wrong and sure of it (2), wrong, right but unsure, right (0), unknown (-1). */
+/** From 2 to 0: wrong with a high score, wrong, right with a low score, right with a high score; -1 if unknown. */
 function badness(row) {
   const right = verdict(row);
   if (right === null) return -1;
@@ -54,8 +54,8 @@ function badness(row) {
 }
 
 /**
- * A place is a card's: a picture at all its steps, or place n of a group whose pictures change from step to step.
- * `histories` has the rows of each id, by step, whatever their place.
+ * The selected rows, by place and by picture. A place has one card: it is one picture at all its steps, or position n of
+ * a group whose pictures change from step to step. `histories` has the rows of each id at all steps, whatever their place.
  */
 function choose({ group, method, layer, k }) {
   const chosen = rows.filter((r) => r.group === group && r.method === method && r.layer === layer && r.k === k);
@@ -75,11 +75,11 @@ function placeKey(row) {
   return row.group === null ? row.id : (row.slot ?? row.id);
 }
 
-/** What each place shows at a step: its newest row until then. A changing group shows no mixture of its steps. */
+/** The row of each place at a step: its newest row so far. A changing group shows the rows of one step only. */
 function entriesAt(selection, at) {
   const newest = selection.at.findLast((other) => other <= at);
-  const found = selection.places.map((place) => ({ place, row: place.rows.findLast((row) => row.at <= at) }));
-  return found.filter(({ row }) => row && (!selection.changing || row.at === newest));
+  const entries = selection.places.map((place) => ({ place, row: place.rows.findLast((row) => row.at <= at) }));
+  return entries.filter(({ row }) => row && (!selection.changing || row.at === newest));
 }
 
 /** The row of a picture's history with the highest peak. */
@@ -87,7 +87,7 @@ function highest(history) {
   return history.reduce((top, row) => ((row.peak ?? -1) > (top.peak ?? -1) ? row : top));
 }
 
-/** What the grey values, 1 at the map's own maximum, are to be multiplied with: 1 is the top of the scale then. */
+/** The factor for the grey values, which are 1 at the map's own maximum, so that 1 becomes the top of the scale. */
 function factor(row, selection, shared) {
   if (row.peak === null) return 1;
   const top = shared ? highest(selection.histories.get(row.id)).peak : row.ceiling;
@@ -101,7 +101,7 @@ function number(value) {
   return size !== 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-/** Probabilities have three digits; what is none, all that it has. */
+/** The score: with three decimals if it is a probability, else as a number. */
 function scoreText(row) {
   return isProbability(row) ? row.score.toFixed(3) : number(row.score);
 }

@@ -71,7 +71,7 @@ def test_the_curve_has_the_scores_of_all_steps(run: Path, visit: Visit) -> None:
 def test_the_strip_tells_the_prediction_of_every_step(run: Path, visit: Visit) -> None:
     tab = visit(run)
     open_large(tab)
-    assert tab.each(".curve .piece", "[e.dataset.right, e.textContent]") == [
+    assert tab.each(".curve .segment", "[e.dataset.right, e.textContent]") == [
         ["false", "step 0: predicted cat"],
         *(["true", f"step {step}: predicted {EVIL}"] for step in (1, 2, 5)),
     ]

@@ -384,13 +384,13 @@ def test_a_model_error_in_the_first_batch(shop: Workshop) -> None:
         (["--target", "7"], "target 7 is out of range: outputs (1, 3) have classes 0 to 2"),
         (["--method", "gradcan"], "no method called 'gradcan'"),
         (["--labels", "two.txt"], "2 class names for outputs (1, 3): expected 3, in class order"),
-        (["--target", "verde"], "--target: 'verde' is no class number; to use names, pass --labels FILE"),
+        (["--target", "verde"], "--target: 'verde' is no class index; to use names, pass --labels"),
         (["--target", "1", "--top-k", "2"], "--target 1 and --top-k 2: pass one of them"),
         (
             ["--logger", "pigeon"],
             "no logger plugin called 'pigeon'; installed: disk, frail, mlflow, notes, tensorboard, wandb",
         ),
-        (["--out", "runs/a"], "--out runs/a is the disk logger's, which is off: add --logger disk"),
+        (["--out", "runs/a"], "--out runs/a is for the disk logger, which is off: add --logger disk"),
         (["--backend", "abacus"], "no backend plugin called 'abacus'"),
         (["--device", "moon"], "--device moon: a net.Colours has no .to(device)"),
         (["--truth", "none.csv"], "--truth none.csv cannot be read"),
@@ -479,7 +479,7 @@ def test_pictures_of_different_sizes(shop: Workshop) -> None:
     write(Path("b.png"), np.zeros((10, 30, 3), np.uint8))
     result = shop.explain("a.png", "b.png")
     assert result.exit_code == 2
-    assert "preprocess gave inputs of shape (3, 10, 20) for a.png and (3, 10, 30) for b.png" in result.stderr
+    assert "preprocess returned inputs of shape (3, 10, 20) for a.png and (3, 10, 30) for b.png" in result.stderr
     assert shop.explain("a.png", "b.png", "--batch-size", "1").exit_code == 0
 
 

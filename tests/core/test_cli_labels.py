@@ -58,17 +58,17 @@ def test_all_forms_of_labels_mean_the_same(names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", "\n\n", "--labels a.txt: no names in it; expected one a line"),
+        ("a.txt", "\n\n", "--labels a.txt: no names in it; expected one per line"),
         (
             "a.txt",
             "tench\n\ncrane",
-            "--labels a.txt: class 1 has no name; expected one a line, without empty lines",
+            "--labels a.txt: class 1 has no name; expected one per line, without empty lines",
         ),
         ("a.json", '["tench", ""]', "--labels a.json: class 1 has no name"),
         ("a.json", '{"0": "tench", "2": "crane"}', "--labels a.json: the keys are not 0 to 1; expected a list"),
         ("a.json", '{"0": ["n01", "tench"]}', '--labels a.json: expected a list of names, or {"0": name'),
         ("a.json", '"tench"', "--labels a.json: expected a list of names"),
-        ("a.json", "tench\n", "--labels a.json is no JSON: Expecting value"),
+        ("a.json", "tench\n", "--labels a.json is not valid JSON: Expecting value"),
         ("none.txt", None, "--labels none.txt cannot be read: [Errno 2] No such file or directory"),
     ],
 )
@@ -96,8 +96,8 @@ def test_class_index() -> None:
         ("4", NAMES, "--target: class 4 is out of range, --labels has classes 0 to 3"),
         ("-1", NAMES, "--target: no class is called '-1' in --labels"),
         ("goldfisch", NAMES, "--target: no class is called 'goldfisch' in --labels; did you mean 'goldfish'?"),
-        ("crane", NAMES, "--target: 'crane' names the classes 1, 3: use a number"),
-        ("goldfish", None, "--target: 'goldfish' is no class number; to use names, pass --labels FILE"),
+        ("crane", NAMES, "--target: 'crane' names the classes 1, 3: pass an index"),
+        ("goldfish", None, "--target: 'goldfish' is no class index; to use names, pass --labels"),
     ],
 )
 def test_class_index_of_nothing(value: str, names: tuple[str, ...] | None, message: str) -> None:
@@ -143,14 +143,14 @@ def test_no_truth() -> None:
         ("a.png,9\n", "--truth truth.csv, line 1: class 9 is out of range"),
         ("a.png,2,0.5\n", "--truth truth.csv, line 1: ['a.png', '2', '0.5']: expected two fields, file,class"),
         (",2\n", "--truth truth.csv, line 1: ['', '2']: expected two fields"),
-        ("a.png,2\na.png,1\n", "--truth truth.csv, line 2: 'a.png' has another class further up"),
+        ("a.png,2\na.png,1\n", "--truth truth.csv, line 2: 'a.png' has another class in an earlier line"),
         (
             "c.png,2\n",
             "--truth truth.csv: no row belongs to any of the 3 pictures; the table begins with 'c.png', the "
             "pictures with 'x/a.png'",
         ),
         ("file,class\n", "--truth truth.csv: no row belongs to any of the 3 pictures; the table begins with noth"),
-        ("a.png,1\n", "--truth truth.csv: 2 pictures are called 'a.png'; write paths, from here or from the fold"),
+        ("a.png,1\n", "--truth truth.csv: 2 pictures are called 'a.png'; write paths relative to the current folder"),
     ],
 )
 def test_truth_of_another_form(table: str, message: str) -> None:

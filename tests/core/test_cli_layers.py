@@ -21,7 +21,7 @@ def test_table_of_a_picture(shop: Workshop) -> None:
         ["mean", "Pool", "1", "x", "3", "x", "1", "x", "1", "yes"],
     ]
     assert [row["pooled"] for row in read_table(result.stdout)] == ["", "", "yes"]
-    assert result.stderr == "without --layer, explain takes colour\n"
+    assert result.stderr == "without --layer, explain chooses colour\n"
 
 
 def test_json_of_the_built_in_picture(shop: Workshop) -> None:

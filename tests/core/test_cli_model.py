@@ -178,11 +178,11 @@ def test_preprocess_may_give_x_alone_or_with_its_picture() -> None:
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        (None, "preprocess my:f, a.png: gave a builtins.NoneType; expected an array x, or a tuple (x, picture)"),
-        ({"x": 1}, "preprocess my:f, a.png: gave a builtins.dict; expected an array x"),
-        (3.0, "preprocess my:f, a.png: gave a builtins.float; expected an array x"),
-        ((np.ones(3), np.zeros((2, 5, 3))), "preprocess my:f, a.png: gave a picture of shape (2, 5, 3) and type "),
-        ((np.ones(3), np.zeros((3, 2, 5), "u1")), "preprocess my:f, a.png: gave a picture of shape (3, 2, 5) and "),
+        (None, "preprocess my:f, a.png: returned a builtins.NoneType; expected an array x, or a tuple (x, picture)"),
+        ({"x": 1}, "preprocess my:f, a.png: returned a builtins.dict; expected an array x"),
+        (3.0, "preprocess my:f, a.png: returned a builtins.float; expected an array x"),
+        ((np.ones(3), np.zeros((2, 5, 3))), "preprocess my:f, a.png: returned a picture of shape (2, 5, 3) and type "),
+        ((np.ones(3), np.zeros((3, 2, 5), "u1")), "preprocess my:f, a.png: returned a picture of shape (3, 2, 5) and "),
         ([[1.0], [1.0, 2.0]], "preprocess my:f, a.png: ValueError: setting an array element with a sequence"),
     ],
 )
@@ -201,5 +201,7 @@ def test_preprocess_raised() -> None:
 
 def test_stack() -> None:
     assert np.array_equal(stack([np.zeros(2), np.ones(2)], ["a", "b"], "inputs"), [[0, 0], [1, 1]])
-    with pytest.raises(InputError, match=r"^preprocess gave inputs of shape \(2,\) for a and \(3,\) for c: in a batch"):
+    with pytest.raises(
+        InputError, match=r"^preprocess returned inputs of shape \(2,\) for a and \(3,\) for c: a batch"
+    ):
         stack([np.zeros(2), np.ones(2), np.ones(3)], ["a", "b", "c"], "inputs")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from typing import Any
 
 import numpy as np
@@ -341,7 +343,7 @@ def test_a_score_a_position_asks_for_a_layer() -> None:
     outputs = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
     for wanted in (None, Region()):
         with pytest.raises(
-            LayerError, match=r"outputs \(2, 3, 4, 4\) are a score a position, where the last map says lit"
+            LayerError, match=r"outputs \(2, 3, 4, 4\) are a score per position, where the last map says lit"
         ):
             xaicore.explain(None, PICTURES, wanted, backend=fixed(outputs=outputs))
     with pytest.raises(TargetError, match=r"target 'predicted' needs one score per class"):
@@ -458,19 +460,19 @@ def test_ids_truth_and_class_names(backend: ToyBackend, x: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ids": ["a", "b"]}, r"2 ids \(2 different\) for 3 images: give each one its own"),
-        ({"ids": ["a", "b", "a"]}, r"3 ids \(2 different\) for 3 images"),
-        ({"ids": [1, "1", 2]}, r"3 ids \(2 different\) for 3 images"),
-        ({"truth": [1, 2]}, r"truth of shape \(2,\) and type int64 for 3 images: one class index an image"),
-        ({"truth": 1}, r"truth of shape \(\) and type int64 for 3 images"),
-        ({"truth": [[1], [2], [3]]}, r"truth of shape \(3, 1\)"),
-        ({"truth": [1.0, 2.0, 3.0]}, r"truth of shape \(3,\) and type float64 for 3 images"),
-        ({"truth": ["a", "b", "c"]}, r"truth of shape \(3,\) and type <U1"),
+        ({"ids": ["a", "b"]}, "2 ids for 3 images: expected one per image"),
+        ({"ids": ["a", "b", "a"]}, "ids repeat: a; expected a different one for each image"),
+        ({"ids": [1, "1", 2]}, "ids repeat: 1;"),
+        ({"truth": [1, 2]}, r"truth of shape \(2,\) for 3 images: expected 3 class indices, or rows \(3, classes\)"),
+        ({"truth": 1}, r"truth of shape \(1,\) for 3 images"),
+        ({"truth": [[[1]], [[2]], [[3]]]}, r"truth of shape \(3, 1, 1\): expected class indices or names, or rows"),
+        ({"truth": [1.0, 2.5, 3.0]}, "truth with values such as 2.5: expected class indices or names"),
+        ({"truth": ["a", "b", "c"]}, "truth: 'a' is no class index; to use names, pass class_names"),
         (
             {"truth": [0, 1, 4]},
-            r"truth from 0 to 4 for outputs \(3, 4\): expected classes 0 to 3, or -1 where it is not",
+            r"truth 4 is out of range: outputs \(3, 4\) have classes 0 to 3; -1 is for unknown",
         ),
-        ({"truth": [0, 1, -2]}, r"truth from -2 to 1 for outputs \(3, 4\)"),
+        ({"truth": [0, 1, -2]}, r"truth -2 is out of range: outputs \(3, 4\)"),
         ({"class_names": ["a", "b"]}, r"2 class names for outputs \(3, 4\): expected 4, in class order"),
         ({"images": np.zeros((2, 6, 8, 3), np.uint8)}, r"images of shape \(2, 6, 8, 3\): expected 3 RGB pictures"),
     ],
@@ -483,10 +485,25 @@ def test_arguments_that_do_not_fit(backend: ToyBackend, x: np.ndarray, arguments
 def test_truth_and_class_names_of_one_output(x: np.ndarray) -> None:
     backend = ToyBackend(ToyNet(classes=1))
     assert xaicore.explain(None, x, backend=backend, truth=[0, 1, 1]).truth.tolist() == [0, 1, 1]
-    with pytest.raises(InputError, match=r"truth from 0 to 2 for outputs \(3, 1\): expected classes 0 to 1"):
+    with pytest.raises(InputError, match=r"truth 2 is out of range: outputs \(3, 1\) have classes 0 to 1"):
         xaicore.explain(None, x, backend=backend, truth=[0, 1, 2])
     with pytest.raises(InputError, match=r"1 class names for outputs \(3, 1\): expected 2"):
         xaicore.explain(None, x, backend=backend, class_names=["cat"])
+
+
+def test_repr_tells_what_an_explainer_does(backend: ToyBackend, x: np.ndarray) -> None:
+    explainer = Explainer(None, backend=backend)
+    assert repr(explainer) == "<Explainer of builtins.NoneType: gradcam at a layer to be found, backend toy>"
+    explainer(x)
+    assert repr(explainer) == "<Explainer of builtins.NoneType: gradcam at second, backend toy>"
+    fused = Explainer(object(), "hirescam", ["first", "second"], backend)
+    assert repr(fused) == "<Explainer of builtins.object: hirescam at first + second, backend toy>"
+
+
+def test_explain_documents_all_its_arguments() -> None:
+    for function in (xaicore.explain, Explainer.__call__, Explainer):
+        documented = re.findall(r"^ +(\w+): ", function.__doc__.partition("Args:")[2].partition("Raises:")[0], re.M)
+        assert documented == [name for name in inspect.signature(function).parameters if name != "self"]
 
 
 def test_what_an_explainer_is_made_of(backend: ToyBackend) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,15 +46,32 @@ def test_importing_a_backend_brings_no_framework(plugin: str) -> None:
     assert [name for name in modules if name in FRAMEWORKS] == []
 
 
-@pytest.mark.parametrize(
-    ("plugin", "name"),
-    [("xaicore_torch", "cam_model"), ("xaicore_keras", "cam_model"), ("xaicore_keras", "HeatmapCallback")],
-)
+OFFERED = [
+    ("xaicore_torch", "cam_model", "torch", r'PyTorch \(.*\): pip install "xaicore\[torch\]"'),
+    ("xaicore_keras", "cam_model", "keras", r'Keras 3.*pip install "xaicore\[tensorflow\]", or "xaicore\[jax\]"'),
+    ("xaicore_keras", "HeatmapCallback", "keras", r'Keras 3.*pip install "xaicore\[tensorflow\]", or "xaicore\[jax\]"'),
+]
+
+
+@pytest.mark.parametrize(("plugin", "name"), [row[:2] for row in OFFERED])
 def test_what_a_backend_offers_is_known_without_its_framework(plugin: str, name: str) -> None:
     code = f"import sys, {plugin} as p; print({name!r} in p.__all__, *sys.modules)"
     answer, *modules = run_code(code).split()
     assert answer == "True"
     assert [name for name in modules if name in FRAMEWORKS] == []
+
+
+@pytest.mark.parametrize(("plugin", "name", "framework", "message"), OFFERED)
+def test_without_its_framework_the_pip_command_is_named(plugin: str, name: str, framework: str, message: str) -> None:
+    code = f"""
+        import sys
+        sys.modules[{framework!r}] = None
+        try:
+            from {plugin} import {name}
+        except ImportError as error:
+            print(type(error).__name__, error)
+    """
+    assert re.match(rf"DependencyError {name} needs {message}", run_code(code), re.S)
 
 
 def test_explaining_brings_nothing_heavy_either() -> None:

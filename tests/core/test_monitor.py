@@ -21,7 +21,9 @@ from toynet import ToyBackend, ToyNet
 
 import xaicore
 from xaicore import InputError, Monitor, Sample
-from xaicore.monitor import monitor, rounds, shipping, worst
+from xaicore.monitor import rounds, shipping
+from xaicore.monitor.deadline import Deadline
+from xaicore.show import pictures
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -36,11 +38,11 @@ def log() -> Recorder:
     return Recorder()
 
 
-def step_and_wait(watch_: Monitor, step: int) -> None:
+def step_and_wait(monitor: Monitor, step: int) -> None:
     """Until the loggers have had it."""
-    watch_.step(step)
+    monitor.step(step)
     for _ in range(2):
-        watch_._shipper.ship((), None, 60)
+        monitor._shipper.ship((), None, 60)
 
 
 class Clock:
@@ -56,8 +58,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (monitor, rounds, worst):
-        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr("xaicore.monitor.deadline.monotonic", clock.monotonic)
     return clock
 
 
@@ -75,7 +76,7 @@ class Slow(ToyBackend):
         return super().capture(inputs, layers, direction)
 
 
-def watching(x: Any, log: Any, backend: Any = None, **options: Any) -> Monitor:
+def monitored(x: Any, log: Any, backend: Any = None, **options: Any) -> Monitor:
     return Monitor(None, x, backend=backend or ToyBackend(), loggers=log, **options)
 
 
@@ -84,14 +85,14 @@ def watching(x: Any, log: Any, backend: Any = None, **options: Any) -> Monitor:
 
 def test_each_step_is_what_an_explainer_says(many: np.ndarray, log: Recorder) -> None:
     backend, truth = ToyBackend(), [0, 1, 2, 3, 0, 1, -1]
-    with watching(many, log, backend, truth=truth, class_names=NAMES, batch_size=3) as watch_:
+    with monitored(many, log, backend, truth=truth, class_names=NAMES, batch_size=3) as monitor:
         for epoch in range(3):
             backend.net = ToyNet(seed=epoch)
-            (given,) = watch_.step(epoch)
-            wanted = xaicore.explain(None, many, backend=backend, ids=watch_.ids, truth=truth, class_names=NAMES)
+            (given,) = monitor.step(epoch)
+            expected = xaicore.explain(None, many, backend=backend, ids=monitor.ids, truth=truth, class_names=NAMES)
             for name in ("maps", "targets", "scores", "predicted", "outputs", "truth", "image_index", "images"):
-                np.testing.assert_allclose(getattr(given, name), getattr(wanted, name), rtol=1e-4, err_msg=name)
-            assert (given.ids, given.class_names, given.group) == (wanted.ids, NAMES, None)
+                np.testing.assert_allclose(getattr(given, name), getattr(expected, name), rtol=1e-4, err_msg=name)
+            assert (given.ids, given.class_names, given.group) == (expected.ids, NAMES, None)
     assert log.steps == [0, 1, 2]
     assert log.events == ["open", *(f for n in range(3) for f in (f"log {n}", "flush")), "close"]
     assert {thread.name for thread in log.threads} == {"xaicore-loggers"}
@@ -99,9 +100,9 @@ def test_each_step_is_what_an_explainer_says(many: np.ndarray, log: Recorder) ->
 
 def test_several_methods_share_one_pass(many: np.ndarray, log: Recorder) -> None:
     backend = ToyBackend()
-    with watching(many, log, backend, method=["gradcam", "cam", "hirescam"]) as watch_:
+    with monitored(many, log, backend, method=["gradcam", "cam", "hirescam"]) as monitor:
         backend.calls.clear()
-        assert [one.method for one in watch_.step(0)] == ["gradcam", "cam", "hirescam"]
+        assert [one.method for one in monitor.step(0)] == ["gradcam", "cam", "hirescam"]
         assert backend.calls == ["capture with gradients", "classifier_weights"]
     assert [one.method for _, one in log.logged] == ["gradcam", "cam", "hirescam"]
     assert log.events.count("flush") == 1
@@ -123,17 +124,17 @@ def test_several_methods_share_one_pass(many: np.ndarray, log: Recorder) -> None
 )
 def test_targets(many: np.ndarray, log: Recorder, targets: Any, expected: list[int] | None) -> None:
     options = {"truth": [0, 1, 2, 3, 0, 1, 2], "class_names": NAMES}
-    with watching(many, log, targets=targets, batch_size=2, **options) as watch_:
-        (given,) = watch_.step(0)
+    with monitored(many, log, targets=targets, batch_size=2, **options) as monitor:
+        (given,) = monitor.step(0)
     assert given.targets.tolist() == (given.predicted.tolist() if expected is None else expected)
 
 
 def test_pictures_made_of_the_input_are_on_one_scale(log: Recorder) -> None:
     x = np.zeros((2, 3, 6, 8), np.float32)
     x[0], x[1, 0] = 1, 3  # as one batch: 0 to 3; as two: 1 and 0 to 3
-    with watching(x, log, batch_size=1) as watch_:
+    with monitored(x, log, batch_size=1) as monitor:
         for step in range(2):
-            (given,) = watch_.step(step)
+            (given,) = monitor.step(step)
             assert given.images_from == "rescaled"
             assert (given.images[0] == 85).all()
             assert given.images[1, 0, 0].tolist() == [255, 0, 0]
@@ -141,14 +142,14 @@ def test_pictures_made_of_the_input_are_on_one_scale(log: Recorder) -> None:
 
 def test_the_users_pictures_stay_theirs(many: np.ndarray, log: Recorder) -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 12, 16, 3), np.uint8)
-    with watching(many, log, images=images, batch_size=4) as watch_:
-        (given,) = watch_.step(0)
+    with monitored(many, log, images=images, batch_size=4) as monitor:
+        (given,) = monitor.step(0)
     assert given.images_from == "user"
     np.testing.assert_array_equal(given.images, images)
 
 
 def test_the_run_remembers_what_is_watched(many: np.ndarray, log: Recorder) -> None:
-    with watching(many, log, ids="abcdefg", every=2, name="mine", config={"lr": 0.1}, method=["gradcam", "cam"]):
+    with monitored(many, log, ids="abcdefg", every=2, name="mine", config={"lr": 0.1}, method=["gradcam", "cam"]):
         pass
     assert log.run.name == "mine"
     about = {"ids": list("abcdefg"), "methods": ["gradcam", "cam"], "every": 2}
@@ -159,21 +160,21 @@ def test_a_resumed_run_has_the_same_names_and_goes_on(many: np.ndarray, tmp_path
     from xaicore_disk.manifest import read_manifest
 
     for steps in ([0, 1], [1, 2]):  # the second one repeats the last epoch, as after a crash
-        with watching(many, {"disk": {"root": tmp_path}}, name="mine") as watch_:
+        with monitored(many, {"disk": {"root": tmp_path}}, name="mine") as monitor:
             for step in steps:
-                watch_.step(step)
+                monitor.step(step)
     rows = read_manifest(tmp_path)
     assert [row["step"] for row in rows] == [0] * 7 + [1] * 7 + [2] * 7
-    assert {row["id"] for row in rows} == set(watch_.ids)
+    assert {row["id"] for row in rows} == set(monitor.ids)
 
 
 def test_a_loader_is_chosen_from(many: np.ndarray, log: Recorder) -> None:
     loader = [(many[i : i + 2], np.array([i % 3, (i + 1) % 3])) for i in range(0, 6, 2)]
-    with watching(loader, log, per_class=1) as watch_:
-        assert watch_.sample.truth.tolist() == [0, 1, 2]
-        np.testing.assert_array_equal(watch_.sample.x, many[[0, 1, 2]])
-    with watching(loader, log, first=3) as watch_:
-        np.testing.assert_array_equal(watch_.sample.x, many[:3])
+    with monitored(loader, log, per_class=1) as monitor:
+        assert monitor.sample.truth.tolist() == [0, 1, 2]
+        np.testing.assert_array_equal(monitor.sample.x, many[[0, 1, 2]])
+    with monitored(loader, log, first=3) as monitor:
+        np.testing.assert_array_equal(monitor.sample.x, many[:3])
 
 
 # When.
@@ -193,8 +194,8 @@ def test_a_loader_is_chosen_from(many: np.ndarray, log: Recorder) -> None:
     ],
 )
 def test_when_it_is_time(x: np.ndarray, log: Recorder, every: int, steps: list[int], logged: list[int]) -> None:
-    with watching(x, log, every=every) as watch_:
-        explained = [int(step) for step in steps if watch_.step(step)]
+    with monitored(x, log, every=every) as monitor:
+        explained = [int(step) for step in steps if monitor.step(step)]
     assert log.steps == logged == explained
     assert all(type(step) is int for step in log.steps)
 
@@ -202,14 +203,12 @@ def test_when_it_is_time(x: np.ndarray, log: Recorder, every: int, steps: list[i
 # How long.
 
 
-def test_what_there_is_no_time_for_is_said_and_comes_first_next_time(
-    many: np.ndarray, log: Recorder, clock: Clock
-) -> None:
-    with watching(many, log, Slow(clock), batch_size=2, budget=3, ids="abcdefg", beside=False) as watch_:
-        message = r"step 0: 1 of 7 pictures left out after 3 s \(g\); they come first next time"
-        with pytest.warns(RuntimeWarning, match=message) as said:
-            rounds = [(watch_.step(n)[0].ids, watch_.left_out) for n in range(3)]
-    assert len(said) == 1  # once
+def test_images_without_time_are_reported_and_go_first_next_time(many: np.ndarray, log: Recorder, clock: Clock) -> None:
+    with monitored(many, log, Slow(clock), batch_size=2, budget=3, ids="abcdefg", beside=False) as monitor:
+        message = r"step 0: 1 of 7 images skipped after 3 s \(g\); they go first at the next step"
+        with pytest.warns(RuntimeWarning, match=message) as warned:
+            rounds = [(monitor.step(n)[0].ids, monitor.left_out) for n in range(3)]
+    assert len(warned) == 1  # once
     assert rounds == [
         (tuple("abcdef"), ("g",)),
         (tuple("abcdg"), tuple("ef")),
@@ -219,23 +218,26 @@ def test_what_there_is_no_time_for_is_said_and_comes_first_next_time(
 
 def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, log: Recorder, clock: Clock) -> None:
     backend = Slow(clock)
-    with watching(many, log, backend, batch_size=3, budget=0.5) as watch_, pytest.warns(RuntimeWarning, match="4 of 7"):
-        watch_.step(0)
-    assert backend.sizes == [1, 3]  # a look at one picture, and one batch
+    with (
+        monitored(many, log, backend, batch_size=3, budget=0.5) as monitor,
+        pytest.warns(RuntimeWarning, match="4 of 7"),
+    ):
+        monitor.step(0)
+    assert backend.sizes == [1, 3]  # the first image, and one batch
 
 
 def test_also_when_time_is_up_before_it_begins(many: np.ndarray) -> None:
     explainer = xaicore.Explainer(None, backend=ToyBackend())
-    look = rounds.Watch(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
-    (given,), next_time = look(Sample(many).named(np.asarray), ends=-1.0)
+    explain = rounds.Rounds(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
+    (given,), next_time = explain(Sample(many).named(np.asarray), Deadline(0))
     assert (len(given.ids), next_time) == (3, 3)
 
 
 def test_without_a_budget_all_are_explained(many: np.ndarray, log: Recorder, clock: Clock) -> None:
-    with watching(many, log, Slow(clock), batch_size=1, budget=None) as watch_:
-        (given,) = watch_.step(0)
+    with monitored(many, log, Slow(clock), batch_size=1, budget=None) as monitor:
+        (given,) = monitor.step(0)
     assert len(given.ids) == 7
-    assert watch_.left_out == ()
+    assert monitor.left_out == ()
 
 
 # The worst.
@@ -255,10 +257,10 @@ def test_the_worst_are_those_whose_true_class_is_least_probable(many: np.ndarray
         pool = Sample(many, truth, ids=tuple("0123456"))
     elif form == "loader":
         pool = [(many[:3], truth[:3]), (many[3:], truth[3:])]
-    with watching(many[:2], log, backend, worst=3, pool=pool, batch_size=2, method=["gradcam", "cam"]) as watch_:
+    with monitored(many[:2], log, backend, worst=3, pool=pool, batch_size=2, method=["gradcam", "cam"]) as monitor:
         for step in range(3):
             backend.net = ToyNet(seed=step)
-            explanations = watch_.step(step)
+            explanations = monitor.step(step)
             assert [(one.method, one.group) for one in explanations] == [
                 ("gradcam", None),
                 ("cam", None),
@@ -271,9 +273,9 @@ def test_the_worst_are_those_whose_true_class_is_least_probable(many: np.ndarray
             found = explanations[2]
             assert found.ids == tuple(map(str, expected))
             assert found.truth.tolist() == truth[expected].tolist()
-            wanted = xaicore.explain(None, many[expected], backend=backend)
-            np.testing.assert_allclose(found.maps, wanted.maps, rtol=1e-5)
-            np.testing.assert_array_equal(found.images, wanted.images)
+            expected = xaicore.explain(None, many[expected], backend=backend)
+            np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-5)
+            np.testing.assert_array_equal(found.images, expected.images)
 
 
 def test_of_a_binary_classifier_too(log: Recorder) -> None:
@@ -282,8 +284,8 @@ def test_of_a_binary_classifier_too(log: Recorder) -> None:
     truth = np.array([0, 1, 0, 1, 0, 1])
     logits = backend.net.forward(x)["dense"][:, 0]
     p = 1 / (1 + np.exp(-np.where(truth == 1, logits, -logits)))
-    with watching(x, log, backend, worst=2, pool=(x, truth)) as watch_:
-        _, worst_now = watch_.step(0)
+    with monitored(x, log, backend, worst=2, pool=(x, truth)) as monitor:
+        _, worst_now = monitor.step(0)
     assert worst_now.ids == tuple(map(str, np.argsort(p)[:2]))
 
 
@@ -293,31 +295,31 @@ def test_of_several_labels_a_picture_too(log: Recorder) -> None:
     backend = ToyBackend()
     logits = backend.net.forward(x)["dense"][np.arange(30), truth]
     assert not np.array_equal(np.argsort(logits), np.argsort(probabilities(backend, x)[np.arange(30), truth]))
-    with watching(x[:1], log, backend, worst=30, pool=(x, truth), activation="sigmoid") as watch_:
-        _, found = watch_.step(0)
+    with monitored(x[:1], log, backend, worst=30, pool=(x, truth), activation="sigmoid") as monitor:
+        _, found = monitor.step(0)
     assert found.ids == tuple(map(str, np.argsort(logits)))
 
 
 def test_of_equally_bad_ones_the_first_are_taken(log: Recorder) -> None:
     x = np.ones((9, 3, 6, 8), np.float32)
-    with watching(x[:1], log, worst=3, pool=(x, np.zeros(9, int)), batch_size=3) as watch_:
-        assert watch_.step(0)[1].ids == ("0", "1", "2")
+    with monitored(x[:1], log, worst=3, pool=(x, np.zeros(9, int)), batch_size=3) as monitor:
+        assert monitor.step(0)[1].ids == ("0", "1", "2")
 
 
-def test_no_time_for_all_of_the_pool_is_said(many: np.ndarray, log: Recorder, clock: Clock) -> None:
+def test_no_time_for_all_of_the_pool_is_reported(many: np.ndarray, log: Recorder, clock: Clock) -> None:
     options = {"worst": 1, "pool": (many, np.zeros(7, int)), "batch_size": 2, "budget": 3}
-    with watching(many[:2], log, Slow(clock), **options) as watch_:
-        with pytest.warns(RuntimeWarning, match="step 0: no time to look at all of the pool for its worst"):
-            _, found = watch_.step(0)
+    with monitored(many[:2], log, Slow(clock), **options) as monitor:
+        with pytest.warns(RuntimeWarning, match="step 0: no time to search all of the pool for its worst"):
+            _, found = monitor.step(0)
     assert found.ids in (("0",), ("1",), ("2",), ("3",))
 
 
 def test_a_pool_smaller_than_asked_for_is_all_there_is(many: np.ndarray, log: Recorder) -> None:
-    with watching(many, log, worst=9, pool=(many[:2], [0, 1])) as watch_:
-        assert len(watch_.step(0)[1].ids) == 2
-    with watching(many, log, worst=9, pool=(many[:2], [-1, -1])) as watch_:
-        with pytest.warns(RuntimeWarning, match="step 0: no picture in the pool has a known class"):
-            assert len(watch_.step(0)) == 1
+    with monitored(many, log, worst=9, pool=(many[:2], [0, 1])) as monitor:
+        assert len(monitor.step(0)[1].ids) == 2
+    with monitored(many, log, worst=9, pool=(many[:2], [-1, -1])) as monitor:
+        with pytest.warns(RuntimeWarning, match="step 0: no image in the pool has a known class"):
+            assert len(monitor.step(0)) == 1
 
 
 # One scale.
@@ -325,11 +327,11 @@ def test_a_pool_smaller_than_asked_for_is_all_there_is(many: np.ndarray, log: Re
 
 def test_steps_on_one_scale_can_be_compared(many: np.ndarray, log: Recorder) -> None:
     backend = ToyBackend()
-    with watching(many, log, backend, scale="first", method=["gradcam", "hirescam"]) as watch_:
-        first = watch_.step(0)
+    with monitored(many, log, backend, scale="first", method=["gradcam", "hirescam"]) as monitor:
+        first = monitor.step(0)
         tops = [one.maps.max() for one in first]
         backend.net.w = backend.net.w / 2
-        for one, top in zip(watch_.step(1), tops, strict=True):
+        for one, top in zip(monitor.step(1), tops, strict=True):
             plain = xaicore.maps.resize(one.maps, (6, 8))
             np.testing.assert_allclose(one.heatmaps(), plain / top, rtol=1e-5)
             assert one.heatmaps().max() == pytest.approx(0.5, rel=1e-5)
@@ -337,18 +339,18 @@ def test_steps_on_one_scale_can_be_compared(many: np.ndarray, log: Recorder) -> 
 
 @pytest.mark.parametrize(("scale", "top"), [(2.5, 2.5), ({"gradcam": 0.5, "other": 1}, 0.5), (None, None)])
 def test_a_scale_may_be_given(many: np.ndarray, log: Recorder, scale: Any, top: float | None) -> None:
-    with watching(many, log, scale=scale) as watch_:
-        (one,) = watch_.step(0)
+    with monitored(many, log, scale=scale) as monitor:
+        (one,) = monitor.step(0)
     assert (one.ceilings is None) if top is None else (one.ceilings == top).all()
 
 
 def test_a_first_step_without_evidence_sets_no_scale(x: np.ndarray, log: Recorder) -> None:
     backend = ToyBackend()
     weights, backend.net.w = backend.net.w, backend.net.w * 0
-    with watching(x, log, backend, scale="first") as watch_:
-        assert watch_.step(0)[0].ceilings is None
+    with monitored(x, log, backend, scale="first") as monitor:
+        assert monitor.step(0)[0].ceilings is None
         backend.net.w = weights
-        (one,) = watch_.step(1)
+        (one,) = monitor.step(1)
         assert one.ceilings.max() == one.maps.max() > 0
 
 
@@ -383,8 +385,8 @@ def test_choosing_pictures_draws_no_random_numbers(many: np.ndarray, log: Record
         return [random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2], Drawing.state]
 
     before = states()
-    with watching(Loader(), log, Drawing(), first=2, worst=1, pool=Loader()) as watch_:
-        assert len(watch_.step(0)) == 2
+    with monitored(Loader(), log, Drawing(), first=2, worst=1, pool=Loader()) as monitor:
+        assert len(monitor.step(0)) == 2
     assert states() == before
 
 
@@ -402,8 +404,8 @@ def test_a_loaders_own_generators_are_as_before(many: np.ndarray, log: Recorder)
             yield many, np.zeros(7, int)
 
     loader = Loader()
-    with watching(loader, log, first=2, worst=1, pool=loader) as watch_:
-        assert len(watch_.step(0)) == 2
+    with monitored(loader, log, first=2, worst=1, pool=loader) as monitor:
+        assert len(monitor.step(0)) == 2
     assert loader.draw() == Loader().draw()
 
 
@@ -416,13 +418,13 @@ def test_a_model_without_weights_is_left_alone_until_it_has_some(x: np.ndarray, 
             return self.is_ready
 
     backend = Unbuilt()
-    with watching(x, log, backend, layer="second") as watch_:
+    with monitored(x, log, backend, layer="second") as monitor:
         assert backend.calls == []
         with pytest.warns(RuntimeWarning, match="no heatmaps of step 0: .* has no weights yet"):
-            assert watch_.step(0) == ()
+            assert monitor.step(0) == ()
         assert backend.calls == []
         backend.is_ready = True
-        assert len(watch_.step(1)) == 1
+        assert len(monitor.step(1)) == 1
 
 
 class Failing(ToyBackend):
@@ -436,22 +438,22 @@ class Failing(ToyBackend):
 
 def test_an_explanation_that_fails_is_warned_of_once_and_the_next_one_tried(x: np.ndarray, log: Recorder) -> None:
     backend = Failing()
-    with watching(x, log, backend) as watch_:
+    with monitored(x, log, backend) as monitor:
         backend.fails = True
-        with pytest.warns(RuntimeWarning, match="no heatmaps of step 0: ZeroDivisionError: oh no") as said:
-            assert [watch_.step(n) for n in range(3)] == [(), (), ()]
-        assert len(said) == 1
+        with pytest.warns(RuntimeWarning, match="no heatmaps of step 0: ZeroDivisionError: oh no") as warned:
+            assert [monitor.step(n) for n in range(3)] == [(), (), ()]
+        assert len(warned) == 1
         backend.fails = False
-        assert len(watch_.step(3)) == 1
+        assert len(monitor.step(3)) == 1
     assert log.steps == [3]
 
 
-def test_or_raises_where_that_is_wanted(x: np.ndarray, log: Recorder) -> None:
+def test_it_raises_with_on_error_raise(x: np.ndarray, log: Recorder) -> None:
     backend = Failing()
-    with watching(x, log, backend, on_error="raise") as watch_:
+    with monitored(x, log, backend, on_error="raise") as monitor:
         backend.fails = True
         with pytest.raises(ZeroDivisionError, match="oh no"):
-            watch_.step(0)
+            monitor.step(0)
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -460,26 +462,26 @@ def test_a_logger_that_fails_is_switched_off_and_then_nothing_is_done(x: np.ndar
         raise OSError("the disk is full")
 
     backend, log = ToyBackend(), Recorder(fail)
-    watch_ = watching(x, log, backend, beside=beside)
+    monitor = monitored(x, log, backend, beside=beside)
     with pytest.warns(RuntimeWarning, match="logger 'Recorder' is switched off: log raised OSError: the disk is full"):
-        step_and_wait(watch_, 0)
+        step_and_wait(monitor, 0)
     backend.calls.clear()
-    assert watch_.step(1) == ()
+    assert monitor.step(1) == ()
     assert backend.calls == []
-    watch_.close()
+    monitor.close()
     assert log.events == ["open", "close"]
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_what_a_logger_raises_reaches_the_caller_where_that_is_wanted(x: np.ndarray, beside: bool) -> None:
+def test_what_a_logger_raises_reaches_the_caller_with_on_error_raise(x: np.ndarray, beside: bool) -> None:
     def fail() -> None:
         raise OSError("the disk is full")
 
-    watch_ = watching(x, Recorder(fail), on_error="raise", beside=beside)
+    monitor = monitored(x, Recorder(fail), on_error="raise", beside=beside)
     with pytest.raises(OSError, match="the disk is full"):
-        watch_.step(0)
-        watch_.close()
-    watch_.close()
+        monitor.step(0)
+        monitor.close()
+    monitor.close()
 
 
 def test_a_logger_that_hangs_holds_up_one_step_and_no_more(x: np.ndarray, clock: Clock) -> None:
@@ -490,20 +492,20 @@ def test_a_logger_that_hangs_holds_up_one_step_and_no_more(x: np.ndarray, clock:
         go.wait()
 
     log = Recorder(hang)
-    watch_ = watching(x, log, backend, budget=0.01)
-    watch_.step(0)  # is with the logger
+    monitor = monitored(x, log, backend, budget=0.01)
+    monitor.step(0)  # is with the logger
     begun.wait()
-    watch_.step(1)  # waits for it
+    monitor.step(1)  # waits for it
     with pytest.warns(RuntimeWarning, match="step 2 is not logged: the loggers are still busy with the steps before"):
-        assert len(watch_.step(2)) == 1
+        assert len(monitor.step(2)) == 1
     backend.calls.clear()
-    assert watch_.step(3) == ()  # nobody asks the model for what nobody takes
+    assert monitor.step(3) == ()  # nobody asks the model for what nobody takes
     assert backend.calls == []
     go.set()
-    while watch_._shipper._waiting.full():
+    while monitor._shipper._queue.full():
         threading.Event().wait(0.001)
-    assert len(watch_.step(4)) == 1  # it moves again
-    watch_.close()
+    assert len(monitor.step(4)) == 1  # it moves again
+    monitor.close()
     assert log.steps == [0, 1, 4]
 
 
@@ -522,24 +524,24 @@ def test_the_time_to_wait_is_spent_once(x: np.ndarray) -> None:
                 raise answer
 
     shipper = shipping.Shipper(xaicore.open_loggers([]))
-    waiting, shipper._waiting = shipper._waiting, Queue()
+    waiting, shipper._queue = shipper._queue, Queue()
     assert [shipper.ship((), 0, patience=7) for _ in range(4)] == [False, False, True, False]
     assert Queue.timeouts == [7, 0, 0, 7]
     waiting.put(None)
 
 
 def test_without_loggers_the_results_are_the_callers(x: np.ndarray) -> None:
-    with watching(x, []) as watch_:
-        assert [len(watch_.step(n)) for n in range(2)] == [1, 1]
+    with monitored(x, []) as monitor:
+        assert [len(monitor.step(n)) for n in range(2)] == [1, 1]
 
 
 def test_closing_does_not_wait_for_ever(x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
-    monkeypatch.setattr(monitor, "PATIENCE", 0.05)
-    watch_ = watching(x, Recorder(go.wait))
-    watch_.step(0)
-    with pytest.warns(RuntimeWarning, match=r"did not finish within 0.05 s: what they were still given may be lost"):
-        watch_.close()
+    monkeypatch.setattr("xaicore.monitor.monitor.PATIENCE", 0.05)
+    monitor = monitored(x, Recorder(go.wait))
+    monitor.step(0)
+    with pytest.warns(RuntimeWarning, match=r"did not finish within 0.05 s: steps not delivered by then may be lost"):
+        monitor.close()
     go.set()
 
 
@@ -547,29 +549,32 @@ def test_a_tracker_that_exits_does_not_end_the_training(x: np.ndarray) -> None:
     def leave() -> None:
         raise SystemExit("bye")
 
-    with pytest.warns(RuntimeWarning, match="a logger raised SystemExit: bye"), watching(x, Recorder(leave)) as watch_:
-        step_and_wait(watch_, 0)
+    with (
+        pytest.warns(RuntimeWarning, match="a logger raised SystemExit: bye"),
+        monitored(x, Recorder(leave)) as monitor,
+    ):
+        step_and_wait(monitor, 0)
 
 
 def test_a_pool_that_fails_leaves_the_fixed_pictures(x: np.ndarray, log: Recorder) -> None:
-    with watching(x, log, worst=1, pool=[x]) as watch_:
+    with monitored(x, log, worst=1, pool=[x]) as monitor:
         with pytest.warns(RuntimeWarning, match="step 0: no worst predictions: InputError: the worst predictions need"):
-            assert [one.group for one in watch_.step(0)] == [None]
-    with watching(x, log, worst=1, pool=[x], on_error="raise") as watch_, pytest.raises(InputError):
-        watch_.step(0)
+            assert [one.group for one in monitor.step(0)] == [None]
+    with monitored(x, log, worst=1, pool=[x], on_error="raise") as monitor, pytest.raises(InputError):
+        monitor.step(0)
 
 
 # The end.
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_a_step_after_the_end_is_said(x: np.ndarray, log: Recorder, beside: bool) -> None:
+def test_a_step_after_the_end_is_reported(x: np.ndarray, log: Recorder, beside: bool) -> None:
     backend = ToyBackend()
-    with watching(x, log, backend, beside=beside) as watch_:
-        watch_.step(0)
+    with monitored(x, log, backend, beside=beside) as monitor:
+        monitor.step(0)
     backend.calls.clear()
     with pytest.warns(RuntimeWarning, match="step 1 is not logged: this monitor is closed, or was made in another"):
-        assert watch_.step(1) == ()
+        assert monitor.step(1) == ()
     assert backend.calls == []
     assert log.steps == [0]
 
@@ -582,7 +587,7 @@ def test_a_logger_that_was_late_is_closed_in_the_end(x: np.ndarray) -> None:
         go.wait()
 
     log = Recorder(hang)
-    shipper = shipping.Shipper(xaicore.open_loggers(log).__enter__())
+    shipper = shipping.Shipper(xaicore.open_loggers(log))
     one = xaicore.explain(None, x, backend=ToyBackend())
     shipper.ship([one], 0, 60)
     begun.wait()
@@ -597,7 +602,7 @@ def test_a_logger_that_was_late_is_closed_in_the_end(x: np.ndarray) -> None:
 
 def test_a_monitor_may_be_collected_in_the_loggers_thread(x: np.ndarray) -> None:
     log = Recorder(lambda: shippers[0].close(60))
-    shippers = [shipping.Shipper(xaicore.open_loggers(log).__enter__())]
+    shippers = [shipping.Shipper(xaicore.open_loggers(log))]
     shippers[0].ship([xaicore.explain(None, x, backend=ToyBackend())], 0, 60)
     while not log.threads:
         threading.Event().wait(0.001)
@@ -631,11 +636,11 @@ monitor.step(0)
 def test_closing_delivers_what_is_on_its_way(many: np.ndarray) -> None:
     slow = threading.Event()
     log = Recorder(lambda: slow.wait(0.05) and None)
-    watch_ = watching(many, log)
+    monitor = monitored(many, log)
     for step in range(4):
-        watch_.step(step)
-    watch_.close()
-    watch_.close()
+        monitor.step(step)
+    monitor.close()
+    monitor.close()
     assert log.steps == [0, 1, 2, 3]
     assert log.events[-1] == "close"
     assert log.events.count("close") == 1
@@ -643,16 +648,16 @@ def test_closing_delivers_what_is_on_its_way(many: np.ndarray) -> None:
 
 
 def test_a_monitor_that_nobody_closes_closes_itself(x: np.ndarray, log: Recorder) -> None:
-    watch_ = watching(x, log)
-    watch_.step(0)
-    del watch_
+    monitor = monitored(x, log)
+    monitor.step(0)
+    del monitor
     gc.collect()
     assert log.events == ["open", "log 0", "flush", "close"]
 
 
 def test_the_loop_that_fails_still_closes(x: np.ndarray, log: Recorder) -> None:
-    with pytest.raises(KeyError), watching(x, log) as watch_:
-        watch_.step(0)
+    with pytest.raises(KeyError), monitored(x, log) as monitor:
+        monitor.step(0)
         raise KeyError
     assert log.events[-1] == "close"
 
@@ -666,6 +671,38 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
     assert len(set(names)) == 1
     with pytest.raises(TypeError, match="unexpected keyword argument 'evry'"):
         Monitor.later(x, evry=2)
+
+
+def test_repr_tells_what_a_monitor_does(many: np.ndarray, log: Recorder) -> None:
+    with monitored(
+        many, log, every=5, name="mine", method=["gradcam", "cam"], worst=2, pool=(many, [0] * 7)
+    ) as monitor:
+        assert repr(monitor) == (
+            "<Monitor of 7 images and the 2 worst of a pool, every 5 steps, to Recorder, run 'mine': "
+            "builtins.NoneType: gradcam, cam at second, backend toy>"
+        )
+    with monitored(many[:1], [], name="yours", layer="first") as monitor:
+        assert repr(monitor) == (
+            "<Monitor of 1 image, every step, to no logger, run 'yours': "
+            "builtins.NoneType: gradcam at first, backend toy>"
+        )
+
+
+def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def from_inputs(x: np.ndarray, *rest: Any) -> Any:
+        made.append(len(x))
+        return make(x, *rest)
+
+    make = pictures.from_inputs
+    for module in (rounds, pictures):
+        monkeypatch.setattr(module, "from_inputs", from_inputs)
+    with monitored(many, log, batch_size=2, method=["gradcam", "cam"], beside=False, on_error="raise") as monitor:
+        seen = [one.images for step in range(3) for one in monitor.step(step)]
+    assert made == [7]
+    for images in seen:
+        np.testing.assert_array_equal(images, seen[0])
 
 
 # What is wrong.
@@ -684,21 +721,25 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
         (
             {"worst": 1, "pool": (np.zeros((2, 3, 6, 8), np.float32), [0, 7])},
             InputError,
-            r"pool: truth 7 for outputs \(1, 4\): expected classes 0 to 3",
+            r"pool: truth 7 is out of range: outputs \(1, 4\) have classes 0 to 3",
         ),
         ({"budget": 0}, InputError, "budget=0: expected seconds, or None for no limit"),
         ({"worst": 2}, InputError, "worst=2 with pool=None: give both"),
         ({"pool": [1]}, InputError, "worst=0 with pool=a list: give both"),
         ({"worst": 1, "pool": np.zeros(3)}, InputError, r"pool is an array: expected \(x, truth\)"),
-        ({"worst": 1, "pool": (np.zeros((2, 3, 4, 4)), [1])}, InputError, "truth of shape .1,. for 2 pictures"),
-        ({"worst": 1, "pool": [1], "targets": [0, 1, 2]}, InputError, "targets one a picture say nothing of the worst"),
-        ({"truth": [0, 1]}, InputError, r"truth of shape \(2,\) for 3 pictures: expected 3 class indices"),
-        ({"truth": [0, 9, 1]}, InputError, "truth from 9 to 9 for outputs"),
-        ({"targets": "truth"}, InputError, "targets='truth', but the class of 3 of 3 pictures is not known"),
-        ({"targets": "truth", "truth": [0, 1, -1]}, InputError, "the class of 1 of 3 pictures is not known"),
-        ({"targets": "cow", "class_names": NAMES}, InputError, "targets='cow': .* or a class name: ant, bee, cat, dog"),
-        ({"targets": "cow"}, InputError, "targets='cow': .*; class names need class_names="),
-        ({"targets": [0, 1]}, InputError, "2 targets for 3 pictures: give one for each, a single one, or"),
+        ({"worst": 1, "pool": (np.zeros((2, 3, 4, 4)), [1])}, InputError, "truth of shape .1,. for 2 images"),
+        ({"worst": 1, "pool": [1], "targets": [0, 1, 2]}, InputError, "per-image targets cannot be used for the worst"),
+        ({"truth": [0, 1]}, InputError, r"truth of shape \(2,\) for 3 images: expected 3 class indices"),
+        ({"truth": [0, 9, 1]}, InputError, "truth 9 is out of range: outputs"),
+        ({"targets": "truth"}, xaicore.TargetError, "targets 'truth' needs the true classes: pass truth"),
+        ({"targets": "truth", "truth": [0, 1, -1]}, xaicore.TargetError, "the true class of 1 of 3 images is unknown"),
+        (
+            {"targets": "cow", "class_names": NAMES},
+            xaicore.TargetError,
+            "targets: no class is called 'cow' in class",
+        ),
+        ({"targets": "cow"}, xaicore.TargetError, "targets: 'cow' is no class index; to use names, pass class_names"),
+        ({"targets": [0, 1]}, xaicore.TargetError, "2 targets for 3 images: give one per image, a single number for"),
         ({"targets": [0, 1, 4]}, xaicore.TargetError, "target 4 is out of range"),
         ({"targets": 4}, xaicore.TargetError, "target 4 is out of range"),
         ({"targets": [0.5]}, xaicore.TargetError, "expected None, a class index"),
@@ -709,7 +750,7 @@ def test_later_is_for_a_model_that_is_not_there_yet(x: np.ndarray, log: Recorder
         ({"scale": 0}, InputError, "scale=0: expected None, 'first', a positive number"),
         ({"scale": {"cam": 1}}, InputError, "scale has no number for gradcam: expected one for each method"),
         ({"on_error": "ignore"}, InputError, "on_error='ignore': expected 'warn' or 'raise'"),
-        ({"ids": "aab"}, InputError, "ids that come twice: a; give each picture its own"),
+        ({"ids": "aab"}, InputError, "ids repeat: a; expected a different one for each image"),
         ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, InputError, "images of shape"),
         ({"loggers": "dsik"}, xaicore.PluginError, "no logger plugin called 'dsik'"),
     ],
@@ -737,7 +778,7 @@ def test_loggers_that_do_not_open_raise(x: np.ndarray) -> None:
             raise OSError("no such tracker")
 
     with pytest.raises(xaicore.LoggerError, match="'Closed' does not open: OSError: no such tracker"):
-        watching(x, Closed())
+        monitored(x, Closed())
 
 
 def test_memory_does_not_grow(many: np.ndarray) -> None:
@@ -747,10 +788,10 @@ def test_memory_does_not_grow(many: np.ndarray) -> None:
 
     import tracemalloc
 
-    with watching(many, Forgetful(), worst=2, pool=(many, np.zeros(7, int)), scale="first", beside=False) as watch_:
+    with monitored(many, Forgetful(), worst=2, pool=(many, np.zeros(7, int)), scale="first", beside=False) as monitor:
         sizes = []
         for step in range(200):
-            watch_.step(step)
+            monitor.step(step)
             if step == 20:
                 tracemalloc.start()
             if step in (40, 199):

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaicore import InputError, Sample, trees
-from xaicore.data.sample import as_labels, choose, read_batches
+from xaicore.data.batches import read_batches
+from xaicore.data.choose import choose
+from xaicore.data.truth import as_truth
 
 
 def pictures(n: int, start: int = 0) -> np.ndarray:
@@ -93,7 +95,7 @@ def test_batches_come_in_many_forms() -> None:
         [(x, y[:, None].astype(float))],
         [(x, np.eye(2)[y])],
     ):
-        sample = Sample.concatenate(list(read_batches(loader)))
+        sample = Sample.concatenate([Sample(*batch) for batch in read_batches(loader)])
         parts = list(trees.leaves(sample.x))
         assert len(parts) == 1
         np.testing.assert_array_equal(parts[0], x)
@@ -121,7 +123,7 @@ def test_data_sets_that_iterate_by_index_have_an_end() -> None:
                 raise IndexError
             return super().__getitem__(n)
 
-    assert [sample.truth.tolist() for sample in read_batches(Indexed())] == [[0], [1], [2]]
+    assert [batch.truth.tolist() for batch in read_batches(Indexed())] == [[0], [1], [2]]
     assert len(list(read_batches(Unknown()))) == 2
 
 
@@ -138,13 +140,13 @@ def test_a_loader_may_use_its_buffers_again() -> None:
 
 @pytest.mark.parametrize("truth", [[0, 1, 0], np.array([0.0, 1.0, 0.0]), [[0], [1], [0]], [True, False, True]])
 def test_labels_are_class_indices(truth: Any) -> None:
-    labels = as_labels(truth, 3)
+    labels = as_truth(truth)
     assert labels.dtype == np.int64
     assert labels.tolist() == np.array(truth).reshape(-1).astype(int).tolist()
 
 
 def test_rows_that_sum_to_one_are_classes() -> None:
-    assert as_labels([[0, 1, 0], [0.1, 0.1, 0.8]], 2).tolist() == [1, 2]
+    assert as_truth([[0, 1, 0], [0.1, 0.1, 0.8]]).tolist() == [1, 2]
 
 
 def test_arrays_are_taken_whole_and_copied() -> None:
@@ -198,33 +200,42 @@ def test_names_are_position_and_content() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: chosen(np.zeros((0, 3, 2, 2))), r"x of shape \(0, 3, 2, 2\) has no pictures: expected N inputs"),
-        (lambda: chosen(iter([])), "x is a list_iterator, no array: .* how many to watch, first=16 or per_class=2"),
+        (lambda: chosen(np.zeros((0, 3, 2, 2))), r"x of shape \(0, 3, 2, 2\) has no images: expected N inputs"),
+        (
+            lambda: chosen(iter([])),
+            "x is a list_iterator, no array: .* how many images to take, first=16 or per_c",
+        ),
         (lambda: chosen([Pair, Pair]), "x is a list of type: expected one array of N inputs .* and stack them"),
         (lambda: chosen(iter([]), truth=[0], per_class=1), "with truth=: a loader brings its own labels"),
         (lambda: chosen(7), "x is a int: expected N inputs as the model takes them, or a loader with first="),
-        (lambda: chosen([], first=2), "no pictures: the loader is empty; expected batches"),
+        (lambda: chosen([], first=2), "no images: the loader is empty; expected batches"),
         (lambda: chosen(7, first=2), "a int is no loader: expected an iterable of batches"),
         (lambda: chosen(["a"], first=2), "a batch of type str holds no array: expected"),
         (lambda: chosen(pictures(2), first=1, per_class=1), "first=1 and per_class=1: give one of them"),
-        (lambda: chosen(pictures(2), first=0), "first=0: expected one picture or more"),
-        (lambda: chosen(pictures(2), per_class=-1, truth=[0, 1]), "per_class=-1: expected one picture or more"),
+        (lambda: chosen(pictures(2), first=0), "first=0: expected one image or more"),
+        (lambda: chosen(pictures(2), per_class=-1, truth=[0, 1]), "per_class=-1: expected one image or more"),
         (lambda: chosen([pictures(2)], per_class=1), "per_class needs true classes: expected batches"),
         (lambda: chosen((pictures(2), [0, 1]), first=1), "a tuple with first= or per_class=: pass arrays with truth="),
         (lambda: chosen(batches([0, 1]), first=1, ids=["a"]), "a list with first= or per_class=: pass arrays"),
-        (lambda: chosen(pictures(2), truth=[0]), r"truth of shape \(1,\) for 2 pictures: expected 2 class indices"),
-        (lambda: chosen(pictures(2), truth=[0.5, 1]), r"truth of type float64, such as \[0.5, 1.0\]: expected 2 class"),
-        (lambda: chosen(pictures(2), truth=["a", "b"]), "truth of type <U1, such as .*: expected 2 class indices"),
-        (lambda: chosen(pictures(2), truth=[[1, 1], [0, 1]]), r"truth of shape \(2, 2\) for 2 pictures"),
+        (lambda: chosen(pictures(2), truth=[0]), r"truth of shape \(1,\) for 2 images: expected 2 class indices"),
+        (lambda: chosen(pictures(2), truth=[0.5, 1]), "truth with values such as 0.5: expected class indices or names"),
+        (lambda: chosen(pictures(2), truth=["a", "b"]), "truth: 'a' is no class index; to use names, pass class_names"),
+        (
+            lambda: chosen(pictures(2), truth=[[1, 2], [0, 1]]),
+            r"truth of shape \(2, 2\) with values such as 2: exp",
+        ),
         (
             lambda: chosen(pictures(2), ids=["a"]).named(np.asarray),
-            "ids has 1 entries for 2 pictures: give one for each",
+            "1 ids for 2 images: expected one per image",
         ),
-        (lambda: chosen(pictures(2), ids=["a", "a"]).named(np.asarray), "ids that come twice: a; give each picture"),
+        (
+            lambda: chosen(pictures(2), ids=["a", "a"]).named(np.asarray),
+            "ids repeat: a; expected a different one",
+        ),
         (lambda: chosen(pictures(2), images=pictures(2)), "images of shape"),
         (
             lambda: Sample.first([(np.zeros((1, 3, 2, 2)), [0]), (np.zeros((1, 3, 4, 4)), [1])], 2),
-            r"pictures of sizes \(3, 2, 2\), \(3, 4, 4\): those that are watched together have one size",
+            r"images of sizes \(3, 2, 2\), \(3, 4, 4\): expected one size",
         ),
     ],
 )
@@ -233,10 +244,10 @@ def test_errors_say_what_was_expected(make: Any, message: str) -> None:
         make()
 
 
-def test_fewer_pictures_than_asked_for_are_said() -> None:
-    with pytest.warns(RuntimeWarning, match="first=9, but there are only 3 pictures"):
+def test_fewer_pictures_than_asked_for_are_reported() -> None:
+    with pytest.warns(RuntimeWarning, match="first=9, but there are only 3 images"):
         assert len(chosen(batches([0, 1, 2]), first=9)) == 3
-    with pytest.warns(RuntimeWarning, match="no picture of class bee, dog was found"):
+    with pytest.warns(RuntimeWarning, match="no image of class bee, dog was found"):
         assert len(chosen(batches([0, 2]), per_class=1, class_names=["ant", "bee", "cat", "dog"])) == 2
 
 

@@ -163,11 +163,14 @@ def test_the_logger_appends_a_row_a_map(used: tuple) -> None:
 
 
 ERRORS = {
-    "xaicore.explain(net, x, layer='relu3')": r"LayerError: no layer called 'relu3'; nearest: relu",
+    "xaicore.explain(net, x, layer='relu3')": r"LayerError: no layer called 'relu3' in Net; nearest names: relu",
     "xaicore.explain(net, x[..., :2])": r"InputError: inputs of shape \(2, 12, 9, 2\) and type float64: expected",
     "xaicore.explain(net, x[:0])": r"InputError: inputs of shape \(0, 12, 9, 3\)",
     "xaicore.explain(net, x, method='cam', layer='relu1')": "MethodError: cam explains the layer that is pooled",
     "xaicore.explain(net, x, layer='pool')": r"LayerError: layer 'pool' gives \(2, 16\), which is no map",
+    "xaicore.Explainer(net).backend.capture(x, ['relu2'], lambda outputs, kind: outputs)": (
+        r"BackendError: direction gave shape \(2, 4\) for outputs \(2, 4\); expected \(N, K, \*O\)"
+    ),
     "xaicore.explain(net, x, output='aux')": "InputError: output='aux': a tinyconv net has one output",
     "xaicore.explain([], x, backend='tinyconv')": "PluginError: backend plugin 'tinyconv' .*not accept a builtins",
     "xaicore.open_loggers({'csv': {'file': 'a'}})": "PluginError: logger plugin 'csv' .* with the options file:",

@@ -119,7 +119,7 @@ def test_a_regression_has_no_classes() -> None:
 
 
 def test_several_values_have_no_prediction() -> None:
-    expected = r"outputs \(2, 3\) are values, so no class is predicted: say which output, targets=0"
+    expected = r"outputs \(2, 3\) are values, so no class is predicted: choose an output, such as target 0"
     with pytest.raises(xaicore.TargetError, match=expected):
         aimed(None, LOGITS, "values")
     assert aimed(1, LOGITS, "values").direction.tolist() == [[[0, 1, 0]], [[0, 1, 0]]]
@@ -206,15 +206,15 @@ def test_a_certain_softmax_is_still_explained() -> None:
         ([[0, 1]] * 3, r"3 targets for 2 images"),
         ([], r"targets=\[\]: expected None, a class index"),
         (
-            1.0,
-            r"targets=1.0: expected None, a class index, one index per image, an \(N, K\) array of indices, or a t",
+            1.5,
+            r"targets=1.5: expected None, a class index or name, one per image, an \(N, K\) array of them, 'predicted'",
         ),
-        ([0.0, 1.0], r"expected None, a class index"),
+        ([0.0, 1.5], r"expected None, a class index"),
         (True, r"targets=True: expected None, a class index"),
         ("cat", r"targets='cat': expected None, a class index"),
         (np.zeros((2, 2, 2), int), r"expected None, a class index"),
         (np.zeros((2, 0), int), r"expected None, a class index"),
-        ([[0, 1], [2]], r"targets=\[\[0, 1\], \[2\]\]: rows differ in length; expected an \(N, K\) array"),
+        ([[0, 1], [2]], "targets: rows differ in length; expected one array"),
     ],
 )
 def test_targets_that_do_not_fit(wanted: object, message: str) -> None:

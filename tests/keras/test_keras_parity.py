@@ -189,7 +189,7 @@ def test_every_tensor_is_used_exactly_once(
         lite0_weights.port(network, {**weights, "_conv_head.weight": kernel})
     with pytest.raises(ValueError, match=rf"{'head_conv' if folded else 'head_norm'}.*\(1,\)"):
         lite0_weights.port(network, {**weights, "_bn1.weight": np.ones(1)})
-    monkeypatch.setitem(lite0_weights.OUTSIDE, "head_norm", "_bn0")
+    monkeypatch.setitem(lite0_weights.OUTER_LAYERS, "head_norm", "_bn0")
     with pytest.raises(ValueError, match=r"^the weights have no '_bn0\.weight' left: two layers take it$"):
         lite0_weights.port(network, weights)
 

@@ -210,7 +210,7 @@ def test_a_run_without_explanations(tmp_path: Path) -> None:
 def test_long_runs_show_their_last_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gallery, "ROWS", 4)
     shown = page(tmp_path, example(n=2, k=1), steps=range(5))
-    assert "2 pictures · 2 steps · 10 maps · shown are the last 4 maps; manifest.jsonl has all" in shown.text
+    assert "2 pictures · 2 steps · 10 maps · this page shows the last 4 maps; manifest.jsonl has all" in shown.text
     assert [(row["step"], row["id"]) for row in shown.rows] == [(3, "0"), (3, "1"), (4, "0"), (4, "1")]
 
 

@@ -140,7 +140,7 @@ def share(left: Left, row: dict[str, Any], own: bool) -> float:
     """The share of a row's evidence in the boxes of its class, or of the other one."""
     shown = watched()
     heatmap = np.maximum(cv2.resize(left.file(row["map"]), (224, 224), interpolation=cv2.INTER_LINEAR), 0)
-    boxes = [thing for thing in shown.things[shown.ids.index(row["id"])] if (thing.label == row["target"]) == own]
+    boxes = [box for box in shown.boxes[shown.ids.index(row["id"])] if (box.label == row["target"]) == own]
     return sum(heatmap[box.y0 : box.y1, box.x0 : box.x1].sum() for box in boxes) / heatmap.sum()
 
 
@@ -176,7 +176,7 @@ def textures_are_told_apart(left: Left, folder: str) -> None:
     assert re.search(
         r"class brick: 16 of 16 pictures\nclass grass: 16 of 17 pictures\nclass gravel: 16 of 16", left.printed
     )
-    assert f"36 pictures to learn from and 12 to judge by, from the folder {folder}" in left.conclusions
+    assert f"36 training and 12 validation pictures, from the folder {folder}" in left.conclusions
     assert "wandb" not in left.printed
     assert not (left.out / "wandb").exists()
     last = [row for row in left.rows if (row["step"], row["method"], row["group"]) == (3, "cam", None)]

@@ -23,7 +23,7 @@ from examples.report import command as module
 from examples.report.command import Tracker, command
 from examples.report.conclusions import Evidence, Findings, conclude, numbers
 from examples.report.folder import folder, mosaic, square
-from examples.report.pictures import SIZE, Data, Picture, Pictures, Thing, network_input
+from examples.report.pictures import SIZE, Box, Data, Picture, Pictures, network_input
 from examples.report.scenes import BACKGROUNDS, UNSEEN_BACKGROUNDS, Cutout, Studio, photo, scenes
 
 # --- scenes ---
@@ -31,7 +31,7 @@ from examples.report.scenes import BACKGROUNDS, UNSEEN_BACKGROUNDS, Cutout, Stud
 
 def test_scenes_keep_validation_apart() -> None:
     data = scenes(12, 16, 0)
-    assert (data.names, data.outputs, data.targets) == (("cat", "dog"), 1, [[0, 1]])
+    assert (data.class_names, data.outputs, data.targets) == (("cat", "dog"), 1, [[0, 1]])
     assert data.train.truth.tolist() == [0, 1] * 6
     assert data.validation.truth.tolist() == [0, 1] * 8
     assert Counter(id.split()[0] for id in data.train.ids) == {"cat": 6, "mastiff": 6}
@@ -39,7 +39,7 @@ def test_scenes_keep_validation_apart() -> None:
     assert {id.split()[2] for id in data.train.ids} <= set(BACKGROUNDS)
     assert {id.split()[2] for id in data.validation.ids} <= set(UNSEEN_BACKGROUNDS)
     assert not set(BACKGROUNDS.values()) & set(UNSEEN_BACKGROUNDS.values())
-    assert data.about.startswith("12 pictures to learn from and 16 to judge by")
+    assert data.description.startswith("12 training and 16 validation pictures, composed")
     assert len(set(data.train.ids + data.validation.ids + data.watched.ids)) == 36
 
 
@@ -47,36 +47,36 @@ def test_scenes_are_the_same_each_time() -> None:
     one, two, other = scenes(4, 4, 0), scenes(4, 4, 0), scenes(4, 4, 1)
     for part in ("train", "validation", "watched"):
         assert np.array_equal(getattr(one, part).images, getattr(two, part).images)
-        assert getattr(one, part).things == getattr(two, part).things
+        assert getattr(one, part).boxes == getattr(two, part).boxes
         assert not np.array_equal(getattr(one, part).images, getattr(other, part).images)
 
 
 def test_watched_scenes_show_what_they_say() -> None:
     watched = scenes(2, 2, 0).watched
     assert watched.truth.tolist() == [0, 0, 1, 1, 0, 1, -1, -1]
-    assert [[thing.label for thing in things] for things in watched.things] == [
+    assert [[box.label for box in boxes] for boxes in watched.boxes] == [
         *([0], [0], [1], [1]),
         *([0, 0], [1, 1], [0, 1], [1, 0]),
     ]
-    for things in watched.things[4:]:
-        assert things[0].x1 <= SIZE // 2 <= things[1].x0
+    for boxes in watched.boxes[4:]:
+        assert boxes[0].x1 <= SIZE // 2 <= boxes[1].x0
 
 
 @pytest.mark.parametrize("animals", [("cat",), ("mastiff",), ("dalmatian", "cat")])
 def test_a_box_is_around_its_animal(animals: tuple[str, ...]) -> None:
     """Over grey, whatever is not grey is the animal."""
     studio = Studio({}, np.random.default_rng(3))
-    studio._backgrounds["grey"] = np.full((300, 400, 3), 128, np.uint8)
+    studio.backgrounds["grey"] = np.full((300, 400, 3), 128, np.uint8)
     for n in range(10):
         scene = studio.scene(str(n), *animals)
         changed = np.abs(scene.image.astype(int) - 128).max(axis=2) > 3
         outside = changed.copy()
-        for thing in scene.things:
-            assert 0 <= thing.x0 < thing.x1 <= SIZE
-            assert 0 <= thing.y0 < thing.y1 <= SIZE
-            assert 0.19 * SIZE <= max(thing.x1 - thing.x0, thing.y1 - thing.y0) <= 0.51 * SIZE
-            outside[thing.y0 : thing.y1, thing.x0 : thing.x1] = False
-            within = changed[thing.y0 : thing.y1, thing.x0 : thing.x1]
+        for box in scene.boxes:
+            assert 0 <= box.x0 < box.x1 <= SIZE
+            assert 0 <= box.y0 < box.y1 <= SIZE
+            assert 0.19 * SIZE <= max(box.x1 - box.x0, box.y1 - box.y0) <= 0.51 * SIZE
+            outside[box.y0 : box.y1, box.x0 : box.x1] = False
+            within = changed[box.y0 : box.y1, box.x0 : box.x1]
             assert 0.4 < within.mean() < 1
             rows, columns = np.flatnonzero(within.any(axis=1)), np.flatnonzero(within.any(axis=0))
             assert rows[0] <= 3
@@ -88,7 +88,7 @@ def test_a_box_is_around_its_animal(animals: tuple[str, ...]) -> None:
 
 def test_a_cutout_is_mirrored_as_a_whole() -> None:
     photograph = np.random.default_rng(0).integers(255, size=(80, 60, 3), dtype=np.uint8)
-    cutout = Cutout.of(1, photograph, np.array([(10, 10), (50, 10), (50, 70)]))
+    cutout = Cutout.from_photo(1, photograph, np.array([(10, 10), (50, 10), (50, 70)]))
     assert cutout.picture.shape == (60, 40, 3)
     assert np.array_equal(cutout.picture, photograph[10:70, 10:50])
     assert cutout.opacity[6, 30] > 0.95
@@ -102,9 +102,7 @@ def test_a_cutout_is_mirrored_as_a_whole() -> None:
 
 def test_backgrounds_are_cut_and_mirrored_by_chance() -> None:
     studio = Studio({}, np.random.default_rng(0))
-    studio._backgrounds["ramp"] = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 100, axis=0).repeat(
-        3, axis=2
-    )
+    studio.backgrounds["ramp"] = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 100, axis=0).repeat(3, axis=2)
     left, right = np.array([studio.scene(str(n), "cat").image[0, [0, -1], 0].astype(int) for n in range(40)]).T
     assert 10 < (left < right).sum() < 30
     assert 55 < np.abs(left - right).min() < 70  # 60 % of the height to all of it
@@ -142,7 +140,7 @@ def colours(tmp_path: Path) -> Path:
 
 def test_a_folder_is_split_class_by_class(colours: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = folder(colours, 100, 0)
-    assert (data.names, data.outputs) == (("blue", "red"), 1)
+    assert (data.class_names, data.outputs) == (("blue", "red"), 1)
     assert Counter(data.train.truth.tolist()) == {0: 6, 1: 6}
     assert Counter(data.validation.truth.tolist()) == {0: 2, 1: 2}
     assert len(set(data.train.ids + data.validation.ids)) == 16
@@ -153,9 +151,9 @@ def test_a_folder_is_split_class_by_class(colours: Path, capsys: pytest.CaptureF
         for image, truth, name in zip(pictures.images, pictures.truth, pictures.ids, strict=True):
             value = 250 - int(Path(name).stem)
             assert image[0, 0].tolist() == ([value, 0, 0] if truth == 1 else [0, 0, value])
-            assert name.startswith(data.names[truth])
+            assert name.startswith(data.class_names[truth])
     assert capsys.readouterr().out == "class blue: 8 of 8 pictures\nclass red: 8 of 8 pictures\n"
-    assert data.about.startswith("12 pictures to learn from and 4 to judge by, from the folder colours.")
+    assert data.description.startswith("12 training and 4 validation pictures, from the folder colours.")
 
 
 def test_a_folder_is_split_the_same_way_each_time(colours: Path) -> None:
@@ -177,7 +175,7 @@ def test_what_cannot_be_read_is_skipped_with_a_word(colours: Path, capsys: pytes
     assert Counter(data.train.truth.tolist()) == {0: 6, 1: 6}
     printed = capsys.readouterr()
     assert sorted(printed.err.splitlines()) == [
-        f"skipped: {colours / 'red' / name} is no picture that can be read" for name in ("broken.jpg", "empty.jpg")
+        f"skipped: {colours / 'red' / name} cannot be read as a picture" for name in ("broken.jpg", "empty.jpg")
     ]
     assert "class red: 8 of 10 pictures" in printed.out
 
@@ -198,29 +196,29 @@ def test_mosaics(colours: Path) -> None:
     watched = folder(colours, 100, 0).watched
     assert watched.ids[4:] == ("four of blue", "four of red", "blue and red")
     assert watched.truth.tolist() == [0, 0, 1, 1, 0, 1, -1]
-    assert watched.things[:4] == ((),) * 4
-    both, things = watched.images[6], watched.things[6]
-    assert [thing.label for thing in things] == [0, 1, 1, 0]
-    for thing in things:
-        cell = both[thing.y0 : thing.y1, thing.x0 : thing.x1]
+    assert watched.boxes[:4] == ((),) * 4
+    both, boxes = watched.images[6], watched.boxes[6]
+    assert [box.label for box in boxes] == [0, 1, 1, 0]
+    for box in boxes:
+        cell = both[box.y0 : box.y1, box.x0 : box.x1]
         assert cell.shape == (SIZE // 2, SIZE // 2, 3)
-        assert (cell.reshape(-1, 3).max(axis=0) > 200).tolist() == [thing.label == 1, False, thing.label == 0]
+        assert (cell.reshape(-1, 3).max(axis=0) > 200).tolist() == [box.label == 1, False, box.label == 0]
 
 
 def test_a_mosaic_of_one_class_has_this_class() -> None:
     four = [Picture(np.full((SIZE, SIZE, 3), n, np.uint8), 2, str(n)) for n in range(4)]
     one = mosaic("four", four)
-    assert (one.truth, {thing.label for thing in one.things}) == (2, {2})
-    assert [int(one.image[thing.y0, thing.x0, 0]) for thing in one.things] == [0, 1, 2, 3]
+    assert (one.truth, {box.label for box in one.boxes}) == (2, {2})
+    assert [int(one.image[box.y0, box.x0, 0]) for box in one.boxes] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ({}, "has no folders; expected a folder a class, such as cat and dog"),
-        ({"cat": 8}, "has one class only, 'cat'; expected a folder a class, such as cat and dog"),
-        ({"cat": 8, "dog": 3}, "has 3 readable pictures; expected 4 or more, to learn from and to judge by"),
-        ({"cat": 8, "dog": 0}, "has 0 readable pictures; expected 4 or more, to learn from and to judge by"),
+        ({}, "has no folders; expected one folder per class, such as cat and dog"),
+        ({"cat": 8}, "has one class only, 'cat'; expected one folder per class, such as cat and dog"),
+        ({"cat": 8, "dog": 3}, "has 3 readable pictures; expected 4 or more, for training and validation"),
+        ({"cat": 8, "dog": 0}, "has 0 readable pictures; expected 4 or more, for training and validation"),
     ],
 )
 def test_folders_that_will_not_do(classes: dict[str, int], message: str, tmp_path: Path) -> None:
@@ -244,11 +242,11 @@ RED, BLUE = 0, 1
 def painted(name: str, truth: int, *patches: tuple[int, int, int], known: bool = True) -> Picture:
     """Black, with squares of 64: (class, x, y)."""
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
-    things = []
+    boxes = []
     for label, x, y in patches:
         image[y : y + 64, x : x + 64, 0 if label == RED else 2] = 255
-        things.append(Thing(label, x, y, x + 64, y + 64))
-    return Picture(image, truth, name, tuple(things) if known else ())
+        boxes.append(Box(label, x, y, x + 64, y + 64))
+    return Picture(image, truth, name, tuple(boxes) if known else ())
 
 
 def see(validation: list[Picture], watched: list[Picture]) -> tuple[Data, Findings]:
@@ -257,9 +255,9 @@ def see(validation: list[Picture], watched: list[Picture]) -> tuple[Data, Findin
     net.u = net.v = np.eye(3, dtype=np.float32)
     net.w = np.array([[1, 0, 0], [0, 0, 1]], np.float32) * 100
     explainer = xaicore.Explainer(net, backend=ToyBackend(net))
-    train = Pictures.of([painted("train", RED, (BLUE, 8, 8))])
-    data = Data("Squares.", ("red", "blue"), train, Pictures.of(validation), Pictures.of(watched))
-    return data, Findings.of(explainer, data, lambda images: images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    train = Pictures.stack([painted("train", RED, (BLUE, 8, 8))])
+    data = Data("Squares.", ("red", "blue"), train, Pictures.stack(validation), Pictures.stack(watched))
+    return data, Findings.measure(explainer, data, lambda images: images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
 
 
 SEVERAL = painted("two reds", RED, (RED, 0, 0), (RED, 128, 128))
@@ -268,12 +266,12 @@ BOTH = painted("red and blue", -1, (BLUE, 0, 0), (RED, 128, 128))
 
 def test_findings_of_a_net_that_is_right() -> None:
     data, found = see([painted("a", RED, (RED, 8, 8)), painted("b", BLUE, (BLUE, 100, 8))], [SEVERAL, BOTH])
-    assert (found.accuracy, found.missed) == (1, {})
-    assert found.on_things(np.ones(2, bool)) == 1
+    assert (found.accuracy, found.for_truth) == (1, {})
+    assert found.mean_share(np.ones(2, bool)) == 1
     text = conclude(data, {"Toy": found})
     assert text.startswith("# Where a classifier of red, blue looks\n\nSquares.\n\n## Toy\n\n- Accuracy: 2 of 2 ")
     assert (
-        "Of the evidence for the predicted class, 100 % lies in the box of what the picture shows, which takes 8 % of "
+        "Of the evidence for the predicted class, 100 % lies in the box of the object, which takes 8 % of "
         "the picture: 100 % where the prediction is right.\n- Misclassified: 0\n"
     ) in text
     assert '"two reds" (red 1.00): 50 % + 50 % of the evidence for red lie in the boxes, which take 8 % + 8 %' in text
@@ -282,22 +280,22 @@ def test_findings_of_a_net_that_is_right() -> None:
         '"red and blue": of the evidence for red (0.50), 100 % lies on red and 0 % on blue; of the evidence for blue '
         "(0.50), 100 % lies on blue and 0 % on red."
     ) in text
-    assert numbers(data, {"Toy": found}) == {"Toy/accuracy": 1, "Toy/evidence on the thing": 1}
+    assert numbers(data, {"Toy": found}) == {"Toy/accuracy": 1, "Toy/evidence in the box": 1}
 
 
 def test_a_mistake_is_explained() -> None:
     """Two squares of blue beside one of red, of which alone the data knows."""
     image = painted("", RED, (RED, 8, 8), (BLUE, 100, 8), (BLUE, 8, 120)).image
-    wrong = Picture(image, RED, "odd one", (Thing(RED, 8, 8, 72, 72),))
+    wrong = Picture(image, RED, "odd one", (Box(RED, 8, 8, 72, 72),))
     data, found = see([painted("a", RED, (RED, 8, 8)), wrong], [BOTH])
     assert found.accuracy == 0.5
-    assert found.on_things(np.array([True, True])) == 0.5
+    assert found.mean_share(np.array([True, True])) == 0.5
     text = conclude(data, {"Toy": found})
     assert "50 % lies in the box" in text
     assert "100 % where the prediction is right, 0 % where it is wrong." in text
     assert (
-        'Misclassified: 1:\n  - "odd one" is taken for blue (1.00): of the evidence for blue, 0 % lies in the red\'s '
-        "box (8 % of the picture); of that for red, 100 %.\n"
+        'Misclassified: 1:\n  - "odd one" is classified as blue (1.00): of the evidence for blue, 0 % lies in the '
+        "red's box (8 % of the picture); of that for red, 100 %.\n"
     ) in text
 
 
@@ -305,9 +303,10 @@ def test_a_mistake_in_a_picture_of_which_nothing_is_known() -> None:
     wrong = painted("odd one", RED, (BLUE, 150, 150), known=False)
     data, found = see([painted("a", RED, (RED, 8, 8), known=False), wrong], [BOTH])
     text = conclude(data, {"Toy": found})
-    assert "in the box of what" not in text
+    assert "in the box of the object" not in text
     assert (
-        '"odd one" is taken for blue (1.00): the most evidence for blue is at the bottom right, for red nowhere' in text
+        '"odd one" is classified as blue (1.00): the most evidence for blue is at the bottom right, for red nowhere'
+        in text
     )
     assert numbers(data, {"Toy": found}) == {"Toy/accuracy": 0.5}
 
@@ -315,22 +314,22 @@ def test_a_mistake_in_a_picture_of_which_nothing_is_known() -> None:
 def test_the_most_confident_mistakes_are_shown() -> None:
     """The more blue, the more confident."""
     wrong = [
-        Picture(painted("", RED, (BLUE, 0, 0)).image // k, RED, f"blue by {k}", (Thing(RED, 9, 9, 20, 20),))
+        Picture(painted("", RED, (BLUE, 0, 0)).image // k, RED, f"blue by {k}", (Box(RED, 9, 9, 20, 20),))
         for k in (60, 20, 90, 40)
     ]
     data, found = see(wrong, [BOTH])
     text = conclude(data, {"Toy": found})
     assert "Misclassified: 4, such as:\n" in text
-    shown = [line.split('"')[1] for line in text.splitlines() if "is taken for" in line]
+    shown = [line.split('"')[1] for line in text.splitlines() if "is classified as" in line]
     assert shown == ["blue by 20", "blue by 40", "blue by 60"]
 
 
 def test_more_pictures_than_a_batch() -> None:
     validation = [painted(f"p{n}", n % 2, (1 - n % 2 if n == 18 else n % 2, n, 0)) for n in range(20)]
     _, found = see(validation, [BOTH])
-    assert [one.picture for one in found.seen] == [f"p{n}" for n in range(20)]
-    assert list(found.missed) == [18]
-    assert found.missed[18].picture == "p18"
+    assert [one.picture for one in found.for_predicted] == [f"p{n}" for n in range(20)]
+    assert list(found.for_truth) == [18]
+    assert found.for_truth[18].picture == "p18"
     assert found.accuracy == 0.95
 
 
@@ -338,12 +337,12 @@ def test_evidence() -> None:
     heatmap = np.zeros((SIZE, SIZE), np.float32)
     heatmap[10, 100], heatmap[200, 5] = 1, 0.5
     one = Evidence("p", 0, 0.5, heatmap, ())
-    assert one.share(Thing(0, 100, 10, 101, 11)) == pytest.approx(2 / 3)
-    assert one.share(Thing(0, 100, 10, 101, 11), Thing(0, 90, 0, 120, 20)) == pytest.approx(2 / 3)
-    assert one.share(Thing(0, 0, 0, 224, 10)) == 0
+    assert one.share(Box(0, 100, 10, 101, 11)) == pytest.approx(2 / 3)
+    assert one.share(Box(0, 100, 10, 101, 11), Box(0, 90, 0, 120, 20)) == pytest.approx(2 / 3)
+    assert one.share(Box(0, 0, 0, 224, 10)) == 0
     assert one.place() == "at the top centre"
     empty = one._replace(heatmap=heatmap * 0)
-    assert np.isnan(empty.share(Thing(0, 0, 0, 9, 9)))
+    assert np.isnan(empty.share(Box(0, 0, 0, 9, 9)))
     assert empty.place() == "nowhere"
 
 
@@ -382,7 +381,7 @@ def test_a_story_gets_its_options(tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
     code, printed = run("--quick", "--logger", "disk", "--out", str(tmp_path))
-    assert (code, printed) == (1, f"Error: {tmp_path} holds something already; name a new folder with --out\n")
+    assert (code, printed) == (1, f"Error: {tmp_path} is not an empty folder; name a new one with --out\n")
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 

@@ -87,7 +87,7 @@ def test_attention_models_ask_for_a_layer():
 
 def test_dense_outputs_ask_for_a_layer():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
-    with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score a position.*layer="):
+    with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score per position.*layer="):
         xaicore.explain(model, pictures())
     with pytest.raises(xaicore.TargetError, match=r"needs one score per class.*\(2, 2, 4, 7\)"):
         xaicore.explain(model, pictures(), 1, layer="1")

@@ -105,13 +105,13 @@ def test_several_outputs_want_to_be_chosen_from():
 
 
 def test_no_output_at_all():
-    with pytest.raises(xaicore.BackendError, match="answered no tensor but a str"):
+    with pytest.raises(xaicore.BackendError, match="returned no tensor but a str"):
         xaicore.explain(ConvGapDense(end=lambda y: "cat"), pictures())
 
 
 def test_a_squeeze_that_takes_the_batch_axis_with_it():
     model = ConvGapDense(classes=1, end=torch.squeeze)
-    with pytest.raises(xaicore.BackendError, match=r"answered \(\) for 1 images.*squeeze\(\) without an axis"):
+    with pytest.raises(xaicore.BackendError, match=r"returned \(\) for 1 images.*squeeze\(\) without an axis"):
         xaicore.explain(model, pictures(1))
     assert xaicore.explain(model, pictures(3)).outputs.shape == (3,)  # no batch of one is needed for this
 

@@ -511,7 +511,7 @@ def test_numpys_whole_numbers_are_whole_numbers():
     ("layer", "message"),
     [
         ("feature.5", "no layer called 'feature.5' in Classifier; nearest names: features.5"),
-        ("classifier.0", r"'classifier.0' gives \(1, 8\), which is no map of inputs \(1, 3, 224, 224\)"),
+        ("classifier.0", r"'classifier.0' gives \(1, 8\), which is no map of an input of size \(224, 224\)"),
         ("spare", "layer 'spare' never ran for this input"),
         ("", "no layer called ''"),
         (4, "layer=4: expected a layer's name, as in model.named_modules"),
@@ -540,7 +540,10 @@ def test_layers_without_one_map_an_image():
 
     with pytest.raises(xaicore.LayerError, match="layer 'note' gave no tensor"):
         cam_model(Odd(), 2, layer="note", inputs=images())
-    with pytest.raises(xaicore.LayerError, match=r"'fold' gives \(16, 1, 14, 14\).*expected one row an image"):
+    with pytest.raises(
+        xaicore.LayerError,
+        match=r"'fold' gives \(16, 1, 14, 14\), which is no map of 4 images .*expected \(4, channels",
+    ):
         cam_model(Odd(), 2, layer="fold", inputs=images())
     with pytest.raises(xaicore.LayerError, match=r"'tokens' gives \(4, 4, 196\).*2 spatial axes"):
         cam_model(Odd(), 2, layer="tokens", inputs=images())

@@ -290,6 +290,27 @@ def test_cam_follows_new_weights_and_a_new_head():
     np.testing.assert_allclose(explainer(x, 1).maps, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_cam_of_a_batch_whose_first_image_has_no_features():
+    model, x = ConvGapDense(), 5 * pictures()
+    x[0] = 0
+    with torch.no_grad():
+        model.conv1.bias.fill_(-0.1)
+        model.conv2.bias.fill_(-0.1)
+    maps = xaicore.explain(model, x, 1, method="cam").maps
+    assert not maps[0].any()
+    np.testing.assert_allclose(maps, 54 * gradcam(model, x, [[1], [1]])[:, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_cam_of_a_dense_layer_in_front_of_the_mean():
+    """A 1 x 1 convolution and the mean may change places."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 5, 3), nn.ReLU(), nn.Conv2d(5, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    explanation = xaicore.explain(model, pictures(), 1, method="cam", layer="1")
+    a = torch.relu(model[0](pictures()))
+    expected = torch.relu(torch.einsum("c,nchw->nhw", model[2].weight[1, :, 0, 0], a)).detach()
+    np.testing.assert_allclose(explanation.maps, expected, **CLOSE)
+
+
 @pytest.mark.parametrize(
     ("head", "layer"),
     [

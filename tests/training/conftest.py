@@ -30,5 +30,5 @@ def alone(request: pytest.FixtureRequest) -> dict[str, Any]:
 def quiet() -> Iterator[None]:
     """What a monitor is to warn of, in a training that is to go on."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"logger .* is switched off|.*said once")
+        warnings.filterwarnings("ignore", message=r"logger .* is switched off|.*reported once")
         yield

@@ -223,7 +223,7 @@ def test_a_resumed_training_goes_on_in_the_same_folder(tmp_path):
 def test_a_callback_can_go_to_another_process():
     """As it does with strategy="ddp_spawn"."""
     callback = pickle.loads(pickle.dumps(HeatmapCallback(**lab.watched(), loggers={"disk": {"root": "runs/a"}})))
-    monitor = callback._monitor_of
+    monitor = callback.make_monitor
     assert monitor.keywords["name"]
     np.testing.assert_array_equal(monitor.keywords["x"], lab.watched()["x"])
 
@@ -278,8 +278,8 @@ def test_what_is_wrong_is_said_when_the_callback_is_made():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"x": lab.watched()["x"][:0]}, r"x of shape \(0, 3, 32, 32\) has no pictures"),
-        ({"truth": [0, 1]}, r"truth of shape \(2,\) for 5 pictures: expected 5 class indices"),
+        ({"x": lab.watched()["x"][:0]}, r"x of shape \(0, 3, 32, 32\) has no images"),
+        ({"truth": [0, 1]}, r"truth of shape \(2,\) for 5 images: expected 5 class indices"),
         ({"layer": "conv9"}, "no layer called 'conv9'"),
         ({"every": 0}, "every=0: expected a whole number, 1 or more"),
     ],

@@ -20,12 +20,14 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Subset
+from toynet import ToyBackend
 
+import xaicore
 from xaicore import Monitor
 
 
 @dataclass
-class Look:
+class Observer:
     """Does something at each epoch or batch, and then a monitor's step."""
 
     first: Callable[[int], Any]
@@ -41,12 +43,12 @@ class Look:
             self.monitor.close()
 
 
-Watch = Callable[[nn.Module, Any], Monitor | Look]
+Observe = Callable[[nn.Module, Any], Monitor | Observer]
 """Given the model and the loader."""
 
 
 def train(
-    watch: Watch | None = None,
+    watch: Observe | None = None,
     make: Callable[[], nn.Module] = Net,
     each: str = "epoch",
     epochs: int = 3,
@@ -59,32 +61,32 @@ def train(
     net = make()
     model, loader = wrap(net), load()
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 0.01)
-    look = None if watch is None else watch(model, loader)
+    observer = None if watch is None else watch(model, loader)
     losses, flags, count = [], [], 0
     for epoch in range(epochs):
         for x, y in loader:
             count += 1
             flags.append([module.training for module in net.modules()])
             with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                if look is not None and each == "forward":
-                    look.step(count)
+                if observer is not None and each == "forward":
+                    observer.step(count)
                 loss = F.cross_entropy(model(x), y)
             loss.backward()
             losses.append(loss.item())
-            if look is not None and each == "batch":
-                look.step(count)
+            if observer is not None and each == "batch":
+                observer.step(count)
             if count % accumulate == 0:
                 optimizer.step()
                 optimizer.zero_grad()
-        if look is not None and each == "epoch":
-            look.step(epoch)
-    if look is not None:
-        look.close()
+        if observer is not None and each == "epoch":
+            observer.step(epoch)
+    if observer is not None:
+        observer.close()
     return lab.traces(net, optimizer, loader, losses=losses, flags=flags)
 
 
-def monitored(**options: Any) -> Watch:
-    """Watches fixed pictures, or as `options` say."""
+def monitored(**options: Any) -> Observe:
+    """Monitors fixed pictures, or as `options` say."""
     return lambda model, loader: Monitor(model, **{**lab.watched(), "loggers": Recorder(), **options})
 
 
@@ -108,7 +110,7 @@ RUDE = {
 @pytest.mark.parametrize("trace", RUDE)
 def test_what_is_compared_shows_a_rude_observer(alone, trace):
     def watch(net, loader):
-        return Look(lambda epoch: RUDE[trace](net))
+        return Observer(lambda epoch: RUDE[trace](net))
 
     assert trace in lab.different(train(watch), alone)
 
@@ -193,7 +195,9 @@ def test_heatmaps_are_those_of_the_model_at_that_time():
     log, nets = Recorder(), {}
 
     def watch(net, loader):
-        return Look(lambda epoch: nets.update({epoch: copy.deepcopy(net)}), Monitor(net, **lab.watched(), loggers=log))
+        return Observer(
+            lambda epoch: nets.update({epoch: copy.deepcopy(net)}), Monitor(net, **lab.watched(), loggers=log)
+        )
 
     train(watch)
     lab.assert_explains(log.logged, nets)
@@ -268,7 +272,7 @@ def test_the_average_of_the_weights_is_watched_beside_the_training():
                 average.update_parameters(net)
                 nets[epoch] = copy.deepcopy(average.module)
 
-            return Look(update, monitor)
+            return Observer(update, monitor)
 
         return train(watch), nets
 
@@ -302,6 +306,59 @@ def test_a_training_that_breaks_off_closes_its_loggers():
             monitor.step(0)
             raise KeyboardInterrupt
     assert log.events == ["open", "log 0", "flush", "close"]
+
+
+def test_a_single_picture_is_watched_as_it_is_explained():
+    net, picture = Net(), lab.watched()["x"][0]
+    for x in (picture, torch.from_numpy(picture)):
+        labels = {"truth": 1, "ids": "one.jpg"}
+        wanted = xaicore.explain(net, x, "truth", **labels)
+        with Monitor(net, x, targets="truth", loggers=Recorder(), **labels) as monitor:
+            (found,) = monitor.step(0)
+        for name in ("maps", "scores", "targets", "truth", "images"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), name)
+        assert (found.ids, found.targets.tolist(), found.images.shape) == (("one.jpg",), [1], (1, 32, 32, 3))
+
+
+def test_a_single_picture_of_a_model_without_weights():
+    net = nn.Sequential(nn.LazyConv2d(4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(3))
+    with Monitor(net, lab.watched()["x"][0], loggers=Recorder()) as monitor:
+        assert len(monitor.sample) == 1
+        net(torch.ones(1, 3, 32, 32))
+        assert monitor.step(0)[0].maps.shape == (1, 30, 30)
+
+
+CLASSES = torch.tensor([2, 0, 1, 1, 0])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        CLASSES,
+        list(CLASSES),
+        CLASSES[:, None].half(),
+        CLASSES.float().requires_grad_(),
+        CLASSES.to(torch.bfloat16),
+        F.one_hot(CLASSES, 3),
+        F.one_hot(CLASSES, 3).to_sparse(),
+        F.one_hot(CLASSES, 3).bool(),
+    ],
+    ids=lambda labels: f"{type(labels).__name__} {getattr(labels, 'dtype', '')} {getattr(labels, 'layout', '')}",
+)
+def test_labels_as_torch_has_them(labels):
+    """Whatever backend explains the model: the toy one knows NumPy only."""
+    x = lab.watched()["x"]
+    for explanation in (
+        xaicore.explain(None, x, "truth", truth=labels, backend=ToyBackend()),
+        Monitor(Net(), x, truth=labels, targets="truth", loggers=[]).step(0)[0],
+        Monitor(Net(), [(torch.from_numpy(x), labels)], first=5, targets="truth", loggers=[]).step(0)[0],
+    ):
+        assert explanation.truth.tolist() == explanation.targets.tolist() == [2, 0, 1, 1, 0]
+
+
+def test_labels_without_values():
+    with pytest.raises(xaicore.InputError, match=r"truth: a torch.Tensor does not become an array: .* meta tensor"):
+        xaicore.explain(None, lab.watched()["x"], truth=CLASSES.to("meta"), backend=ToyBackend())
 
 
 @pytest.mark.parametrize("logger", ["disk", "tensorboard", "mlflow", "wandb"])

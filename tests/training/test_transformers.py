@@ -214,7 +214,7 @@ def test_what_is_wrong_is_said_when_the_callback_is_made():
 
 def test_what_is_wrong_is_said_before_the_first_epoch(tmp_path):
     running = trainer(tmp_path, HeatmapCallback(**{**watched(), "truth": [0]}, loggers=Recorder()))
-    with pytest.raises(xaicore.InputError, match=r"truth of shape \(1,\) for 5 pictures"):
+    with pytest.raises(xaicore.InputError, match=r"truth of shape \(1,\) for 5 images"):
         running.train()
     assert running.model.flags == []
 

@@ -21,12 +21,12 @@ def main() -> None:
 
     \b
     Start with
-      xaicore plugins                               what is installed
-      xaicore layers  --model my.net:build          what can be explained
+      xaicore plugins                               list backends and loggers
+      xaicore layers  --model my.net:build          list the layers of a model
       xaicore explain photos --model my.net:build   explain pictures
 
-    Exit status: 0 all is well; 1 a picture, the model or a logger failed on the way; 2 what was asked for is not
-    possible, and nothing was explained.
+    Exit status: 0 success; 1 a picture, the model or a logger failed during the work; 2 the request is not possible,
+    and nothing was explained.
     """
 
 

@@ -1,4 +1,4 @@
-"""Pictures, read and prepared, some at a time. One where that fails is said, counted and skipped."""
+"""Pictures, read and prepared batch by batch. A picture that cannot be read is reported, counted and skipped."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Batch:
 
     Attributes:
         ids: N paths, as they were found.
-        x: (N, ...) what the model takes.
-        images: (N, H, W, 3) uint8 RGB, what the model sees; None where the preparation gives none.
+        x: (N, ...), the model's input.
+        images: (N, H, W, 3) uint8 RGB, as the model sees them; None if the preparation returns none.
         truth: (N,) int64, -1 where unknown; or None.
     """
 
@@ -33,18 +33,18 @@ class Batch:
 
 @dataclass
 class Batches:
-    """All pictures of a run, a batch at a time: only one batch is in memory.
+    """All pictures of a run; only one batch is in memory.
 
     Args:
         files: the pictures' paths.
-        truth: their classes, or None.
+        truth: their true classes, or None.
         prepare: makes inputs of them.
-        size: pictures a batch; fewer where some are broken, and in the last one.
-        warn: is told of each broken one.
+        size: pictures per batch; fewer in the last one, and where some are broken.
+        warn: called with a message for each broken picture.
 
     Attributes:
-        read: pictures that were read or found broken so far.
-        broken: those that were found broken.
+        read: how many pictures were tried so far.
+        broken: how many of these could not be read.
     """
 
     files: Sequence[Path]

@@ -1,4 +1,4 @@
-"""`xaicore explain`: pictures in; overlays, maps and a table out."""
+"""`xaicore explain`: reads pictures, and writes overlays, maps and a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xaicore import plugins
 from xaicore.cli.batches import Batches
 from xaicore.cli.failures import Command
 from xaicore.cli.files import find_pictures
-from xaicore.cli.labels import class_index, read_labels, read_truth
+from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.screen import console, count, remark, warnings_as_lines
 from xaicore.cli.work import Work
@@ -37,37 +37,40 @@ __all__ = ["command"]
     default=["gradcam"],
     show_default=True,
     metavar="NAME",
-    help=f"May be repeated: one pass of the model serves them all. Known: {', '.join(METHODS)}.",
+    help=f"May be repeated: all share one pass of the model. Known: {', '.join(METHODS)}.",
 )
 @click.option(
     "--layer",
     "layers",
     multiple=True,
     metavar="NAME",
-    help="May be repeated: their maps are fused. Else the last map of the picture that no pooling layer made.",
+    help="May be repeated: their maps are fused.  [default: the last map that no pooling layer made]",
 )
 @click.option(
     "--target",
     "targets",
     multiple=True,
     metavar="CLASS",
-    help="Explain this class, a number or a name of --labels, instead of the predicted one. May be repeated.",
+    help="Explain this class, a number or a name in --labels; may be repeated. Or one of two words: truth, the class "
+    "in --truth, and predicted.  [default: predicted]",
 )
-@click.option("--top-k", type=click.IntRange(min=1), metavar="K", help="Explain the K best classes of each picture.")
-@click.option("--labels", metavar="FILE", help="Class names: one a line; or .json, a list or {index: name}.")
+@click.option("--top-k", type=click.IntRange(min=1), metavar="K", help="Explain the K classes with the highest scores.")
+@click.option(
+    "--labels", metavar="FILE", help="Class names: a file with one per line, or .json with a list or {index: name}."
+)
 @click.option(
     "--truth",
     metavar="FILE|folder",
-    help="True classes: a CSV file with rows file,class; or the word folder, where a picture's folder is called "
-    "like its class.",
+    help="True classes: a CSV file with rows file,class; or the word folder, if each picture's folder is named after "
+    "its class.",
 )
 @click.option(
     "--activation",
     type=click.Choice(["softmax", "sigmoid"]),
-    help="What makes probabilities of the outputs; sigmoid for several labels a picture.",
+    help="Turns outputs into probabilities; sigmoid for several labels per picture.  [default: the model's own]",
 )
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, metavar="N", help="Pictures a pass."
+    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, metavar="N", help="Pictures per pass."
 )
 @click.option(
     "--logger",
@@ -76,10 +79,10 @@ __all__ = ["command"]
     default=["disk"],
     show_default=True,
     metavar="NAME",
-    help="Where results go, see `xaicore plugins`. May be repeated.",
+    help="Where results go; `xaicore plugins` lists the loggers. May be repeated.",
 )
 @click.option("--out", metavar="DIR", help="The disk logger's folder.  [default: runs/NAME]")
-@click.option("--name", metavar="NAME", help="The run's name.  [default: that of --out, else date and time]")
+@click.option("--name", metavar="NAME", help="The run's name.  [default: the last part of --out, else date and time]")
 def command(
     paths: Sequence[str],
     model: str,
@@ -101,8 +104,7 @@ def command(
 ) -> None:
     """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg".
 
-    Pictures are called by their paths as found, so that the same command with the same --out replaces what is
-    there.
+    The id of a picture is its path, so that the same command with the same --out replaces its earlier results.
 
     \b
     Examples:
@@ -110,67 +112,60 @@ def command(
       xaicore explain "photos/**/*.jpg" --model my.net:build --method gradcam --method hirescam
       xaicore explain photos --model my.net:build --top-k 3 --truth folder --out runs/a
 
-    A picture that cannot be read is reported and skipped. Exit status: 0 all pictures are explained; 1 a picture,
-    the model or a logger failed on the way; 2 what was asked for is not possible, and nothing was explained.
+    A picture that cannot be read is reported and skipped. Exit status: 0 all pictures are explained; 1 a picture, the
+    model or a logger failed during the work; 2 the request is not possible, and nothing was explained.
     """
     screen = console(stderr=True)
     with warnings_as_lines(screen):
         files = find_pictures(paths)
         class_names = read_labels(labels)
-        known = read_truth(truth, files, class_names)
-        wanted = _target(targets, top_k, class_names)
-        chosen = [find_method(method).name for method in dict.fromkeys(methods)]
+        true_classes = read_truth(truth, files, class_names)
+        if targets and top_k is not None:
+            raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
+        target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
+        method_names = [find_method(method).name for method in dict.fromkeys(methods)]
         run_name = name or (Path(out).resolve().name if out else Run().name)
         root = Path(out) if out else Path("runs", run_name)
-        sinks = _loggers(loggers, root, out)
-        found = load_model(model, preprocess, device)
-        explainer = Explainer(found.model, chosen[0], layers or None, backend, as_output(output), activation)
-        said = f"{count(len(files), 'picture')}; model {found.name}; preprocess {found.prepare.name}"
-        remark(screen, said, "dim")
-        prepare = found.prepare.for_backend(explainer.backend)
-        batches = Batches(files, known, prepare, batch_size, partial(_skipped, screen))
+        logger_options = _loggers(loggers, root, out)
+        loaded = load_model(model, preprocess, device)
+        explainer = Explainer(loaded.model, method_names[0], layers or None, backend, as_output(output), activation)
+        summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
+        remark(screen, summary, "dim")
+        prepare = loaded.prepare.for_backend(explainer.backend)
+        batches = Batches(files, true_classes, prepare, batch_size, partial(_report_skipped, screen))
         config = {
-            "model": found.name,
-            "methods": chosen,
-            "preprocess": found.prepare.name,
+            "model": loaded.name,
+            "methods": method_names,
+            "preprocess": loaded.prepare.name,
             "normalize": "max",
             "backend": explainer.backend.name,
             "activation": activation,
             "output": output,
         }
-        work = Work(explainer, chosen, wanted, class_names, batches, sinks, run_name, config)
+        work = Work(explainer, method_names, target, class_names, batches, logger_options, run_name, config)
         try:
             work.run(screen)
         finally:
-            _report(work, screen, root if "disk" in sinks else None)
+            _report(work, screen, root if "disk" in logger_options else None)
     if work.batches.broken or work.failed:
         click.get_current_context().exit(1)
 
 
-def _target(targets: Sequence[str], top_k: int | None, names: Sequence[str] | None) -> TopK | int | list[int] | None:
-    if targets and top_k is not None:
-        raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
-    if top_k is not None:
-        return TopK(top_k)
-    classes = [class_index(target, names, "--target") for target in targets]
-    return classes[0] if len(classes) == 1 else classes or None
-
-
 def _loggers(names: Sequence[str], root: Path, out: str | None) -> dict[str, Mapping[str, Any]]:
-    """{name: options} of the loggers; they are looked up before the model is loaded."""
+    """{name: options} of the loggers. A name that no plugin has fails here, before the model is loaded."""
     for name in names:
         plugins.installed().find("logger", name)
     if out and "disk" not in names:
-        raise InputError(f"--out {out} is the disk logger's, which is off: add --logger disk, or leave --out away")
+        raise InputError(f"--out {out} is for the disk logger, which is off: add --logger disk, or drop --out")
     return {name: {"root": root} if name == "disk" else {} for name in names}
 
 
-def _skipped(screen: Console, why: str) -> None:
-    remark(screen, f"skipped: {why}", "yellow")
+def _report_skipped(screen: Console, reason: str) -> None:
+    remark(screen, f"skipped: {reason}", "yellow")
 
 
 def _report(work: Work, screen: Console, root: Path | None) -> None:
-    """The table and what it comes to; after a failure, of what there is by then."""
+    """Print the table and totals; after a failure, for what was explained so far."""
     table, summary = console(), work.summary
     if not summary.pictures:
         return

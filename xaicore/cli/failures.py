@@ -1,4 +1,4 @@
-"""How a command fails: one clean paragraph on stderr, and an exit status that says when it happened."""
+"""How a command fails: with one paragraph on stderr, and an exit status that tells when it happened."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Command", "Stopped"]
 
 
 class Stopped(XaicoreError):
-    """Work that had begun could not go on: exit status 1, where any other `XaicoreError` is 2."""
+    """The work failed after it had begun: exit status 1, where any other `XaicoreError` is 2."""
 
 
 class Impossible(click.ClickException):
-    """What click prints as "Error: ..."; it exits with 1 after a plain ClickException."""
+    """An error that click prints as "Error: ..." and that exits with 2; a plain ClickException exits with 1."""
 
     exit_code = 2
 
 
 class Command(click.Command):
-    """A command with `--traceback`: without it, an error that xaicore raises on purpose is a message alone."""
+    """A command with `--traceback`: without it, a `XaicoreError` prints its message only."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,7 +35,7 @@ class Command(click.Command):
                 is_flag=True,
                 expose_value=False,
                 callback=_keep,
-                help="Show where an error comes from (as XAICORE_DEBUG=1 does).",
+                help="Show where an error was raised (as XAICORE_DEBUG=1 does).",
             )
         )
 

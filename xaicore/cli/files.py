@@ -1,4 +1,4 @@
-"""Pictures on disk: which ones are meant, and their pixels."""
+"""Pictures on disk: finding them, and reading their pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["SUFFIXES", "PictureError", "find_pictures", "picture_id", "read_pict
 
 ENDINGS = "avif bmp dib gif jp2 jpe jpeg jpg pbm pgm png pnm ppm ras sr tif tiff webp"
 SUFFIXES = frozenset(f".{ending}" for ending in ENDINGS.split())
-"""What folders and patterns are searched for; a file that is named itself may have any suffix."""
+"""Suffixes to look for in folders and patterns; a file that is named itself may have any suffix."""
 
 
 class PictureError(InputError):
@@ -25,12 +25,12 @@ class PictureError(InputError):
 
 
 def find_pictures(paths: Sequence[str]) -> list[Path]:
-    """The pictures that files, folders (with all their subfolders) and patterns name, in natural order, each once.
+    """The pictures in files, folders (with all their subfolders) and patterns: in natural order, without repetitions.
 
-    Hidden files and folders inside a folder are left out. `**` in a pattern stands for any folders.
+    Hidden files and folders inside a folder are skipped. `**` in a pattern matches any folders.
 
     Raises:
-        InputError: one of the paths gives no picture.
+        InputError: one of the paths leads to no picture.
     """
     found: dict[str, Path] = {}
     for path in paths:
@@ -43,12 +43,12 @@ def find_pictures(paths: Sequence[str]) -> list[Path]:
 
 
 def picture_id(path: Path) -> str:
-    """The path as it was found, with forward slashes; bytes that are no text show as escapes."""
+    """The path as it was found, with forward slashes; bytes that are not text become escapes."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """uint8 RGB (H, W, 3), turned upright as its EXIF tag says. Transparency is dropped, grey becomes RGB.
+    """uint8 RGB (H, W, 3), upright by its EXIF tag, without transparency; grey becomes RGB.
 
     Raises:
         PictureError: the file cannot be read, or is no picture.
@@ -105,6 +105,6 @@ def _nothing(path: str) -> str:
 
 
 def _natural(path: Path) -> tuple[list[list[str | int]], str]:
-    """Folder by folder, and numbers in names count as numbers: 2.jpg comes before 10.jpg."""
-    parts = [re.split(r"(\d+)", part) for part in path.parts]  # odd places hold the numbers
+    """A sort key: folder by folder, numbers in names by value, so that 2.jpg comes before 10.jpg."""
+    parts = [re.split(r"(\d+)", part) for part in path.parts]  # numbers have odd indices
     return [[int(word) if i % 2 else word.casefold() for i, word in enumerate(part)] for part in parts], str(path)

@@ -1,9 +1,8 @@
-"""Class names and true classes, from files that people have."""
+"""Class names and true classes, read from files; classes to explain, read from options."""
 
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 import os
@@ -13,69 +12,85 @@ from pathlib import Path
 
 import numpy as np
 
+from xaicore.data import names as data_names
+from xaicore.data.names import Arguments
+from xaicore.data.targets import PREDICTED, TRUTH, read_target
+from xaicore.data.truth import UNKNOWN
 from xaicore.errors import InputError
 
-__all__ = ["class_index", "read_labels", "read_truth"]
+__all__ = ["class_index", "read_labels", "read_targets", "read_truth"]
 
 FOLDER = "folder"
-"""What `--truth` is when the folder of a picture names its class."""
-UNKNOWN = -1
+"""The value of `--truth` for pictures in folders that are named after their classes."""
+
+OPTIONS = Arguments("--target", "--truth", "--labels")
+"""The names of the options, for messages."""
 
 
 def read_labels(file: str | None) -> tuple[str, ...] | None:
-    """Class names in class order: one a line, or with the suffix .json a list or {index: name}.
+    """Class names in class order: one per line, or in a .json file a list or {index: name}.
 
     Raises:
-        InputError: the file cannot be read or holds something else.
+        InputError: the file cannot be read, or does not hold class names.
     """
     if file is None:
         return None
     content = _read(file, "--labels")
     names = _from_json(file, content) if file.lower().endswith(".json") else content.rstrip().splitlines()
     if not names:
-        raise InputError(f"--labels {file}: no names in it; expected one a line")
+        raise InputError(f"--labels {file}: no names in it; expected one per line")
     blank = [i for i, name in enumerate(names) if not name.strip()]
     if blank:
-        raise InputError(f"--labels {file}: class {blank[0]} has no name; expected one a line, without empty lines")
+        raise InputError(f"--labels {file}: class {blank[0]} has no name; expected one per line, without empty lines")
     return tuple(name.strip() for name in names)
 
 
-def class_index(value: str, names: Sequence[str] | None, origin: str) -> int:
+def class_index(value: str, names: Sequence[str] | None, option: str) -> int:
     """The index of a class that is given as a number or as a name.
 
     Raises:
-        InputError: no class, or more than one, has this name; or the number is none of the names'.
+        InputError: no class, or more than one, has this name; or --labels has no such number.
     """
     value = value.strip()
-    if value.isdecimal():
-        index = int(value)
-        if names is not None and index >= len(names):
-            raise InputError(f"{origin}: class {index} is out of range, --labels has classes 0 to {len(names) - 1}")
-        return index
-    if names is None:
-        raise InputError(f"{origin}: {value!r} is no class number; to use names, pass --labels FILE")
-    found = [i for i, name in enumerate(names) if name == value]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InputError(f"{origin}: {value!r} names the classes {', '.join(map(str, found))}: use a number")
-    near = difflib.get_close_matches(value, names, 3)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise InputError(f"{origin}: no class is called {value!r} in --labels{hint}")
+    if not value.isdecimal():
+        return data_names.class_index(value, names, option, OPTIONS.class_names)
+    index = int(value)
+    if names is not None and index >= len(names):
+        raise InputError(f"{option}: class {index} is out of range, --labels has classes 0 to {len(names) - 1}")
+    return index
+
+
+def read_targets(
+    values: Sequence[str], truth: np.ndarray | None, names: Sequence[str] | None
+) -> str | int | list[list[int]] | None:
+    """The values of `--target` as `Explainer` takes them: None, a word, a class, or [[a, b]] for all pictures.
+
+    Raises:
+        InputError: a class is unknown, or a word stands beside other values.
+        TargetError: the word is "truth", and the true class of a picture is unknown.
+    """
+    words = [value for value in values if value in (PREDICTED, TRUTH)]
+    if words and len(values) > 1:
+        raise InputError(f"--target {words[0]} beside other values: pass it alone, or pass classes only")
+    if words:
+        read_target(words[0], truth, names, OPTIONS)  # raises where it has no meaning
+        return words[0]
+    classes = [class_index(value, names, OPTIONS.targets) for value in values]
+    return None if not classes else classes[0] if len(classes) == 1 else [classes]
 
 
 def read_truth(source: str | None, pictures: Sequence[Path], names: Sequence[str] | None) -> np.ndarray | None:
     """The true class of each picture, (N,) int64, -1 where unknown; None without a source.
 
     Args:
-        source: "folder": the picture's folder is called like its class (number or name). Else a CSV file with
-            rows `file,class`. A file is a path from here or from the CSV's folder, or the picture's bare name;
-            an empty class is unknown. A first row that reads `file,class` is a heading.
+        source: "folder": the picture's folder is named after its class (number or name). Else a CSV file with rows
+            `file,class`. A file is a path relative to the current folder or to the CSV's, or the picture's bare name;
+            an empty class is unknown. A first row `file,class` is a heading.
         pictures: N paths.
-        names: class names, where there are any.
+        names: one name per class, or None.
 
     Raises:
-        InputError: the file cannot be read, a class is unknown, or no row belongs to any of the pictures.
+        InputError: the file cannot be read, a class does not exist, or no row belongs to any of the pictures.
     """
     if source is None:
         return None
@@ -87,7 +102,7 @@ def read_truth(source: str | None, pictures: Sequence[Path], names: Sequence[str
 
 
 class _Table:
-    """The rows of a CSV file, by path and by bare name."""
+    """The classes in a CSV file, by path and by bare name."""
 
     def __init__(self, source: str, names: Sequence[str] | None) -> None:
         self._source = source
@@ -107,19 +122,19 @@ class _Table:
     def _keep(self, known: dict[str, int], key: str, index: int, line: int) -> None:
         if known.setdefault(key, index) != index:
             raise InputError(
-                f"--truth {self._source}, line {line}: {os.path.basename(key)!r} has another class further up"
+                f"--truth {self._source}, line {line}: {os.path.basename(key)!r} has another class in an earlier line"
             )
 
     def classes(self, pictures: Sequence[Path]) -> list[int]:
-        """The class of each picture, -1 where no row belongs to it. A bare name is for what no path matches."""
+        """The class of each picture, -1 where no row belongs to it. Paths go before bare names."""
         found = [self._by_path.get(os.path.abspath(picture)) for picture in pictures]
         matched = {picture.name for picture, index in zip(pictures, found, strict=True) if index is not None}
         left = Counter(picture.name for picture in pictures if picture.name in self._by_name.keys() - matched)
         for name, count in left.items():
             if count > 1:
                 raise InputError(
-                    f"--truth {self._source}: {count} pictures are called {name!r}; write paths, from here or "
-                    "from the folder of the table"
+                    f"--truth {self._source}: {count} pictures are called {name!r}; write paths relative to the "
+                    "current folder or to the table's"
                 )
         found = [
             self._by_name[picture.name] if picture.name in left else index
@@ -134,7 +149,7 @@ class _Table:
 
 
 def _rows(source: str) -> Iterator[tuple[int, str, str]]:
-    """(line, file, class), the strings stripped; without the heading and empty lines."""
+    """Yield (line, file, class), stripped, without the heading and empty lines."""
     reader = csv.reader(io.StringIO(_read(source, "--truth"), newline=""), skipinitialspace=True)
     for row in reader:
         cells = [cell.strip() for cell in row]
@@ -155,7 +170,7 @@ def _from_json(file: str, content: str) -> list[str]:
     try:
         found = json.loads(content)
     except ValueError as exc:
-        raise InputError(f"--labels {file} is no JSON: {exc}") from exc
+        raise InputError(f"--labels {file} is not valid JSON: {exc}") from exc
     if isinstance(found, dict):
         if found.keys() != set(map(str, range(len(found)))):
             raise InputError(f"--labels {file}: the keys are not 0 to {len(found) - 1}; {expected}")

@@ -1,4 +1,4 @@
-"""`xaicore layers`: what can be explained in a model."""
+"""`xaicore layers`: the layers of a model, and the one to explain."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def command(
     output: str | None,
     as_json: bool,
 ) -> None:
-    """List a model's layers in the order in which they finish, and the one that explain would take.
+    """List a model's layers in the order in which they finish, and mark the one that explain would choose.
 
-    The model runs once, on the picture PATH or on one of random dots.
+    The model runs once, on the picture PATH or on a picture of random dots.
 
     \b
     Examples:
@@ -59,7 +59,7 @@ def command(
         click.echo(json.dumps({"default": chosen, "error": error, "layers": rows}, indent=2))
         return
     console().print(_table(layers, chosen))
-    remark(screen, f"without --layer, explain takes {chosen}" if error is None else error)
+    remark(screen, f"without --layer, explain chooses {chosen}" if error is None else error)
 
 
 def _dots() -> np.ndarray:

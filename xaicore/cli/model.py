@@ -1,4 +1,4 @@
-"""What `--model package.module:name` and `--preprocess package.module:name` stand for."""
+"""Import what `--model package.module:name` and `--preprocess package.module:name` name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Model", "load_model", "model_options"]
 
 @dataclass(frozen=True)
 class Model:
-    """A model as the user names it, with what prepares its pictures."""
+    """A model, its name on the command line, and the preparation of its pictures."""
 
     model: Any
     name: str
@@ -31,7 +31,7 @@ class Model:
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that needs a model: `load_model`'s arguments, then the backend's."""
+    """Add the options of every command that needs a model: the arguments of `load_model`, then the backend's."""
     options = (
         click.option(
             "--model",
@@ -39,18 +39,18 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             required=True,
             metavar="MODULE:NAME",
             help="The model, as package.module:name; the current folder is searched too. A function or class is "
-            "called without arguments, anything else is taken as the model itself.",
+            "called without arguments; any other object is the model itself.",
         ),
         click.option(
             "--preprocess",
             metavar="MODULE:NAME",
             help="A function from a picture, (H, W, 3) uint8 RGB, to x, one input without batch axis, or to (x, "
-            "picture), the picture uint8 RGB as the network sees it. Else `preprocess` of the model's module, else "
-            "what most ImageNet models expect.",
+            "picture), with the picture uint8 RGB as the network sees it.  [default: `preprocess` in the model's "
+            "module, else the preparation of most ImageNet models]",
         ),
-        click.option("--device", metavar="DEVICE", help='Move the model there: model.to("cuda:0").'),
-        click.option("--backend", metavar="NAME", help="The backend plugin, where the model's class is not enough."),
-        click.option("--output", metavar="NAME", help="Which of several outputs is meant: an index or a name."),
+        click.option("--device", metavar="DEVICE", help='Move the model to this device: model.to("cuda:0").'),
+        click.option("--backend", metavar="NAME", help="The backend plugin, if the model's class does not tell it."),
+        click.option("--output", metavar="NAME", help="The output to explain, an index or a name."),
     )
     for option in reversed(options):
         command = option(command)
@@ -58,7 +58,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_model(model: str, preprocess: str | None, device: str | None) -> Model:
-    """Import and build what the user named.
+    """Import and build the model.
 
     Raises:
         InputError: a module does not import, a name is missing, or the factory or `.to(device)` raised.
@@ -77,7 +77,7 @@ def load_model(model: str, preprocess: str | None, device: str | None) -> Model:
 
 
 def as_output(output: str | None) -> int | str | None:
-    """An index where it looks like one."""
+    """An index, if the text is a number; else a name."""
     return int(output) if output is not None and output.isdecimal() else output
 
 
@@ -96,7 +96,7 @@ def _preparation(module: ModuleType, preprocess: str | None) -> Preparation:
 
 
 def _find(spec: str, option: str) -> tuple[ModuleType, Any]:
-    """(module, what the dotted name in it stands for)."""
+    """The module, and the object of this dotted name in it."""
     module_name, colon, name = spec.partition(":")
     if not (colon and module_name and name) or "/" in spec or os.sep in spec:
         example = f"{os.path.splitext(module_name)[0].strip('./').replace(os.sep, '.') or 'package.module'}:name"
@@ -109,12 +109,12 @@ def _find(spec: str, option: str) -> tuple[ModuleType, Any]:
             f"installed packages and {os.getcwd()})"
         ) from exc
     found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            near = difflib.get_close_matches(part, dir(found), 3)
+    for attribute in name.split("."):
+        if not hasattr(found, attribute):
+            near = difflib.get_close_matches(attribute, dir(found), 3)
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-            raise InputError(f"{option} {spec}: {module_name} has no {part!r}{hint}")
-        found = getattr(found, part)
+            raise InputError(f"{option} {spec}: {module_name} has no {attribute!r}{hint}")
+        found = getattr(found, attribute)
     return module, found
 
 

@@ -1,4 +1,4 @@
-"""`xaicore plugins`: what is installed, from the metadata alone."""
+"""`xaicore plugins`: the installed plugins, from their metadata alone."""
 
 from __future__ import annotations
 

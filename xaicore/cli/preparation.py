@@ -1,4 +1,4 @@
-"""From a picture to a model's input: the user's function, or what most ImageNet models expect."""
+"""From a picture to a model's input: by the user's function, or as most ImageNet models expect."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ BUILT_IN = "built-in (ImageNet: short side 256, centre 224 x 224, mean and stand
 
 @dataclass(frozen=True)
 class Preparation:
-    """A function from a picture, (H, W, 3) uint8 RGB, to `(x, picture)` or `x` alone, and how to call it.
+    """A function from a picture, (H, W, 3) uint8 RGB, to `(x, picture)` or `x` alone, and its name.
 
-    x is one input without a batch axis, picture what the network sees of the picture, uint8 RGB.
+    x is one input without a batch axis; picture, uint8 RGB, is the part of the picture that the network sees.
     """
 
     function: Callable[[np.ndarray], Any]
     name: str
 
     def for_backend(self, backend: Backend) -> Preparation:
-        """The built-in one lays pictures out as the backend's model takes them; the user's own is kept."""
+        """The built-in preparation in the layout that the backend's model takes; the user's own is kept."""
         if self.function is imagenet and backend.channels_last:
             return replace(self, function=partial(imagenet, channels_last=True))
         return self
 
     def __call__(self, picture: np.ndarray, file: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """One input, and its picture where the function gives one.
+        """One input, and its picture if the function returns one.
 
         Raises:
-            PictureError: the function raised, which may be this picture's fault; the message names the file.
-            InputError: it gave something else than expected, as it would for every picture.
+            PictureError: the function raised, perhaps for this picture only; the message names the file.
+            InputError: the function returned something unexpected, as it would for every picture.
         """
         origin = f"preprocess {self.name}, {file}"
         try:
@@ -54,23 +54,23 @@ class Preparation:
         except Exception as exc:
             raise PictureError(f"{origin}: {type(exc).__name__}: {exc}") from exc
         if x.dtype.kind not in "uifb" or not x.ndim:
-            raise InputError(f"{origin}: gave a {_type(result)}; expected an array x, or a tuple (x, picture)")
+            raise InputError(f"{origin}: returned a {_type(result)}; expected an array x, or a tuple (x, picture)")
         if seen is None:
             return x, None
         seen = np.asarray(seen)
         if seen.dtype != np.uint8 or seen.ndim != 3 or seen.shape[-1] != 3:
             raise InputError(
-                f"{origin}: gave a picture of shape {seen.shape} and type {seen.dtype}; expected uint8 RGB (H, W, "
-                "3), what the network sees, before scaling"
+                f"{origin}: returned a picture of shape {seen.shape} and type {seen.dtype}; expected uint8 RGB (H, W, "
+                "3), as the network sees it, before scaling"
             )
         return x, seen
 
 
 def imagenet(picture: np.ndarray, channels_last: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """What most ImageNet models were evaluated with: short side to 256, centre 224 x 224, mean and deviation.
+    """The preparation that most ImageNet models expect: short side 256, centre 224 x 224, mean and deviation.
 
     (H, W, 3) uint8 RGB gives x (3, 224, 224) float32, or (224, 224, 3), and the picture (224, 224, 3). Shrinking
-    averages over areas, so that nothing aliases.
+    averages over areas, which avoids aliasing.
     """
     height, width = picture.shape[:2]
     scale = 256 / min(height, width)
@@ -82,8 +82,8 @@ def imagenet(picture: np.ndarray, channels_last: bool = False) -> tuple[np.ndarr
     return (x if channels_last else np.ascontiguousarray(x.transpose(2, 0, 1))), seen
 
 
-def stack(arrays: list[np.ndarray], ids: list[str], what: str) -> np.ndarray:
-    """Arrays of one shape, with a batch axis in front.
+def stack(arrays: list[np.ndarray], ids: list[str], kind: str) -> np.ndarray:
+    """Stack arrays of one shape along a new batch axis.
 
     Raises:
         InputError: the shapes differ.
@@ -91,8 +91,8 @@ def stack(arrays: list[np.ndarray], ids: list[str], what: str) -> np.ndarray:
     for array, name in zip(arrays, ids, strict=True):
         if array.shape != arrays[0].shape:
             raise InputError(
-                f"preprocess gave {what} of shape {arrays[0].shape} for {ids[0]} and {array.shape} for {name}: in "
-                "a batch they must be alike. Crop or resize in preprocess, or pass --batch-size 1"
+                f"preprocess returned {kind} of shape {arrays[0].shape} for {ids[0]} and {array.shape} for {name}: a "
+                "batch needs one shape. Crop or resize in preprocess, or pass --batch-size 1"
             )
     return np.stack(arrays)
 

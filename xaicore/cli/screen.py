@@ -1,4 +1,4 @@
-"""What the terminal gets: tables on stdout; progress, remarks and warnings on stderr.
+"""Output to the terminal: tables on stdout; progress, remarks and warnings on stderr.
 
 File names, class names and messages are untrusted text: nothing in them is markup, an emoji or an escape code.
 """
@@ -20,14 +20,14 @@ from rich.text import Text
 __all__ = ["console", "count", "new_table", "plain", "progress", "remark", "text", "warnings_as_lines"]
 
 WIDE = 100_000
-"""Columns of what is no terminal: a table in a file or a pipe is as wide as its contents."""
+"""Width when the output is not a terminal, so that tables in files never wrap."""
 
 
 def console(stderr: bool = False) -> Console:
     """The console of stdout or stderr, where strings are printed as they are."""
     stream = sys.stderr if stderr else sys.stdout
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="backslashreplace")  # a name must not fail for want of a letter
+        stream.reconfigure(errors="backslashreplace")  # letters that the encoding lacks become escapes
     found = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not found.is_terminal:
         found.width = WIDE
@@ -35,7 +35,7 @@ def console(stderr: bool = False) -> Console:
 
 
 def plain(words: object) -> str:
-    """A string of printable characters: line ends stay, other control characters show as their escapes."""
+    """Printable text: line ends stay, other control characters become escapes."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode() for c in str(words)
     )
@@ -47,7 +47,7 @@ def new_table() -> Table:
 
 
 def text(words: object, style: str = "") -> Text:
-    """A cell of a table: one line, literally."""
+    """One line for a cell of a table; nothing in it is markup."""
     return Text(plain(words).replace("\n", "\\n"), style)
 
 
@@ -57,13 +57,13 @@ def count(n: int, noun: str) -> str:
 
 
 def remark(screen: Console, words: str, style: str = "") -> None:
-    """One paragraph, which the terminal itself wraps, so that paths can be copied."""
+    """Print one paragraph; the terminal wraps it, so that paths can be copied."""
     screen.print(Text(plain(words), style), soft_wrap=True)
 
 
 @contextmanager
 def warnings_as_lines(screen: Console) -> Iterator[None]:
-    """Warnings as one line each, instead of Python's with file and source."""
+    """Print each warning as one line, without Python's file name and source line."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         remark(screen, f"warning: {message}", "yellow")
@@ -75,9 +75,9 @@ def warnings_as_lines(screen: Console) -> Iterator[None]:
 
 @contextmanager
 def progress(screen: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of pictures that are done by now.
+    """Yield a function to call with the number of pictures done so far.
 
-    A bar in a terminal, gone in the end; elsewhere a line for each tenth of the work.
+    In a terminal it moves a bar, which vanishes at the end; elsewhere it prints a line per tenth of the work.
     """
     if not screen.is_terminal:
         yield _tenths(screen, total)

@@ -1,4 +1,4 @@
-"""The work of `xaicore explain`: batches in, explanations to the loggers and to the table."""
+"""The work of `xaicore explain`: explains batches, and passes the explanations to the loggers and to the table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from xaicore.cli.batches import Batch, Batches
@@ -18,32 +17,31 @@ from xaicore.errors import BackendError, XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.loggers import Loggers, open_loggers
-from xaicore.targets import TopK
 
 __all__ = ["Work"]
 
 
 @dataclass
 class Work:
-    """One run. What can be checked without running the model has been checked.
+    """One run. Whatever can be checked without running the model has been checked before.
 
     Args:
-        explainer: of the model.
-        methods: names; all of them share a pass.
-        target: the K best classes, given classes for every picture, or None: the predicted one.
-        class_names: a name a class, or None.
+        explainer: explains the model.
+        methods: names of methods, which share one pass.
+        target: as `Explainer` takes it.
+        class_names: one name per class, or None.
         batches: the pictures.
         loggers: {plugin: options}.
-        run_name, config: what the loggers learn of the run; the layer that was found is added.
+        run_name, config: describe the run to the loggers; the layer that was found is added.
 
     Attributes:
-        summary: what was explained so far.
-        log: the loggers, once there is something to log: a run that explains nothing leaves nothing behind.
+        summary: the rows and counts so far.
+        log: the loggers, open once the first batch is explained: a run that explains nothing leaves no files.
     """
 
     explainer: Explainer
     methods: Sequence[str]
-    target: TopK | int | Sequence[int] | None
+    target: Any
     class_names: Sequence[str] | None
     batches: Batches
     loggers: Mapping[str, Mapping[str, Any]]
@@ -54,26 +52,26 @@ class Work:
 
     @property
     def layer(self) -> str:
-        """What was explained, once that is known; several fused layers joined by " + "."""
+        """The explained layer, "" until it is found; several fused layers joined by " + "."""
         return " + ".join(self.explainer.layers)
 
     @property
     def failed(self) -> dict[str, Exception]:
-        """The loggers that were switched off, and why."""
+        """The loggers that were switched off, and their errors."""
         return {} if self.log is None else self.log.failed
 
     def run(self, screen: Console) -> None:
         """Explain all pictures.
 
         Raises:
-            XaicoreError: what was asked for is not possible, and nothing was explained.
-            Stopped: something failed on the way.
+            XaicoreError: the request is not possible, and nothing was explained.
+            Stopped: something failed during the work.
         """
         total = len(self.batches.files)
         try:
             with ExitStack() as stack, progress(screen, total) as show:
                 for batch in self.batches:
-                    self._do(batch, stack)
+                    self._process(batch, stack)
                     show(self.batches.read)
         except XaicoreError as exc:
             if not self.summary.pictures and not isinstance(exc, Stopped):
@@ -82,33 +80,30 @@ class Work:
         if not self.summary.pictures:
             raise Stopped(f"no picture could be read and prepared (of {total})")
 
-    def _do(self, batch: Batch, stack: ExitStack) -> None:
+    def _process(self, batch: Batch, stack: ExitStack) -> None:
         explanations = self._explain(batch)
         if self.log is None:
             first = next(iter(explanations.values()))
-            learnt = {"model_class": first.model, "layer": first.layer, "target": first.target}
-            loggers = open_loggers(self.loggers, name=self.run_name, config={**self.config, **learnt})
+            found = {"model_class": first.model, "layer": first.layer, "target": first.target}
+            loggers = open_loggers(self.loggers, name=self.run_name, config={**self.config, **found})
             self.log = stack.enter_context(loggers)
         for explanation in explanations.values():
             self.log(explanation)
-        self.log.flush()  # a tracker that holds back until a step is complete must not hold the whole run
+        self.log.flush()  # else a tracker that buffers a step would buffer the whole run
         self.summary.add(explanations)
         if len(self.failed) == len(self.loggers) and self.batches.read < len(self.batches.files):
-            raise Stopped("every logger is switched off, so nothing more would be kept")
+            raise Stopped("every logger is switched off, so that no further result would be kept")
 
     def _explain(self, batch: Batch) -> dict[str, Explanation]:
-        target: Any = self.target
-        if isinstance(target, Sequence):
-            target = np.tile(target, (len(batch.ids), 1))
         try:
             return self.explainer.compare(
-                batch.x, self.methods, target, batch.images, batch.ids, batch.truth, self.class_names
+                batch.x, self.methods, self.target, batch.images, batch.ids, batch.truth, self.class_names
             )
         except Exception as exc:
-            ours = isinstance(exc, XaicoreError)
-            if ours and not isinstance(exc, BackendError) and not self.summary.pictures:
-                raise  # a wrong layer, target, labels, ...: the same for every picture
-            raise Stopped(f"{_files(batch.ids)}: {exc if ours else f'{type(exc).__name__}: {exc}'}") from exc
+            is_expected = isinstance(exc, XaicoreError)
+            if is_expected and not isinstance(exc, BackendError) and not self.summary.pictures:
+                raise  # a wrong layer, target, label, ...: the same for every picture
+            raise Stopped(f"{_files(batch.ids)}: {exc if is_expected else f'{type(exc).__name__}: {exc}'}") from exc
 
 
 def _files(ids: Sequence[str]) -> str:

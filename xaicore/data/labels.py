@@ -1,62 +1,49 @@
-"""What callers pass beside the inputs, checked and in one form."""
+"""What the caller knows of N images: their names, their true classes, and the names of the classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import InputError
-from xaicore.outputs import label_count
+from xaicore.data.names import as_class_names, as_ids, check_class_names
+from xaicore.data.truth import as_truth, check_classes, check_count
 
-__all__ = ["as_class_names", "as_ids", "as_truth"]
+__all__ = ["Labels"]
 
 
-def as_ids(ids: Sequence[Any] | None, count: int) -> tuple[str, ...]:
-    """N different names.
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of N images in one form, whatever form the caller passed.
 
-    Raises:
-        InputError: another number, or two are the same.
+    Attributes:
+        ids: N names. Until `checked`, as the caller passed them.
+        truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool where several may be true, or None.
+        class_names: one name per class, or None.
     """
-    names = tuple(map(str, range(count) if ids is None else ids))
-    if len(names) != count or len(set(names)) != count:
-        raise InputError(f"{len(names)} ids ({len(set(names))} different) for {count} images: give each one its own")
-    return names
 
+    ids: Any = None
+    truth: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
 
-def as_truth(truth: Any, outputs: np.ndarray, kind: str) -> np.ndarray | None:
-    """(N,) int64 true classes, -1 where one is not known.
+    @classmethod
+    def read(cls, ids: Any, truth: Any, class_names: Any) -> Labels:
+        """Read a caller's arguments.
 
-    Raises:
-        InputError: another number, no integers, or out of range.
-    """
-    if truth is None:
-        return None
-    labels, count = np.asarray(truth), len(outputs)
-    if labels.shape != (count,) or labels.dtype.kind not in "iub":
-        raise InputError(
-            f"truth of shape {labels.shape} and type {labels.dtype} for {count} images: one class index an image"
-        )
-    labels = labels.astype(np.int64)
-    classes = label_count(outputs, kind)
-    if kind != "values" and (labels.min() < -1 or labels.max() >= classes):
-        raise InputError(
-            f"truth from {labels.min()} to {labels.max()} for outputs {outputs.shape}: expected classes 0 to "
-            f"{classes - 1}, or -1 where it is not known"
-        )
-    return labels
+        Raises:
+            InputError: an argument has none of the forms that it may have.
+        """
+        names = as_class_names(class_names)
+        return cls(ids, as_truth(truth, names), names)
 
+    def checked(self, outputs: np.ndarray, kind: str) -> Labels:
+        """The labels for outputs (N, *O) of this kind, with an id for each image.
 
-def as_class_names(names: Sequence[str] | None, outputs: np.ndarray, kind: str) -> tuple[str, ...] | None:
-    """A name a class.
-
-    Raises:
-        InputError: another number than there are classes.
-    """
-    if names is None:
-        return None
-    classes = label_count(outputs, kind)
-    if len(names) != classes:
-        raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
-    return tuple(map(str, names))
+        Raises:
+            InputError: there are more or fewer than N, an id repeats, or a class does not exist.
+        """
+        check_count(self.truth, len(outputs))
+        check_classes(self.truth, outputs, kind)
+        check_class_names(self.class_names, outputs, kind)
+        return replace(self, ids=as_ids(self.ids, len(outputs)))

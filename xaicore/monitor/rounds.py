@@ -1,92 +1,112 @@
-"""Pictures explained in pieces, as many as there is time for."""
+"""Samples explained in batches, as many as there is time for."""
 
 from __future__ import annotations
 
-import time
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from xaicore.data.labels import Labels
 from xaicore.data.sample import Sample
-from xaicore.errors import InputError
+from xaicore.data.targets import TRUTH, read_target
+from xaicore.data.truth import UNKNOWN, check_classes
 from xaicore.explainer import Explainer, picture_input
 from xaicore.explanation import Explanation
 from xaicore.methods import Method
+from xaicore.monitor.deadline import Deadline
 from xaicore.show.pictures import Pictures, from_inputs
-from xaicore.targets import Target, as_target
+from xaicore.targets import Classes, Target
 
-__all__ = ["Watch", "as_wanted"]
+__all__ = ["Rounds"]
 
-PREDICTED, TRUTH = "predicted", "truth"
+NO_PICTURES = Pictures.of(None, None)
 
 
-class Watch:
+class Rounds:
     """Explains samples with several methods that share one pass.
 
     Args:
-        explainer: whose model it is.
-        methods: of different names.
-        wanted: "predicted", "truth", or targets as `Explainer` takes them.
-        class_names: a name a class, or None.
-        size: pictures a pass.
+        explainer: explains the model.
+        methods: methods with different names.
+        targets: what to explain, as `Explainer` takes it.
+        class_names: one name per class, or None.
+        batch_size: images per pass.
+
+    Raises:
+        TargetError: `targets` is no target.
     """
 
     def __init__(
         self,
         explainer: Explainer,
         methods: Sequence[Method],
-        wanted: Any,
-        class_names: Sequence[str] | None,
-        size: int,
+        targets: Any,
+        class_names: tuple[str, ...] | None,
+        batch_size: int,
     ) -> None:
-        self.explainer, self.methods, self.wanted = explainer, methods, wanted
-        self._class_names, self._size = class_names, size
+        self.explainer, self.methods = explainer, methods
+        self._class_names, self._batch_size = class_names, batch_size
+        is_truth = isinstance(targets, str) and targets == TRUTH
+        self._target = None if is_truth else read_target(targets, None, class_names)
 
-    def __call__(self, sample: Sample, ends: float, start: int = 0) -> tuple[list[Explanation], int]:
-        """One explanation a method, of all pictures or of those that there was time for.
+    @property
+    def fits_any_sample(self) -> bool:
+        """Whether the target does not depend on the number of images: it is not one class per image."""
+        return not (isinstance(self._target, Classes) and self._target.per_image)
+
+    def target(self, sample: Sample) -> Target:
+        """The target for this sample.
+
+        Raises:
+            TargetError: the sample has another number of images, or no true classes where these are the target.
+        """
+        target = read_target(TRUTH, sample.truth) if self._target is None else self._target
+        if isinstance(target, Classes):
+            target.check_count(len(sample))
+        return target
+
+    def __call__(self, sample: Sample, deadline: Deadline, start: int = 0) -> tuple[list[Explanation], int]:
+        """One explanation per method, without pictures, of all images or of those that there was time for.
 
         Args:
-            sample: N pictures.
-            ends: `time.monotonic()` after which no further pass is begun; the first one always is.
-            start: the position of the picture to begin with; those before it come last.
+            sample: N images.
+            deadline: once it has passed, no further pass begins; the first one always does.
+            start: the position of the image to begin with; those before it come last.
 
         Returns:
-            The explanations, and the position to begin with next time: `start` again where all were explained.
+            The explanations, and the position to begin with next time: `start` again if all were explained.
 
         Raises:
             XaicoreError: what `Explainer` raises.
         """
-        starts = list(range(0, len(sample), self._size))
+        target = self.target(sample)
+        starts = list(range(0, len(sample), self._batch_size))
         turn = starts.index(start)
-        done: list[tuple[int, dict[str, Explanation]]] = []
-        for at in (*starts[turn:], *starts[:turn]):
-            if done and time.monotonic() >= ends:
-                start = at
+        batches: dict[int, list[Explanation]] = {}
+        for position in (*starts[turn:], *starts[:turn]):
+            if batches and deadline.passed:
+                start = position
                 break
-            done.append((at, self.piece(sample, slice(at, at + self._size))))
-        parts = [part for _, part in sorted(done, key=lambda pair: pair[0])]
-        return [Explanation.concatenate([part[method.name] for part in parts]) for method in self.methods], start
+            batches[position] = self._explain(sample, target, slice(position, position + self._batch_size))
+        in_order = [batches[position] for position in sorted(batches)]
+        return [Explanation.concatenate(of_method) for of_method in zip(*in_order, strict=True)], start
 
-    def piece(self, sample: Sample, piece: slice) -> dict[str, Explanation]:
-        """Some of the pictures, in one pass: {method: Explanation}."""
-        part = sample.take(piece)
-        wanted = self.wanted
-        if isinstance(wanted, str):
-            wanted = part.truth if wanted == TRUTH else None
-        elif isinstance(wanted, np.ndarray) and wanted.ndim and len(wanted) == len(sample):
-            wanted = wanted[piece]
-        return self.explainer.compare(
-            part.x, self.methods, wanted, part.images, part.ids, part.truth, self._class_names
-        )
+    def probe(self, sample: Sample) -> None:
+        """Explain one image: the one whose class index is the most likely to be out of range.
 
-    def telling(self, sample: Sample) -> slice:
-        """The picture of the highest class, which shows mistakes in classes that others would not."""
-        classes = sample.truth
-        if isinstance(self.wanted, np.ndarray) and self.wanted.ndim and len(self.wanted) == len(sample):
-            classes = self.wanted.reshape(len(sample), -1).max(axis=1)
-        at = 0 if classes is None else int(np.argmax(classes))
-        return slice(at, at + 1)
+        Raises:
+            XaicoreError: what `Explainer` raises.
+        """
+        target = self.target(sample)
+        position = 0
+        if isinstance(target, Classes) and target.per_image:
+            position = _most_suspicious(target.classes, lowest=0) // target.classes[0].size
+        elif sample.truth is not None and sample.truth.ndim == 1:
+            position = _most_suspicious(sample.truth, lowest=UNKNOWN)
+        probed = self._explain(sample, target, slice(position, position + 1))[0]
+        check_classes(sample.truth, probed.outputs, probed.outputs_kind)
 
     def pictures(self, sample: Sample, input_size: tuple[int, ...]) -> Pictures:
         """The sample's pictures, all on one scale where they are made of inputs."""
@@ -95,33 +115,16 @@ class Watch:
         x = picture_input(type(self.explainer.backend), sample.x)
         return Pictures.of(*from_inputs(x, input_size, len(sample)))
 
+    def _explain(self, sample: Sample, target: Target, chosen: slice) -> list[Explanation]:
+        """Explain some of the images in one pass: one explanation per method."""
+        batch = sample.take(chosen)
+        labels = Labels(batch.ids, batch.truth, self._class_names)
+        target = target.take(chosen) if isinstance(target, Classes) else target
+        results = self.explainer.run(batch.x, self.methods, target, None, labels)
+        # Pictures are made once, for the sample as a whole: made of a batch, they would have a scale of their own.
+        return [dataclasses.replace(one, pictures=NO_PICTURES) for one in results]
 
-def as_wanted(targets: Any, sample: Sample, class_names: Sequence[str] | None) -> Any:
-    """What a monitor's `targets` means: "predicted", "truth", a `Target` or an array of classes.
 
-    Raises:
-        InputError: it is a word that is none of these, or truth is wanted where it is not known.
-        TargetError: it is no target.
-    """
-    if targets is None or (isinstance(targets, str) and targets == PREDICTED):
-        return PREDICTED
-    if isinstance(targets, str) and targets == TRUTH:
-        unknown = len(sample) if sample.truth is None else int((sample.truth < 0).sum())
-        if unknown:
-            raise InputError(f"targets='truth', but the class of {unknown} of {len(sample)} pictures is not known")
-        return TRUTH
-    if isinstance(targets, str):
-        names = list(class_names or ())
-        if targets not in names:
-            known = f", or a class name: {', '.join(names[:8])}" if names else "; class names need class_names="
-            raise InputError(f"targets={targets!r}: expected 'predicted', 'truth' or a class{known}")
-        return names.index(targets)
-    as_target(targets)  # says what is wrong with it
-    if isinstance(targets, Target):
-        return targets
-    classes = np.asarray(targets)
-    if classes.ndim and len(classes) != len(sample) and classes.shape[:-1] != (1,):
-        raise InputError(
-            f"{len(classes)} targets for {len(sample)} pictures: give one for each, a single one, or [[a, b]] for all"
-        )
-    return classes
+def _most_suspicious(classes: np.ndarray, lowest: int) -> int:
+    """The flat position of the lowest class index if it is below the valid ones, else of the highest."""
+    return int(np.argmin(classes) if classes.min() < lowest else np.argmax(classes))

@@ -1,4 +1,4 @@
-"""One colour scale for several steps, so that they can be compared."""
+"""One colour scale for all steps, so that their heatmaps can be compared."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ __all__ = ["Scale"]
 
 
 class Scale:
-    """What map value is the top of the colour scale, method by method.
+    """The map value at the top of the colour scale, for each method.
 
     Args:
-        given: None: each map has a scale of its own. "first": the largest value of a method's first maps that have
-            any evidence. A number, or {method: number}.
+        scale: None: each map has a scale of its own. "first": the largest value of a method's first maps with any
+            evidence. A number, or {method: number}.
         methods: the methods' names.
 
     Raises:
-        InputError: it is none of these.
+        InputError: `scale` is none of these.
     """
 
-    def __init__(self, given: float | str | Mapping[str, float] | None, methods: Sequence[str]) -> None:
-        self._learns = given == "first"
+    def __init__(self, scale: float | str | Mapping[str, float] | None, methods: Sequence[str]) -> None:
+        self._from_first_step = scale == "first"
         self.tops: dict[str, float] = {}
-        if isinstance(given, Mapping):
-            missing = [name for name in methods if name not in given]
+        if isinstance(scale, Mapping):
+            missing = [name for name in methods if name not in scale]
             if missing:
                 raise InputError(f"scale has no number for {', '.join(missing)}: expected one for each method")
-            self.tops = {name: _number(given[name], given) for name in methods}
-        elif given is not None and not self._learns:
-            self.tops = dict.fromkeys(methods, _number(given, given))
+            self.tops = {name: _number(scale[name], scale) for name in methods}
+        elif scale is not None and not self._from_first_step:
+            self.tops = dict.fromkeys(methods, _number(scale, scale))
 
     def __call__(self, explanation: Explanation) -> Explanation:
         """The same explanation, on this scale."""
-        if self._learns and explanation.method not in self.tops and not explanation.empty.all():
+        if self._from_first_step and explanation.method not in self.tops and not explanation.empty.all():
             self.tops[explanation.method] = float(explanation.maps.max())
         top = self.tops.get(explanation.method)
         if top is None:
@@ -48,7 +48,7 @@ class Scale:
         return dataclasses.replace(explanation, ceilings=np.full(len(explanation), top, np.float32))
 
 
-def _number(value: Any, given: Any) -> float:
+def _number(value: Any, scale: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
         return float(value)
-    raise InputError(f"scale={given!r}: expected None, 'first', a positive number, or {{method: number}}")
+    raise InputError(f"scale={scale!r}: expected None, 'first', a positive number, or {{method: number}}")

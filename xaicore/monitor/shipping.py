@@ -1,7 +1,7 @@
-"""Results on their way to the loggers, beside the work that made them.
+"""Results on their way to the loggers, while the training goes on.
 
-One thread hands them over, so that encoding and writing run beside training, and a tracker that hangs holds up
-nothing. At most two steps are on their way: one at the loggers and one waiting. Memory does not grow.
+One thread hands them over, so that encoding and writing run beside the training, and a tracker that hangs delays
+nothing. At most two steps are on their way: one at the loggers and one in the queue. Memory does not grow.
 """
 
 from __future__ import annotations
@@ -21,18 +21,22 @@ Parcel = tuple[Sequence[Explanation], "int | None"]
 
 
 class Shipper:
-    """Hands each step's explanations to open loggers, in order, and closes them in the end.
+    """Opens loggers, hands them each step's explanations in order, and closes them at the end.
 
     Args:
-        loggers: entered already; `log`, `flush` and closing happen in the shipper's thread.
-        beside: False hands over in the caller's thread, who then waits for the loggers.
+        loggers: not yet open. They are opened in the caller's thread; `log`, `flush` and `close` run in the shipper's.
+        beside: False hands over in the caller's thread, which then waits for the loggers.
+
+    Raises:
+        Exception: what a logger raises as it opens.
     """
 
     def __init__(self, loggers: Loggers, beside: bool = True) -> None:
-        self.loggers = loggers
-        self._waiting: queue.Queue[Parcel | None] = queue.Queue(maxsize=1)
+        self._opened = contextlib.ExitStack()
+        self.loggers = self._opened.enter_context(loggers)
+        self._queue: queue.Queue[Parcel | None] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
-        self._late = False
+        self._is_late = False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="xaicore-loggers", daemon=True) if beside else None
         if self._thread is not None:
@@ -40,51 +44,51 @@ class Shipper:
 
     @property
     def works(self) -> bool:
-        """Whether there is somebody to deliver: not so once closed, or in a process that was forked."""
+        """Whether steps are delivered: not after closing, nor in a process that was forked from the thread's."""
         return not self._ending.is_set() and (self._thread is None or self._thread.is_alive())
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a step could not be sent off, and the next one could not either."""
-        return self._late and self._waiting.full()
+        """Whether the last step found no place in the queue, and the next one would not either."""
+        return self._is_late and self._queue.full()
 
     def ship(self, explanations: Sequence[Explanation], step: int | None, patience: float) -> bool:
-        """Send one step off; False if the loggers were still busy with earlier ones after `patience` seconds.
+        """Send one step; False if the loggers were still busy with earlier ones after `patience` seconds.
 
-        A tracker that hangs costs that time once: until it moves again, nobody waits for it.
+        A tracker that hangs costs that time once: until it moves again, no further step waits for it.
 
         Raises:
-            Exception: what a logger has raised, where loggers are to raise.
+            Exception: what a logger has raised, with `on_error="raise"`.
         """
         self._raise()
         if self._thread is None:
             self._deliver((explanations, step))
             return True
         try:
-            self._waiting.put((explanations, step), timeout=0 if self._late else max(0.0, patience))
-            self._late = False
+            self._queue.put((explanations, step), timeout=0 if self._is_late else max(0.0, patience))
+            self._is_late = False
         except queue.Full:
-            self._late = True
-        return not self._late
+            self._is_late = True
+        return not self._is_late
 
     def close(self, patience: float) -> None:
-        """Deliver what is on its way, close the loggers, and warn if that takes longer than `patience` seconds.
+        """Deliver the steps on their way, close the loggers, and warn if that takes longer than `patience` seconds.
 
         Raises:
-            Exception: what a logger has raised, where loggers are to raise.
+            Exception: what a logger has raised, with `on_error="raise"`.
         """
         self._ending.set()
         if self._thread is None:
-            self.loggers.__exit__(None, None, None)
+            self._opened.close()
             return
         if threading.current_thread() is self._thread:
-            return  # a monitor that nobody holds was collected here; this thread ends by itself
-        with contextlib.suppress(queue.Full):  # a full queue needs no waking up
-            self._waiting.put_nowait(None)
+            return  # a forgotten monitor was garbage-collected in this thread, which ends by itself
+        with contextlib.suppress(queue.Full):  # a full queue needs no wake-up
+            self._queue.put_nowait(None)
         self._thread.join(patience)
         if self._thread.is_alive():
             warnings.warn(
-                f"the loggers did not finish within {patience:g} s: what they were still given may be lost",
+                f"the loggers did not finish within {patience:g} s: steps not delivered by then may be lost",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -93,20 +97,20 @@ class Shipper:
     def _run(self) -> None:
         while (parcel := self._next()) is not None:
             self._guarded(lambda parcel=parcel: self._deliver(parcel))  # type: ignore[misc]
-        self._guarded(lambda: self.loggers.__exit__(None, None, None))
+        self._guarded(self._opened.close)
 
     def _next(self) -> Parcel | None:
-        """The next step; None once it is to end and all are delivered."""
+        """The next step; None at the end, when all are delivered."""
         while True:
             try:
-                parcel = self._waiting.get(block=not self._ending.is_set())
+                parcel = self._queue.get(block=not self._ending.is_set())
             except queue.Empty:
                 return None
             if parcel is not None:
                 return parcel
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        """What a logger raises is for the caller where it is wanted; a SystemExit of a tracker's is not for anybody."""
+        """Keep a logger's exception for the caller; turn SystemExit and its like into a warning."""
         try:
             act()
         except Exception as exc:

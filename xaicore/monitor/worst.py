@@ -1,10 +1,9 @@
-"""The worst predictions of a data set now: those that give the true class the least probability."""
+"""The worst predictions of a data set at present: those that give the true class the least probability."""
 
 from __future__ import annotations
 
 import dataclasses
 import heapq
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,118 +12,135 @@ import numpy as np
 
 from xaicore import trees
 from xaicore.backend import Backend
-from xaicore.data.sample import Sample, of_arrays, read_batches
+from xaicore.data.batches import read_batches
+from xaicore.data.choose import of_arrays
+from xaicore.data.sample import Sample
+from xaicore.data.truth import check_classes
 from xaicore.errors import InputError
+from xaicore.monitor.deadline import Deadline
 from xaicore.outputs import is_dense, probabilities
 
 __all__ = ["Pool"]
 
+NO_TRUTH = "the worst predictions need true classes: pool=(x, truth), or a loader of (x, truth)"
+
 
 class Pool:
-    """Where the worst predictions are looked for, anew each time.
+    """Images among which the worst predictions are found, anew for each search.
 
     Args:
         source: (x, truth), a `Sample` with truth, or a loader of (x, truth). A loader's ids are positions, which
-            mean little where it shuffles.
-        size: pictures a pass, of arrays.
-        backend: whose model predicts.
-        activation: what makes probabilities of outputs, as in `Explainer`.
+            identify an image only if the loader does not shuffle.
+        batch_size: images per pass, of arrays.
+        backend: holds the model that predicts.
+        activation: turns outputs into probabilities, as in `Explainer`.
+        class_names: one name per class, or None.
 
     Raises:
-        InputError: there are no pictures, or labels of another number.
+        InputError: there are no images, or labels of another number.
     """
 
-    def __init__(self, source: Any, size: int, backend: Backend, activation: str | None) -> None:
-        self.source, self._size, self._backend, self._activation = source, size, backend, activation
+    def __init__(
+        self,
+        source: Any,
+        batch_size: int,
+        backend: Backend,
+        activation: str | None,
+        class_names: tuple[str, ...] | None = None,
+    ) -> None:
+        self.source, self._batch_size, self._backend = source, batch_size, backend
+        self._activation, self._class_names = activation, class_names
         if isinstance(source, tuple) and len(source) == 2:
-            self.source = of_arrays(source[0], source[1], None, None, backend.to_numpy, copy=False)
+            self.source = of_arrays(source[0], source[1], None, None, class_names, copy=False)
         elif isinstance(source, Sample):
-            self.source = of_arrays(source, None, None, None, backend.to_numpy, copy=False)
+            self.source = of_arrays(source, None, None, None, class_names, copy=False)
         elif hasattr(source, "__next__"):
             raise InputError(f"pool is a {type(source).__name__}, which can be read once: pass a loader, or (x, truth)")
         elif hasattr(source, "shape"):
             raise InputError("pool is an array: expected (x, truth), a Sample with truth, or a loader of (x, truth)")
 
-    def check(self) -> None:
-        """Look at the picture of the highest class, where there are arrays.
+    def probe(self) -> None:
+        """Predict the image with the highest class index, where the pool holds arrays.
 
         Raises:
             InputError: true classes are missing or out of range.
         """
         if isinstance(self.source, Sample):
             if self.source.truth is None:
-                raise InputError("the worst predictions need true classes: pool=(x, truth), or a loader of (x, truth)")
-            at = int(self.source.truth.argmax())
-            self._truth_probabilities(self.source.take(slice(at, at + 1)))
+                raise InputError(NO_TRUTH)
+            position = int(self.source.truth.argmax()) if self.source.truth.ndim == 1 else 0
+            self._true_probabilities(self.source.take(slice(position, position + 1)))
 
-    def worst(self, k: int, ends: float) -> tuple[Sample | None, bool]:
-        """The k worst predictions now, the worst first, and whether all pictures were looked at.
+    def worst(self, k: int, deadline: Deadline) -> tuple[Sample | None, bool]:
+        """The k worst predictions at present, the worst first, and whether all images were searched.
 
-        One pass without gradients a batch; memory holds k pictures beside the batch.
+        One pass without gradients per batch; memory holds k images beside the batch.
 
         Args:
-            k: how many; fewer where there are fewer.
-            ends: `time.monotonic()` after which no further batch is begun.
+            k: how many; fewer if the pool has fewer.
+            deadline: once it has passed, no further batch begins.
 
         Raises:
             InputError: true classes are missing or out of range.
             BackendError: the model fails.
         """
         heap: list[_Candidate] = []
-        seen, in_time = 0, True
+        searched, is_complete = 0, True
         for batch in self._batches():
-            if seen and time.monotonic() >= ends:
-                in_time = False
+            if searched and deadline.passed:
+                is_complete = False
                 break
-            p = self._truth_probabilities(batch)
+            p = self._true_probabilities(batch)
             for n in np.argsort(p, kind="stable")[:k]:
                 if np.isfinite(p[n]):
-                    candidate = _Candidate(-float(p[n]), -(seen + int(n)), batch.take(np.array([n])))
+                    candidate = _Candidate(-float(p[n]), -(searched + int(n)), batch.take(np.array([n])))
                     heapq.heappush(heap, candidate) if len(heap) < k else heapq.heappushpop(heap, candidate)
-            seen += len(batch)
-        found = [one.picture for one in sorted(heap, reverse=True)]
-        return (Sample.concatenate(found) if found else None), in_time
+            searched += len(batch)
+        found = [candidate.image for candidate in sorted(heap, reverse=True)]
+        return (Sample.concatenate(found) if found else None), is_complete
 
     def _batches(self) -> Iterator[Sample]:
         """Batches of NumPy arrays with truth and ids."""
         position = 0
-        for part in self._parts():
-            if part.truth is None:
-                raise InputError("the worst predictions need true classes: pool=(x, truth), or a loader of (x, truth)")
-            ids = part.ids or tuple(str(position + n) for n in range(len(part)))
-            yield dataclasses.replace(part, ids=ids)
-            position += len(part)
+        for batch in self._source_batches():
+            if batch.truth is None:
+                raise InputError(NO_TRUTH)
+            ids = batch.ids or tuple(str(position + n) for n in range(len(batch)))
+            yield dataclasses.replace(batch, ids=ids)
+            position += len(batch)
 
-    def _parts(self) -> Iterator[Sample]:
+    def _source_batches(self) -> Iterator[Sample]:
         to_numpy = self._backend.to_numpy
         if not isinstance(self.source, Sample):
-            yield from read_batches(self.source, to_numpy)
+            for batch in read_batches(self.source, to_numpy, self._class_names):
+                yield Sample(*batch)
             return
-        for start in range(0, len(self.source), self._size):
-            part = self.source.take(slice(start, start + self._size))
-            yield dataclasses.replace(part, x=trees.convert(part.x, to_numpy))
+        for start in range(0, len(self.source), self._batch_size):
+            chosen = self.source.take(slice(start, start + self._batch_size))
+            yield dataclasses.replace(chosen, x=trees.convert(chosen.x, to_numpy))
 
-    def _truth_probabilities(self, batch: Sample) -> np.ndarray:
-        """(N,) the probability of each true class; infinite where that is unknown."""
+    def _true_probabilities(self, batch: Sample) -> np.ndarray:
+        """(N,) the probability of each true class, of several the least; infinite where none is known."""
         assert batch.truth is not None
         capture = self._backend.capture(batch.x, ())
         outputs, kind = capture.outputs, capture.outputs_kind
         if kind == "values" or is_dense(outputs):
             raise InputError(f"outputs {outputs.shape} are no class scores: there are no worst predictions")
+        try:
+            check_classes(batch.truth, outputs, kind)
+        except InputError as exc:
+            raise InputError(f"pool: {exc}") from exc
         p = probabilities(outputs, kind, capture.link, self._activation)
-        if batch.truth.max() >= p.shape[1]:
-            top = p.shape[1] - 1
-            raise InputError(
-                f"pool: truth {batch.truth.max()} for outputs {outputs.shape}: expected classes 0 to {top}"
-            )
-        chosen = np.take_along_axis(p, np.maximum(batch.truth, 0)[:, None], axis=1)[:, 0]
-        return np.where(batch.truth < 0, np.inf, chosen)
+        if batch.truth.ndim == 2:
+            return np.where(batch.truth, p, np.inf).min(axis=1)
+        of_truth = np.take_along_axis(p, np.maximum(batch.truth, 0)[:, None], axis=1)[:, 0]
+        return np.where(batch.truth < 0, np.inf, of_truth)
 
 
 @dataclass(order=True)
 class _Candidate:
-    """One picture; the heap's root has the most probable true class, and is the first to be dropped."""
+    """One image; the heap's root has the most probable true class, and is the first to be dropped."""
 
     badness: float
     order: int
-    picture: Sample = field(compare=False)
+    image: Sample = field(compare=False)

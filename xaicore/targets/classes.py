@@ -1,19 +1,22 @@
-"""Targets that are classes: the predicted one, the k best, given ones.
+"""Targets that are classes: the predicted one, the k with the highest scores, given ones.
 
 N images, K targets per image, outputs (N, *O) with the class axis at 1.
 """
 
 from __future__ import annotations
 
+import copy
+import reprlib
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import TargetError
+from xaicore.errors import InputError, TargetError
 from xaicore.outputs import class_count, is_dense, label_count, predicted_classes
 from xaicore.targets.target import Aim, Target
+from xaicore.trees import as_array
 
 __all__ = ["Classes", "Predicted", "TopK", "as_target"]
 
@@ -29,7 +32,7 @@ class Predicted(Target):
         predicted = predicted_classes(outputs, kind)
         if predicted is None:
             raise TargetError(
-                f"outputs {outputs.shape} are values, so no class is predicted: say which output, targets=0"
+                f"outputs {outputs.shape} are values, so no class is predicted: choose an output, such as target 0"
             )
         return _aim_at(outputs, kind, predicted[:, None])
 
@@ -66,34 +69,59 @@ class TopK(Target):
 
 
 class Classes(Target):
-    """Given classes: one for all images, (N,) one per image, (N, K), or (1, K): the same K for all.
+    """Given classes: one for all images, (N,) one per image, (N, K), or (1, K), the same K for all images.
 
     In a one-output classifier class 1 is the output itself and class 0 its opposite, pulled back with -1.
+
+    Raises:
+        TargetError: the classes are not whole numbers of one of these shapes.
     """
 
     def __init__(self, classes: Any) -> None:
         try:
-            given = np.asarray(classes)
-        except ValueError as exc:
-            raise TargetError(f"targets={classes!r}: rows differ in length; expected an (N, K) array") from exc
-        if given.dtype.kind not in "iu" or given.ndim > 2 or 0 in given.shape[1:]:
+            given = as_array(classes, "targets")
+        except InputError as exc:
+            raise TargetError(str(exc)) from exc
+        is_whole = given.dtype.kind in "iu" or (given.dtype.kind == "f" and np.array_equal(given, np.floor(given)))
+        if not is_whole or not given.size or given.ndim > 2:
+            shown = reprlib.repr(classes.tolist() if isinstance(classes, np.ndarray) else classes)
             raise TargetError(
-                f"targets={classes!r}: expected None, a class index, one index per image, an (N, K) array of "
-                "indices, or a target from xaicore.targets"
+                f"targets={shown}: expected None, a class index or name, one per image, an (N, K) array of them, "
+                "'predicted', 'truth', or a target from xaicore.targets"
             )
         self.classes = given.astype(np.int64)
 
-    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
-        """The given classes, checked against the outputs."""
-        _check_class_scores(outputs, str(self))
-        n = len(outputs)
-        if self.classes.ndim and len(self.classes) != n and not (self.classes.ndim == 2 and len(self.classes) == 1):
+    @property
+    def per_image(self) -> bool:
+        """Whether each image has classes of its own."""
+        return self.classes.ndim == 1 or (self.classes.ndim == 2 and len(self.classes) > 1)
+
+    def take(self, chosen: slice | np.ndarray) -> Classes:
+        """The target of some of the images, by position."""
+        if not self.per_image:
+            return self
+        taken = copy.copy(self)  # also of a class that derives from this one
+        taken.classes = self.classes[chosen]
+        return taken
+
+    def check_count(self, count: int) -> None:
+        """Compare the number of classes with that of the images.
+
+        Raises:
+            TargetError: there are more or fewer than N.
+        """
+        if self.per_image and len(self.classes) != count:
             raise TargetError(
-                f"{len(self.classes)} targets for {n} images: give one per image, a single number for all, or "
+                f"{len(self.classes)} targets for {count} images: give one per image, a single number for all, or "
                 "[[a, b]], the same classes for all"
             )
+
+    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+        """The given classes, compared with the outputs."""
+        _check_class_scores(outputs, str(self))
+        self.check_count(len(outputs))
         rows = self.classes[:, None] if self.classes.ndim == 1 else self.classes
-        classes = np.broadcast_to(rows, (n, rows.shape[1] if rows.ndim else 1))
+        classes = np.broadcast_to(rows, (len(outputs), rows.shape[1] if rows.ndim else 1))
         count = label_count(outputs, kind)
         wrong = classes[(classes < 0) | (classes >= count)]
         if wrong.size:
@@ -106,14 +134,18 @@ class Classes(Target):
 
 
 def as_target(targets: Any) -> Target:
-    """What `Explainer(...)(x, targets=...)` takes, as a target.
+    """The target that `targets` means, where nothing else is known: no class names, no true classes.
+
+    Args:
+        targets: None or "predicted", a class index, one per image, (N, K) or (1, K) of them, or a `Target`.
 
     Raises:
-        TargetError: it is none of None, an int, (N,) or (N, K) ints, a `Target`.
+        TargetError: it is none of these.
     """
     if isinstance(targets, Target):
         return targets
-    return Predicted() if targets is None else Classes(targets)
+    is_predicted = targets is None or (isinstance(targets, str) and targets == "predicted")
+    return Predicted() if is_predicted else Classes(targets)
 
 
 def _check_class_scores(outputs: np.ndarray, target: str) -> None:
@@ -156,8 +188,8 @@ def _through_link(direction: np.ndarray, p: np.ndarray, classes: np.ndarray) -> 
     lost = (chosen <= 0) if sums_to_one else (chosen <= 0) | (chosen >= 1)
     if lost.any():
         raise TargetError(
-            f"{int(lost.sum())} target probabilities are exactly 0 or 1, so the model's last activation has "
-            "swallowed their gradient; explain a model that returns logits"
+            f"{int(lost.sum())} target probabilities are exactly 0 or 1, where the model's last activation has no "
+            "gradient; explain a model that returns logits"
         )
     if not sums_to_one:
         return direction / np.maximum(p * (1 - p), np.finfo(np.float32).tiny)

@@ -21,7 +21,7 @@ __all__ = ["Aim", "Target", "check_aim"]
 
 @dataclass(frozen=True, eq=False)
 class Aim:
-    """What a target comes to once the outputs are known.
+    """A target as directions, for outputs that are known.
 
     Attributes:
         direction: d score / d outputs, (N, K, *O) float32.
@@ -48,7 +48,7 @@ class Target(ABC):
 
 
 def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
-    """The aim of a target for outputs (N, *O), as float32 and int64; a target of the user's own may be wrong.
+    """Validate the aim of a target for outputs (N, *O), and convert it to float32 and int64.
 
     Raises:
         TargetError: direction or classes have another shape, or a class does not exist.
@@ -65,6 +65,6 @@ def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
     if np.max(aim.classes) >= count:
         raise TargetError(
             f"target {target!s} gave class {np.max(aim.classes)} for outputs {outputs.shape}: expected classes below "
-            f"{count}, or -1 for what is no class"
+            f"{count}, or -1 where the target is no class"
         )
     return Aim(np.asarray(aim.direction, np.float32), np.asarray(aim.classes, np.int64))

@@ -1,7 +1,7 @@
-"""A framework of one model in NumPy: convolution, ReLU, convolution, ReLU, global average pooling, dense.
+"""A framework with one model, in NumPy: convolution, ReLU, convolution, ReLU, global average pooling, dense.
 
-It stands for the framework that you write a backend for. Pictures are (N, height, width, channels), and so are
-its maps. It knows nothing of xaicore.
+It stands for the framework that you write a backend for, and does not depend on xaicore. Pictures and activations are
+(N, height, width, channels).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["Net"]
 
 
 class Net:
-    """The model.
+    """The convolutional net.
 
     Args:
         conv1: kernels (3, 3, channels, C1).
@@ -35,7 +35,7 @@ class Net:
         return self.forward(x)["dense"]
 
     def forward(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """{layer: its output}, in the order in which they are computed."""
+        """{layer: its output}, in the order of computation."""
         values = {"conv1": convolve(x, self.conv1)}
         values["relu1"] = np.maximum(values["conv1"], 0)
         values["conv2"] = convolve(values["relu1"], self.conv2)
@@ -45,7 +45,12 @@ class Net:
         return values
 
     def backward(self, values: dict[str, np.ndarray], d_logits: np.ndarray) -> dict[str, np.ndarray]:
-        """{layer: d (logits * d_logits).sum() / d its output}, for what `forward` returned."""
+        """{layer: the gradient of (logits * d_logits).sum() with respect to its output}.
+
+        Args:
+            values: the result of `forward`.
+            d_logits: (N, classes).
+        """
         _, height, width, _ = values["relu2"].shape
         d = {"dense": d_logits, "pool": d_logits @ self.dense.T}
         d["relu2"] = np.repeat(np.repeat(d["pool"][:, None, None], height, 1), width, 2) / (height * width)
@@ -56,7 +61,7 @@ class Net:
 
 
 def convolve(x: np.ndarray, kernels: np.ndarray) -> np.ndarray:
-    """Pictures (N, H, W, C) and kernels (3, 3, C, D) give (N, H, W, D); zeros around the border."""
+    """Convolves x (N, H, W, C), padded with zeros, with kernels (3, 3, C, D): (N, H, W, D)."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
     return np.einsum("nhwcij,ijcd->nhwd", windows, kernels, optimize=True)

@@ -1,4 +1,4 @@
-"""tinyconv for xaicore. Imports neither tinyconv nor the backend until a model of tinyconv's is there."""
+"""The plugin's hook. It imports neither tinyconv nor the backend before there is a model of tinyconv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xaicore import Backend, InputError, hookimpl
 
 @hookimpl
 def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
-    """A backend for a `tinyconv.Net`; whoever has one has imported tinyconv."""
+    """The backend of a `tinyconv.Net`, else None. A program that has such a net has imported tinyconv."""
     tinyconv = sys.modules.get("tinyconv")
     if tinyconv is None or not isinstance(model, tinyconv.Net):
         return None

@@ -1,19 +1,17 @@
-"""The backend: two methods that xaicore needs, and one power that it can use.
+"""The backend: the two required methods, and the optional one for CAM.
 
-What is particular to tinyconv, and has to be hidden here: its maps have the channels last, and its `backward`
-takes one direction at a time.
+It hides what is particular to tinyconv: maps have the channels last, and `backward` takes one direction at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from tinyconv import Net
 
-from xaicore import Backend, Capture, Direction, InputError, Layer, LayerError, MethodError
+from xaicore import Backend, Capture, Direction, InputError, Layer, MethodError, check_direction, unknown_layer
 
 __all__ = ["TinyconvBackend"]
 
@@ -23,36 +21,36 @@ TYPES = {"conv": "Conv", "relu": "ReLU", "pool": "GlobalAveragePool", "dense": "
 class TinyconvBackend(Backend):
     """Explains one `tinyconv.Net`.
 
-    A net keeps nothing of a pass, so there is nothing to put back afterwards. A framework with hooks, modes or
-    stored gradients restores them in a `finally`.
+    A net stores nothing during a pass, so there is nothing to restore. A backend of a framework with hooks, training
+    modes or stored gradients restores them in a `finally`.
     """
 
     def __init__(self, net: Net) -> None:
         self.net = net
 
     def layers(self, inputs: Any) -> list[Layer]:
-        """Every layer, in the order in which they are computed; the first picture shows the shapes."""
-        values = self.net.forward(self._pictures(inputs)[:1])
-        found = []
-        for name, value in values.items():
+        """All layers, in the order of computation; the shapes are those for the first picture."""
+        layers = []
+        for name, value in self.net.forward(self._pictures(inputs)[:1]).items():
             shape = channels_first(value).shape
             spatial = len(shape) == 4 and shape[2] * shape[3] > 1
-            found.append(Layer(name, TYPES[name.rstrip("12")], shape, spatial, pooled=name == "pool"))
-        return found
+            layers.append(Layer(name, TYPES[name.rstrip("12")], shape, spatial, pooled=name == "pool"))
+        return layers
 
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
-        """One forward pass, and one pull-back for each of the K directions."""
+        """One forward pass, and one backward pass for each of the K directions."""
         x = self._pictures(inputs)
         values = self.net.forward(x)
-        self._check(layers, list(values))
+        for name in layers:
+            if name not in values:
+                raise unknown_layer(name, list(values), type(self.net).__name__)
         outputs = values["dense"].astype(np.float32)
         gradients = {}
         if direction is not None:
-            wanted = direction(outputs, "logits")  # (N, K, classes); once, between the two passes
-            pulled = [self.net.backward(values, wanted[:, k]) for k in range(wanted.shape[1])]
-            gradients = {
-                name: np.stack([channels_first(gradient[name]) for gradient in pulled], axis=1) for name in layers
-            }
+            # Once, between the forward and the backward passes: (N, K, classes).
+            d_outputs = check_direction(direction(outputs, "logits"), outputs)
+            passes = [self.net.backward(values, d_outputs[:, k]) for k in range(d_outputs.shape[1])]
+            gradients = {name: np.stack([channels_first(d[name]) for d in passes], axis=1) for name in layers}
         return Capture(
             outputs=outputs,
             outputs_kind="logits",
@@ -62,13 +60,13 @@ class TinyconvBackend(Backend):
         )
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
-        """The dense layer's rows (classes, C): CAM works on what the global average pooling reads."""
+        """The dense layer's weights (classes, C), for the layer that global average pooling reads."""
         if layer != "relu2":
             raise MethodError(f"cam explains the layer that is pooled, 'relu2', not {layer!r}; or use 'gradcam'")
         return self.net.dense.T.astype(np.float32)
 
     def _pictures(self, inputs: Any) -> np.ndarray:
-        """What the caller passed as (N, H, W, channels): the array, `(x,)` or `{"x": x}`."""
+        """The pictures (N, H, W, channels) in `inputs`: an array, `(x,)` or `{"x": x}`."""
         if isinstance(inputs, tuple) and len(inputs) == 1:
             (inputs,) = inputs
         elif isinstance(inputs, Mapping) and set(inputs) == {"x"}:
@@ -82,13 +80,7 @@ class TinyconvBackend(Backend):
             )
         return x
 
-    def _check(self, layers: Sequence[str], known: list[str]) -> None:
-        for name in layers:
-            if name not in known:
-                near = get_close_matches(name, known, 3, cutoff=0)
-                raise LayerError(f"no layer called {name!r}; nearest: {', '.join(near)}")
-
 
 def channels_first(value: np.ndarray) -> np.ndarray:
-    """(N, H, W, C) as (N, C, H, W) float32; a vector (N, C) stays one."""
+    """(N, H, W, C) to (N, C, H, W), as float32; (N, C) stays (N, C)."""
     return np.ascontiguousarray(np.moveaxis(value, -1, 1), np.float32)

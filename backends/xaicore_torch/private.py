@@ -1,0 +1,172 @@
+"""Private names of PyTorch, which no other module of this package uses.
+
+The versions at each entry are those in which it was tried: 2.4.0, 2.6.0, 2.13.0 and 2.14.1, by
+tests/torch/test_torch_private.py. That test tries every entry, and fails with this module's name when a version of
+PyTorch has renamed or changed one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # 2.4 to 2.14
+from torch.nn.modules.conv import _ConvNd as Convolution  # 2.4 to 2.14
+from torch.nn.utils import parametrize
+from torch.utils._pytree import tree_leaves, tree_map  # 2.4 to 2.14
+from torch.utils.data import DataLoader
+
+__all__ = [
+    "CHANGING",
+    "COMPILED",
+    "LINKS",
+    "PASSING",
+    "BatchNorm",
+    "Convolution",
+    "compiled_module",
+    "eager",
+    "has_forward_hooks",
+    "has_forward_pre_hooks",
+    "link_result",
+    "own_buffers",
+    "parametrizations_uncached",
+    "softmax_axis",
+    "traced_as_graph",
+    "tree_leaves",
+    "tree_map",
+    "without_workers",
+    "writes",
+]
+
+# The attribute under which torch.compile's wrapper keeps the module. 2.4 to 2.14
+COMPILED = "_orig_mod"
+
+# Classes of autograd's nodes, by the last operations of a model. 2.4 to 2.14
+# These only pass values on:
+PASSING = frozenset(
+    {
+        "AliasBackward0",
+        "BackwardHookFunctionBackward",  # the user's full backward hook
+        "CloneBackward0",
+        "ReshapeAliasBackward0",
+        "SqueezeBackward0",
+        "SqueezeBackward1",
+        "SqueezeBackward2",
+        "ToCopyBackward0",
+        "UnsafeViewBackward0",
+        "UnsqueezeBackward0",
+        "ViewBackward0",
+    }
+)
+# These select or limit values: probabilities stay probabilities, but are no longer all of the link's result.
+CHANGING = frozenset(
+    {
+        "ClampBackward1",
+        "ClampMaxBackward0",
+        "ClampMinBackward0",
+        "IndexBackward0",
+        "PermuteBackward0",
+        "SelectBackward0",
+        "SliceBackward0",
+        "TBackward0",
+        "TransposeBackward0",
+    }
+)
+# These turn logits into probabilities:
+LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
+
+
+def compiled_module(model: nn.Module) -> nn.Module | None:
+    """The module inside of torch.compile's wrapper; None if the model is no such wrapper."""
+    return dict(model.named_children()).get(COMPILED)
+
+
+def eager() -> contextlib.AbstractContextManager[Any]:
+    """Run compiled modules without compiling: a module that was compiled before ignores hooks.
+
+    Nothing has been compiled where `torch._dynamo` was never imported (2.4 to 2.14). Before 2.6, which brought
+    set_stance, such modules keep ignoring hooks.
+    """
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")
+
+
+def has_forward_pre_hooks(module: nn.Module) -> bool:
+    """Whether hooks run before the module's forward pass."""
+    return bool(module._forward_pre_hooks)  # 2.4 to 2.14
+
+
+def has_forward_hooks(module: nn.Module) -> bool:
+    """Whether hooks run after the module's forward pass."""
+    return bool(module._forward_hooks)  # 2.4 to 2.14
+
+
+def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:
+    """The module's dictionary of its own buffers: writing to it replaces a buffer without any check."""
+    return module._buffers  # 2.4 to 2.14
+
+
+def writes(tensor: torch.Tensor) -> int:
+    """How many in-place operations have written to the tensor; 0 for inference tensors, which do not count them."""
+    return 0 if tensor.is_inference() else tensor._version  # 2.4 to 2.14
+
+
+def link_result(node: Any) -> torch.Tensor:
+    """The result that the graph node of a softmax, log-softmax or sigmoid keeps for its backward pass."""
+    result: torch.Tensor = node._saved_result  # 2.4 to 2.14
+    return result
+
+
+def softmax_axis(node: Any) -> int:
+    """The axis of a softmax or log-softmax, from its graph node."""
+    axis: int = node._saved_dim  # 2.4 to 2.14
+    return axis - 2**64 if axis >= 2**63 else axis  # it is kept without a sign
+
+
+@contextlib.contextmanager
+def without_workers(loader: DataLoader[Any]) -> Iterator[None]:
+    """Set a loader's persistent workers aside, so that reading it starts new ones."""
+    attributes = dict(vars(loader))
+    try:
+        # Not by setattr: a DataLoader refuses to change persistent_workers. `_iterator`: 2.4 to 2.14
+        vars(loader).update(persistent_workers=False, _iterator=None)
+        yield
+    finally:
+        vars(loader).update(attributes)
+
+
+@contextlib.contextmanager
+def parametrizations_uncached(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Set aside what `parametrize.cached()` holds of these modules' weights.
+
+    A weight computed without grad in evaluation mode must not be served to the caller's training pass.
+    """
+    if not parametrize._cache_enabled:  # 2.4 to 2.14
+        yield
+        return
+    ids = {id(module) for module in modules}
+    outside = _pop_cached(ids)
+    try:
+        yield
+    finally:
+        _pop_cached(ids)
+        if parametrize._cache_enabled:  # else the caller's `cached()` ended in between, and its values with it
+            parametrize._cache.update(outside)
+
+
+def _pop_cached(ids: set[int]) -> dict[Any, Any]:
+    """Remove and return the cache's entries, {(id of module, name): tensor}, of the modules with these ids."""
+    keys = [key for key in list(parametrize._cache) if key[0] in ids]  # 2.4 to 2.14
+    return {key: parametrize._cache.pop(key) for key in keys}
+
+
+def traced_as_graph(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> torch.fx.GraphModule:
+    """The operations of `function(*arguments)`, recorded with tensors that have no values."""
+    from torch.fx.experimental.proxy_tensor import make_fx  # 2.4 to 2.14; here, since only Keras traces
+
+    return make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)

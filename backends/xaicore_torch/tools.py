@@ -1,0 +1,34 @@
+"""What a backend of another framework needs of PyTorch where that framework runs on it, as Keras may.
+
+These names are public. Importing this module imports torch; importing `xaicore_torch` does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from xaicore_torch.loader import preserved_loader
+from xaicore_torch.outputs import link_of, to_host
+from xaicore_torch.private import traced_as_graph
+from xaicore_torch.pullback import pull_back
+from xaicore_torch.state import may_mutate, preserved_model
+
+__all__ = ["link_of", "may_mutate", "preserved_loader", "preserved_model", "pull_back", "to_host", "traced"]
+
+
+def traced(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> Callable[..., torch.Tensor]:
+    """The operations of `function(*arguments)` as a graph, without those whose results are not used.
+
+    The graph serves tensors of the same shapes, types and devices as these. The function is made functional before it
+    is traced, since in-place operations would always be kept.
+
+    Raises:
+        Exception: whatever tracing fails with, such as control flow that depends on values.
+    """
+    functional = torch.func.functionalize(function, remove="mutations_and_views")
+    graph = traced_as_graph(functional, *arguments)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph

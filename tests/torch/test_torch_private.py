@@ -1,0 +1,292 @@
+"""PyTorch's private names: this version has each, with the meaning that xaicore_torch.private gives it, and no other
+module of the package uses one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+from torch.utils.data import DataLoader, TensorDataset
+
+import xaicore_torch
+from xaicore_torch import private
+
+PACKAGE = Path(xaicore_torch.__file__).parent
+X = torch.rand(2, 1, 3, requires_grad=True)
+ROWS = torch.rand(2, 3, requires_grad=True)
+
+
+def hooked(x):
+    module = nn.Identity()
+    module.register_full_backward_hook(lambda *args: None)
+    return module(x)
+
+
+NODES = {
+    "AliasBackward0": lambda: torch.ops.aten.alias(X),
+    "BackwardHookFunctionBackward": lambda: hooked(X),
+    "CloneBackward0": lambda: X.clone(),
+    "ReshapeAliasBackward0": lambda: torch.ops.aten._reshape_alias(X, (2, 3), (3, 1)),
+    "SqueezeBackward0": lambda: X.squeeze(),
+    "SqueezeBackward1": lambda: X.squeeze(1),
+    "SqueezeBackward2": lambda: X.squeeze((1, 2)),
+    "ToCopyBackward0": lambda: X.double(),
+    "UnsafeViewBackward0": lambda: torch.ops.aten._unsafe_view(X, (2, 3)),
+    "UnsqueezeBackward0": lambda: X.unsqueeze(0),
+    "ViewBackward0": lambda: X.view(2, 3),
+    "ClampBackward1": lambda: X.clamp(0, 1),
+    "ClampMaxBackward0": lambda: torch.clamp_max(X, 1),
+    "ClampMinBackward0": lambda: torch.clamp_min(X, 0),
+    "IndexBackward0": lambda: X[torch.tensor([1, 0])],
+    "PermuteBackward0": lambda: X.permute(2, 0, 1),
+    "SelectBackward0": lambda: X[0],
+    "SliceBackward0": lambda: X[:, :, :2],
+    "TBackward0": lambda: ROWS.t(),
+    "TransposeBackward0": lambda: X.transpose(0, 1),
+    "SoftmaxBackward0": lambda: ROWS.softmax(1),
+    "LogSoftmaxBackward0": lambda: ROWS.log_softmax(1),
+    "SigmoidBackward0": lambda: ROWS.sigmoid(),
+}
+
+
+def names_of_nodes(expected):
+    return {name: type(NODES[name]().grad_fn).__name__ for name in expected}
+
+
+def check_passing():
+    assert names_of_nodes(private.PASSING) == {name: name for name in private.PASSING}
+
+
+def check_changing():
+    assert names_of_nodes(private.CHANGING) == {name: name for name in private.CHANGING}
+
+
+def check_links():
+    assert names_of_nodes(private.LINKS) == {name: name for name in private.LINKS}
+    assert list(private.LINKS.values()) == ["softmax", "log_softmax", "sigmoid"]
+
+
+def check_compiled_module():
+    model = nn.Sequential(nn.Linear(2, 2))
+    assert private.compiled_module(torch.compile(model)) is model
+    assert private.compiled_module(model) is None
+
+
+def check_compiled():
+    names = [name for name, _ in torch.compile(nn.Sequential(nn.Linear(2, 2))).named_modules()]
+    assert names == ["", private.COMPILED, f"{private.COMPILED}.0"]
+
+
+def check_eager():
+    model, ran = nn.Sequential(torch.compile(nn.Linear(2, 2), backend="eager")), []
+    model(torch.zeros(1, 2))
+    model[0].get_submodule(private.COMPILED).register_forward_hook(lambda *args: ran.append(args))
+    with private.eager():
+        model(torch.zeros(1, 2))
+    assert len(ran) == 1
+
+
+def check_batch_norm():
+    assert all(issubclass(cls, private.BatchNorm) for cls in (nn.BatchNorm1d, nn.BatchNorm3d, nn.SyncBatchNorm))
+
+
+def check_convolution():
+    classes = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+    assert all(issubclass(cls, private.Convolution) for cls in classes)
+    assert [len(cls(1, 1, 3).kernel_size) for cls in classes] == [1, 2, 3, 2]
+
+
+def check_forward_hooks():
+    module = nn.ReLU()
+    assert not private.has_forward_hooks(module)
+    handle = module.register_forward_hook(lambda *args: None)
+    assert private.has_forward_hooks(module)
+    handle.remove()
+    assert not private.has_forward_hooks(module)
+
+
+def check_forward_pre_hooks():
+    module = nn.ReLU()
+    assert not private.has_forward_pre_hooks(module)
+    module.register_forward_pre_hook(lambda *args: None)
+    assert private.has_forward_pre_hooks(module)
+    assert not private.has_forward_hooks(module)
+
+
+def check_own_buffers():
+    module = nn.BatchNorm1d(2)
+    buffers = private.own_buffers(module)
+    assert buffers == dict(module.named_buffers())
+    buffers["running_mean"] = other = torch.ones(2)
+    assert module.running_mean is other
+
+
+def check_writes():
+    tensor = torch.zeros(1)
+    before = private.writes(tensor)
+    tensor.add_(1)
+    assert private.writes(tensor) == before + 1
+    with torch.inference_mode():
+        assert private.writes(torch.zeros(1)) == 0
+
+
+def check_link_result():
+    for link in (ROWS.softmax(1), ROWS.log_softmax(1), ROWS.sigmoid()):
+        assert torch.equal(private.link_result(link.grad_fn), link)
+
+
+def check_softmax_axis():
+    for axis in (0, 1, -1, -2):
+        assert private.softmax_axis(ROWS.softmax(axis).grad_fn) in (axis, axis % 2)
+        assert private.softmax_axis(ROWS.log_softmax(axis).grad_fn) in (axis, axis % 2)
+
+
+def check_trees():
+    tree = {"a": [X, (1, None)], "b": X}
+    assert sum(leaf is X for leaf in private.tree_leaves(tree)) == 2
+    mapped = private.tree_map(lambda leaf: "x" if leaf is X else leaf, tree)
+    assert mapped == {"a": ["x", (1, None)], "b": "x"}
+
+
+def check_without_workers():
+    data = TensorDataset(torch.arange(4.0))
+    loader = DataLoader(data, num_workers=1, persistent_workers=True)
+    workers = iter(loader)
+    with private.without_workers(loader):
+        assert not loader.persistent_workers
+        assert iter(loader) is not workers
+    assert loader.persistent_workers
+    assert iter(loader) is workers  # a loader that keeps its workers starts its next epoch with them
+
+
+def check_parametrizations_uncached():
+    class Counting(nn.Module):
+        count = 0
+
+        def forward(self, weight):
+            self.count += 1
+            return weight * self.count
+
+    module = nn.Linear(2, 2)
+    counting = Counting()
+    parametrize.register_parametrization(module, "weight", counting)
+    counting.count = 0
+    with parametrize.cached():
+        outside = module.weight
+        with private.parametrizations_uncached([module]):
+            inside = module.weight
+            assert torch.equal(inside, 2 * outside)
+            assert module.weight is inside
+        assert module.weight is outside
+    with private.parametrizations_uncached([module]):
+        assert module.weight is not module.weight
+
+
+def check_traced_as_graph():
+    graph = private.traced_as_graph(lambda a, b: (a + b).relu(), torch.ones(2), torch.zeros(2))
+    assert torch.equal(graph(torch.tensor([-2.0, 1.0]), torch.ones(2)), torch.tensor([0.0, 2.0]))
+    assert [node.op for node in graph.graph.nodes] == [
+        "placeholder",
+        "placeholder",
+        "call_function",
+        "call_function",
+        "output",
+    ]
+
+
+CHECKS = {
+    "CHANGING": check_changing,
+    "COMPILED": check_compiled,
+    "LINKS": check_links,
+    "PASSING": check_passing,
+    "BatchNorm": check_batch_norm,
+    "Convolution": check_convolution,
+    "compiled_module": check_compiled_module,
+    "eager": check_eager,
+    "has_forward_hooks": check_forward_hooks,
+    "has_forward_pre_hooks": check_forward_pre_hooks,
+    "link_result": check_link_result,
+    "own_buffers": check_own_buffers,
+    "parametrizations_uncached": check_parametrizations_uncached,
+    "softmax_axis": check_softmax_axis,
+    "traced_as_graph": check_traced_as_graph,
+    "tree_leaves": check_trees,
+    "tree_map": check_trees,
+    "without_workers": check_without_workers,
+    "writes": check_writes,
+}
+
+
+@pytest.mark.parametrize("name", private.__all__)
+def test_this_torch_has_every_private_name(name):
+    try:
+        CHECKS[name]()
+    except Exception as exc:
+        pytest.fail(f"xaicore_torch/private.py: {name!r} does not hold for torch {torch.__version__}: {exc!r}")
+
+
+# Documented in spite of the underscore: methods of named tuples.
+DOCUMENTED = {"_asdict", "_fields", "_make", "_replace"}
+PRIVATE = re.compile(r"_[a-zA-Z]\w*$")
+STRINGS = re.compile(r"([\w.]*\.)?_[a-zA-Z]\w*|\w+Backward\d?")  # names of attributes, modules and graph nodes
+
+
+def defined(tree):
+    """The names with an underscore that a module gives to things of its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            yield node.attr
+
+
+def used(tree):
+    """(name, line) of every attribute, keyword, string and import that has a private name in it."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Attribute):
+            names = [node.attr]
+        elif isinstance(node, ast.keyword):
+            names = [node.arg or ""]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and STRINGS.fullmatch(node.value):
+            names = [node.value]
+        elif isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+        for name in names:
+            if name == "experimental" or PRIVATE.match(name) or STRINGS.fullmatch(name):
+                yield name, node.lineno
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.name != "private.py")
+OWN = {name for path in MODULES for name in defined(parse(path))}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_no_other_module_uses_a_private_name(path):
+    allowed = OWN | DOCUMENTED
+    if path.stem == "ignite":
+        allowed.add("_event_handlers")  # Ignite's, which has no public way to ask for them
+    strangers = [f"{path.name}:{line} {name}" for name, line in used(parse(path)) if name not in allowed]
+    assert not strangers, "move it to xaicore_torch/private.py"
+
+
+def test_the_search_finds_what_private_py_uses():
+    found = {name for name, _ in used(parse(PACKAGE / "private.py"))}
+    expected = {"_BatchNorm", "_ConvNd", "_buffers", "_cache", "_forward_hooks", "_iterator", "_pytree", "_saved_dim"}
+    assert expected <= found
+    assert {"_orig_mod", "torch._dynamo", "_version", "experimental", "ViewBackward0"} <= found

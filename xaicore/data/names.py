@@ -1,0 +1,128 @@
+"""Names: one id per image, one name per class, and classes that are given by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xaicore.errors import InputError
+from xaicore.outputs import label_count
+from xaicore.trees import as_array
+
+__all__ = ["PYTHON", "Arguments", "as_class_names", "as_ids", "check_class_names", "class_index", "class_indices"]
+
+
+class Arguments(NamedTuple):
+    """What the caller's arguments are called, for messages."""
+
+    targets: str
+    truth: str
+    class_names: str
+
+
+PYTHON = Arguments("targets", "truth", "class_names")
+
+
+def as_ids(ids: Any, count: int) -> tuple[str, ...]:
+    """N different names, one per image; "0", "1", ... for None. A string is the name of a single image.
+
+    Raises:
+        InputError: there are more or fewer than N, or an id repeats.
+    """
+    if ids is None:
+        return tuple(map(str, range(count)))
+    names = (ids,) if isinstance(ids, str) and count == 1 else _texts(ids, "ids")
+    if len(names) != count:
+        raise InputError(f"{len(names)} ids for {count} images: expected one per image")
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise InputError(f"ids repeat: {', '.join(repeated[:5])}; expected a different one for each image")
+    return names
+
+
+def as_class_names(names: Any) -> tuple[str, ...] | None:
+    """One name per class, in class order, from a sequence, an array or {index: name}.
+
+    Raises:
+        InputError: `names` is none of these, or the indices have gaps.
+    """
+    if names is None:
+        return None
+    if isinstance(names, Mapping):
+        by_index = {str(index): name for index, name in names.items()}
+        if by_index.keys() != set(map(str, range(len(names)))):
+            raise InputError(
+                f"class_names is a dict with keys such as {next(iter(names), None)!r}: expected {{index: name}} with "
+                f"the indices 0 to {len(names) - 1}"
+            )
+        names = [by_index[str(index)] for index in range(len(names))]
+    return _texts(names, "class_names")
+
+
+def check_class_names(names: tuple[str, ...] | None, outputs: np.ndarray, kind: str) -> None:
+    """Compare the number of names with the outputs (N, *O).
+
+    Raises:
+        InputError: there are more or fewer names than classes.
+    """
+    classes = label_count(outputs, kind)
+    if names is not None and len(names) != classes:
+        raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
+
+
+def class_index(name: str, names: Sequence[str] | None, argument: str, names_argument: str = "class_names") -> int:
+    """The index of the class with this name.
+
+    Args:
+        name: the name to look up.
+        names: one name per class, or None where the caller gave none.
+        argument, names_argument: what the caller's arguments are called.
+
+    Raises:
+        InputError: there are no names, or no class or several classes have this name.
+    """
+    if names is None:
+        raise InputError(f"{argument}: {name!r} is no class index; to use names, pass {names_argument}")
+    found = [index for index, known in enumerate(names) if known == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"{argument}: {name!r} names the classes {', '.join(map(str, found))}: pass an index")
+    near = difflib.get_close_matches(name, names, 3)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise InputError(f"{argument}: no class is called {name!r} in {names_argument}{hint}")
+
+
+def class_indices(value: Any, names: Sequence[str] | None, argument: str, names_argument: str = "class_names") -> Any:
+    """Replace every class name in a string, a list or an array by the index of its class; keep all else.
+
+    Raises:
+        InputError: the values cannot be read, or `class_index` finds no index.
+    """
+    if isinstance(value, (str, bytes)):
+        return class_index(_text(value), names, argument, names_argument)
+    array = as_array(value, argument)
+    if array.dtype.kind not in "USO":
+        return array
+    items = value if isinstance(value, (list, tuple)) else array.tolist()
+    if isinstance(items, (str, bytes)):
+        return class_index(_text(items), names, argument, names_argument)
+    if isinstance(items, (list, tuple)):
+        return [class_indices(item, names, argument, names_argument) for item in items]
+    return array
+
+
+def _texts(values: Any, name: str) -> tuple[str, ...]:
+    if hasattr(values, "shape"):
+        values = as_array(values, name).tolist()
+    if not isinstance(values, Iterable):
+        raise InputError(f"{name}={values!r}: expected a sequence of names")
+    return tuple(map(_text, values))
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

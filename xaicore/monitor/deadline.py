@@ -1,0 +1,29 @@
+"""A budget of seconds."""
+
+from __future__ import annotations
+
+import math
+from time import monotonic
+
+__all__ = ["Deadline"]
+
+
+class Deadline:
+    """Runs from now on. All time in a monitor comes from this module's `monotonic`.
+
+    Args:
+        seconds: the budget; None: no limit.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._end = math.inf if seconds is None else monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left, 0 or more."""
+        return max(0.0, self._end - monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the budget is spent."""
+        return self.left <= 0
