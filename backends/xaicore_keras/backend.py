@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
@@ -228,7 +229,20 @@ class KerasBackend(Backend):
         except XaicoreError:
             raise
         except Exception as exc:
-            raise BackendError(f"the model raised {type(exc).__name__} for inputs {batch}: {exc}") from exc
+            raise BackendError(
+                f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{_remedy(exc)}"
+            ) from exc
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about an error that depends on the processor: TensorFlow enables oneDNN only on newer ones."""
+    if keras.backend.backend() != "tensorflow" or not re.search(r"only supports (the )?NHWC", str(error)):
+        return ""
+    return (
+        "\nTensorFlow runs channels-first convolutions on a CPU only with oneDNN, which it switches off on processors "
+        "without AVX-512: set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported, or build "
+        "the model with channels last"
+    )
 
 
 def _class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:

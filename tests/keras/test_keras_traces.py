@@ -7,8 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from keras_nets import BACKEND, CLOSE, Subclassed, conv_gap_dense, gradcam, numpy, pictures
-from test_keras_models import Fixed
+from keras_nets import BACKEND, CLOSE, Fixed, Subclassed, conv_gap_dense, gradcam, numpy, pictures
 
 import xaicore
 from xaicore import targets
