@@ -152,7 +152,7 @@ def _source_hash(text: str) -> str:
 
 @cache
 def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return files(__package__).joinpath("page", name).read_text("utf-8")
 
 
 @cache

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import explanations
 import numpy as np
 
 import xaicore
@@ -32,30 +33,9 @@ LOGITS = {
 METHODS = ("first", "second")
 
 
-class Given(xaicore.Backend):
-    """Outputs that are given, and the input as the only layer."""
-
-    def __init__(self, outputs: np.ndarray) -> None:
-        self.outputs = outputs
-
-    def layers(self, inputs: Any) -> list[xaicore.Layer]:
-        return [xaicore.Layer("conv", "Conv", inputs.shape, True)]
-
-    def capture(
-        self, inputs: Any, layers: Sequence[str], direction: xaicore.Direction | None = None
-    ) -> xaicore.Capture:
-        return xaicore.Capture(self.outputs, "logits", {layers[0]: inputs}, inputs.shape[2:])
-
-
 def explanation(maps: np.ndarray, logits: Sequence[Sequence[float]], method: str, **known: Any) -> xaicore.Explanation:
     """Of maps (N, K, H, W), the K best classes of each image."""
-
-    def given(activations: np.ndarray, _: None) -> np.ndarray:
-        return activations
-
-    given.__name__, given.needs = method, "activations"  # type: ignore[attr-defined]
-    explainer = xaicore.Explainer(None, given, backend=Given(np.array(logits, np.float32)), layer="conv")
-    return explainer(maps.astype(np.float32), targets=xaicore.targets.TopK(maps.shape[1]), **known)
+    return explanations.explanation(maps, method=method, outputs=np.array(logits, np.float32), **known)
 
 
 def bands(maximum: float, mirrored: bool = False) -> np.ndarray:

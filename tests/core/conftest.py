@@ -1,19 +1,17 @@
-"""What the tests of the core share: a net that can be worked out by hand, and a place to install plugins."""
+"""What the tests of the core share."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import sys
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis_profile  # noqa: F401
 import numpy as np
 import pytest
+from clock import clock  # noqa: F401
+from sites import site  # noqa: F401
 from toynet import ToyBackend, ToyNet
-
-from xaicore.plugins import Plugins, installed
+from workshop import Workshop
 
 
 @pytest.fixture
@@ -32,56 +30,8 @@ def x() -> np.ndarray:
     return np.random.default_rng(1).uniform(size=(3, 3, 6, 8)).astype(np.float32)
 
 
-class Site:
-    """A folder of distributions, as if installed; the only ones whose entry points are seen."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def distribution(
-        self,
-        name: str,
-        version: str = "1.0",
-        backends: Mapping[str, str] | None = None,
-        loggers: Mapping[str, str] | None = None,
-        extras: Sequence[str] = (),
-        metadata: bool = True,
-    ) -> None:
-        """Write a distribution's metadata; `backends` and `loggers` are {entry-point name: target}."""
-        folder = self.root / f"{name.replace('-', '_')}-{version}.dist-info"
-        folder.mkdir()
-        if metadata:
-            lines = [f"Name: {name}", f"Version: {version}", *(f"Provides-Extra: {extra}" for extra in extras)]
-            (folder / "METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(lines) + "\n")
-        groups = {"xaicore.backends": backends or {}, "xaicore.loggers": loggers or {}}
-        text = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in named.items()) for group, named in groups.items()]
-        (folder / "entry_points.txt").write_text("\n".join(text))
-
-    def module(self, name: str, text: str) -> None:
-        """Write an importable module."""
-        (self.root / f"{name}.py").write_text(textwrap.dedent(text))
-
-    def entry_points(self, group: str) -> Iterator[importlib.metadata.EntryPoint]:
-        for distribution in importlib.metadata.distributions(path=[str(self.root)]):
-            yield from distribution.entry_points.select(group=group)
-
-    def plugins(self) -> Plugins:
-        """A registry that has just been read."""
-        installed.cache_clear()
-        return installed()
-
-
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    root = tmp_path / "site"
-    root.mkdir()
-    built = Site(root)
-    monkeypatch.syspath_prepend(str(root))
-    monkeypatch.setattr("importlib.metadata.entry_points", built.entry_points)
-    monkeypatch.delenv("XAICORE_PLUGINS", raising=False)
-    before = set(sys.modules)
-    yield built
-    for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) == str(root / f"{name}.py"):
-            del sys.modules[name]
-    installed.cache_clear()
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+    place = Workshop(tmp_path, monkeypatch)
+    yield place
+    place.close()

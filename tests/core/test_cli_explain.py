@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 from workshop import Workshop, draw, read_table, score, write
 
@@ -17,13 +15,6 @@ import xaicore
 
 PATCH = (4, 2, 12, 8)
 AREA = 8 * 6 / 200
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    place = Workshop(tmp_path, monkeypatch)
-    yield place
-    place.close()
 
 
 @pytest.fixture
@@ -494,13 +485,8 @@ def test_pictures_of_different_sizes(shop: Workshop) -> None:
 
 def run(shop: Workshop, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """A process of its own."""
-    path = os.pathsep.join([str(shop.site), *filter(None, sys.path)])
-    return subprocess.run(
-        [sys.executable, "-m", "xaicore", *arguments],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        check=False,
-    )
+    path = processes.environment(shop.site, variables=environment)
+    return processes.python("-m", "xaicore", *arguments, env=path, text=False, encoding=None)
 
 
 def test_as_a_process_that_can_only_write_ascii(shop: Workshop) -> None:

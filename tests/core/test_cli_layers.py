@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from workshop import Workshop, draw, read_table
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    place = Workshop(tmp_path, monkeypatch)
-    yield place
-    place.close()
 
 
 def test_table_of_a_picture(shop: Workshop) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,6 @@ from workshop import Workshop, draw
 from xaicore.cli.model import as_output, load_model
 from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet, stack
 from xaicore.errors import InputError
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    place = Workshop(tmp_path, monkeypatch)
-    yield place
-    place.close()
-
 
 SOURCE = """
 import functools

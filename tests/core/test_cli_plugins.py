@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from processes import environment, run_code
 from workshop import Workshop, read_table
 
 from xaicore import plugins
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    place = Workshop(tmp_path, monkeypatch)
-    yield place
-    place.close()
 
 
 def ours(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -121,13 +110,8 @@ def test_none_installed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None
 
 def loaded_after(shop: Workshop, code: str) -> set[str]:
     """The modules that a process has after running this."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(shop.site), *filter(None, sys.path)])},
-        capture_output=True,
-        check=True,
-    )
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    printed = run_code(f"{code}\nimport sys\nprint(*sys.modules)", env=environment(shop.site))
+    return set(printed.splitlines()[-1].split())
 
 
 FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "wandb", "matplotlib"}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
+from processes import environment, python, run_code
 
 HEAVY = (
     "torch",
@@ -29,18 +28,10 @@ HEAVY = (
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax")
 
 
-def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join([*map(str, path), environment.get("PYTHONPATH", "")]).strip(os.pathsep)
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-
-
 @pytest.mark.parametrize("module", ["xaicore", "xaicore.plugins, xaicore.show.html"])
 def test_importing_brings_nothing_heavy(module: str) -> None:
     code = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
-    result = python(code)
-    assert result.returncode == 0, result.stderr
-    brought = result.stdout.split()
+    brought = run_code(code).split()
     assert {"xaicore", "numpy", "cv2", "pluggy"} <= set(brought)
     assert [name for name in brought if name in HEAVY] == []
 
@@ -49,12 +40,38 @@ def test_importing_brings_nothing_heavy(module: str) -> None:
 def test_importing_a_backend_brings_no_framework(plugin: str) -> None:
     """Nor does asking it whether a model is its own."""
     code = f"import sys, xaicore, {plugin} as p; print(p.xaicore_backend(object(), None), *sys.modules)"
-    result = python(code)
-    assert result.returncode == 0, result.stderr
-    answer, *modules = result.stdout.split()
+    answer, *modules = run_code(code).split()
     assert answer == "None"
     assert plugin in modules
     assert [name for name in modules if name in FRAMEWORKS] == []
+
+
+OFFERED = [
+    ("xaicore_torch", "cam_model", "torch", r'PyTorch \(.*\): pip install "xaicore\[torch\]"'),
+    ("xaicore_keras", "cam_model", "keras", r'Keras 3.*pip install "xaicore\[tensorflow\]", or "xaicore\[jax\]"'),
+    ("xaicore_keras", "HeatmapCallback", "keras", r'Keras 3.*pip install "xaicore\[tensorflow\]", or "xaicore\[jax\]"'),
+]
+
+
+@pytest.mark.parametrize(("plugin", "name"), [row[:2] for row in OFFERED])
+def test_what_a_backend_offers_is_known_without_its_framework(plugin: str, name: str) -> None:
+    code = f"import sys, {plugin} as p; print({name!r} in p.__all__, *sys.modules)"
+    answer, *modules = run_code(code).split()
+    assert answer == "True"
+    assert [name for name in modules if name in FRAMEWORKS] == []
+
+
+@pytest.mark.parametrize(("plugin", "name", "framework", "message"), OFFERED)
+def test_without_its_framework_the_pip_command_is_named(plugin: str, name: str, framework: str, message: str) -> None:
+    code = f"""
+        import sys
+        sys.modules[{framework!r}] = None
+        try:
+            from {plugin} import {name}
+        except ImportError as error:
+            print(type(error).__name__, error)
+    """
+    assert re.match(rf"DependencyError {name} needs {message}", run_code(code), re.S)
 
 
 def test_explaining_brings_nothing_heavy_either() -> None:
@@ -69,17 +86,16 @@ e = xaicore.explain(None, np.random.default_rng(0).uniform(size=(2, 3, 8, 8)), b
 e.overlays(), e.boxes(), e._repr_html_()
 print(*sorted(set(sys.modules) - before))
 """
-    result = python(code, Path(__file__).parents[1] / "toys")
-    assert result.returncode == 0, result.stderr
-    assert [name for name in result.stdout.split() if name in HEAVY] == []
+    assert [name for name in run_code(code).split() if name in HEAVY] == []
 
 
 def test_opencv_that_does_not_load_names_the_build_that_does(tmp_path: Path) -> None:
     missing = "libGL.so.1: cannot open shared object file: No such file or directory"
     (tmp_path / "cv2.py").write_text(f"raise ImportError({missing!r})\n")
-    result = python("import xaicore", tmp_path)
+    path = environment(tmp_path)
+    result = python("-c", "import xaicore", env=path)
     assert result.returncode == 1
     assert f"xaicore.errors.DependencyError: OpenCV does not import: {missing}." in result.stderr
     assert "pip install --force-reinstall opencv-python-headless" in result.stderr
-    caught = python("try:\n    import xaicore\nexcept ImportError as e:\n    print(type(e).__name__)", tmp_path)
-    assert caught.stdout.strip() == "DependencyError"
+    caught = run_code("try:\n    import xaicore\nexcept ImportError as e:\n    print(type(e).__name__)", env=path)
+    assert caught.strip() == "DependencyError"

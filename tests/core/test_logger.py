@@ -21,7 +21,7 @@ import xaicore
 from xaicore import Explanation, InputError, Logger, LoggerError, PluginError, Run, loggers, open_loggers
 
 if TYPE_CHECKING:
-    from conftest import Site
+    from sites import Site
 
 Events = list[tuple[Any, ...]]
 

@@ -15,7 +15,7 @@ from xaicore import PluginError, plugins
 from xaicore.plugins import Plugin, Plugins
 
 if TYPE_CHECKING:
-    from conftest import Site
+    from sites import Site
 
 BACKEND = """
     import xaicore

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,11 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pages import blocks
+from processes import ROOT, environment, python
 
 import xaicore
 from xaicore import maps
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "plugins"
+EXAMPLES = ROOT / "examples" / "plugins"
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +36,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for process in building:
         _, said = process.communicate()
         assert process.returncode == 0, said
-    blocks = re.findall(r"```python\n(.*?)```", (EXAMPLES / "xaicore-tinyconv" / "README.md").read_text(), re.S)
-    (demo,) = (block for block in blocks if block.startswith("# tinyconv_demo.py"))
+    tutorial = blocks("examples/plugins/xaicore-tinyconv/README.md")
+    (demo,) = (block for block in tutorial if block.startswith("# tinyconv_demo.py"))
     (folder / "tinyconv_demo.py").write_text(demo)
     return folder
 
 
 def run(arguments: list[str], installed: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "XAICORE_PLUGINS"}
-    paths = [str(installed), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return python(*arguments, cwd=cwd, env=environment(installed, without="XAICORE_PLUGINS"))
 
 
 def convolve(x: np.ndarray, kernels: np.ndarray) -> np.ndarray:

@@ -6,30 +6,29 @@ import functools
 import gc
 import json
 import random
-import re
-import subprocess
 import sys
 import threading
 import warnings
 import weakref
 from itertools import count, pairwise
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
+import pages
 import pytest
-from conftest import bits, random_state, variables
+from fingerprints import bits
 from keras import layers
 from keras.src.backend.common import global_state
 from keras_nets import BACKEND
+from keras_state import random_state, variables
 from recorder import Recorder
 from toynet import ToyBackend, ToyNet
 
 import xaicore
-from xaicore_keras import HeatmapCallback, cam_model, traces
+from xaicore_keras import HeatmapCallback, cam_model
+from xaicore_keras.traces import traces_of
 
-ROOT = Path(__file__).resolve().parents[2]
 EPOCHS, BATCHES, CLASSES = 3, 3, 3
 NAMES = ("ant", "bee", "cat")
 RNG = np.random.default_rng(5)
@@ -284,7 +283,8 @@ def weights_of_a_training():
 def test_the_heatmaps_are_those_of_the_model_at_that_time(unit, steps):
     watched, weights = {**WATCHED, "class_names": NAMES}, weights_of_a_training()[unit]
     log, made, model = Recorder(), [], make(NETS["cam"])
-    count_traces = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: made.append(traces.count(model)))
+    kept = traces_of(model)
+    count_traces = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: made.append(kept.made))
     fit(model, [HeatmapCallback(**watched, unit=unit, loggers=log), count_traces])
     assert log.steps == list(weights) == steps
     for step, logged in log.logged:
@@ -601,30 +601,12 @@ def test_sharded_weights_are_refused():
         _is_main(model(is_fully_addressable=False, is_fully_replicated=False))
 
 
-def python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-
-
-def test_keras_is_imported_when_it_is_asked_for():
-    code = "import sys, xaicore_keras; assert 'HeatmapCallback' in xaicore_keras.__all__; print('keras' in sys.modules)"
-    assert python(code).stdout == "False\n"
-
-
-@pytest.mark.parametrize("name", ["HeatmapCallback", "cam_model"])
-def test_without_keras(name):
-    done = python(f"import sys; sys.modules['keras'] = None; from xaicore_keras import {name}")
-    assert f"xaicore.errors.DependencyError: {name} needs Keras 3" in done.stderr
-    assert 'pip install "xaicore[tensorflow]", or "xaicore[jax]"' in done.stderr
-
-
 # The page.
 
 
 def test_the_page_on_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    section = (ROOT / "docs" / "training.md").read_text().split("\n## Keras\n")[1].split("\n## ")[0]
-    (block,) = re.findall(r"```python\n(.*?)```", section, re.S)
-    exec(compile(block, "docs/training.md", "exec"), {})
+    pages.run("docs/training.md", "Keras")
     rows = [json.loads(line) for line in (tmp_path / "runs" / "keras" / "manifest.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [0, 0, 1, 1, 2, 2]
     assert [row["truth_name"] for row in rows] == ["ant", "bee"] * 3

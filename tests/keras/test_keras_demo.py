@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from processes import ROOT, environment, python
 
 
 def demo(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    inherited = {name: value for name, value in os.environ.items() if name != "BACKEND"}
-    return subprocess.run(
-        [sys.executable, "-m", "examples.demo", *arguments],
-        cwd=folder,
-        env={**inherited, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **variables},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    env = environment(ROOT, without="BACKEND", variables=variables)
+    return python("-m", "examples.demo", *arguments, cwd=folder, env=env)
 
 
 def test_the_demo_as_a_process(tmp_path: Path) -> None:

@@ -1,17 +1,11 @@
 """The Python of the page on Keras runs as it stands there."""
 
-import re
-from pathlib import Path
-
 import numpy as np
-
-ROOT = Path(__file__).resolve().parents[2]
+import pages
 
 
 def test_the_page_on_keras():
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "keras.md").read_text(), re.S):
-        exec(compile(block, "docs/keras.md", "exec"), names)
+    names = pages.run("docs/keras.md")
     explanation, explainer, x = names["explanation"], names["explainer"], names["x"]
     assert explanation.maps.shape == (4, 4, 3)
     one, other = explanation.maps[0], explanation.maps[1]

@@ -1,6 +1,7 @@
 """Which layers there are and what they are called, which one is taken, and what happens with a wrong one."""
 
 import contextlib
+import os
 
 import keras
 import numpy as np
@@ -9,18 +10,24 @@ from keras import layers, ops
 from keras_nets import (
     BACKEND,
     CLOSE,
+    Attending,
+    Residual,
     Subclassed,
+    TakesSeveral,
     body,
+    body_model,
     channels_first,
     conv_gap_dense,
+    functional,
     gradcam,
+    head,
     mean,
+    needs_onednn,
     numpy,
     pictures,
     settle,
     truth,
 )
-from test_keras_models import Attending, Residual, TakesSeveral, body_model, functional, head
 
 import xaicore
 from xaicore import Layer
@@ -108,17 +115,10 @@ def test_pooling_layers(pool):
 
 def test_a_second_layer_of_the_same_name_has_a_number():
     class Twice(Subclassed):
-        def __init__(self):
-            super().__init__(built=False)
-            self.conv2 = None
-            self.again = layers.Conv2D(5, 3, padding="same", name="conv1")
-            self(pictures())
-            settle(self)
-
         def features(self, x):
             return self.relu2(self.again(self.relu1(self.conv1(x))))
 
-    model = Twice()
+    model = Twice(conv2=None, again=layers.Conv2D(5, 3, padding="same", name="conv1"))
     assert names(model) == ["conv1", "relu1", "conv1~2", "relu2", "dense"]
     given = KerasBackend(model).capture(pictures(), ["conv1", "conv1~2"])
     assert given.activations["conv1"].shape == (2, 4, 6, 9)
@@ -152,6 +152,7 @@ def test_channels_first_layers_keep_their_order():
     assert [layer.shape for layer in found[:2]] == [(1, 4, 4, 7), (1, 4, 4, 7)]
 
 
+@needs_onednn
 def test_the_global_layout_of_the_process():
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
@@ -196,17 +197,11 @@ def test_pieces_of_pictures_on_the_batch_axis_are_no_maps_of_the_picture():
             return ops.concatenate([x[:, :, 0:3], x[:, :, 3:6], x[:, :, 6:9]])
 
     class Net(Subclassed):
-        def __init__(self):
-            super().__init__(built=False)
-            self.pieces = Pieces(name="pieces")
-            self(pictures())
-            settle(self)
-
         def call(self, x):
             y = self.dense(ops.max(self.relu2(self.conv2(self.pieces(self.conv1(x)))), axis=(1, 2)))
             return sum(ops.split(y, 3))
 
-    found = listed(Net(), pictures(1))
+    found = listed(Net(pieces=Pieces(name="pieces")), pictures(1))
     assert [layer.name for layer in found if layer.spatial] == ["conv1"]
     assert {layer.name: layer.shape for layer in found}["conv2"] == (3, 5, 6, 3)
 
@@ -248,9 +243,9 @@ def test_attention_models_ask_for_a_layer():
 
 def test_score_maps_ask_for_a_layer():
     model = functional(lambda i: layers.Conv2D(2, 1)(layers.ReLU(name="relu")(layers.Conv2D(4, 3)(i))))
-    with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score a position.*layer="):
+    with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score per position.*layer="):
         xaicore.explain(model, pictures())
-    with pytest.raises(xaicore.TargetError, match=r"needs one score a class.*\(2, 2, 4, 7\)"):
+    with pytest.raises(xaicore.TargetError, match=r"needs one score per class.*\(2, 2, 4, 7\)"):
         xaicore.explain(model, pictures(), 1, layer="relu")
 
 
@@ -300,14 +295,7 @@ def test_a_layer_inside_of_a_loop_names_the_loop(loop, unchanged):
 
 
 def test_a_layer_that_never_runs(unchanged):
-    class Spare(Subclassed):
-        def __init__(self):
-            super().__init__(built=False)
-            self.spare = layers.Conv2D(1, 1, name="spare")
-            self(pictures())
-            settle(self)
-
-    model = Spare()
+    model = Subclassed(spare=layers.Conv2D(1, 1, name="spare"))
     assert "spare" not in names(model)
     with unchanged(model), pytest.raises(xaicore.LayerError, match="'spare' never ran for this input"):
         xaicore.explain(model, pictures(), layer="spare")
@@ -319,17 +307,11 @@ def test_a_layer_that_gives_no_tensor(unchanged):
             return "seen"
 
     class Net(Subclassed):
-        def __init__(self):
-            super().__init__(built=False)
-            self.note = Note(name="note")
-            self(pictures())
-            settle(self)
-
         def features(self, x):
             assert self.note(x) == "seen"
             return super().features(x)
 
-    model = Net()
+    model = Net(note=Note(name="note"))
     assert "note" not in names(model)
     with unchanged(model), pytest.raises(xaicore.LayerError, match=r"'note' .*gave no tensor"):
         xaicore.explain(model, pictures(), layer="note")
@@ -338,19 +320,13 @@ def test_a_layer_that_gives_no_tensor(unchanged):
 class Aside(Subclassed):
     """A layer whose answer is not used."""
 
-    def __init__(self):
-        super().__init__(built=False)
-        self.aside = layers.Conv2D(2, 1, name="aside")
-        self(pictures())
-        settle(self)
-
     def call(self, x):
         self.aside(x)
         return super().call(x)
 
 
 def test_a_layer_that_does_not_reach_the_outputs(unchanged):
-    model = Aside()
+    model = Aside(aside=layers.Conv2D(2, 1, name="aside"))
     with unchanged(model):
         for layer in ("aside", ["relu2", "aside"]):
             with pytest.raises(xaicore.LayerError, match="'aside' does not reach the outputs"):
@@ -496,6 +472,37 @@ def test_a_models_own_error_is_named_with_the_inputs(unchanged):
     assert "the model raised ValueError for inputs (2, 6, 9, 3) float32" in str(caught.value)
     assert "expected axis -1 of input shape to have value 1" in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's convolutions")
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The Conv2D op currently only supports the NHWC tensor format on the CPU. The op was given the format: NCHW",
+        "Conv2DCustomBackpropInputOp only supports NHWC.",
+    ],
+)
+def test_channels_first_without_onednn_names_the_remedy(message, unchanged):
+    def fail(y):
+        raise NotImplementedError(message)
+
+    model = Subclassed()
+    model.end = fail
+    with unchanged(model), pytest.raises(xaicore.BackendError) as caught:
+        xaicore.explain(model, pictures())
+    assert message in str(caught.value)
+    assert "set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported" in str(caught.value)
+
+
+@pytest.mark.skipif(
+    BACKEND != "tensorflow" or os.environ["TF_ENABLE_ONEDNN_OPTS"] != "0", reason="TensorFlow without oneDNN"
+)
+@pytest.mark.parametrize("layer", [layers.Conv2D, layers.Conv2DTranspose])
+def test_tensorflow_says_so_in_these_words(layer):
+    convolution = layer(4, 3, data_format="channels_first", name="conv")
+    model = functional(lambda i: layers.Dense(3)(layers.Flatten()(convolution(i))), (1, 6, 9))
+    with pytest.raises(xaicore.BackendError, match="TF_ENABLE_ONEDNN_OPTS=1"):
+        xaicore.explain(model, channels_first(pictures()), layer="conv")
 
 
 def test_broken_weights_are_named(unchanged):

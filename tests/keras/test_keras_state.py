@@ -24,6 +24,7 @@ from keras_nets import (
     run,
     settle,
 )
+from toynet import BrokenTarget
 
 import xaicore
 from xaicore_keras.backend import KerasBackend
@@ -125,13 +126,9 @@ def test_everything_is_as_before_when_the_model_fails(unchanged, layer):
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyboardInterrupt()])
 def test_everything_is_as_before_when_the_target_fails(unchanged, error):
-    class Broken(xaicore.Target):
-        def aim(self, outputs, kind):
-            raise error
-
     model = training()
     with unchanged(model), pytest.raises(type(error)) as caught:
-        xaicore.explain(model, pictures(), Broken())
+        xaicore.explain(model, pictures(), BrokenTarget(error))
     assert caught.value is error  # unchanged, and not wrapped
 
 
@@ -400,16 +397,10 @@ def test_a_call_that_is_a_tf_function(where, unchanged):
             return super().call(x)
 
     class OfOne(Subclassed):
-        def __init__(self):
-            super().__init__(built=False)
-            self.last = Activation(name="last")
-            self(pictures())
-            settle(self)
-
         def features(self, x):
             return self.last(self.conv2(self.relu1(self.conv1(x))))
 
-    model = Model() if where == "model" else OfOne()
+    model = Model() if where == "model" else OfOne(last=Activation(name="last"))
     with unchanged(model):
         for layer in ("conv2", "relu2" if where == "model" else "last"):
             maps = xaicore.explain(model, pictures(), 1, layer=layer, method="hirescam").maps

@@ -1,3 +1,4 @@
-"""Tests of the trackers and of the disk logger."""
+"""What the tests of the trackers and of the disk logger share."""
 
 import hypothesis_profile  # noqa: F401
+from clock import clock  # noqa: F401

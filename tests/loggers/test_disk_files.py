@@ -14,6 +14,7 @@ from typing import Any
 import filelock
 import numpy as np
 import pytest
+from clock import Clock
 from explanations import example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -360,13 +361,13 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".npy", ".png", ".jsonl", ".html"])
 def test_a_disk_that_is_full_leaves_nothing_half_written(
-    run: DiskLogger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    run: DiskLogger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, suffix: str
 ) -> None:
     root = tmp_path / "run"
     run.log(example(n=1, k=1), step=0)
     rows, page = read_manifest(root), (root / "index.html").read_text()
     full_disk(monkeypatch, suffix)
-    run._page_due = 0
+    clock.now += 3600  # a page is due again
     with pytest.raises(
         xaicore.LoggerError,
         match=rf"cannot write .*{suffix}: No space left on device; free some space on that disk",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
+from processes import python
 
 import xaicore
 from xaicore_disk import manifest
@@ -22,9 +20,7 @@ SCRIPT = Path(__file__).with_name("disk_writers.py")
 
 def test_killed_writers_leave_a_run_that_is_whole(tmp_path: Path) -> None:
     root = tmp_path / "run"
-    script = [sys.executable, str(SCRIPT), str(root), "50", "120", "0"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(script, capture_output=True, text=True, timeout=120, env=environment)
+    done = python(str(SCRIPT), str(root), "50", "120", "0", timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a torn row in the middle would be skipped with a warning

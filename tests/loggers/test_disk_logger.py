@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from clock import Clock
 from explanations import example, explanation
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -446,21 +447,21 @@ def test_home_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_page_is_written_at_once_and_then_at_growing_distances(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """A page that takes 2 s is due again 40 s after it was done."""
-    now, written = [100.0], []
+    written = []
+    clock.now = 100
 
     def page(*_: Any) -> str:
-        written.append(now[0])
-        now[0] += 2
+        written.append(clock.now)
+        clock.now += 2
         return "page"
 
-    monkeypatch.setattr("xaicore_disk.logger.time.monotonic", lambda: now[0])
     monkeypatch.setattr(gallery, "page", page)
     with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise") as loggers:
         for at in (103, 141, 141.9, 142.9, 150, 184.8, 185):
-            now[0] = at
+            clock.now = at
             loggers(example(n=1, k=1), step=int(at))
     assert written == [100, 142.9, 185, 187]  # on opening, twice in between, on closing
 

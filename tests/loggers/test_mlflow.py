@@ -23,14 +23,16 @@ import cv2
 import mlflow
 import numpy as np
 import pytest
+from clock import Clock
 from explanations import example, explanation, several_labels
+from names import NASTY
+from processes import environment, run_code
 
 import xaicore
 from xaicore.plugins import installed
 from xaicore_mlflow import server, table
 from xaicore_mlflow.logger import MLflowLogger
 
-HERE = Path(__file__).parent
 FILE = re.compile(r"images/(.+)[+%]step[+%](-?\d+)[+%]timestamp[+%](\d+)[+%][^+%]+\.png")
 
 
@@ -290,26 +292,6 @@ def test_the_worst_go_by_rank(store: Store) -> None:
     assert len(found.metric("xaicore/right")) == 2
 
 
-NASTY = (
-    *("a/b", "a_b", "a\\b", "../../etc/passwd", "..", ".", "", " ", "a b", "a|b", "a\nb", "a~b", "a#b", "a+b", "a%b"),
-    *(
-        "é.jpg",
-        "e\u0301.jpg",
-        "\udcff.jpg",
-        "\x00",
-        "x" * 300,
-        "x" * 299 + "y",
-        "overlay",
-        "0",
-        "-",
-        "a..b",
-        ".a",
-        "//",
-    ),
-    *("a+step+1+timestamp+2+3", "a:b", "a'b"),
-)
-
-
 def test_no_two_ids_share_a_key(store: Store) -> None:
     ids = [*NASTY, table.part("a/b")]  # the last one is what somebody would choose who wants to be taken for a/b
     found = store.log((example(n=len(ids), k=1, ids=ids), 0))
@@ -319,7 +301,7 @@ def test_no_two_ids_share_a_key(store: Store) -> None:
     assert "xaicore/a_b/overlay 0 given conv" in found.files
     assert len([name for name in found.metrics if name.startswith("xaicore/score/")]) == len(ids)
     written = [row["id"] for row in found.rows(0)]
-    assert written == [*NASTY[:17], "\\udcff.jpg", *NASTY[18:], table.part("a/b")]
+    assert written == [*(name.replace("\udcff", "\\udcff") for name in NASTY), table.part("a/b")]
     files = list((store.artifacts / found.run_id).rglob("*"))
     folders = {path.relative_to(store.artifacts / found.run_id).as_posix() for path in files if path.is_dir()}
     assert folders == {"artifacts", "artifacts/images", "artifacts/xaicore", "artifacts/xaicore/predictions"}
@@ -520,13 +502,8 @@ os.chdir(home)
 [run] = mlflow.MlflowClient().search_runs(["0"])
 print(run.info.run_name, run.info.status, len(mlflow.MlflowClient().list_artifacts(run.info.run_id, "images")))
 """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    path = [str(HERE.parent / "toys"), os.environ.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path).strip(os.pathsep)
-    command = [sys.executable, "-c", code]
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[-1] == "exp1 FINISHED 4"
+    printed = run_code(code, env=environment(without="MLFLOW_"), cwd=tmp_path)
+    assert printed.splitlines()[-1] == "exp1 FINISHED 4"
 
 
 def test_the_run_is_described(store: Store) -> None:
@@ -666,10 +643,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
         "--artifacts-destination",
         str(root / "artifacts"),
     ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # they take ten seconds to start
+    jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # they take ten seconds to start
+    own = environment(without="MLFLOW_", variables=jobs)
     with (root / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=root, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=own, cwd=root, start_new_session=True)
     try:
         for _ in range(600):
             if process.poll() is not None:
@@ -691,12 +668,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_a_server_is_logged_to_and_its_death_noticed(
-    served: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_is_logged_to_and_its_death_noticed(served: tuple[str, subprocess.Popen[bytes]], clock: Clock) -> None:
     uri, process = served
-    one, pauses = example(n=1, k=1), []
-    monkeypatch.setattr(server.time, "sleep", pauses.append)
+    one = example(n=1, k=1)
     loggers = xaicore.open_loggers({"mlflow": {"tracking_uri": uri}}, name="served").__enter__()
     loggers(one, 3)
     loggers.flush()
@@ -710,12 +684,12 @@ def test_a_server_is_logged_to_and_its_death_noticed(
     assert len(found.rows(3)) == 1
 
     stop(process)
-    pauses.clear()
+    clock.slept.clear()
     with pytest.warns(
         RuntimeWarning, match="'mlflow' is switched off: log raised LoggerError: no MLflow server answers"
     ):
         loggers(one, 4)
-    assert pauses == [0, 1, 4]  # seconds: a server that starts anew is waited for, and training is not held up
+    assert clock.slept == [0, 1, 4]  # seconds: a server that starts anew is waited for, and training is not held up
     loggers(one, 5)
     loggers.__exit__(None, None, None)
     assert list(loggers.failed) == ["mlflow"]
@@ -733,7 +707,7 @@ try:
 except xaicore.PluginError as exc:
     print(exc)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = run_code(code)
     assert said.startswith("logger plugin 'mlflow' from xaicore ")
     assert said.endswith("""needs 'mlflow'; try: pip install "xaicore[mlflow]"\n""")
 

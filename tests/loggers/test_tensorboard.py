@@ -8,8 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -19,6 +17,8 @@ import cv2
 import numpy as np
 import pytest
 from explanations import example, explanation, several_labels
+from names import NASTY
+from processes import run_code, start_code
 from tensorboard import plugin_util
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.image import metadata as image_metadata
@@ -27,14 +27,6 @@ import xaicore
 from xaicore.plugins import installed
 from xaicore_tensorboard import text
 from xaicore_tensorboard.logger import TensorBoardLogger
-
-HERE = Path(__file__).parent
-
-
-def environment() -> dict[str, str]:
-    """For a process of its own, which finds the toys."""
-    path = [str(HERE.parent / "toys"), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path).strip(os.pathsep)}
 
 
 def read(root: Path) -> EventAccumulator:
@@ -219,38 +211,6 @@ def test_the_worst_go_by_rank(tmp_path: Path) -> None:
     }
 
 
-NASTY = (
-    *(
-        "a/b",
-        "a_b",
-        "a\\b",
-        "../../etc/passwd",
-        "..",
-        "",
-        " ",
-        "a b",
-        " a b",
-        "a|b",
-        "a\nb",
-        "*x*",
-        "<b>x</b>",
-        "é.jpg",
-    ),
-    *(
-        "e\u0301.jpg",
-        "\udcff.jpg",
-        "\x00",
-        "x" * 300,
-        "x" * 299 + "y",
-        "overlay",
-        "0",
-        "[x](http://a.b)",
-        "&lt;",
-        "1. a",
-    ),
-)
-
-
 def test_no_two_ids_share_a_tag(tmp_path: Path) -> None:
     ids = [*NASTY, text.part("a/b")]  # the last one is what somebody would choose who wants to be taken for a/b
     found = log(tmp_path, (example(n=len(ids), k=1, ids=ids), 0))
@@ -345,9 +305,7 @@ for step in range(3):
 print("flushed", flush=True)
 time.sleep(600)
 """
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment()
-    )
+    child = start_code(code, str(tmp_path))
     try:
         assert child.stdout.readline() == "flushed\n"
     finally:
@@ -506,8 +464,7 @@ with xaicore.open_loggers({"tensorboard": {"root": sys.argv[1]}}, on_error="rais
     log.flush()
 print(*sys.modules)
 """
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    modules = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True).stdout.split()
+    modules = run_code(code, str(tmp_path)).split()
     assert "tensorboard.summary.writer.record_writer" in modules
     assert {"tensorflow", "torch", "keras", "jax", "pandas"}.isdisjoint(modules)
 
@@ -524,7 +481,7 @@ try:
 except xaicore.PluginError as exc:
     print(exc)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = run_code(code)
     assert said.startswith("logger plugin 'tensorboard' from xaicore ")
     assert "needs 'tensorboard" in said
     assert said.endswith('; try: pip install "xaicore[tensorboard]"\n')
@@ -557,9 +514,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         xaicore.open_loggers({"tensorboard": {"root": tmp_path / "file/run"}}).__enter__()
 
 
-def test_no_event_file_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("clock")
+def test_no_event_file_is_written_over(tmp_path: Path) -> None:
     """Two that begin within the same microsecond."""
-    monkeypatch.setattr("xaicore_tensorboard.logger.time.time", lambda: 1.5e9)
     log(tmp_path, (example(n=1, k=1), 0))
     [file] = tmp_path.iterdir()
     content = file.read_bytes()

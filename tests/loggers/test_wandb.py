@@ -7,9 +7,7 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 import warnings
@@ -22,6 +20,7 @@ import numpy as np
 import pytest
 import wandb
 from explanations import example, explanation, several_labels
+from processes import run_code, start_code
 from toynet import ToyBackend, ToyNet
 from wandb_reading import OfflineRun
 
@@ -34,6 +33,7 @@ NAMES = ("cat", "dog", "</script><b>", "gear/box")
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A machine on which wandb was never used; returns where runs go."""
+    wandb.teardown()  # ends the service whose address another test's run has left in a variable
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     for name in ("DIR", "DATA_DIR", "CACHE_DIR", "CONFIG_DIR", "ARTIFACT_DIR"):
@@ -808,8 +808,7 @@ def test_a_missing_package_is_named_with_the_extra(missing: str) -> None:
         except xaicore.PluginError as exc:
             print(exc)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert done.stdout == (
+    assert run_code(code) == (
         f"logger plugin 'wandb' from xaicore {installed().find('logger', 'wandb').version} needs {missing!r}; "
         'try: pip install "xaicore[wandb]"\n'
     )
@@ -817,13 +816,11 @@ def test_a_missing_package_is_named_with_the_extra(missing: str) -> None:
 
 def test_naming_the_plugin_imports_no_wandb() -> None:
     code = "import sys, xaicore_wandb; print(*sorted({'wandb', 'PIL'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "\n"
+    assert run_code(code) == "\n"
 
 
 KILLED = """
-    import sys, time
-    sys.path[:0] = [{toys!r}]
+    import time
     from explanations import example
     import xaicore
     with xaicore.open_loggers("wandb", on_error="raise") as log:
@@ -836,8 +833,7 @@ KILLED = """
 
 
 def test_kill_minus_nine_loses_no_flushed_epoch(place: Path) -> None:
-    code = textwrap.dedent(KILLED.format(toys=str(Path(__file__).parents[1] / "toys")))
-    training = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    training = start_code(KILLED)
     assert training.stdout is not None
     assert training.stdout.readline() == "flushed\n"
     for _ in range(100):  # wandb writes 10 times a second, not 15 seconds later

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from processes import ROOT, environment, python
 
 if TYPE_CHECKING:
     from stories import Left
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 
@@ -27,22 +25,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Left]:
 
     def run(framework: str, *arguments: str) -> Left:
         folder = tmp_path_factory.mktemp(framework)
-        done = subprocess.run(
-            [sys.executable, "-m", f"examples.report.{framework}", "--out", "run", *arguments],
-            cwd=folder,
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("WANDB_")},
-                "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-                "PYTHONIOENCODING": "utf-8",
-                "KERAS_BACKEND": "tensorflow",
-                "WANDB_DATA_DIR": str(folder / "staged"),
-                "WANDB_CACHE_DIR": str(folder / "cache"),
-            },
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-        )
+        staged = {"WANDB_DATA_DIR": str(folder / "staged"), "WANDB_CACHE_DIR": str(folder / "cache")}
+        variables = {"KERAS_BACKEND": "tensorflow", **staged}
+        env = environment(ROOT, without="WANDB_", variables=variables)
+        done = python("-m", f"examples.report.{framework}", "--out", "run", *arguments, cwd=folder, env=env)
         assert done.returncode == 0, done.stderr
         for broken in ("is switched off", "no heatmaps of step", "Traceback"):
             assert broken not in done.stderr, done.stderr

@@ -18,7 +18,6 @@ from examples.report.command import QUICK_TRAIN, QUICK_VALIDATION, SEED
 from examples.report.pictures import Data, Pictures
 from examples.report.scenes import scenes
 
-ROOT = Path(__file__).parents[2]
 STEPS = {0: {"gradcam"}, 1: {"gradcam"}, 2: {"cam", "gradcam"}, 3: {"cam", "gradcam"}}
 WORST = 4
 

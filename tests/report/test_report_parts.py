@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from stories import ROOT
+from processes import ROOT
 from toynet import ToyBackend, ToyNet
 from wandb_reading import OfflineRun, records
 

@@ -1,25 +1,15 @@
 """The Python of the README and of the guide runs as it stands there."""
 
-import re
-from pathlib import Path
-
 import numpy as np
+import pages
 
 import xaicore
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(page, names):
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S):
-        exec(compile(block, page, "exec"), names)
-    return names
 
 
 def test_the_readme(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(ROOT)
-    names = run("README.md", {})
+    monkeypatch.syspath_prepend(pages.ROOT)
+    names = pages.run("README.md")
     explanation = names["explanation"]
     assert explanation.targets.tolist() == [285]  # Egyptian cat
     assert explanation.images_from == "user"
@@ -33,7 +23,7 @@ def test_the_readme(tmp_path, monkeypatch):
 def test_the_guides_own_target():
     from torch_nets import ConvGapDense, pictures
 
-    contrast = run("docs/guide.md", {})["Contrast"](2, 0)
+    contrast = pages.run("docs/guide.md")["Contrast"](2, 0)
     model, x = ConvGapDense(), pictures()
     explanation = xaicore.explain(model, x, contrast)
     y = model(x).detach().numpy()

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch_nets import ConvGapDense, gradcam, pictures
+from toynet import BrokenTarget
 
 import xaicore
 
@@ -79,13 +80,9 @@ def test_everything_is_as_before_when_the_model_fails(unchanged, layer):
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyboardInterrupt()])
 def test_everything_is_as_before_when_the_target_fails(unchanged, error):
-    class Broken(xaicore.Target):
-        def aim(self, outputs, kind):
-            raise error
-
     model = training()
     with unchanged(model), pytest.raises(type(error)):  # passes unchanged
-        xaicore.explain(model, pictures(), Broken())
+        xaicore.explain(model, pictures(), BrokenTarget(error))
 
 
 def test_everything_is_as_before_when_the_pull_back_fails(unchanged):

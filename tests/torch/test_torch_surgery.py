@@ -2,9 +2,6 @@
 
 import copy
 import pickle
-import re
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -577,22 +574,3 @@ def test_a_model_that_cannot_be_copied():
     model.features[0].lock = threading.Lock()
     with pytest.raises(xaicore.BackendError, match="Classifier cannot be copied: TypeError: cannot pickle"):
         cam_model(model, 2)
-
-
-def test_importing_the_plugin_imports_no_torch():
-    code = "import sys, xaicore_torch; assert 'cam_model' in xaicore_torch.__all__; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_without_torch_the_pip_command_is_named():
-    code = """
-import sys
-sys.modules["torch"] = None
-try:
-    from xaicore_torch import cam_model
-except ImportError as error:
-    print(type(error).__name__, error)
-"""
-    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    expected = r'DependencyError cam_model needs PyTorch \(.*torch.*\): pip install "xaicore\[torch\]"\n'
-    assert re.fullmatch(expected, result.stdout)

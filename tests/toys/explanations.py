@@ -1,31 +1,14 @@
-"""Explanations whose maps, outputs and pictures are given, for the tests of the disk logger."""
+"""Explanations whose maps, outputs and pictures are given, for tests of loggers and of the gallery."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from toynet import FixedBackend
 
 import xaicore
-
-
-class Given(xaicore.Backend):
-    """A model whose outputs are given and whose only layer is its input."""
-
-    name = "given"
-
-    def __init__(self, outputs: np.ndarray, size: tuple[int, ...]) -> None:
-        self.outputs, self.size = outputs, size
-
-    def layers(self, inputs: Any) -> list[xaicore.Layer]:
-        return [xaicore.Layer("conv", "Conv", inputs.shape, True)]
-
-    def capture(
-        self, inputs: Any, layers: Sequence[str], direction: xaicore.Direction | None = None
-    ) -> xaicore.Capture:
-        return xaicore.Capture(self.outputs, "logits", {layers[0]: inputs}, self.size)
 
 
 def explanation(
@@ -44,9 +27,11 @@ def explanation(
     n, k = maps.shape[:2]
     if outputs is None:
         outputs = np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32)
-    backend = Given(outputs, maps.shape[2:] if size is None else size)
+    maps = maps.astype(np.float32)
+    layers = [xaicore.Layer("conv", "Conv", maps.shape, spatial=True)]
+    backend = FixedBackend(outputs, maps, input_size=maps.shape[2:] if size is None else size, layers=layers)
     explainer = xaicore.Explainer(None, given, backend=backend, layer="conv")
-    return explainer(maps.astype(np.float32), targets=xaicore.targets.TopK(k), **known)
+    return explainer(maps, targets=xaicore.targets.TopK(k), **known)
 
 
 def example(n: int = 3, k: int = 2, seed: int = 0, size: tuple[int, int] = (14, 18), **known: Any) -> Any:

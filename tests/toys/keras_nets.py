@@ -4,13 +4,20 @@ Pictures are (N, 6, 9, C), channels last; what is computed by hand is channels f
 """
 
 import contextlib
+import os
 from functools import partial
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 BACKEND = keras.backend.backend()
+
+needs_onednn = pytest.mark.skipif(
+    BACKEND == "tensorflow" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0",
+    reason="TensorFlow convolves channels first on a CPU only with oneDNN",
+)
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 
 
@@ -53,9 +60,9 @@ def conv_gap_dense(classes=3, channels=1, end=None, activation=None, size=(6, 9)
 
 
 class Subclassed(keras.Model):
-    """The same net with a `call` of its own; `end` is what it does with the logits."""
+    """The same net with a `call` of its own; `end` is what it does with the logits, `more` are further attributes."""
 
-    def __init__(self, classes=3, end=None, activation=None, built=True):
+    def __init__(self, classes=3, end=None, activation=None, built=True, **more):
         super().__init__(name="subclassed")
         self.conv1 = layers.Conv2D(4, 3, padding="same", name="conv1")
         self.relu1 = layers.ReLU(name="relu1")
@@ -63,6 +70,8 @@ class Subclassed(keras.Model):
         self.relu2 = layers.ReLU(name="relu2")
         self.dense = layers.Dense(classes, activation=activation, name="dense")
         self.end = end
+        for attribute, value in more.items():
+            setattr(self, attribute, value)
         if built:
             self(pictures())
             settle(self)
@@ -274,3 +283,78 @@ def slope_agrees(model, x, path, classes, gradients, choose=lambda y: y, step=2e
 
 def channels_first(array, axis=-1, at=1):
     return np.moveaxis(array, axis, at)
+
+
+def functional(function, *shapes):
+    inputs = [keras.Input(shape) for shape in shapes or [(6, 9, 1)]]
+    return settle(keras.Model(inputs[0] if len(inputs) == 1 else inputs, function(*inputs)))
+
+
+def head(a, name="dense"):
+    return layers.Dense(3, name=name)(mean(a))
+
+
+def body_model(name="body"):
+    i = keras.Input((6, 9, 1))
+    return keras.Model(i, body(i), name=name)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Residual(layers.Layer):
+    """A block with a connection around its layers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = layers.Conv2D(4, 3, padding="same", name="conv")
+        self.norm = layers.BatchNormalization(name="norm")
+
+    def build(self, shape):
+        self.conv.build(shape)
+        self.norm.build(shape)
+
+    def call(self, x):
+        return ops.relu(x + self.norm(self.conv(x)))
+
+
+class Attending(keras.Model):
+    """Patches, tokens, attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = layers.Conv2D(8, 3, 3, name="patches")
+        self.attention = layers.MultiHeadAttention(2, 4, name="attention")
+        self.norm = layers.LayerNormalization(name="norm")
+        self.dense = layers.Dense(3)
+        self(pictures())
+        settle(self)
+
+    def call(self, x):
+        t = ops.reshape(self.patches(x), (-1, 6, 8))
+        return self.dense(ops.mean(self.norm(t + self.attention(t, t)), axis=1))
+
+
+class Fixed(Subclassed):
+    """Works with the batch size as a number."""
+
+    def call(self, x):
+        a = self.features(x)
+        n = int(x.shape[0])
+        return self.dense(ops.stack([ops.mean(a[i], axis=(0, 1)) for i in range(n)]))
+
+
+class Several(layers.Layer):
+    """Answers with several tensors."""
+
+    def call(self, x):
+        return {"first": x * 2, "second": [ops.exp(x), None]}
+
+
+class TakesSeveral(Subclassed):
+    """A layer with several outputs in its middle."""
+
+    def __init__(self):
+        super().__init__(several=Several(name="several"))
+
+    def call(self, x):
+        parts = self.several(self.features(x))
+        return self.dense(ops.mean(parts["first"], axis=(1, 2)) + 0.1 * ops.max(parts["second"][0], axis=(1, 2)))

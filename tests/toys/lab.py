@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from fingerprints import bits
 from recorder import Recorder
 from torch import nn
 from torch.nn import functional as F
@@ -137,19 +138,6 @@ def assert_logged(way: str, log: Recorder, steps: list[int]) -> None:
 
 
 # What is compared.
-
-
-def bits(value: Any) -> Any:
-    """The same thing with every number as its bytes, so that == is bitwise."""
-    if isinstance(value, torch.Tensor):
-        return bits(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    if isinstance(value, np.ndarray):
-        return (str(value.dtype), value.shape, value.tobytes())
-    if isinstance(value, dict):
-        return {key: bits(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [bits(part) for part in value]
-    return value.hex() if isinstance(value, float) else value
 
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")

@@ -146,3 +146,13 @@ class FixedBackend(Backend):
                 gradients = np.ones((len(outputs), k, *activations.shape[1:]), np.float32)
             given = {name: gradients for name in layers}
         return Capture(outputs, kind, {name: activations for name in layers}, size, given, link)
+
+
+class BrokenTarget(xaicore.Target):
+    """Raises this error instead of an answer."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def aim(self, outputs: np.ndarray, kind: str) -> xaicore.targets.Aim:
+        raise self.error

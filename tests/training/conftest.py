@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def alone(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the module's training leaves behind when nothing watches it."""
+    torch.set_num_threads(1)
+    return request.module.train()
 
 
 @pytest.fixture

@@ -49,12 +49,6 @@ def with_callback(**options: Any) -> Callable[..., None]:
     return lambda engine, net, loader: HeatmapCallback(**{**lab.watched(), **options}).attach(engine, net)
 
 
-@pytest.fixture(scope="module")
-def alone() -> dict[str, Any]:
-    torch.set_num_threads(1)
-    return train()
-
-
 def test_two_trainings_are_the_same(alone):
     assert lab.different(train(), alone) == []
 

@@ -107,12 +107,6 @@ def train(*callbacks: Any, make: Any = None, **options: Any) -> dict[str, Any]:
     return lab.traces(module, running.optimizers[0], loader, losses=module.losses, flags=module.flags)
 
 
-@pytest.fixture(scope="module")
-def alone() -> dict[str, Any]:
-    torch.set_num_threads(1)
-    return train()
-
-
 def test_two_trainings_are_the_same(alone):
     assert lab.different(train(), alone) == []
 

@@ -90,12 +90,6 @@ def monitored(**options: Any) -> Observe:
     return lambda model, loader: Monitor(model, **{**lab.watched(), "loggers": Recorder(), **options})
 
 
-@pytest.fixture(scope="module")
-def alone() -> dict[str, Any]:
-    torch.set_num_threads(1)
-    return train()
-
-
 def test_two_trainings_are_the_same(alone):
     assert lab.different(train(), alone) == []
 

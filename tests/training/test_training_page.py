@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import lab
+import pages
 import pytest
 import torch
 from torch.nn import functional as F
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
-
-
-def section(heading: str) -> str:
-    return PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
-def run(heading: str, names: dict[str, Any]) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", section(heading), re.S)
-    exec(compile(block, heading, "exec"), names)
+PAGE = "docs/training.md"
 
 
 def common() -> dict[str, Any]:
@@ -75,13 +66,13 @@ def test_the_code(heading, names, steps, tmp_path, monkeypatch):
     if names is not loop:
         pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
-    run(heading, names())
+    pages.run(PAGE, heading, names())
     rows = [json.loads(line) for line in (tmp_path / "runs" / name / "manifest.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [step for step in steps for _ in range(2)]
     assert {row["truth_name"] for row in rows} == {"ant", "bee"}
 
 
 def test_the_table_names_tests_that_exist():
-    named = re.findall(r"\]\((\.\./tests/training/\w+\.py)\)", section("What stays the same"))
+    named = re.findall(r"\]\((\.\./tests/training/\w+\.py)\)", pages.text(PAGE, "What stays the same"))
     assert len(named) == 5
-    assert all((PAGE.parent / path).is_file() for path in named)
+    assert all(((pages.ROOT / PAGE).parent / path).is_file() for path in named)

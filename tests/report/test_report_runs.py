@@ -1,4 +1,4 @@
-"""The report with PyTorch, from the command line to what it leaves behind."""
+"""The report with each framework, from the command line to what it leaves behind."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from stories import Left
 from examples.report import figures
 
 
+@pytest.fixture(scope="module", params=["torch", "keras"])
+def framework(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def quick(report: Callable[..., Left]) -> Left:
-    return report("torch", "--quick")
+def quick(framework: str, report: Callable[..., Left]) -> Left:
+    return report(framework, "--quick")
 
 
 def test_both_models_learn(quick: Left) -> None:
@@ -40,8 +45,9 @@ def test_one_run_at_weights_and_biases(quick: Left) -> None:
     stories.one_wandb_run_holds_all(quick)
 
 
+@pytest.mark.parametrize("framework", ["torch"], indirect=True)
 def test_figures(quick: Left, tmp_path: Path) -> None:
-    """A line a picture, three columns: photo, then the classes, or the models."""
+    """A line per picture, three columns: photo, then the classes, or the models."""
     done = CliRunner().invoke(figures.main, [str(quick.out), str(tmp_path)])
     assert done.exit_code == 0, done.output
     for name, lines in (
@@ -58,12 +64,12 @@ def test_figures(quick: Left, tmp_path: Path) -> None:
             assert min(np.abs(photo - first).mean(), np.abs(photo - second).mean()) > 3
 
 
-def test_the_same_again(quick: Left, report: Callable[..., Left]) -> None:
-    again = report("torch", "--quick", "--epochs", "1", "--logger", "disk")
+def test_the_same_again(framework: str, quick: Left, report: Callable[..., Left]) -> None:
+    again = report(framework, "--quick", "--epochs", "1", "--logger", "disk")
     assert [row["epoch"] for row in again.metrics] == [0, 1]
     assert again.metrics[0] == pytest.approx(quick.metrics[0], rel=1e-4)
 
 
-def test_a_folder_of_three_classes_without_wandb(report: Callable[..., Left], textures: Path) -> None:
-    left = report("torch", "--quick", "--data", str(textures), "--logger", "disk")
+def test_a_folder_of_three_classes_without_wandb(framework: str, report: Callable[..., Left], textures: Path) -> None:
+    left = report(framework, "--quick", "--data", str(textures), "--logger", "disk")
     stories.textures_are_told_apart(left, textures.name)
