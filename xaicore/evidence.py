@@ -5,18 +5,68 @@ N images, K targets per image, M = N * K rows; *S are the positions of a layer's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from xaicore.backend import Backend, Capture
-from xaicore.errors import BackendError, MethodError
-from xaicore.layers import no_map
+from xaicore.errors import BackendError, InputError, LayerError, MethodError
+from xaicore.layers import Place, no_map
 from xaicore.maps import relu
 from xaicore.methods import Method
+from xaicore.outputs import is_dense, probabilities
 from xaicore.targets import Aim, Classes
 
-__all__ = ["maps_at"]
+__all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of"]
+
+
+def check_outputs(outputs: np.ndarray, layer_is_found: bool) -> None:
+    """Refuse outputs that cannot be explained.
+
+    Raises:
+        InputError: there are none.
+        BackendError: some are NaN.
+        LayerError: they are a score per position, and no layer was named.
+    """
+    if not len(outputs):
+        raise InputError(f"the batch is empty: outputs {outputs.shape}; expected one image or more")
+    nan = int(np.isnan(outputs).sum())
+    if nan:
+        raise BackendError(f"the outputs have {nan} NaN values of {outputs.size}; check weights and inputs")
+    if is_dense(outputs) and layer_is_found:
+        raise LayerError(
+            f"outputs {outputs.shape} are a score per position, where the last map says little; name the layer to "
+            "explain: layer=..."
+        )
+
+
+def check_captured(names: Sequence[str], capture: Capture, with_gradients: bool, backend: str) -> None:
+    """Refuse a capture that lacks a layer.
+
+    Raises:
+        BackendError: activations or gradients of a layer are missing.
+    """
+    kinds = {"activations": capture.activations} | ({"gradients": capture.gradients} if with_gradients else {})
+    for kind, arrays in kinds.items():
+        missing = [layer for layer in names if layer not in arrays]
+        if missing:
+            given = ", ".join(arrays) or "no layer"
+            raise BackendError(f"backend {backend!r} gave {kind} for {given}, not for {missing[0]!r}")
+
+
+def arranged(capture: Capture, place: Place | None) -> Capture:
+    """The capture with arrays (N * views, C, *S), whatever the framework's layout, and outputs repeated per view."""
+    if place is None:
+        return capture
+    return replace(
+        capture,
+        outputs=np.repeat(capture.outputs, place.views, axis=0),
+        activations=place.arrange(capture.activations),
+        gradients=place.arrange(capture.gradients, targets=True),
+        input_size=place.frame.size,
+    )
 
 
 def maps_at(layer: str, method: Method, backend: Backend, x: Any, capture: Capture, aim: Aim) -> np.ndarray:
@@ -70,3 +120,25 @@ def _check_finite(array: np.ndarray, name: str) -> None:
                 f"{name} have {bad} NaN or infinite values of {array.size}; check the weights and the inputs, and the "
                 "precision: float16 overflows above 65504"
             )
+
+
+def group_views(maps: np.ndarray, count: int, views: int) -> np.ndarray:
+    """Maps (N * views * K, *S) as (N * K, views, *S); with one view as they are."""
+    if views == 1:
+        return maps
+    per_view = maps.reshape(count, views, -1, *maps.shape[1:]).swapaxes(1, 2)
+    return np.ascontiguousarray(per_view).reshape(-1, views, *maps.shape[1:])
+
+
+def scores_of(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
+    """(M,) what the target says; else its probability, or, where it is no class, its direction times the outputs."""
+    classes = aim.classes
+    if aim.scores is not None:
+        return aim.scores.reshape(-1)
+    flat = capture.outputs.reshape(len(classes), 1, -1)
+    linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
+    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no one probability
+        return linear.reshape(-1)
+    p = probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
+    chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)
+    return np.where(classes < 0, linear, chosen).reshape(-1)

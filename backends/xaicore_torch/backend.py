@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, check_direction, pull_in_half
-from xaicore.backend import Facts
+from xaicore.facts import Facts
 from xaicore.layers import Grid, listing, never_ran, read, split_run
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from xaicore import BackendError, InputError, XaicoreError
-from xaicore.backend import Facts
+from xaicore.facts import Facts
 from xaicore.layers import choose_layer, no_map, read
 from xaicore_torch.backend import TorchBackend
 from xaicore_torch.cam import CamModel, Dropped
@@ -23,6 +23,7 @@ from xaicore_torch.layout import find_module
 from xaicore_torch.order import CallOrder
 from xaicore_torch.private import Convolution, has_forward_pre_hooks
 from xaicore_torch.state import preserved_model
+from xaicore_torch.survey import Survey
 
 __all__ = ["cam_model"]
 
@@ -72,7 +73,7 @@ def cam_model(
     grid = reading.grids.get(name)
     if grid is None or "l" in grid.axes:
         size = reading.frames[reading.main_pictures[0]].size if reading.frames else ()
-        raise no_map(name, maps.shape, size, facts.count)
+        raise no_map(name, maps.shape, size, None if maps.shape[:1] == (facts.count,) else facts.count)
     channel_axis = grid.axes.index("c")
     with torch.inference_mode(False):  # parameters created under it could never be trained
         body = _copy(model, order.only_after(module), name)
@@ -107,18 +108,16 @@ def _checked(model: nn.Module) -> nn.Module:
 
 def _run_example(model: nn.Module, inputs: Any) -> tuple[CallOrder, Facts]:
     """Run the model in evaluation mode, over the example or a picture of zeros."""
-    example = _zeros(model) if inputs is None else inputs
-    batch = prepare(model, example)
-    order = CallOrder()
-    try:
-        with preserved_model(model, batch.picture.device), order.hooks(model):
-            batch.clone().run(model)
-        facts = TorchBackend(model, output=None).observe(example)
-    except XaicoreError as exc:
-        if inputs is None:
-            raise InputError(f"without an example input, zeros were tried, but {exc}. Pass one: inputs=x") from exc
-        raise
-    return order, facts
+    batch = prepare(model, _zeros(model) if inputs is None else inputs).clone()
+    order, survey = CallOrder(), Survey(model, batch.tensors, batch.tensors)
+    with preserved_model(model, batch.picture.device), order.hooks(model), survey.hooks:
+        try:
+            batch.run(model)
+        except XaicoreError as exc:
+            if inputs is None:
+                raise InputError(f"without an example input, zeros were tried, but {exc}. Pass one: inputs=x") from exc
+            raise
+    return order, survey.facts(None, batch.count)
 
 
 def _zeros(model: nn.Module) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from xaicore.backend import Facts, InputFacts, LayerFacts
+from xaicore.facts import Facts, InputFacts, LayerFacts
 from xaicore.layers import is_pooling
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
@@ -41,12 +41,13 @@ class Survey:
         self.hooks = Hooks(_layers(model), self._on_output)
         self.runs: dict[str, int] = {}
         self._inputs, self._leaves = list(inputs), list(leaves)
-        self._starts_recording = not any(leaf.requires_grad for leaf in leaves)  # integers cannot require grad
+        # Integers cannot require grad.
+        self._starts_recording = torch.is_grad_enabled() and not any(leaf.requires_grad for leaf in leaves)
         self._calls: list[Call] = []
         self._pooled: list[Snapshot] = []
 
-    def facts(self, y: torch.Tensor, count: int) -> Facts:
-        """What the pass showed, for `count` images and the chosen outputs y."""
+    def facts(self, y: torch.Tensor | None, count: int) -> Facts:
+        """What the pass showed, for `count` images and the chosen outputs y; without y, nothing of gradients."""
         origins = Origins(self._leaves)
         for call in self._calls:
             call.reads = self._reads(call.output, origins)
@@ -127,13 +128,13 @@ class Survey:
             return True
         return call.producers[0] == i or (not self._starts_recording and i in origins.of(call.taken_nodes[0]))
 
-    def _pull_back(self, y: torch.Tensor) -> None:
+    def _pull_back(self, y: torch.Tensor | None) -> None:
         """Pull a mixture of all outputs back to the inputs; each layer on the way notes where the gradient arrives.
 
         Every output has a weight of its own, so that no two gradients cancel: softmax's sum to zero.
         """
         leaves = [leaf for leaf in self._leaves if leaf.requires_grad]
-        if not y.requires_grad or not leaves:
+        if y is None or not y.requires_grad or not leaves:
             return
         generator = torch.Generator().manual_seed(0)
         weights = torch.rand(y.shape, generator=generator).to(y.device, y.dtype) + 0.5

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaicore import InputError, LayerError
-from xaicore.backend import InputFacts, LayerFacts
+from xaicore.facts import InputFacts, LayerFacts
 from xaicore.layers import Grid, channel_axes, check_axes, choose_layer, read_grids
 from xaicore.layers.inputs import Frame, read_input
 

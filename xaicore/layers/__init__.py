@@ -10,6 +10,7 @@ from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
 from xaicore.layers.place import Place, find_place, split_run
+from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Frame",
     "Grid",
     "Place",
+    "Places",
     "Reading",
     "as_layers",
     "channel_axes",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from xaicore.backend import LayerFacts
+from xaicore.facts import LayerFacts
 
 __all__ = ["channel_axes", "is_inside", "parent_of"]
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from xaicore.backend import Layer, LayerFacts
+from xaicore.backend import Layer
 from xaicore.errors import LayerError
+from xaicore.facts import LayerFacts
 from xaicore.layers.grid import Grid
 
 __all__ = ["as_layers", "choose_layer", "default_layer", "is_pooling"]

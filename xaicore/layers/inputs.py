@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from xaicore.backend import InputFacts
+from xaicore.facts import InputFacts
 from xaicore.layers.grid import POSITIONS
 
 __all__ = ["Frame", "read_input", "stated_frame", "usual_frame"]

@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
-from xaicore.backend import Facts, LayerFacts
 from xaicore.errors import LayerError
+from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.choice import choose_layer
 from xaicore.layers.grid import Grid
@@ -151,8 +151,8 @@ def _runs(
     if len({tuple(reads) for reads in each}) > 1:
         of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
         raise LayerError(
-            f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1', or layer='{name}#*' for a "
-            "map of each"
+            f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1', or layer='{name}#*' "
+            "for a map of each"
         )
     took = facts.inputs[usual].reader_runs
     if layer.runs > 1 and len(took) > 1 and not all(took):

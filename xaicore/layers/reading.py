@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xaicore.backend import Facts, Layer, LayerFacts
+from xaicore.backend import Layer
 from xaicore.errors import InputError
+from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame, read_input, stated_frame, usual_frame

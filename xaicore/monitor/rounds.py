@@ -12,11 +12,11 @@ from xaicore.data.labels import Labels
 from xaicore.data.sample import Sample
 from xaicore.data.targets import TRUTH, read_target
 from xaicore.data.truth import UNKNOWN, check_classes
-from xaicore.explainer import Explainer, picture_input
+from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.methods import Method
 from xaicore.monitor.deadline import Deadline
-from xaicore.show.pictures import Pictures, from_inputs
+from xaicore.show.pictures import Pictures
 from xaicore.targets import Classes, Target
 
 __all__ = ["Rounds"]
@@ -112,8 +112,7 @@ class Rounds:
         """The sample's pictures, all on one scale where they are made of inputs."""
         if sample.images is not None:
             return Pictures.of(sample.images, "user")
-        x = picture_input(type(self.explainer.backend), sample.x)
-        return Pictures.of(*from_inputs(x, input_size, len(sample)))
+        return self.explainer.pictures(sample.x, len(sample), input_size)
 
     def _explain(self, sample: Sample, target: Target, chosen: slice) -> list[Explanation]:
         """Explain some of the images in one pass: one explanation per method."""

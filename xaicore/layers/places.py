@@ -1,0 +1,75 @@
+"""Facts of a model and what they mean, kept for inputs of each shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xaicore import trees
+from xaicore.backend import Backend
+from xaicore.facts import Facts
+from xaicore.layers.choice import default_layer
+from xaicore.layers.grid import check_axes
+from xaicore.layers.place import Place, find_place
+from xaicore.layers.reading import read
+
+__all__ = ["Places"]
+
+MOST = 16
+"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
+
+
+class Places:
+    """Finds where a model is explained.
+
+    Args:
+        backend: reports facts, or lists layers.
+        layers: the layers to explain; empty to find one on the first call, which then stays.
+        axes, grid, input_axes: the caller's notation, as in `Explainer`.
+
+    Attributes:
+        layers: the layers that are explained; empty until one is found.
+
+    Raises:
+        InputError: a notation makes no sense.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        layers: tuple[str, ...],
+        axes: str | None = None,
+        grid: Sequence[int] | None = None,
+        input_axes: str | None = None,
+    ) -> None:
+        self.layers = layers
+        self._backend = backend
+        self._axes = None if axes is None else check_axes(axes, "axes")
+        self._grid = None if grid is None else tuple(int(n) for n in grid)
+        self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
+        self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}
+
+    def find(self, x: Any) -> tuple[Facts | None, Place | None]:
+        """The facts and the place for inputs of this shape; none for a backend that reports no facts.
+
+        Raises:
+            LayerError: no layer fits, or the axes of one are not settled.
+        """
+        shapes = tuple(np.shape(leaf)[1:] for leaf in trees.leaves(x) if hasattr(leaf, "shape"))
+        if shapes not in self._known:
+            self._known[shapes] = self._find(x)
+            if len(self._known) > MOST:
+                del self._known[next(iter(self._known))]
+        return self._known[shapes]
+
+    def _find(self, x: Any) -> tuple[Facts | None, Place | None]:
+        facts = self._backend.observe(x)
+        if facts is None:
+            self.layers = self.layers or (default_layer(self._backend.layers(x)),)
+            return None, None
+        reading = read(facts, self._backend.channels_last, self._input_axes)
+        place = find_place(facts, reading, self.layers, self._backend.layer_name, self._axes, self._grid)
+        self.layers = self.layers or tuple(place.runs)
+        return facts, place
