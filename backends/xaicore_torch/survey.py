@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from xaicore.facts import Facts, InputFacts, LayerFacts
+from xaicore.facts import Facts, InputFacts, LayerFacts, Moves
 from xaicore.layers import is_pooling
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
+from xaicore_torch.moves import moves_between
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
 from xaicore_torch.private import graph_leaf, writes
 
@@ -116,8 +117,24 @@ class Survey:
             return InputFacts(shape)
         first = readers[0]
         taken = first.taken[0]
-        runs = tuple(call.producers[0] == i for call in readers if call.module is first.module)
-        return InputFacts(shape, tuple(taken.shape), taken_axis(first.module, taken.shape), runs)
+        same = [call for call in readers if call.module is first.module]
+        runs = tuple(call.producers[0] == i for call in same)
+        axis = taken_axis(first.module, taken.shape)
+        moves = tuple(None if is_very else self._moves(call, i, axis) for call, is_very in zip(same, runs, strict=True))
+        return InputFacts(shape, tuple(taken.shape), axis, runs, moves)
+
+    def _moves(self, call: Call, i: int, channel: int | None) -> Moves | None:
+        """Where what a reader takes comes from, for `InputFacts.reader_moves`."""
+        taken, leaf = call.taken[0], self._leaves[i]
+        if self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
+            return None
+        try:
+            return moves_between(taken, leaf, [axis for axis in range(1, taken.ndim) if axis != channel])
+        except RuntimeError:  # an operation without a gradient, or what it keeps was written to
+            return None
+        finally:
+            for other in self._calls:  # layers before the reader have noted these gradients
+                other.reached = None if other.reached is None else {}
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""

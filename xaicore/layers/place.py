@@ -18,6 +18,9 @@ from xaicore.layers.reading import Reading
 
 __all__ = ["ALL", "Place", "find_place", "split_run"]
 
+EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
+"""What an input of this many axes may be, for messages."""
+
 ALL = "*"
 """The run in a layer's name that stands for all of its runs: "conv#*"."""
 
@@ -98,11 +101,7 @@ def find_place(
         LayerError: no layer fits, the axes of one are not settled, or the layers lie over different inputs.
     """
     if not reading.frames:
-        shapes = ", ".join(str(one.shape) for one in facts.inputs)
-        raise LayerError(
-            f"nothing in the model says which axes of the inputs {shapes} are positions: say so, such as "
-            "input_axes='nchw' or input_axes='nhwc'"
-        )
+        raise _no_picture(facts)
     if not layers:
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
     of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
@@ -129,6 +128,21 @@ def find_place(
     return Place(grids, runs, reading.frames[at[0]], at)
 
 
+def _no_picture(facts: Facts) -> LayerError:
+    for one in facts.inputs:
+        if one.reader_shape is not None and len(one.reader_shape) > len(one.shape) + 1:
+            return LayerError(
+                f"the model turns its input {one.shape} into {one.reader_shape} before its first convolution, and the "
+                "map would lie over that. Explain the part of the model behind that, with these as inputs"
+            )
+    shapes = ", ".join(str(one.shape) for one in facts.inputs)
+    most = max((len(one.shape) for one in facts.inputs), default=4)
+    example = EXAMPLES.get(most, "input_axes='nchw' or input_axes='nhwc'")
+    return LayerError(
+        f"nothing in the model says which axes of the inputs {shapes} are positions: say so, such as {example}"
+    )
+
+
 def _runs(
     name: str, run: int | str | None, layer: LayerFacts, facts: Facts, reading: Reading
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -147,6 +161,7 @@ def _runs(
     if isinstance(run, int):
         if run > layer.runs:
             raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
+        _check_changes(name, run, layer, inputs[run - 1], reading)
         return (f"{name}#{run}",), (inputs[run - 1],)
     if len({tuple(reads) for reads in each}) > 1:
         of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
@@ -154,6 +169,7 @@ def _runs(
             f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1', or layer='{name}#*' "
             "for a map of each"
         )
+    _check_changes(name, None, layer, usual, reading)
     took = facts.inputs[usual].reader_runs
     if layer.runs > 1 and len(took) > 1 and not all(took):
         if not any(took) or layer.runs % len(took):
@@ -163,6 +179,26 @@ def _runs(
             )
         return (f"{name}#{(took.index(True) + 1) * layer.runs // len(took)}",), (usual,)
     return (name,), (usual,)
+
+
+def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int, reading: Reading) -> None:
+    """Refuse a run on a flipped, cropped or padded copy of the input: the input is not the picture under its map.
+
+    Raises:
+        LayerError: it is one.
+    """
+    changes = reading.frames[position].changes
+    if run is None:
+        changed = changes[0] if changes and all(changes) else None
+    else:
+        changed = changes[(run - 1) * len(changes) // layer.runs] if changes and run <= layer.runs else None
+    if changed is not None:
+        axes = reading.frames[position].axes.replace("r", "t")
+        raise LayerError(
+            f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
+            "map does not lie over the input. Explain the part of the model behind that; "
+            f"input_axes={axes!r} lays the map over the input all the same"
+        )
 
 
 def _read_picture(layer: LayerFacts, reading: Reading) -> int:
