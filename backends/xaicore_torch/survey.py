@@ -75,7 +75,7 @@ class Survey:
         self.runs[name] = self.runs.get(name, 0) + 1
         taken = list(tensors_in(args))
         replaced = None
-        if self._starts_recording and _is_leaf(module) and tensor.is_floating_point() and _is_unrecorded(taken):
+        if tensor.is_floating_point() and self._may_start(module, taken, tensor):
             tensor = tensor.detach().requires_grad_()
             self._leaves.append(tensor)
             replaced = replace_first_tensor(output, lambda _: tensor)
@@ -96,6 +96,12 @@ class Survey:
         self._calls.append(call)
         self._makers[snapshot.key].append(call)
         return replaced
+
+    def _may_start(self, module: nn.Module, taken: Sequence[torch.Tensor], output: torch.Tensor) -> bool:
+        """Whether recording may start at an output: behind integers, or under the model's own no_grad."""
+        if self._starts_recording:
+            return _is_leaf(module) and _is_unrecorded(taken)
+        return len(self._inputs) == 1 and not torch.is_grad_enabled() and not output.requires_grad
 
     def _producer(self, tensor: torch.Tensor) -> str | int | None:
         """Where a tensor comes from: the last layer that returned it, or the position of an input."""
@@ -153,6 +159,9 @@ class Survey:
         Every output has a weight of its own, so that no two gradients cancel: softmax's sum to zero.
         """
         leaves = [leaf for leaf in self._leaves if leaf.requires_grad]
+        if y is not None and y.grad_fn is None:  # the model switched recording off up to its end
+            for call in self._calls:
+                call.reached = None
         if y is None or not y.requires_grad or not leaves:
             return
         generator = torch.Generator().manual_seed(0)

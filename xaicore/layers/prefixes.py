@@ -38,10 +38,10 @@ def settle_prefixes(layers: Sequence[LayerFacts], grids: Mapping[str, Grid]) -> 
     settled = dict(grids)
     for name, count in tokens.items():
         grid = grids[name]
-        place = places.get((count, grid.prefix), {"before"})
-        if place == {"behind"}:
+        seen = places.get((count, grid.prefix), {"before"})
+        if seen == {"behind"}:
             settled[name] = replace(grid, prefix=0, suffix=grid.prefix)
-        elif place != {"before"}:
+        elif seen != {"before"}:
             del settled[name]
     return settled
 
