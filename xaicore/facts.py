@@ -70,7 +70,8 @@ class InputFacts:
             on a flipped copy has (True, False).
         reader_moves: for each run, where what the layer takes comes from: {axis of what it takes: {axis of the input:
             (start, end)}}. `start` is where along that axis of the input the slice at index L // 4 comes from, `end`
-            the one at L - 1 - L // 4, as fractions of its length; L is the length of the axis that the layer takes.
+            the one at L - 1 - L // 4, as fractions of its length; L is the length of the axis that the layer takes,
+            and NaN stands for a slice that comes from nowhere, such as padding.
             None for a run that took the very input, or where it is not known.
     """
 

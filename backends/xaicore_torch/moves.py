@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -36,7 +37,10 @@ def moves_between(tensor: torch.Tensor, leaf: torch.Tensor, axes: Sequence[int])
 
 
 def _centres(strength: torch.Tensor) -> Iterator[float]:
-    """Along each axis but the first, the middle of where the gradient is strong, as a fraction of its length."""
+    """Along each axis but the first, the middle of where the gradient is strong, as a fraction; NaN where none is."""
+    if not strength.any():  # it was padded on
+        yield from [math.nan] * (strength.ndim - 1)
+        return
     for axis in range(1, strength.ndim):
         along = strength.sum(dim=[other for other in range(strength.ndim) if other != axis])
         strong = (along >= along.max() / 2).nonzero().float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from xaicore.facts import InputFacts, Moves
@@ -23,7 +24,7 @@ def moved_axes(facts: InputFacts) -> str | None:
     """
     moves = next((run for run in facts.reader_moves if run is not None), None)
     letters = POSITIONS.get(len(moves or ()))
-    if moves is None or letters is None:
+    if moves is None or letters is None or _is_padded(moves):
         return None
     found: dict[int, str] = {}
     for letter, of_axis in zip(letters, (moves[axis] for axis in sorted(moves)), strict=True):
@@ -39,6 +40,10 @@ def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
     return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
 
 
+def _is_padded(moves: Moves) -> bool:
+    return any(math.isnan(at) for of_axis in moves.values() for ends in of_axis.values() for at in ends)
+
+
 def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
     """The axis of the input along which an axis of the reader moves."""
     distances = {axis: abs(end - start) for axis, (start, end) in of_axis.items()}
@@ -48,6 +53,8 @@ def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
 
 def _change(moves: Moves, facts: InputFacts) -> str | None:
     assert facts.reader_shape is not None
+    if _is_padded(moves):
+        return "crops or pads it"
     sources = [_source(of_axis) for of_axis in moves.values()]
     if None in sources or len(set(sources)) < len(sources):  # a reshaped input has all positions on one axis
         return None
