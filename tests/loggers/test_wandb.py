@@ -20,12 +20,11 @@ import numpy as np
 import pytest
 import wandb
 from explanations import example, explanation
-from processes import run_code, start_code
+from processes import start_code
 from toynet import ToyBackend, ToyNet
 from wandb_reading import OfflineRun
 
 import xaicore
-from xaicore.plugins import installed
 
 NAMES = ("cat", "dog", "</script><b>", "gear/box")
 
@@ -727,19 +726,6 @@ def test_unknown_options_are_said_before_anything_starts(place: Path) -> None:
     assert not list(place.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"colormap": "viridos"}, "no colour map called 'viridos'"),
-        ({"alpha": 2}, "alpha=2: expected an opacity between 0 and 1"),
-        ({"outline": 0}, "outline=0: expected a share of the pixels"),
-    ],
-)
-def test_values_are_checked_before_anything_starts(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(xaicore.InputError, match=re.escape(message)):
-        xaicore.open_loggers({"wandb": options})
-
-
 def test_all_options_of_wandb_reach_it(place: Path) -> None:
     (place / "there").mkdir()
     options: dict[str, Any] = {
@@ -761,35 +747,6 @@ def test_all_options_of_wandb_reach_it(place: Path) -> None:
         assert asked == ["heat", "us", "mine", "abc", "g", "watch", "n"]
         assert (run.tags, run.settings.resume) == (("a",), "allow")
         assert (place / "there") in Path(run.dir).parents
-
-
-def test_log_says_that_it_is_not_open() -> None:
-    logger = installed().logger("wandb", {})
-    for act in (lambda: logger.log(example()), logger.flush, logger.close):
-        with pytest.raises(xaicore.LoggerError, match=r"the wandb logger is not open; write: with xaicore\.open_log"):
-            act()
-
-
-@pytest.mark.parametrize("missing", ["wandb", "PIL"])
-def test_a_missing_package_is_named_with_the_extra(missing: str) -> None:
-    code = f"""
-        import sys
-        sys.modules[{missing!r}] = None
-        import xaicore
-        try:
-            xaicore.open_loggers("wandb")
-        except xaicore.PluginError as exc:
-            print(exc)
-    """
-    assert run_code(code) == (
-        f"logger plugin 'wandb' from xaicore {installed().find('logger', 'wandb').version} needs {missing!r}; "
-        'try: pip install "xaicore[wandb]"\n'
-    )
-
-
-def test_naming_the_plugin_imports_no_wandb() -> None:
-    code = "import sys, xaicore_wandb; print(*sorted({'wandb', 'PIL'} & set(sys.modules)))"
-    assert run_code(code) == "\n"
 
 
 KILLED = """
