@@ -28,7 +28,9 @@ from xaicore.logger import Logger, Run
 from xaicore.loggers import Loggers, open_loggers
 from xaicore.methods import METHODS, Method
 from xaicore.monitor import Monitor, Watcher
+from xaicore.show import Drawing
 from xaicore.targets import Target
+from xaicore.tracker import Tracker
 
 __version__ = "0.1.0"
 
@@ -39,6 +41,7 @@ __all__ = [
     "Capture",
     "DependencyError",
     "Direction",
+    "Drawing",
     "Explainer",
     "Explanation",
     "InputError",
@@ -55,6 +58,7 @@ __all__ = [
     "Sample",
     "Target",
     "TargetError",
+    "Tracker",
     "Watcher",
     "XaicoreError",
     "__version__",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore import localize, maps, overlay
 from xaicore.errors import InputError
 from xaicore.outputs import is_dense, raw_score
+from xaicore.show.drawn import DrawnMaps
 from xaicore.show.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation"]
 
-PER_IMAGE_OR_ROW = ("maps", "targets", "scores", "predicted", "outputs", "empty", "truth", "ceilings")
+PER_IMAGE = ("predicted", "outputs", "truth")
+PER_ROW = ("maps", "targets", "scores", "empty", "ceilings")
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(DrawnMaps):
     """Maps of N images and K targets each: row m = n * K + k of M = N * K explains target k of image n.
 
     Attributes:
@@ -37,7 +38,7 @@ class Explanation:
         empty: (M,) bool: no positive evidence at all, the map is zeros.
         input_size: the spatial shape of the model's input, (H, W) for pictures.
         ids: (N,) names of the images.
-        truth: (N,) int64 true classes, -1 where unknown, or None.
+        truth: (N,) int64 true classes, -1 where unknown; (N, classes) bool where an image has several; or None.
         class_names: a name a class, or None.
         method: the method's name.
         layer: the layer's name; several fused ones joined by " + ".
@@ -80,20 +81,6 @@ class Explanation:
             f"{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}>"
         )
 
-    @property
-    def images(self) -> np.ndarray | None:
-        """The pictures (N, H, W, 3) uint8 RGB, in the frame that the network sees; None if it saw none.
-
-        Where the caller gave none, they are made of the input on first use: as it is when it is uint8 or lies
-        in [0, 1], else rescaled by the batch's minimum and maximum.
-        """
-        return self.pictures.array
-
-    @property
-    def images_from(self) -> str | None:
-        """Where `images` come from: "user", "input" or "rescaled"; None where there are none."""
-        return self.pictures.source
-
     def class_name(self, index: int) -> str:
         """The name of a class, else its number; "" for no class."""
         if index < 0:
@@ -101,63 +88,22 @@ class Explanation:
         names = self.class_names or ()
         return names[index] if index < len(names) else str(int(index))
 
-    def heatmaps(self, size: Sequence[int] | None = None, normalize: str = "max") -> np.ndarray:
-        """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1].
+    def true_classes(self, n: int) -> tuple[int, ...] | None:
+        """The true classes of image n, none or several in a multi-label data set; None where they are unknown."""
+        if self.truth is None:
+            return None
+        if self.truth.ndim > 1:
+            return tuple(np.flatnonzero(self.truth[n]).tolist())
+        return None if self.truth[n] < 0 else (int(self.truth[n]),)
 
-        They are resized first and normalised then, so that the maximum is exactly 1; a map without positive
-        evidence is zeros. Where there are `ceilings`, "max" divides by them and cuts off what is above.
+    @property
+    def right(self) -> tuple[bool | None, ...]:
+        """Per image, whether the predicted class is a true one; None where either is unknown."""
+        return tuple(self._right(n) for n in range(len(self.ids)))
 
-        Args:
-            size: (height, width); the pictures' when None, else `input_size`.
-            normalize: "max", "minmax", or "none" for the method's own scale, which is not limited to 1.
-
-        Raises:
-            InputError: the size or `normalize` is not known.
-        """
-        if size is None:
-            # Made pictures have the input's size, so there is no need to make them for this.
-            given = self.pictures.given
-            size = self.input_size if given is None else given.shape[1:3]
-        return maps.normalize(maps.resize(self.maps, size), normalize, self.ceilings)
-
-    def overlays(self, colormap: str = "viridis", alpha: float = 0.5, outline: float | None = None) -> np.ndarray:
-        """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB.
-
-        Args:
-            colormap: "viridis", "inferno", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
-            alpha: the opacity at the maximum; elsewhere it shrinks with the evidence.
-            outline: draw a line around this share of the pixels with the most evidence, such as 0.2.
-
-        Raises:
-            InputError: there are no pictures, or an argument is out of range.
-        """
-        images = self.images
-        if images is None:
-            raise InputError(
-                f"no pictures to lay the heatmaps over: the input (spatial shape {self.input_size}) is not one or "
-                "three channels of a picture; pass images=, uint8 (N, H, W, 3)"
-            )
-        images, heatmaps = images[self.image_index], self.heatmaps(images.shape[1:3])
-        over = overlay.blend(images, heatmaps, colormap, alpha)
-        return over if outline is None else overlay.outline(over, heatmaps, outline)
-
-    def masks(self, threshold: float = 0.2) -> np.ndarray:
-        """Where a heatmap exceeds `threshold` of its maximum, bool (M, H, W).
-
-        Raises:
-            InputError: the threshold is not in [0, 1).
-        """
-        return localize.masks(self.heatmaps(), threshold)
-
-    def boxes(self, threshold: float = 0.2) -> np.ndarray:
-        """The box of the largest component of each mask: int64 (M, 4), x0, y0, x1, y1 in pixels, end exclusive.
-
-        As in CAM's localisation (Zhou et al. 2016), which uses 20 %. An empty map has the box 0, 0, 0, 0.
-
-        Raises:
-            InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.
-        """
-        return localize.boxes(self.masks(threshold))
+    def _right(self, n: int) -> bool | None:
+        true = self.true_classes(n)
+        return None if true is None or self.predicted is None else int(self.predicted[n]) in true
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Write pictures, overlays, raw maps and an index.html; returns the path of the latter.
@@ -168,7 +114,7 @@ class Explanation:
         from xaicore.loggers import open_loggers
 
         root = Path(directory).expanduser()
-        with open_loggers({"disk": {"root": root}}, name=root.resolve().name, on_error="raise") as log:
+        with open_loggers({"disk": {"root": root}}, name=root.resolve().name, on_error="raise", quiet=True) as log:
             log(self)
         return root / "index.html"
 
@@ -176,12 +122,14 @@ class Explanation:
         """Display the result: in the notebook, else in the web browser."""
         from xaicore.show import html
 
-        html.show(self)
+        html.show(self._repr_html_())
 
     def _repr_html_(self) -> str:
         from xaicore.show import html
 
-        return html.render(self)
+        per_image = len(self) // len(self.ids)
+        shown = range(min(len(self), html.ROWS, max(1, html.ROWS // per_image) * per_image))
+        return html.render(repr(self), ((self.row(m), self.draw(m)) for m in shown), len(self) - len(shown))
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
         """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.
@@ -194,19 +142,18 @@ class Explanation:
             raise InputError(f"take({images!r}) of {len(self.ids)} images: expected a slice or positions of some")
         per_image = len(self) // len(self.ids)
         rows = (chosen[:, None] * per_image + np.arange(per_image)).reshape(-1)
+
+        def taken(names: Sequence[str], index: np.ndarray) -> dict[str, Any]:
+            arrays = ((name, getattr(self, name)) for name in names)
+            return {name: None if array is None else array[index] for name, array in arrays}
+
         return replace(
             self,
-            maps=self.maps[rows],
+            **taken(PER_IMAGE, chosen),
+            **taken(PER_ROW, rows),
             image_index=np.repeat(np.arange(len(chosen)), per_image),
-            targets=self.targets[rows],
-            scores=self.scores[rows],
-            predicted=None if self.predicted is None else self.predicted[chosen],
-            outputs=self.outputs[chosen],
-            empty=self.empty[rows],
             ids=tuple(self.ids[n] for n in chosen),
-            truth=None if self.truth is None else self.truth[chosen],
             pictures=self.pictures.take(chosen),
-            ceilings=None if self.ceilings is None else self.ceilings[rows],
         )
 
     @staticmethod
@@ -235,7 +182,7 @@ class Explanation:
             return None if any(array is None for array in arrays) else np.concatenate(arrays)
 
         index = [part.image_index + start for part, start in zip(parts, counts, strict=True)]
-        arrays: dict[str, Any] = {name: joined(name) for name in PER_IMAGE_OR_ROW}
+        arrays: dict[str, Any] = {name: joined(name) for name in (*PER_IMAGE, *PER_ROW)}
         pictures = Pictures.of(joined("images"), first.images_from)
         return replace(first, **arrays, image_index=np.concatenate(index), ids=ids, pictures=pictures)
 
@@ -250,25 +197,36 @@ class Explanation:
         return raw_score(self.outputs[self.image_index[m]], self.outputs_kind, target)
 
     def row(self, m: int) -> dict[str, Any]:
-        """What is known of row m, as plain values: id, target, score, prediction, truth, and so on."""
+        """What is known of row m, as plain values.
+
+        Keys: id, k, target, target_name, score, raw_score, predicted, predicted_name, truth (in a multi-label data set
+        a list), truth_name (of a list: joined by ", "; "none" where it is empty), empty, method, layer, group, slot
+        (the position in a group, else None), model, asked (the targets that were asked for), maximum (of the map) and
+        right. Unknown values are None.
+        """
         n = int(self.image_index[m])
-        per_image = len(self) // len(self.ids)
         target = int(self.targets[m])
         predicted = None if self.predicted is None else int(self.predicted[n])
-        truth = None if self.truth is None or self.truth[n] < 0 else int(self.truth[n])
+        true = self.true_classes(n)
+        several = self.truth is not None and self.truth.ndim > 1
         return {
             "id": self.ids[n],
-            "k": m % per_image,
+            "k": m % (len(self) // len(self.ids)),
             "target": target,
             "target_name": self.class_name(target),
             "score": float(self.scores[m]),
             "raw_score": self.raw_score(m),
             "predicted": predicted,
             "predicted_name": None if predicted is None else self.class_name(predicted),
-            "truth": truth,
-            "truth_name": None if truth is None else self.class_name(truth),
+            "truth": None if true is None else list(true) if several else true[0],
+            "truth_name": None if true is None else ", ".join(map(self.class_name, true)) or "none",
             "empty": bool(self.empty[m]),
             "method": self.method,
             "layer": self.layer,
             "group": self.group,
+            "slot": None if self.group is None else n,
+            "model": self.model,
+            "asked": self.target,
+            "maximum": float(self.maps[m].max()),
+            "right": self._right(n),
         }

@@ -6,11 +6,14 @@ A logger gets finished NumPy data and only ships it. It knows no framework, no m
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from xaicore.errors import LoggerError
 
 if TYPE_CHECKING:
     from xaicore.explanation import Explanation
@@ -42,11 +45,24 @@ class Run:
     started: str = field(default_factory=_now)
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def to_json(self) -> str:
+        """The run as a JSON object in ASCII; a value of `config` for which JSON has no form becomes its text."""
+        about = {"name": self.name, "started": self.started, "config": dict(self.config)}
+        return json.dumps({**about, "versions": dict(self.versions)}, indent=2, default=str)
+
 
 class Logger(ABC):
-    """Takes results somewhere. Opened once, closed once; `log` is called in between, from one thread."""
+    """Takes explanations somewhere. Opened once, closed once; `log` is called in between, from one thread.
+
+    Attributes:
+        name: the name that users type, for messages.
+        where: the place where people see the results: "gallery: runs/a/index.html". Set it in `open`; it is reported
+            once per run. None: there is no such place.
+    """
 
     api_version: ClassVar[int] = 1
+    name: ClassVar[str] = ""
+    where: str | None = None
 
     def open(self, run: Run) -> None:  # noqa: B027 (a logger may need no opening)
         """Get ready: connect, make folders. Raise when that fails: the user wants to know before the work."""
@@ -56,7 +72,12 @@ class Logger(ABC):
         """Ship one explanation. The same step again replaces what was there."""
 
     def flush(self) -> None:  # noqa: B027 (a logger may hold nothing back)
-        """All explanations of a step have come: ship those that were held back to go out together."""
+        """A step is complete, no explanation of it will follow: ship what was held back."""
 
     def close(self) -> None:  # noqa: B027 (a logger may have nothing to close)
         """Ship what is left, and finish what `open` started, and nothing else."""
+
+    def not_open(self) -> LoggerError:
+        """Return the error to raise where this logger is used before `open` or after `close`."""
+        name = self.name or type(self).__name__
+        return LoggerError(f"the {name} logger is not open; write: with xaicore.open_loggers({name!r}) as log")

@@ -5,6 +5,9 @@ What one logger cannot ship never stops the work that it watches, nor the other 
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import platform
 import sys
 import warnings
@@ -32,15 +35,18 @@ class Loggers:
     A logger whose `log`, `flush` or `close` raises warns once, gets no more explanations, and is listed in
     `failed`; the others go on. With `on_error="raise"` it raises instead, after the others have had their turn.
     Each one that was opened is closed, also after it failed.
+
+    On opening, a line on stderr reports where each logger's results can be seen, once per run; `quiet=True` or the
+    environment variable XAICORE_QUIET=1 switches these lines off.
     """
 
-    def __init__(self, loggers: Mapping[str, Logger], run: Run, on_error: str = "warn") -> None:
+    def __init__(self, loggers: Mapping[str, Logger], run: Run, on_error: str = "warn", quiet: bool = False) -> None:
         if on_error not in ("warn", "raise"):
             raise InputError(f"on_error={on_error!r}: expected 'warn' or 'raise'")
         self.run = run
         self.failed: dict[str, Exception] = {}
         self._loggers = dict(loggers)
-        self._on_error = on_error
+        self._on_error, self._quiet = on_error, quiet
         self._open: list[str] = []
 
     def __enter__(self) -> Self:
@@ -53,6 +59,9 @@ class Loggers:
                     raise
                 raise LoggerError(f"logger {name!r} does not open: {type(exc).__name__}: {exc}") from exc
             self._open.append(name)
+        if not self._quiet and os.environ.get("XAICORE_QUIET", "0") in ("", "0"):
+            for where in self.where.values():
+                _report(self.run.name, where)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -65,13 +74,19 @@ class Loggers:
         self._settle("log", self._each(self._working(), "log", explanation, step=step))
 
     def flush(self) -> None:
-        """Say that a step is complete: trackers that have one entry a step write it now."""
+        """Report that a step is complete: trackers with one entry per step write it now."""
         self._settle("flush", self._each(self._working(), "flush"))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The loggers' names, also of those that have failed."""
         return tuple(self._loggers)
+
+    @property
+    def where(self) -> dict[str, str]:
+        """{logger: where its results can be seen}, once it is open; loggers that have no such place are left out."""
+        places = ((name, logger.where) for name, logger in self._loggers.items())
+        return {name: where for name, where in places if isinstance(where, str)}
 
     @property
     def all_failed(self) -> bool:
@@ -108,6 +123,17 @@ class Loggers:
             )
 
 
+@functools.lru_cache(maxsize=1000)
+def _report(run: str, where: str) -> None:
+    """Print where a run's results can be seen; cached, so that a run that is opened again does not repeat it."""
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    with contextlib.suppress(OSError, ValueError):  # a terminal that is gone must not stop the work
+        if bars is None:
+            print(f"xaicore: {where}", file=sys.stderr, flush=True)
+        else:  # a trainer may show a bar already: the line goes above it
+            bars.write(f"xaicore: {where}", file=sys.stderr)
+
+
 def versions() -> dict[str, str]:
     """{library: version} of xaicore, of what it stands on, and of the frameworks that are imported."""
     from xaicore import __version__
@@ -133,6 +159,7 @@ def open_loggers(
     name: str | None = None,
     config: Mapping[str, Any] | None = None,
     on_error: str = "warn",
+    quiet: bool = False,
 ) -> Loggers:
     """Find and build loggers now; they open on entering the returned context manager.
 
@@ -141,6 +168,7 @@ def open_loggers(
         name: the run's name; a new one when None.
         config: what the run should remember, JSON values.
         on_error: "warn" (once, then the logger is off) or "raise" for what fails in `log`, `flush` and `close`.
+        quiet: do not report on stderr where the results can be seen.
 
     Raises:
         PluginError: a logger is missing, broken, or does not take its options.
@@ -152,7 +180,7 @@ def open_loggers(
             plugins.check_instance(value, "logger", key)
         built[_unique(key, built)] = value if isinstance(value, Logger) else plugins.installed().logger(key, value)
     named = {} if name is None else {"name": name}
-    return Loggers(built, Run(**named, config=dict(config or {}), versions=versions()), on_error)
+    return Loggers(built, Run(**named, config=dict(config or {}), versions=versions()), on_error, quiet)
 
 
 def _named(loggers: Spec) -> Iterable[tuple[str, Logger | Mapping[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sys
 import weakref
@@ -12,34 +13,45 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, XaicoreError, check_direction
-from xaicore_keras.classifier import classifier_rows, find_classifier
-from xaicore_keras.engines import Forward, engine
-from xaicore_keras.inputs import Inputs, Structure, known_inputs, prepare, takes_channels_last, with_batch_axis
+from xaicore import (
+    Backend,
+    BackendError,
+    Capture,
+    Direction,
+    Layer,
+    LayerError,
+    XaicoreError,
+    check_direction,
+    pull_in_half,
+)
+from xaicore.layers import never_ran
+from xaicore.outputs import are_probabilities
+from xaicore_keras.calls import spatial_shape
+from xaicore_keras.classifier import classifier_path, dense_of
+from xaicore_keras.engine import Forward, running_engine
+from xaicore_keras.inputs import Inputs, known_inputs, picture_of, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.paths import check_reachable, walk
-from xaicore_keras.run import Program, choose, run_model
-from xaicore_keras.state import left_as_found, lock, wrapped_modules_as_found
-from xaicore_keras.survey import Plan, Survey
+from xaicore_keras.private import all_layers
+from xaicore_keras.run import Program, run_model
+from xaicore_keras.state import lock, preserved_model, preserved_modes
+from xaicore_keras.survey import CallRecorder, Survey
 from xaicore_keras.traces import traces_of
 
 __all__ = ["KerasBackend"]
-
-HALF_SCALE = 1024.0
-"""Gradients in float16 lose what is below 6e-8: so pull back a multiple, and the plain one where that overflows."""
 
 
 class KerasBackend(Backend):
     """One `keras.Model`, on TensorFlow, JAX or torch, whatever its topology.
 
     A model that was never called is built by the first batch, as its own first call would build it; nothing else of
-    it changes. Compiled runs are kept with the model, and serve every explainer of it.
+    it changes. Compiled passes are kept with the model, and serve every explainer of it.
 
     Args:
         model: functional, Sequential or subclassed, of any precision, frozen or training.
         output: which of several outputs is explained, an index or a name.
 
     Raises:
-        BackendError: Keras runs on a backend that is not known.
+        BackendError: Keras runs on an unknown backend.
     """
 
     name = "keras"
@@ -48,32 +60,32 @@ class KerasBackend(Backend):
         self.model = model
         self.output = output
         self.channels_last = takes_channels_last(model)
-        self._engine = engine()
+        self._engine = running_engine()
         self._traces = traces_of(model)
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
-        """Every layer in order of completion, seen on the first image."""
-        return self._plan(prepare(self.model, inputs)).layers
+        """Every layer in order of completion, as one pass over the first image shows them."""
+        return self._survey(prepare(self.model, inputs)).layers
 
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One compiled forward pass, and one pull-back to all of these layers."""
-        given = prepare(self.model, inputs)
-        plan = self._plan(given)
-        self._check_layers(layers, plan)
-        forward = self._forward(given, plan, layers, direction is not None and bool(layers))
-        outputs = _class_axis_first(forward.outputs, plan)
-        kind = _kind(outputs, plan)
+        batch = prepare(self.model, inputs)
+        survey = self._survey(batch)
+        self._check_layers(layers, survey)
+        forward = self._forward(batch, survey, layers, direction is not None and bool(layers))
+        outputs = _class_axis_first(forward.outputs, survey)
+        kind = _kind(outputs, survey)
         gradients: dict[str, np.ndarray] = {}
         if direction is not None:
             rows = check_direction(direction(outputs, kind), outputs)
-            with self._model_errors(given):
-                gradients = self._pull(forward, plan, layers, rows) if layers else {}
+            with self._model_errors(batch):
+                gradients = _pull(forward, survey, layers, rows) if layers else {}
         activations = {
-            name: np.moveaxis(array, plan.places[name].axis, 1)
+            name: np.moveaxis(array, survey.specs[name].axis, 1)
             for name, array in zip(layers, forward.activations, strict=True)
         }
-        size = tuple(int(n) for i, n in enumerate(given.picture.shape) if i not in (0, plan.input_axis))
-        return Capture(outputs, kind, activations, size, gradients, plan.link)
+        size = tuple(map(int, spatial_shape(batch.picture.shape, survey.input_axis)))
+        return Capture(outputs, kind, activations, size, gradients, survey.link)
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
@@ -93,155 +105,132 @@ class KerasBackend(Backend):
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
-        """Keep torch's random state and loader too, where they are: Keras trains from these on any backend."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(super().undisturbed(source))
-            if torch := sys.modules.get("torch"):
-                from xaicore_torch.loader import loader_as_found, loader_parts
+        """Restore torch's random state and loader too, where torch is imported: Keras trains from its loaders."""
+        with super().undisturbed(source), contextlib.ExitStack() as stack:
+            if "torch" in sys.modules:
+                from xaicore_torch.tools import preserved_loader
 
-                for part in loader_parts(source):
-                    stack.enter_context(super().undisturbed(part))
-                stack.enter_context(torch.random.fork_rng([]))
-                stack.enter_context(loader_as_found(source))
+                stack.enter_context(preserved_loader(source))
             yield
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
 
         Raises:
-            MethodError: there is none; told by the numbers of this batch, not by names.
+            MethodError: there is none; found by the numbers of this batch, not by names.
         """
-        given = prepare(self.model, inputs)
-        plan = self._plan(given)
-        self._check_layers([layer], plan)
+        batch = prepare(self.model, inputs)
+        survey = self._survey(batch)
+        self._check_layers([layer], survey)
 
         def search() -> str:
-            forward = self._forward(given, plan, [layer], pulls=False)
-            features = np.moveaxis(forward.activations[0], plan.places[layer].axis, 1)
-            return find_classifier(self.model, layer, features, forward.outputs)
+            forward = self._forward(batch, survey, [layer], with_gradients=False)
+            features = np.moveaxis(forward.activations[0], survey.specs[layer].axis, 1)
+            return classifier_path(self.model, layer, features, forward.outputs)
 
-        key = ("classifier", layer, self.output, given.signature(with_batch=False))
-        return classifier_rows(walk(self.model)[self._traces.get(key, search)])
+        key = ("classifier", layer, self.output, batch.signature(with_batch=False))
+        return dense_of(walk(self.model)[self._traces.get(key, search)]).weight
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, C, *spatial) of a layer on; compiled, as `capture` is."""
-        given = prepare(self.model, inputs)
-        plan = self._plan(given)
-        self._check_layers([layer], plan)
+        batch = prepare(self.model, inputs)
+        survey = self._survey(batch)
+        self._check_layers([layer], survey)
         start = np.asarray(activations, np.float32)
-        shape = plan.places[layer].shape[1:]
-        if start.shape[1:] != shape or not len(start) or len(start) % given.count:
+        shape = survey.specs[layer].shape[1:]
+        if start.shape[1:] != shape or not len(start) or len(start) % batch.count:
             raise BackendError(
-                f"activations of shape {start.shape} for {given.count} images at layer {layer!r}: expected "
+                f"activations of shape {start.shape} for {batch.count} images at layer {layer!r}: expected "
                 f"(N*R{''.join(f', {n}' for n in shape)}), R rows for each image"
             )
-        start = np.ascontiguousarray(np.moveaxis(start, 1, plan.places[layer].axis))
-        with self._model_errors(given):
-            outputs = self._engine.resume(self._program(given.structure, plan), self._traces, given, layer, start)
-        return _class_axis_first(outputs, plan)
+        start = np.ascontiguousarray(np.moveaxis(start, 1, survey.specs[layer].axis))
+        with self._model_errors(batch):
+            outputs = self._engine.resume(self._program(batch, survey, [layer]), self._traces, batch, start)
+        return _class_axis_first(outputs, survey)
 
-    def _plan(self, given: Inputs) -> Plan:
-        self._build(given)
+    def _survey(self, batch: Inputs) -> Survey:
+        """The survey for inputs of this form; made on one image, on all where the model takes no other batch size."""
+        self._build(batch)
         self._traces.refresh(self.model)
-        key = ("plan", self.output, given.signature(with_batch=False))
-        plan: Plan = self._traces.get(key, lambda: self._survey(given))
-        return plan
 
-    def _build(self, given: Inputs) -> None:
-        """Give a model that was never called its weights. Unused layers stay unbuilt for ever: so look only once."""
+        def make() -> Survey:
+            try:
+                return self._make_survey(batch.first())
+            except BackendError:
+                if batch.count == 1:
+                    raise
+                return self._make_survey(batch)
+
+        key = ("survey", self.output, batch.signature(with_batch=False))
+        survey: Survey = self._traces.get(key, make)
+        return survey
+
+    def _build(self, batch: Inputs) -> None:
+        """Give a model that was never called its weights. Tried once: layers without use stay unbuilt for ever."""
         if self._traces.is_built:
             return
-        with lock, wrapped_modules_as_found(self.model), self._model_errors(given), self._engine.outside():
+        with lock, preserved_modes(self.model), self._model_errors(batch), self._engine.isolated():
             if isinstance(self.model, keras.Sequential):
                 if not self.model.built:  # a call would fix the batch size in its input
-                    self.model.build((None, *given.picture.shape[1:]))
-            elif known_inputs(self.model) is None and not all(layer.built for layer in self.model._flatten_layers()):
-                args, kwargs = given.structure.pack(given.first().tensors)
+                    self.model.build((None, *batch.picture.shape[1:]))
+            elif known_inputs(self.model) is None and not all(layer.built for layer in all_layers(self.model)):
+                args, kwargs = batch.structure.pack(batch.first().tensors)
                 self.model(*args, **kwargs, training=False)
         self._traces.is_built = True
 
-    def _survey(self, given: Inputs) -> Plan:
-        """A look at one image; at all of them where the model takes no batch of another size."""
-        try:
-            with self._model_errors(given):
-                return self._look(given.first())
-        except BackendError:
-            if given.count == 1:
-                raise
-            with self._model_errors(given):
-                return self._look(given)
-
-    def _look(self, given: Inputs) -> Plan:
-        survey, pictures = Survey(self.model), []
+    def _make_survey(self, batch: Inputs) -> Survey:
+        recorder = CallRecorder(self.model)
+        pictures: list[Any] = []
 
         def run(tensors: Sequence[Any], weights: Sequence[Any] | None) -> Any:
-            pictures[:] = [max(tensors, key=lambda tensor: len(tensor.shape))]
-            answer = run_model(self.model, given.structure, tensors, survey.hooks(), weights)
-            return choose(self.model, answer, self.output)
+            pictures[:] = [picture_of(tensors)]
+            return run_model(self.model, batch.structure, tensors, self.output, recorder.hooks(), weights)
 
-        with left_as_found(self.model):
-            y, link = self._engine.look(run, self.model, given, inlined=False)
-            if any(self._engine.hides(y, output) for output in survey.outputs):
-                self._traces.facts["inlined"] = True
-                y, link = self._engine.look(run, self.model, given, inlined=True)
-            return survey.plan(pictures[0], y, link, self._engine.hides)
+        survey = functools.partial(self._engine.survey, run, self.model, batch)
+        with self._model_errors(batch), preserved_model(self.model):
+            y, link = survey(inline=False)
+            if any(self._engine.hides(y, call.output) for call in recorder.calls):
+                self._traces.facts["inline"] = True
+                y, link = survey(inline=True)
+            return Survey.of(recorder, pictures[0], y, link, self._engine.hides)
 
-    def _program(self, structure: Structure, plan: Plan) -> Program:
-        return Program(weakref.ref(self.model), structure, self.output, plan)
+    def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
+        return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))
 
-    def _forward(self, given: Inputs, plan: Plan, layers: Sequence[str], pulls: bool) -> Forward:
-        with self._model_errors(given):
-            program = self._program(given.structure, plan)
-            forward = self._engine.forward(program, self._traces, given, layers, pulls)
-        if not forward.outputs.ndim or len(forward.outputs) != given.count:
+    def _forward(self, batch: Inputs, survey: Survey, layers: Sequence[str], with_gradients: bool) -> Forward:
+        with self._model_errors(batch):
+            program = self._program(batch, survey, layers)
+            forward = self._engine.forward(program, self._traces, batch, with_gradients)
+        if not forward.outputs.ndim or len(forward.outputs) != batch.count:
             raise BackendError(
-                f"the model answered {forward.outputs.shape} for {given.count} images; expected "
-                f"({given.count}, ...), one row an image"
+                f"the model returned {forward.outputs.shape} for {batch.count} images; expected ({batch.count}, ...), "
+                "one row per image"
             )
         return forward
 
-    def _pull(self, forward: Forward, plan: Plan, layers: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, C, *spatial)}."""
-        if rows.ndim > 3:
-            rows = np.moveaxis(rows, 2, plan.output_axis + 1)
-        rows = np.ascontiguousarray(rows)
-        is_half = any(plan.places[name].dtype == "float16" for name in layers)
-        scale = HALF_SCALE / max(1.0, float(np.abs(rows).max())) if is_half else 1.0
-        pulled = forward.pull(rows * np.float32(scale))
-        if is_half and not all(gradient is None or np.isfinite(gradient).all() for gradient in pulled):
-            scale, pulled = 1.0, forward.pull(rows)
-        gradients: dict[str, np.ndarray] = {}
-        for name, gradient in zip(layers, pulled, strict=True):
-            if gradient is None:
-                raise LayerError(
-                    f"layer {name!r} does not reach the outputs: its answer is not used, or what follows has no "
-                    "gradient (an imported graph, integers). Name another: layer=..."
-                )
-            gradient = gradient if scale == 1 else gradient / np.float32(scale)
-            gradients[name] = np.moveaxis(gradient, plan.places[name].axis + 1, 2)
-        return gradients
-
-    def _check_layers(self, names: Sequence[str], plan: Plan) -> None:
-        if all(name in plan.places for name in names):
+    def _check_layers(self, names: Sequence[str], survey: Survey) -> None:
+        if all(name in survey.specs for name in names):
             return
         layers = walk(self.model)
         for name in names:
             check_reachable(name, layers, type(self.model).__name__)
-            if name not in plan.places:
+            if name not in survey.called:
+                raise never_ran(name)
+            if name not in survey.specs:
                 raise LayerError(
-                    f"layer {name!r} never ran for this input, gave no tensor, or runs inside of a loop or a compiled "
-                    "function: name a layer around or before it; see `layers` for those that can be explained"
+                    f"layer {name!r} gave no tensor, or runs inside a loop or a compiled function: name a layer around "
+                    "or before it; see `layers` for those that can be explained"
                 )
 
     @contextlib.contextmanager
-    def _model_errors(self, given: Inputs) -> Iterator[None]:
+    def _model_errors(self, batch: Inputs) -> Iterator[None]:
         try:
             yield
         except XaicoreError:
             raise
         except Exception as exc:
             raise BackendError(
-                f"the model raised {type(exc).__name__} for inputs {given}: {exc}{_remedy(exc)}"
+                f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{_remedy(exc)}"
             ) from exc
 
 
@@ -256,21 +245,31 @@ def _remedy(error: Exception) -> str:
     )
 
 
-def _class_axis_first(outputs: np.ndarray, plan: Plan) -> np.ndarray:
-    return outputs if outputs.ndim < 3 else np.moveaxis(outputs, plan.output_axis, 1)
+def _class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:
+    return outputs if outputs.ndim < 3 else np.moveaxis(outputs, survey.output_axis, 1)
 
 
-def _kind(outputs: np.ndarray, plan: Plan) -> str:
-    """What cannot be looked into may give the probabilities of a softmax that the graph does not show as one."""
-    if (
-        (plan.is_opaque or plan.kind == "values")
-        and plan.link is None
-        and outputs.ndim > 1
-        and outputs.shape[1] > 1
-        and len(outputs)
-    ):
-        in_range = outputs.min() >= 0 and outputs.max() <= 1
-        tolerance = 1e-5 if plan.output_dtype in ("float32", "float64") else 2e-2
-        if in_range and np.allclose(outputs.sum(axis=1), 1, atol=tolerance):
-            return "probabilities"
-    return plan.kind
+def _kind(outputs: np.ndarray, survey: Survey) -> str:
+    """The survey's kind, or "probabilities" for a softmax that the graph does not show as one."""
+    if survey.link is None and (survey.is_opaque or survey.kind == "values"):
+        tolerance = 1e-5 if survey.output_dtype in ("float32", "float64") else 2e-2
+        return "probabilities" if are_probabilities(outputs, tolerance) else survey.kind
+    return survey.kind
+
+
+def _pull(forward: Forward, survey: Survey, layers: Sequence[str], direction: np.ndarray) -> dict[str, np.ndarray]:
+    """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, C, *spatial)}."""
+    if direction.ndim > 3:
+        direction = np.moveaxis(direction, 2, survey.output_axis + 1)
+    direction = np.ascontiguousarray(direction)
+    is_half = any(survey.specs[name].dtype == "float16" for name in layers)
+    pulled = pull_in_half(forward.pull, direction) if is_half else forward.pull(direction)
+    gradients: dict[str, np.ndarray] = {}
+    for name, gradient in zip(layers, pulled, strict=True):
+        if gradient is None:
+            raise LayerError(
+                f"layer {name!r} does not reach the outputs: its output is not used, or what follows has no gradient "
+                "(an imported graph, integers). Name another: layer=..."
+            )
+        gradients[name] = np.moveaxis(gradient, survey.specs[name].axis + 1, 2)
+    return gradients

@@ -1,40 +1,36 @@
-"""The end of a model: what it puts on its logits, and how to run it without that."""
+"""The link at the end of a model (a softmax or sigmoid), and how to run the model without it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
-from xaicore_keras.hooks import Hook
-
-if TYPE_CHECKING:
-    from xaicore_keras.survey import Call
+from xaicore_keras.calls import Call, first_tensor
+from xaicore_keras.hooks import Hook, at_call
+from xaicore_keras.layout import is_identity
+from xaicore_keras.private import call_of_keras
 
 __all__ = ["Head", "find_head", "head_hook"]
 
-# They pass on what they are given, at most in another shape or type.
-_PASSING = (
-    *("Reshape", "Flatten", "Squeeze", "ExpandDims", "Cast", "Identity"),
-    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
-    *("GaussianNoise", "GaussianDropout"),
-)
+_RESHAPING = ("Reshape", "Flatten", "Squeeze", "ExpandDims", "Cast")
 # Activations that are no link: what comes out of them is neither a logit nor a probability.
 _BENDING = ("ReLU", "LeakyReLU", "PReLU", "ELU")
-_LINKS = {"softmax": "softmax", "softmax_v2": "softmax", "log_softmax": "softmax", "sigmoid": "sigmoid"}
+# Names of functions (tf.nn.softmax calls itself softmax_v2) and of operations, in lower case.
+_SOFTMAXES = ("softmax", "softmax_v2", "log_softmax", "logsoftmax")
 
 
 @dataclass(frozen=True)
 class Head:
-    """The layer that puts the link on, and which of its calls does.
+    """The layer that applies the link, and which of its calls does.
 
     Attributes:
         path: of the layer.
         call: counted from 1.
-        is_bare: it is nothing but the link (a Softmax or Activation layer, an operation), so that its input
-            are the logits; else a layer with an `activation`.
+        is_bare: the layer is nothing but the link (a Softmax or Activation layer, an operation), so that its input
+            are the logits; else it is a layer with an `activation`.
     """
 
     path: str
@@ -43,41 +39,34 @@ class Head:
 
 
 def find_head(calls: Sequence[Call], y: Any) -> tuple[str | None, str | None, Head | None]:
-    """(kind, link, head) of outputs y, from the calls of one run in order of completion.
+    """(kind, link, head) of outputs y, from the calls of one pass in order of completion.
 
-    Walks from the innermost layer whose output is the model's up through layers that only pass it on. A kind of
-    None: something made the outputs that cannot be looked into from here.
+    Walks up from the innermost layer whose output is y, through layers that only pass it on. A kind of None: y was
+    made by something that does not show what it computes.
     """
     at = next((i for i, call in enumerate(calls) if call.output is y), None)
     end = None if at is None else calls[at]
-    while at is not None:
+    while at is not None and end is not None:
         call = calls[at]
         link, is_bare = _link_of(call)
-        if link == "softmax" and _classes(call) != _classes(end):
-            return None, None, None  # over something else than the outputs' classes
+        if link == "softmax" and _class_count(call) != _class_count(end):
+            return None, None, None  # not over the classes of y
         if link is not None:
             number = sum(earlier.path == call.path for earlier in calls[: at + 1])
             return "logits", link, Head(call.path, number, is_bare)
-        if not _passes(call.layer):
+        if not is_identity(call.layer) and type(call.layer).__name__ not in _RESHAPING:
             return _kind_without_link(call.layer), None, None
         at = _producer(calls, at)
     return None, None, None
 
 
 def head_hook(layer: Any, head: Head) -> Hook:
-    """Makes the layer answer with its logits at that call; the rest of the model runs on with them."""
-    calls = 0
+    """A hook that makes the layer answer with its logits at the call of the head; the model goes on with them."""
 
     def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls != head.call:
-            return answer
-        if head.is_bare:
-            return next(part for part in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(part))
-        return _linear_twin(layer)(*args, **kwargs)
+        return first_tensor((args, kwargs)) if head.is_bare else _linear_twin(layer)(*args, **kwargs)
 
-    return hook
+    return at_call(head.call, hook)
 
 
 def _linear_twin(layer: keras.Layer) -> Any:
@@ -87,66 +76,61 @@ def _linear_twin(layer: keras.Layer) -> Any:
     """
     twin = object.__new__(type(layer))
     object.__setattr__(twin, "__dict__", {**vars(layer), "activation": keras.activations.linear})
-    for name in ("call", "quantized_call"):  # hooks of ours, bound to the original
+    for name in ("call", "quantized_call"):  # our hooks, bound to the original
         vars(twin).pop(name, None)
     return twin.call if getattr(layer, "quantization_mode", None) is None else twin.quantized_call
 
 
-def _classes(call: Call) -> int | None:
-    return call.output.shape[call.axis] if len(call.output.shape) > 1 else 1
+def _class_count(call: Call) -> int | None:
+    shape = call.output.shape
+    return shape[call.axis] if len(shape) > 1 else 1
 
 
 def _link_of(call: Call) -> tuple[str | None, bool]:
     """(link, whether the layer is nothing else).
 
-    None for a softmax over something else than the classes, one with a mask, and for a layer of the user's class,
-    which may do more after its activation.
+    The link is None for a softmax over another axis than the classes, for one with a mask, and for a layer of the
+    user's class, which may do more after its activation.
     """
     layer, axis = call.layer, -1
     if not isinstance(layer, keras.Layer):
-        link, is_bare = _LINKS.get(_snake(type(layer).__name__)), True
+        link, is_bare = _link_named(layer), True
         axis = getattr(layer, "axis", -1)
-    elif not type(layer).call.__module__.startswith("keras."):
+    elif not call_of_keras(layer):
         return None, False
     elif isinstance(layer, keras.layers.Softmax):
         link, is_bare, axis = "softmax" if len(call.inputs) == 1 else None, True, layer.axis
     else:
-        activation = vars(layer).get("activation")  # not a recurrent layer's, which is that of its inner steps
-        link = _LINKS.get(getattr(activation, "__name__", "") or _snake(type(activation).__name__))
-        is_bare = isinstance(layer, keras.layers.Activation)
+        # Not an inherited property: a recurrent layer's is that of its inner steps.
+        link, is_bare = _link_named(vars(layer).get("activation")), isinstance(layer, keras.layers.Activation)
     rank = len(call.output.shape)
     if link == "softmax" and (not isinstance(axis, int) or axis % rank != call.axis % rank):
         return None, False
     return link, is_bare
 
 
-def _snake(name: str) -> str:
-    return {"LogSoftmax": "log_softmax"}.get(name, name.lower())
-
-
-def _passes(layer: Any) -> bool:
-    if isinstance(layer, keras.layers.Activation):
-        return layer.activation is keras.activations.linear
-    return type(layer).__name__ in _PASSING
+def _link_named(function: Any) -> str | None:
+    """The link that a function, or an object such as a layer or an operation, computes by its name."""
+    name = getattr(function, "__name__", type(function).__name__).lower()
+    return "softmax" if name in _SOFTMAXES else "sigmoid" if name == "sigmoid" else None
 
 
 def _kind_without_link(layer: Any) -> str | None:
     activation = getattr(layer, "activation", None)
     if type(layer).__name__ in _BENDING or activation not in (None, keras.activations.linear):
         return "values"
-    is_plain = hasattr(layer, "kernel") and type(layer).call.__module__.startswith("keras.")
-    return "logits" if is_plain else None
+    return "logits" if hasattr(layer, "kernel") and call_of_keras(layer) else None
 
 
 def _producer(calls: Sequence[Call], at: int) -> int | None:
-    """The call that made the input of call `at`; innermost first."""
-    wanted = calls[at].input
+    """The innermost call that made the input of call `at`."""
+    tensor = calls[at].input
     for i, call in enumerate(calls[:at]):
-        if call.output is wanted:
+        if call.output is tensor:
             return i
-    # Mixed precision hands on a copy in another type: then it is the call before, if that has the shape.
-    if at and wanted is not None and calls[at - 1].output is not None:
+    # Mixed precision passes on a copy of another type. Then it is the call before, if that has the shape.
+    if at and tensor is not None:
         before = calls[at - 1].output
-        if before.dtype != wanted.dtype and tuple(before.shape) == tuple(wanted.shape):
+        if before.dtype != tensor.dtype and tuple(before.shape) == tuple(tensor.shape):
             return at - 1
     return None

@@ -1,17 +1,24 @@
-"""Hooks on the calls of layers, for the length of one run."""
+"""Hooks on the calls of layers, for the length of one pass."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ["Hook", "hooked"]
+__all__ = ["Hook", "at_call", "hooked"]
 
 Hook = Callable[[tuple[Any, ...], dict[str, Any], Any], Any]
-"""`hook(args, kwargs, answer)`: what a layer was called with and answered; returns what it answers instead."""
+"""`hook(args, kwargs, answer)` takes the arguments and the answer of a call; the layer answers what it returns."""
+
+
+def at_call(number: int, hook: Hook) -> Hook:
+    """The hook at this call of its layer alone, counted from 1."""
+    calls = itertools.count(1)
+    return lambda args, kwargs, answer: hook(args, kwargs, answer) if next(calls) == number else answer
 
 
 @contextlib.contextmanager
@@ -19,8 +26,8 @@ def hooked(hooks: Iterable[tuple[Any, Hook]]) -> Iterator[None]:
     """Call each hook after its layer's call, in this thread only; several on one layer in this order.
 
     The call is replaced on the instance. That reaches layers of any topology, on any of Keras' backends, where a
-    model of inner tensors (`keras.Model(inputs, layer.output)`) reaches only those of one functional graph.
-    Set past Keras' own `__setattr__`, which would track and lock it. Who enters must hold `state.lock`: models
+    model of inner tensors (`keras.Model(inputs, layer.output)`) reaches only those of one functional graph. Keras' own
+    `__setattr__` is bypassed, since it would track and lock the attribute. The caller must hold `state.lock`: models
     share layers.
     """
     me = threading.get_ident()

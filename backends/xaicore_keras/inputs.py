@@ -1,4 +1,4 @@
-"""What the caller passed, as what the model takes."""
+"""The caller's inputs in the form that the model takes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,29 @@ import keras
 import numpy as np
 
 from xaicore import InputError
+from xaicore_keras.private import all_layers, functional_of
 
-__all__ = ["Inputs", "Structure", "known_inputs", "prepare", "takes_channels_last", "with_batch_axis"]
+__all__ = [
+    "Inputs",
+    "Structure",
+    "known_inputs",
+    "picture_of",
+    "prepare",
+    "takes_channels_last",
+    "with_batch_axis",
+]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of a tensor among the arguments."""
+    """A placeholder for a tensor among the arguments."""
 
     index: int
 
 
 @dataclass(frozen=True)
 class Structure:
-    """The model's arguments with a `Slot` in place of each tensor: what a trace may keep of them."""
+    """The model's arguments with a `Slot` in place of each tensor, so that a trace may keep them."""
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -48,7 +57,7 @@ class Inputs:
     @property
     def picture(self) -> Any:
         """The input with the most axes."""
-        return max(self.tensors, key=lambda tensor: len(tensor.shape))
+        return picture_of(self.tensors)
 
     @property
     def count(self) -> int:
@@ -60,31 +69,33 @@ class Inputs:
         return self.map(lambda tensor: tensor[:1])
 
     def map(self, function: Callable[[Any], Any]) -> Inputs:
-        """The same with a function applied to every tensor that has a row an image."""
+        """The same inputs with a function applied to every tensor that has a row per image."""
         count = self.count
-        return Inputs(
-            self.structure,
-            tuple(function(t) if len(t.shape) and t.shape[0] == count else t for t in self.tensors),
-        )
+        tensors = (function(t) if len(t.shape) and t.shape[0] == count else t for t in self.tensors)
+        return Inputs(self.structure, tuple(tensors))
 
     def signature(self, with_batch: bool) -> tuple[Any, ...]:
-        """What a trace of these inputs depends on; the batch size left out where it serves any."""
-        shapes = (tuple(map(int, t.shape)) for t in self.tensors)
-        count = self.count
-        kept = (s if with_batch or not s or s[0] != count else (None, *s[1:]) for s in shapes)
+        """(structure, shapes, types), which a trace depends on; without the batch size, None stands for it."""
+        count, shapes = self.count, (tuple(map(int, t.shape)) for t in self.tensors)
+        free = (s if with_batch or not s or s[0] != count else (None, *s[1:]) for s in shapes)
         types = (keras.backend.standardize_dtype(t.dtype) for t in self.tensors)
-        return repr(self.structure), tuple(kept), tuple(types)
+        return repr(self.structure), tuple(free), tuple(types)
 
     def __str__(self) -> str:
         return ", ".join(f"{tuple(t.shape)} {keras.backend.standardize_dtype(t.dtype)}" for t in self.tensors)
 
 
+def picture_of(tensors: Sequence[Any]) -> Any:
+    """The tensor with the most axes, the first of several."""
+    return max(tensors, key=lambda tensor: len(tensor.shape))
+
+
 def prepare(model: Any, inputs: Any) -> Inputs:
     """Arrays and tensors of one batch; floating-point arrays get Keras' default type.
 
-    What a functional or Sequential model takes is one structure. A subclassed model's `call` may have several
-    parameters: a tuple is then its positional arguments, and a dict of their names its keyword arguments. A single
-    array one axis short for the model gets a batch axis.
+    A functional or Sequential model takes one structure. A subclassed model's `call` may have several parameters: a
+    tuple is then its positional arguments, and a dict of their names its keyword arguments. A single array one axis
+    short for the model gets a batch axis.
 
     Raises:
         InputError: nothing in it is a tensor or array, shapes do not fit the model, the batch is empty, or
@@ -104,15 +115,15 @@ def prepare(model: Any, inputs: Any) -> Inputs:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, H, W, C)")
     if len(tensors) == 1:
         tensors = [_fitted(model, tensors[0])]
-    found = Inputs(structure, tuple(tensors))
-    if not len(found.picture.shape) or any(len(t.shape) and not t.shape[0] for t in tensors):
-        raise InputError(f"the batch is empty: inputs {found}; expected one image or more")
-    return found
+    batch = Inputs(structure, tuple(tensors))
+    if not len(batch.picture.shape) or any(len(t.shape) and not t.shape[0] for t in tensors):
+        raise InputError(f"the batch is empty: inputs {batch}; expected one image or more")
+    return batch
 
 
 def known_inputs(model: Any) -> list[Any] | None:
     """The symbolic inputs of a functional or built Sequential model; None for a subclassed one."""
-    functional = getattr(model, "_functional", None) or model
+    functional = functional_of(model) or model
     return keras.tree.flatten(functional.inputs) if hasattr(functional, "operations") else None
 
 
@@ -129,8 +140,9 @@ def with_batch_axis(model: Any, value: Any) -> Any:
 
 
 def takes_channels_last(model: Any) -> bool:
-    """Whether pictures are (N, H, W, C): as the first input's shape tells, else as Keras is configured."""
-    shape = tuple(known_inputs(model)[0].shape) if known_inputs(model) else ()
+    """Whether pictures are (N, H, W, C): by the shape of the first input, else as Keras is configured."""
+    inputs = known_inputs(model)
+    shape = tuple(inputs[0].shape) if inputs else ()
     if len(shape) == 4 and (shape[1] in (1, 3, 4)) != (shape[-1] in (1, 3, 4)):
         return shape[-1] in (1, 3, 4)
     return bool(keras.config.image_data_format() == "channels_last")
@@ -181,7 +193,7 @@ def _tensor(name: str, value: Any) -> Any:
 def _check_finite(name: str, value: Any) -> None:
     if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype)):
         return
-    # A sum is finite for all but broken inputs, and costs a fraction of looking at every value.
+    # The sum of a sound input is finite, and costs a fraction of a test of every value.
     if keras.ops.is_tensor(value):
         total = keras.ops.convert_to_numpy(keras.ops.sum(keras.ops.cast(value, "float32")))
     else:
@@ -195,7 +207,7 @@ def _check_finite(name: str, value: Any) -> None:
 
 
 def _fitted(model: Any, value: Any) -> Any:
-    """A single input, with a batch axis where that is what is missing."""
+    """A single input, with a batch axis where only that is missing."""
     known = known_inputs(model)
     if known is None:
         rank = _first_rank(model)
@@ -216,14 +228,14 @@ def _fitted(model: Any, value: Any) -> Any:
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    """Whether a shape is the expected one. Keras itself does not look at the batch size."""
+    """Whether a shape is the expected one, of any batch size, which Keras itself does not check."""
     if len(shape) != len(expected):
         return False
-    return all(wanted in (None, length) for length, wanted in zip(shape[1:], expected[1:], strict=True))
+    return all(fixed in (None, length) for length, fixed in zip(shape[1:], expected[1:], strict=True))
 
 
 def _layout_hint(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> str:
-    """What to do where the channels are on the other side."""
+    """How to move the channels, where the model takes them on the other side."""
     missing = len(expected) - len(shape)
     if missing not in (0, 1) or len(expected) < 3:
         return ""
@@ -237,7 +249,7 @@ def _layout_hint(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> st
 
 def _first_rank(model: Any) -> int | None:
     """The number of axes that the first convolution takes."""
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if hasattr(layer, "kernel_size") and isinstance(getattr(layer, "rank", None), int):
             return layer.rank + 2
     return None

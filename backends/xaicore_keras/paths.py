@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from xaicore import LayerError, unknown_layer
+from xaicore_keras.private import child_layers, functional_of
 
 __all__ = ["check_reachable", "is_attention", "loop_around", "walk"]
 
@@ -18,47 +19,46 @@ _ATTENTION = (
     keras.layers.AdditiveAttention,
 )
 _LOOPS = (keras.layers.TimeDistributed, keras.layers.RNN)
-# Layers that run a graph or a framework's own module, in which Keras knows no layers.
+# They run a graph or a framework's own module, in which Keras knows no layers.
 _IMPORTED = {"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "NNXLayer"}
 
 
 def walk(model: Any) -> dict[str, Any]:
     """{path: layer or operation}, depth first; what is reached twice keeps its first path.
 
-    A functional model's operations (`keras.ops` on symbolic tensors) are called and hooked like layers.
+    The operations of a functional model (`keras.ops` on symbolic tensors) are called and hooked like layers.
     """
-    found: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
     seen: set[int] = set()
 
     def visit(parent: Any, prefix: str) -> None:
-        for layer in _inside(parent):
+        for layer in _children(parent):
             if id(layer) in seen:
                 continue
             seen.add(id(layer))
-            path = _unused(prefix + layer.name, found)
-            found[path] = layer
+            path = _unused(prefix + layer.name, paths)
+            paths[path] = layer
             visit(layer, f"{path}/")
 
     visit(model, "")
-    return found
+    return paths
 
 
-def _inside(parent: Any) -> list[Any]:
+def _children(parent: Any) -> list[Any]:
     if not isinstance(parent, keras.Layer):
         return []
-    # Private, but the only view of layers that lie in lists and dictionaries of a layer that is no model.
-    layers = parent._flatten_layers(include_self=False, recursive=False)
-    functional = getattr(parent, "_functional", None)  # a Sequential's own, which is not called but run through
-    operations = [part for part in getattr(parent, "operations", ()) if part not in layers]
+    layers = child_layers(parent)
+    operations = [operation for operation in getattr(parent, "operations", ()) if operation not in layers]
+    functional = functional_of(parent)  # its layers are called, it is not
     return [
-        part
-        for part in (*operations, *layers)
-        if part is not functional and not isinstance(part, keras.layers.InputLayer)
+        child
+        for child in (*operations, *layers)
+        if child is not functional and not isinstance(child, keras.layers.InputLayer)
     ]
 
 
 def _unused(path: str, known: Mapping[str, Any]) -> str:
-    """Two layers of one name under one parent: the second is `name~2`."""
+    """The path, or `path~2` and so on for further layers of one name in one parent."""
     number, unused = 1, path
     while unused in known:
         number += 1
@@ -67,25 +67,25 @@ def _unused(path: str, known: Mapping[str, Any]) -> str:
 
 
 def is_attention(path: str, layers: Mapping[str, Any]) -> bool:
-    """Whether a layer is an attention's own: its queries, keys and weights are no maps of the picture."""
+    """Whether a layer lies inside an attention: its queries, keys and weights are no maps of the picture."""
     return any(isinstance(layer, _ATTENTION) for _, layer in _ancestors(path, layers))
 
 
 def loop_around(path: str, layers: Mapping[str, Any]) -> str | None:
-    """The outermost ancestor that calls its inner layers once a step."""
+    """The outermost ancestor that calls its inner layers once per step; None without one."""
     return next((name for name, layer in _ancestors(path, layers) if isinstance(layer, _LOOPS)), None)
 
 
 def check_reachable(path: str, layers: Mapping[str, Any], model: str) -> None:
-    """That there is a layer of this path, with one output a pass.
+    """Check that the model has a layer of this path, and that it has one output per pass.
 
     Raises:
-        LayerError: there is none, or it runs once a step inside of a loop.
+        LayerError: there is none, or it runs once per step inside a loop.
     """
     loop = loop_around(path, layers)
     if loop is not None:
         raise LayerError(
-            f"layer {path!r} runs inside {loop!r} ({type(layers[loop]).__name__}), once a step, and has no single "
+            f"layer {path!r} runs inside {loop!r} ({type(layers[loop]).__name__}), once per step, and has no single "
             f"output: name {loop!r} or a layer after it"
         )
     for name, ancestor in _ancestors(path, layers):

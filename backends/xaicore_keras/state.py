@@ -1,81 +1,42 @@
-"""The model as it was found, whatever a run of it does."""
+"""Restore a model's state after it has run."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import random
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
+from xaicore.randomness import preserved
 from xaicore_keras.paths import walk
+from xaicore_keras.private import attributes_of_keras, preserved_call_records, without_rematerialisation
 
-__all__ = ["left_as_found", "lock", "wrapped_modules_as_found"]
+__all__ = ["lock", "preserved_model", "preserved_modes"]
 
 lock = threading.RLock()
-"""Held while hooks are on. One for the process, since models share layers."""
-
-
-_WHILE_TRAINING = (
-    *("stop_training", "stop_evaluating", "stop_predicting", "history", "optimizer", "jit_compile", "run_eagerly"),
-    *("_eval_epoch_iterator", "_jax_state", "_jax_state_synced", "_compile_config", "_compiled_trainable_state"),
-)
-"""What fit, evaluate, predict and compile keep on a model beside the attributes of every model."""
+"""Held while hooks are set. One for the process, since models share layers."""
 
 
 @contextlib.contextmanager
-def left_as_found(model: Any) -> Iterator[None]:
-    """Restore what a call leaves behind outside of variables; for these, see `run.run_model`.
+def preserved_model(model: Any) -> Iterator[None]:
+    """Restore what a pass over the model changes outside of its variables; for these, see `run.run_model`.
 
-    Any call clears the losses that the last one added and marks layers as called; a model's own `call` may set
-    attributes and draw random numbers. What it changes inside of its own lists and dictionaries stays changed.
-    Rematerialisation is off meanwhile: it would shut hooked tensors into a graph of its own.
+    A pass clears the losses that the last one added and marks layers as called; a model's own `call` may set
+    attributes and draw random numbers. What it changes inside its own lists and dictionaries is not restored.
+    Rematerialisation is off meanwhile.
     """
-    own = _attributes_of_keras()
-    with lock, _random_state(), wrapped_modules_as_found(model):
+    with lock, preserved(), preserved_modes(model):
         operations = [model, *walk(model).values()]
-        layers = [part for part in operations if isinstance(part, keras.Layer)]
-        losses = [(layer, list(layer._losses), set(layer._loss_ids)) for layer in layers if layer._losses]
-        uncalled = [layer for layer in layers if not layer._called]
-        remat = [(vars(part), vars(part)["_remat_mode"]) for part in operations if vars(part).get("_remat_mode")]
-        before = [(vars(layer), dict(vars(layer))) for layer in layers]
-        try:
-            for attributes, _ in remat:
-                attributes["_remat_mode"] = None
+        layers = [operation for operation in operations if isinstance(operation, keras.Layer)]
+        with _preserved_attributes(layers), preserved_call_records(layers), without_rematerialisation(operations):
             yield
-        finally:
-            for attributes, mode in remat:
-                attributes["_remat_mode"] = mode
-            for layer in uncalled:
-                vars(layer)["_called"] = False
-            for layer, values, ids in losses:
-                layer._losses[:] = values
-                layer._loss_ids.update(ids)
-            for attributes, kept in before:
-                _restore(attributes, kept, own)
-
-
-def _restore(attributes: dict[str, Any], kept: dict[str, Any], own: frozenset[str]) -> None:
-    """One attribute at a time, and none of Keras' own: another thread may be using or compiling the model."""
-    for name in [name for name in attributes if name not in kept and name not in own]:
-        del attributes[name]
-    for name, value in kept.items():
-        if name not in own and attributes.get(name) is not value:
-            attributes[name] = value
-
-
-@functools.cache
-def _attributes_of_keras() -> frozenset[str]:
-    return frozenset({*vars(keras.Model(name="plain")), *_WHILE_TRAINING})
 
 
 @contextlib.contextmanager
-def wrapped_modules_as_found(model: Any) -> Iterator[None]:
-    """Every call of a TorchModuleWrapper switches the torch module inside of it to evaluation, for good."""
+def preserved_modes(model: Any) -> Iterator[None]:
+    """Restore the training flags of torch modules: every call of a TorchModuleWrapper clears those inside of it."""
     wrappers = [layer for layer in walk(model).values() if type(layer).__name__ == "TorchModuleWrapper"]
     training = [(module, module.training) for wrapper in wrappers for module in wrapper.modules()]
     try:
@@ -86,11 +47,16 @@ def wrapped_modules_as_found(model: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _random_state() -> Iterator[None]:
-    """Python's and NumPy's; Keras' own seeds are variables."""
-    python, numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 (the state that models draw from)
+def _preserved_attributes(layers: list[keras.Layer]) -> Iterator[None]:
+    """One attribute at a time, and none of Keras' own: another thread may be using or compiling the model."""
+    skipped = attributes_of_keras()
+    before = [(vars(layer), dict(vars(layer))) for layer in layers]
     try:
         yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        for attributes, values in before:
+            for name in [name for name in attributes if name not in values and name not in skipped]:
+                del attributes[name]
+            for name, value in values.items():
+                if name not in skipped and attributes.get(name) is not value:
+                    attributes[name] = value

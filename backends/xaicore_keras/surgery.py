@@ -6,14 +6,21 @@ Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
 import keras
 
-from xaicore import BackendError, InputError, default_layer
-from xaicore_keras.graph import Look, copied_operation, graph_of, run_graph, tensors_in, with_inner
+from xaicore import BackendError, InputError, LayerError, default_layer, unknown_layer
+from xaicore.layers import no_map
+from xaicore_keras.calls import Call, spatial_shape, tensors_in
+from xaicore_keras.graph import find_graph, graph_calls, walk_graph
+from xaicore_keras.inputs import picture_of
+from xaicore_keras.layout import picture_axis
+from xaicore_keras.listing import is_map, list_layers
+from xaicore_keras.paths import walk
+from xaicore_keras.private import all_layers, detached_copy, only_runs_a_graph
 
 __all__ = ["cam_model"]
 
@@ -30,38 +37,39 @@ def cam_model(
         outputs = activation(W mean(A) + b),    A: the layer's map, averaged over its positions
 
     The result is one flat functional model, not compiled: compile it, fit it, and then
-    `xaicore.explain(result, x, method="cam")` is the original CAM. The model itself stays as it is, bitwise, and
-    shares nothing with the result. What a subclass adds to a functional model (a `train_step`) is not taken over.
+    `xaicore.explain(result, x, method="cam")` is the original CAM. The model itself does not change, and shares
+    nothing with the result. What a subclass adds to a functional model (a `train_step`) is not taken over.
 
     Args:
         model: functional or Sequential, with an input shape; models inside of it, however deep, are flattened.
         classes: outputs of the new dense layer.
-        activation: on these, whatever `keras.activations.get` takes; "sigmoid" for one output or several labels,
-            None for logits.
-        layer: the path of the layer to pool, as `vgg16/block5_conv3`; None: the last map of the picture that no
-            pooling layer made. What comes after it, the old head, is not copied.
+        activation: of these outputs, anything that `keras.activations.get` takes; "sigmoid" for one output or several
+            labels, None for logits.
+        layer: the path of the layer to pool, such as `vgg16/block5_conv3`; None for the last map of the picture that
+            no pooling layer made. What follows it, the old head, is not copied.
         freeze: train the dense layer alone. Without it, every weight is as trainable as in the model.
 
     Raises:
-        InputError: `classes` or `activation` make no sense.
-        LayerError: the layer does not exist, lies inside of one that is copied as a whole, or gives no map.
+        InputError: `classes` is no positive integer, or `activation` is unknown or no use for one class.
+        LayerError: the layer does not exist, lies inside one that is copied as a whole, or gives no map.
         BackendError: the model is subclassed or has no input shape yet, or one of its layers cannot be copied.
     """
     _check_head(classes, activation)
-    graph = graph_of(model)
-    look = Look(graph, type(model).__name__)
-    path = default_layer(look.layers) if layer is None else layer
-    axis = look.channel_axis(path)
+    graph, layers = find_graph(model), walk(model)
+    calls, picture = graph_calls(graph, layers), picture_of(graph.inputs)
+    path = default_layer(list_layers(calls, picture, layers)) if layer is None else layer
+    last = _last_call(calls, path, type(model).__name__)
+    if not is_map(last, picture, layers):
+        raise no_map(path, last.shape, spatial_shape(picture.shape, picture_axis(calls, picture)))
     copies = _Copies()
     inputs = keras.tree.map_structure(copies.input, graph.input)
-    maps = _run_up_to(graph, keras.tree.flatten(inputs), copies, path, look.runs(path))
+    maps = _run_up_to(graph, keras.tree.flatten(inputs), layers, copies, path, sum(call.path == path for call in calls))
     if freeze:
         copies.freeze()
-    rank = len(maps.shape)
     # In half precision, means lose digits and a softmax underflows; Keras' guide has its last layer in float32 too.
     dtype = "float64" if maps.dtype == "float64" else "float32"
-    pooling = getattr(keras.layers, f"GlobalAveragePooling{rank - 2}D")(
-        data_format="channels_first" if axis == 1 else "channels_last", dtype=dtype, name=copies.unused("cam_pool")
+    pooling = getattr(keras.layers, f"GlobalAveragePooling{len(maps.shape) - 2}D")(
+        data_format="channels_first" if last.axis == 1 else "channels_last", dtype=dtype, name=copies.unused("cam_pool")
     )
     dense = keras.layers.Dense(int(classes), activation=activation, dtype=dtype, name=copies.unused("cam_dense"))
     return keras.Model(inputs, dense(pooling(maps)), name=f"{model.name}_cam")
@@ -74,12 +82,30 @@ def _check_head(classes: int, activation: Any) -> None:
         function = keras.activations.get(activation)
     except (ValueError, TypeError) as exc:
         raise InputError(
-            f"activation={activation!r} is none that Keras knows; expected 'softmax', 'sigmoid', None (logits), "
+            f"activation={activation!r} is unknown to Keras; expected 'softmax', 'sigmoid', None (logits), "
             "another name or a function"
         ) from exc
-    over_classes = (keras.activations.softmax, keras.activations.log_softmax)
-    if classes == 1 and (function in over_classes or isinstance(function, keras.layers.Softmax)):
+    softmaxes = (keras.activations.softmax, keras.activations.log_softmax)
+    if classes == 1 and (function in softmaxes or isinstance(function, keras.layers.Softmax)):
         raise InputError("a softmax over one class is always 1: use activation='sigmoid', or None for logits")
+
+
+def _last_call(calls: Sequence[Call], path: str, model: str) -> Call:
+    """The last call of a layer.
+
+    Raises:
+        LayerError: the graph calls no layer of this path.
+    """
+    call = next((call for call in reversed(calls) if call.path == path), None)
+    if call is not None:
+        return call
+    around = next((call for call in calls if path.startswith(f"{call.path}/")), None)
+    if around is not None and not only_runs_a_graph(around.layer):
+        raise LayerError(
+            f"layer {path!r} lies inside {around.path!r} ({type(around.layer).__name__}), which is copied as a whole: "
+            f"name {around.path!r} or a layer before it"
+        )
+    raise unknown_layer(path, list(dict.fromkeys(call.path for call in calls)), model)
 
 
 class _Copies:
@@ -90,7 +116,7 @@ class _Copies:
         self._names: set[str] = set()
 
     def input(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
-        """A new input; for batches of any size, since a Sequential keeps that of the batch that built it."""
+        """A new input for batches of any size; a Sequential keeps the size of the batch that built it."""
         return keras.Input(batch_shape=(None, *tensor.shape[1:]), dtype=tensor.dtype, name=self.unused(tensor.name))
 
     def unused(self, path: str) -> str:
@@ -102,19 +128,19 @@ class _Copies:
         return name
 
     def call(self, path: str, operation: Any) -> Callable[..., Any]:
-        """A function that calls the copy."""
+        """A function that calls the copy of an operation; for a layer, its first call makes the copy."""
         if id(operation) in self._made:
             return self._made[id(operation)]
         name = self.unused(path)
         if not isinstance(operation, keras.Layer):
-            self._made[id(operation)] = copied_operation(operation, name)
+            self._made[id(operation)] = detached_copy(operation, name)
             return self._made[id(operation)]
 
-        def first(*args: Any, **kwargs: Any) -> Any:
+        def copy_and_call(*args: Any, **kwargs: Any) -> Any:
             try:
                 copy = _copied_layer(operation, name)
-                answer = copy(*args, **kwargs)  # which builds it
-                _take_state(copy, operation)
+                answer = copy(*args, **kwargs)  # builds it
+                _copy_state(copy, operation)
             except Exception as exc:
                 raise BackendError(
                     f"layer {path!r} ({type(operation).__name__}) cannot be copied: {type(exc).__name__}: {exc}. Its "
@@ -123,10 +149,10 @@ class _Copies:
             self._made[id(operation)] = copy
             return answer
 
-        return first
+        return copy_and_call
 
     def freeze(self) -> None:
-        """Nothing of the copies learns."""
+        """Make all weights of the copies untrainable."""
         for copy in self._made.values():
             if isinstance(copy, keras.Layer):
                 copy.trainable = False
@@ -138,47 +164,50 @@ def _copied_layer(layer: keras.Layer, name: str) -> keras.Layer:
         config["name"] = name
     activation = getattr(layer, "activation", None)
     if "activation" in config and callable(activation) and not isinstance(activation, keras.Layer):
-        config["activation"] = activation  # itself: the caller's own functions do not survive a config
-    trusted = {"safe_mode": False} if isinstance(layer, keras.layers.Lambda) else {}  # it is in this process already
-    inner = {type(part).__name__: type(part) for part in with_inner(layer)}  # which need not be registered
-    with keras.saving.custom_object_scope(inner):
-        return type(layer).from_config(config, **trusted)
+        config["activation"] = activation  # the function itself, since a config loses the caller's own ones
+    # The code of a Lambda is safe to load: it is in this process already.
+    options = {"safe_mode": False} if isinstance(layer, keras.layers.Lambda) else {}
+    classes = {type(inner).__name__: type(inner) for inner in all_layers(layer)}  # they need not be registered
+    with keras.saving.custom_object_scope(classes):
+        return type(layer).from_config(config, **options)
 
 
-def _take_state(copy: keras.Layer, layer: keras.Layer) -> None:
-    """Weights, and what is trainable of them, down to single variables."""
+def _copy_state(copy: keras.Layer, layer: keras.Layer) -> None:
+    """Copy the values of weights, and the `trainable` flags of layers and of single variables."""
     if {id(variable) for variable in copy.variables} & {id(variable) for variable in layer.variables}:
         raise ValueError("from_config() hands on the layer's own weights, which two models would then train")
     copy.set_weights(layer.get_weights())
-    for new, old in zip(with_inner(copy), with_inner(layer), strict=True):
+    for new, old in zip(all_layers(copy), all_layers(layer), strict=True):
         if new.trainable != old.trainable:
             new.trainable = old.trainable
         if isinstance(new, keras.layers.Normalization):
-            new.finalize_state()  # it computes with what it made of its weights
+            new.finalize_state()  # it computes with tensors that it derives from its weights
     for new, old in zip(copy.weights, layer.weights, strict=True):
         if new.trainable != old.trainable:
             new.trainable = old.trainable
 
 
-def _run_up_to(graph: Any, tensors: Sequence[Any], copies: _Copies, path: str, runs: int) -> keras.KerasTensor:
-    """The first output of a layer's copy, at its last run; nothing is copied after that."""
-    ended = 0
+def _run_up_to(
+    graph: Any, tensors: Sequence[Any], layers: Mapping[str, Any], copies: _Copies, path: str, number: int
+) -> keras.KerasTensor:
+    """The first output of a layer's copy at this call of it, counted from 1; nothing is copied after that."""
+    calls = 0
 
-    def note(ended_path: str, operation: Any, arguments: Any, answer: Any) -> None:
-        nonlocal ended
-        ended += ended_path == path
-        if ended == runs:
+    def completed(completed_path: str, operation: Any, arguments: Any, answer: Any) -> None:
+        nonlocal calls
+        calls += completed_path == path
+        if calls == number:
             raise _Reached(tensors_in(answer)[0])
 
     try:
-        run_graph(graph, tensors, copies.call, note)
+        walk_graph(graph, tensors, layers, copies.call, completed)
     except _Reached as reached:
         return reached.tensor
-    raise AssertionError(f"{path!r} ran less often than when the model was looked at")
+    raise AssertionError(f"{path!r} was called less often than before")
 
 
 class _Reached(Exception):
-    """The layer has run."""
+    """The layer has been called."""
 
     def __init__(self, tensor: keras.KerasTensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What has been learnt of a model and compiled for it; goes when the model goes."""
+"""Compiled passes of a model and what was found out about it; they go when the model goes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from typing import Any
 from xaicore_keras.paths import walk
 from xaicore_keras.state import lock
 
-__all__ = ["Traces", "count", "traces_of"]
+__all__ = ["MAX_TRACES", "Traces", "traces_of"]
 
-MOST = 128
-"""Plans and traces kept a model, those used last: pictures of ever new sizes must not fill the memory."""
+MAX_TRACES = 128
+"""Surveys and traces kept per model, the last used ones: pictures of ever new sizes must not fill the memory."""
+
+_CONSTANTS = ("activation", "mean", "variance")
+"""Attributes of layers that a trace takes as constants; the last two are Normalization's, plain tensors."""
 
 
 class Traces:
-    """Plans and compiled runs of one model. Nothing in it may refer to the model, or the model would never go.
+    """Surveys and compiled passes of one model. None of them may refer to the model, which would never go.
 
-    All of it belongs to the model as it was: other layers, variables, activations or precisions start afresh.
+    They hold for the model as it was. Other layers, variables, activations or precisions invalidate all of them.
+
+    Attributes:
+        made: the number of surveys and traces made so far.
+        is_built: the model was built, or needs no building.
+        facts: what was found out about the model besides.
     """
 
     def __init__(self) -> None:
@@ -27,74 +35,67 @@ class Traces:
         self.is_built = False
         self.facts: dict[Hashable, Any] = {}
         self._bookkeeping = threading.Lock()
-        self._parts: list[Callable[[], Any]] = []
-        self._kept: dict[Hashable, Any] = {}
+        self._components: list[Callable[[], Any]] = []
+        self._traces: dict[Hashable, Any] = {}
 
     def refresh(self, model: Any) -> None:
-        """Forget everything if the model has other parts than before; values of variables may change."""
-        parts = list(_parts(model))
-        if len(parts) != len(self._parts) or any(
-            known() is not part for known, part in zip(self._parts, parts, strict=True)
+        """Forget everything if the model has other components than before; values of variables may change."""
+        components = list(_components(model))
+        if len(components) != len(self._components) or any(
+            known() is not component for known, component in zip(self._components, components, strict=True)
         ):
             with self._bookkeeping:
-                self._parts = [_weak(part) for part in parts]
-                self._kept.clear()
+                self._components = [_weak(component) for component in components]
+                self._traces.clear()
                 self.facts.clear()
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What was made for this key, made now under the process's lock where it was not."""
-        found = self._used(key)
-        if found is None:
+        """The trace of this key; made now, under the process's lock, if there is none."""
+        trace = self._used(key)
+        if trace is None:
             with lock:
-                found = self._used(key)
-                if found is None:
-                    found = make()
-                    self._keep(key, found)
-        return found
+                trace = self._used(key)
+                if trace is None:
+                    trace = make()
+                    self._keep(key, trace)
+        return trace
 
     def _used(self, key: Hashable) -> Any:
         with self._bookkeeping:
-            found = self._kept.pop(key, None)
-            if found is not None:
-                self._kept[key] = found  # the last one used is the last to go
-            return found
+            trace = self._traces.pop(key, None)
+            if trace is not None:
+                self._traces[key] = trace  # the last one used is the last to go
+            return trace
 
-    def _keep(self, key: Hashable, made: Any) -> None:
+    def _keep(self, key: Hashable, trace: Any) -> None:
         with self._bookkeeping:
-            self._kept[key] = made
+            self._traces[key] = trace
             self.made += 1
-            if len(self._kept) > MOST:
-                del self._kept[next(iter(self._kept))]
+            if len(self._traces) > MAX_TRACES:
+                del self._traces[next(iter(self._traces))]
 
 
-def _parts(model: Any) -> Iterator[Any]:
-    """Whatever a trace may have taken for granted."""
+def _components(model: Any) -> Iterator[Any]:
+    """Everything that a trace takes for granted."""
     yield from model.variables
     for layer in walk(model).values():
         attributes = vars(layer)
         yield layer
-        yield from (attributes[name] for name in _TAKEN_FOR_GRANTED if name in attributes)
+        yield getattr(layer, "dtype_policy", None)
+        yield from (attributes[name] for name in _CONSTANTS if name in attributes)
 
 
-def _weak(part: Any) -> Callable[[], Any]:
+def _weak(component: Any) -> Callable[[], Any]:
     try:
-        return weakref.ref(part)
-    except TypeError:  # None, some tensors: nothing that refers to the model
-        return lambda: part
+        return weakref.ref(component)
+    except TypeError:  # None and some tensors, which do not refer to the model
+        return lambda: component
 
-
-_TAKEN_FOR_GRANTED = ("activation", "_dtype_policy", "mean", "variance")
-"""Attributes of layers; the last two are of Normalization, which makes plain tensors of its variables."""
 
 _traces: weakref.WeakKeyDictionary[Any, Traces] = weakref.WeakKeyDictionary()
 
 
 def traces_of(model: Any) -> Traces:
-    """The traces of a model, those of all its explainers."""
+    """The traces of a model, shared by all of its explainers."""
     with lock:
         return _traces.setdefault(model, Traces())
-
-
-def count(model: Any) -> int:
-    """How many compiled runs have been made for a model so far."""
-    return traces_of(model).made

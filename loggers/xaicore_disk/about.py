@@ -1,4 +1,4 @@
-"""`run.json`: what the run is about. It begins with what is known at the start and learns from explanations."""
+"""`run.json`: what a run is about: what is known when it is opened, and what its explanations add."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from xaicore_disk import atomic
 from xaicore_disk.drawing import Drawing
 from xaicore_disk.folder import RunFolder
 
-__all__ = ["Facts", "facts", "learn", "read", "start"]
+__all__ = ["Facts", "collect", "facts", "read", "start"]
 
 FORMAT = "xaicore-disk 1"
 
 Facts = tuple[tuple[str, "str | None"], ...]
 
-LEARNT = ("models", "methods", "layers", "targets", "images_from")
-"""Lists of what the explanations so far had."""
+COLLECTED = ("models", "methods", "layers", "targets", "images_from")
+"""Lists of each distinct value that the explanations had."""
 
 
 def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
-    """Begin or resume: the name, the time of the first start and what was learnt stay. Under the lock.
+    """Write run.json, or update that of a run that goes on: its name, first start and lists stay. Under the lock.
 
     Raises:
-        LoggerError: the folder holds somebody else's run.json, manifest.jsonl or index.html.
-        InputError: the run has watched other pictures until now.
+        LoggerError: the folder holds a run.json, manifest.jsonl or index.html of another program.
+        InputError: a monitor has watched other pictures in this run.
     """
     ours = folder.about.exists()
     for path in (folder.page, folder.manifest):
@@ -41,15 +41,15 @@ def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
         "started": before.get("started", run.started),
         "versions": dict(run.versions),
         "config": {**before.get("config", {}), **run.config},
-        **{name: before.get(name, []) for name in LEARNT},
+        **{name: before.get(name, []) for name in COLLECTED},
         "normalize": "max",
-        "drawing": dataclasses.asdict(drawing),
+        "drawing": {"maps": drawing.maps, **dataclasses.asdict(drawing)},
     }
     _write(folder, about)
 
 
 def facts(explanation: xaicore.Explanation) -> Facts:
-    """What the run can learn from an explanation: a value for each of the lists."""
+    """An explanation's value for each of the lists."""
     values = (
         explanation.model,
         explanation.method,
@@ -57,11 +57,11 @@ def facts(explanation: xaicore.Explanation) -> Facts:
         explanation.target,
         explanation.images_from,
     )
-    return tuple(zip(LEARNT, values, strict=True))
+    return tuple(zip(COLLECTED, values, strict=True))
 
 
-def learn(folder: RunFolder, facts: Facts) -> None:
-    """Take up what is new. Under the lock, for other writers learn too."""
+def collect(folder: RunFolder, facts: Facts) -> None:
+    """Add what the lists do not have yet. Under the lock: other writers add to them, too."""
     about = read(folder)
     new = [(name, value) for name, value in facts if value is not None and value not in about[name]]
     for name, value in new:
@@ -71,12 +71,12 @@ def learn(folder: RunFolder, facts: Facts) -> None:
 
 
 def read(folder: RunFolder) -> dict[str, Any]:
-    """What is known.
+    """Read run.json.
 
     Raises:
-        LoggerError: it cannot be read, or is no run.json of ours.
+        LoggerError: it cannot be read, or another program wrote it.
     """
-    with atomic.explained(folder.about, "read"):
+    with atomic.logger_errors(folder.about, "read"):
         text = folder.about.read_bytes()
     try:
         about = json.loads(text)
@@ -88,7 +88,7 @@ def read(folder: RunFolder) -> dict[str, Any]:
 
 
 def _check_pictures(folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """A monitor watches the same pictures for the whole run, else its epochs could not be compared."""
+    """Refuse other pictures: a monitor's epochs can be compared only if it watches the same for the whole run."""
     old, new = _watched(before), _watched(now)
     if old is not None and new is not None and old != new:
         raise xaicore.InputError(
@@ -114,6 +114,6 @@ def _foreign(what: str) -> xaicore.LoggerError:
 
 
 def _write(folder: RunFolder, about: Mapping[str, Any]) -> None:
-    # A config is the user's: what JSON has no form for becomes text, NaN included.
+    # The user's config may hold anything: values that JSON has no form for become text, NaN included.
     plain = json.loads(json.dumps(about, default=str), parse_constant=str)
     atomic.write(folder.about, json.dumps(plain, indent=2).encode() + b"\n")

@@ -1,6 +1,6 @@
-"""Whole files or none, whatever happens, and errors that say what to do.
+"""Files are written as a whole or not at all, and errors say what to do.
 
-A file is written beside its place, flushed to the disk and renamed; the folder is flushed after that. A reader
+A file is written under a temporary name, flushed to the disk and renamed; then its folder is flushed. A reader
 therefore sees the old file or the new one, also after a power failure.
 """
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import xaicore
 
-__all__ = ["TEMPORARY", "explained", "write"]
+__all__ = ["TEMPORARY", "logger_errors", "write"]
 
 TEMPORARY = ".xaicore-tmp"
-"""What the names of unfinished files end in."""
+"""The ending of the names of unfinished files."""
 
 REMEDIES = {
     errno.ENOSPC: "free some space on that disk",
@@ -31,28 +31,28 @@ REMEDIES = {
 
 
 @contextmanager
-def explained(path: Path, refused: str = "write") -> Iterator[None]:
-    """Give what the system refuses to do at `path` the form of a LoggerError."""
+def logger_errors(path: Path, action: str = "write") -> Iterator[None]:
+    """Turn an OSError at `path` into a LoggerError with a remedy."""
     try:
         yield
     except xaicore.LoggerError:
-        raise  # it is an OSError, too
+        raise  # also an OSError
     except OSError as exc:
         remedy = REMEDIES.get(exc.errno or 0, "look at that path")
         raise xaicore.LoggerError(
-            f"cannot {refused} {path}: {exc.strerror or exc}; {remedy}, or choose another folder "
+            f"cannot {action} {path}: {exc.strerror or exc}; {remedy}, or choose another folder "
             "for the run: the option root, on the command line --out"
         ) from exc
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put a whole file at `path`, replacing what was there. One writer at a time: see `RunFolder.locked`.
+    """Write a whole file at `path`, replacing the old one. One writer at a time: see `RunFolder.locked`.
 
     Raises:
-        LoggerError: the system refuses; nothing is left behind.
+        LoggerError: the system refuses; no unfinished file is left.
     """
     unfinished = path.with_name(f".{path.name}{TEMPORARY}")
-    with explained(path):
+    with logger_errors(path):
         try:
             with open(unfinished, "wb") as file:
                 file.write(data)
@@ -66,7 +66,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder last; Windows opens no folders, and needs none of this."""
+    """Flush a rename in this folder to the disk; Windows opens no folders, and needs no flush."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,7 @@
 """The folder of a run: one writer at a time, in any number of processes.
 
-Every change happens under the lock. So whoever holds it knows that an unfinished file belongs to a writer that
-died, and that the files of a row are there before the row is.
+Every change happens under the lock. Its holder therefore knows that an unfinished file belongs to a writer that
+died, and that the files of a row exist before the row.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from xaicore_disk import atomic, manifest
 __all__ = ["RunFolder"]
 
 PATIENCE = 60.0
-"""Seconds to wait for other writers: far longer than any change takes. A training run must not hang."""
+"""Seconds to wait for other writers: far longer than any change takes, but a training run must not hang."""
 
 
 class RunFolder:
-    """The paths of a run's folder, and the changes that are made to it.
+    """A run's folder: its paths, its lock and the changes of its files.
 
     Raises:
         LoggerError: the folder cannot be made.
@@ -33,7 +33,7 @@ class RunFolder:
         self.manifest = self.root / "manifest.jsonl"
         self.about = self.root / "run.json"
         self.page = self.root / "index.html"
-        with atomic.explained(self.root):
+        with atomic.logger_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(self.root / ".lock", timeout=PATIENCE)
 
@@ -42,10 +42,10 @@ class RunFolder:
         """Be the only writer. The system frees the lock of a writer that dies.
 
         Raises:
-            LoggerError: other writers do not let go, or the file system has no locks.
+            LoggerError: another writer holds the lock for too long, or the file system has no locks.
         """
         path = Path(self._lock.lock_file)
-        with atomic.explained(path):
+        with atomic.logger_errors(path):
             try:
                 self._lock.acquire(poll_interval=0.005)
             except filelock.Timeout as exc:
@@ -59,22 +59,22 @@ class RunFolder:
             self._lock.release()
 
     def has(self, name: str) -> bool:
-        """Whether this file is there. A file's name holds the hash of its content, so it never changes."""
+        """Whether this file exists. Its name holds a hash of its content, so its content never changes."""
         return (self.root / name).exists()
 
     def add(self, name: str, data: bytes) -> None:
-        """Write a file unless it is there. Under the lock."""
+        """Write a file unless it exists. Under the lock."""
         if not self.has(name):
             path = self.root / name
-            with atomic.explained(path.parent):
+            with atomic.logger_errors(path.parent):
                 path.parent.mkdir(exist_ok=True)
             atomic.write(path, data)
 
     def clean(self) -> None:
-        """Remove what dead writers left unfinished and what later rows have replaced. Under the lock."""
+        """Remove unfinished files of dead writers, and files of replaced rows. Under the lock."""
         stale = [self.root / name for name in manifest.superseded_files(self.manifest)]
         for name in ("", *manifest.FOLDERS):
             stale.extend((self.root / name).glob(f".*{atomic.TEMPORARY}"))
         for path in stale:
-            with atomic.explained(path):
+            with atomic.logger_errors(path):
                 path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """`index.html`: a gallery of the run's pictures, through its steps and methods.
 
 The page is one file beside its pictures and works from the file system: the rows as JSON, a script that shows them,
-and style. Nothing else may run there or be loaded, says its content security policy; ids, class names and all else
-that is shown are untrusted text.
+and style. Its content security policy lets nothing else run or load; ids, class names and all other texts are
+untrusted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -29,22 +28,22 @@ from xaicore_disk.folder import RunFolder
 __all__ = ["ROWS", "Columns", "page"]
 
 ROWS = 10_000
-"""Rows that are shown, the last ones: browsers read that many at once, and writing the page stays cheap."""
+"""The most rows that are shown, the last ones: browsers read this many at once, and writing the page stays cheap."""
 
 STILLS = 60
-"""Pictures that are shown where scripts are switched off."""
+"""The most pictures that are shown where scripts are switched off."""
 
 SCRIPTS = ("rows.js", "paint.js", "curve.js", "grid.js", "large.js", "controls.js", "play.js", "keys.js", "gallery.js")
-"""They share one scope, in this order."""
+"""The parts of the script, in order; they share one scope."""
 
 TEXTS = ("id", "group", "method", "layer", "asked", "target_name", "predicted_name", "truth_name", "picture", "files")
 PLAIN = ("step", "slot", "k", "target", "predicted", "truth", "score", "raw_score", "peak", "ceiling", "empty", "size")
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
-"""The columns whose files differ in the folder and the suffix."""
+"""The columns whose files of a row have the same stem, in different folders."""
 
 
 class Columns:
-    """What the page has to know of rows, as columns, and every text once: a third of the rows' size.
+    """What the page needs of the rows, as columns, and every text once: a third of the rows' size.
 
     Attributes:
         stills: {id: its newest row}, of the first pictures.
@@ -95,7 +94,7 @@ def page(folder: RunFolder, drawing: Drawing) -> str:
 
 
 def render(about: Mapping[str, Any], columns: Columns, drawing: Drawing, maps: int) -> str:
-    """The page that shows the columns, of a run that has so many maps."""
+    """The page that shows the columns; `maps` is the number of all maps of the run."""
     colors = xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None], drawing.colormap)[0]
     style = f"{_text('gallery.css')}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
     script = "".join(map(_text, SCRIPTS))
@@ -113,7 +112,7 @@ def render(about: Mapping[str, Any], columns: Columns, drawing: Drawing, maps: i
 
 
 def _named_alike(row: manifest.Row) -> tuple[str | None, list[str]]:
-    """The name that this row's files share, and the columns that have one."""
+    """The stem that this row's files share, and the columns that have a file."""
     stem = PurePosixPath(row["map"] or "").stem
     suffixes = {column: ".npy" if column == "map" else ".png" for column in NAMED_ALIKE}
     return stem, [
@@ -122,15 +121,13 @@ def _named_alike(row: manifest.Row) -> tuple[str | None, list[str]]:
 
 
 def _ours(name: str | None) -> str | None:
-    """A file's name, if it is of this package: a manifest may come from elsewhere."""
+    """A file's name if this package gives such names, else None: a manifest may come from elsewhere."""
     return name if name is not None and manifest.OURS.fullmatch(name) else None
 
 
 def _short(value: Any) -> Any:
-    """Six digits are enough to look at; JSON has none for what is no number."""
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    """Numbers with six digits, which are enough to read; infinity and NaN, for which JSON has no form, are None."""
+    return xaicore.show.finite(float(f"{value:.6g}")) if isinstance(value, float) else value
 
 
 def _gradient(colors: np.ndarray) -> str:
@@ -139,23 +136,23 @@ def _gradient(colors: np.ndarray) -> str:
 
 
 def _json(value: Any) -> Markup:
-    """As it may stand in a script element: nothing in it opens or closes a tag."""
+    """JSON for a script element: nothing in it opens or closes a tag."""
     return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def _class_name(name: str, index: int) -> str:
-    """A class's name, or something better than a bare number where it has none."""
+    """A class's name; "class 3" where the name is a bare number."""
     return f"class {index}" if name == str(index) else name
 
 
 def _source_hash(text: str) -> str:
-    """How a content security policy names a piece of inline style or script."""
+    """The source of inline style or script, as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache
 def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return files(__package__).joinpath("page", name).read_text("utf-8")
 
 
 @cache

@@ -11,13 +11,12 @@
         outlines/*.png     with the option `outline`, the line alone
         maps/*.npy         the method's own map, at the layer's resolution
 
-The files of a row are written before it, and the page last. So the files that a row names are there, whenever
-the process is killed; the page may be behind the manifest, until the run is opened again or closed.
+The files of a row are written before it, and the page last. So the files that a row names exist, whenever the
+process is killed; the page may be behind the manifest until the run is opened again or closed.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 import warnings
@@ -32,7 +31,7 @@ from xaicore_disk.folder import RunFolder
 __all__ = ["DiskLogger"]
 
 PAUSE = 20
-"""Between two writings of the page lies this many times what the first took: 5 % of the time at most."""
+"""The pause between two writings of the page, in durations of the first: writing takes 5 % of the time at most."""
 
 
 class DiskLogger(xaicore.Logger):
@@ -40,35 +39,31 @@ class DiskLogger(xaicore.Logger):
 
     Args:
         root: the run's folder; `runs/<run.name>` when None. An existing run goes on: rows are added, and a row
-            of the same step, image, method, layer and k replaces the one that was there. In a group of images
-            that change from step to step, image n of a step is the same image, whatever its id.
-        options: `maps`, `colormap`, `alpha`, `outline`, `threshold`, see `Drawing`.
+            of the same step, image, method, layer and k replaces the earlier one. In a group of images that change
+            from step to step, image n of a step is the same image, whatever its id.
+        options: `colormap`, `alpha`, `outline`, `maps`, `threshold`, see `Drawing`.
 
     Raises:
         PluginError: an option is unknown.
-        InputError: an option has a value that it cannot have.
+        InputError: an option has a value out of range.
     """
 
+    name = "disk"
+
     def __init__(self, root: str | os.PathLike[str] | None = None, **options: Any) -> None:
-        known = [field.name for field in dataclasses.fields(Drawing)]
-        unknown = [name for name in options if name not in known]
-        if unknown:
-            raise xaicore.PluginError(
-                f"the disk logger has no option {', '.join(map(repr, unknown))}; known: root, {', '.join(known)}"
-            )
         self._root = None if root is None else Path(root).expanduser()
-        self._drawing = Drawing(**options)
+        self._drawing = Drawing.from_options(options, self.name, before=("root",))
         self._folder: RunFolder | None = None
-        self._learnt: set[about.Facts] = set()
+        self._collected: set[about.Facts] = set()
         self._page_due = 0.0
         self._last_before: int | None = None
 
     def open(self, run: xaicore.Run) -> None:
-        """Make the folder, or tidy up the one that is there and mend its page.
+        """Make the folder, or clean up the one that exists and bring its page up to date.
 
         Raises:
-            LoggerError: the folder cannot be made or written, or holds a page or run of somebody else's.
-            InputError: the run has been monitored with other pictures until now.
+            LoggerError: the folder cannot be made or written, or holds a page or run of another program.
+            InputError: a monitor has watched other pictures in this run.
         """
         folder = RunFolder(Path("runs", names.folder_name(run.name)) if self._root is None else self._root)
         with folder.locked():
@@ -76,19 +71,20 @@ class DiskLogger(xaicore.Logger):
             manifest.mend(folder.manifest)
             folder.clean()
             self._write_page(folder)
-        if "monitor" in run.config:  # others may share a run, each with steps of its own
+        if "monitor" in run.config:  # writers without a monitor may share a run, each with steps of its own
             self._last_before = manifest.last_step(folder.manifest)
         self._folder = folder
+        self.where = f"gallery: {_from_here(folder.page)}"
 
     def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
-        """Write the files and rows of an explanation, one by one, so that memory stays what it is.
+        """Write the files and rows of an explanation, map by map, so that memory does not grow with their number.
 
         Raises:
-            LoggerError: the system refuses; what was written until then is whole.
+            LoggerError: the system refuses; what was written before is complete.
         """
         folder = self._opened()
         self._warn_of_mixture(folder, step)
-        self._learn(folder, explanation)
+        self._collect(folder, explanation)
         for m in range(len(explanation)):
             self._log_row(folder, explanation, m, None if step is None else int(step))
         if time.monotonic() >= self._page_due:
@@ -96,7 +92,7 @@ class DiskLogger(xaicore.Logger):
                 self._write_page(folder)
 
     def close(self) -> None:
-        """Remove what was replaced during the run, and bring the page up to date.
+        """Remove the files of replaced rows, and bring the page up to date.
 
         Raises:
             LoggerError: the system refuses.
@@ -108,7 +104,7 @@ class DiskLogger(xaicore.Logger):
             self._write_page(folder)
 
     def _warn_of_mixture(self, folder: RunFolder, step: int | None) -> None:
-        """A resumed run may do its last step again; one that begins anew under the same name is another matter."""
+        """Warn when a new training starts over in an old run's folder; repeating the last step is fine."""
         last, self._last_before = self._last_before, None
         if last is not None and step is not None and step < last:
             warnings.warn(
@@ -120,30 +116,36 @@ class DiskLogger(xaicore.Logger):
 
     def _opened(self) -> RunFolder:
         if self._folder is None:
-            raise xaicore.LoggerError("the disk logger is not open; write: with xaicore.open_loggers('disk') as log")
+            raise self.not_open()
         return self._folder
 
-    def _learn(self, folder: RunFolder, explanation: xaicore.Explanation) -> None:
+    def _collect(self, folder: RunFolder, explanation: xaicore.Explanation) -> None:
         facts = about.facts(explanation)
-        if facts not in self._learnt:
+        if facts not in self._collected:
             with folder.locked():
-                about.learn(folder, facts)
-            self._learnt.add(facts)
+                about.collect(folder, facts)
+            self._collected.add(facts)
 
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
-        """Files first, row second; encoding takes longest and needs no lock."""
+        """Write the files first and the row second. Encoding takes longest and needs no lock."""
         row, files = self._drawing.row(explanation, m, step)
         images, picture = explanation.images, row["picture"]
         with folder.locked():
-            if images is not None and not folder.has(picture):  # most have been there since another row
+            if images is not None and not folder.has(picture):  # rows of the same image share it
                 folder.add(picture, png(images[explanation.image_index[m]]))
             for name, content in files.items():
                 folder.add(name, content)
             manifest.append(folder.manifest, row)
 
     def _write_page(self, folder: RunFolder) -> None:
-        """Under the lock, so that no writer puts an older page over a newer one."""
+        """Write the page. Under the lock, so that no writer replaces a newer page by an older one."""
         began = time.monotonic()
         atomic.write(folder.page, gallery.page(folder, self._drawing).encode("utf-8", "replace"))
         ended = time.monotonic()
         self._page_due = ended + PAUSE * (ended - began)
+
+
+def _from_here(path: Path) -> Path:
+    """Relative to the working directory, if it is in there."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

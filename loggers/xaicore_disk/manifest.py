@@ -1,9 +1,9 @@
 """`manifest.jsonl`: what was explained, one JSON object a line, one line a map.
 
 The file only grows. A row's key is (step, id, method, layer, k), in a group of changing images (step, group, slot,
-method, layer, k), and of several rows with one key the last one counts, so that a repeated epoch changes nothing. A
-line is whole when it ends in a line feed: what a killed writer left of one is cut off by the next writer and
-overlooked by readers. Rows of older versions lack some of the columns.
+method, layer, k). Of several rows with one key the last one counts, so that a repeated epoch changes nothing. A line
+is complete when it ends in a line feed: the next writer cuts off what a killed writer left of one, and readers skip
+it. Rows of older versions lack some of the columns.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FILES = ("picture", "overlay", "heatmap", "map", "grey", "outline")
 FOLDERS = tuple(f"{column}s" for column in FILES)
 
 REQUIRED = ("step", "id", "method", "layer", "k", "picture", "overlay", "heatmap", "map")
-"""The columns that every version has written."""
+"""The columns that rows of every version have."""
 
 OURS = re.compile(rf"({'|'.join(FOLDERS)})/[A-Za-z0-9_-]+\.(png|npy)")
 
@@ -55,7 +55,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
         path: the manifest, or the run's folder. It may be in use.
 
     Raises:
-        LoggerError: there is none.
+        LoggerError: there is no manifest.
     """
     manifest = Path(path)
     if manifest.is_dir():
@@ -66,34 +66,32 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
 
 
 def offsets(path: Path) -> dict[Key, int]:
-    """Where the last row of each key begins, in the order in which the keys first came."""
+    """The offset of the last row of each key, in the order in which the keys first came."""
     return {key(row): at for at, row in _scan(path)}
 
 
 def last_step(path: Path) -> int | None:
-    """The highest step so far; None where no row has one."""
+    """The highest step so far; None if no row has a step."""
     return max((row["step"] for _, row in _scan(path) if row["step"] is not None), default=None)
 
 
 def rows_at(path: Path, offsets: Iterable[int]) -> Iterator[Row]:
-    """The rows that begin there, one by one, for there may be many."""
-    with atomic.explained(path, "read"), open(path, "rb") as file:
+    """The rows at these offsets, one by one, for there may be many."""
+    with atomic.logger_errors(path, "read"), open(path, "rb") as file:
         for at in offsets:
             file.seek(at)
             yield json.loads(file.readline())
 
 
 def key(row: Row) -> Key:
-    """What a row is of. In a group, an image's place in it counts and not its id, which changes from step to step."""
-    group, slot = row.get("group"), row.get("slot")
-    image = row["id"] if group is None or slot is None else slot
-    return row["step"], group, image, row["method"], row["layer"], row["k"]
+    """What identifies a row's map. In a group, an image's position counts and not its id, which changes by step."""
+    return row["step"], *xaicore.show.map_key({"group": None, "slot": None, **row})  # older rows have no groups
 
 
 def superseded_files(path: Path) -> set[str]:
-    """The files that replaced rows name and that no row which counts does.
+    """The files of replaced rows that no other row shares.
 
-    Only names that this package gives: a manifest may come from elsewhere, and these files get deleted.
+    Only names that this package gives: a manifest may come from elsewhere, and these files are deleted.
     """
     last = offsets(path)
     files: set[str] = set()
@@ -108,23 +106,23 @@ def superseded_files(path: Path) -> set[str]:
 
 
 def mend(path: Path) -> None:
-    """Make the file where there is none, and cut off what a killed writer left of a line.
+    """Make the file if there is none, and cut off an incomplete last line.
 
     Raises:
         LoggerError: the system refuses.
     """
-    with atomic.explained(path), FileIO(path, "a+") as file:
+    with atomic.logger_errors(path), FileIO(path, "a+") as file:
         file.truncate(_end_of_whole_lines(file))
 
 
 def append(path: Path, row: Row) -> None:
-    """Add a row, all of it or nothing, with one write. One writer at a time: see `RunFolder.locked`.
+    """Add a row, as a whole or not at all, with one write. One writer at a time: see `RunFolder.locked`.
 
     Raises:
-        LoggerError: the system refuses; the rows that were there still are.
+        LoggerError: the system refuses; the earlier rows stay.
     """
     line = json.dumps(row, allow_nan=False).encode() + b"\n"
-    with atomic.explained(path), FileIO(path, "a+") as file:
+    with atomic.logger_errors(path), FileIO(path, "a+") as file:
         end = _end_of_whole_lines(file)
         file.truncate(end)
         try:
@@ -137,7 +135,7 @@ def append(path: Path, row: Row) -> None:
 
 
 def _end_of_whole_lines(file: FileIO, block: int = 65536) -> int:
-    """Behind the last line feed, looked for from the end."""
+    """The offset behind the last line feed, searched from the end."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - block)
@@ -150,9 +148,9 @@ def _end_of_whole_lines(file: FileIO, block: int = 65536) -> int:
 
 
 def _scan(path: Path) -> Iterator[tuple[int, Row]]:
-    """Whole rows and where they begin. What is no row is skipped with a warning."""
+    """Complete rows and their offsets. Other lines are skipped with a warning."""
     at, strange = 0, 0
-    with atomic.explained(path, "read"), open(path, "rb") as file:
+    with atomic.logger_errors(path, "read"), open(path, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 row = _parse(line)

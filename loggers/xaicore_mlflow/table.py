@@ -1,49 +1,54 @@
-"""Names that MLflow takes, made of text that nobody vouches for, and a step's predictions as CSV."""
+"""Names that MLflow takes, made of untrusted text, and a step's predictions as CSV."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
+import functools
 import io
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["is_right", "part", "to_csv"]
+from xaicore import show
 
-UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
-HASHED = re.compile(r"-[0-9a-f]{16}$")
+__all__ = ["head", "images_key", "metric_key", "part", "to_csv"]
+
 COLUMNS = (
     *("group", "id", "predicted_name", "truth_name", "right", "k", "target_name", "score", "raw_score", "empty"),
     *("method", "layer", "predicted", "truth", "target", "images"),
 )
 
+part = functools.partial(show.safe_name, length=36, allowed="A-Za-z0-9_.-")
+"""One part of a key, without slashes.
 
-def part(text: str, length: int = 36) -> str:
-    """One part of a key, without slashes: the text where it is harmless, else what is and a hash of it all.
-
-    MLflow makes names of files from keys and puts a hundred letters after them; a name has 255 at most.
-    """
-    safe = UNSAFE.sub("_", text)[-length:]
-    if safe == text and text and not HASHED.search(text):
-        return text
-    return f"{safe}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+MLflow makes names of files from keys and puts a hundred letters after them; a name has 255 at most.
+"""
 
 
-def is_right(row: Mapping[str, Any]) -> bool | None:
-    """Whether the prediction is the truth; None where one of them is unknown."""
-    known = row["predicted"] is not None and row["truth"] is not None
-    return row["predicted"] == row["truth"] if known else None
+def head(group: str | None) -> str:
+    """The first part of all keys of a group."""
+    return "xaicore" if group is None else f"xaicore-{part(group, length=16)}"
+
+
+def place(row: Mapping[str, Any]) -> str:
+    """The part of a key that names the image: its id, or its rank in a group."""
+    return part(row["id"]) if row["slot"] is None else str(row["slot"])
+
+
+def images_key(row: Mapping[str, Any], kind: str) -> str:
+    """The key of a map's images of a kind: "overlay", "heatmap", or "*" for both."""
+    how = f"{part(row['method'], length=16)} {part(row['layer'], length=24)}"
+    return f"{head(row['group'])}/{place(row)}/{kind} {row['k']} {how}"
+
+
+def metric_key(row: Mapping[str, Any], name: str) -> str:
+    """The key of a number of a row's image and target."""
+    return f"{head(row['group'])}/{name}/{place(row)} {row['k']}"
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows of explanations under a line with the columns' names.
-
-    Each has the key of its `images`, in which the asterisk stands for heatmap or overlay.
-    """
+    """Rows of explanations under a line with the columns' names; `images` are the keys, * for overlay or heatmap."""
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        writer.writerow({**row, "right": is_right(row)})
-    return file.getvalue().encode("utf-8", "backslashreplace").decode()  # file names may hold bytes that are no text
+    writer.writerows({**row, "images": images_key(row, "*")} for row in rows)
+    return show.escape_surrogates(file.getvalue())

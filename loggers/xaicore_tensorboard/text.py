@@ -1,28 +1,34 @@
-"""Tags and tables made of text that nobody vouches for: ids, names of classes, layers and methods."""
+"""Tags, captions and tables made of untrusted text: ids, names of classes, layers and methods."""
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import html
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["is_right", "markdown", "part", "table"]
+from xaicore import show
 
-UNSAFE = re.compile(r"[^\w.+ -]+")
-HASHED = re.compile(r"-[0-9a-f]{16}$")
+__all__ = ["caption", "code", "head", "markdown", "part", "table", "tag"]
+
 MARKUP = re.compile(r"[\\`*_{}\[\]()#+\-.!|]")
 COLUMNS = ("id", "k", "target", "score", "raw score", "prediction", "truth", "right")
 
+part = functools.partial(show.safe_name, length=60, allowed=r"\w.+ -")
+"""One part of a tag, without slashes."""
 
-def part(text: str) -> str:
-    """One part of a tag, without slashes: the text where it is harmless, else what is and a hash of it all."""
-    safe = UNSAFE.sub("_", text)[-60:].strip()
-    if safe == text and text and not HASHED.search(text):
-        return text
-    return f"{safe}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+
+def head(group: str | None) -> str:
+    """The first part of all tags of a group: one of TensorBoard's sections."""
+    return "xaicore" if group is None else f"xaicore {part(group)}"
+
+
+def tag(row: Mapping[str, Any], *kind: str) -> str:
+    """The tag of a kind of curve, such as "score", of a row's image and target; in a group, rank stands for id."""
+    place = part(row["id"]) if row["slot"] is None else str(row["slot"])
+    return "/".join((head(row["group"]), *kind, place, str(row["k"])))
 
 
 def markdown(text: str) -> str:
@@ -31,21 +37,27 @@ def markdown(text: str) -> str:
     return MARKUP.sub(r"\\\g<0>", html.escape(line, quote=False))
 
 
-def is_right(row: Mapping[str, Any]) -> bool | None:
-    """Whether the prediction is the truth; None where one of them is unknown."""
-    known = row["predicted"] is not None and row["truth"] is not None
-    return row["predicted"] == row["truth"] if known else None
+def code(lines: str) -> str:
+    """Markdown that shows the lines as they are."""
+    return "\n".join(f"    {line}" for line in lines.splitlines())
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
+def caption(row: Mapping[str, Any]) -> str:
+    """What stays the same from step to step, for TensorBoard shows a tag's first caption only."""
+    parts = [f"{row['method']} at {row['layer']} of {row['model']}, {row['asked']} (k = {row['k']})"]
+    if row["group"] is None:
+        parts.insert(0, row["id"])
+        parts += [f"truth: {row['truth_name']}"] if row["truth"] is not None else []
+    return markdown("; ".join(parts))
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows of explanations as a table in Markdown."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *map(_cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    names = (markdown(row[name] or "") for name in ("target_name", "predicted_name", "truth_name"))
+    target, predicted, truth = (markdown(row[f"{name}_name"] or "") for name in ("target", "predicted", "truth"))
     score, raw_score = (f"{row[name]:.4g}" if math.isfinite(row[name]) else "" for name in ("score", "raw_score"))
-    target, predicted, truth = names
-    right = {True: "right", False: "wrong", None: ""}[is_right(row)]
-    return markdown(row["id"]), str(row["k"]), target, score, raw_score, predicted, truth, right
+    return markdown(row["id"]), str(row["k"]), target, score, raw_score, predicted, truth, show.verdict(row["right"])

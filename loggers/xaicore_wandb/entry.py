@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import wandb
 from PIL import Image
 
-import xaicore
+from xaicore import show
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-__all__ = ["COLUMNS", "Entry"]
+__all__ = ["COLUMNS", "Photos", "cells", "history", "images_of", "part"]
 
 COLUMNS = (
     *("epoch", "id", "group", "method", "layer", "target", "predicted", "truth", "right"),
@@ -28,111 +22,19 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """One map: what is known of it, and its images where there are any."""
+class Photos:
+    """The photos of a step; each is one file for all methods and targets.
 
-    row: dict[str, Any]
-    overlay: wandb.Image | None
-    heatmap: wandb.Image | None
-
-
-class Entry:
-    """One step of the history. To be closed when it has been logged.
-
-    Args:
-        step: its place on the axis `xaicore/epoch`, or None.
-        drawing: `colormap`, `alpha` and `outline` as `Explanation.overlays` takes them.
+    wandb moves its own temporary files into a run, but not those that only a table shows; so these are ours.
     """
 
-    def __init__(self, step: int | None, **drawing: Any) -> None:
-        self.step = step
-        self._drawing = drawing
-        self._parts: dict[tuple[Any, ...], list[Drawn]] = {}
+    def __init__(self) -> None:
         self._photos: dict[str, wandb.Image] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="xaicore-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._folder.cleanup()
-
-    def add(self, explanation: xaicore.Explanation) -> None:
-        """Draw an explanation; the same one again replaces what was there."""
-        part = (explanation.group, explanation.method, explanation.layer, explanation.ids)
-        alone = (explanation.take([n]) for n in range(len(explanation.ids)))  # one at a time: pictures are large
-        self._parts[part] = [drawn for one in alone for drawn in self._draw(one)]
-
-    def history(self) -> dict[str, Any]:
-        """Images and numbers by key, no more images a key than wandb keeps."""
-        images: dict[str, list[wandb.Image]] = {}
-        for drawn in self._all():
-            place = "/".join(_slug(drawn.row[name]) for name in ("group", "method") if drawn.row[name] is not None)
-            for kind, image in (("overlay", drawn.overlay), ("heatmap", drawn.heatmap)):
-                if image is not None:
-                    images.setdefault(f"xaicore/{kind}/{place}", []).append(image)
-        entry = self._numbers()
-        most = wandb.Image.MAX_ITEMS
-        for key, every in images.items():
-            for start in range(0, len(every), most):
-                entry[f"{key}/{start // most + 1}" if start else key] = every[start : start + most]
-        return entry
-
-    def rows(self) -> Iterator[list[Any]]:
-        """A row of `COLUMNS` for every map."""
-        return ([drawn.row[name] for name in COLUMNS] for drawn in self._all())
-
-    def _all(self) -> Iterator[Drawn]:
-        return (drawn for part in self._parts.values() for drawn in part)
-
-    def _numbers(self) -> dict[str, Any]:
-        """Means over the fixed pictures; each counts once, however many methods look at it."""
-        numbers: dict[str, Any] = {} if self.step is None else {"xaicore/epoch": self.step}
-        fixed = [drawn.row for drawn in self._all() if drawn.row["group"] is None and drawn.row["k"] == 0]
-        for name in ("right", "score"):
-            known = {row["id"]: row[name] for row in fixed if row[name] is not None}
-            if known:
-                numbers[f"xaicore/{name}"] = sum(known.values()) / len(known)
-        return numbers
-
-    def _draw(self, one: xaicore.Explanation) -> Iterator[Drawn]:
-        """The K maps of one image."""
-        flat = one.maps.ndim == 3  # a signal or a volume has no pictures
-        heatmaps = xaicore.overlay.colorize(one.heatmaps(), self._drawing["colormap"]) if flat else None
-        overlays = one.overlays(**self._drawing) if flat and one.images is not None else None
-        photo = self._photo(one.images[0]) if overlays is not None and one.images is not None else None
-        for m in range(len(one)):
-            row = self._row(one, m)
-            caption = _caption(row)
-            overlay = None if overlays is None else _image(overlays[m], caption)
-            heatmap = None if heatmaps is None else _image(heatmaps[m], caption)
-            yield Drawn({**row, "overlay": overlay, "photo": photo}, overlay, heatmap)
-
-    def _row(self, one: xaicore.Explanation, m: int) -> dict[str, Any]:
-        row = one.row(m)
-        known = row["predicted"] is not None and row["truth"] is not None
-        return {
-            "epoch": self.step,
-            "id": _text(row["id"]),
-            "k": row["k"],
-            "group": _text(row["group"]),
-            "method": _text(row["method"]),
-            "layer": _text(row["layer"]),
-            "target": _text(row["target_name"] or one.target),
-            "predicted": _text(row["predicted_name"]),
-            "truth": _text(row["truth_name"]),
-            "right": row["predicted"] == row["truth"] if known else None,
-            "score": _finite(row["score"]),
-            "raw_score": _finite(row["raw_score"]),
-            "maximum": _finite(float(one.maps[m].max())),
-        }
-
-    def _photo(self, picture: np.ndarray) -> wandb.Image:
-        """The same picture is one file for all methods and targets.
-
-        wandb moves its own temporary files into a run, but not those that only a table shows; so these are ours.
-        """
+    def get(self, picture: np.ndarray) -> wandb.Image:
+        """The image of a picture (H, W, 3) uint8 RGB."""
+        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="xaicore-")
         name = hashlib.sha256(picture.tobytes() + repr(picture.shape).encode()).hexdigest()[:20]
         if name not in self._photos:
             path = Path(self._folder.name, f"{name}.png")
@@ -140,31 +42,52 @@ class Entry:
             self._photos[name] = wandb.Image(str(path))
         return self._photos[name]
 
-
-def _image(picture: np.ndarray, caption: str) -> wandb.Image:
-    """(H, W, 3) uint8 RGB as it is; from an array wandb would squeeze an axis of length 1."""
-    return wandb.Image(Image.fromarray(picture), caption=caption)
-
-
-def _caption(row: dict[str, Any]) -> str:
-    """What a reader wants to know at a glance: "cat.png | dog 0.870 | predicted dog | truth cat | wrong | gradcam"."""
-    score = "" if row["score"] is None else f" {row['score']:.3f}"
-    said = [row["id"], f"{row['target']}{score}"]
-    said += [f"{name} {row[name]}" for name in ("predicted", "truth") if row[name] is not None]
-    said += [] if row["right"] is None else ["right" if row["right"] else "wrong"]
-    return " | ".join([*said, f"{row['method']} at {row['layer']}"])
+    def close(self) -> None:
+        """Remove the files."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
-def _text(value: str | None) -> Any:
-    """Names of files may hold bytes that are no text."""
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+def images_of(row: Mapping[str, Any], images: Mapping[str, np.ndarray]) -> dict[str, wandb.Image]:
+    """A map's overlay and heatmap with captions; from an array wandb would squeeze an axis of length 1."""
+    kinds = [kind for kind in ("overlay", "heatmap") if kind in images]
+    return {kind: wandb.Image(Image.fromarray(images[kind]), caption=show.caption(row)) for kind in kinds}
 
 
-def _finite(value: float) -> float | None:
-    """JSON has no NaN."""
-    return value if math.isfinite(value) else None
+def history(step: int | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A step's images and numbers by key, no more images per key than wandb keeps; the numbers are of fixed images."""
+    entry: dict[str, Any] = {} if step is None else {"xaicore/epoch": step}
+    fixed = show.by_group(rows).get(None, [])
+    means = {f"xaicore/{name}": show.mean(fixed, name) for name in ("right", "score")}
+    entry |= {key: value for key, value in means.items() if value is not None}
+    images: dict[str, list[wandb.Image]] = {}
+    for row in rows:
+        place = "/".join(part(row[name]) for name in ("group", "method") if row[name] is not None)
+        for kind, image in row["images"].items():
+            images.setdefault(f"xaicore/{kind}/{place}", []).append(image)
+    most = wandb.Image.MAX_ITEMS
+    for key, every in images.items():
+        for start in range(0, len(every), most):
+            entry[f"{key}/{start // most + 1}" if start else key] = every[start : start + most]
+    return entry
 
 
-def _slug(name: str) -> str:
-    """A key names files, and "/" folders and sections."""
-    return re.sub(r"[^A-Za-z0-9_+-]+", "_", name)[:80]
+def cells(row: Mapping[str, Any]) -> list[Any]:
+    """A map's row of the table."""
+    texts = {name: row[name] for name in ("id", "group", "method", "layer")}
+    texts |= {"predicted": row["predicted_name"], "truth": row["truth_name"]}
+    texts["target"] = row["target_name"] or row["asked"]
+    known: dict[str, Any] = {name: text and show.escape_surrogates(text) for name, text in texts.items()}
+    known |= {name: show.finite(row[name]) for name in ("score", "raw_score", "maximum")}
+    known |= {
+        "epoch": row["step"],
+        "right": row["right"],
+        "photo": row["photo"],
+        "overlay": row["images"].get("overlay"),
+    }
+    return [known[name] for name in COLUMNS]
+
+
+def part(name: str) -> str:
+    """One part of a key: a key names files, and "/" folders and sections."""
+    return show.slug(show.escape_surrogates(name), allowed="A-Za-z0-9_+-")

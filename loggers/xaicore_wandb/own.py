@@ -1,4 +1,4 @@
-"""A run of our own: started offline unless the user says otherwise, and in nobody's way."""
+"""A run that the logger starts: offline unless the user chooses otherwise, and invisible to `wandb.init`."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 import wandb
 
-__all__ = ["INIT", "on", "start"]
+__all__ = ["INIT", "counted_as_active", "start"]
 
 INIT = ("project", "entity", "name", "id", "resume", "group", "job_type", "tags", "notes", "dir", "mode")
-"""What may be said of the run, as `wandb.init` takes it."""
+"""Options of the run, as `wandb.init` takes them."""
 
 FLUSH = "x_transaction_log_flush_interval"
 
 
 def start(name: str, init: Mapping[str, Any]) -> wandb.Run:
-    """A new run; says where it is when nobody chose its mode.
+    """Start a run, offline unless the user has chosen a mode; then wandb reports where it is.
 
-    Connecting can block for minutes, and pictures can be private, so an API key alone is no wish to be online.
+    Connecting can block for minutes, and pictures can be private, so an API key alone does not choose to be online.
     """
     settings: dict[str, Any] = {"console": "off"}  # the terminal is the user's
     if FLUSH in wandb.Settings.model_fields:
-        settings[FLUSH] = 0.1  # seconds of a killed process that are lost, not 15
-    told = init.get("mode") or os.environ.get("WANDB_MODE") or wandb.setup().settings.mode != "online"
-    mode = {} if told else {"mode": "offline"}
+        settings[FLUSH] = 0.1  # a killed process loses these seconds, not 15
+    chosen = init.get("mode") or os.environ.get("WANDB_MODE") or wandb.setup().settings.mode != "online"
+    mode = {} if chosen else {"mode": "offline"}
     run = wandb.init(**{"name": name, **init, **mode}, settings=settings, reinit="create_new")
     _count(run, False)
-    if not told:
+    if not chosen:
         wandb.termlog(
             f"xaicore keeps this run on this machine, in {run.settings.sync_dir}; "
             "wandb sync uploads it, mode='online' or WANDB_MODE=online does so at once"
@@ -38,10 +38,10 @@ def start(name: str, init: Mapping[str, Any]) -> wandb.Run:
 
 
 @contextmanager
-def on(run: wandb.Run) -> Iterator[None]:
-    """While it is logged to, a run of ours counts as one that is on.
+def counted_as_active(run: wandb.Run) -> Iterator[None]:
+    """Let our run count as wandb's active one while it is logged to.
 
-    wandb asks whether the last of these is offline before it looks for a server. At other times it must not count:
+    wandb asks whether the last active run is offline before it looks for a server. At other times ours must not count:
     `wandb.init()` would return it to the user, or finish it, instead of starting theirs.
     """
     _count(run, True)

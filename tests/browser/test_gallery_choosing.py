@@ -201,6 +201,38 @@ def test_classes_filter_by_truth_or_prediction(run: Path, visit: Visit) -> None:
         assert shown(tab) == ids(*expected)
 
 
+def test_pictures_with_several_labels(tmp_path: Path, visit: Visit) -> None:
+    """The prediction is right where it is one of the labels, and each label finds its pictures."""
+    logits = [[3, 1, 0], [0, 2, 1], [1, 2, 0]]  # predicted: 0, 1, 1
+    known = {"ids": IDS, "images": toy_run.plain(toy_run.PICTURES), "class_names": ["ant", "bee", "cat"]}
+    one = toy_run.explanation(np.ones((3, 1, 4, 4)), logits, "first", **known)
+    truth = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 0]], bool)
+    dataclasses.replace(one, truth=truth).save(tmp_path)
+    tab = visit(tmp_path)
+    assert text(tab, ".status") == "3 pictures · 1 of 3 right"
+    groups = tab.each("[name=class] optgroup", "[e.label, [...e.children].map(option => option.text)]")
+    assert groups == [["truth is", ["ant", "cat"]], ["predicted is", ["ant", "bee"]]]
+    for choice, expected in (("truth 2", (0, 1)), ("truth 0", (0,)), ("predicted 0", (0,)), ("", (0, 1, 2))):
+        tab.choose("[name=class]", choice)
+        tab.settle()
+        assert shown(tab) == ids(*expected)
+    facts = []
+    for number in (1, 2, 3):
+        open_large(tab, number)
+        pairs = tab.each("#large .facts div", "[e.children[0].textContent, e.children[1].textContent]")
+        facts.append((text(tab, "#large .badge"), dict(pairs)["truth"]))
+        tab.key("Escape")
+        tab.settle()
+    assert facts == [
+        ("✓ right: ant", "ant, cat (0,2)"),
+        ("✗ wrong: bee, truth: cat", "cat (2)"),
+        ("✗ wrong: bee, truth: none", "none"),
+    ]
+    tab.choose("[name=wrong]", True)
+    tab.settle()
+    assert shown(tab) == ids(1, 2)
+
+
 def test_pictures_are_found_by_a_piece_of_their_id(run: Path, visit: Visit) -> None:
     tab = visit(run)
     for piece, expected in (("ALERT(", (0,)), ("bbb", (1,)), ("png ", (0, 2)), ("z", ())):

@@ -1,10 +1,15 @@
 """The documentation cannot drift from the code."""
 
+import dataclasses
 import inspect
 import re
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
+from explanations import example
 
 import xaicore
 from xaicore import hookspecs, plugins
@@ -26,7 +31,7 @@ def test_every_kind_of_plugin_has_a_hook_and_its_group_is_documented():
     assert all(f'"{group}"' in PLUGINS for group in plugins.KINDS.values())
 
 
-@pytest.mark.parametrize("contract", [xaicore.Backend, xaicore.Logger])
+@pytest.mark.parametrize("contract", [xaicore.Backend, xaicore.Logger, xaicore.Tracker])
 def test_every_method_of_a_contract_is_documented(contract):
     methods = [name for name, value in vars(contract).items() if not name.startswith("_") and callable(value)]
     assert methods
@@ -41,6 +46,58 @@ def test_every_field_of_a_capture_and_a_layer_is_documented():
     for field in xaicore.Capture.__dataclass_fields__:
         assert f"| `{field}` |" in PLUGINS
     assert f"Layer({', '.join(xaicore.Layer.__dataclass_fields__)})" in PLUGINS
+
+
+def test_what_loggers_use_of_show_is_documented():
+    assert all(f"`{name}(" in PLUGINS for name in set(xaicore.show.__all__) - {"Drawing"})
+    assert "`xaicore.Drawing`" in PLUGINS
+
+
+def test_the_example_of_a_tracker_works(monkeypatch):
+    """It runs as it is printed, with a client that writes down what it is called with."""
+    said = []
+
+    class Client:
+        url = "http://tracker/heat"
+
+        def image(self, key, image, step, caption):
+            said.append((key, image.shape, step, caption))
+
+        def number(self, key, value, step):
+            said.append((key, value, step))
+
+        def stop(self):
+            said.append("stop")
+
+    client = types.ModuleType("mytracker")
+    client.start = lambda project, name: said.append((project, name)) or Client()
+    monkeypatch.setitem(sys.modules, "mytracker", client)
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", PLUGINS, re.S) if "(xaicore.Tracker)" in block)
+    exec(code, names := {})
+    one = example(n=2, k=1, ids=["a/b", "c"], truth=[0, 1])
+    one = dataclasses.replace(one, predicted=np.array([0, 0]))
+    worst = dataclasses.replace(one.take([1]), group="worst")
+    logger = names["MyLogger"](project="cold", alpha=0.3)
+    with xaicore.open_loggers(logger, name="n", on_error="raise") as log:
+        log(one, 5)
+        log(worst, 5)
+        assert log.where == {"MyLogger": "mytracker: http://tracker/heat"}
+    place = xaicore.show.safe_name("a/b")
+    maps = [(f"xaicore/{place}/0", one, 0), ("xaicore/c/0", one, 1), ("xaicore/worst 0/0", worst, 0)]
+    assert said == [
+        ("cold", "n"),
+        *(
+            (f"{key}/given/{kind}", (14, 18, 3), 5, xaicore.show.caption(which.row(m)))
+            for key, which, m in maps
+            for kind in ("overlay", "heatmap")
+        ),
+        *((f"{key}/score", which.row(m)["score"], 5) for key, which, m in maps),
+        ("xaicore/fixed/right", 0.5, 5),
+        ("xaicore/worst/right", 0.0, 5),
+        "stop",
+    ]
+    with pytest.raises(xaicore.PluginError, match="the mytracker logger has no option 'x'; known: project, colormap"):
+        names["MyLogger"](x=1)
 
 
 def test_the_readme_names_every_method():

@@ -339,8 +339,46 @@ def test_rows_in_plain_values(explanation: Explanation) -> None:
             "method": "gradcam",
             "layer": "second",
             "group": None,
+            "slot": None,
+            "model": "builtins.NoneType",
+            "asked": "top 2",
+            "maximum": float(e.maps[m].max()),
+            "right": [int(e.predicted[0]) == 0, None, int(e.predicted[2]) == 2][n],
         }
         assert {type(value) for value in row.values()} <= {str, int, float, bool, type(None)}
+
+
+def test_right_is_the_truth_predicted(explanation: Explanation) -> None:
+    e = dataclasses.replace(explanation, predicted=np.array([0, 1, 1]))
+    assert e.right == (True, None, False)
+    assert [e.row(m)["right"] for m in range(6)] == [True, True, None, None, False, False]
+    assert [e.true_classes(n) for n in range(3)] == [(0,), None, (2,)]
+    assert dataclasses.replace(e, predicted=None).right == (None, None, None)
+    assert dataclasses.replace(e, truth=None).right == (None, None, None)
+    assert {type(right) for right in e.right} == {bool, type(None)}
+
+
+def test_an_image_may_have_several_true_classes(explanation: Explanation) -> None:
+    """One of them is enough to be right; an image without any has no right prediction."""
+    truth = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 1]], bool)
+    e = dataclasses.replace(explanation, truth=truth, predicted=np.array([2, 0, 0]))
+    assert e.right == (True, False, False)
+    assert [e.true_classes(n) for n in range(3)] == [(0, 2), (), (1, 3)]
+    rows = [e.row(m) for m in (0, 2, 4)]
+    assert [row["truth"] for row in rows] == [[0, 2], [], [1, 3]]
+    assert [row["truth_name"] for row in rows] == ["w, y", "none", "x, z"]
+    assert [row["right"] for row in rows] == [True, False, False]
+    assert {type(c) for row in rows for c in row["truth"]} == {int}
+    np.testing.assert_array_equal(e.take([2, 0]).truth, truth[[2, 0]])
+    assert e.take([2]).row(0) == {**e.row(4), "id": "c"}
+    whole = Explanation.concatenate([e.take([0]), e.take([1, 2])])
+    np.testing.assert_array_equal(whole.truth, truth)
+    assert "wrong, it is x, z" in e._repr_html_()
+
+
+def test_positions_in_a_group_are_slots(explanation: Explanation) -> None:
+    worst = dataclasses.replace(explanation, group="worst")
+    assert [worst.row(m)["slot"] for m in range(6)] == [0, 0, 1, 1, 2, 2]
 
 
 def test_class_names_fall_back_to_numbers(explanation: Explanation, backend: ToyBackend, x: np.ndarray) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
+import sys
+import types
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ import pytest
 from toynet import ToyBackend
 
 import xaicore
-from xaicore import Explanation, InputError, Logger, LoggerError, PluginError, Run, open_loggers
+from xaicore import Explanation, InputError, Logger, LoggerError, PluginError, Run, loggers, open_loggers
 
 if TYPE_CHECKING:
     from sites import Site
@@ -412,3 +415,129 @@ def test_flush_reaches_every_logger_that_still_works(events: Events, explanation
         log.flush()
     assert [event[:2] for event in events if event[1] == "flush"] == [("a", "flush"), ("b", "flush"), ("b", "flush")]
     assert list(log.failed) == ["Holding"]
+
+
+# Where results can be seen.
+
+
+class Seen(Recorder):
+    """A logger that knows where people can look."""
+
+    def open(self, run: Run) -> None:
+        super().open(run)
+        self.where = f"gallery: runs/{run.name}/{self.label}.html"
+
+
+@pytest.fixture(autouse=True)
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is reported once a run is reported once a test."""
+    monkeypatch.delenv("XAICORE_QUIET", raising=False)
+    monkeypatch.delitem(sys.modules, "tqdm", raising=False)
+    loggers._report.cache_clear()
+
+
+def test_where_results_are_is_reported_once_a_run(events: Events, capsys: pytest.CaptureFixture[str]) -> None:
+    log = open_loggers([Seen(events, "a"), Recorder(events), Seen(events, "b")], name="n")
+    assert log.where == {}
+    for _ in range(2):
+        with log:
+            assert log.where == {"Seen": "gallery: runs/n/a.html", "Seen#2": "gallery: runs/n/b.html"}
+    with open_loggers(Seen(events, "a"), name="n"):  # as a callback does for its second training
+        pass
+    out, said = capsys.readouterr()
+    assert said.splitlines() == ["xaicore: gallery: runs/n/a.html", "xaicore: gallery: runs/n/b.html"]
+    assert out == ""
+    with open_loggers(Seen(events, "a"), name="m"):
+        pass
+    assert capsys.readouterr().err == "xaicore: gallery: runs/m/a.html\n"
+
+
+@pytest.mark.parametrize(("variable", "quiet"), [("1", False), ("yes", False), (None, True)])
+def test_nothing_is_reported_to_who_wants_quiet(
+    events: Events,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+    quiet: bool,
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("XAICORE_QUIET", variable)
+    with open_loggers(Seen(events), name="n", quiet=quiet) as log:
+        assert log.where == {"Seen": "gallery: runs/n/r.html"}
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("variable", ["", "0"])
+def test_quiet_may_be_switched_off(
+    events: Events, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv("XAICORE_QUIET", variable)
+    with open_loggers(Seen(events), name="n"):
+        pass
+    assert "runs/n" in capsys.readouterr().err
+
+
+def test_a_place_that_is_no_text_is_not_reported(events: Events, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plugin older than this attribute may have a method of its name."""
+
+    class Old(Recorder):
+        def where(self) -> None: ...
+
+    with open_loggers(Old(events)) as log:
+        assert log.where == {}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_that_is_gone_stops_nothing(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    with open_loggers(Seen(events), name="n"):
+        pass
+    assert [event[1] for event in events] == ["open", "close"]
+
+
+def test_the_line_goes_above_progress_bars(
+    events: Events, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """tqdm, which most trainers use, clears its bars, writes, and draws them again."""
+    package, written = types.ModuleType("tqdm"), []
+    package.tqdm = types.SimpleNamespace(write=lambda line, file: written.append((line, file)))
+    monkeypatch.setitem(sys.modules, "tqdm", package)
+    with open_loggers(Seen(events), name="n"):
+        pass
+    assert written == [("xaicore: gallery: runs/n/r.html", sys.stderr)]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_logger_that_does_not_open_reports_nothing(events: Events, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(LoggerError), open_loggers([Seen(events, "a"), Seen(events, "b", "open")], name="n"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_a_monitor_reports_where_the_results_are(
+    events: Events, backend: ToyBackend, x: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with xaicore.Monitor(None, x, backend=backend, loggers=Seen(events), name="n") as monitor:
+        assert capsys.readouterr().err == "xaicore: gallery: runs/n/r.html\n"
+        monitor.step(0)
+        monitor.step(1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_as_json() -> None:
+    run = Run("n", {"lr": 0.1, "path": Path("a"), "note": "\udcff"}, "2026-01-01T08:00:00+00:00", {"numpy": "2"})
+    text = run.to_json()
+    assert text.isascii()
+    assert json.loads(text) == {
+        "name": "n",
+        "started": "2026-01-01T08:00:00+00:00",
+        "config": {"lr": 0.1, "path": "a", "note": "\udcff"},
+        "versions": {"numpy": "2"},
+    }
+    assert list(json.loads(text)) == ["name", "started", "config", "versions"]

@@ -49,10 +49,10 @@ def test_every_module_and_its_types_are_inside(wheel: zipfile.ZipFile) -> None:
 
 
 def test_templates_are_inside(wheel: zipfile.ZipFile) -> None:
-    gallery = ROOT / "loggers" / "xaicore_disk"
+    gallery = ROOT / "loggers" / "xaicore_disk" / "page"
     parts = {path.name for kind in ("*.jinja", "*.css", "*.js") for path in gallery.glob(kind)}
     assert {"index.html.jinja", "gallery.css", "gallery.js"} <= parts
-    assert {f"xaicore_disk/{name}" for name in parts} <= set(wheel.namelist())
+    assert {f"xaicore_disk/page/{name}" for name in parts} <= set(wheel.namelist())
 
 
 def test_entry_points(wheel: zipfile.ZipFile) -> None:

@@ -26,7 +26,8 @@ from recorder import Recorder
 from toynet import ToyBackend, ToyNet
 
 import xaicore
-from xaicore_keras import HeatmapCallback, cam_model, traces
+from xaicore_keras import HeatmapCallback, cam_model
+from xaicore_keras.traces import traces_of
 
 EPOCHS, BATCHES, CLASSES = 3, 3, 3
 NAMES = ("ant", "bee", "cat")
@@ -282,7 +283,8 @@ def weights_of_a_training():
 def test_the_heatmaps_are_those_of_the_model_at_that_time(unit, steps):
     watched, weights = {**WATCHED, "class_names": NAMES}, weights_of_a_training()[unit]
     log, made, model = Recorder(), [], make(NETS["cam"])
-    count_traces = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: made.append(traces.count(model)))
+    kept = traces_of(model)
+    count_traces = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: made.append(kept.made))
     fit(model, [HeatmapCallback(**watched, unit=unit, loggers=log), count_traces])
     assert log.steps == list(weights) == steps
     for step, logged in log.logged:

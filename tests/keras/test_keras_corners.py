@@ -8,7 +8,7 @@ from keras_nets import numpy
 
 import xaicore
 from xaicore_keras.backend import KerasBackend
-from xaicore_keras.traces import count
+from xaicore_keras.traces import traces_of
 
 X = np.random.default_rng(0).normal(size=(3, 10, 8, 1)).astype("float32")
 
@@ -66,7 +66,7 @@ def test_the_last_used_traces_are_kept():
     for _ in range(2):
         for height in range(8, 48):
             KerasBackend(model).layers(np.zeros((1, height, 8, 1), "float32"))
-    assert count(model) == 40
+    assert traces_of(model).made == 40
 
 
 # -- ends that mislead

@@ -243,7 +243,7 @@ def test_attention_models_ask_for_a_layer():
 
 def test_score_maps_ask_for_a_layer():
     model = functional(lambda i: layers.Conv2D(2, 1)(layers.ReLU(name="relu")(layers.Conv2D(4, 3)(i))))
-    with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score a position.*layer="):
+    with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score per position.*layer="):
         xaicore.explain(model, pictures())
     with pytest.raises(xaicore.TargetError, match=r"needs one score per class.*\(2, 2, 4, 7\)"):
         xaicore.explain(model, pictures(), 1, layer="relu")

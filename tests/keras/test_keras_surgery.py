@@ -465,8 +465,8 @@ HEADS = [
     (0, "softmax", "classes=0: expected a whole number, 1 or more"),
     (2.0, "softmax", "classes=2.0: expected a whole number"),
     (True, "sigmoid", "classes=True: expected"),
-    (2, "softmacks", r"activation='softmacks' is none that Keras knows; expected 'softmax', 'sigmoid', None"),
-    (2, 3, "activation=3 is none that Keras knows"),
+    (2, "softmacks", r"activation='softmacks' is unknown to Keras; expected 'softmax', 'sigmoid', None"),
+    (2, 3, "activation=3 is unknown to Keras"),
     (1, "softmax", "softmax over one class is always 1: use activation='sigmoid'"),
     (1, layers.Softmax(), "softmax over one class is always 1"),
     (1, keras.activations.log_softmax, "softmax over one class is always 1"),
@@ -487,7 +487,7 @@ def test_numpys_whole_numbers_are_whole_numbers():
 LAYERS = [
     (nested, "vgg/conv", "no layer called 'vgg/conv' in Sequential; nearest names: .*vgg/conv1"),
     (nested, "conv2", "no layer called 'conv2' in Sequential; nearest names: vgg/conv2"),
-    (functional, "fc1", r"'fc1' gives \(None, 8\), which is no map of an input \(None, 12, 12, 3\): .* 2 spatial axes"),
+    (functional, "fc1", r"'fc1' gives \(None, 8\), which is no map of an input of size \(12, 12\): .* 2 spatial axes"),
     (custom, "block/a", r"'block/a' lies inside 'block' \(Block\), which is copied as a whole: name 'block'"),
 ]
 
@@ -509,7 +509,7 @@ def test_the_last_run_of_a_layer_counts():
     model = keras.Model(x, relu(layers.Dense(2)(layers.Flatten()(point))))
     with pytest.raises(xaicore.LayerError, match=r"'relu' gives \(None, 2\), which is no map"):
         cam_model(model, 2, layer="relu")
-    with pytest.raises(xaicore.LayerError, match=r"'point' gives \(None, 1, 1, 4\).*more than one position"):
+    with pytest.raises(xaicore.LayerError, match=r"'point' gives \(None, 4, 1, 1\).*more than one position"):
         cam_model(model, 2, layer="point")
     assert cam_model(model, 2).get_layer("cam_pool").input._keras_history.operation.name == "conv"
 
@@ -517,12 +517,14 @@ def test_the_last_run_of_a_layer_counts():
 def test_models_without_a_map_or_with_tokens_after_it():
     x = keras.Input((4, 4, 1))
     flat = keras.Model(x, layers.Dense(2, name="fc")(layers.Flatten(name="flat")(x)))
-    with pytest.raises(xaicore.LayerError, match=r"no layer gives a map of the picture; the last ones: flat \(1, 16\)"):
+    with pytest.raises(
+        xaicore.LayerError, match=r"no layer gives a map of the picture; the last ones: flat \(None, 16\)"
+    ):
         cam_model(flat, 2)
     x = keras.Input((None, None, 1))
     a = layers.Reshape((-1, 8), name="tokens")(layers.Conv2D(8, 2, 2, name="patches")(x))
     vit = keras.Model(x, layers.GlobalAveragePooling1D()(layers.LayerNormalization(name="norm")(a)))
-    with pytest.raises(xaicore.LayerError, match=r"after the last map, 'patches' \(1, 8, None, None\), come tokens"):
+    with pytest.raises(xaicore.LayerError, match=r"after the last map, 'patches' \(None, 8, None, None\), come tokens"):
         cam_model(vit, 2)
     assert cam_model(vit, 2, layer="patches").output_shape == (None, 2)
 

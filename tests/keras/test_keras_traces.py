@@ -11,8 +11,8 @@ from keras_nets import BACKEND, CLOSE, Fixed, Subclassed, conv_gap_dense, gradca
 
 import xaicore
 from xaicore import targets
-from xaicore_keras import traces
 from xaicore_keras.backend import KerasBackend
+from xaicore_keras.traces import traces_of
 
 compiled = pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")
 
@@ -28,12 +28,12 @@ def test_one_trace_serves_every_batch_size_and_number_of_targets(net):
     model = net()
     explainer = xaicore.Explainer(model)
     check(explainer, model, pictures(2), [[1], [1]])
-    count = traces.count(model)
+    count = traces_of(model).made
     assert count > 0
     for n, k in ((3, 1), (1, 1), (2, 2), (5, 3)):
         check(explainer, model, pictures(n), np.arange(n * k).reshape(n, k) % 3)
     check(xaicore.Explainer(model), model, pictures(4), [[0]] * 4)  # and every explainer
-    assert traces.count(model) == count
+    assert traces_of(model).made == count
 
 
 @compiled
@@ -41,11 +41,11 @@ def test_the_same_form_again_is_not_compiled_again():
     model = conv_gap_dense()
     explainer = xaicore.Explainer(model)
     explainer(pictures(2), [[0, 1]] * 2)
-    count = traces.count(model)
+    count = traces_of(model).made
     for seed in range(3):
         check(explainer, model, pictures(2) * (1 + seed), [[0, 1], [2, 0]])
         model.set_weights([1.1 * weight for weight in model.get_weights()])
-    assert traces.count(model) == count
+    assert traces_of(model).made == count
 
 
 @compiled
@@ -53,10 +53,10 @@ def test_a_smaller_last_batch_is_not_compiled_anew():
     model = conv_gap_dense()
     explainer = xaicore.Explainer(model)
     check(explainer, model, pictures(8), [[1]] * 8)
-    count = traces.count(model)
+    count = traces_of(model).made
     check(explainer, model, pictures(8)[:3], [[1]] * 3)
     check(explainer, model, pictures(8)[:7], [[2]] * 7)
-    assert traces.count(model) == count
+    assert traces_of(model).made == count
     given = explainer.backend.capture(pictures(8)[:3], ["relu2"])
     assert given.outputs.shape == (3, 3)
     assert given.activations["relu2"].shape == (3, 5, 6, 9)
@@ -107,8 +107,8 @@ def test_one_trace_of_a_resumed_run_serves_every_batch_size():
     for repeats in (1, 3, 2):
         resumed = backend.resume(pictures(2), "relu2", activations.repeat(repeats, 0))
         np.testing.assert_allclose(resumed, outputs.repeat(repeats, 0), **CLOSE)
-        count = count or traces.count(model)
-        assert traces.count(model) == count
+        count = count or traces_of(model).made
+        assert traces_of(model).made == count
 
 
 def test_types_of_inputs_do_not_share_a_trace():
@@ -126,11 +126,11 @@ def test_new_weights_do_not_need_a_new_trace_but_new_variables_do():
     model = conv_gap_dense()
     explainer = xaicore.Explainer(model)
     check(explainer, model, pictures(), [[1], [1]])
-    count = traces.count(model)
+    count = traces_of(model).made
     for weight in model.weights:
         weight.assign(1.2 * numpy(weight))
     check(explainer, model, pictures(), [[1], [1]])
-    assert traces.count(model) == count
+    assert traces_of(model).made == count
     dense = model.get_layer("dense")
     dense.enable_lora(1)
     dense.lora_kernel_b.assign(np.ones(dense.lora_kernel_b.shape))
@@ -177,10 +177,10 @@ def test_a_resumed_run_does_not_keep_its_model_alive(by_values):
 def test_a_backend_that_goes_leaves_the_traces_to_the_next_one():
     model = conv_gap_dense()
     check(xaicore.Explainer(model), model, pictures(), [[1], [1]])
-    count = traces.count(model)
+    count = traces_of(model).made
     gc.collect()
     check(xaicore.Explainer(model), model, pictures(), [[1], [1]])
-    assert traces.count(model) == count
+    assert traces_of(model).made == count
 
 
 def test_two_models_have_their_own_traces():

@@ -111,6 +111,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "model": "builtins.NoneType",
         "asked": "top 2",
         "maximum": 3.5,
+        "right": True,
         "peak": 3.5,
         "ceiling": None,
         "outline": None,
@@ -126,6 +127,13 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
     assert [row["empty"] for row in rows] == [False, True, True, True]
     assert [(row["maximum"], row["box"]) for row in rows[1:]] == [(0.0, [0, 0, 0, 0])] * 3
     assert [row["truth"] == row["predicted"] for row in rows] == [True, True, False, False]
+
+
+def test_pictures_may_have_several_labels(tmp_path: Path) -> None:
+    one = dataclasses.replace(example(n=2, k=1), truth=np.array([[1, 0, 1, 0], [0, 0, 0, 0]], bool))
+    rows = log(tmp_path, one)
+    assert [(row["truth"], row["truth_name"]) for row in rows] == [([0, 2], "0, 2"), ([], "none")]
+    assert [row["right"] for row in rows] == [int(one.predicted[0]) in (0, 2), False]
 
 
 def test_the_peak_is_of_the_resized_map(tmp_path: Path) -> None:
@@ -226,7 +234,7 @@ def test_many_channels_have_a_heatmap_but_no_picture(tmp_path: Path) -> None:
 def test_float16_keeps_a_map_to_within_a_2048th_of_its_maximum(top: float, seed: int) -> None:
     values = np.random.default_rng(seed).random((4, 5))
     one = explanation((values / values.max() * top)[None, None])
-    kept = Drawing(maps="float16")._in_dtype(one.maps[0])
+    kept = Drawing(maps="float16").stored(one.maps[0])
     assert kept.dtype == (np.float16 if 2.0**-14 <= one.maps.max() <= 65504 else np.float32)
     assert np.abs(kept.astype(np.float64) - one.maps[0]).max() <= one.maps.max() / 2048
 
@@ -412,6 +420,24 @@ def test_the_working_directory_may_change(tmp_path: Path, monkeypatch: pytest.Mo
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+def test_the_gallery_is_reported_as_people_type_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for options in ({}, {"root": "a"}, {"root": tmp_path / "here" / "b"}, {"root": tmp_path / "c"}):
+        with xaicore.open_loggers({"disk": options}, name="first try"):
+            pass
+    example().save("saved")
+    folder = folder_name("first try")
+    assert capsys.readouterr().err.splitlines() == [
+        f"xaicore: gallery: {Path('runs', folder, 'index.html')}",
+        f"xaicore: gallery: {Path('a', 'index.html')}",
+        f"xaicore: gallery: {Path('b', 'index.html')}",
+        f"xaicore: gallery: {tmp_path / 'c' / 'index.html'}",
+    ]
+
+
 def test_home_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -443,7 +469,7 @@ def test_the_page_is_written_at_once_and_then_at_growing_distances(
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match="has no option 'colour', 'path'; known: root, maps, colormap, alpha, outline, threshold",
+        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, maps, threshold",
     ):
         xaicore.open_loggers({"disk": {"colour": "red", "alpha": 1, "path": "x"}})
 

@@ -293,7 +293,7 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_and_no_other(tmp
 
 @pytest.mark.parametrize("name", [*gallery.SCRIPTS, "gallery.css"])
 def test_what_is_inlined_cannot_end_its_element(name: str) -> None:
-    text = files("xaicore_disk").joinpath(name).read_text("utf-8")
+    text = files("xaicore_disk").joinpath("page", name).read_text("utf-8")
     assert not re.search("</(script|style)|<!--", text)
     assert "innerHTML" not in text
 

@@ -25,7 +25,7 @@ import mlflow
 import numpy as np
 import pytest
 from clock import Clock
-from explanations import example, explanation
+from explanations import example, explanation, several_labels
 from names import NASTY
 from processes import environment, run_code
 
@@ -161,6 +161,12 @@ def test_colours_are_the_users(store: Store) -> None:
     np.testing.assert_array_equal(heatmap, xaicore.overlay.colorize(one.heatmaps(), "magma")[0])
 
 
+def test_outlines_are_drawn(store: Store) -> None:
+    one = example(n=1, k=1)
+    [(_, overlay)] = store.log((one, 0), outline=0.3).images("xaicore/0/overlay 0 given conv")
+    np.testing.assert_array_equal(overlay, one.overlays(outline=0.3)[0])
+
+
 def test_a_shared_scale_is_kept(store: Store) -> None:
     one = example(n=2, k=1)
     one = dataclasses.replace(one, ceilings=2 * one.maps.max(axis=(1, 2)))
@@ -252,6 +258,19 @@ def test_the_table_says_what_was_predicted(store: Store) -> None:
         ["worst", "y.jpg", "0", "3", "ant", "ant", "", "", "xaicore-worst/0/* 0 given conv"],
         ["worst", "y.jpg", "1", "1", "dog", "ant", "", "", "xaicore-worst/0/* 1 given conv"],
     ]
+
+
+def test_pictures_may_have_several_labels(store: Store) -> None:
+    one = several_labels()
+    found = store.log((one, 0))
+    assert found.metric("xaicore/right") == [(0, 0.5)]
+    rows = found.rows(0)
+    assert [(row["truth_name"], row["right"]) for row in rows] == [
+        (one.row(0)["truth_name"], "True"),
+        ("none", "False"),
+    ]
+    assert rows[0]["truth_name"].count(", ") == 1
+    assert [json.loads(row["truth"]) for row in rows] == [one.row(0)["truth"], []]
 
 
 def test_the_worst_go_by_rank(store: Store) -> None:
@@ -489,6 +508,27 @@ def test_the_run_is_described(store: Store) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("http://me:se@cret@host:5000/base/", "mlflow: http://host:5000/base/#/experiments/7/runs/abc"),
+        ("https://host", "mlflow: https://host/#/experiments/7/runs/abc"),
+        ("sqlite:///my runs.db", "mlflow ui --backend-store-uri 'sqlite:///my runs.db' (run abc)"),
+        ("databricks", "mlflow: run abc at databricks"),
+        ("postgresql://me:secret@host/db", "mlflow: run abc at postgresql://host/db"),
+    ],
+)
+def test_where_a_run_is_seen(uri: str, place: str) -> None:
+    assert server.address(uri, "7", "abc") == place
+
+
+def test_where_the_run_is_seen_is_reported(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.loggers():
+        pass
+    said = capsys.readouterr().err
+    assert f"xaicore: mlflow ui --backend-store-uri {store.uri} (run {store.read().run_id})\n" in said
+
+
 def test_images_are_there_when_log_returns(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
     with store.loggers() as loggers:
@@ -644,7 +684,7 @@ def test_a_server_is_logged_to_and_its_death_noticed(served: tuple[str, subproce
 
 
 def test_unknown_options_are_named() -> None:
-    known = "run_id, experiment, tracking_uri, colormap, alpha"
+    known = "run_id, experiment, tracking_uri, colormap, alpha, outline"
     with pytest.raises(xaicore.PluginError, match=f"mlflow logger has no option 'uri', 'x'; known: {known}$"):
         xaicore.open_loggers({"mlflow": {"uri": "sqlite:///a.db", "alpha": 1, "x": 1}})
 

@@ -17,7 +17,7 @@ import cv2
 import delivery
 import numpy as np
 import pytest
-from explanations import example, explanation
+from explanations import example, explanation, several_labels
 from names import NASTY
 from processes import run_code, start_code
 from tensorboard import plugin_util
@@ -90,6 +90,12 @@ def test_colours_are_the_users(tmp_path: Path) -> None:
     [overlay], [heatmap] = (found.Tensors(f"xaicore/0/0/given/conv/{kind}") for kind in ("overlay", "heatmap"))
     np.testing.assert_array_equal(picture(overlay), one.overlays("magma", 0.8)[0])
     np.testing.assert_array_equal(picture(heatmap), xaicore.overlay.colorize(one.heatmaps(), "magma")[0])
+
+
+def test_outlines_are_drawn(tmp_path: Path) -> None:
+    one = example(n=1, k=1)
+    [overlay] = log(tmp_path, (one, 0), outline=0.3).Tensors("xaicore/0/0/given/conv/overlay")
+    np.testing.assert_array_equal(picture(overlay), one.overlays(outline=0.3)[0])
 
 
 def test_a_shared_scale_is_kept(tmp_path: Path) -> None:
@@ -174,6 +180,15 @@ def test_the_table_says_what_was_predicted(tmp_path: Path) -> None:
         [r"y\.jpg", "0", r"\*ant\*", f"{p[1, 3]:.4g}", "5", r"\*ant\*", "dog", "wrong"],
         [r"y\.jpg", "1", "dog", f"{p[1, 1]:.4g}", "1", r"\*ant\*", "dog", "wrong"],
     ]
+
+
+def test_pictures_may_have_several_labels(tmp_path: Path) -> None:
+    one = several_labels()
+    found = log(tmp_path, (one, 0))
+    assert curve(found, "xaicore/right") == [(0, 0.5)]
+    [(_, table)] = lines(found, "xaicore/table")
+    assert [row[6:] for row in table[2:]] == [[one.row(0)["truth_name"], "right"], ["none", "wrong"]]
+    assert table[2][6].count(", ") == 1
 
 
 def test_the_worst_go_by_rank(tmp_path: Path) -> None:
@@ -344,6 +359,21 @@ def test_runs_are_found_where_people_look(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(pictures(read(tmp_path / "runs/exp1/xaicore"))) == 2
 
 
+@pytest.mark.parametrize(("options", "folder"), [({}, "runs"), ({"root": "my logs/a"}, "'my logs/a'")])
+def test_the_command_that_shows_the_run_is_reported(
+    options: dict[str, Any],
+    folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with xaicore.open_loggers({"tensorboard": options}):
+        pass
+    said = capsys.readouterr().err
+    assert said == f"xaicore: tensorboard --logdir {folder} --samples_per_plugin images=0\n"
+
+
 def test_home_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -432,7 +462,8 @@ print(*sys.modules)
 
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
-        xaicore.PluginError, match=r"tensorboard logger has no option 'logdir', 'x'; known: root, colormap, alpha$"
+        xaicore.PluginError,
+        match=r"tensorboard logger has no option 'logdir', 'x'; known: root, colormap, alpha, outline$",
     ):
         xaicore.open_loggers({"tensorboard": {"logdir": "runs", "alpha": 1, "x": 1}})
 

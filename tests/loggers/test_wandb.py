@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import wandb
-from explanations import example, explanation
+from explanations import example, explanation, several_labels
 from processes import start_code
 from toynet import ToyBackend, ToyNet
 from wandb_reading import OfflineRun
@@ -192,6 +192,19 @@ def test_numbers_count_each_fixed_picture_once(place: Path) -> None:
     assert first["xaicore/score"] == pytest.approx((0.7 + 0.6 + 0.5 + 0.4) / 4)
     assert second["xaicore/right"] == 0
     assert "xaicore/right" not in third
+
+
+def test_pictures_may_have_several_labels(place: Path) -> None:
+    one = several_labels()
+    with xaicore.open_loggers("wandb") as log:
+        log(one, step=0)
+    run = the_run(place)
+    names = one.row(0)["truth_name"]
+    assert names.count(", ") == 1
+    assert run.rows[0]["xaicore/right"] == 0.5
+    assert [(row["truth"], row["right"]) for row in run.increments[0]] == [(names, True), ("none", False)]
+    captions = run.rows[0]["xaicore/overlay/given"]["captions"]
+    assert [caption.split(" | ")[3:5] for caption in captions] == [[f"truth {names}", "right"], ["truth none", "wrong"]]
 
 
 def test_groups_have_keys_of_their_own(place: Path) -> None:
@@ -714,6 +727,20 @@ def test_says_where_the_run_is_and_how_to_sync_it(
     with xaicore.open_loggers({"wandb": {"mode": "offline"}}):
         pass
     assert "keeps this run" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["https://wandb.ai/me/heat/runs/a", None])
+def test_the_page_of_an_online_run_is_reported(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str | None
+) -> None:
+    """Where a run stays on this machine, wandb reports its folder itself."""
+    mine = wandb.init(mode="offline")
+    assert mine.url is None
+    monkeypatch.setattr(type(mine), "url", url)
+    with xaicore.open_loggers("wandb", name=f"watch {url}") as log:
+        assert log.where == ({"wandb": f"wandb: {url}"} if url else {})
+    said = [line for line in capsys.readouterr().err.splitlines() if "xaicore" in line]
+    assert said == ([f"xaicore: wandb: {url}"] if url else [])
 
 
 def test_unknown_options_are_said_before_anything_starts(place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -38,3 +39,11 @@ def example(n: int = 3, k: int = 2, seed: int = 0, size: tuple[int, int] = (14, 
     rng = np.random.default_rng(seed)
     known.setdefault("images", rng.integers(0, 256, (n, *size, 3), np.uint8))
     return explanation(rng.random((n, k, 5, 7)) * rng.uniform(0.1, 9), size, **known)
+
+
+def several_labels() -> xaicore.Explanation:
+    """Two images: the first has two labels, of which one is predicted; the second has none."""
+    one = example(n=2, k=1, class_names=["cat", "dog", "fox", "ant"])
+    truth = np.zeros((2, 4), bool)
+    truth[0, [one.predicted[0], (one.predicted[0] + 1) % 4]] = True
+    return dataclasses.replace(one, truth=truth)

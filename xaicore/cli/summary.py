@@ -11,6 +11,7 @@ from rich.table import Table
 
 from xaicore.cli.screen import new_table, text
 from xaicore.explanation import Explanation
+from xaicore.show.words import verdict
 
 __all__ = ["ROWS", "Summary"]
 
@@ -39,9 +40,9 @@ class Summary:
         self.pictures += len(first.ids)
         self.count += len(first)
         self.empty += sum(int(explanation.empty.sum()) for explanation in explanations.values())
-        if first.truth is not None and first.predicted is not None:
-            self.known += int((first.truth >= 0).sum())
-            self.right += int((first.truth == first.predicted).sum())
+        known = [right for right in first.right if right is not None]
+        self.known += len(known)
+        self.right += sum(known)
         room = ROWS - len(self.rows)
         if room > 0:
             self.rows += _rows(explanations, room)
@@ -87,7 +88,7 @@ def _rows(explanations: Mapping[str, Explanation], room: int) -> list[dict[str, 
                 "explained": "" if row["target"] == row["predicted"] and per_image == 1 else row["target_name"],
                 "score": f"{row['score']:.3f}",
                 **{f"box {name}": _box(boxes_[m], bool(empty[m])) for name, (boxes_, empty) in boxes.items()},
-                "verdict": _verdict(row["truth"], row["predicted"]),
+                "verdict": verdict(row["right"]),
             }
         )
     return rows
@@ -103,9 +104,3 @@ def _shared_folder(files: Sequence[str]) -> str:
 def _box(corners: np.ndarray, empty: bool) -> str:
     x0, y0, x1, y1 = corners
     return "no evidence" if empty else f"{x0},{y0}-{x1},{y1}"
-
-
-def _verdict(truth: int | None, predicted: int | None) -> str:
-    if truth is None or predicted is None:
-        return ""
-    return "right" if truth == predicted else "wrong"

@@ -85,7 +85,7 @@ class Work:
         if self.log is None:
             first = next(iter(explanations.values()))
             found = {"model_class": first.model, "layer": first.layer, "target": first.target}
-            loggers = open_loggers(self.loggers, name=self.run_name, config={**self.config, **found})
+            loggers = open_loggers(self.loggers, name=self.run_name, config={**self.config, **found}, quiet=True)
             self.log = stack.enter_context(loggers)
         for explanation in explanations.values():
             self.log(explanation)

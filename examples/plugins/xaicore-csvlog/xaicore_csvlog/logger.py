@@ -26,12 +26,14 @@ class CsvLogger(Logger):
         path: the file; it is made, with its folder, where there is none.
     """
 
+    name = "csv"
+
     def __init__(self, path: str | os.PathLike[str] = "xaicore.csv") -> None:
         self.path = Path(path)
 
     def open(self, run: Run) -> None:
         """Open the file; a new one gets a line with the columns' names."""
-        self._run = run.name
+        self._run, self.where = run.name, f"table: {self.path}"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # File names may hold bytes that are no text, and end up in ids.
@@ -45,11 +47,10 @@ class CsvLogger(Logger):
 
     def log(self, explanation: Explanation, step: int | None = None) -> None:
         """Append the explanation's rows; they are in the file when this returns."""
-        pictures = len(explanation.input_size) == 2  # a signal or a volume has no boxes
-        boxes = explanation.boxes().tolist() if pictures else [("",) * 4] * len(explanation)
+        boxes = explanation.boxes().tolist() if explanation.drawable else [()] * len(explanation)
         for m, box in enumerate(boxes):
-            place = dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
-            self._rows.writerow({"run": self._run, "step": step, **explanation.row(m), **place})
+            corners = dict(zip(("x0", "y0", "x1", "y1"), box, strict=False))  # a signal or a volume has none
+            self._rows.writerow({"run": self._run, "step": step, **explanation.row(m), **corners})
         self._file.flush()
 
     def close(self) -> None:

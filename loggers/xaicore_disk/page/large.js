@@ -130,7 +130,10 @@ function courseRow(row, current) {
 }
 
 function fillFacts(row) {
-  const named = (name, index) => (index === null || index < 0 ? null : `${className(name, index)} (${index})`);
+  const named = (name, index) => {
+    if (index === null || index < 0) return null;
+    return String(index) ? `${className(name, index)} (${index})` : name; // no label at all
+  };
   const facts = {
     step: row.step,
     group: row.group,

@@ -66,13 +66,26 @@ function fillClasses(list) {
 }
 
 function classGroup(role, list) {
-  const names = new Map();
-  for (const row of list) if (row[role] !== null) names.set(row[role], className(row[`${role}_name`], row[role]));
+  const names = classNames(list);
+  const classes = [...new Set(list.flatMap((row) => row[role] ?? []))]; // several where pictures have several labels
+  const options = classes.map((index) => [names.get(index) ?? `class ${index}`, `${role} ${index}`]);
+  options.sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }));
   const group = document.createElement("optgroup");
   group.label = `${role} is`;
-  const sorted = [...names].sort(([, a], [, b]) => a.localeCompare(b, undefined, { numeric: true }));
-  group.append(...sorted.map(([index, name]) => new Option(name, `${role} ${index}`)));
+  group.append(...options.map(([name, value]) => new Option(name, value)));
   return group;
+}
+
+/** The names of the rows' classes. Those of several labels are one text, which does not say whose name is where. */
+function classNames(list) {
+  const names = new Map();
+  for (const row of list) {
+    for (const role of ["truth", "predicted", "target"]) {
+      const [index, ...others] = [row[role]].flat();
+      if (Number.isInteger(index) && !others.length) names.set(index, className(row[`${role}_name`], index));
+    }
+  }
+  return names;
 }
 
 /** The rows of the selected group, method, layer and target. */
@@ -84,7 +97,7 @@ function chosen() {
 /** Whether a row passes the filters. */
 function passes(row) {
   const [role, index] = controls.class.value.split(" ");
-  if (role && row[role] !== Number(index)) return false;
+  if (role && !isClass(row, role, Number(index))) return false;
   if (controls.wrong.checked && verdict(row) !== false) return false;
   return row.id.toLowerCase().includes(controls.search.value.trim().toLowerCase());
 }

@@ -40,9 +40,14 @@ function stepName(step) {
   return step === null ? "no step" : `step ${step}`;
 }
 
+/** Whether a row's truth or prediction is this class; the truth of a picture with several labels is a list. */
+function isClass(row, role, index) {
+  return [row[role]].flat().includes(index);
+}
+
 /** Whether the prediction is right; null if that is unknown. */
-function verdict({ truth, predicted }) {
-  return truth === null || predicted === null ? null : truth === predicted;
+function verdict(row) {
+  return row.truth === null || row.predicted === null ? null : isClass(row, "truth", row.predicted);
 }
 
 /** From 2 to 0: wrong with a high score, wrong, right with a low score, right with a high score; -1 if unknown. */
@@ -50,7 +55,7 @@ function badness(row) {
   const right = verdict(row);
   if (right === null) return -1;
   const score = Math.min(Math.max(row.score ?? 0, 0), 1);
-  return (right ? 0 : 1) + (row.target === row.truth ? 1 - score : score);
+  return (right ? 0 : 1) + (isClass(row, "truth", row.target) ? 1 - score : score);
 }
 
 /**

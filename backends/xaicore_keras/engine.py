@@ -1,0 +1,96 @@
+"""What an engine does for one of Keras' backends, and which one is running.
+
+An engine runs a `Program`, the model as a function of flat tensors. It knows no layouts, targets, half precision or
+errors: activations and gradients go in and out as the model has them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from xaicore import BackendError
+from xaicore_keras.inputs import Inputs
+from xaicore_keras.run import Program
+from xaicore_keras.traces import Traces
+
+__all__ = ["Engine", "Forward", "Run", "running_engine"]
+
+Run = Callable[[Sequence[Any], Sequence[Any] | None], Any]
+"""`run(tensors, weights)` runs the model and returns the chosen output; weights of None are the model's own."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One forward pass that waits for a direction.
+
+    Attributes:
+        outputs: (N, ...) float32, in the model's layout.
+        activations: (N, ...) float32 for each layer of the program.
+        pull: takes a direction (N, K, ...) to a gradient (N, K, ...) float32 for each layer; None where a layer does
+            not reach the outputs. May be called again.
+    """
+
+    outputs: np.ndarray
+    activations: list[np.ndarray]
+    pull: Callable[[np.ndarray], list[np.ndarray | None]]
+
+
+class Engine(ABC):
+    """How one of Keras' backends runs and differentiates a model."""
+
+    @abstractmethod
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool) -> tuple[Any, str | None]:
+        """(output, link) of one pass, in which values are computed only if they must be.
+
+        Args:
+            run: runs the model, hooks set.
+            model: whose weights are passed to `run`.
+            batch: the inputs.
+            inline: trace the user's own compiled functions as if they were plain ones.
+
+        Returns:
+            The chosen output, and the link ("softmax", "sigmoid" or None) that the last operation of the framework's
+            own graph computes.
+        """
+
+    def hides(self, y: Any, tensor: Any) -> bool:
+        """Whether a tensor that a survey recorded lies inside a loop or compiled function, out of reach from y."""
+        return False
+
+    def isolated(self) -> contextlib.AbstractContextManager[Any]:
+        """Run code outside of the caller's gradient tapes, graphs and modes."""
+        return contextlib.nullcontext()
+
+    @abstractmethod
+    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
+        """One forward pass; without gradients, its `pull` must not be called."""
+
+    @abstractmethod
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
+        """Outputs (N*R, ...) float32 from activations (N*R, ...) of the program's one layer in the model's layout."""
+
+
+def running_engine() -> Engine:
+    """The engine of the backend that Keras runs on.
+
+    Raises:
+        BackendError: there is none for it.
+    """
+    classes = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
+    running = keras.backend.backend()
+    if running not in classes:
+        raise BackendError(
+            f"Keras runs on {running!r}, which xaicore_keras does not know; expected one of {', '.join(classes)}: "
+            "set KERAS_BACKEND before Keras is imported"
+        )
+    module = importlib.import_module(f"xaicore_keras.engines.{running}")
+    engine: Engine = getattr(module, classes[running])()
+    return engine

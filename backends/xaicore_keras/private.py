@@ -1,0 +1,142 @@
+"""The private names of Keras, TensorFlow and JAX that this package depends on. No other module uses any.
+
+A docstring says in public terms what its function gives. The comment above has the private names, and the first and
+the last version of Keras in which they were seen, of 3.8.0, 3.9.2, 3.10.0, 3.11.3, 3.12.0, 3.13.0, 3.14.0 and 3.15.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+
+__all__ = [
+    "all_layers",
+    "attributes_of_keras",
+    "call_of_keras",
+    "child_layers",
+    "detached_copy",
+    "functional_of",
+    "is_captured",
+    "only_runs_a_graph",
+    "preserved_call_records",
+    "prunable_graph",
+    "run_graph",
+    "tracer_scope",
+    "without_rematerialisation",
+]
+
+
+# _flatten_layers: 3.8.0 to 3.15.1. `layers` is public on models only, and misses those in lists and dictionaries.
+def child_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """The layers one level inside of a layer, also those in its lists and dictionaries."""
+    return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def all_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """A layer and all layers inside of it, from the outside in."""
+    return layer._flatten_layers()
+
+
+# _functional: 3.8.0 to 3.15.1.
+def functional_of(model: Any) -> Any:
+    """The functional model that a Sequential built of its layers; None before that, and for any other model."""
+    return getattr(model, "_functional", None)
+
+
+# keras.src.*, where Keras' own `call` methods are defined: 3.8.0 to 3.15.1.
+_GRAPH_MODULES = ("keras.src.models.functional", "keras.src.models.sequential", "keras.src.ops.function")
+
+
+def call_of_keras(layer: Any) -> bool:
+    """Whether a layer's `call` is Keras' own code, not a user's."""
+    return type(layer).call.__module__.startswith("keras.")
+
+
+def only_runs_a_graph(layer: Any) -> bool:
+    """Whether a layer's call runs a functional graph and nothing else; true for subclasses that keep Keras' `call`."""
+    unbuilt = isinstance(layer, keras.Sequential) and functional_of(layer) is None
+    return type(layer).call.__module__ in _GRAPH_MODULES and not unbuilt
+
+
+# _run_through_graph: 3.8.0 to 3.15.1. `clone_model` copies models whole, with their head and without weights.
+def run_graph(graph: Any, tensors: Sequence[Any], call: Callable[..., Any]) -> Any:
+    """The outputs of a graph whose nodes are computed by `call(operation, *args, **kwargs)`."""
+    return graph._run_through_graph(tensors, operation_fn=lambda operation: operation, call_fn=call)
+
+
+# _inbound_nodes, _outbound_nodes: 3.8.0 to 3.15.1. Operations of `keras.ops` need not have a config to copy from.
+def detached_copy(operation: keras.Operation, name: str) -> keras.Operation:
+    """A shallow copy of an operation, outside of every graph."""
+    copy = object.__new__(type(operation))
+    vars(copy).update(vars(operation), name=name, _inbound_nodes=[], _outbound_nodes=[])
+    return copy
+
+
+# _losses, _loss_ids, _called: 3.8.0 to 3.15.1.
+@contextlib.contextmanager
+def preserved_call_records(layers: Sequence[keras.Layer]) -> Iterator[None]:
+    """Restore what each call records on a layer: its `add_loss` losses, cleared by the next call, and that it ran."""
+    losses = [(layer, list(layer._losses), set(layer._loss_ids)) for layer in layers if layer._losses]
+    uncalled = [layer for layer in layers if not layer._called]
+    try:
+        yield
+    finally:
+        for layer in uncalled:
+            vars(layer)["_called"] = False
+        for layer, values, ids in losses:
+            layer._losses[:] = values
+            layer._loss_ids.update(ids)
+
+
+# _remat_mode: 3.9.2 to 3.15.1; 3.8.0 has no rematerialisation.
+@contextlib.contextmanager
+def without_rematerialisation(operations: Sequence[keras.Operation]) -> Iterator[None]:
+    """Switch `keras.RematScope` off for these operations: it would shut their tensors into a graph of its own."""
+    modes = [(vars(op), vars(op)["_remat_mode"]) for op in operations if vars(op).get("_remat_mode")]
+    try:
+        for attributes, _ in modes:
+            attributes["_remat_mode"] = None
+        yield
+    finally:
+        for attributes, mode in modes:
+            attributes["_remat_mode"] = mode
+
+
+# Names that a new model lacks. The private ones: 3.8.0 to 3.15.1, but _compiled_trainable_state in 3.15.1 alone, and
+# those that end in _shardings, on JAX, 3.8.0 to 3.11.3.
+_SET_BY_TRAINING = (
+    *("stop_training", "stop_evaluating", "stop_predicting", "history", "optimizer", "jit_compile", "run_eagerly"),
+    *("_eval_epoch_iterator", "_jax_state", "_jax_state_synced", "_compile_config", "_compiled_trainable_state"),
+    *("_trainable_variable_shardings", "_non_trainable_variable_shardings"),
+    *("_optimizer_variable_shardings", "_metrics_variable_shardings"),
+)
+
+
+@functools.cache
+def attributes_of_keras() -> frozenset[str]:
+    """Names of the attributes that Keras itself sets on a model, also in `compile`, `fit`, `evaluate` and `predict`."""
+    return frozenset({*vars(keras.Model(name="plain")), *_SET_BY_TRAINING})
+
+
+# WrappedFunction.prune: TensorFlow 2.21. Nothing that is documented cuts a graph.
+def prunable_graph(body: Callable[[], None]) -> Callable[[Sequence[Any], Any], Callable[..., Any]]:
+    """Build a TensorFlow graph by calling `body`; returns `prune(feeds, fetches)`, which cuts a function out of it."""
+    import tensorflow as tf
+
+    return tf.compat.v1.wrap_function(body, []).prune
+
+
+# FuncGraph.internal_captures: TensorFlow 2.21.
+def is_captured(tensor: Any) -> bool:
+    """Whether a tensor of a TensorFlow graph stands for one from outside of it, such as a variable's handle."""
+    return any(tensor is captured for captured in tensor.graph.internal_captures)
+
+
+# Tracer._trace: JAX 0.10.
+def tracer_scope(tensor: Any) -> Any:
+    """The JAX transformation that traces a value; values inside and outside of a loop have different ones."""
+    return getattr(tensor, "_trace", None)

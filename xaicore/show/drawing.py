@@ -1,0 +1,76 @@
+"""How maps are drawn: the options that users choose once, for all loggers alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xaicore import overlay
+from xaicore.errors import PluginError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Drawing"]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How heatmaps and overlays are drawn.
+
+    Attributes:
+        colormap: of both: "viridis", "inferno", "magma", ... (`xaicore.overlay.colormaps()`).
+        alpha: the overlay's opacity at the maximum, in [0, 1].
+        outline: draw a line around this share of the pixels with the most evidence, in (0, 1]; None: no line.
+
+    Raises:
+        InputError: a value is unknown or out of range.
+    """
+
+    colormap: str = "viridis"
+    alpha: float = 0.5
+    outline: float | None = None
+
+    def __post_init__(self) -> None:
+        # Validate now, not in the middle of a run.
+        self.overlay(np.zeros((1, 1, 1, 3), np.uint8), np.zeros((1, 1, 1), np.float32))
+
+    @classmethod
+    def from_options(
+        cls, options: Mapping[str, Any], logger: str, before: Sequence[str] = (), after: Sequence[str] = ()
+    ) -> Self:
+        """Build a drawing of a logger's options.
+
+        Args:
+            options: the drawing options that the user gave.
+            logger: the logger's name.
+            before, after: the logger's own options; errors list them before and after those of the drawing.
+
+        Raises:
+            PluginError: an option is unknown.
+            InputError: a value is unknown or out of range.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = [repr(name) for name in options if name not in known]
+        if unknown:
+            raise PluginError(
+                f"the {logger} logger has no option {', '.join(unknown)}; known: {', '.join([*before, *known, *after])}"
+            )
+        return cls(**options)
+
+    def colorize(self, heatmaps: np.ndarray) -> np.ndarray:
+        """Heatmaps (..., H, W) in [0, 1] as uint8 RGB (..., H, W, 3)."""
+        return overlay.colorize(heatmaps, self.colormap)
+
+    def overlay(self, pictures: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
+        """Heatmaps (M, H, W) in [0, 1] over pictures (M, H, W, 3) uint8 RGB: uint8 RGB (M, H, W, 3).
+
+        Raises:
+            InputError: the shapes do not fit.
+        """
+        over = overlay.blend(pictures, heatmaps, self.colormap, self.alpha)
+        return over if self.outline is None else overlay.outline(over, heatmaps, self.outline)

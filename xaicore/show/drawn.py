@@ -1,0 +1,142 @@
+"""Maps over their pictures: heatmaps, overlays, masks and boxes, of all rows or of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xaicore import localize, maps
+from xaicore.errors import InputError
+from xaicore.show.drawing import Drawing
+from xaicore.show.pictures import Pictures
+
+__all__ = ["DrawnMaps"]
+
+
+class DrawnMaps:
+    """What `Explanation` shows of its maps; it has the attributes."""
+
+    maps: np.ndarray
+    image_index: np.ndarray
+    input_size: tuple[int, ...]
+    pictures: Pictures
+    ceilings: np.ndarray | None
+
+    @property
+    def images(self) -> np.ndarray | None:
+        """The pictures (N, H, W, 3) uint8 RGB, in the frame that the network sees; None if it saw none.
+
+        Where the caller gave none, they are made of the input on first use: as it is when it is uint8 or lies
+        in [0, 1], else rescaled by the batch's minimum and maximum.
+        """
+        return self.pictures.array
+
+    @property
+    def images_from(self) -> str | None:
+        """Where `images` come from: "user", "input" or "rescaled"; None where there are none."""
+        return self.pictures.source
+
+    @property
+    def drawable(self) -> bool:
+        """Whether the maps have two spatial axes; signals and volumes cannot be drawn."""
+        return self.maps.ndim == 3
+
+    def heatmaps(self, size: Sequence[int] | None = None, normalize: str = "max") -> np.ndarray:
+        """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1].
+
+        They are resized first and normalised then, so that the maximum is exactly 1; a map without positive
+        evidence is zeros. Where there are `ceilings`, "max" divides by them and cuts off what is above.
+
+        Args:
+            size: (height, width); the pictures' when None, else `input_size`.
+            normalize: "max", "minmax", or "none" for the method's own scale, which is not limited to 1.
+
+        Raises:
+            InputError: the size or `normalize` is not known.
+        """
+        return self._heatmaps(slice(None), size, normalize)
+
+    def _heatmaps(self, rows: slice | list[int], size: Sequence[int] | None, normalize: str) -> np.ndarray:
+        if size is None:
+            # Made pictures have the input's size, so there is no need to make them for this.
+            given = self.pictures.given
+            size = self.input_size if given is None else given.shape[1:3]
+        ceilings = None if self.ceilings is None else self.ceilings[rows]
+        return maps.normalize(maps.resize(self.maps[rows], size), normalize, ceilings)
+
+    def overlays(self, colormap: str = "viridis", alpha: float = 0.5, outline: float | None = None) -> np.ndarray:
+        """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB.
+
+        Args:
+            colormap: "viridis", "inferno", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
+            alpha: the opacity at the maximum; elsewhere it shrinks with the evidence.
+            outline: draw a line around this share of the pixels with the most evidence, such as 0.2.
+
+        Raises:
+            InputError: there are no pictures, or an argument is out of range.
+        """
+        images = self._images()
+        return Drawing(colormap, alpha, outline).overlay(images[self.image_index], self.heatmaps(images.shape[1:3]))
+
+    def _images(self) -> np.ndarray:
+        if self.images is None:
+            raise InputError(
+                f"no pictures to lay the heatmaps over: the input (spatial shape {self.input_size}) is not one or "
+                "three channels of a picture; pass images=, uint8 (N, H, W, 3)"
+            )
+        return self.images
+
+    # The same of one row: a thousand targets of large pictures, drawn at once, would be gigabytes.
+
+    def picture(self, m: int) -> np.ndarray | None:
+        """The picture of row m, (H, W, 3) uint8 RGB; None if there is none."""
+        return None if self.images is None else self.images[self.image_index[m]]
+
+    def heatmap(self, m: int, normalize: str = "max") -> np.ndarray:
+        """Row m of `heatmaps(None, normalize)`, (H, W).
+
+        Raises:
+            InputError: `normalize` is not known, or the maps do not have the input's axes.
+        """
+        return self._heatmaps([m], None, normalize)[0]
+
+    def overlay(self, m: int, drawing: Drawing | None = None) -> np.ndarray:
+        """Row m of `overlays`, (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: there are no pictures.
+        """
+        picture = self._images()[self.image_index[m]]
+        return (drawing or Drawing()).overlay(picture[None], self.heatmap(m)[None])[0]
+
+    def draw(self, m: int, drawing: Drawing | None = None) -> dict[str, np.ndarray]:
+        """Row m as images, uint8 RGB (H, W, 3): "picture" and "overlay", where there is a picture, and "heatmap".
+
+        Empty if the maps cannot be drawn, see `drawable`.
+        """
+        if not self.drawable:
+            return {}
+        drawing, picture, heatmap = drawing or Drawing(), self.picture(m), self.heatmap(m)
+        colored = {"heatmap": drawing.colorize(heatmap)}
+        if picture is None:
+            return colored
+        return {"picture": picture, "overlay": drawing.overlay(picture[None], heatmap[None])[0], **colored}
+
+    def masks(self, threshold: float = 0.2) -> np.ndarray:
+        """Where a heatmap exceeds `threshold` of its maximum, bool (M, H, W).
+
+        Raises:
+            InputError: the threshold is not in [0, 1).
+        """
+        return localize.masks(self.heatmaps(), threshold)
+
+    def boxes(self, threshold: float = 0.2) -> np.ndarray:
+        """The box of the largest component of each mask: int64 (M, 4), x0, y0, x1, y1 in pixels, end exclusive.
+
+        As in CAM's localisation (Zhou et al. 2016), which uses 20 %. An empty map has the box 0, 0, 0, 0.
+
+        Raises:
+            InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.
+        """
+        return localize.boxes(self.masks(threshold))

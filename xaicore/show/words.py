@@ -1,0 +1,88 @@
+"""Words about a row, and untrusted text made fit for names: ids, names of classes, layers, methods and runs.
+
+A row is a dict as `Explanation.row` gives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["caption", "digest", "escape_surrogates", "finite", "safe_name", "slug", "verdict"]
+
+HASHED = re.compile(r"-[0-9a-f]{16}$")
+
+
+def verdict(right: bool | None) -> str:
+    """Return "right" or "wrong"; "" where a row's `right` is unknown."""
+    return "" if right is None else "right" if right else "wrong"
+
+
+def caption(row: Mapping[str, Any]) -> str:
+    """One line about a map: "cat.png | dog 0.870 | predicted dog | truth cat | wrong | gradcam at conv".
+
+    Unknown values are left out. The result can be encoded as UTF-8.
+    """
+    score = f" {row['score']:.3f}" if math.isfinite(row["score"]) else ""
+    words = [row["id"], f"{row['target_name'] or row['asked']}{score}"]
+    words += [f"{name} {row[f'{name}_name']}" for name in ("predicted", "truth") if row[f"{name}_name"] is not None]
+    words += [verdict(row["right"])] if row["right"] is not None else []
+    return escape_surrogates(" | ".join([*words, f"{row['method']} at {row['layer']}"]))
+
+
+def slug(text: str, length: int = 80, allowed: str = "A-Za-z0-9_-", keep: str = "start") -> str:
+    """The readable rest of a text: each run of other characters becomes "_". May be empty; texts may share a slug.
+
+    Args:
+        text: any text.
+        length: the number of characters to keep at most.
+        allowed: the characters to keep, as in a regular expression's brackets.
+        keep: which end of a long text to keep, "start" or "end".
+    """
+    safe = re.sub(f"[^{allowed}]+", "_", text)
+    return safe[-length:] if keep == "end" else safe[:length]
+
+
+def safe_name(text: str, length: int = 60, allowed: str = "A-Za-z0-9_.-") -> str:
+    """A name for a text, never empty; different texts have different names.
+
+    The text itself where it is harmless, else the slug of its end, a hyphen, and 16 hexadecimal digits of its hash.
+
+    Args:
+        text: any text.
+        length: the number of characters to keep at most, the hash apart.
+        allowed: the harmless characters, as in a regular expression's brackets. Without "/", a name is one part of a
+            path or tag.
+    """
+    safe = slug(text, length, allowed, keep="end").strip()
+    if safe == text and text and not HASHED.search(text):
+        return text
+    return f"{safe}-{hashlib.blake2b(_encoded(text), digest_size=8).hexdigest()}"
+
+
+def digest(*parts: str | bytes) -> str:
+    """16 hexadecimal digits of the parts' hash; ("ab", "c") and ("a", "bc") differ."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        data = _encoded(part) if isinstance(part, str) else part
+        hashed.update(len(data).to_bytes(8, "little"))
+        hashed.update(data)
+    return hashed.hexdigest()
+
+
+def escape_surrogates(text: str) -> str:
+    r"""The text in a form that UTF-8 can encode: a byte of a file name that is no UTF-8 reads `\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def finite(value: float | None) -> float | None:
+    """The value, None where it is infinite or NaN, for which JSON has no form."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8. Python reads a file name that is no UTF-8 as lone surrogates; they are encoded like other characters."""
+    return text.encode("utf-8", "surrogatepass")
