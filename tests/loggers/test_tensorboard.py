@@ -490,14 +490,19 @@ def test_no_event_file_is_written_over(tmp_path: Path) -> None:
     assert file.read_bytes() == content
 
 
-def test_a_full_disk_switches_the_logger_off(tmp_path: Path) -> None:
-    class Full(io.BytesIO):
-        def write(self, _: Any) -> int:
-            raise OSError(28, "No space left on device")
+def test_a_full_disk_switches_the_logger_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Disk(io.BytesIO):
+        is_full = False
 
-    logger = TensorBoardLogger(tmp_path)
-    with xaicore.open_loggers(logger) as loggers:
-        logger._records._writer = Full()
+        def write(self, data: Any) -> int:
+            if self.is_full:
+                raise OSError(28, "No space left on device")
+            return super().write(data)
+
+    disk = Disk()
+    monkeypatch.setattr(Path, "open", lambda *_: disk)
+    with xaicore.open_loggers(TensorBoardLogger(tmp_path)) as loggers:
+        disk.is_full = True
         with pytest.warns(RuntimeWarning, match="'TensorBoardLogger' is switched off: log raised OSError: .*No space"):
             loggers(example(n=1, k=1), 0)
     assert list(loggers.failed) == ["TensorBoardLogger"]
