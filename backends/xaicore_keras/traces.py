@@ -13,7 +13,7 @@ from xaicore_keras.state import lock
 __all__ = ["MAX_TRACES", "Traces", "traces_of"]
 
 MAX_TRACES = 128
-"""How many surveys and traces a model keeps, the last used ones, so that ever new image sizes do not fill the memory."""
+"""Surveys and traces kept per model, the last used ones, so that ever new image sizes do not fill the memory."""
 
 _CONSTANTS = ("activation", "mean", "variance")
 """Attributes of layers that a trace takes as constants; the last two are Normalization's, plain tensors."""
