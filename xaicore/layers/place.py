@@ -14,7 +14,7 @@ from xaicore.layers.axes import channel_axes
 from xaicore.layers.choice import choose_layer
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
-from xaicore.layers.reading import Reading
+from xaicore.layers.reading import Reading, token_grid
 
 __all__ = ["ALL", "Place", "find_place", "split_run"]
 
@@ -121,7 +121,7 @@ def find_place(
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
-            grids[name] = _stated_grid(name, layer, facts, frame, axes, grid)
+            grids[name] = _stated_grid(name, layer, facts, reading, frame, axes, grid)
     if len(set(positions.values())) > 1:
         over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
@@ -172,9 +172,15 @@ def _read_picture(layer: LayerFacts, reading: Reading) -> int:
 
 
 def _stated_grid(
-    name: str, layer: LayerFacts, facts: Facts, frame: Frame, axes: str | None, grid: tuple[int, ...] | None
+    name: str,
+    layer: LayerFacts,
+    facts: Facts,
+    reading: Reading,
+    frame: Frame,
+    axes: str | None,
+    grid: tuple[int, ...] | None,
 ) -> Grid:
-    """The grid that the caller's notation says.
+    """The grid that the caller's notation says; tokens without one lie on the grid that their number fits.
 
     Raises:
         LayerError: the notation does not fit the layer, or there is none and the facts do not settle the axes.
@@ -198,6 +204,10 @@ def _stated_grid(
         return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
     tokens = shape[axes.index("l")]
     if grid is None:
+        maps = [one.size for one in _convolutions(facts, reading) if len(one.size) == expected]
+        fitting = token_grid(tokens, frame.size, maps)
+        if fitting is not None:
+            return Grid(axes, *fitting)
         raise LayerError(f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid=(14, 14)")
     if len(grid) != expected or not 0 <= tokens - prod(grid) < tokens:
         raise LayerError(
@@ -205,6 +215,15 @@ def _stated_grid(
             f"{tokens}, prefix tokens included"
         )
     return Grid(axes, tuple(grid), tokens - prod(grid))
+
+
+def _convolutions(facts: Facts, reading: Reading) -> list[Grid]:
+    """The grids of the convolutions, in order of completion."""
+    return [
+        reading.grids[layer.name]
+        for layer in facts.layers
+        if layer.kind == "convolution" and layer.name in reading.grids
+    ]
 
 
 def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:

@@ -18,7 +18,7 @@ from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame, read_input, stated_frame, usual_frame
 
-__all__ = ["Reading", "listing", "read", "read_grids"]
+__all__ = ["Reading", "listing", "read", "read_grids", "token_grid"]
 
 PREFIX = 8
 """Prefix tokens that are looked for at most: a class token, a distillation token, and registers."""
@@ -130,7 +130,7 @@ def _grid(
     if len(lengths) == len(size) and (layer.kind in STATED or lengths in {*_finer(maps), *_strided(size, lengths)}):
         return Grid(_letters(layer, batch, channel, POSITIONS[len(size)]), lengths)
     if len(lengths) == 1:
-        found = _token_grid(lengths[0], size, maps)
+        found = token_grid(lengths[0], size, maps)
         if found is not None:
             return Grid(_letters(layer, batch, channel, "l"), *found)
         if len(size) == 1:  # a signal's features over time, at whatever rate
@@ -150,10 +150,16 @@ def _letters(layer: LayerFacts, batch: int, channel: int, positions: str) -> str
     return "".join("n" if axis == batch else "c" if axis == channel else next(rest) for axis in range(len(layer.shape)))
 
 
-def _token_grid(
+def token_grid(
     tokens: int, size: tuple[int, ...], maps: Sequence[tuple[int, ...]]
 ) -> tuple[tuple[int, ...], int] | None:
-    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several do alike."""
+    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several do alike.
+
+    Args:
+        tokens: their number, prefix tokens included.
+        size: the picture's, such as (H, W).
+        maps: the sizes of the maps of convolutions before.
+    """
     for candidates in (_finer(maps), _patches(size)):
         left = {grid: tokens - prod(grid) for grid in candidates if prod(grid) > 1}
         fitting = {grid: prefix for grid, prefix in left.items() if 0 <= prefix <= PREFIX}
