@@ -7,7 +7,7 @@ import functools
 import re
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -36,6 +36,7 @@ from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
 from xaicore_keras.traces import traces_of
+from xaicore_keras.weights import assigned, digest
 
 __all__ = ["KerasBackend"]
 
@@ -102,6 +103,16 @@ class KerasBackend(Backend):
     def ready(self) -> bool:
         """Whether the model is built."""
         return bool(self.model.built)
+
+    def weights_digest(self) -> Hashable:
+        """The sums of the trainable variables, on JAX: a loop may keep the weights outside of the model."""
+        return digest(self.model) if keras.backend.backend() == "jax" else None
+
+    @contextlib.contextmanager
+    def with_variables(self, variables: Any) -> Iterator[None]:
+        """Explain with these values: (trainable, non-trainable) variables as `stateless_call` takes them."""
+        with assigned(self.model, variables):
+            yield
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:

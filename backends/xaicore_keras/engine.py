@@ -48,17 +48,10 @@ class Engine(ABC):
 
     @abstractmethod
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool) -> tuple[Any, str | None]:
-        """(output, link) of one pass, in which values are computed only if they must be.
+        """(output, link) of one pass over the batch, in which values are computed only if they must be.
 
-        Args:
-            run: runs the model, hooks set.
-            model: whose weights are passed to `run`.
-            batch: the inputs.
-            inline: trace the user's own compiled functions as if they were plain ones.
-
-        Returns:
-            The chosen output, and the link ("softmax", "sigmoid" or None) that the last operation of the framework's
-            own graph computes.
+        The link ("softmax", "sigmoid" or None) is what the last operation of the framework's own graph computes.
+        `inline`: trace the user's own compiled functions as if they were plain ones.
         """
 
     def hides(self, y: Any, tensor: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What the calls of one pass tell of a model's layers."""
+"""What the calls of one pass show of a model's layers."""
 
 from __future__ import annotations
 

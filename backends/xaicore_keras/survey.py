@@ -1,4 +1,4 @@
-"""What one pass over one image tells of a model: its layers, their layout, and where its logits are."""
+"""What one pass over one image shows of a model: its layers, their layout, and where its logits are."""
 
 from __future__ import annotations
 
