@@ -31,11 +31,11 @@ def _with_text(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 ARCHITECTURES = [
     _tower("VisionTransformer"),
     _tower("VisionTransformer (mean of tokens)", pool_type="avg"),
-    _tower("VisionTransformer (attention pooling)", attentional_pool=True, attn_pooler_heads=3, attn_pooler_queries=4),
+    _tower("VisionTransformer (attention pooling)", attentional_pool=True, attn_pooler_heads=4, attn_pooler_queries=4),
     _tower("ModifiedResNet", layers=(1, 1, 1, 1), width=16),
     _tower(
-        "TimmModel (swin_tiny_patch4_window7_224)",
-        timm_model_name="swin_tiny_patch4_window7_224",
+        "TimmModel (pvt_v2_b0)",
+        timm_model_name="pvt_v2_b0",
         timm_pool="avg",
         timm_proj="linear",
     ),

@@ -20,8 +20,14 @@ weights are needed: where a layer's positions lie does not depend on them.
 - **layer**: the one that xaicore found; **output** its shape, as the framework has it.
 - **axes**: a letter per axis of that shape: n images, c channels, h w d t positions, l tokens.
 - **grid**: the positions of the map; **+ 1** means one prefix token, such as a class token, which is left out.
+- **own pixels**: of layers whose axes do not begin with n and c, how many of the tried positions (the corners and the
+  middle) respond more than any other to a change of their own pixels. Another order of the positions, or a prefix token
+  too few, would show here. Nets that mix all positions without a residual path, such as LeViT, respond everywhere.
 - **difference**: the largest difference of a position, relative to the largest value of the expected maps.
 """
+
+
+HEADINGS = ("architecture", "layer", "output", "axes", "grid", "own pixels", "difference")
 
 
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -49,7 +55,7 @@ def _section(heading: str, rows: Iterable[Mapping[str, Any]]) -> str:
     lines = [f"## {heading}", ""]
     explained = [row for row in rows if "layer" in row]
     if explained:
-        lines += ["| architecture | layer | output | axes | grid | difference |", "|---|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
         lines += [_line(row) for row in explained]
     for key, title in (
         ("refused", "Refused, because the facts do not settle what the map would mean:"),
@@ -71,6 +77,7 @@ def _line(row: Mapping[str, Any]) -> str:
         _shape(row["shape"]),
         f"`{row['axes']}`",
         grid,
+        "{} of {}".format(*row["responding"]) if "responding" in row else "",
         f"{row['difference']:.0e}" if row["difference"] else "0",
     ]
     return f"| {' | '.join(map(_text, cells))} |"

@@ -88,6 +88,7 @@ ARCHITECTURES = [
         "AST",
         (1, 64, 32),
         head="ForAudioClassification",
+        argument="input_values",
         patch_size=8,
         frequency_stride=8,
         time_stride=8,

@@ -150,6 +150,24 @@ def test_signals_and_volumes() -> None:
     assert read_grids(volume, (8, 64, 96))["norm"] == Grid("nlc", (2, 4, 6), 1)
 
 
+def test_a_class_token_before_a_signals_patches_is_no_position() -> None:
+    signal = [conv("patches", 1, 24, 12), norm("norm", 1, 13, 24), norm("first", 1, 24, 13, axis=1)]
+    grids = read_grids(signal, (96,))
+    assert (grids["norm"], grids["first"]) == (Grid("nlc", (12,), 1), Grid("nct", (13,)))
+
+
+def test_nets_of_clips_may_keep_the_number_of_frames() -> None:
+    clip = [conv("patches", 1, 8, 8, 56, 56), norm("stage", 1, 8, 28, 28, 8), norm("tokens", 1, 1569, 8)]
+    grids = read_grids(clip, (16, 224, 224))
+    assert (grids["stage"], grids["tokens"]) == (Grid("ndhwc", (8, 28, 28)), Grid("nlc", (8, 14, 14), 1))
+
+
+def test_tokens_that_fit_several_grids_or_no_halving_have_none() -> None:
+    clip = [conv("patches", 1, 8, 8, 56, 56), norm("both", 1, 392, 8)]  # 2 x 14 x 14, 8 x 7 x 7
+    assert "both" not in read_grids(clip, (16, 224, 224))
+    assert "odd" not in read_grids([conv("stem", 1, 8, 28, 28), norm("odd", 1, 64, 8)], (224, 224))  # not 8 x 8
+
+
 def test_frames_that_are_convolved_one_by_one() -> None:
     assert read_grids([conv("conv", 5, 8, 4, 6)], PICTURE, count=5)["conv"] == Grid("nchw", (4, 6))
 

@@ -12,7 +12,7 @@ from xaicore.errors import LayerError
 from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.choice import choose_layer
-from xaicore.layers.grid import Grid
+from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading, token_grid
 
@@ -101,7 +101,7 @@ def find_place(
         shapes = ", ".join(str(one.shape) for one in facts.inputs)
         raise LayerError(
             f"nothing in the model says which axes of the inputs {shapes} are positions: say so, such as "
-            "input_axes='nchw' or input_axes='nhwc'"
+            f"input_axes={_example_axes(len(facts.inputs[0].shape))!r}"
         )
     if not layers:
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
@@ -194,10 +194,7 @@ def _stated_grid(
         elif channel is None or len(shape) not in (3, expected + 2):
             raise LayerError(f"{seen}, {_advice(layer, channel, expected)}")
         else:
-            raise LayerError(
-                f"{seen}, and {'these tokens' if len(shape) == 3 else 'these positions'} do not follow the picture: "
-                f"say on which grid they lie, such as grid={_example(shape, channel, expected)}, or name another layer"
-            )
+            raise LayerError(f"{seen}, and {_remedy(shape, channel, expected)}, or name another layer")
     if len(axes) != len(shape):
         raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
     if "l" not in axes:
@@ -208,7 +205,8 @@ def _stated_grid(
         fitting = token_grid(tokens, frame.size, maps)
         if fitting is not None:
             return Grid(axes, *fitting)
-        raise LayerError(f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid=(14, 14)")
+        example = _example(tokens, expected)
+        raise LayerError(f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid={example}")
     if len(grid) != expected or not 0 <= tokens - prod(grid) < tokens:
         raise LayerError(
             f"{seen}: {tokens} tokens do not hold grid={grid}; expected {expected} numbers whose product is at most "
@@ -237,8 +235,22 @@ def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
     )
 
 
-def _example(shape: tuple[int, ...], channel: int, expected: int) -> tuple[int, ...]:
-    """A grid that is likely, for the message."""
-    positions = [n for axis, n in enumerate(shape) if axis not in (0, channel)]
-    side = max(1, round(positions[0] ** (1 / expected)))
-    return (side,) * expected
+def _example_axes(count: int) -> str:
+    """The letters of an input with this many axes, for the message."""
+    return {2: "nt", 3: "nhw", 4: "nchw"}.get(count, "ncdhw")
+
+
+def _remedy(shape: tuple[int, ...], channel: int, expected: int) -> str:
+    """What to say of positions that no rule connects with the picture."""
+    if len(shape) == 3 and expected != 1:
+        tokens = prod(n for axis, n in enumerate(shape) if axis not in (0, channel))
+        grid = _example(tokens, expected)
+        return f"these tokens do not follow the picture: say on which grid they lie, such as grid={grid}"
+    letters = list(POSITIONS[expected])
+    letters.insert(channel - 1, "c")
+    return f"these positions do not follow the picture: if they do, say so: axes={'n' + ''.join(letters)!r}"
+
+
+def _example(tokens: int, axes: int) -> tuple[int, ...]:
+    """A grid that holds at most as many tokens, for the message: the others are prefix tokens."""
+    return (int(tokens ** (1 / axes) + 1e-6),) * axes
