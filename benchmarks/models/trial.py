@@ -71,7 +71,11 @@ def _tried(architecture: Architecture, model: Any, is_torch: bool) -> dict[str, 
     layer = (TorchLayer if is_torch else KerasLayer)(model, row.pop("captured"), architecture.output)
     axes = Axes(row["axes"], tuple(row["size"]), row["prefix"])
     row |= _compared(maps, gradcam(layer, given, axes, CLASSES))
-    if not axes.letters.startswith("nc") and frame.rows == 1 and frame.reshaped is None:
+    if (
+        ("l" in axes.letters or (is_torch and not axes.letters.startswith("nc")))
+        and frame.rows == 1
+        and frame.reshaped is None
+    ):
         positions = sorted(
             (i for i, letter in enumerate(frame.axes) if letter not in "nc"), key=lambda i: frame.axes[i]
         )

@@ -70,6 +70,8 @@ class TokenBackend(xaicore.Backend):
             "norm": tokens,
         }
         logits = 8 * patches.mean(axis=(2, 3))
+        if self.model.kind == "dense":
+            return xaicore.Capture(patches, "logits", {}, x.shape[2:])
         answers = {"logits": logits, "age": logits.mean(axis=1, keepdims=True)}
         outputs = choose_output(answers if self.model.kind == "two outputs" else {0: logits}, self.output, None)
         arrays = {name: every[name.partition("#")[0]].astype(np.float32) for name in layers}
@@ -100,7 +102,7 @@ from net import preprocess
 class Tokens:
     def __init__(self, kind): self.kind = kind
 plain, flips, two = Tokens("plain"), Tokens("flips"), Tokens("two outputs")
-shapeless = Tokens("shapeless")
+shapeless, dense = Tokens("shapeless"), Tokens("dense")
 """
 
 
@@ -236,6 +238,21 @@ def test_layers_marks_the_one_to_explain_or_says_why_there_is_none(
     first, *others = result.stderr.splitlines()
     assert last in first
     assert others == ["input 0 (1, 3, 10, 20) is read as nchw, 10 x 20", "outputs (1, 3) are logits"]
+
+
+def test_layers_chooses_none_for_a_score_per_position(tokens: Workshop) -> None:
+    result = tokens.run("layers", "a.png", "--model", "seen:dense")
+    assert "->" not in result.stdout
+    assert result.stderr.startswith("outputs (1, 3, 2, 4) are a score per position")
+    assert "->" in tokens.run("layers", "a.png", "--model", "seen:dense", "--layer", "norm").stdout
+
+
+@pytest.mark.parametrize("typed", [["--axes", "nchw"], ["--grid", "2x2"], ["--input-axes", "nchw"]])
+@pytest.mark.parametrize("command", ["explain", "layers"])
+def test_notation_for_a_backend_without_facts_is_refused(tokens: Workshop, command: str, typed: list[str]) -> None:
+    result = tokens.run(command, "a.png", "--model", "net:build", *typed)
+    assert result.exit_code == 2
+    assert f"{' '.join(typed)}: backend 'colours' reports no facts" in result.stderr
 
 
 def test_layers_takes_the_kind(tokens: Workshop) -> None:

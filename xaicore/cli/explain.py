@@ -45,7 +45,7 @@ __all__ = ["command"]
     "layers",
     multiple=True,
     metavar="NAME",
-    help="May be repeated: their maps are fused.  [default: the last map that no pooling layer made]",
+    help="May be repeated: their maps are fused.  [default: the last map that leads to the output]",
 )
 @click.option(
     "--target",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ import numpy as np
 from rich.table import Table
 
 from xaicore import plugins
-from xaicore.backend import Backend
+from xaicore.backend import Backend, Capture
 from xaicore.cli.failures import Command
 from xaicore.cli.files import picture_id, read_picture
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import message, reading_options
 from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.errors import LayerError
+from xaicore.evidence import check_outputs
 from xaicore.facts import Facts
-from xaicore.layers import Frame, Grid, check_axes, default_layer, find_place, never_ran, read, split_run
+from xaicore.layers import Frame, Grid, Places, as_layers, check_axes, find_place, never_ran, read, split_run
 from xaicore.layers.grid import POSITIONS
 from xaicore.outputs import settle_kind
 
@@ -59,6 +60,14 @@ class Listing:
     chosen: str | None
     error: str | None
     inputs: list[str]
+
+    def for_outputs(self, outputs: np.ndarray, layer_is_found: bool) -> Listing:
+        """The same, without a layer to explain where a layer that is found would say little of these outputs."""
+        try:
+            check_outputs(outputs, layer_is_found)
+        except LayerError as exc:
+            return replace(self, chosen=None, error=self.error or message(exc))
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -106,11 +115,13 @@ def command(
         x, _ = found.prepare.for_backend(of_model)(picture, file)
         facts = of_model.observe(x[None])
         listing = (
-            _from_shapes(of_model, x[None], layer)
+            _from_shapes(of_model, x[None], Places(of_model, as_layers(layer), axes, grid, input_axes))
             if facts is None
             else _from_facts(of_model, facts, layer, axes, grid, input_axes)
         )
-        outputs = _outputs(of_model, x[None], facts, kind)
+        capture = of_model.capture(x[None], ())
+        listing = listing.for_outputs(capture.outputs, layer is None)
+        outputs = _outputs(capture, facts, kind)
     if as_json:
         click.echo(json.dumps({**listing.to_json(), "outputs": outputs}, indent=2))
         return
@@ -153,7 +164,7 @@ def _from_facts(
     return Listing(rows, chosen, error, inputs)
 
 
-def _from_shapes(backend: Backend, x: Any, layer: str | None) -> Listing:
+def _from_shapes(backend: Backend, x: Any, places: Places) -> Listing:
     """Of a backend that reports no facts: its shapes have the channels first."""
     layers = backend.layers(x)
     rows = []
@@ -162,9 +173,10 @@ def _from_shapes(backend: Backend, x: Any, layer: str | None) -> Listing:
         grid = Grid(f"nc{POSITIONS[len(size)]}", size) if one.spatial and len(size) in POSITIONS else None
         rows.append(Row(one.name, one.type, one.shape, grid, one.pooled))
     try:
-        return Listing(rows, layer or default_layer(layers), None, [])
+        places.find(x)
     except LayerError as exc:
         return Listing(rows, None, message(exc), [])
+    return Listing(rows, places.layers[0], None, [])
 
 
 def _described(position: int, shape: tuple[int, ...], frame: Frame | None) -> str:
@@ -177,19 +189,17 @@ def _described(position: int, shape: tuple[int, ...], frame: Frame | None) -> st
     return f"{seen} is read as {frame.axes}, {size}"
 
 
-def _outputs(backend: Backend, x: Any, facts: Facts | None, kind: str | None) -> dict[str, Any]:
+def _outputs(capture: Capture, facts: Facts | None, kind: str | None) -> dict[str, Any]:
     """The shape of the outputs, and what they are without further labels or options."""
-    capture = backend.capture(x, ())
-    outputs = capture.outputs
     settled, link = settle_kind(
-        outputs,
+        capture.outputs,
         capture.outputs_kind,
         capture.link,
         trained_for=None if facts is None else facts.trained_for,
         chosen=kind,
         is_binary=facts is None,
     )
-    return {"shape": list(outputs.shape), "kind": settled, "link": link}
+    return {"shape": list(capture.outputs.shape), "kind": settled, "link": link}
 
 
 def _table(listing: Listing) -> Table:
