@@ -21,9 +21,9 @@ weights are needed: where a layer's positions lie does not depend on them.
 - **axes**: a letter per axis of that shape: n images, c channels, h w d t positions, l tokens.
 - **grid**: the positions of the map; **+ 1** means one prefix token, such as a class token, which is left out.
 - **own pixels**: of tokens, and of layers of PyTorch with their channels last, how many of the tried positions (the
-  corners and the middle) respond more than any other to a change of their own pixels. Another order of the positions, or
-  a prefix token too few, would show here. Nets that mix all positions without a residual path respond everywhere: LeViT
-  where it subsamples, and nets of few blocks with random weights.
+  corners and the middle) respond more than any other to a change of their own pixels. A wrong order of the positions
+  or a wrong number of prefix tokens would show here. Nets that mix all positions without a residual path, such as LeViT
+  where it subsamples, respond everywhere.
 - **difference**: the largest difference of a position, relative to the largest value of the expected maps.
 """
 

@@ -48,7 +48,7 @@ ARCHITECTURES = [
     Architecture("video.r2plus1d_18", lambda: video.r2plus1d_18(num_classes=5), CLIP),
     Architecture("video.s3d", lambda: video.s3d(num_classes=5), (1, 3, 16, 224, 224)),
     Architecture("video.swin3d_t", lambda: video.swin3d_t(num_classes=5), CLIP),
-    Architecture("video.mvit_v2_s", lambda: video.mvit_v2_s(num_classes=5, temporal_size=4), (1, 3, 4, 224, 224)),
+    Architecture("video.mvit_v2_s", lambda: video.mvit_v2_s(num_classes=5), (1, 3, 16, 224, 224)),
     Architecture(
         "segmentation.lraspp_mobilenet_v3_large",
         lambda: segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5),

@@ -271,6 +271,10 @@ def test_no_layer_leads_to_the_output() -> None:
         ((2, 64, 64, 3), (1, 3, 224, 224), 1, Frame("nhwc", (64, 64))),
         ((2, 3, 16, 24), (1, 1, 16, 24), 1, Frame("nchw", (16, 24))),  # made grey inside
         ((2, 16, 24), (1, 1, 16, 24), 1, Frame("nhw", (16, 24))),
+        ((2, 24, 16), (1, 1, 16, 24), 1, Frame("nwh", (16, 24))),  # transposed inside: (time, mel)
+        ((2, 3, 24, 16), (1, 3, 16, 24), 1, Frame("ncwh", (16, 24))),
+        ((2, 8, 3, 16, 24), (1, 3, 8, 16, 24), 1, Frame("ndchw", (8, 16, 24))),  # clips of frames
+        ((2, 3, 3, 16, 16), (1, 3, 3, 16, 16), 1, Frame("ncdhw", (3, 16, 16))),
         ((2, 784), (1, 1, 28, 28), 1, Frame("n?", (28, 28), reshaped=(1, 28, 28))),
         ((2, 5, 3, 16, 24), (5, 3, 16, 24), 1, Frame("nrchw", (16, 24), 5)),
         ((2, 5, 16, 24, 3), (5, 16, 24, 3), 3, Frame("nrhwc", (16, 24), 5)),
@@ -292,5 +296,7 @@ def test_pictures_of_an_input() -> None:
     np.testing.assert_array_equal(Frame("nrchw", (4, 6), 5).arrange(x), x.reshape(10, 3, 4, 6))
     np.testing.assert_array_equal(Frame("nhwc", (4, 6)).arrange(x[:, 0].transpose(0, 2, 3, 1)), x[:, 0])
     np.testing.assert_array_equal(Frame("nhw", (4, 6)).arrange(x[:, 0, 0]), x[:, 0, :1])
+    np.testing.assert_array_equal(Frame("ncwh", (4, 6)).arrange(x[:, 0].swapaxes(2, 3)), x[:, 0])
+    np.testing.assert_array_equal(Frame("ndchw", (5, 4, 6)).arrange(x), x.swapaxes(1, 2))
     flat = x[:, 0].reshape(2, -1)
     np.testing.assert_array_equal(Frame("n?", (4, 6), reshaped=(3, 4, 6)).arrange(flat), x[:, 0])

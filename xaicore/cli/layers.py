@@ -152,10 +152,10 @@ def _from_facts(
     chosen, error, grids = None, None, dict(reading.grids)
     try:
         place = find_place(facts, reading, () if layer is None else (layer,), backend.layer_name, axes, grid)
-        ((name, stated),) = place.grids.items() or [(layer, None)]
-        if stated is None:
-            raise never_ran(str(layer))
-        chosen, known = name, backend.layer_name(split_run(name)[0])
+        if layer is not None and not place.grids:
+            raise never_ran(layer)
+        ((chosen, stated),) = place.grids.items()
+        known = backend.layer_name(split_run(chosen)[0])
         grids.update({one.name: stated for one in facts.layers if known in (one.name, *one.aliases)})
     except LayerError as exc:
         error = message(exc)

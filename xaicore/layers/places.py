@@ -71,8 +71,8 @@ class Places:
         given = ", ".join(f"{name}={value!r}" for name, value in notation.items() if value is not None)
         if given:
             raise InputError(
-                f"{given}: backend {self._backend.name!r} reports no facts of layers; its arrays have the channels first, "
-                "and are read as they are"
+                f"{given}: backend {self._backend.name!r} reports no facts of layers, so that its arrays are read as "
+                "they are, with the channels first"
             )
 
     def _find(self, x: Any) -> tuple[Facts | None, Place | None]:
