@@ -7,6 +7,7 @@ convolves. The shape that the first convolution takes says what the axes of the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import permutations
 from math import prod
 
 import numpy as np
@@ -19,6 +20,10 @@ __all__ = ["Frame", "follow_moves", "read_input", "stated_frame", "usual_frame"]
 
 FRAMES = "r"
 """The letter of the axis of an image's frames or views, which the model convolves one by one."""
+
+
+ORDER = "tdhw"
+"""The order of positions in pictures and maps, whatever their order in the input."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,8 @@ def _same_axes(
     shape: tuple[int, ...], channels: int, size: tuple[int, ...], letters: str, reader_axis: int
 ) -> str | None:
     """The letters of an image's axes, if it has those that the reader takes; sizes may differ where it is resized."""
-    if channels == 1 and shape == size:
-        return letters
+    if channels == 1 and len(shape) == len(size):
+        return letters if shape == size else _permuted(shape, channels, size, letters)
     if len(shape) != len(size) + 1:
         return None
     first, last = f"c{letters}", f"{letters}c"
@@ -151,5 +156,20 @@ def _same_axes(
     both = [axes for axes in same_size if axes in same_channels]
     if both:
         return both[0]  # a picture as wide as its channels is what the reader takes
+    permuted = _permuted(shape, channels, size, letters)
+    if permuted is not None:
+        return permuted
     fitting = same_size or same_channels
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _permuted(shape: tuple[int, ...], channels: int, size: tuple[int, ...], letters: str) -> str | None:
+    """The letters of an image's axes, if the reader takes the same in another order: (time, mel), or (T, C, H, W).
+
+    Of several orders, that of the reader's axes counts: a clip of as many frames as channels is not told apart.
+    """
+    lengths = dict(zip(letters, size, strict=True)) | ({"c": channels} if len(shape) > len(size) else {})
+    if sorted(shape) != sorted(lengths.values()):
+        return None
+    orders = permutations([letter for letter in f"c{letters}" if letter in lengths])
+    return next(axes for axes in map("".join, orders) if tuple(lengths[letter] for letter in axes) == shape)
