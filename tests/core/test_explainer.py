@@ -59,7 +59,8 @@ def test_the_predicted_class_at_the_layer_found(net: ToyNet, backend: ToyBackend
     np.testing.assert_array_equal(e.outputs, net.forward(x)["dense"])
     assert len(e) == 3
     assert repr(e) == (
-        "<Explanation of 3 images, 1 target each (predicted): gradcam at second of builtins.object, maps (6, 8)>"
+        "<Explanation of 3 images, 1 target each (predicted): gradcam at second of builtins.object, maps (6, 8), "
+        "outputs are logits>"
     )
 
 
@@ -170,12 +171,19 @@ def test_compare_is_one_capture(net: ToyNet, x: np.ndarray) -> None:
     backend = ToyBackend(net)
     explainer = Explainer(None, backend=backend)
     names = list(xaicore.METHODS)
-    results = explainer.compare(x, names, [1, 2, 3], ids="abc", truth=[0, 1, 2], class_names="wxyz")
+    results = explainer.compare(x, names, [1, 2, 3], ids=list("abc"), truth=[0, 1, 2], class_names=list("wxyz"))
     assert backend.calls == ["layers", "capture with gradients", "classifier_weights"]
     assert list(results) == names
     for name in names:
         alone = xaicore.explain(
-            None, x, [1, 2, 3], method=name, backend=ToyBackend(net), ids="abc", truth=[0, 1, 2], class_names="wxyz"
+            None,
+            x,
+            [1, 2, 3],
+            method=name,
+            backend=ToyBackend(net),
+            ids=list("abc"),
+            truth=[0, 1, 2],
+            class_names=list("wxyz"),
         )
         assert results[name].method == name
         for field in ("maps", "scores", "targets", "predicted", "outputs", "empty", "truth", "image_index"):

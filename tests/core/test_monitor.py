@@ -149,7 +149,7 @@ def test_the_users_pictures_stay_theirs(many: np.ndarray, log: Recorder) -> None
 
 
 def test_the_run_remembers_what_is_watched(many: np.ndarray, log: Recorder) -> None:
-    with monitored(many, log, ids="abcdefg", every=2, name="mine", config={"lr": 0.1}, method=["gradcam", "cam"]):
+    with monitored(many, log, ids=list("abcdefg"), every=2, name="mine", config={"lr": 0.1}, method=["gradcam", "cam"]):
         pass
     assert log.run.name == "mine"
     about = {"ids": list("abcdefg"), "methods": ["gradcam", "cam"], "every": 2}
@@ -204,7 +204,7 @@ def test_when_it_is_time(x: np.ndarray, log: Recorder, every: int, steps: list[i
 
 
 def test_images_without_time_are_reported_and_go_first_next_time(many: np.ndarray, log: Recorder, clock: Clock) -> None:
-    with monitored(many, log, Slow(clock), batch_size=2, budget=3, ids="abcdefg", beside=False) as monitor:
+    with monitored(many, log, Slow(clock), batch_size=2, budget=3, ids=list("abcdefg"), beside=False) as monitor:
         message = r"step 0: 1 of 7 images skipped after 3 s \(g\); they go first at the next step"
         with pytest.warns(RuntimeWarning, match=message) as warned:
             rounds = [(monitor.step(n)[0].ids, monitor.left_out) for n in range(3)]
@@ -696,8 +696,7 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         return make(x, *rest)
 
     make = pictures.from_inputs
-    for module in (rounds, pictures):
-        monkeypatch.setattr(module, "from_inputs", from_inputs)
+    monkeypatch.setattr(pictures, "from_inputs", from_inputs)
     with monitored(many, log, batch_size=2, method=["gradcam", "cam"], beside=False, on_error="raise") as monitor:
         seen = [one.images for step in range(3) for one in monitor.step(step)]
     assert made == [7]
@@ -714,6 +713,9 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         ({"every": 0}, InputError, "every=0: expected a whole number, 1 or more"),
         ({"batch_size": -1}, InputError, "batch_size=-1: expected a whole number"),
         ({"every": 1.5}, InputError, "every=1.5: expected a whole number"),
+        ({"worst": "a", "pool": [1]}, InputError, "worst='a': expected a whole number, 0 or more"),
+        ({"worst": 1.5, "pool": [1]}, InputError, "worst=1.5: expected a whole number, 0 or more"),
+        ({"first": 1.5}, InputError, "first=1.5: expected a whole number, 1 or more"),
         ({"budget": "10s"}, InputError, "budget='10s': expected seconds"),
         ({"budget": float("nan")}, InputError, "budget=nan: expected seconds"),
         ({"worst": 1, "pool": iter([])}, InputError, "pool is a list_iterator, which can be read once: pass a loader"),
@@ -750,7 +752,13 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         ({"scale": 0}, InputError, "scale=0: expected None, 'first', a positive number"),
         ({"scale": {"cam": 1}}, InputError, "scale has no number for gradcam: expected one for each method"),
         ({"on_error": "ignore"}, InputError, "on_error='ignore': expected 'warn' or 'raise'"),
-        ({"ids": "aab"}, InputError, "ids repeat: a; expected a different one for each image"),
+        (
+            {"method": [lambda a, g: a, lambda a, g: a + g]},
+            xaicore.MethodError,
+            "methods of one name in <la",
+        ),
+        ({"ids": "abc"}, InputError, "1 ids for 3 images: expected one per image"),
+        ({"ids": list("aab")}, InputError, "ids repeat: a; expected a different one for each image"),
         ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, InputError, "images of shape"),
         ({"loggers": "dsik"}, xaicore.PluginError, "no logger plugin called 'dsik'"),
     ],

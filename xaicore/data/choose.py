@@ -11,8 +11,9 @@ import numpy as np
 
 from xaicore import trees
 from xaicore.data.names import as_ids
+from xaicore.data.numbers import check_whole
 from xaicore.data.quota import Quota
-from xaicore.data.sample import Sample, check_number
+from xaicore.data.sample import Sample
 from xaicore.data.truth import as_truth, check_count, true_classes
 from xaicore.errors import InputError
 from xaicore.show.pictures import check_pictures
@@ -85,7 +86,7 @@ def _first(
     if whole is None:
         sample = Sample.first(x, k, to_numpy, class_names)
     else:
-        sample = whole.take(slice(0, check_number(k, "first")))
+        sample = whole.take(slice(0, check_whole(k, "first", 1)))
         sample = replace(sample, x=trees.convert(sample.x, to_numpy))
     if len(sample) < k:
         warnings.warn(f"first={k}, but there are only {len(sample)} images", RuntimeWarning, stacklevel=4)
@@ -100,7 +101,7 @@ def _per_class(
     elif whole.truth is None:
         raise InputError("per_class needs true classes: pass truth=")
     else:
-        chosen = Quota(check_number(k, "per_class")).choose(whole.truth)
+        chosen = Quota(check_whole(k, "per_class", 1)).choose(whole.truth)
         if not len(chosen):
             raise InputError(f"per_class={k}: the true class of all {len(whole)} images is unknown")
         sample = replace(whole, x=trees.convert(whole.x, to_numpy)).take(chosen).by_class()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.data.names import as_class_names, as_ids, check_class_names
+from xaicore.data.names import as_class_names, as_ids, check_class_names, read_ids
 from xaicore.data.truth import as_truth, check_classes, check_count
 from xaicore.targets import Classes, Target
 
@@ -19,12 +19,12 @@ class Labels:
     """The labels of N images in one form, whatever form the caller passed.
 
     Attributes:
-        ids: N names. Until `checked`, as the caller passed them.
+        ids: N names; None: "0", "1", ...
         truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool where several may be true, or None.
         class_names: one name per class, or None.
     """
 
-    ids: Any = None
+    ids: tuple[str, ...] | None = None
     truth: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
 
@@ -36,7 +36,7 @@ class Labels:
             InputError: an argument has none of the forms that it may have.
         """
         names = as_class_names(class_names)
-        return cls(ids, as_truth(truth, names), names)
+        return cls(read_ids(ids), as_truth(truth, names), names)
 
     def checked(self, outputs: np.ndarray, kind: str) -> Labels:
         """The labels for outputs (N, *O) of this kind, with an id for each image.

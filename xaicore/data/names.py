@@ -13,7 +13,16 @@ from xaicore.errors import InputError
 from xaicore.outputs import label_count
 from xaicore.trees import as_array
 
-__all__ = ["PYTHON", "Arguments", "as_class_names", "as_ids", "check_class_names", "class_index", "class_indices"]
+__all__ = [
+    "PYTHON",
+    "Arguments",
+    "as_class_names",
+    "as_ids",
+    "check_class_names",
+    "class_index",
+    "class_indices",
+    "read_ids",
+]
 
 
 class Arguments(NamedTuple):
@@ -27,15 +36,26 @@ class Arguments(NamedTuple):
 PYTHON = Arguments("targets", "truth", "class_names")
 
 
+def read_ids(ids: Any) -> tuple[str, ...] | None:
+    """The names of images in one form; None where there are none. A string is the name of a single image.
+
+    Raises:
+        InputError: `ids` is no sequence of names.
+    """
+    if ids is None:
+        return None
+    return (_text(ids),) if isinstance(ids, (str, bytes)) else _texts(ids, "ids")
+
+
 def as_ids(ids: Any, count: int) -> tuple[str, ...]:
-    """N different names, one per image; "0", "1", ... for None. A string is the name of a single image.
+    """N different names, one per image; "0", "1", ... for None.
 
     Raises:
         InputError: there are more or fewer than N, or an id repeats.
     """
-    if ids is None:
+    names = read_ids(ids)
+    if names is None:
         return tuple(map(str, range(count)))
-    names = (ids,) if isinstance(ids, str) and count == 1 else _texts(ids, "ids")
     if len(names) != count:
         raise InputError(f"{len(names)} ids for {count} images: expected one per image")
     repeated = [name for name, times in Counter(names).items() if times > 1]
@@ -44,8 +64,12 @@ def as_ids(ids: Any, count: int) -> tuple[str, ...]:
     return names
 
 
-def as_class_names(names: Any) -> tuple[str, ...] | None:
+def as_class_names(names: Any, argument: str = "class_names") -> tuple[str, ...] | None:
     """One name per class, in class order, from a sequence, an array or {index: name}.
+
+    Args:
+        names: what the caller passed.
+        argument: what the caller's argument is called.
 
     Raises:
         InputError: `names` is none of these, or the indices have gaps.
@@ -56,11 +80,11 @@ def as_class_names(names: Any) -> tuple[str, ...] | None:
         by_index = {str(index): name for index, name in names.items()}
         if by_index.keys() != set(map(str, range(len(names)))):
             raise InputError(
-                f"class_names is a dict with keys such as {next(iter(names), None)!r}: expected {{index: name}} with "
+                f"{argument} is a dict with keys such as {next(iter(names), None)!r}: expected {{index: name}} with "
                 f"the indices 0 to {len(names) - 1}"
             )
         names = [by_index[str(index)] for index in range(len(names))]
-    return _texts(names, "class_names")
+    return _texts(names, argument)
 
 
 def check_class_names(names: tuple[str, ...] | None, outputs: np.ndarray, kind: str) -> None:
@@ -119,7 +143,7 @@ def class_indices(value: Any, names: Sequence[str] | None, argument: str, names_
 def _texts(values: Any, name: str) -> tuple[str, ...]:
     if hasattr(values, "shape"):
         values = as_array(values, name).tolist()
-    if not isinstance(values, Iterable):
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         raise InputError(f"{name}={values!r}: expected a sequence of names")
     return tuple(map(_text, values))
 

@@ -16,10 +16,11 @@ import numpy as np
 from xaicore.data.choose import choose
 from xaicore.data.names import as_class_names
 from xaicore.errors import InputError
-from xaicore.explainer import Explainer, MethodLike
+from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.logger import Run
 from xaicore.loggers import Spec, open_loggers
+from xaicore.methods import MethodLike
 from xaicore.monitor.deadline import Deadline
 from xaicore.monitor.options import as_methods, check_options
 from xaicore.monitor.rounds import Rounds
