@@ -11,9 +11,11 @@ __all__ = [
     "LayerError",
     "LoggerError",
     "MethodError",
+    "OutputError",
     "PluginError",
     "TargetError",
     "XaicoreError",
+    "type_name",
 ]
 
 
@@ -37,6 +39,10 @@ class InputError(XaicoreError, ValueError):
     """Inputs, pictures, ids, labels or options have the wrong type, shape, length or value."""
 
 
+class OutputError(BackendError, InputError):
+    """The model has no such output, or several and the caller chose none."""
+
+
 class LayerError(XaicoreError, ValueError):
     """A layer does not exist, never ran, has no map, or does not reach the outputs."""
 
@@ -51,3 +57,8 @@ class MethodError(XaicoreError, ValueError):
 
 class LoggerError(XaicoreError, OSError):
     """A logger cannot write or send an explanation."""
+
+
+def type_name(value: object) -> str:
+    """The module and name of an object's class, such as "builtins.dict", for messages."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"

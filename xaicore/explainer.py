@@ -13,7 +13,7 @@ from xaicore import plugins, trees
 from xaicore.backend import Backend, Capture
 from xaicore.data.labels import Labels, calls_binary
 from xaicore.data.targets import read_target
-from xaicore.errors import BackendError, InputError
+from xaicore.errors import BackendError, InputError, type_name
 from xaicore.evidence import arranged, check_captured, check_outputs, group_views, maps_at, scores_of
 from xaicore.explanation import Explanation
 from xaicore.facts import Facts
@@ -75,7 +75,7 @@ class Explainer:
         self.kind = kind
         self.method = find_method(method)
         self.activation = activation
-        self.model_name = f"{type(model).__module__}.{type(model).__qualname__}"
+        self.model_name = type_name(model)
         if isinstance(backend, Backend):
             if output is not None:
                 raise InputError(f"output={output!r} with a Backend instance: build the backend for that output")

@@ -31,9 +31,11 @@ class Arguments(NamedTuple):
     targets: str
     truth: str
     class_names: str
+    target: str
+    """What one class of `targets` is called."""
 
 
-PYTHON = Arguments("targets", "truth", "class_names")
+PYTHON = Arguments("targets", "truth", "class_names", "target")
 
 
 def read_ids(ids: Any) -> tuple[str, ...] | None:
@@ -78,10 +80,12 @@ def as_class_names(names: Any, argument: str = "class_names") -> tuple[str, ...]
         return None
     if isinstance(names, Mapping):
         by_index = {str(index): name for index, name in names.items()}
-        if by_index.keys() != set(map(str, range(len(names)))):
+        expected = set(map(str, range(len(names))))
+        if by_index.keys() != expected:
+            wrong = next((index for index in names if str(index) not in expected), None)
             raise InputError(
-                f"{argument} is a dict with keys such as {next(iter(names), None)!r}: expected {{index: name}} with "
-                f"the indices 0 to {len(names) - 1}"
+                f"{argument} is a dict with keys such as {wrong!r}: expected {{index: name}} with the indices 0 to "
+                f"{len(names) - 1}"
             )
         names = [by_index[str(index)] for index in range(len(names))]
     return _texts(names, argument)
@@ -98,26 +102,34 @@ def check_class_names(names: tuple[str, ...] | None, outputs: np.ndarray, kind: 
         raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
 
 
-def class_index(name: str, names: Sequence[str] | None, argument: str, names_argument: str = "class_names") -> int:
+def class_index(
+    name: str,
+    names: Sequence[str] | None,
+    argument: str,
+    names_argument: str = "class_names",
+    words: Sequence[str] = (),
+) -> int:
     """The index of the class with this name.
 
     Args:
         name: the name to look up.
         names: one name per class, or None where the caller gave none.
         argument, names_argument: what the caller's arguments are called.
+        words: what else the argument takes, for the message where no class has a name like this one.
 
     Raises:
         InputError: there are no names, or no class or several classes have this name.
     """
+    also = f"; {' and '.join(map(repr, words))} are {argument}, too" if words else ""
     if names is None:
-        raise InputError(f"{argument}: {name!r} is no class index; to use names, pass {names_argument}")
+        raise InputError(f"{argument}: {name!r} is no class index; to use names, pass {names_argument}{also}")
     found = [index for index, known in enumerate(names) if known == name]
     if len(found) == 1:
         return found[0]
     if found:
         raise InputError(f"{argument}: {name!r} names the classes {', '.join(map(str, found))}: pass an index")
     near = difflib.get_close_matches(name, names, 3)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else also
     raise InputError(f"{argument}: no class is called {name!r} in {names_argument}{hint}")
 
 

@@ -60,8 +60,10 @@ def check_count(truth: np.ndarray | None, count: int) -> None:
         )
 
 
-def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str) -> None:
+def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str, argument: str = "truth") -> None:
     """Compare true classes, as `as_truth` gives them, with the classes of outputs (N, *O). Values have no classes.
+
+    `argument` is what the caller's argument is called.
 
     Raises:
         InputError: a class does not exist.
@@ -71,13 +73,14 @@ def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str) -> N
     classes = label_count(outputs, kind)
     if truth.ndim == 2 and truth.shape[1] != classes:
         raise InputError(
-            f"truth has {truth.shape[1]} columns for outputs {outputs.shape}: expected {classes}, one per class"
+            f"{argument} has {truth.shape[1]} columns for outputs {outputs.shape}: expected {classes}, one per class"
         )
     wrong = truth[(truth < UNKNOWN) | (truth >= classes)] if truth.ndim == 1 and kind != "values" else truth[:0]
     if wrong.size:
         shown = ", ".join(map(str, np.unique(wrong)[:5]))
         raise InputError(
-            f"truth {shown} is out of range: outputs {outputs.shape} have classes 0 to {classes - 1}; -1 is for unknown"
+            f"{argument} {shown} is out of range: outputs {outputs.shape} have classes 0 to {classes - 1}; -1 is for "
+            "unknown"
         )
 
 
