@@ -1,4 +1,4 @@
-"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted and how probable.
+"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted, how probable, or true.
 
 N images, outputs (N, *O) with the class axis at 1. A one-output classifier has two classes: class 1 is the output
 itself, class 0 its opposite.
@@ -29,6 +29,7 @@ __all__ = [
     "probabilities",
     "raw_score",
     "settle_kind",
+    "true_classes",
 ]
 
 ACTIVATIONS = ("softmax", "sigmoid", None)
@@ -138,6 +139,16 @@ def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:
     if class_count(outputs) == 1:
         return (outputs.reshape(-1) > (0.5 if kind == "probabilities" else 0)).astype(np.int64)
     return outputs.reshape(len(outputs), -1).argmax(axis=1)
+
+
+def true_classes(truth: np.ndarray | None, n: int) -> tuple[int, ...] | None:
+    """The true classes of image n, none or several in a multi-label data set; None where they are unknown.
+
+    `truth` is (N,) int64 with -1 where unknown, (N, classes) bool, or None.
+    """
+    if truth is None or (truth.ndim == 1 and truth[n] < 0):
+        return None
+    return (int(truth[n]),) if truth.ndim == 1 else tuple(np.flatnonzero(truth[n]).tolist())
 
 
 def check_activation(activation: str | None) -> None:

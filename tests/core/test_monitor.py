@@ -195,9 +195,25 @@ def test_a_loader_is_chosen_from(many: np.ndarray, log: Recorder) -> None:
 )
 def test_when_it_is_time(x: np.ndarray, log: Recorder, every: int, steps: list[int], logged: list[int]) -> None:
     with monitored(x, log, every=every) as monitor:
-        explained = [int(step) for step in steps if monitor.step(step)]
+        due, explained = [], []
+        for step in steps:
+            due += [int(step)] if monitor.is_due(step) else []
+            explained += [int(step)] if monitor.step(step) else []
+    assert due == explained
     assert log.steps == logged == explained
     assert all(type(step) is int for step in log.steps)
+
+
+def test_nothing_is_due_once_every_logger_is_switched_off(x: np.ndarray) -> None:
+    def fail() -> None:
+        raise OSError("no space")
+
+    with monitored(x, Recorder(fail), beside=False) as monitor:
+        assert monitor.is_due(0)
+        with pytest.warns(RuntimeWarning, match="no space"):
+            assert len(monitor.step(0)) == 1
+        assert not monitor.is_due(1)
+        assert monitor.step(1) == ()
 
 
 # How long.
@@ -701,7 +717,7 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         seen = [one.images for step in range(3) for one in monitor.step(step)]
     assert made == [7]
     for images in seen:
-        np.testing.assert_array_equal(images, seen[0])
+        assert images is seen[0]  # no step copies them
 
 
 # What is wrong.
@@ -724,6 +740,11 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
             {"worst": 1, "pool": (np.zeros((2, 3, 6, 8), np.float32), [0, 7])},
             InputError,
             r"pool: truth 7 is out of range: outputs \(1, 4\) have classes 0 to 3",
+        ),
+        (
+            {"worst": 1, "pool": (np.zeros((3, 3, 6, 8), np.float32), [0, -7, 3])},
+            InputError,
+            r"pool: truth -7 is out of range: outputs \(1, 4\) have classes 0 to 3",
         ),
         ({"budget": 0}, InputError, "budget=0: expected seconds, or None for no limit"),
         ({"worst": 2}, InputError, "worst=2 with pool=None: give both"),

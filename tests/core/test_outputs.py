@@ -124,3 +124,10 @@ def test_what_outputs_mean(
     array: np.ndarray, kind: str, link: str | None, said: dict, expected: tuple[str, str | None]
 ) -> None:
     assert outputs.settle_kind(array, kind, link, **said) == expected
+
+
+def test_true_classes_of_an_image() -> None:
+    indices, several = np.array([2, -1]), np.array([[True, False, True], [False, False, False]])
+    assert [outputs.true_classes(indices, n) for n in range(2)] == [(2,), None]
+    assert [outputs.true_classes(several, n) for n in range(2)] == [(0, 2), ()]
+    assert outputs.true_classes(None, 0) is None

@@ -14,8 +14,9 @@ from xaicore.data.names import as_ids
 from xaicore.data.numbers import check_whole
 from xaicore.data.quota import Quota
 from xaicore.data.sample import Sample
-from xaicore.data.truth import as_truth, check_count, true_classes
+from xaicore.data.truth import as_truth, check_count
 from xaicore.errors import InputError
+from xaicore.outputs import true_classes
 from xaicore.show.pictures import check_pictures
 
 __all__ = ["choose", "of_arrays"]
@@ -106,7 +107,7 @@ def _per_class(
             raise InputError(f"per_class={k}: the true class of all {len(whole)} images is unknown")
         sample = replace(whole, x=trees.convert(whole.x, to_numpy)).take(chosen).by_class()
     assert sample.truth is not None
-    found = {label for n in range(len(sample)) for label in true_classes(sample.truth, n)}
+    found = {label for n in range(len(sample)) for label in true_classes(sample.truth, n) or ()}
     missing = [name for label, name in enumerate(class_names or ()) if label not in found]
     if missing:
         warnings.warn(f"no image of class {', '.join(missing[:8])} was found", RuntimeWarning, stacklevel=4)

@@ -12,7 +12,7 @@ from xaicore.errors import InputError
 from xaicore.outputs import label_count
 from xaicore.trees import as_array
 
-__all__ = ["UNKNOWN", "as_truth", "check_classes", "check_count", "join_truth", "true_classes"]
+__all__ = ["UNKNOWN", "as_truth", "check_classes", "check_count", "join_truth", "most_suspicious"]
 
 UNKNOWN = -1
 """The true class of an image where it is not known."""
@@ -84,11 +84,12 @@ def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str, argu
         )
 
 
-def true_classes(truth: np.ndarray, n: int) -> list[int]:
-    """The true classes of image n; none where they are unknown."""
-    if truth.ndim == 2:
-        return np.flatnonzero(truth[n]).tolist()
-    return [int(truth[n])] if truth[n] >= 0 else []
+def most_suspicious(classes: np.ndarray, lowest: int = UNKNOWN) -> int:
+    """The flat position of the class index that is the most likely to be out of range.
+
+    That is the lowest one if it is below `lowest`, the lowest valid one, else the highest.
+    """
+    return int(np.argmin(classes) if classes.min() < lowest else np.argmax(classes))
 
 
 def join_truth(batches: Sequence[np.ndarray]) -> np.ndarray:
