@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, check_direction, pull_in_half
 from xaicore.facts import Facts
 from xaicore.layers import Grid, listing, never_ran, read, split_run
+from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
@@ -121,10 +122,10 @@ class TorchBackend(Backend):
             module = find_module(self.model, layer)
             grid = read(self.observe(inputs)).grids[layer]
             with preserved_model(self.model, batch.picture.device):
-                features, outputs, tolerance = self._features(batch.first(), layer, module, grid)
-                if not features.any():  # of no use to the search
-                    features, outputs, tolerance = self._features(batch, layer, module, grid)
-                known = search_classifier(self.model, layer, features, outputs, tolerance)
+                evidence = self._features(batch.first(), layer, module, grid)
+                if not evidence[0].any():  # zeros are of no use to the search
+                    evidence = self._features(batch, layer, module, grid)
+                known = search_classifier(self.model, layer, *evidence)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
@@ -186,7 +187,7 @@ class TorchBackend(Backend):
     def _features(
         self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """The layer's activations (N, C, *S) and the outputs of one pass without recording; how exact both are."""
+        """Of one pass without recording: the layer's activations (N, C, *S), the outputs, and their tolerance."""
         tensors: list[torch.Tensor] = []
 
         def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -197,7 +198,7 @@ class TorchBackend(Backend):
             y = self._run(batch.clone())
         if not tensors:
             raise never_ran(layer)
-        return grid.arrange(to_host(tensors[0])), to_host(y), 2e-2 if is_half(tensors[0]) or is_half(y) else 1e-3
+        return grid.arrange(to_host(tensors[0])), to_host(y), tolerance(is_half(tensors[0]) or is_half(y))
 
     def _pull(
         self, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray
