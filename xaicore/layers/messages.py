@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from xaicore.errors import LayerError
+from xaicore.errors import LayerError, nearest
 
 __all__ = ["never_ran", "no_map", "unknown_layer"]
 
 
 def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
     """The error to raise for a name that no layer of the model has; offers the nearest ones."""
-    near = difflib.get_close_matches(name, known, 5, 0.4)
+    near = nearest(name, known, 5, 0.4)
     offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(known[-5:])}"
     return LayerError(f"no layer called {name!r} in {model}; {offered}")
 
