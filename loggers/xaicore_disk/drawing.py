@@ -6,13 +6,13 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 import xaicore
+from xaicore.show import png
 from xaicore_disk import manifest, names
 
-__all__ = ["Drawing", "picture_name", "png"]
+__all__ = ["Drawing", "picture_name"]
 
 DTYPES = ("float32", "float16")
 
@@ -96,13 +96,6 @@ class Drawing(xaicore.Drawing):
 def picture_name(name: str, picture: np.ndarray) -> str:
     """The name of a picture's file; another picture of the same id has another name."""
     return f"pictures/{names.slug(name)}-{names.digest(name, repr(picture.shape), picture.tobytes())}.png"
-
-
-def png(picture: np.ndarray) -> bytes:
-    """(H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8, as a PNG."""
-    codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-    _, encoded = cv2.imencode(".png", picture if picture.ndim == 2 else cv2.cvtColor(picture, codes[picture.shape[2]]))
-    return encoded.tobytes()
 
 
 def _npy(values: np.ndarray) -> bytes:

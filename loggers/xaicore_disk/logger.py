@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import xaicore
+from xaicore.show import png
 from xaicore_disk import about, atomic, gallery, manifest, names
-from xaicore_disk.drawing import Drawing, png
+from xaicore_disk.drawing import Drawing
 from xaicore_disk.folder import RunFolder
 
 __all__ = ["DiskLogger"]
