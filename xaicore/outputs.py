@@ -39,7 +39,7 @@ KINDS = ("logits", "probabilities", "values")
 """What outputs are: class scores before or after the link, or values that are no class scores."""
 
 LINKS = ("softmax", "sigmoid", None)
-"""What a model itself puts on its logits."""
+"""The activations with which a model may end, on top of its logits."""
 
 SUM = 1e-5
 """How far the sum of a row of float32 probabilities may be from 1."""
@@ -113,7 +113,7 @@ def settle_kind(
     activation: str | None = None,
     is_binary: bool = False,
 ) -> tuple[str, str | None]:
-    """(kind, link) of outputs (N, *O): what they mean, from the model, its training, and what the caller said.
+    """The kind and the link of outputs (N, *O), from the caller's choice, the end of the model, and its loss.
 
     The caller's `kind=` wins, then the end of the model, then the loss that it was compiled with. One linear output
     that nothing calls binary is a value: a regression ends like this, and its "class 0" would be a guess.

@@ -93,7 +93,7 @@ def _axis_of_neighbours(
 def _known_of_shape(
     shape: tuple[int, ...], around: str, before: Sequence[LayerFacts], known: dict[str, int]
 ) -> Iterator[int]:
-    """The axes of the layers of this shape around whose path this one is, the last first."""
+    """The channel axes of the layers of this shape that lie inside of `around`, the last layer first."""
     for layer in reversed(before):
         if layer.shape == shape and layer.name in known and (not around or is_inside(layer.name, around)):
             yield known[layer.name]
