@@ -7,10 +7,11 @@ returned vectors back to the layers: a vector-Jacobian product. Classes, targets
 from __future__ import annotations
 
 import contextlib
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -221,3 +222,12 @@ def pull_in_half(
     if all(gradient is None or np.isfinite(gradient).all() for gradient in scaled):
         return [None if gradient is None else gradient / scale for gradient in scaled]
     return list(pull(direction))
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """These moved to `xaicore.layers`, which imports this module; plugins may look for them here."""
+        if name in ("default_layer", "unknown_layer"):
+            return getattr(importlib.import_module("xaicore.layers"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

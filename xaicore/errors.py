@@ -13,11 +13,13 @@ __all__ = [
     "LayerError",
     "LoggerError",
     "MethodError",
+    "OutputError",
     "PluginError",
     "TargetError",
     "XaicoreError",
     "did_you_mean",
     "nearest",
+    "type_name",
 ]
 
 
@@ -39,6 +41,10 @@ class BackendError(XaicoreError, RuntimeError):
 
 class InputError(XaicoreError, ValueError):
     """Inputs, pictures, ids, labels or options have the wrong type, shape, length or value."""
+
+
+class OutputError(BackendError, InputError):
+    """The model has no such output, or several and the caller chose none."""
 
 
 class LayerError(XaicoreError, ValueError):
@@ -75,3 +81,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: "; did you mean 'a' or 'b'?", or "" if no name resembles it."""
     near = nearest(name, known)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def type_name(value: object) -> str:
+    """The module and name of an object's class, such as "builtins.dict", for messages."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xaicore.errors import InputError
-from xaicore.outputs import is_dense, raw_score
+from xaicore.outputs import is_dense, raw_score, true_classes
 from xaicore.show.drawn import DrawnMaps
 from xaicore.show.pictures import Pictures
 
@@ -95,11 +95,7 @@ class Explanation(DrawnMaps):
 
     def true_classes(self, n: int) -> tuple[int, ...] | None:
         """The true classes of image n, none or several in a multi-label data set; None where they are unknown."""
-        if self.truth is None:
-            return None
-        if self.truth.ndim > 1:
-            return tuple(np.flatnonzero(self.truth[n]).tolist())
-        return None if self.truth[n] < 0 else (int(self.truth[n]),)
+        return true_classes(self.truth, n)
 
     @property
     def right(self) -> tuple[bool | None, ...]:

@@ -24,15 +24,14 @@ class LayerFacts:
             norm over one axis, a data format. None where it does not.
         batch_axis: the axis of the output that holds the images, where the layer itself says so.
         vectors: the lengths of its own one-dimensional weights, such as a norm's scale.
-        takes: what it took in its last run, where nothing changed it before: outputs of layers, by their names, and inputs,
-            by their positions.
+        takes: what it took unchanged in its last run: the outputs of layers, by their names, and inputs, by position.
         aliases: the names of layers inside of this one that return the same output.
         is_leaf: no layer lies inside of it.
         is_float: the output holds floating-point numbers.
         pooled: a pooling layer made this output.
         reads: the positions of the inputs that the output depends on; None where that is not known.
-        reached: {axis: for each index, whether the gradient of the model's output arrives there}; empty where it arrives
-            nowhere, None where that is not known.
+        reached: {axis: for each index, whether the gradient of the model's output arrives there}; empty where it
+            arrives nowhere, None where that is not known.
         runs: how often it ran.
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
     """

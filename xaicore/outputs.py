@@ -1,4 +1,4 @@
-"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted and how probable.
+"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted, how probable, or true.
 
 N images, outputs (N, *O) with the class axis at 1. A one-output classifier has two classes: class 1 is the output
 itself, class 0 its opposite.
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from xaicore.errors import BackendError, InputError
+from xaicore.errors import BackendError, InputError, OutputError
 
 __all__ = [
     "ACTIVATIONS",
@@ -30,6 +30,7 @@ __all__ = [
     "raw_score",
     "settle_kind",
     "tolerance",
+    "true_classes",
 ]
 
 ACTIVATIONS = ("softmax", "sigmoid", None)
@@ -65,7 +66,8 @@ def choose_output(
         preferred: the output to take where the caller chose none.
 
     Raises:
-        BackendError: the model has no such output, none at all, or several and nothing chooses between them.
+        OutputError: the model has no such output, or several and nothing chooses between them.
+        BackendError: it returned no tensor at all.
     """
     shapes = ((name, tuple(getattr(tensor, "shape", ()))) for name, tensor in outputs.items())
     described = ", ".join(f"{name!r} {shape}" for name, shape in shapes) or type(answer).__name__
@@ -74,14 +76,14 @@ def choose_output(
         is_position = isinstance(output, int) and output not in outputs and -len(names) <= output < len(names)
         name = names[output] if is_position else output  # type: ignore[index]  # a position is an int
         if name not in outputs:
-            raise BackendError(f"output={output!r} is none of the model's outputs: {described}")
+            raise OutputError(f"output={output!r} is none of the model's outputs: {described}")
         return outputs[name]
     if preferred in outputs:
         return outputs[preferred]  # type: ignore[index]  # a name of an output
     if len(outputs) == 1:
         return next(iter(outputs.values()))
     if outputs:
-        raise BackendError(
+        raise OutputError(
             f"the model has {len(outputs)} outputs, {described}: say which one, output={next(iter(outputs))!r}"
         )
     raise BackendError(f"the model returned no tensor but a {described}; expected outputs (N, classes)")
@@ -149,6 +151,16 @@ def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:
     return outputs.reshape(len(outputs), -1).argmax(axis=1)
 
 
+def true_classes(truth: np.ndarray | None, n: int) -> tuple[int, ...] | None:
+    """The true classes of image n, none or several in a multi-label data set; None where they are unknown.
+
+    `truth` is (N,) int64 with -1 where unknown, (N, classes) bool, or None.
+    """
+    if truth is None or (truth.ndim == 1 and truth[n] < 0):
+        return None
+    return (int(truth[n]),) if truth.ndim == 1 else tuple(np.flatnonzero(truth[n]).tolist())
+
+
 def check_activation(activation: str | None) -> None:
     """Refuse an `activation=` that is not in `ACTIVATIONS`.
 
@@ -192,7 +204,7 @@ def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activ
 
 
 def raw_score(outputs: np.ndarray, kind: str, target: int) -> float:
-    """The output of one image (1, *O) for a class, as the model has it: before softmax or sigmoid.
+    """The output of one image, (*O), for a class, as the model has it: before softmax or sigmoid.
 
     The raw score of class 0 in a one-output classifier is the negative logit, or 1 - p.
     """

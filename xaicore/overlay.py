@@ -7,6 +7,7 @@ print and for colour-blind readers. Jet and turbo reverse their lightness over h
 from __future__ import annotations
 
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", a
         raise InputError(
             f"images {images.shape} and heatmaps {heatmaps.shape} differ: expected (M, H, W, 3), (M, H, W)"
         )
-    if not 0 <= alpha <= 1:
+    if not (isinstance(alpha, Real) and 0 <= alpha <= 1):
         raise InputError(f"alpha={alpha!r}: expected an opacity between 0 and 1")
     table = _table(colormap).astype(np.float32)
     out = np.empty(images.shape, np.uint8)
@@ -80,7 +81,7 @@ def outline(
     Raises:
         InputError: the share is not in (0, 1].
     """
-    if not 0 < share <= 1:
+    if not (isinstance(share, Real) and 0 < share <= 1):
         raise InputError(f"outline={share!r}: expected a share of the pixels, 0 < outline <= 1")
     out: np.ndarray = np.ascontiguousarray(images).copy()
     for image, heatmap in zip(out, heatmaps, strict=True):

@@ -25,7 +25,7 @@ import pluggy
 
 from xaicore import hookspecs
 from xaicore.backend import Backend
-from xaicore.errors import PluginError, XaicoreError
+from xaicore.errors import PluginError, XaicoreError, type_name
 from xaicore.logger import Logger
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Plugins:
             plugin = self.find("backend", name)
             found = self._ask_backend(plugin, model, output)
             if found is None:
-                raise PluginError(f"{plugin} does not accept a {_type_name(model)}")
+                raise PluginError(f"{plugin} does not accept a {type_name(model)}")
             return found
         available, tried = self.names("backend"), {}
         roots = list(dict.fromkeys(cls.__module__.partition(".")[0] for cls in type(model).__mro__))
@@ -175,7 +175,7 @@ class Plugins:
         bases = _join(root for root in roots if root != "builtins")
         outcome = ", ".join(f"{candidate}: {how}" for candidate, how in tried.items()) or "nothing, none is installed"
         raise PluginError(
-            f"no backend accepts {_type_name(model)} (bases from: {bases}); tried {outcome}. "
+            f"no backend accepts {type_name(model)} (bases from: {bases}); tried {outcome}. "
             "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
         )
 
@@ -224,7 +224,7 @@ def check_instance(value: object, kind: str, origin: str) -> None:
     """
     expected = CONTRACTS[kind]
     if not isinstance(value, expected):
-        raise PluginError(f"{origin} gave a {_type_name(value)}; expected a subclass of xaicore.{expected.__name__}")
+        raise PluginError(f"{origin} gave a {type_name(value)}; expected a subclass of xaicore.{expected.__name__}")
     theirs, ours = value.api_version, expected.api_version
     if theirs != ours:
         older = "the plugin" if theirs < ours else "xaicore"
@@ -286,10 +286,6 @@ def _required(requirements: Iterable[str], extra: str) -> list[str]:
     matching = (name for name, _, condition in split if not condition.strip() or marker.fullmatch(condition.strip()))
     found = (re.match(r"[A-Za-z0-9._-]+", name.strip()) for name in matching)
     return [name[0] for name in found if name]
-
-
-def _type_name(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _join(names: Iterable[str]) -> str:

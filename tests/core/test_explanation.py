@@ -314,7 +314,7 @@ def test_take_keeps_the_scale_of_the_whole_batch(backend: ToyBackend) -> None:
 @pytest.mark.parametrize("images", [None, PHOTOS])
 def test_pickles_carry_everything_but_the_model(backend: ToyBackend, x: np.ndarray, images: np.ndarray | None) -> None:
     backend.unpicklable = lambda: None
-    e = xaicore.explain(None, x, TopK(2), backend=backend, images=images, truth=[0, 1, 2], class_names="wxyz")
+    e = xaicore.explain(None, x, TopK(2), backend=backend, images=images, truth=[0, 1, 2], class_names=list("wxyz"))
     same(pickle.loads(pickle.dumps(e)), e)
     same(pickle.loads(pickle.dumps(e.take([1]))), e.take([1]))
 

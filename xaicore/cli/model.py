@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet
-from xaicore.errors import InputError, XaicoreError, did_you_mean
+from xaicore.errors import InputError, XaicoreError, did_you_mean, type_name
 
 __all__ = ["Model", "load_model", "model_options"]
 
@@ -129,7 +129,7 @@ def _move(model: Any, device: str) -> Any:
     move = getattr(model, "to", None)
     if not callable(move):
         raise InputError(
-            f"--device {device}: a {type(model).__module__}.{type(model).__qualname__} has no .to(device); place "
+            f"--device {device}: a {type_name(model)} has no .to(device); place "
             "the model in the function that --model names"
         )
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import InputError
+from xaicore.trees import as_array
 
 __all__ = ["Pictures"]
 
@@ -85,23 +86,24 @@ class Pictures:
 
 def _strips(images: Any, views: int) -> Any:
     """Pictures (N, views, H, W, ...) as (N, H, views * W, ...); all others as they are."""
-    if views == 1 or np.ndim(images) != 5:
+    array = None if views == 1 else as_array(images, "images")
+    if array is None or array.ndim != 5:
         return images
-    return np.concatenate(list(np.swapaxes(images, 0, 1)), axis=2)
+    return np.concatenate(list(array.swapaxes(0, 1)), axis=2)
 
 
 def check_pictures(images: Any, count: int) -> np.ndarray:
-    """The user's pictures as (N, H, W, 3) uint8; grey ones get three channels.
+    """The user's pictures, arrays or tensors on any device, as (N, H, W, 3) uint8; grey ones get three channels.
 
     Raises:
         InputError: another number, type or shape.
     """
     expected = f"expected {count} RGB pictures of one size, uint8 ({count}, H, W, 3)"
     if isinstance(images, Sequence):
-        shapes = sorted({np.shape(image) for image in images})
+        shapes = sorted({as_array(image, "images").shape for image in images})
         if len(shapes) > 1:
             raise InputError(f"images of shapes {', '.join(map(str, shapes[:4]))}: {expected}")
-    array = np.asarray(images)
+    array = as_array(images, "images")
     if count == 1 and array.ndim == 3 and array.shape[-1] == 3:
         array = array[None]
     if array.ndim == 3:
