@@ -83,7 +83,7 @@ class Explainer:
             self.backend = backend
         else:
             self.backend = plugins.installed().backend(model, output, backend)
-        self._layer_is_found = layer is None
+        self._finds_layer = layer is None
         self._places = Places(self.backend, as_layers(layer), axes, grid, input_axes)
 
     def __repr__(self) -> str:
@@ -202,7 +202,7 @@ class Explainer:
         )
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-            check_outputs(outputs, self._layer_is_found)
+            check_outputs(outputs, self._finds_layer)
             kind, link = settle(outputs, kind, None if facts is None else facts.link)
             checked = labels.checked(outputs, kind)
             aim = aim_at(target, outputs, kind, self.activation or link)

@@ -116,7 +116,8 @@ class TorchBackend(Backend):
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
 
         Raises:
-            MethodError: there is none; a pass over the inputs shows it, not the names of layers.
+            MethodError: no dense layer reproduces the outputs from the layer's mean. Layers are compared by what they
+                compute, not by their names.
         """
         known = self._classifiers.get(layer)
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
