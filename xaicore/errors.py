@@ -4,6 +4,8 @@ A message says what was passed, what was expected and what to do. Each class als
 a caller would expect, so that callers' `except ValueError` still works.
 """
 
+from collections.abc import Iterable
+
 __all__ = [
     "BackendError",
     "DependencyError",
@@ -15,6 +17,8 @@ __all__ = [
     "PluginError",
     "TargetError",
     "XaicoreError",
+    "did_you_mean",
+    "nearest",
     "type_name",
 ]
 
@@ -57,6 +61,26 @@ class MethodError(XaicoreError, ValueError):
 
 class LoggerError(XaicoreError, OSError):
     """A logger cannot write or send an explanation."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
+    """The known names that resemble an unknown one, the most similar first.
+
+    Args:
+        name: the unknown name.
+        known: the names that there are.
+        count: how many names at most.
+        cutoff: the least similarity, from 0 (no letter in common) to 1 (the same name).
+    """
+    from difflib import get_close_matches  # imported late: most programs never need it
+
+    return get_close_matches(name, list(known), count, cutoff)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: "; did you mean 'a' or 'b'?", or "" if no name resembles it."""
+    near = nearest(name, known)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def type_name(value: object) -> str:

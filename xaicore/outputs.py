@@ -29,6 +29,7 @@ __all__ = [
     "probabilities",
     "raw_score",
     "settle_kind",
+    "tolerance",
     "true_classes",
 ]
 
@@ -39,7 +40,16 @@ KINDS = ("logits", "probabilities", "values")
 """What outputs are: class scores before or after the link, or values that are no class scores."""
 
 LINKS = ("softmax", "sigmoid", None)
-"""What a model itself puts on its logits."""
+"""The activations with which a model may end, on top of its logits."""
+
+SUM = 1e-5
+"""How far the sum of a row of float32 probabilities may be from 1."""
+
+EQUAL = 1e-3
+"""How far outputs that are computed in two ways may differ in float32, relative to their size."""
+
+HALF = 2e-2
+"""The same for both in half precision."""
 
 Tensor = TypeVar("Tensor")
 
@@ -105,7 +115,7 @@ def settle_kind(
     activation: str | None = None,
     is_binary: bool = False,
 ) -> tuple[str, str | None]:
-    """(kind, link) of outputs (N, *O): what they mean, from the model, its training, and what the caller said.
+    """The kind and the link of outputs (N, *O), from the caller's choice, the end of the model, and its loss.
 
     The caller's `kind=` wins, then the end of the model, then the loss that it was compiled with. One linear output
     that nothing calls binary is a value: a regression ends like this, and its "class 0" would be a guess.
@@ -204,20 +214,30 @@ def raw_score(outputs: np.ndarray, kind: str, target: int) -> float:
     return float(1 - flat[0] if kind == "probabilities" else -flat[0])
 
 
-def are_probabilities(rows: np.ndarray, tolerance: float = 1e-5) -> bool:
+def tolerance(is_half: bool, single: float = EQUAL) -> float:
+    """The tolerance for outputs of a model: 2e-2 if values were rounded to half precision, else `single`.
+
+    Args:
+        is_half: whether a layer that the outputs come from computes in float16 or bfloat16.
+        single: the tolerance in float32: `SUM` for `are_probabilities`, `EQUAL` for `matches_link`.
+    """
+    return HALF if is_half else single
+
+
+def are_probabilities(rows: np.ndarray, tolerance: float = SUM) -> bool:
     """Whether rows (N, C), C > 1, lie in [0, 1] and sum to 1: a softmax that a framework's graph does not show.
 
-    Half precision needs a tolerance of 2e-2.
+    In half precision, pass the tolerance that `tolerance` gives.
     """
     if rows.ndim < 2 or rows.shape[1] < 2 or not rows.size or rows.min() < 0 or rows.max() > 1:
         return False
     return bool(np.allclose(rows.sum(axis=1), 1, atol=tolerance))
 
 
-def matches_link(outputs: np.ndarray, logits: np.ndarray, tolerance: float = 1e-3) -> bool:
+def matches_link(outputs: np.ndarray, logits: np.ndarray, tolerance: float = EQUAL) -> bool:
     """Whether outputs (N, ...) are these logits (N, C), or their softmax, log-softmax or sigmoid.
 
-    `tolerance` is relative to each output and to the largest one; half precision needs 2e-2.
+    The tolerance is relative to each output and to the largest one. In half precision, pass what `tolerance` gives.
     """
     if logits.size != outputs.size:
         return False

@@ -1,4 +1,4 @@
-"""Heatmaps over pictures. All colours are RGB; OpenCV's BGR is converted in this file.
+"""Heatmaps over pictures. All colours are RGB.
 
 Viridis is the default: its lightness increases monotonically, so that brighter always means more evidence, also in
 print and for colour-blind readers. Jet and turbo reverse their lightness over half of their range.
@@ -59,12 +59,10 @@ def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", a
         raise InputError(f"alpha={alpha!r}: expected an opacity between 0 and 1")
     table = _table(colormap).astype(np.float32)
     out = np.empty(images.shape, np.uint8)
-    for target, image, heatmap in zip(
-        out, images, heatmaps, strict=True
-    ):  # one image at a time: float copies are large
+    for blended, image, heatmap in zip(out, images, heatmaps, strict=True):  # one by one: float copies are large
         opacity = (alpha * heatmap)[..., None]
         color = table[np.rint(heatmap * 255).astype(np.uint8)]
-        target[:] = np.rint(image + opacity * (color - image))
+        blended[:] = np.rint(image + opacity * (color - image))
     return out
 
 

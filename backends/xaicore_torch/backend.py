@@ -15,7 +15,9 @@ from torch.nn.parameter import is_lazy
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, check_direction, pull_in_half
 from xaicore.facts import Facts
 from xaicore.layers import Grid, listing, never_ran, read, split_run
+from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
+from xaicore_torch.coupling import are_coupled, image_axis, pull_each
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, unwrap
@@ -51,6 +53,7 @@ class TorchBackend(Backend):
         self._facts: dict[tuple[torch.Size, ...], Facts] = {}
         self._runs: dict[str, int] = {}
         self._link: str | None = None
+        self._coupled: dict[tuple[str, ...], bool | None] = {}
         self._classifiers: dict[str, DenseModule] = {}
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
@@ -82,7 +85,7 @@ class TorchBackend(Backend):
             gradients: dict[str, np.ndarray] = {}
             if direction is not None:
                 rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
-                gradients = self._pull(outputs, tensors, rows) if tensors else {}
+                gradients = self._pull(batch, outputs, tensors, rows) if tensors else {}
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
         link = "softmax" if outputs.link == "log_softmax" else outputs.link
         return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
@@ -113,7 +116,8 @@ class TorchBackend(Backend):
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
 
         Raises:
-            MethodError: there is none; a pass over the inputs shows it, not the names of layers.
+            MethodError: no dense layer reproduces the outputs from the layer's mean. Layers are compared by what they
+                compute, not by their names.
         """
         known = self._classifiers.get(layer)
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
@@ -121,13 +125,26 @@ class TorchBackend(Backend):
             module = find_module(self.model, layer)
             grid = read(self.observe(inputs)).grids[layer]
             with preserved_model(self.model, batch.picture.device):
-                features, outputs, tolerance = self._features(batch.first(), layer, module, grid)
-                if not features.any():  # of no use to the search
-                    features, outputs, tolerance = self._features(batch, layer, module, grid)
-                known = search_classifier(self.model, layer, features, outputs, tolerance)
+                evidence = self._features(batch.first(), layer, module, grid)
+                if not evidence[0].any():  # zeros are of no use to the search
+                    evidence = self._features(batch, layer, module, grid)
+                known = search_classifier(self.model, layer, *evidence)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
+
+    def _image_axes(self, batch: Inputs, tensors: Mapping[str, torch.Tensor], count: int) -> list[int] | None:
+        """Per layer, the axis of its output that holds the images; None where the facts do not show it."""
+        facts = self._facts.get(batch.image_shapes)
+        if facts is None or facts.count != 1:
+            return None
+        of_one = {name: layer.shape for layer in facts.layers for name in (layer.name, *layer.aliases)}
+        found = [
+            image_axis(tensor.shape, of_one.get(self.layer_name(split_run(name)[0]), ()), count)
+            for name, tensor in tensors.items()
+        ]
+        axes = [axis for axis in found if axis is not None]
+        return axes if len(axes) == len(found) else None
 
     def _survey(self, batch: Inputs) -> Facts:
         """Survey one image; all of them where the model takes no batch of another size."""
@@ -186,7 +203,7 @@ class TorchBackend(Backend):
     def _features(
         self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """The layer's activations (N, C, *S) and the outputs of one pass without recording; how exact both are."""
+        """Of one pass without recording: the layer's activations (N, C, *S), the outputs, and their tolerance."""
         tensors: list[torch.Tensor] = []
 
         def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -197,20 +214,29 @@ class TorchBackend(Backend):
             y = self._run(batch.clone())
         if not tensors:
             raise never_ran(layer)
-        return grid.arrange(to_host(tensors[0])), to_host(y), 2e-2 if is_half(tensors[0]) or is_half(y) else 1e-3
+        return grid.arrange(to_host(tensors[0])), to_host(y), tolerance(is_half(tensors[0]) or is_half(y))
 
     def _pull(
-        self, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray
+        self, batch: Inputs, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
         may_underflow = outputs.like.dtype == torch.float16
+        leaves, names = list(tensors.values()), tuple(tensors)
+        may_be_coupled = len(direction) > 1 and self._coupled.get(names) is not False
+        axes = self._image_axes(batch, tensors, len(direction)) if may_be_coupled else None
+
+        def pull_once(direction: np.ndarray) -> list[np.ndarray | None]:
+            retain = may_underflow or axes is not None
+            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=retain)
 
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-            leaves = list(tensors.values())
-            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=may_underflow)
+            return pull_in_half(pull_once, direction) if may_underflow else pull_once(direction)
 
         try:
-            pulled = pull_in_half(pull, direction) if may_underflow else pull(direction)
+            if axes is not None and self._coupled.get(names) is None:
+                self._coupled[names] = are_coupled(pull, direction, axes)
+            is_coupled = axes is not None and self._coupled[names]
+            pulled = pull_each(pull, direction, axes) if is_coupled else pull(direction)
         except RuntimeError as exc:
             names = ", ".join(map(repr, tensors))
             raise BackendError(f"no gradients at {names}: {exc}{inference_hint(self.model)}") from exc

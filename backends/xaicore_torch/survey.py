@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from xaicore.layers import is_pooling
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
-from xaicore_torch.private import graph_leaf, writes
+from xaicore_torch.private import graph_leaf, write_count
 
 __all__ = ["Survey"]
 
@@ -44,7 +45,8 @@ class Survey:
         # Integers cannot require grad.
         self._starts_recording = torch.is_grad_enabled() and not any(leaf.requires_grad for leaf in leaves)
         self._calls: list[Call] = []
-        self._pooled: list[Snapshot] = []
+        self._makers: dict[tuple[int, int], list[Call]] = defaultdict(list)  # by the snapshot that they returned
+        self._pooled: set[tuple[int, int]] = set()
 
     def facts(self, y: torch.Tensor | None, count: int) -> Facts:
         """What the pass showed, for `count` images and the chosen outputs y; without y, nothing of gradients."""
@@ -60,7 +62,10 @@ class Survey:
                 last.pop(inner.name, None)
             if not call.is_ambiguous:
                 last[call.name] = call
-        return Facts(tuple(self._layer_facts(call) for call in last.values()), inputs, count)
+        runs: dict[str, list[Call]] = defaultdict(list)
+        for call in self._calls:
+            runs[call.name].append(call)
+        return Facts(tuple(self._layer_facts(call, runs[call.name]) for call in last.values()), inputs, count)
 
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         tensor = first_tensor(output)
@@ -75,11 +80,11 @@ class Survey:
             replaced = replace_first_tensor(output, lambda _: tensor)
         snapshot = Snapshot(tensor)
         if is_pooling(type(module)):
-            self._pooled.append(snapshot)
+            self._pooled.add(snapshot.key)
         producers = [self._producer(part) for part in taken]
         call = Call(name, module, taken, [part.grad_fn for part in taken], producers, snapshot)
         if not _is_leaf(module):
-            call.handed_on = [inner for inner in self._inside(name) if inner.output.is_same(snapshot)]
+            call.handed_on = [inner for inner in self._makers[snapshot.key] if inner.name.startswith(f"{name}.")]
             # What follows may read another of the tensors, such as a pooled one.
             call.is_ambiguous = bool(call.handed_on) and sum(1 for _ in tensors_in(output)) > 1
             if call.is_ambiguous:
@@ -88,18 +93,15 @@ class Survey:
             call.reached = {}
             tensor.register_hook(call.note_gradient)  # type: ignore[no-untyped-call]  # torch has no types there
         self._calls.append(call)
+        self._makers[snapshot.key].append(call)
         return replaced
 
     def _producer(self, tensor: torch.Tensor) -> str | int | None:
         """Where a tensor comes from: the last layer that returned it, or the position of an input."""
-        snapshot = Snapshot(tensor)
-        for call in reversed(self._calls):
-            if call.output.is_same(snapshot):
-                return call.name
+        makers = self._makers.get(Snapshot(tensor).key)
+        if makers:
+            return makers[-1].name
         return next((i for i, given in enumerate(self._inputs) if given is tensor), None)
-
-    def _inside(self, name: str) -> list[Call]:
-        return [call for call in self._calls if call.name.startswith(f"{name}.")]
 
     def _reads(self, output: Snapshot, origins: Origins) -> tuple[int, ...] | None:
         if len(self._inputs) == 1:
@@ -144,11 +146,10 @@ class Survey:
             for call in self._calls:
                 call.reached = None
 
-    def _layer_facts(self, call: Call) -> LayerFacts:
+    def _layer_facts(self, call: Call, runs: Sequence[Call]) -> LayerFacts:
         maker = call.handed_on[0] if call.handed_on else call
         while maker.handed_on:
             maker = maker.handed_on[0]
-        runs = [other for other in self._calls if other.name == call.name]
         return LayerFacts(
             name=call.name,
             type=type(call.module).__name__,
@@ -161,7 +162,7 @@ class Survey:
             aliases=tuple(dict.fromkeys(inner.name for inner in call.handed_on)),
             is_leaf=_is_leaf(call.module),
             is_float=call.output.tensor.is_floating_point(),
-            pooled=any(call.output.is_same(pooled) for pooled in self._pooled),
+            pooled=call.output.key in self._pooled,
             reads=call.reads,
             reached=call.reached,
             runs=len(runs),
@@ -176,11 +177,12 @@ class Snapshot:
         self.tensor = tensor
         self.shape = tuple(tensor.shape)
         self.node = tensor.grad_fn
-        self.writes = writes(tensor)
+        self.write_count = write_count(tensor)
 
-    def is_same(self, other: Snapshot) -> bool:
-        """Whether both are the same values in the same tensor."""
-        return self.tensor is other.tensor and self.writes == other.writes
+    @property
+    def key(self) -> tuple[int, int]:
+        """Equal for two snapshots that are the same values in the same tensor, while one of them holds it."""
+        return id(self.tensor), self.write_count
 
 
 @dataclass(eq=False)

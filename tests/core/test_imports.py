@@ -22,6 +22,7 @@ HEAVY = (
     "jinja2",
     "filelock",
     "importlib.metadata",
+    "difflib",
     "IPython",
     "xaicore_torch",
     "xaicore_keras",

@@ -21,7 +21,7 @@ from toynet import ToyBackend, ToyNet
 
 import xaicore
 from xaicore import InputError, Monitor, Sample
-from xaicore.monitor import rounds, shipping
+from xaicore.monitor import batched, shipping
 from xaicore.monitor.deadline import Deadline
 from xaicore.show import pictures
 
@@ -244,7 +244,7 @@ def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, l
 
 def test_also_when_time_is_up_before_it_begins(many: np.ndarray) -> None:
     explainer = xaicore.Explainer(None, backend=ToyBackend())
-    explain = rounds.Rounds(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
+    explain = batched.BatchedExplainer(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
     (given,), next_time = explain(Sample(many).named(np.asarray), Deadline(0))
     assert (len(given.ids), next_time) == (3, 3)
 

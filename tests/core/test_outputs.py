@@ -91,7 +91,12 @@ def test_rows_of_probabilities(rows: np.ndarray, expected: bool) -> None:
 def test_half_precision_rounds_probabilities() -> None:
     rows = np.array([[0.5, 0.49]])
     assert not outputs.are_probabilities(rows)
-    assert outputs.are_probabilities(rows, 2e-2)
+    assert outputs.are_probabilities(rows, outputs.tolerance(True))
+
+
+def test_tolerances() -> None:
+    assert (outputs.tolerance(True), outputs.tolerance(True, outputs.SUM)) == (2e-2, 2e-2)
+    assert (outputs.tolerance(False), outputs.tolerance(False, outputs.SUM)) == (1e-3, 1e-5)
 
 
 ONE, FLAT, MANY, MAP = np.zeros((2, 1)), np.zeros(2), np.zeros((2, 3)), np.zeros((2, 1, 4, 4))

@@ -1,4 +1,4 @@
-"""The command line: `xaicore explain | layers | plugins`. One command a file.
+"""The command line: `xaicore explain | layers | plugins`. One file per command.
 
 Only this package imports click and rich. Nothing else of xaicore imports this package.
 """

@@ -19,7 +19,7 @@ from xaicore.errors import InputError
 from xaicore.outputs import true_classes
 from xaicore.show.pictures import check_pictures
 
-__all__ = ["choose", "of_arrays"]
+__all__ = ["choose", "from_arrays"]
 
 
 def choose(
@@ -40,10 +40,10 @@ def choose(
     if first is not None and per_class is not None:
         raise InputError(f"first={first} and per_class={per_class}: give one of them")
     if first is None and per_class is None:
-        return of_arrays(x, truth, images, ids, class_names)
+        return from_arrays(x, truth, images, ids, class_names)
     whole = None
     if hasattr(x, "shape") or isinstance(x, (Sample, Mapping)) or truth is not None:
-        whole = of_arrays(x, truth, images, ids, class_names, copy=False)
+        whole = from_arrays(x, truth, images, ids, class_names, copy=False)
     elif isinstance(x, tuple) or images is not None or ids is not None:
         raise InputError(f"a {type(x).__name__} with first= or per_class=: pass arrays with truth=, or a loader alone")
     if first is not None:
@@ -51,7 +51,7 @@ def choose(
     return _per_class(x, whole, per_class or 0, class_names, to_numpy)
 
 
-def of_arrays(
+def from_arrays(
     x: Any, truth: Any, images: Any, ids: Any, class_names: Sequence[str] | None = None, copy: bool = True
 ) -> Sample:
     """All images of x, with their labels.

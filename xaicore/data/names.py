@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from xaicore.errors import InputError
+from xaicore.errors import InputError, did_you_mean
 from xaicore.outputs import label_count
 from xaicore.trees import as_array
 
@@ -128,8 +127,7 @@ def class_index(
         return found[0]
     if found:
         raise InputError(f"{argument}: {name!r} names the classes {', '.join(map(str, found))}: pass an index")
-    near = difflib.get_close_matches(name, names, 3)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else also
+    hint = did_you_mean(name, names) or also
     raise InputError(f"{argument}: no class is called {name!r} in {names_argument}{hint}")
 
 

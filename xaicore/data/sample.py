@@ -20,8 +20,8 @@ from xaicore.show.pictures import check_pictures
 
 __all__ = ["Sample"]
 
-PATIENCE = 100
-"""Batches in a row that bring no needed image before a search for rare classes ends; some loaders are endless."""
+MOST_IDLE = 100
+"""A search for rare classes ends after this many batches in a row without a needed image: some loaders are endless."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class Sample:
             idle = 0 if len(chosen) else idle + 1
             if len(chosen):
                 samples.append(Sample(*batch).take(chosen))
-            if idle >= PATIENCE or quota.is_full(classes):
+            if idle >= MOST_IDLE or quota.is_full(classes):
                 break
         return Sample.concatenate(samples).by_class()
 

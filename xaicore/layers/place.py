@@ -33,7 +33,7 @@ class Place:
         grids: {layer: its grid}.
         runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
-        positions: of these inputs among the model's inputs: one, or one per view.
+        positions: the positions of these inputs among the model's inputs: one, or one per view.
     """
 
     grids: Mapping[str, Grid]
@@ -74,7 +74,7 @@ def split_run(name: str) -> tuple[str, int | str | None]:
 
 
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """R arrays (N, ...) as one (N * R, ...), the R of each image behind each other."""
+    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours."""
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 
@@ -174,7 +174,7 @@ def _read_picture(layer: LayerFacts, reading: Reading) -> int:
 def _stated_grid(
     name: str, layer: LayerFacts, facts: Facts, frame: Frame, axes: str | None, grid: tuple[int, ...] | None
 ) -> Grid:
-    """The grid that the caller's notation says.
+    """The grid that the caller's notation describes.
 
     Raises:
         LayerError: the notation does not fit the layer, or there is none and the facts do not settle the axes.
@@ -214,7 +214,7 @@ def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
         return f"and nothing says which axis has its channels: say so, such as axes={example!r}, or name another layer"
     return (
         f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. Name a "
-        "convolution or a block of them, or no layer to have one found"
+        "convolution or a block of them, or leave layer= out"
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.errors import MethodError
+from xaicore.errors import MethodError, did_you_mean
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
 from xaicore.methods.eigen import eigencam, eigengradcam
@@ -74,11 +74,7 @@ def find_method(method: MethodLike) -> Method:
     if isinstance(method, str):
         if method in METHODS:
             return METHODS[method]
-        from difflib import get_close_matches  # deferred: most programs never need it
-
-        near = get_close_matches(method, METHODS, 3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{hint}")
+        raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
     if callable(method):
         name = getattr(method, "__name__", type(method).__name__)
         return Method(name, method, getattr(method, "needs", "gradients"))

@@ -20,9 +20,9 @@ from xaicore.explanation import Explanation
 from xaicore.logger import Run
 from xaicore.loggers import Spec, open_loggers
 from xaicore.methods import MethodLike
+from xaicore.monitor.batched import BatchedExplainer
 from xaicore.monitor.deadline import Deadline
 from xaicore.monitor.options import as_methods, check_options
-from xaicore.monitor.rounds import Rounds
 from xaicore.monitor.scale import Scale
 from xaicore.monitor.shipping import Shipper
 from xaicore.monitor.warn import WarnOnce
@@ -123,10 +123,10 @@ class Monitor:
             x = self._backend.with_batch_axis(x) if hasattr(x, "shape") else x
             sample = choose(x, truth, images, ids, first, per_class, names, self._backend.to_numpy)
             self.sample = sample.named(self._backend.to_numpy)
-        self._rounds = Rounds(explainer, methods, targets, names, batch_size)
-        self._rounds.target(self.sample)  # raises where it does not fit
+        self._batched = BatchedExplainer(explainer, methods, targets, names, batch_size)
+        self._batched.target(self.sample)  # raises where it does not fit
         self._pool = None if pool is None else Pool(pool, batch_size, self._backend, activation, names)
-        if self._pool is not None and not self._rounds.fits_any_sample:
+        if self._pool is not None and not self._batched.fits_any_sample:
             raise InputError(
                 "per-image targets cannot be used for the worst predictions: use 'predicted', 'truth' or [[a, b]]"
             )
@@ -139,7 +139,7 @@ class Monitor:
         self._warn = WarnOnce()
         self.left_out: tuple[str, ...] = ()
         if self._backend.ready:  # report mistakes now, not after the first epoch
-            self._rounds.probe(self.sample)
+            self._batched.probe(self.sample)
             if self._pool is not None:
                 self._pool.probe()
         about = {"ids": list(self.ids), "methods": [one.name for one in methods], "every": every}
@@ -155,7 +155,7 @@ class Monitor:
         loggers = ", ".join(self._shipper.loggers.names) or "no logger"
         return (
             f"<Monitor of {n} image{'s' * (n != 1)}{worst}, {every}, to {loggers}, run {self.run.name!r}: "
-            f"{self._rounds.explainer.describe(self._rounds.methods)}>"
+            f"{self._batched.explainer.describe(self._batched.methods)}>"
         )
 
     @classmethod
@@ -268,9 +268,9 @@ class Monitor:
         return tuple(self._scale(one) for one in (*fixed, *worst))
 
     def _explain_fixed(self, step: int, deadline: Deadline) -> list[Explanation]:
-        explanations, self._start = self._rounds(self.sample, deadline, self._start)
+        explanations, self._start = self._batched(self.sample, deadline, self._start)
         if self._pictures is None:
-            self._pictures = self._rounds.pictures(self.sample, explanations[0].input_size)
+            self._pictures = self._batched.pictures(self.sample, explanations[0].input_size)
         pictures, explained = self._pictures, set(explanations[0].ids)
         self.left_out = tuple(name for name in self.ids if name not in explained)
         if self.left_out:
@@ -293,6 +293,6 @@ class Monitor:
         if worst is None:
             self._warn("none", f"step {step}: no image in the pool has a known class, so there are no worst ones")
             return []
-        explanations, _ = self._rounds(worst, Deadline())
-        pictures = self._rounds.pictures(worst, explanations[0].input_size)
+        explanations, _ = self._batched(worst, Deadline())
+        pictures = self._batched.pictures(worst, explanations[0].input_size)
         return [dataclasses.replace(one, pictures=pictures, group="worst") for one in explanations]

@@ -13,7 +13,7 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.data.batches import read_batches
-from xaicore.data.choose import of_arrays
+from xaicore.data.choose import from_arrays
 from xaicore.data.sample import Sample
 from xaicore.data.truth import check_classes, most_suspicious
 from xaicore.errors import InputError
@@ -51,9 +51,9 @@ class Pool:
         self.source, self._batch_size, self._backend = source, batch_size, backend
         self._activation, self._class_names = activation, class_names
         if isinstance(source, tuple) and len(source) == 2:
-            self.source = of_arrays(source[0], source[1], None, None, class_names, copy=False)
+            self.source = from_arrays(source[0], source[1], None, None, class_names, copy=False)
         elif isinstance(source, Sample):
-            self.source = of_arrays(source, None, None, None, class_names, copy=False)
+            self.source = from_arrays(source, None, None, None, class_names, copy=False)
         elif hasattr(source, "__next__"):
             raise InputError(f"pool is a {type(source).__name__}, which can be read once: pass a loader, or (x, truth)")
         elif hasattr(source, "shape"):

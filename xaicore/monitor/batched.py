@@ -17,12 +17,12 @@ from xaicore.monitor.deadline import Deadline
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Classes, Target
 
-__all__ = ["Rounds"]
+__all__ = ["BatchedExplainer"]
 
-NO_PICTURES = Pictures.of(None, None)
+NO_PICTURES = Pictures.from_array(None, None)
 
 
-class Rounds:
+class BatchedExplainer:
     """Explains samples with several methods that share one pass.
 
     Args:
@@ -109,7 +109,7 @@ class Rounds:
     def pictures(self, sample: Sample, input_size: tuple[int, ...]) -> Pictures:
         """The sample's pictures, all on one scale where they are made of inputs."""
         if sample.images is not None:
-            return Pictures.of(sample.images, "user")
+            return Pictures.from_array(sample.images, "user")
         return self.explainer.pictures(sample.x, len(sample), input_size)
 
     def _explain(self, sample: Sample, target: Target, chosen: slice) -> list[Explanation]:
