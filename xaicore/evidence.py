@@ -22,7 +22,7 @@ from xaicore.targets import Aim, Classes
 __all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of"]
 
 
-def check_outputs(outputs: np.ndarray, layer_is_found: bool) -> None:
+def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
     """Refuse outputs that cannot be explained.
 
     Raises:
@@ -35,7 +35,7 @@ def check_outputs(outputs: np.ndarray, layer_is_found: bool) -> None:
     nan = int(np.isnan(outputs).sum())
     if nan:
         raise BackendError(f"the outputs have {nan} NaN values of {outputs.size}; check weights and inputs")
-    if is_dense(outputs) and layer_is_found:
+    if is_dense(outputs) and finds_layer:
         raise LayerError(
             f"outputs {outputs.shape} are a score per position, where the last map says little; name the layer to "
             "explain: layer=..."

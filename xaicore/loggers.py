@@ -136,10 +136,8 @@ def _report(run: str, where: str) -> None:
 
 def versions() -> dict[str, str]:
     """{library: version} of xaicore, of what it stands on, and of the frameworks that are imported."""
-    from xaicore import __version__
-
     found = {
-        "xaicore": __version__,
+        "xaicore": sys.modules["xaicore"].__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,

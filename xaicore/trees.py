@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.errors import InputError
+from xaicore.errors import InputError, type_name
 
 __all__ = ["as_array", "concatenate", "convert", "copied", "count", "leaves", "take"]
 
@@ -38,7 +38,7 @@ def as_array(value: Any, name: str = "the value") -> np.ndarray:
     except Exception as exc:  # each framework raises errors of its own
         if "inhomogeneous" in str(exc):
             raise InputError(f"{name}: rows differ in length; expected one array") from exc
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        kind = type_name(value).removeprefix("builtins.")
         raise InputError(f"{name}: a {kind} does not become an array: {exc}") from exc
     if array.dtype.kind == "V" and "float" in array.dtype.name:  # JAX and TensorFlow bring bfloat16 along
         return array.astype(np.float32)

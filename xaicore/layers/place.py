@@ -35,7 +35,7 @@ class Place:
         grids: {layer: its grid}.
         runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
-        positions: of these inputs among the model's inputs: one, or one per view.
+        positions: the positions of these inputs among the model's inputs: one, or one per view.
     """
 
     grids: Mapping[str, Grid]
@@ -76,7 +76,7 @@ def split_run(name: str) -> tuple[str, int | str | None]:
 
 
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """R arrays (N, ...) as one (N * R, ...), the R of each image behind each other."""
+    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours."""
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 

@@ -61,7 +61,7 @@ def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
         return f"and nothing says which axis has its channels: say so, such as axes={example!r}, or name another layer"
     return (
         f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. Name a "
-        "convolution or a block of them, or no layer to have one found"
+        "convolution or a block of them, or leave layer= out"
     )
 
 
