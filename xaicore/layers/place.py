@@ -119,7 +119,7 @@ def find_place(
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
-            grids[name] = stated_grid(name, layer, facts, frame, axes, grid)
+            grids[name] = stated_grid(name, layer, facts, frame, axes, grid, _maps(facts, reading, len(frame.size)))
     if len(set(positions.values())) > 1:
         over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
@@ -217,6 +217,12 @@ def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int,
             "map does not lie over the input. Explain the part of the model behind that; "
             f"input_axes={axes!r} lays the map over the input all the same"
         )
+
+
+def _maps(facts: Facts, reading: Reading, axes: int) -> list[tuple[int, ...]]:
+    """The sizes of the convolutions' maps that have this many axes."""
+    grids = (reading.grids[one.name] for one in facts.layers if one.kind == "convolution" and one.name in reading.grids)
+    return [grid.size for grid in grids if len(grid.size) == axes]
 
 
 def _read_picture(layer: LayerFacts, reading: Reading) -> int:

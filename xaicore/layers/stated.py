@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from xaicore.errors import LayerError
@@ -9,14 +10,23 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame
+from xaicore.layers.reading import token_grid
 
 __all__ = ["stated_grid"]
 
 
 def stated_grid(
-    name: str, layer: LayerFacts, facts: Facts, frame: Frame, axes: str | None, grid: tuple[int, ...] | None
+    name: str,
+    layer: LayerFacts,
+    facts: Facts,
+    frame: Frame,
+    axes: str | None,
+    grid: tuple[int, ...] | None,
+    maps: Sequence[tuple[int, ...]] = (),
 ) -> Grid:
-    """The grid that the caller's notation says.
+    """The grid that the caller's notation says; tokens without one lie on the grid that their number fits.
+
+    `maps` are the sizes of the convolutions' maps.
 
     Raises:
         LayerError: the notation does not fit the layer, or there is none and the facts do not settle the axes.
@@ -42,6 +52,9 @@ def stated_grid(
     if "l" not in axes:
         return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
     tokens = shape[axes.index("l")]
+    fitting = token_grid(tokens, frame.size, maps) if grid is None else None
+    if fitting is not None:
+        return Grid(axes, *fitting)
     if grid is None:
         raise LayerError(
             f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid={_example(tokens, expected)}"
