@@ -131,12 +131,12 @@ class DiskLogger(xaicore.Logger):
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
         """Write the files first and the row second. Encoding takes longest and needs no lock."""
         row, files = make_row(explanation, m, step, self._options)
-        images, picture = explanation.images, row["picture"]
+        name, picture = row["picture"], explanation.picture(m)
         with folder.locked():
-            if images is not None and not folder.has(picture):  # rows of the same image share it
-                folder.add(picture, png(images[explanation.image_index[m]]))
-            for name, content in files.items():
-                folder.add(name, content)
+            if picture is not None and not folder.has(name):  # rows of the same image share it
+                folder.add(name, png(picture))
+            for path, content in files.items():
+                folder.add(path, content)
             manifest.append(folder.manifest, row)
 
     def _write_page(self, folder: RunFolder) -> None:

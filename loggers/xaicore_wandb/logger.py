@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -69,8 +70,10 @@ class WandbLogger(xaicore.Tracker):
         self._started = joined is None
         self._run = start_run(run.name, self._init) if joined is None else joined
         self._photos = Photos()
-        if self._run.url:  # where a run stays on this machine, wandb reports its folder
+        if self._run.url:
             self.where = f"wandb: {self._run.url}"
+        elif self._started and self._run.offline:  # of a run of the user's, wandb reports the folder
+            self.where = f"wandb sync {shlex.quote(str(self._run.settings.sync_dir))}"
         self._run.define_metric("xaicore/epoch")
         self._run.define_metric("xaicore/*", step_metric="xaicore/epoch", step_sync=False)  # else wandb adds epochs
         about = {"name": run.name, "started": run.started, "versions": dict(run.versions), **run.config}

@@ -18,7 +18,7 @@ FLUSH = "x_transaction_log_flush_interval"
 
 
 def start_run(name: str, init: Mapping[str, Any]) -> wandb.Run:
-    """Start a run, offline unless the user has chosen a mode; then wandb reports where it is.
+    """Start a run, offline unless the user has chosen a mode.
 
     Connecting can block for minutes, and pictures can be private, so an API key alone does not choose to be online.
     """
@@ -29,11 +29,6 @@ def start_run(name: str, init: Mapping[str, Any]) -> wandb.Run:
     mode = {} if chosen else {"mode": "offline"}
     run = wandb.init(**{"name": name, **init, **mode}, settings=settings, reinit="create_new")
     _count(run, False)
-    if not chosen:
-        wandb.termlog(
-            f"xaicore keeps this run on this machine, in {run.settings.sync_dir}; "
-            "wandb sync uploads it, mode='online' or WANDB_MODE=online does so at once"
-        )
     return run
 
 
