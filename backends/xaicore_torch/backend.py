@@ -31,6 +31,9 @@ from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
 
+MOST = 16
+"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
+
 
 class TorchBackend(Backend):
     """One `torch.nn.Module`, without its wrappers: DataParallel, DistributedDataParallel, torch.compile.
@@ -53,6 +56,7 @@ class TorchBackend(Backend):
         self._facts: dict[tuple[torch.Size, ...], Facts] = {}
         self._runs: dict[str, int] = {}
         self._link: str | None = None
+        self._may_be_single = True
         self._coupled: dict[tuple[str, ...], bool | None] = {}
         self._classifiers: dict[str, DenseModule] = {}
 
@@ -62,10 +66,20 @@ class TorchBackend(Backend):
 
     def observe(self, inputs: Any) -> Facts:
         """The facts of one pass over the first image, kept for inputs of the same shapes."""
-        batch = prepare(self.model, inputs)
+        batch = self._prepare(inputs)
         key = batch.image_shapes
         if key not in self._facts:
-            self._facts[key] = self._survey(batch)
+            try:
+                self._facts[key] = self._survey(batch)
+            except BackendError:
+                as_given = prepare(self.model, inputs, may_be_single=False)
+                if as_given.image_shapes == key:
+                    raise
+                self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one
+                self._may_be_single = False
+                return self.observe(inputs)
+            if len(self._facts) > MOST:
+                del self._facts[next(iter(self._facts))]
         return self._facts[key]
 
     def layer_name(self, name: str) -> str:
@@ -76,7 +90,7 @@ class TorchBackend(Backend):
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
-        batch = prepare(self.model, inputs)
+        batch = self._prepare(inputs)
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
             self.observe(inputs)
         with preserved_model(self.model, batch.picture.device):
@@ -99,7 +113,7 @@ class TorchBackend(Backend):
 
     def with_batch_axis(self, inputs: Any) -> Any:
         """A single array one axis short for the first convolution gets a batch axis."""
-        return with_batch_axis(self.model, inputs)
+        return with_batch_axis(self.model, inputs) if self._may_be_single else inputs
 
     @property
     def ready(self) -> bool:
@@ -121,7 +135,7 @@ class TorchBackend(Backend):
         """
         known = self._classifiers.get(layer)
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
-            batch = prepare(self.model, inputs)
+            batch = self._prepare(inputs)
             module = find_module(self.model, layer)
             grid = read(self.observe(inputs)).grids[layer]
             with preserved_model(self.model, batch.picture.device):
@@ -145,6 +159,9 @@ class TorchBackend(Backend):
         ]
         axes = [axis for axis in found if axis is not None]
         return axes if len(axes) == len(found) else None
+
+    def _prepare(self, inputs: Any) -> Inputs:
+        return prepare(self.model, inputs, self._may_be_single)
 
     def _survey(self, batch: Inputs) -> Facts:
         """Survey one image; all of them where the model takes no batch of another size."""
@@ -236,10 +253,10 @@ class TorchBackend(Backend):
             if axes is not None and self._coupled.get(names) is None:
                 self._coupled[names] = are_coupled(pull, direction, axes)
             is_coupled = axes is not None and self._coupled[names]
-            pulled = pull_each(pull, direction, axes) if is_coupled else pull(direction)
+            pulled = pull_each(pull, direction, axes or ()) if is_coupled else pull(direction)
         except RuntimeError as exc:
-            names = ", ".join(map(repr, tensors))
-            raise BackendError(f"no gradients at {names}: {exc}{inference_hint(self.model)}") from exc
+            shown = ", ".join(map(repr, tensors))
+            raise BackendError(f"no gradients at {shown}: {exc}{inference_hint(self.model)}") from exc
         gradients = {name: gradient for name, gradient in zip(tensors, pulled, strict=True) if gradient is not None}
         unreached = [name for name in tensors if name not in gradients]
         if unreached:

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from xaicore.facts import Facts, InputFacts, LayerFacts
+from xaicore.facts import Facts, InputFacts, LayerFacts, Moves
 from xaicore.layers import is_pooling
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
+from xaicore_torch.moves import moves_between
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
 from xaicore_torch.private import graph_leaf, write_count
 
@@ -74,7 +75,7 @@ class Survey:
         self.runs[name] = self.runs.get(name, 0) + 1
         taken = list(tensors_in(args))
         replaced = None
-        if self._starts_recording and _is_leaf(module) and tensor.is_floating_point() and _is_unrecorded(taken):
+        if tensor.is_floating_point() and self._may_start(module, taken, tensor):
             tensor = tensor.detach().requires_grad_()
             self._leaves.append(tensor)
             replaced = replace_first_tensor(output, lambda _: tensor)
@@ -96,6 +97,12 @@ class Survey:
         self._makers[snapshot.key].append(call)
         return replaced
 
+    def _may_start(self, module: nn.Module, taken: Sequence[torch.Tensor], output: torch.Tensor) -> bool:
+        """Whether recording may start at an output: behind integers, or under the model's own no_grad."""
+        if self._starts_recording:
+            return _is_leaf(module) and _is_unrecorded(taken)
+        return len(self._inputs) == 1 and not torch.is_grad_enabled() and not output.requires_grad
+
     def _producer(self, tensor: torch.Tensor) -> str | int | None:
         """Where a tensor comes from: the last layer that returned it, or the position of an input."""
         makers = self._makers.get(Snapshot(tensor).key)
@@ -116,8 +123,24 @@ class Survey:
             return InputFacts(shape)
         first = readers[0]
         taken = first.taken[0]
-        runs = tuple(call.producers[0] == i for call in readers if call.module is first.module)
-        return InputFacts(shape, tuple(taken.shape), taken_axis(first.module, taken.shape), runs)
+        same = [call for call in readers if call.module is first.module]
+        runs = tuple(call.producers[0] == i for call in same)
+        axis = taken_axis(first.module, taken.shape)
+        moves = tuple(None if is_very else self._moves(call, i, axis) for call, is_very in zip(same, runs, strict=True))
+        return InputFacts(shape, tuple(taken.shape), axis, runs, moves)
+
+    def _moves(self, call: Call, i: int, channel: int | None) -> Moves | None:
+        """Where what a reader takes comes from, for `InputFacts.reader_moves`."""
+        taken, leaf = call.taken[0], self._leaves[i]
+        if self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
+            return None
+        try:
+            return moves_between(taken, leaf, [axis for axis in range(1, taken.ndim) if axis != channel])
+        except RuntimeError:  # an operation without a gradient, or what it keeps was written to
+            return None
+        finally:
+            for other in self._calls:  # layers before the reader have noted these gradients
+                other.reached = None if other.reached is None else {}
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
@@ -136,6 +159,9 @@ class Survey:
         Every output has a weight of its own, so that no two gradients cancel: softmax's sum to zero.
         """
         leaves = [leaf for leaf in self._leaves if leaf.requires_grad]
+        if y is not None and y.grad_fn is None:  # the model switched recording off up to its end
+            for call in self._calls:
+                call.reached = None
         if y is None or not y.requires_grad or not leaves:
             return
         generator = torch.Generator().manual_seed(0)

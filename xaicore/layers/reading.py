@@ -17,6 +17,7 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame, read_input, stated_frame, usual_frame
+from xaicore.layers.prefixes import settle_prefixes
 
 __all__ = ["Reading", "listing", "read", "read_grids"]
 
@@ -118,7 +119,7 @@ def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int =
         grids.update(dict.fromkeys((layer.name, *layer.aliases), grid))
         if layer.kind == "convolution" and grid.size not in maps:
             maps.append(grid.size)
-    return grids
+    return settle_prefixes(layers, grids)
 
 
 def _grid(
