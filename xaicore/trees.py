@@ -61,7 +61,7 @@ def count(x: Any) -> int:
 
 
 def take(x: Any, chosen: slice | np.ndarray, of: int) -> Any:
-    """Select some of `of` images; positions select from NumPy arrays only. An array without a row per image stays whole."""
+    """Select some of `of` images, by positions from NumPy arrays only. An array without a row per image stays whole."""
     return _map(lambda leaf: leaf[chosen] if _is_array(leaf) and leaf.shape[0] == of else leaf, x)
 
 
