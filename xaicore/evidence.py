@@ -131,13 +131,16 @@ def group_views(maps: np.ndarray, count: int, views: int) -> np.ndarray:
 
 
 def scores_of(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
-    """(M,) what the target says; else its probability, or, where it is no class, its direction times the outputs."""
+    """Scores (M,): the target's own, if it has any; else the probability of its class.
+
+    A target that is no class scores its direction times the outputs.
+    """
     classes = aim.classes
     if aim.scores is not None:
         return aim.scores.reshape(-1)
     flat = capture.outputs.reshape(len(classes), 1, -1)
     linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
-    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no one probability
+    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no single probability
         return linear.reshape(-1)
     p = probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
     chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)

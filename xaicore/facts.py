@@ -68,11 +68,11 @@ class InputFacts:
         reader_axis: the channel axis of that shape.
         reader_runs: for each run of the reader on this input, whether it took the input itself; a model that also runs
             on a flipped copy has (True, False).
-        reader_moves: for each run, where what the layer takes comes from: {axis of what it takes: {axis of the input:
-            (start, end)}}. `start` is where along that axis of the input the slice at index L // 4 comes from, `end`
-            the one at L - 1 - L // 4, as fractions of its length; L is the length of the axis that the layer takes,
-            and NaN stands for a slice that comes from nowhere, such as padding.
-            None for a run that took the very input, or where it is not known.
+        reader_moves: for each run, from where in the input two slices of what the reader takes come: {axis of what it
+            takes: {axis of the input: (start, end)}}. Along an axis of length L, these are the slices at L // 4 and at
+            L - 1 - L // 4; `start` and `end` are their places along the axis of the input, as fractions of its length,
+            NaN for a slice that comes from nowhere, such as padding. None for a run that took the input itself, or
+            where it is not known.
     """
 
     shape: tuple[int, ...]

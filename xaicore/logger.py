@@ -70,10 +70,10 @@ class Logger(ABC):
 
     @abstractmethod
     def log(self, explanation: Explanation, step: int | None = None) -> None:
-        """Ship one explanation. The same step again replaces what was there."""
+        """Ship one explanation. A repeated step replaces what was there."""
 
     def flush(self) -> None:  # noqa: B027 (a logger may hold nothing back)
-        """A step is complete, no explanation of it will follow: ship what was held back."""
+        """Ship what was held back: a step is complete, and no explanation of it will follow."""
 
     def close(self) -> None:  # noqa: B027 (a logger may have nothing to close)
         """Ship what is left, and finish what `open` started, and nothing else."""

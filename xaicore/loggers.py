@@ -1,6 +1,6 @@
 """The fan-out of explanations to several loggers.
 
-What one logger cannot ship never stops the work that it watches, nor the other loggers.
+A logger that fails stops neither the work that it follows nor the other loggers.
 """
 
 from __future__ import annotations

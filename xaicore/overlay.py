@@ -72,7 +72,7 @@ def outline(
     share: float = 0.2,
     color: tuple[int, int, int] = (255, 255, 255),
 ) -> np.ndarray:
-    """The pictures with a line around the `share` of their pixels that has the most evidence.
+    """The pictures with a line around the pixels with the most evidence, which are `share` of all pixels.
 
     Pixels without evidence are never inside, so that the area may be smaller than `share`.
 

@@ -3,7 +3,7 @@
     runs/<name>/
         run.json           what the run is about
         manifest.jsonl     one row per map
-        index.html         everything at a glance
+        index.html         a page that shows them
         pictures/*.png     what the network saw
         overlays/*.png     heatmap over picture
         heatmaps/*.png     heatmap alone
@@ -40,9 +40,9 @@ class DiskLogger(xaicore.Logger):
     """Writes explanations into a folder, which several processes may share.
 
     Args:
-        root: the run's folder; `runs/<run.name>` when None. An existing run goes on: rows are added, and a row
-            of the same step, image, method, layer and k replaces the earlier one. In a group of images that change
-            from step to step, image n of a step is the same image, whatever its id.
+        root: the run's folder; `runs/<run.name>` when None. An existing run continues: rows are added, and a
+            row of the same step, image, method, layer and k replaces the earlier one. In a group of images that change
+            from step to step, image n of a step counts as the same image, whatever its id.
         options: `colormap`, `alpha`, `outline`, `maps`, `threshold`, see `xaicore_disk.options.Options`.
 
     Raises:
@@ -148,6 +148,6 @@ class DiskLogger(xaicore.Logger):
 
 
 def _from_here(path: Path) -> Path:
-    """Relative to the working directory, if it is in there."""
+    """The path relative to the working directory, if it lies in there."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -117,7 +117,7 @@ class MLflowLogger(xaicore.Tracker):
         return os.environ.get("MLFLOW_RUN_ID") if active is None else active.info.run_id
 
     def _experiment_id(self, client: mlflow.MlflowClient) -> str:
-        """As `mlflow.start_run` has it; `mlflow.set_experiment` sets the variable."""
+        """The experiment of a new run, as `mlflow.start_run` chooses it; `mlflow.set_experiment` sets the variable."""
         current = os.environ.get("MLFLOW_EXPERIMENT_ID")
         if current is not None and self._experiment is None and self._tracking_uri is None:
             return current

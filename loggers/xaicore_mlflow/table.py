@@ -1,4 +1,4 @@
-"""Names that MLflow takes, made of untrusted text, and a step's predictions as CSV."""
+"""Keys that MLflow accepts, made from untrusted text, and a step's predictions as CSV."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class TensorBoardLogger(xaicore.Tracker):
                 self._add(row["step"], _image(f"{text.tag(row)}/{source}/{kind}", images[kind], text.caption(row)))
 
     def log_step(self, step: int | None, rows: Sequence[dict[str, Any]]) -> None:
-        """Write curves and tables, in which several methods share a row; what is written survives the process."""
+        """Write curves and tables, in which several methods share a row; they stay if the process is killed."""
         for group, of_group in show.by_group(rows).items():
             shared = show.by_target(of_group)
             for row in shared:
@@ -114,7 +114,7 @@ class TensorBoardLogger(xaicore.Tracker):
 
 
 def _image(tag: str, picture: np.ndarray, caption: str) -> Summary.Value:
-    """(H, W, 3) uint8 RGB as a PNG. Of the older `Summary.Image`, TensorBoard would show no caption."""
+    """(H, W, 3) uint8 RGB as a PNG. TensorBoard shows no caption of the older `Summary.Image`."""
     height, width = picture.shape[:2]
     return _value(tag, "images", caption, str(width).encode(), str(height).encode(), show.png(picture))
 

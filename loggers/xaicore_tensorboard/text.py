@@ -1,4 +1,4 @@
-"""Tags, captions and tables made of untrusted text: ids, names of classes, layers and methods."""
+"""Tags, captions and tables made from untrusted text: ids, names of classes, layers and methods."""
 
 from __future__ import annotations
 

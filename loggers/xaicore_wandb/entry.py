@@ -1,4 +1,4 @@
-"""What a step brings: images, rows of the table and numbers, as wandb takes them."""
+"""A step's images, numbers and rows of the table, as wandb takes them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = (
 class Photos:
     """The photos of a step; each is one file for all methods and targets.
 
-    wandb moves its own temporary files into a run, but not those that only a table shows; so these are ours.
+    wandb moves its own temporary files into a run, but not those that only a table shows, so these files are made here.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Photos:
 
 
 def images_of(row: Mapping[str, Any], images: Mapping[str, np.ndarray]) -> dict[str, wandb.Image]:
-    """A map's overlay and heatmap with captions; from an array wandb would squeeze an axis of length 1."""
+    """A map's overlay and heatmap with captions. Not from arrays, of which wandb squeezes an axis of length 1."""
     kinds = [kind for kind in ("overlay", "heatmap") if kind in images]
     return {kind: wandb.Image(Image.fromarray(images[kind]), caption=show.caption(row)) for kind in kinds}
 

@@ -40,7 +40,7 @@ class WandbLogger(xaicore.Tracker):
         xaicore/table                     a row per map, of all steps
         xaicore/right, xaicore/score      means over the fixed pictures
 
-    Beyond 108 images, a key goes on as <key>/2, <key>/3, ... Entries are final: a repeated step is another entry. An
+    Beyond 108 images, a key continues as <key>/2, <key>/3, ... Entries are final: a repeated step is another entry. An
     explanation without a step is an entry at once. W&B's workspace shows the rows of the table's latest 100 entries.
     Offline, the table's images wait for `wandb sync` in wandb's data folder (WANDB_DATA_DIR), not in the run's. A
     killed process loses the last 0.1 s of the logger's own run, and the last 15 s of yours, unless you start it with
@@ -75,9 +75,9 @@ class WandbLogger(xaicore.Tracker):
         elif self._started and self._run.offline:  # of a run of the user's, wandb reports the folder
             self.where = f"wandb sync {shlex.quote(str(self._run.settings.sync_dir))}"
         self._run.define_metric("xaicore/epoch")
-        self._run.define_metric("xaicore/*", step_metric="xaicore/epoch", step_sync=False)  # never a made-up epoch
+        self._run.define_metric("xaicore/*", step_metric="xaicore/epoch", step_sync=False)  # else wandb adds epochs
         about = {"name": run.name, "started": run.started, "versions": dict(run.versions), **run.config}
-        # A resumed run has one already.
+        # A resumed run has this key already.
         self._run.config.update({"xaicore": about}, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
@@ -128,7 +128,7 @@ def _ship(run: wandb.Run, entry: dict[str, Any], rows: Sequence[Sequence[Any]]) 
                 table.add_data(*row)
             run.log({**entry, "xaicore/table": table})
         finally:
-            # An incremental table keeps all rows with their images, but only counts the old: so these are emptied.
+            # An incremental table keeps all rows with their images, but only counts the sent ones: they are emptied.
             table.data[old:] = [[]] * (len(table.data) - old)
 
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from xaicore import plugins
-from xaicore.cli.batches import Batches
+from xaicore.cli.batches import PictureBatches
 from xaicore.cli.failures import Command
 from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
@@ -150,7 +150,7 @@ def command(
         summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
         prepare = loaded.prepare.for_backend(explainer.backend)
-        batches = Batches(files, true_classes, prepare, batch_size, partial(_report_skipped, screen))
+        batches = PictureBatches(files, true_classes, prepare, batch_size, partial(_report_skipped, screen))
         config = {
             "model": loaded.name,
             "methods": [method.name for method in found],

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from xaicore.cli.batches import Batch, Batches
+from xaicore.cli.batches import PictureBatch, PictureBatches
 from xaicore.cli.failures import Stopped
 from xaicore.cli.options import LABELS
 from xaicore.cli.screen import progress
@@ -47,7 +47,7 @@ class Work:
     methods: Sequence[Method]
     target: Any
     class_names: Sequence[str] | None
-    batches: Batches
+    batches: PictureBatches
     loggers: Mapping[str, Mapping[str, Any]]
     run_name: str
     config: Mapping[str, Any]
@@ -90,7 +90,7 @@ class Work:
         if not self.summary.pictures:
             raise Stopped(f"no picture could be read and prepared (of {total})")
 
-    def _process(self, batch: Batch, stack: ExitStack) -> None:
+    def _process(self, batch: PictureBatch, stack: ExitStack) -> None:
         explanations = self._explain(batch)
         if self.log is None:
             first = next(iter(explanations.values()))
@@ -104,7 +104,7 @@ class Work:
         if self.log.all_failed and self.batches.read < len(self.batches.files):
             raise Stopped("every logger is switched off, so that no further result would be kept")
 
-    def _explain(self, batch: Batch) -> dict[str, Explanation]:
+    def _explain(self, batch: PictureBatch) -> dict[str, Explanation]:
         try:
             labels = Labels.read(batch.ids, batch.truth, self.class_names, LABELS)
             target = read_target(self.target, labels.truth, labels.class_names, LABELS)

@@ -1,4 +1,4 @@
-"""The grid of a layer as the caller says it, with `axes=` and `grid=`, and the advice where it has to be said."""
+"""The grid of a layer as the caller describes it with `axes=` and `grid=`, or advice to do so."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stated_grid(
     grid: tuple[int, ...] | None,
     maps: Sequence[tuple[int, ...]] = (),
 ) -> Grid:
-    """The grid that the caller's notation says; tokens without one lie on the grid that their number fits.
+    """The grid that the caller's notation describes; tokens without one lie on the grid that their number fits.
 
     `maps` are the sizes of the convolutions' maps.
 
@@ -45,9 +45,9 @@ def stated_grid(
         raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
     if shape[axes.index("n")] != images:
         raise LayerError(
-            f"{seen}: {shape[axes.index('n')]} maps where the inputs hold {images} pictures, as where a model "
-            "stacks several pictures into one batch, so that nothing says which map belongs to which. Name a layer "
-            "behind that, or explain a model that runs its layers once for each"
+            f"{seen}: {shape[axes.index('n')]} maps for {images} pictures in the inputs. If the model stacks several "
+            "pictures into one batch, nothing says which map belongs to which picture. Name a layer after the batch is "
+            "split again, or explain a model that runs its layers once for each picture"
         )
     if "l" not in axes:
         return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
@@ -90,7 +90,7 @@ def _likely_axes(shape: tuple[int, ...], channel: int, images: int, expected: in
 def _settling(axes: str, shape: tuple[int, ...], expected: int) -> str:
     """What to type for tokens or positions that do not follow the picture."""
     if "l" not in axes:
-        return f"and these positions do not follow the picture: if they lie over it all the same, say axes={axes!r}"
+        return f"and these positions do not follow the picture: if they lie over it nevertheless, pass axes={axes!r}"
     example = _example(shape[axes.index("l")], expected)
     return f"and these tokens do not follow the picture: say on which grid they lie, such as grid={example}"
 

@@ -1,4 +1,4 @@
-"""Samples explained in batches, as many as there is time for."""
+"""Samples explained in batches, until there is no time left."""
 
 from __future__ import annotations
 

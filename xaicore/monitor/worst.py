@@ -1,4 +1,4 @@
-"""The worst predictions of a data set at present: those that give the true class the least probability."""
+"""The current worst predictions of a data set: those that give the true class the least probability."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_TRUTH = "the worst predictions need true classes: pool=(x, truth), or a loade
 
 
 class Pool:
-    """Images among which the worst predictions are found, anew for each search.
+    """Images among which each search finds the current worst predictions.
 
     Args:
         source: (x, truth), a `Sample` with truth, or a loader of (x, truth). A loader's ids are positions, which
@@ -72,7 +72,7 @@ class Pool:
             self._true_probabilities(self.source.take(slice(position, position + 1)))
 
     def worst(self, k: int, deadline: Deadline) -> tuple[Sample | None, bool]:
-        """The k worst predictions at present, the worst first, and whether all images were searched.
+        """The current k worst predictions, the worst first, and whether all images were searched.
 
         One pass without gradients per batch; memory holds k images beside the batch.
 
@@ -120,7 +120,7 @@ class Pool:
             yield dataclasses.replace(chosen, x=trees.convert(chosen.x, to_numpy))
 
     def _true_probabilities(self, batch: Sample) -> np.ndarray:
-        """(N,) the probability of each true class, of several the least; infinite where none is known."""
+        """(N,) the probability of the true class, the least one of several; infinite where none is known."""
         assert batch.truth is not None
         capture = self._backend.capture(batch.x, ())
         outputs, kind = capture.outputs, capture.outputs_kind

@@ -1,6 +1,6 @@
 """What people see of an explanation: pictures, drawings, captions, pages.
 
-Nothing here knows an `Explanation`: it works on arrays, and on rows as `Explanation.row` gives them.
+Nothing here imports `Explanation`: functions take arrays, and rows as `Explanation.row` gives them.
 """
 
 from xaicore.show.drawing import Drawing
