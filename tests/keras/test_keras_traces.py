@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras_arranged import KerasBackend
 from keras_nets import BACKEND, CLOSE, Fixed, Subclassed, conv_gap_dense, gradcam, numpy, pictures
 
 import xaicore
 from xaicore import targets
-from xaicore_keras.backend import KerasBackend
 from xaicore_keras.traces import traces_of
 
 compiled = pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")

@@ -56,7 +56,7 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
     Raises:
         LayerError: there is none.
     """
-    if not any(layer.reached for layer in layers):  # a gradient that vanishes everywhere tells nothing of the way
+    if not any(layer.reached for layer in layers if layer.name in grids):  # one that vanishes tells nothing of the way
         layers = [replace(layer, reached=None) for layer in layers]
     for layer in reversed(layers):
         grid = grids.get(layer.name)
@@ -73,7 +73,7 @@ def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
     """Whether the output's gradient arrives at positions of the picture; unknown counts as yes for maps alone."""
     if layer.reached is None:
         return "l" not in grid.axes
-    positions = [axis for axis, letter in enumerate(grid.axes) if letter not in "nc"]
+    positions = [axis for axis, letter in enumerate(grid.axes) if letter not in "nrc"]
     return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.prefix :]) for axis in positions)
 
 
