@@ -102,7 +102,8 @@ class _Reader:
             self._handed_on[id(call)] = inside
             by_output.setdefault(output, []).append(call)
             makers[output] = call.path
-            self._axes[output] = permuted_axis(call.layer, len(call.shape), self._axes.get(id(call.input)))
+            axis = permuted_axis(call.layer, len(call.shape), self._axes.get(id(call.input)))
+            self._axes[output] = self._axes.get(output) if axis is None else axis  # that of the layer inside
             passes_on = is_identity(call.layer) and id(call.input) in self._pooled
             if kind_of(call.layer) == "pooling" or passes_on:
                 self._pooled.add(output)

@@ -35,9 +35,9 @@ class TorchEngine(Engine):
         with tools.preserved_model(model, tensors[0].device, _is_mutable), torch.enable_grad():
             y = run([t.clone() for t in tensors], None)  # some models write into their inputs, and a leaf refuses it
             outputs = [call.output for call in recorder.calls]
-            reads = _reads(outputs, tensors)
+            link, reads = tools.link_of(y), _reads(outputs, tensors)  # a pull-back frees what the record holds
             reached = _reached(y, outputs)
-        return Seen(y, tools.link_of(y), [Flow(*flow) for flow in zip(reads, reached, strict=True)])
+        return Seen(y, link, [Flow(*flow) for flow in zip(reads, reached, strict=True)])
 
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
         """Not in inference mode, where no trainable parameter can be made."""
