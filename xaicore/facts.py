@@ -63,6 +63,7 @@ class InputFacts:
         reader_shape: of what the first layer takes that reads the input and says where its channels are, such as a
             convolution; None where there is no such layer.
         reader_axis: the channel axis of that shape.
+        reader_source: the layer whose output that is; None where it is the input, or where that is not known.
         reader_runs: for each run of that layer on this input, whether it took the very input; a model that also runs
             on a flipped copy has (True, False).
     """
@@ -71,6 +72,7 @@ class InputFacts:
     reader_shape: tuple[int, ...] | None = None
     reader_axis: int | None = None
     reader_runs: tuple[bool, ...] = ()
+    reader_source: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import re
 import sys
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ from xaicore import (
     pull_in_half,
 )
 from xaicore.facts import Facts
-from xaicore.layers import listing, never_ran, read, split_run
+from xaicore.layers import listing, never_ran, no_map, read, split_run
 from xaicore.outputs import are_probabilities
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
@@ -137,7 +138,10 @@ class KerasBackend(Backend):
 
         def search() -> str:
             forward = self._forward(batch, survey, [layer], with_gradients=False)
-            features = read(survey.facts, self.channels_last).grids[layer].arrange(forward.activations[0])
+            grid = read(survey.facts, self.channels_last).grids.get(layer)
+            if grid is None:
+                raise no_map(layer, survey.specs[layer].shape, survey.input_size)
+            features = grid.arrange(forward.activations[0])
             return classifier_path(self.model, layer, features, forward.outputs)
 
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
@@ -190,6 +194,7 @@ class KerasBackend(Backend):
         self._traces.is_built = True
 
     def _make_survey(self, batch: Inputs) -> Survey:
+        self._warn_of_preprocessor()
         recorder = CallRecorder(self.model)
         taken: list[Any] = []
 
@@ -204,6 +209,19 @@ class KerasBackend(Backend):
                 self._traces.facts["inline"] = True
                 seen = survey(inline=True)
             return Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
+
+    def _warn_of_preprocessor(self) -> None:
+        """Models of keras-hub preprocess pictures in `predict`, `fit` and `evaluate`, not when they are called."""
+        has_own_predict = not type(self.model).predict.__module__.startswith("keras.")
+        preprocessor = getattr(self.model, "preprocessor", None)
+        if has_own_predict and callable(preprocessor) and not self._traces.facts.setdefault("warned", False):
+            self._traces.facts["warned"] = True
+            warnings.warn(
+                f"{type(self.model).__name__} preprocesses pictures in predict(), with its `preprocessor`, not when "
+                "it is called, as here: pass what the preprocessor makes of them, x = model.preprocessor(x)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))

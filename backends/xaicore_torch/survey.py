@@ -115,7 +115,10 @@ class Survey:
         first = readers[0]
         taken = first.taken[0]
         runs = tuple(call.producers[0] == i for call in readers if call.module is first.module)
-        return InputFacts(shape, tuple(taken.shape), taken_axis(first.module, taken.shape), runs)
+        source = first.producers[0]
+        is_text = any(call.name == source and call.kind == "embedding" for call in self._calls)
+        made_by = source if isinstance(source, str) and not is_text else None
+        return InputFacts(shape, tuple(taken.shape), taken_axis(first.module, taken.shape), runs, made_by)
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""

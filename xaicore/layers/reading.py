@@ -16,7 +16,7 @@ from xaicore.errors import InputError
 from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
-from xaicore.layers.inputs import Frame, read_input, stated_frame, usual_frame
+from xaicore.layers.inputs import Frame, made_frame, read_input, stated_frame, usual_frame
 
 __all__ = ["Reading", "listing", "read", "read_grids"]
 
@@ -68,7 +68,7 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
         if input_axes is not None and len(seen.shape) == len(input_axes):
             frames[i] = stated_frame(input_axes, seen, facts.count)
             continue
-        frame = read_input(seen, facts.count)
+        frame = read_input(seen, facts.count) or made_frame(seen, facts.count)
         if frame is None and seen.reader_shape is None:
             frame = usual_frame(seen.shape, channels_last)
         if frame is not None:
