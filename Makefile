@@ -10,12 +10,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 KERAS := $(VENV)/ready-keras
 TRACKERS := $(VENV)/ready-trackers
+MODELS := .venv-models
+MODELS_KERAS := .venv-models-keras
 KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor browser clean
+.PHONY: help demo report test test-main test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor models browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -92,5 +94,21 @@ bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
 bench-monitor: $(READY) ## the cost of a monitor during training
 	$(BIN)/python -m benchmarks.monitor
 
+# The libraries of the table, in their current versions, apart from the other targets' pinned ones. TensorFlow, which
+# keras-hub brings along, does not always install beside the newest torch: Keras has an environment of its own.
+$(MODELS)/ready: pyproject.toml
+	test -x $(MODELS)/bin/python || $(PYTHON) -m venv $(MODELS)
+	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision timm transformers open_clip_torch -e .
+	touch $@
+
+$(MODELS_KERAS)/ready: pyproject.toml
+	test -x $(MODELS_KERAS)/bin/python || $(PYTHON) -m venv $(MODELS_KERAS)
+	$(MODELS_KERAS)/bin/python -m pip install --quiet --disable-pip-version-check tensorflow keras keras-hub -e .
+	touch $@
+
+models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, and write docs/models.md
+	$(MODELS)/bin/python -m benchmarks.models torchvision timm transformers open_clip own
+	$(MODELS_KERAS)/bin/python -m benchmarks.models keras_applications keras_hub
+
 clean: ## remove what the other targets created
-	rm -rf $(VENV) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

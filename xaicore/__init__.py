@@ -22,6 +22,7 @@ from xaicore.errors import (
 )
 from xaicore.explainer import Explainer, explain
 from xaicore.explanation import Explanation
+from xaicore.facts import Facts, InputFacts, LayerFacts
 from xaicore.hookspecs import hookimpl
 from xaicore.layers import default_layer, unknown_layer
 from xaicore.logger import Logger, Run
@@ -44,9 +45,12 @@ __all__ = [
     "Drawing",
     "Explainer",
     "Explanation",
+    "Facts",
     "InputError",
+    "InputFacts",
     "Layer",
     "LayerError",
+    "LayerFacts",
     "Logger",
     "LoggerError",
     "Loggers",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn
 
@@ -162,6 +162,19 @@ class Backend(ABC):
     def ready(self) -> bool:
         """Whether the model has its weights; False where its first batch creates them."""
         return True
+
+    def weights_digest(self) -> Hashable:
+        """A value that changes as the model's own weights do; None where training always changes these.
+
+        In JAX loops the weights may lie outside of the model, which then shows the first ones for ever.
+        """
+        return None
+
+    @contextlib.contextmanager
+    def with_variables(self, variables: Any) -> Iterator[None]:
+        """Give the model these variables while it is explained, and its own again afterwards."""
+        self._lacks("variables that lie outside of the model", "explain the model that is trained")
+        yield
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:

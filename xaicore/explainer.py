@@ -27,7 +27,7 @@ from xaicore.outputs import (
     settle_kind,
 )
 from xaicore.show.pictures import Pictures
-from xaicore.targets import Aim, Target, check_aim
+from xaicore.targets import Aim, Target, aim_at
 
 __all__ = ["Explainer", "MethodLike", "explain", "picture_input"]
 
@@ -220,9 +220,9 @@ class Explainer:
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
             check_outputs(outputs, self._layer_is_found)
-            kind, _ = settle(outputs, kind, None if facts is None else facts.link)
+            kind, link = settle(outputs, kind, None if facts is None else facts.link)
             checked = labels.checked(outputs, kind)
-            aim = check_aim(target.aim(outputs, kind), target, outputs)
+            aim = aim_at(target, outputs, kind, self.activation or link)
             answers.append((aim, checked))
             return aim.direction
 

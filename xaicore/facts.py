@@ -8,6 +8,9 @@ from dataclasses import dataclass
 __all__ = ["Facts", "InputFacts", "LayerFacts"]
 
 
+Moves = Mapping[int, Mapping[int, tuple[float, float]]]
+
+
 @dataclass(frozen=True)
 class LayerFacts:
     """What one pass over the first image showed of a layer, as the framework has it.
@@ -66,12 +69,18 @@ class InputFacts:
         reader_source: the layer whose output that is; None where it is the input, or where that is not known.
         reader_runs: for each run of that layer on this input, whether it took the very input; a model that also runs
             on a flipped copy has (True, False).
+        reader_moves: for each run, where what the layer takes comes from: {axis of what it takes: {axis of the input:
+            (start, end)}}. `start` is where along that axis of the input the slice at index L // 4 comes from, `end`
+            the one at L - 1 - L // 4, as fractions of its length; L is the length of the axis that the layer takes,
+            and NaN stands for a slice that comes from nowhere, such as padding.
+            None for a run that took the very input, or where it is not known.
     """
 
     shape: tuple[int, ...]
     reader_shape: tuple[int, ...] | None = None
     reader_axis: int | None = None
     reader_runs: tuple[bool, ...] = ()
+    reader_moves: tuple[Moves | None, ...] = ()
     reader_source: str | None = None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from xaicore.errors import InputError
 from xaicore.opencv import cv2
 
-__all__ = ["boxes", "masks"]
+__all__ = ["all_boxes", "boxes", "masks"]
 
 
 def masks(heatmaps: np.ndarray, threshold: float = 0.2) -> np.ndarray:
@@ -38,16 +38,30 @@ def boxes(masks: np.ndarray) -> np.ndarray:
     Raises:
         InputError: the masks are not two-dimensional.
     """
+    found = np.zeros((len(masks), 4), np.int64)
+    for row, of_mask in zip(found, all_boxes(masks), strict=True):
+        row[:] = of_mask[0] if len(of_mask) else 0
+    return found
+
+
+def all_boxes(masks: np.ndarray) -> list[np.ndarray]:
+    """The boxes of all connected components of each mask (M, H, W), the largest component first: M arrays (B, 4).
+
+    Raises:
+        InputError: the masks are not two-dimensional.
+    """
     if masks.ndim != 3:
         raise InputError(f"boxes need two-dimensional masks (M, H, W), got shape {masks.shape}")
-    found = np.zeros((len(masks), 4), np.int64)
-    for row, mask in zip(found, masks, strict=True):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-        if count > 1:  # label 0 is the background
-            areas = stats[:, cv2.CC_STAT_AREA].copy()
-            areas[0] = 0
-            # OpenCV numbers components block by block, so the first label is not the first in reading order.
-            largest = labels.flat[(areas == areas.max())[labels].argmax()]
-            x, y, width, height, _ = stats[largest]
-            row[:] = x, y, x + width, y + height
-    return found
+    return [_boxes_of(mask) for mask in masks]
+
+
+def _boxes_of(mask: np.ndarray) -> np.ndarray:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count == 1:  # the background alone
+        return np.zeros((0, 4), np.int64)
+    # OpenCV numbers components block by block, so that the first label is not the first in reading order.
+    inside = np.flatnonzero(labels)
+    _, first = np.unique(labels.flat[inside], return_index=True)
+    order = np.lexsort((inside[first], -stats[1:, cv2.CC_STAT_AREA]))
+    x, y, width, height = stats[1:][order, :4].astype(np.int64).T
+    return np.stack([x, y, x + width, y + height], axis=1)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 import sys
-import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +27,7 @@ from xaicore import (
 from xaicore.facts import Facts
 from xaicore.layers import listing, never_ran, no_map, read, split_run
 from xaicore.outputs import are_probabilities
+from xaicore_keras.advice import remedy, warn_of_preprocessor
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
 from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
@@ -39,6 +38,7 @@ from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
 from xaicore_keras.traces import traces_of
+from xaicore_keras.weights import assigned, digest
 
 __all__ = ["KerasBackend"]
 
@@ -115,6 +115,16 @@ class KerasBackend(Backend):
     def ready(self) -> bool:
         """Whether the model is built."""
         return bool(self.model.built)
+
+    def weights_digest(self) -> Hashable:
+        """The sums of the trainable variables, on JAX: a loop may keep the weights outside of the model."""
+        return digest(self.model) if keras.backend.backend() == "jax" else None
+
+    @contextlib.contextmanager
+    def with_variables(self, variables: Any) -> Iterator[None]:
+        """Explain with these values: (trainable, non-trainable) variables as `stateless_call` takes them."""
+        with assigned(self.model, variables):
+            yield
 
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
@@ -194,7 +204,8 @@ class KerasBackend(Backend):
         self._traces.is_built = True
 
     def _make_survey(self, batch: Inputs) -> Survey:
-        self._warn_of_preprocessor()
+        if not self._traces.facts.setdefault("warned", False):
+            self._traces.facts["warned"] = warn_of_preprocessor(self.model)
         recorder = CallRecorder(self.model)
         taken: list[Any] = []
 
@@ -209,19 +220,6 @@ class KerasBackend(Backend):
                 self._traces.facts["inline"] = True
                 seen = survey(inline=True)
             return Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
-
-    def _warn_of_preprocessor(self) -> None:
-        """Models of keras-hub preprocess pictures in `predict`, `fit` and `evaluate`, not when they are called."""
-        has_own_predict = not type(self.model).predict.__module__.startswith("keras.")
-        preprocessor = getattr(self.model, "preprocessor", None)
-        if has_own_predict and callable(preprocessor) and not self._traces.facts.setdefault("warned", False):
-            self._traces.facts["warned"] = True
-            warnings.warn(
-                f"{type(self.model).__name__} preprocesses pictures in predict(), with its `preprocessor`, not when "
-                "it is called, as here: pass what the preprocessor makes of them, x = model.preprocessor(x)",
-                RuntimeWarning,
-                stacklevel=2,
-            )
 
     def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))
@@ -259,20 +257,7 @@ class KerasBackend(Backend):
         except XaicoreError:
             raise
         except Exception as exc:
-            raise BackendError(
-                f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{_remedy(exc)}"
-            ) from exc
-
-
-def _remedy(error: Exception) -> str:
-    """What to do about an error that depends on the processor: TensorFlow enables oneDNN only on newer ones."""
-    if keras.backend.backend() != "tensorflow" or not re.search(r"only supports (the )?NHWC", str(error)):
-        return ""
-    return (
-        "\nTensorFlow runs channels-first convolutions on a CPU only with oneDNN, which it switches off on processors "
-        "without AVX-512: set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported, or build "
-        "the model with channels last"
-    )
+            raise BackendError(f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{remedy(exc)}") from exc
 
 
 def _class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:

@@ -156,11 +156,8 @@ class _Reader:
         first = readers[0]
         taken = shape_of(first.input)
         runs = tuple(call.input is self._inputs[i] for call in readers if call.layer is first.layer)
-        is_text = any(one.output is first.input and kind_of(one.layer) == "embedding" for one in self._calls)
         source = next((one.path for one in reversed(self._calls) if one.output is first.input), None)
-        return InputFacts(
-            shape, taken, channel_axis(first.layer, len(taken)), runs, reader_source=None if is_text else source
-        )
+        return InputFacts(shape, taken, channel_axis(first.layer, len(taken)), runs, reader_source=source)
 
     def _is_reader(self, call: Call, i: int) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""

@@ -61,7 +61,7 @@ def find_head(calls: Sequence[Call], y: Any) -> tuple[str | None, str | None, He
 
 
 def head_hook(layer: Any, head: Head) -> Hook:
-    """A hook that makes the layer answer with its logits at the call of the head; the model goes on with them."""
+    """A hook that makes the layer answer with its logits at the call of the head; the model continues with them."""
 
     def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
         return first_tensor((args, kwargs)) if head.is_bare else _linear_twin(layer)(*args, **kwargs)

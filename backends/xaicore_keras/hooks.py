@@ -40,13 +40,9 @@ def hooked(hooks: Iterable[tuple[Any, Hook]]) -> Iterator[None]:
                 answer = _original(*args, **kwargs)
                 return _hook(args, kwargs, answer) if threading.get_ident() == me else answer
 
-            stack.callback(_restore, layer, name, original, name in vars(layer))
+            if name in vars(layer):
+                stack.callback(object.__setattr__, layer, name, original)
+            else:
+                stack.callback(object.__delattr__, layer, name)
             object.__setattr__(layer, name, functools.wraps(original)(call))
         yield
-
-
-def _restore(layer: Any, name: str, original: Any, is_own: bool) -> None:
-    if is_own:
-        object.__setattr__(layer, name, original)
-    else:
-        object.__delattr__(layer, name)

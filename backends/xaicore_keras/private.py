@@ -1,7 +1,8 @@
-"""The private names of Keras, TensorFlow and JAX that this package depends on. No other module uses any.
+"""Private names of Keras, TensorFlow and JAX, which no other module of this package uses.
 
-A docstring says in public terms what its function gives. The comment above has the private names, and the first and
-the last version of Keras in which they were seen, of 3.8.0, 3.9.2, 3.10.0, 3.11.3, 3.12.0, 3.13.0, 3.14.0 and 3.15.1.
+The comment above each function has its private names, and the first and the last version of Keras in which
+tests/keras/test_keras_private.py has found them, of 3.8.0, 3.9.2, 3.10.0, 3.11.3, 3.12.0, 3.13.0, 3.14.0 and 3.15.1.
+That test fails with this module's name when one is gone.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ __all__ = [
     "functional_of",
     "is_captured",
     "only_runs_a_graph",
-    "preserved_call_records",
     "prunable_graph",
     "run_graph",
     "tracer_scope",
-    "without_rematerialisation",
+    "unnoticed_calls",
 ]
 
 
@@ -76,26 +76,15 @@ def detached_copy(operation: keras.Operation, name: str) -> keras.Operation:
     return copy
 
 
-# _losses, _loss_ids, _called: 3.8.0 to 3.15.1.
+# _losses, _loss_ids, _called: 3.8.0 to 3.15.1. _remat_mode: 3.9.2 to 3.15.1; 3.8.0 has no rematerialisation.
 @contextlib.contextmanager
-def preserved_call_records(layers: Sequence[keras.Layer]) -> Iterator[None]:
-    """Restore what each call records on a layer: its `add_loss` losses, cleared by the next call, and that it ran."""
+def unnoticed_calls(layers: Sequence[keras.Layer], operations: Sequence[keras.Operation]) -> Iterator[None]:
+    """Restore what calls record on layers: losses of `add_loss`, which the next call clears, and that they ran.
+
+    Meanwhile `keras.RematScope` is off for all operations: it would shut their tensors into graphs of their own.
+    """
     losses = [(layer, list(layer._losses), set(layer._loss_ids)) for layer in layers if layer._losses]
     uncalled = [layer for layer in layers if not layer._called]
-    try:
-        yield
-    finally:
-        for layer in uncalled:
-            vars(layer)["_called"] = False
-        for layer, values, ids in losses:
-            layer._losses[:] = values
-            layer._loss_ids.update(ids)
-
-
-# _remat_mode: 3.9.2 to 3.15.1; 3.8.0 has no rematerialisation.
-@contextlib.contextmanager
-def without_rematerialisation(operations: Sequence[keras.Operation]) -> Iterator[None]:
-    """Switch `keras.RematScope` off for these operations: it would shut their tensors into a graph of its own."""
     modes = [(vars(op), vars(op)["_remat_mode"]) for op in operations if vars(op).get("_remat_mode")]
     try:
         for attributes, _ in modes:
@@ -104,6 +93,11 @@ def without_rematerialisation(operations: Sequence[keras.Operation]) -> Iterator
     finally:
         for attributes, mode in modes:
             attributes["_remat_mode"] = mode
+        for layer in uncalled:
+            vars(layer)["_called"] = False
+        for layer, values, ids in losses:
+            layer._losses[:] = values
+            layer._loss_ids.update(ids)
 
 
 # Names that a new model lacks. The private ones: 3.8.0 to 3.15.1, but _compiled_trainable_state in 3.15.1 alone, and

@@ -21,7 +21,7 @@ from xaicore_keras.survey import Survey
 __all__ = ["Program", "Tap", "run_model"]
 
 Tap = Callable[[Any], Any]
-"""`tap(tensor)` takes the output of a layer and returns what the model goes on with."""
+"""`tap(tensor)` takes the output of a layer and returns what the model continues with."""
 
 
 def run_model(

@@ -11,7 +11,7 @@ import keras
 
 from xaicore.randomness import preserved
 from xaicore_keras.paths import walk
-from xaicore_keras.private import attributes_of_keras, preserved_call_records, without_rematerialisation
+from xaicore_keras.private import attributes_of_keras, unnoticed_calls
 
 __all__ = ["lock", "preserved_model", "preserved_modes"]
 
@@ -30,7 +30,7 @@ def preserved_model(model: Any) -> Iterator[None]:
     with lock, preserved(), preserved_modes(model):
         operations = [model, *walk(model).values()]
         layers = [operation for operation in operations if isinstance(operation, keras.Layer)]
-        with _preserved_attributes(layers), preserved_call_records(layers), without_rematerialisation(operations):
+        with _preserved_attributes(layers), unnoticed_calls(layers, operations):
             yield
 
 

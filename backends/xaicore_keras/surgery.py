@@ -72,9 +72,7 @@ def cam_model(
         raise no_map(path, shapes.get(path, last.shape), size)
     copies = _Copies()
     inputs = keras.tree.map_structure(copies.input, graph.input)
-    maps = _run_up_to(graph, keras.tree.flatten(inputs), layers, copies, path, sum(call.path == path for call in calls))
-    if freeze:
-        copies.freeze()
+    maps = _copied_up_to(graph, inputs, layers, copies, path, sum(call.path == path for call in calls))
     # In half precision, means lose digits and a softmax underflows; Keras' guide has its last layer in float32 too.
     dtype = "float64" if maps.dtype == "float64" else "float32"
     pooling = getattr(keras.layers, f"GlobalAveragePooling{len(maps.shape) - 2}D")(
@@ -83,7 +81,10 @@ def cam_model(
         name=copies.unused("cam_pool"),
     )
     dense = keras.layers.Dense(int(classes), activation=activation, dtype=dtype, name=copies.unused("cam_dense"))
-    return keras.Model(inputs, dense(pooling(maps)), name=f"{model.name}_cam")
+    result = keras.Model(inputs, dense(pooling(maps)), name=f"{model.name}_cam")
+    for copy in result.layers if freeze else ():
+        copy.trainable = copy is dense
+    return result
 
 
 def _picture(graph: Any) -> Any:
@@ -190,12 +191,6 @@ class _Copies:
 
         return copy_and_call
 
-    def freeze(self) -> None:
-        """Make all weights of the copies untrainable."""
-        for copy in self._made.values():
-            if isinstance(copy, keras.Layer):
-                copy.trainable = False
-
 
 def _copied_layer(layer: keras.Layer, name: str) -> keras.Layer:
     config = layer.get_config()
@@ -214,7 +209,7 @@ def _copied_layer(layer: keras.Layer, name: str) -> keras.Layer:
 def _copy_state(copy: keras.Layer, layer: keras.Layer) -> None:
     """Copy the values of weights, and the `trainable` flags of layers and of single variables."""
     if {id(variable) for variable in copy.variables} & {id(variable) for variable in layer.variables}:
-        raise ValueError("from_config() hands on the layer's own weights, which two models would then train")
+        raise ValueError("from_config() reuses the layer's own weights, which two models would then train")
     copy.set_weights(layer.get_weights())
     for new, old in zip(all_layers(copy), all_layers(layer), strict=True):
         if new.trainable != old.trainable:
@@ -226,28 +221,18 @@ def _copy_state(copy: keras.Layer, layer: keras.Layer) -> None:
             new.trainable = old.trainable
 
 
-def _run_up_to(
-    graph: Any, tensors: Sequence[Any], layers: Mapping[str, Any], copies: _Copies, path: str, number: int
+def _copied_up_to(
+    graph: Any, inputs: Any, layers: Mapping[str, Any], copies: _Copies, path: str, number: int
 ) -> keras.KerasTensor:
     """The first output of a layer's copy at this call of it, counted from 1; nothing is copied after that."""
-    calls = 0
+    maps: list[keras.KerasTensor] = []
 
-    def completed(completed_path: str, operation: Any, arguments: Any, answer: Any) -> None:
-        nonlocal calls
-        calls += completed_path == path
-        if calls == number:
-            raise _Reached(tensors_in(answer)[0])
+    def callee(called: str, operation: Any) -> Callable[..., Any]:
+        return operation.compute_output_spec if len(maps) == number else copies.call(called, operation)
 
-    try:
-        walk_graph(graph, tensors, layers, copies.call, completed)
-    except _Reached as reached:
-        return reached.tensor
-    raise AssertionError(f"{path!r} was called less often than before")
+    def completed(called: str, operation: Any, arguments: Any, answer: Any) -> None:
+        if called == path:
+            maps.append(tensors_in(answer)[0])
 
-
-class _Reached(Exception):
-    """The layer has been called."""
-
-    def __init__(self, tensor: keras.KerasTensor) -> None:
-        super().__init__()
-        self.tensor = tensor
+    walk_graph(graph, keras.tree.flatten(inputs), layers, callee, completed)
+    return maps[-1]

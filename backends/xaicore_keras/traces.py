@@ -1,4 +1,4 @@
-"""Compiled passes of a model and what was found out about it; they go when the model goes."""
+"""Surveys and compiled passes of a model, which are freed with the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xaicore_keras.state import lock
 __all__ = ["MAX_TRACES", "Traces", "traces_of"]
 
 MAX_TRACES = 128
-"""Surveys and traces kept per model, the last used ones: pictures of ever new sizes must not fill the memory."""
+"""Surveys and traces kept per model, the last used ones, so that ever new image sizes do not fill the memory."""
 
 _CONSTANTS = ("activation", "mean", "variance")
 """Attributes of layers that a trace takes as constants; the last two are Normalization's, plain tensors."""
@@ -27,7 +27,7 @@ class Traces:
     Attributes:
         made: the number of surveys and traces made so far.
         is_built: the model was built, or needs no building.
-        facts: what was found out about the model besides.
+        facts: what engines know of the model besides, such as that it reads its batch size.
     """
 
     def __init__(self) -> None:

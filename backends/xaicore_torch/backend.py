@@ -16,6 +16,7 @@ from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError
 from xaicore.facts import Facts
 from xaicore.layers import Grid, listing, never_ran, read, split_run
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
+from xaicore_torch.coupling import are_coupled, image_axis, pull_each
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, unwrap
@@ -28,6 +29,9 @@ from xaicore_torch.state import preserved_model
 from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
+
+MOST = 16
+"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
 
 
 class TorchBackend(Backend):
@@ -51,6 +55,8 @@ class TorchBackend(Backend):
         self._facts: dict[tuple[torch.Size, ...], Facts] = {}
         self._runs: dict[str, int] = {}
         self._link: str | None = None
+        self._may_be_single = True
+        self._coupled: dict[tuple[str, ...], bool | None] = {}
         self._classifiers: dict[str, DenseModule] = {}
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
@@ -59,10 +65,20 @@ class TorchBackend(Backend):
 
     def observe(self, inputs: Any) -> Facts:
         """The facts of one pass over the first image, kept for inputs of the same shapes."""
-        batch = prepare(self.model, inputs)
+        batch = self._prepare(inputs)
         key = batch.image_shapes
         if key not in self._facts:
-            self._facts[key] = self._survey(batch)
+            try:
+                self._facts[key] = self._survey(batch)
+            except BackendError:
+                as_given = prepare(self.model, inputs, may_be_single=False)
+                if as_given.image_shapes == key:
+                    raise
+                self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one
+                self._may_be_single = False
+                return self.observe(inputs)
+            if len(self._facts) > MOST:
+                del self._facts[next(iter(self._facts))]
         return self._facts[key]
 
     def layer_name(self, name: str) -> str:
@@ -73,7 +89,7 @@ class TorchBackend(Backend):
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
-        batch = prepare(self.model, inputs)
+        batch = self._prepare(inputs)
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
             self.observe(inputs)
         with preserved_model(self.model, batch.picture.device):
@@ -82,7 +98,7 @@ class TorchBackend(Backend):
             gradients: dict[str, np.ndarray] = {}
             if direction is not None:
                 rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
-                gradients = self._pull(outputs, tensors, rows) if tensors else {}
+                gradients = self._pull(batch, outputs, tensors, rows) if tensors else {}
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
         link = "softmax" if outputs.link == "log_softmax" else outputs.link
         return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
@@ -96,7 +112,7 @@ class TorchBackend(Backend):
 
     def with_batch_axis(self, inputs: Any) -> Any:
         """A single array one axis short for the first convolution gets a batch axis."""
-        return with_batch_axis(self.model, inputs)
+        return with_batch_axis(self.model, inputs) if self._may_be_single else inputs
 
     @property
     def ready(self) -> bool:
@@ -117,7 +133,7 @@ class TorchBackend(Backend):
         """
         known = self._classifiers.get(layer)
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
-            batch = prepare(self.model, inputs)
+            batch = self._prepare(inputs)
             module = find_module(self.model, layer)
             grid = read(self.observe(inputs)).grids[layer]
             with preserved_model(self.model, batch.picture.device):
@@ -128,6 +144,22 @@ class TorchBackend(Backend):
                 self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
+
+    def _image_axes(self, batch: Inputs, tensors: Mapping[str, torch.Tensor], count: int) -> list[int] | None:
+        """Per layer, the axis of its output that holds the images; None where the facts do not show it."""
+        facts = self._facts.get(batch.image_shapes)
+        if facts is None or facts.count != 1:
+            return None
+        of_one = {name: layer.shape for layer in facts.layers for name in (layer.name, *layer.aliases)}
+        found = [
+            image_axis(tensor.shape, of_one.get(self.layer_name(split_run(name)[0]), ()), count)
+            for name, tensor in tensors.items()
+        ]
+        axes = [axis for axis in found if axis is not None]
+        return axes if len(axes) == len(found) else None
+
+    def _prepare(self, inputs: Any) -> Inputs:
+        return prepare(self.model, inputs, self._may_be_single)
 
     def _survey(self, batch: Inputs) -> Facts:
         """Survey one image; all of them where the model takes no batch of another size."""
@@ -200,20 +232,29 @@ class TorchBackend(Backend):
         return grid.arrange(to_host(tensors[0])), to_host(y), 2e-2 if is_half(tensors[0]) or is_half(y) else 1e-3
 
     def _pull(
-        self, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray
+        self, batch: Inputs, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
         may_underflow = outputs.like.dtype == torch.float16
+        leaves, names = list(tensors.values()), tuple(tensors)
+        may_be_coupled = len(direction) > 1 and self._coupled.get(names) is not False
+        axes = self._image_axes(batch, tensors, len(direction)) if may_be_coupled else None
+
+        def pull_once(direction: np.ndarray) -> list[np.ndarray | None]:
+            retain = may_underflow or axes is not None
+            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=retain)
 
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-            leaves = list(tensors.values())
-            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=may_underflow)
+            return pull_in_half(pull_once, direction) if may_underflow else pull_once(direction)
 
         try:
-            pulled = pull_in_half(pull, direction) if may_underflow else pull(direction)
+            if axes is not None and self._coupled.get(names) is None:
+                self._coupled[names] = are_coupled(pull, direction, axes)
+            is_coupled = axes is not None and self._coupled[names]
+            pulled = pull_each(pull, direction, axes or ()) if is_coupled else pull(direction)
         except RuntimeError as exc:
-            names = ", ".join(map(repr, tensors))
-            raise BackendError(f"no gradients at {names}: {exc}{inference_hint(self.model)}") from exc
+            shown = ", ".join(map(repr, tensors))
+            raise BackendError(f"no gradients at {shown}: {exc}{inference_hint(self.model)}") from exc
         gradients = {name: gradient for name, gradient in zip(tensors, pulled, strict=True) if gradient is not None}
         unreached = [name for name in tensors if name not in gradients]
         if unreached:

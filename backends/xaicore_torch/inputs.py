@@ -92,11 +92,11 @@ class Inputs:
 
 @torch.inference_mode(False)  # so that copies can be recorded, whatever mode the caller is in
 @torch.no_grad()
-def prepare(model: nn.Module, inputs: Any) -> Inputs:
+def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True) -> Inputs:
     """Tensors of all arrays, moved to the model's device; floating-point arrays get its type.
 
     A tuple is positional arguments, a mapping keyword arguments, anything else the only argument. A single array one
-    axis short for the model's first convolution gets a batch axis.
+    axis short for the model's first convolution gets a batch axis if it `may_be_single`.
 
     Raises:
         InputError: there is no tensor or array, the batch is empty, or values are NaN or infinite.
@@ -119,7 +119,8 @@ def prepare(model: nn.Module, inputs: Any) -> Inputs:
     elif isinstance(inputs, tuple):
         batch = Inputs(tuple(convert(f"input {i}", value) for i, value in enumerate(inputs)), {})
     else:
-        batch = Inputs((with_batch_axis(model, convert("the input", inputs)),), {})
+        value = convert("the input", inputs)
+        batch = Inputs((with_batch_axis(model, value) if may_be_single else value,), {})
     if not batch.tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
     if batch.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in batch.tensors):

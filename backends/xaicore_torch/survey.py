@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from xaicore.facts import Facts, InputFacts, LayerFacts
+from xaicore.facts import Facts, InputFacts, LayerFacts, Moves
 from xaicore.layers import is_pooling
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
+from xaicore_torch.moves import moves_between
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
 from xaicore_torch.private import graph_leaf, writes
 
@@ -44,7 +46,8 @@ class Survey:
         # Integers cannot require grad.
         self._starts_recording = torch.is_grad_enabled() and not any(leaf.requires_grad for leaf in leaves)
         self._calls: list[Call] = []
-        self._pooled: list[Snapshot] = []
+        self._makers: dict[tuple[int, int], list[Call]] = defaultdict(list)  # by the snapshot that they returned
+        self._pooled: set[tuple[int, int]] = set()
 
     def facts(self, y: torch.Tensor | None, count: int) -> Facts:
         """What the pass showed, for `count` images and the chosen outputs y; without y, nothing of gradients."""
@@ -60,7 +63,10 @@ class Survey:
                 last.pop(inner.name, None)
             if not call.is_ambiguous:
                 last[call.name] = call
-        return Facts(tuple(self._layer_facts(call) for call in last.values()), inputs, count)
+        runs: dict[str, list[Call]] = defaultdict(list)
+        for call in self._calls:
+            runs[call.name].append(call)
+        return Facts(tuple(self._layer_facts(call, runs[call.name]) for call in last.values()), inputs, count)
 
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         tensor = first_tensor(output)
@@ -69,17 +75,17 @@ class Survey:
         self.runs[name] = self.runs.get(name, 0) + 1
         taken = list(tensors_in(args))
         replaced = None
-        if self._starts_recording and _is_leaf(module) and tensor.is_floating_point() and _is_unrecorded(taken):
+        if tensor.is_floating_point() and self._may_start(module, taken, tensor):
             tensor = tensor.detach().requires_grad_()
             self._leaves.append(tensor)
             replaced = replace_first_tensor(output, lambda _: tensor)
         snapshot = Snapshot(tensor)
         if is_pooling(type(module)):
-            self._pooled.append(snapshot)
+            self._pooled.add(snapshot.key)
         producers = [self._producer(part) for part in taken]
         call = Call(name, module, taken, [part.grad_fn for part in taken], producers, snapshot)
         if not _is_leaf(module):
-            call.handed_on = [inner for inner in self._inside(name) if inner.output.is_same(snapshot)]
+            call.handed_on = [inner for inner in self._makers[snapshot.key] if inner.name.startswith(f"{name}.")]
             # What follows may read another of the tensors, such as a pooled one.
             call.is_ambiguous = bool(call.handed_on) and sum(1 for _ in tensors_in(output)) > 1
             if call.is_ambiguous:
@@ -88,18 +94,21 @@ class Survey:
             call.reached = {}
             tensor.register_hook(call.note_gradient)  # type: ignore[no-untyped-call]  # torch has no types there
         self._calls.append(call)
+        self._makers[snapshot.key].append(call)
         return replaced
+
+    def _may_start(self, module: nn.Module, taken: Sequence[torch.Tensor], output: torch.Tensor) -> bool:
+        """Whether recording may start at an output: behind integers, or under the model's own no_grad."""
+        if self._starts_recording:
+            return _is_leaf(module) and _is_unrecorded(taken)
+        return len(self._inputs) == 1 and not torch.is_grad_enabled() and not output.requires_grad
 
     def _producer(self, tensor: torch.Tensor) -> str | int | None:
         """Where a tensor comes from: the last layer that returned it, or the position of an input."""
-        snapshot = Snapshot(tensor)
-        for call in reversed(self._calls):
-            if call.output.is_same(snapshot):
-                return call.name
+        makers = self._makers.get(Snapshot(tensor).key)
+        if makers:
+            return makers[-1].name
         return next((i for i, given in enumerate(self._inputs) if given is tensor), None)
-
-    def _inside(self, name: str) -> list[Call]:
-        return [call for call in self._calls if call.name.startswith(f"{name}.")]
 
     def _reads(self, output: Snapshot, origins: Origins) -> tuple[int, ...] | None:
         if len(self._inputs) == 1:
@@ -114,11 +123,25 @@ class Survey:
             return InputFacts(shape)
         first = readers[0]
         taken = first.taken[0]
-        runs = tuple(call.producers[0] == i for call in readers if call.module is first.module)
+        same = [call for call in readers if call.module is first.module]
+        runs = tuple(call.producers[0] == i for call in same)
+        axis = taken_axis(first.module, taken.shape)
+        moves = tuple(None if is_very else self._moves(call, i, axis) for call, is_very in zip(same, runs, strict=True))
         source = first.producers[0]
-        is_text = any(call.name == source and call.kind == "embedding" for call in self._calls)
-        made_by = source if isinstance(source, str) and not is_text else None
-        return InputFacts(shape, tuple(taken.shape), taken_axis(first.module, taken.shape), runs, made_by)
+        return InputFacts(shape, tuple(taken.shape), axis, runs, moves, source if isinstance(source, str) else None)
+
+    def _moves(self, call: Call, i: int, channel: int | None) -> Moves | None:
+        """Where what a reader takes comes from, for `InputFacts.reader_moves`."""
+        taken, leaf = call.taken[0], self._leaves[i]
+        if self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
+            return None
+        try:
+            return moves_between(taken, leaf, [axis for axis in range(1, taken.ndim) if axis != channel])
+        except RuntimeError:  # an operation without a gradient, or what it keeps was written to
+            return None
+        finally:
+            for other in self._calls:  # layers before the reader have noted these gradients
+                other.reached = None if other.reached is None else {}
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
@@ -137,6 +160,9 @@ class Survey:
         Every output has a weight of its own, so that no two gradients cancel: softmax's sum to zero.
         """
         leaves = [leaf for leaf in self._leaves if leaf.requires_grad]
+        if y is not None and y.grad_fn is None:  # the model switched recording off up to its end
+            for call in self._calls:
+                call.reached = None
         if y is None or not y.requires_grad or not leaves:
             return
         generator = torch.Generator().manual_seed(0)
@@ -147,11 +173,10 @@ class Survey:
             for call in self._calls:
                 call.reached = None
 
-    def _layer_facts(self, call: Call) -> LayerFacts:
+    def _layer_facts(self, call: Call, runs: Sequence[Call]) -> LayerFacts:
         maker = call.handed_on[0] if call.handed_on else call
         while maker.handed_on:
             maker = maker.handed_on[0]
-        runs = [other for other in self._calls if other.name == call.name]
         return LayerFacts(
             name=call.name,
             type=type(call.module).__name__,
@@ -164,7 +189,7 @@ class Survey:
             aliases=tuple(dict.fromkeys(inner.name for inner in call.handed_on)),
             is_leaf=_is_leaf(call.module),
             is_float=call.output.tensor.is_floating_point(),
-            pooled=any(call.output.is_same(pooled) for pooled in self._pooled),
+            pooled=call.output.key in self._pooled,
             reads=call.reads,
             reached=call.reached,
             runs=len(runs),
@@ -181,9 +206,10 @@ class Snapshot:
         self.node = tensor.grad_fn
         self.writes = writes(tensor)
 
-    def is_same(self, other: Snapshot) -> bool:
-        """Whether both are the same values in the same tensor."""
-        return self.tensor is other.tensor and self.writes == other.writes
+    @property
+    def key(self) -> tuple[int, int]:
+        """Equal for two snapshots that are the same values in the same tensor, while one of them holds it."""
+        return id(self.tensor), self.writes
 
 
 @dataclass(eq=False)
@@ -218,9 +244,8 @@ class Call:
 
     def note_gradient(self, gradient: torch.Tensor) -> None:
         """Note along each axis where the gradient is not zero."""
-        is_there = gradient != 0
+        is_there, axes = gradient != 0, range(gradient.ndim)
         if bool(is_there.any()):
-            axes = range(gradient.ndim)
             self.reached = {
                 axis: is_there.any(dim=[other for other in axes if other != axis]).tolist()
                 if gradient.ndim > 1

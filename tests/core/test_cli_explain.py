@@ -73,6 +73,10 @@ def test_run_is_described_to_the_loggers(shop: Workshop) -> None:
         "backend": "colours",
         "activation": None,
         "output": None,
+        "kind": None,
+        "axes": None,
+        "grid": None,
+        "input_axes": None,
     }
     assert shop.notes()[-1] == {"closed": True}
     assert [row["method"] for row in shop.logged()] == ["layercam", "gradcam"]

@@ -16,24 +16,27 @@ def test_table_of_a_picture(shop: Workshop) -> None:
     assert result.exit_code == 0
     rows = [line.split() for line in result.stdout.splitlines()[3:-1]]
     assert rows == [
-        ["input", "Scale", "1", "x", "3", "x", "10", "x", "20", "yes"],
-        ["->", "colour", "Conv", "1", "x", "3", "x", "10", "x", "20", "yes"],
+        ["input", "Scale", "1", "x", "3", "x", "10", "x", "20", "nchw", "10", "x", "20"],
+        ["->", "colour", "Conv", "1", "x", "3", "x", "10", "x", "20", "nchw", "10", "x", "20"],
         ["mean", "Pool", "1", "x", "3", "x", "1", "x", "1", "yes"],
     ]
     assert [row["pooled"] for row in read_table(result.stdout)] == ["", "", "yes"]
-    assert result.stderr == "without --layer, explain chooses colour\n"
+    assert result.stderr == "without --layer, explain chooses colour\noutputs (1, 3) are logits\n"
 
 
 def test_json_of_the_built_in_picture(shop: Workshop) -> None:
     result = shop.run("layers", "--model", "net:build", "--json")
+    picture = {"axes": "nchw", "size": [480, 320], "prefix": 0}
+    nothing = dict.fromkeys(picture)
     assert json.loads(result.stdout) == {
         "default": "colour",
         "error": None,
         "layers": [
-            {"name": "input", "type": "Scale", "shape": [1, 3, 480, 320], "spatial": True, "pooled": False},
-            {"name": "colour", "type": "Conv", "shape": [1, 3, 480, 320], "spatial": True, "pooled": False},
-            {"name": "mean", "type": "Pool", "shape": [1, 3, 1, 1], "spatial": False, "pooled": True},
+            {"name": "input", "type": "Scale", "shape": [1, 3, 480, 320], "spatial": True, "pooled": False, **picture},
+            {"name": "colour", "type": "Conv", "shape": [1, 3, 480, 320], "spatial": True, "pooled": False, **picture},
+            {"name": "mean", "type": "Pool", "shape": [1, 3, 1, 1], "spatial": False, "pooled": True, **nothing},
         ],
+        "outputs": {"shape": [1, 3], "kind": "logits", "link": None},
     }
 
 

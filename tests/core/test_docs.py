@@ -48,6 +48,14 @@ def test_every_field_of_a_capture_and_a_layer_is_documented():
     assert f"Layer({', '.join(xaicore.Layer.__dataclass_fields__)})" in PLUGINS
 
 
+@pytest.mark.parametrize("contract", [xaicore.Facts, xaicore.LayerFacts, xaicore.InputFacts, xaicore.targets.Aim])
+def test_every_field_of_the_facts_and_of_an_aim_is_documented(contract):
+    """In a table of its own, whose rows are these fields in their order."""
+    table = PLUGINS.split(f"`{contract.__name__}`:\n\n")[1].split("\n\n")[0]
+    rows = [cell for row in table.splitlines()[2:] for cell in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert rows == [field.name for field in dataclasses.fields(contract)]
+
+
 def test_what_loggers_use_of_show_is_documented():
     assert all(f"`{name}(" in PLUGINS for name in set(xaicore.show.__all__) - {"Drawing"})
     assert "`xaicore.Drawing`" in PLUGINS

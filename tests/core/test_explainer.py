@@ -59,7 +59,8 @@ def test_the_predicted_class_at_the_layer_found(net: ToyNet, backend: ToyBackend
     np.testing.assert_array_equal(e.outputs, net.forward(x)["dense"])
     assert len(e) == 3
     assert repr(e) == (
-        "<Explanation of 3 images, 1 target each (predicted): gradcam at second of builtins.object, maps (6, 8)>"
+        "<Explanation of 3 images, 1 target each (predicted): gradcam at second of builtins.object, maps (6, 8), "
+        "outputs are logits>"
     )
 
 

@@ -150,6 +150,24 @@ def test_signals_and_volumes() -> None:
     assert read_grids(volume, (8, 64, 96))["norm"] == Grid("nlc", (2, 4, 6), 1)
 
 
+def test_a_class_token_before_a_signals_patches_is_no_position() -> None:
+    signal = [conv("patches", 1, 24, 12), norm("norm", 1, 13, 24), norm("first", 1, 24, 13, axis=1)]
+    grids = read_grids(signal, (96,))
+    assert (grids["norm"], grids["first"]) == (Grid("nlc", (12,), 1), Grid("nct", (13,)))
+
+
+def test_nets_of_clips_may_keep_the_number_of_frames() -> None:
+    clip = [conv("patches", 1, 8, 8, 56, 56), norm("stage", 1, 8, 28, 28, 8), norm("tokens", 1, 1569, 8)]
+    grids = read_grids(clip, (16, 224, 224))
+    assert (grids["stage"], grids["tokens"]) == (Grid("ndhwc", (8, 28, 28)), Grid("nlc", (8, 14, 14), 1))
+
+
+def test_tokens_that_fit_several_grids_or_no_halving_have_none() -> None:
+    clip = [conv("patches", 1, 8, 8, 56, 56), norm("both", 1, 392, 8)]  # 2 x 14 x 14, 8 x 7 x 7
+    assert "both" not in read_grids(clip, (16, 224, 224))
+    assert "odd" not in read_grids([conv("stem", 1, 8, 28, 28), norm("odd", 1, 64, 8)], (224, 224))  # not 8 x 8
+
+
 def test_frames_that_are_convolved_one_by_one() -> None:
     assert read_grids([conv("conv", 5, 8, 4, 6)], PICTURE, count=5)["conv"] == Grid("nchw", (4, 6))
 
@@ -253,6 +271,10 @@ def test_no_layer_leads_to_the_output() -> None:
         ((2, 64, 64, 3), (1, 3, 224, 224), 1, Frame("nhwc", (64, 64))),
         ((2, 3, 16, 24), (1, 1, 16, 24), 1, Frame("nchw", (16, 24))),  # made grey inside
         ((2, 16, 24), (1, 1, 16, 24), 1, Frame("nhw", (16, 24))),
+        ((2, 24, 16), (1, 1, 16, 24), 1, Frame("nwh", (16, 24))),  # transposed inside: (time, mel)
+        ((2, 3, 24, 16), (1, 3, 16, 24), 1, Frame("ncwh", (16, 24))),
+        ((2, 8, 3, 16, 24), (1, 3, 8, 16, 24), 1, Frame("ndchw", (8, 16, 24))),  # clips of frames
+        ((2, 3, 3, 16, 16), (1, 3, 3, 16, 16), 1, Frame("ncdhw", (3, 16, 16))),
         ((2, 784), (1, 1, 28, 28), 1, Frame("n?", (28, 28), reshaped=(1, 28, 28))),
         ((2, 5, 3, 16, 24), (5, 3, 16, 24), 1, Frame("nrchw", (16, 24), 5)),
         ((2, 5, 16, 24, 3), (5, 16, 24, 3), 3, Frame("nrhwc", (16, 24), 5)),
@@ -274,5 +296,7 @@ def test_pictures_of_an_input() -> None:
     np.testing.assert_array_equal(Frame("nrchw", (4, 6), 5).arrange(x), x.reshape(10, 3, 4, 6))
     np.testing.assert_array_equal(Frame("nhwc", (4, 6)).arrange(x[:, 0].transpose(0, 2, 3, 1)), x[:, 0])
     np.testing.assert_array_equal(Frame("nhw", (4, 6)).arrange(x[:, 0, 0]), x[:, 0, :1])
+    np.testing.assert_array_equal(Frame("ncwh", (4, 6)).arrange(x[:, 0].swapaxes(2, 3)), x[:, 0])
+    np.testing.assert_array_equal(Frame("ndchw", (5, 4, 6)).arrange(x), x.swapaxes(1, 2))
     flat = x[:, 0].reshape(2, -1)
     np.testing.assert_array_equal(Frame("n?", (4, 6), reshaped=(3, 4, 6)).arrange(flat), x[:, 0])

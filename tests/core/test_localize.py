@@ -106,3 +106,32 @@ def literal_box(mask: np.ndarray) -> list[int]:
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 9))))
 def test_boxes_by_flood_fill(masks: np.ndarray) -> None:
     assert localize.boxes(masks).tolist() == [literal_box(mask) for mask in masks]
+
+
+def test_all_boxes_the_largest_component_first() -> None:
+    mask = np.zeros((2, 8, 10), bool)
+    mask[0, 1:3, 1:3] = True
+    mask[0, 4:8, 5:10] = True
+    mask[0, 0, 9] = True
+    first, empty = localize.all_boxes(mask)
+    assert first.tolist() == [[5, 4, 10, 8], [1, 1, 3, 3], [9, 0, 10, 1]]
+    assert empty.shape == (0, 4)
+    assert localize.boxes(mask).tolist() == [[5, 4, 10, 8], [0, 0, 0, 0]]
+
+
+@given(st.integers(0, 2**20))
+def test_the_first_of_all_boxes_is_the_box(seed: int) -> None:
+    masks = np.random.default_rng(seed).random((3, 7, 9)) > 0.6
+    boxes, every = localize.boxes(masks), localize.all_boxes(masks)
+    for mask, box, others in zip(masks, boxes, every, strict=True):
+        assert len(others)
+        assert box.tolist() == others[0].tolist()
+        covered = np.zeros_like(mask)
+        for x0, y0, x1, y1 in others:
+            covered[y0:y1, x0:x1] = True
+        assert covered[mask].all()
+
+
+def test_all_boxes_need_two_dimensions() -> None:
+    with pytest.raises(xaicore.InputError, match=r"boxes need two-dimensional masks \(M, H, W\), got shape \(2, 5\)"):
+        localize.all_boxes(np.zeros((2, 5), bool))

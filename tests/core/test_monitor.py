@@ -696,8 +696,7 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         return make(x, *rest)
 
     make = pictures.from_inputs
-    for module in (rounds, pictures):
-        monkeypatch.setattr(module, "from_inputs", from_inputs)
+    monkeypatch.setattr(pictures, "from_inputs", from_inputs)
     with monitored(many, log, batch_size=2, method=["gradcam", "cam"], beside=False, on_error="raise") as monitor:
         seen = [one.images for step in range(3) for one in monitor.step(step)]
     assert made == [7]

@@ -92,12 +92,12 @@ def test_listing_survives_half_removed_distributions(site: Site) -> None:
     assert {(plugin.distribution, plugin.version) for plugin in listing} == {("an unknown distribution", "?")}
 
 
-def test_listing_survives_metadata_that_is_missing() -> None:
+def test_listing_survives_metadata_that_is_missing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """As importlib_metadata says it, which answers for Python's own once anything has imported it."""
 
     class Half(importlib.metadata.Distribution):
-        def read_text(self, filename: str) -> None:
-            return None
+        def read_text(self, filename: str) -> str | None:
+            return "[xaicore.backends]\nx = module_x\n" if filename == "entry_points.txt" else None
 
         def locate_file(self, path: Any) -> Any:
             raise NotImplementedError
@@ -106,15 +106,17 @@ def test_listing_survives_metadata_that_is_missing() -> None:
         def metadata(self) -> Any:
             raise FileNotFoundError("no metadata")
 
-    entry_point = importlib.metadata.EntryPoint("x", "module_x", "xaicore.backends")._for(Half())
-    assert plugins._describe("backend", entry_point).distribution == "an unknown distribution"
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: Half().entry_points.select(group=group))
+    assert site.plugins().listing() == [UNKNOWN]
 
 
-def test_an_entry_point_without_a_distribution() -> None:
-    entry_point = importlib.metadata.EntryPoint("x", "module_x", "xaicore.backends")
-    assert plugins._describe("backend", entry_point) == Plugin(
-        "backend", "x", "an unknown distribution", "?", "module_x"
-    )
+def test_an_entry_point_without_a_distribution(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = importlib.metadata.EntryPoints([importlib.metadata.EntryPoint("x", "module_x", "xaicore.backends")])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: alone.select(group=group))
+    assert site.plugins().listing() == [UNKNOWN]
+
+
+UNKNOWN = Plugin("backend", "x", "an unknown distribution", "?", "module_x")
 
 
 def test_the_metadata_is_read_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

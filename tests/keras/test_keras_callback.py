@@ -589,16 +589,21 @@ def test_only_the_main_process_works(monkeypatch):
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="Keras shards on JAX alone")
-def test_sharded_weights_are_refused():
-    from xaicore_keras.callback import _is_main
+def test_sharded_weights_are_refused(monkeypatch):
+    callback, started = HeatmapCallback(**TINY, loggers=Recorder()), []
+    monkeypatch.setattr(callback, "start", started.append)
 
-    def model(**value):
-        return SimpleNamespace(name="net", variables=[SimpleNamespace(value=SimpleNamespace(**value))])
+    def begin(**value):
+        model = SimpleNamespace(name="net", variables=[SimpleNamespace(value=SimpleNamespace(**value))])
+        callback.set_model(model)
+        callback.on_train_begin()
+        return started[-1] is model
 
-    assert _is_main(model(is_fully_addressable=False, is_fully_replicated=True))
-    assert _is_main(model(is_fully_addressable=True, is_fully_replicated=False))
+    assert begin(is_fully_addressable=False, is_fully_replicated=True)
+    assert begin(is_fully_addressable=True, is_fully_replicated=False)
     with pytest.raises(xaicore.BackendError, match="the weights of 'net' are sharded over several processes"):
-        _is_main(model(is_fully_addressable=False, is_fully_replicated=False))
+        begin(is_fully_addressable=False, is_fully_replicated=False)
+    assert len(started) == 2
 
 
 # The page.

@@ -60,7 +60,7 @@ def test_tokens_are_explained_where_the_gradient_reaches_the_patches(with_class_
 def test_tokens_and_layers_of_ones_own_have_their_channels_last():
     facts = {layer.name: layer for layer in KerasBackend(vit(True)).observe(pictures()).layers}
     axes = xaicore.layers.channel_axes(tuple(facts.values()))
-    assert {axes[name] for name in ("with_token", "norm0", "mixed0", "attention1", "norm")} == {2}
+    assert {axes[name] for name in ("norm0", "mixed0", "attention1", "norm")} == {2}
     assert facts["norm0"].vectors == (8,)
     assert facts["norm"].reached[1] == [True] + 6 * [False]
     assert facts["block0"].takes == ("mixed0", "mlp0")

@@ -57,7 +57,7 @@ def test_a_smaller_last_batch_is_not_compiled_anew():
     check(explainer, model, pictures(8)[:3], [[1]] * 3)
     check(explainer, model, pictures(8)[:7], [[2]] * 7)
     assert traces_of(model).made == count
-    given = explainer.backend.capture(pictures(8)[:3], ["relu2"])
+    given = KerasBackend(model).capture(pictures(8)[:3], ["relu2"])
     assert given.outputs.shape == (3, 3)
     assert given.activations["relu2"].shape == (3, 5, 6, 9)
 

@@ -248,11 +248,17 @@ def test_a_torn_last_line_is_overlooked_and_then_cut_off(tmp_path_factory: Any, 
     assert [json.loads(text)["score"] for text in path.read_bytes().splitlines()] == [1, 2, 4]
 
 
-@pytest.mark.parametrize("text", [b"", b"torn", b"a\n", b"a\ntorn", b"a\nb\n" + b"x" * 200, b"x" * 200])
+LONG = b"x" * 200_000  # longer than what is read at once
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"torn", b"a\n", b"a\ntorn", b"a\nb\n" + LONG, LONG, LONG + b"\n", LONG + b"\ntorn"]
+)
 def test_whole_lines_end_behind_the_last_line_feed(tmp_path: Path, text: bytes) -> None:
-    (tmp_path / "file").write_bytes(text)
-    with FileIO(tmp_path / "file") as file:
-        assert manifest._end_of_whole_lines(file, block=16) == text.rfind(b"\n") + 1
+    file = tmp_path / "file"
+    file.write_bytes(text)
+    manifest.mend(file)
+    assert file.read_bytes() == text[: text.rfind(b"\n") + 1]
 
 
 def test_opening_cuts_off_a_torn_line(tmp_path: Path) -> None:

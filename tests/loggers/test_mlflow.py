@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import delivery
 import mlflow
 import numpy as np
 import pytest
@@ -29,9 +30,7 @@ from names import NASTY
 from processes import environment, run_code
 
 import xaicore
-from xaicore.plugins import installed
 from xaicore_mlflow import server, table
-from xaicore_mlflow.logger import MLflowLogger
 
 FILE = re.compile(r"images/(.+)[+%]step[+%](-?\d+)[+%]timestamp[+%](\d+)[+%][^+%]+\.png")
 
@@ -356,21 +355,10 @@ def test_what_is_held_back_goes_out_with_flush_the_next_step_and_closing(store: 
     def steps() -> list[int]:
         return [step for step, _ in store.read().metric("xaicore/score/0 0")]
 
-    one = example(n=1, k=1)
-    with store.loggers() as loggers:
-        loggers(one, 0)
-        assert len(store.read().files) == 2
-        assert steps() == []
-        loggers.flush()
-        assert steps() == [0]
-        loggers.flush()
-        assert steps() == [0]
-        loggers(one, 1)
-        loggers(one, 2)
-        loggers.flush()
-        loggers(one, 3)
-        assert steps() == [0, 1, 2]
-    assert steps() == [0, 1, 2, 3]
+    def images() -> int:
+        return sum(len(steps) for steps in store.read().files.values())
+
+    delivery.check_steps(store.loggers(), images, steps)
     assert [len(store.read().rows(step)) for step in range(4)] == [1, 1, 1, 1]
 
 
@@ -695,39 +683,10 @@ def test_a_server_is_logged_to_and_its_death_noticed(served: tuple[str, subproce
     assert list(loggers.failed) == ["mlflow"]
 
 
-def test_the_plugin_imports_mlflow_when_it_is_asked_for_and_says_what_to_install() -> None:
-    code = """
-import sys
-import xaicore_mlflow
-assert "mlflow" not in sys.modules
-sys.modules["mlflow"] = None
-import xaicore
-try:
-    xaicore.open_loggers("mlflow")
-except xaicore.PluginError as exc:
-    print(exc)
-"""
-    said = run_code(code)
-    assert said.startswith("logger plugin 'mlflow' from xaicore ")
-    assert said.endswith("""needs 'mlflow'; try: pip install "xaicore[mlflow]"\n""")
-
-
 def test_unknown_options_are_named() -> None:
     known = "run_id, experiment, tracking_uri, colormap, alpha, outline"
     with pytest.raises(xaicore.PluginError, match=f"mlflow logger has no option 'uri', 'x'; known: {known}$"):
         xaicore.open_loggers({"mlflow": {"uri": "sqlite:///a.db", "alpha": 1, "x": 1}})
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"colormap": "rainbows"}, "no colour map called 'rainbows'; known: .*viridis"),
-        ({"alpha": 1.5}, "alpha=1.5: expected an opacity between 0 and 1"),
-    ],
-)
-def test_wrong_options_are_known_before_the_run(option: dict[str, Any], message: str) -> None:
-    with pytest.raises(xaicore.InputError, match=message):
-        xaicore.open_loggers({"mlflow": option})
 
 
 def test_a_run_that_is_not_there_is_named(store: Store) -> None:
@@ -735,20 +694,3 @@ def test_a_run_that_is_not_there_is_named(store: Store) -> None:
         xaicore.LoggerError, match="logger 'mlflow' does not open: MlflowException: Run with id=nope not"
     ):
         store.loggers(run_id="nope").__enter__()
-
-
-@pytest.mark.parametrize("action", ["log", "flush", "close"])
-@pytest.mark.parametrize("before", [True, False])
-def test_a_logger_that_is_not_open_says_so(store: Store, before: bool, action: str) -> None:
-    logger = MLflowLogger(tracking_uri=store.uri)
-    if not before:
-        logger.open(xaicore.Run())
-        logger.close()
-    with pytest.raises(xaicore.LoggerError, match=r"mlflow logger is not open; write: with xaicore\.open_loggers"):
-        getattr(logger, action)(*[example()] * (action == "log"))
-
-
-def test_it_is_an_installed_plugin() -> None:
-    plugin = installed().find("logger", "mlflow")
-    assert (plugin.distribution, plugin.target) == ("xaicore", "xaicore_mlflow")
-    assert "mlflow" in plugin.extras

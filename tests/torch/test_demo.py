@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
+import demo
 import numpy as np
 import pytest
-from processes import ROOT, environment, python
+from processes import ROOT
 
 import xaicore
 
@@ -74,23 +74,7 @@ def test_a_missing_package_is_named() -> None:
 
 
 def test_the_demo_as_a_process(tmp_path: Path) -> None:
-    done = python("-m", "examples.demo", cwd=tmp_path, env=environment(ROOT))
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("$ xaicore explain demo-pictures --model examples.efficientnet_lite0:model --method")
-    assert lines[-3:] == [
-        "21 pictures explained: gradcam, eigengradcam at _swish",
-        "19 of 20 right",
-        f"open {Path('runs/demo/index.html')}",
-    ]
-    wrong = [line for line in lines if line.rstrip().endswith("wrong")]
-    assert len(wrong) == 1
-    assert re.match(r" imagenet_07_609\.jpg +jeep +convertible ", wrong[0])
-    assert sum("box" not in line and "imagenet_" in line for line in lines) == 20
-    page = (tmp_path / "runs/demo/index.html").read_text(encoding="utf-8")
-    assert "eigengradcam" in page
-    assert "chelsea.png" in page
-    assert len(list((tmp_path / "runs/demo/overlays").glob("*.png"))) == 42
+    demo.check(demo.run(tmp_path), tmp_path, "efficientnet_lite0", "_swish", "demo")
 
 
 @pytest.mark.parametrize("method", ["cam", "hirescam", "xgradcam"])

@@ -76,13 +76,24 @@ class Attention(nn.Module):
 def test_attention_weights_are_no_map_of_the_picture():
     found = {layer.name: layer for layer in layers(Attention(), pictures())}
     assert found["dropped"].shape == (1, 2, 6, 6)
-    assert [name for name, layer in found.items() if layer.spatial] == ["patches"]
+    assert {name: layer.shape for name, layer in found.items() if layer.spatial} == {
+        "patches": (1, 8, 2, 3),
+        "norm": (1, 8, 2, 3),  # tokens on the grid of the patches
+        "qkv": (1, 24, 2, 3),
+    }
 
 
-def test_attention_models_ask_for_a_layer():
-    with pytest.raises(xaicore.LayerError, match=r"after the last map, 'patches' .*attention model.* layer=\.\.\."):
-        xaicore.explain(Attention(), pictures())
-    assert xaicore.explain(Attention(), pictures(), layer="patches").maps.shape == (2, 2, 3)
+def test_an_attention_model_is_explained_at_its_last_tokens_that_are_no_projection():
+    model, x = Attention().eval(), pictures()
+    explanation = xaicore.explain(model, x, 1)
+    assert explanation.layer == "norm"
+    kept = []
+    handle = model.norm.register_forward_hook(lambda module, args, output: kept.append(output))
+    (gradients,) = torch.autograd.grad(model(torch.as_tensor(x))[:, 1].sum(), kept)
+    handle.remove()
+    expected = (kept[0] * gradients.mean(1, keepdim=True)).sum(2).relu().reshape(2, 2, 3)
+    np.testing.assert_allclose(explanation.maps, expected.detach(), atol=1e-6)
+    assert xaicore.explain(model, x, layer="patches").maps.shape == (2, 2, 3)
 
 
 def test_dense_outputs_ask_for_a_layer():
@@ -95,7 +106,7 @@ def test_dense_outputs_ask_for_a_layer():
 
 def test_a_model_without_maps():
     model = nn.Sequential(nn.Flatten(), nn.Linear(54, 3))
-    with pytest.raises(xaicore.LayerError, match=r"no layer gives a map of the picture; the last ones: 0 \(1, 54\)"):
+    with pytest.raises(xaicore.LayerError, match=r"no layer gives a map of the picture.*the last ones: 0 \(1, 54\)"):
         xaicore.explain(model, pictures())
 
 
@@ -136,7 +147,7 @@ def test_a_layer_that_gives_no_tensor(unchanged):
 
 def test_a_layer_without_a_map(unchanged):
     model = ConvGapDense()
-    with unchanged(model), pytest.raises(xaicore.LayerError, match=r"'dense' gives \(2, 3\), which is no map"):
+    with unchanged(model), pytest.raises(xaicore.LayerError, match=r"'dense' gives \(1, 3\) for .*, which is no map"):
         xaicore.explain(model, pictures(), layer="dense")
 
 

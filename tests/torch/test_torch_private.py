@@ -91,8 +91,28 @@ def check_eager():
     assert len(ran) == 1
 
 
-def check_batch_norm():
-    assert all(issubclass(cls, private.BatchNorm) for cls in (nn.BatchNorm1d, nn.BatchNorm3d, nn.SyncBatchNorm))
+def check_norms():
+    classes = (nn.BatchNorm1d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.LazyBatchNorm2d, nn.InstanceNorm2d)
+    assert all(issubclass(cls, private.NormBase) for cls in classes)
+    assert not issubclass(nn.LayerNorm, private.NormBase)
+
+
+def check_pools():
+    kinds = {
+        "AdaptiveAvgPool": private.AdaptiveAvgPool,
+        "AdaptiveMaxPool": private.AdaptiveMaxPool,
+        "AvgPool": private.AvgPool,
+        "MaxPool": private.MaxPool,
+    }
+    for name, base in kinds.items():
+        assert all(issubclass(getattr(nn, f"{name}{rank}d"), base) for rank in (1, 2, 3))
+        assert not any(issubclass(base, other) for other in kinds.values() if other is not base)
+
+
+def check_graph_leaf():
+    (2 * X).sum()
+    assert private.graph_leaf((2 * X).grad_fn.next_functions[0][0]) is X
+    assert private.graph_leaf((2 * X).grad_fn) is None
 
 
 def check_convolution():
@@ -204,10 +224,15 @@ CHECKS = {
     "COMPILED": check_compiled,
     "LINKS": check_links,
     "PASSING": check_passing,
-    "BatchNorm": check_batch_norm,
+    "AdaptiveAvgPool": check_pools,
+    "AdaptiveMaxPool": check_pools,
+    "AvgPool": check_pools,
     "Convolution": check_convolution,
+    "MaxPool": check_pools,
+    "NormBase": check_norms,
     "compiled_module": check_compiled_module,
     "eager": check_eager,
+    "graph_leaf": check_graph_leaf,
     "has_forward_hooks": check_forward_hooks,
     "has_forward_pre_hooks": check_forward_pre_hooks,
     "link_result": check_link_result,
@@ -287,6 +312,6 @@ def test_no_other_module_uses_a_private_name(path):
 
 def test_the_search_finds_what_private_py_uses():
     found = {name for name, _ in used(parse(PACKAGE / "private.py"))}
-    expected = {"_BatchNorm", "_ConvNd", "_buffers", "_cache", "_forward_hooks", "_iterator", "_pytree", "_saved_dim"}
+    expected = {"_NormBase", "_ConvNd", "_buffers", "_cache", "_forward_hooks", "_iterator", "_pytree", "_saved_dim"}
     assert expected <= found
     assert {"_orig_mod", "torch._dynamo", "_version", "experimental", "ViewBackward0"} <= found

@@ -149,7 +149,7 @@ def test_a_dense_layer_on_the_mean_of_the_originals_features(unchanged, model, l
     y = cam(*x)
     assert y.shape == (len(x[0]), 3)
     torch.testing.assert_close(y.double(), by_hand, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(cam._maps(x, {}), maps, rtol=0, atol=0)
+    torch.testing.assert_close(output_of(cam, f"body.{pooled}", *x), maps, rtol=0, atol=0)
 
 
 def test_the_old_head_is_gone_and_never_runs():
@@ -395,7 +395,7 @@ def test_a_body_that_changes_the_type_by_itself():
                 return super().forward(x)
 
     cam = cam_model(Mixed(), 2, inputs=pictures())
-    assert cam._maps((pictures(),), {}).dtype == torch.bfloat16
+    assert output_of(cam, f"body.{cam.layer}", pictures()).dtype == torch.bfloat16
     assert cam(pictures()).dtype == torch.float32
 
 

@@ -130,6 +130,12 @@ def of_way(way: str, loader: DataLoader) -> dict[str, Any]:
     return {"loggers": Recorder(), **options}
 
 
+def callback(cls: Any, way: str, loader: DataLoader, **options: Any) -> tuple[Any, Recorder]:
+    """A callback of this class that watches in this way, and its logger."""
+    watching = {**of_way(way, loader), **options}
+    return cls(watching.pop("x"), **watching), watching["loggers"]
+
+
 def assert_logged(way: str, log: Recorder, steps: list[int]) -> None:
     """All steps have come, unless something was to go wrong, and the logger was closed."""
     wrong = way in ("a logger that raises", "a method that fails")

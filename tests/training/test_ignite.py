@@ -56,16 +56,16 @@ def test_two_trainings_are_the_same(alone):
 @pytest.mark.parametrize("unit", ["epoch", "step"])
 @pytest.mark.parametrize("way", lab.WAYS)
 def test_training_does_not_notice(alone, quiet, way, unit):
-    found = {}
+    found = []
 
     def attach(engine, net, loader):
-        options = lab.of_way(way, loader)
-        found.update(log=options["loggers"], callback=HeatmapCallback(options.pop("x"), unit=unit, **options))
-        found["callback"].attach(engine, net)
+        found[:] = lab.callback(HeatmapCallback, way, loader, unit=unit)
+        found[0].attach(engine, net)
 
     assert lab.different(train(attach), alone) == []
-    lab.assert_logged(way, found["log"], [1, 2, 3] if unit == "epoch" else list(range(1, 10)))
-    assert found["callback"].monitor is None
+    callback, log = found
+    lab.assert_logged(way, log, [1, 2, 3] if unit == "epoch" else list(range(1, 10)))
+    assert callback.monitor is None
 
 
 def test_heatmaps_are_those_of_the_model_at_that_time():

@@ -114,16 +114,16 @@ def test_two_trainings_are_the_same(alone):
 @pytest.mark.parametrize("unit", ["epoch", "step"])
 @pytest.mark.parametrize("way", lab.WAYS)
 def test_training_does_not_notice(alone, quiet, way, unit):
-    found = {}
+    found = []
 
     def make(loader):
-        options = lab.of_way(way, loader)
-        found.update(log=options["loggers"], callback=HeatmapCallback(options.pop("x"), unit=unit, every=1, **options))
-        return found["callback"]
+        found[:] = lab.callback(HeatmapCallback, way, loader, unit=unit, every=1)
+        return found[0]
 
     assert lab.different(train(make=make), alone) == []
-    lab.assert_logged(way, found["log"], [0, 1, 2] if unit == "epoch" else list(range(1, 10)))
-    assert found["callback"].monitor is None
+    callback, log = found
+    lab.assert_logged(way, log, [0, 1, 2] if unit == "epoch" else list(range(1, 10)))
+    assert callback.monitor is None
 
 
 @pytest.mark.parametrize("options", [{"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}], ids=str)

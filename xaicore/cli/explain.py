@@ -16,6 +16,7 @@ from xaicore.cli.failures import Command
 from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.model import as_output, load_model, model_options
+from xaicore.cli.options import reading_options
 from xaicore.cli.screen import console, count, remark, warnings_as_lines
 from xaicore.cli.work import Work
 from xaicore.errors import InputError
@@ -44,7 +45,7 @@ __all__ = ["command"]
     "layers",
     multiple=True,
     metavar="NAME",
-    help="May be repeated: their maps are fused.  [default: the last map that no pooling layer made]",
+    help="May be repeated: their maps are fused.  [default: the last map that leads to the output]",
 )
 @click.option(
     "--target",
@@ -69,6 +70,7 @@ __all__ = ["command"]
     type=click.Choice(["softmax", "sigmoid"]),
     help="Turns outputs into probabilities; sigmoid for several labels per picture.  [default: the model's own]",
 )
+@reading_options
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, metavar="N", help="Pictures per pass."
 )
@@ -97,6 +99,10 @@ def command(
     labels: str | None,
     truth: str | None,
     activation: str | None,
+    kind: str | None,
+    axes: str | None,
+    grid: tuple[int, ...] | None,
+    input_axes: str | None,
     batch_size: int,
     loggers: Sequence[str],
     out: str | None,
@@ -128,7 +134,18 @@ def command(
         root = Path(out) if out else Path("runs", run_name)
         logger_options = _loggers(loggers, root, out)
         loaded = load_model(model, preprocess, device)
-        explainer = Explainer(loaded.model, method_names[0], layers or None, backend, as_output(output), activation)
+        explainer = Explainer(
+            loaded.model,
+            method_names[0],
+            layers or None,
+            backend,
+            as_output(output),
+            activation,
+            kind,
+            axes,
+            grid,
+            input_axes,
+        )
         summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
         prepare = loaded.prepare.for_backend(explainer.backend)
@@ -141,6 +158,10 @@ def command(
             "backend": explainer.backend.name,
             "activation": activation,
             "output": output,
+            "kind": kind,
+            "axes": axes,
+            "grid": grid,
+            "input_axes": input_axes,
         }
         work = Work(explainer, method_names, target, class_names, batches, logger_options, run_name, config)
         try:

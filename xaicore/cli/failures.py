@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from xaicore.cli.options import message
 from xaicore.cli.screen import plain
 from xaicore.errors import XaicoreError
 
@@ -40,14 +41,14 @@ class Command(click.Command):
         )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; its errors become messages."""
+        """Run the command; its errors become messages that name options."""
         try:
             return super().invoke(ctx)
         except XaicoreError as exc:
             if ctx.meta.get(__name__) or os.environ.get("XAICORE_DEBUG"):
                 click.echo(traceback.format_exc(), err=True)
             kind = click.ClickException if isinstance(exc, Stopped) else Impossible
-            raise kind(plain(exc)) from exc
+            raise kind(plain(message(exc))) from exc
 
 
 def _keep(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from xaicore.cli.options import LABELS
 from xaicore.data import names as data_names
-from xaicore.data.names import Arguments
 from xaicore.data.targets import PREDICTED, TRUTH, read_target
 from xaicore.data.truth import UNKNOWN
 from xaicore.errors import InputError
@@ -22,9 +22,6 @@ __all__ = ["class_index", "read_labels", "read_targets", "read_truth"]
 
 FOLDER = "folder"
 """The value of `--truth` for pictures in folders that are named after their classes."""
-
-OPTIONS = Arguments("--target", "--truth", "--labels")
-"""The names of the options, for messages."""
 
 
 def read_labels(file: str | None) -> tuple[str, ...] | None:
@@ -53,7 +50,7 @@ def class_index(value: str, names: Sequence[str] | None, option: str) -> int:
     """
     value = value.strip()
     if not value.isdecimal():
-        return data_names.class_index(value, names, option, OPTIONS.class_names)
+        return data_names.class_index(value, names, option, LABELS.class_names)
     index = int(value)
     if names is not None and index >= len(names):
         raise InputError(f"{option}: class {index} is out of range, --labels has classes 0 to {len(names) - 1}")
@@ -73,9 +70,9 @@ def read_targets(
     if words and len(values) > 1:
         raise InputError(f"--target {words[0]} beside other values: pass it alone, or pass classes only")
     if words:
-        read_target(words[0], truth, names, OPTIONS)  # raises where it has no meaning
+        read_target(words[0], truth, names, LABELS)  # raises where it has no meaning
         return words[0]
-    classes = [class_index(value, names, OPTIONS.targets) for value in values]
+    classes = [class_index(value, names, LABELS.targets) for value in values]
     return None if not classes else classes[0] if len(classes) == 1 else [classes]
 
 

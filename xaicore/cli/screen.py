@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from xaicore.cli.options import in_options
+
 __all__ = ["console", "count", "new_table", "plain", "progress", "remark", "text", "warnings_as_lines"]
 
 WIDE = 100_000
@@ -66,7 +68,7 @@ def warnings_as_lines(screen: Console) -> Iterator[None]:
     """Print each warning as one line, without Python's file name and source line."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        remark(screen, f"warning: {message}", "yellow")
+        remark(screen, f"warning: {in_options(str(message))}", "yellow")
 
     with warnings.catch_warnings():
         warnings.showwarning = show

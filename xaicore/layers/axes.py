@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from xaicore.facts import LayerFacts
 
-__all__ = ["channel_axes", "is_inside", "parent_of"]
+__all__ = ["channel_axes"]
 
 SEPARATORS = "./"
 
@@ -24,29 +24,26 @@ def channel_axes(layers: Sequence[LayerFacts]) -> dict[str, int | None]:
     it, whose output has this shape: a residual sum adds equal layouts.
     """
     known: dict[str, int] = {}
+    around: dict[tuple[str, tuple[int, ...]], int] = {}  # by path and shape: the axis of the last such layer inside
     shapes = {name: layer.shape for layer in layers for name in (layer.name, *layer.aliases)}
     takers = _stated_by_takers(layers)
-    for i, layer in enumerate(layers):
+    for layer in layers:
         witnesses = (
             _within(layer.channel_axis, len(layer.shape)),
             _axis_of_vectors(layer),
             _axis_of_source(layer, shapes, known),
             takers.get(layer.name),
-            _axis_of_neighbours(layer, layers[:i], known, inside=True),
-            _axis_of_neighbours(layer, layers[:i], known, inside=False),
+            around.get((layer.name, layer.shape)),
+            around.get((_parent_of(layer.name), layer.shape)),
         )
         axis = next((axis for axis in witnesses if axis is not None), None)
         if axis is not None:
             known.update(dict.fromkeys((layer.name, *layer.aliases), axis))
+            around.update(((path, layer.shape), axis) for path in _paths_around(layer.name))
     return {name: known.get(name) for name in shapes}
 
 
-def is_inside(name: str, outer: str) -> bool:
-    """Whether a layer of this name lies inside of another, by their paths."""
-    return name.startswith(outer) and name[len(outer) : len(outer) + 1] in tuple(SEPARATORS)
-
-
-def parent_of(name: str) -> str:
+def _parent_of(name: str) -> str:
     """The path of the layer around this one; empty for a layer of the model itself."""
     return re.match(rf"(?:(.*)[{re.escape(SEPARATORS)}])?", name)[1] or ""  # type: ignore[index]  # it matches ""
 
@@ -93,19 +90,7 @@ def _stated_by_takers(layers: Sequence[LayerFacts]) -> dict[str, int]:
     return stated
 
 
-def _axis_of_neighbours(
-    layer: LayerFacts, before: Sequence[LayerFacts], known: dict[str, int], inside: bool
-) -> int | None:
-    around = layer.name if inside else parent_of(layer.name)
-    if inside and layer.is_leaf:
-        return None
-    return next(_known_of_shape(layer.shape, around, before, known), None)
-
-
-def _known_of_shape(
-    shape: tuple[int, ...], around: str, before: Sequence[LayerFacts], known: dict[str, int]
-) -> Iterator[int]:
-    """The axes of the layers of this shape around whose path this one is, the last first."""
-    for layer in reversed(before):
-        if layer.shape == shape and layer.name in known and (not around or is_inside(layer.name, around)):
-            yield known[layer.name]
+def _paths_around(name: str) -> Iterator[str]:
+    while name:
+        name = _parent_of(name)
+        yield name

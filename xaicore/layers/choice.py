@@ -74,7 +74,7 @@ def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
     if layer.reached is None:
         return "l" not in grid.axes
     positions = [axis for axis, letter in enumerate(grid.axes) if letter not in "nrc"]
-    return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.prefix :]) for axis in positions)
+    return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.tokens]) for axis in positions)
 
 
 def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer]) -> str:

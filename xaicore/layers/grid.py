@@ -27,11 +27,18 @@ class Grid:
         axes: a letter per axis, such as "nchw" or "nlc"; r is the axis of an image's frames or views.
         size: the positions of the map, (h, w) for pictures.
         prefix: tokens before the positions, such as a class token and registers.
+        suffix: tokens behind the positions.
     """
 
     axes: str
     size: tuple[int, ...]
     prefix: int = 0
+    suffix: int = 0
+
+    @property
+    def tokens(self) -> slice:
+        """The positions among the tokens."""
+        return slice(self.prefix, -self.suffix or None)
 
     def arrange(self, array: np.ndarray, targets: bool = False) -> np.ndarray:
         """An array of the layer's axes as (N, C, *size); with `targets`, (N, K, ...) as (N, K, C, *size).
@@ -55,11 +62,12 @@ class Grid:
         if "c" not in letters:
             array = np.expand_dims(array, order.index(positions[0]) if positions else len(order))
         if "l" in letters:
-            array = array[..., self.prefix :]
+            others = self.prefix + self.suffix
+            array = array[..., self.tokens]
             if array.shape[-1] != prod(self.size):
                 raise InputError(
-                    f"{array.shape[-1] + self.prefix} tokens for a grid of {' x '.join(map(str, self.size))} and "
-                    f"{self.prefix} prefix tokens: expected {prod(self.size) + self.prefix}"
+                    f"{array.shape[-1] + others} tokens for a grid of {' x '.join(map(str, self.size))} and "
+                    f"{others} prefix tokens: expected {prod(self.size) + others}"
                 )
             array = array.reshape(*array.shape[:-1], *self.size)
         return np.ascontiguousarray(array)

@@ -6,18 +6,24 @@ convolves. The shape that the first convolution takes says what the axes of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import permutations
 from math import prod
 
 import numpy as np
 
 from xaicore.facts import InputFacts
 from xaicore.layers.grid import POSITIONS
+from xaicore.layers.moves import changes_of, moved_axes
 
-__all__ = ["Frame", "made_frame", "read_input", "stated_frame", "usual_frame"]
+__all__ = ["Frame", "follow_moves", "made_frame", "read_input", "stated_frame", "usual_frame"]
 
 FRAMES = "r"
 """The letter of the axis of an image's frames or views, which the model convolves one by one."""
+
+
+ORDER = "tdhw"
+"""The order of positions in pictures and maps, whatever their order in the input."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class Frame:
         rows: pictures per image: the frames of a clip, the views of an object.
         made_by: the layer that makes the picture, such as a spectrogram of a waveform; `axes` are those of its output.
         reshaped: (C, *size) that the input of one image is reshaped to; None where it keeps its shape.
+        changes: what the model does to each input before its first convolution, per run of that: "flips it",
+            "crops or pads it", or None.
     """
 
     axes: str
@@ -37,6 +45,7 @@ class Frame:
     rows: int = 1
     reshaped: tuple[int, ...] | None = None
     made_by: str | None = None
+    changes: tuple[str | None, ...] = ()
 
     @property
     def ndim(self) -> int:
@@ -47,8 +56,7 @@ class Frame:
         """An input (N, ...) as pictures (N * rows, C, *size)."""
         if self.reshaped is not None:
             return array.reshape(len(array), *self.reshaped)
-        order = [letter for letter in ("n", FRAMES, "c", *self.axes) if letter in self.axes]
-        order = list(dict.fromkeys(order))
+        order = [letter for letter in ("n", FRAMES, "c", *_positions(self.axes)) if letter in self.axes]
         array = array.transpose([self.axes.index(letter) for letter in order])
         if FRAMES in order:
             array = array.reshape(-1, *array.shape[2:])
@@ -63,6 +71,12 @@ def read_input(facts: InputFacts, count: int = 1) -> Frame | None:
     """
     if facts.reader_shape is None or facts.reader_axis is None:
         return None
+    return follow_moves(_frame_by_shape(facts, count), facts)
+
+
+def _frame_by_shape(facts: InputFacts, count: int) -> Frame | None:
+    assert facts.reader_shape is not None
+    assert facts.reader_axis is not None
     shape, reader = facts.shape, facts.reader_shape
     channels = reader[facts.reader_axis]
     size = tuple(n for axis, n in enumerate(reader) if axis not in (0, facts.reader_axis))
@@ -95,6 +109,25 @@ def made_frame(facts: InputFacts, count: int = 1) -> Frame | None:
     return Frame(axes, size, made_by=facts.reader_source)
 
 
+def follow_moves(frame: Frame | None, facts: InputFacts) -> Frame | None:
+    """The frame, with the axes that the positions of the reader come from, and how they were changed on the way."""
+    if any(facts.reader_runs) and not any(facts.reader_moves):
+        return frame
+    changes = changes_of(facts)
+    axes = None if any(facts.reader_runs) else moved_axes(facts)
+    if axes is None:
+        return frame if frame is None else replace(frame, changes=changes)
+    others = [i for i, letter in enumerate(axes) if letter == "?"]
+    if len(others) == 1:
+        axes = axes.replace("?", "c")
+    elif frame is not None and FRAMES in frame.axes and {frame.axes[i] for i in others} == {FRAMES, "c"}:
+        axes = "".join(frame.axes[i] if i in others else letter for i, letter in enumerate(axes))
+    elif others:
+        return frame if frame is None else replace(frame, changes=changes)
+    size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
+    return Frame(axes, size, 1 if frame is None else frame.rows, changes=changes)
+
+
 def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:
     """The frame that a framework's models usually take, where no layer says what the axes of the input are."""
     letters = POSITIONS.get(len(shape) - 2)
@@ -113,16 +146,22 @@ def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
     reader = facts.reader_shape
     has_frames = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4 and reader[0] != count
     axes = axes.replace("t", FRAMES) if has_frames else axes
-    size = tuple(n for n, letter in zip(facts.shape, axes, strict=True) if letter not in f"nc{FRAMES}")
+    size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
     return Frame(axes, size, facts.shape[axes.index(FRAMES)] if has_frames else 1)
+
+
+def _positions(axes: str) -> list[str]:
+    """The letters of the positions, height before width even where the input has them the other way round."""
+    letters = [letter for letter in axes if letter not in f"nc{FRAMES}"]
+    return letters if "t" in letters else sorted(letters)
 
 
 def _same_axes(
     shape: tuple[int, ...], channels: int, size: tuple[int, ...], letters: str, reader_axis: int
 ) -> str | None:
     """The letters of an image's axes, if it has those that the reader takes; sizes may differ where it is resized."""
-    if channels == 1 and shape == size:
-        return letters
+    if channels == 1 and len(shape) == len(size):
+        return letters if shape == size else _permuted(shape, channels, size, letters)
     if len(shape) != len(size) + 1:
         return None
     first, last = f"c{letters}", f"{letters}c"
@@ -132,5 +171,20 @@ def _same_axes(
     both = [axes for axes in same_size if axes in same_channels]
     if both:
         return both[0]  # a picture as wide as its channels is what the reader takes
+    permuted = _permuted(shape, channels, size, letters)
+    if permuted is not None:
+        return permuted
     fitting = same_size or same_channels
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _permuted(shape: tuple[int, ...], channels: int, size: tuple[int, ...], letters: str) -> str | None:
+    """The letters of an image's axes, if the reader takes the same in another order: (time, mel), or (T, C, H, W).
+
+    Of several orders, that of the reader's axes counts: a clip of as many frames as channels is not told apart.
+    """
+    lengths = dict(zip(letters, size, strict=True)) | ({"c": channels} if len(shape) > len(size) else {})
+    if sorted(shape) != sorted(lengths.values()):
+        return None
+    orders = permutations([letter for letter in f"c{letters}" if letter in lengths])
+    return next(axes for axes in map("".join, orders) if tuple(lengths[letter] for letter in axes) == shape)

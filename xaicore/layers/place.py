@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from xaicore.errors import LayerError
 from xaicore.facts import Facts, LayerFacts
-from xaicore.layers.axes import channel_axes
 from xaicore.layers.choice import choose_layer
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading
+from xaicore.layers.stated import stated_grid
 
 __all__ = ["ALL", "Place", "find_place", "split_run"]
+
+EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
+"""What an input of this many axes may be, for messages."""
 
 ALL = "*"
 """The run in a layer's name that stands for all of its runs: "conv#*"."""
@@ -101,11 +103,7 @@ def find_place(
     plain_names = {name: split_run(name)[0] for name in layers}
     known_names = {name: plain if plain in of_name else layer_name(plain) for name, plain in plain_names.items()}
     if not reading.frames:
-        shapes = ", ".join(str(one.shape) for one in facts.inputs)
-        raise LayerError(
-            f"nothing in the model says which axes of the inputs {shapes} are positions: say so, such as "
-            "input_axes='nchw' or input_axes='nhwc'"
-        )
+        raise _no_picture(facts)
     if not layers:
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
     grids: dict[str, Grid] = {}
@@ -123,12 +121,39 @@ def find_place(
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
-            grids[name] = _stated_grid(name, layer, facts, frame, axes, grid)
+            grids[name] = stated_grid(name, layer, facts, frame, axes, grid)
     if len(set(positions.values())) > 1:
         over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
     at = next(iter(positions.values()), (reading.main_pictures[0],))
     return Place(grids, runs, reading.frames[at[0]], at)
+
+
+def _no_picture(facts: Facts) -> LayerError:
+    for one in facts.inputs:
+        if one.reader_shape is not None and len(one.reader_shape) > len(one.shape) + 1:
+            return LayerError(
+                f"the model turns its input {one.shape} into {one.reader_shape} before its first convolution, and the "
+                "map would lie over that. Explain the part of the model behind that, with these as inputs"
+            )
+        if one.reader_shape is not None and len(one.reader_shape) < len(one.shape):
+            return LayerError(
+                f"the model's first convolution takes {one.reader_shape}, a part of the input {one.shape} at a time, "
+                f"{len(one.reader_runs)} times: no layer has a map of each. Explain a model that convolves the frames "
+                "or views as one batch, as x.flatten(0, 1) makes it"
+            )
+        if one.reader_shape is not None and one.reader_shape[0] > facts.count:
+            return LayerError(
+                f"the model's first convolution takes {one.reader_shape} for an input {one.shape}: several copies or "
+                "parts of a picture in one batch, so that nothing says which map belongs to it. Explain a model that "
+                "runs once for each"
+            )
+    shapes = ", ".join(str(one.shape) for one in facts.inputs)
+    most = max((len(one.shape) for one in facts.inputs), default=4)
+    example = EXAMPLES.get(most, "input_axes='nchw' or input_axes='nhwc'")
+    return LayerError(
+        f"nothing in the model says which axes of the inputs {shapes} are positions: say so, such as {example}"
+    )
 
 
 def _runs(
@@ -143,12 +168,15 @@ def _runs(
     each = [[i for i in reads if i in reading.frames] for reads in layer.run_reads or ()]
     inputs = [reads[0] if len(reads) == 1 else usual for reads in each] or [usual] * layer.runs
     if run == ALL:
+        for i, position in enumerate(inputs):
+            _check_changes(name, i + 1, layer, position, reading)
         if len({(reading.frames[i].axes, reading.frames[i].size) for i in inputs}) > 1:
             raise LayerError(f"layer {name!r} ran on inputs of different sizes: name its runs one by one, '{name}#1'")
         return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(inputs)
     if isinstance(run, int):
         if run > layer.runs:
             raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
+        _check_changes(name, run, layer, inputs[run - 1], reading)
         return (f"{name}#{run}",), (inputs[run - 1],)
     if len({tuple(reads) for reads in each}) > 1:
         of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
@@ -156,72 +184,44 @@ def _runs(
             f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1', or layer='{name}#*' "
             "for a map of each"
         )
-    took = facts.inputs[usual].reader_runs
-    if layer.runs > 1 and len(took) > 1 and not all(took):
-        if not any(took) or layer.runs % len(took):
+    _check_changes(name, None, layer, usual, reading)
+    very = facts.inputs[usual].reader_runs
+    changes = reading.frames[usual].changes or (None,) * len(very)
+    moves = facts.inputs[usual].reader_moves or (None,) * len(very)
+    straight = [
+        took or (seen is not None and change is None) for took, seen, change in zip(very, moves, changes, strict=True)
+    ]
+    if layer.runs > 1 and len(straight) > 1 and not all(straight):
+        if not any(straight) or layer.runs % len(straight):
             raise LayerError(
                 f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no "
                 f"run belongs to the picture itself. Say which run: layer='{name}#1'"
             )
-        return (f"{name}#{(took.index(True) + 1) * layer.runs // len(took)}",), (usual,)
+        return (f"{name}#{(straight.index(True) + 1) * layer.runs // len(straight)}",), (usual,)
     return (name,), (usual,)
+
+
+def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int, reading: Reading) -> None:
+    """Refuse a run on a flipped, cropped or padded copy of the input: the input is not the picture under its map.
+
+    Raises:
+        LayerError: it is one.
+    """
+    changes = reading.frames[position].changes
+    if run is None:
+        changed = changes[0] if changes and all(changes) else None
+    else:
+        changed = changes[(run - 1) * len(changes) // layer.runs] if changes and run <= layer.runs else None
+    if changed is not None:
+        axes = reading.frames[position].axes.replace("r", "t")
+        raise LayerError(
+            f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
+            "map does not lie over the input. Explain the part of the model behind that; "
+            f"input_axes={axes!r} lays the map over the input all the same"
+        )
 
 
 def _read_picture(layer: LayerFacts, reading: Reading) -> int:
     """The picture that a layer without a grid reads."""
     candidates = [i for i in reading.main_pictures if layer.reads is None or i in layer.reads]
     return next(iter(candidates), reading.main_pictures[0])
-
-
-def _stated_grid(
-    name: str, layer: LayerFacts, facts: Facts, frame: Frame, axes: str | None, grid: tuple[int, ...] | None
-) -> Grid:
-    """The grid that the caller's notation says.
-
-    Raises:
-        LayerError: the notation does not fit the layer, or there is none and the facts do not settle the axes.
-    """
-    shape, expected = layer.shape, len(frame.size)
-    seen = f"layer {name!r} gives {shape} for an input of size {frame.size}"
-    if axes is None:
-        channel = channel_axes(facts.layers).get(layer.name)
-        if grid is not None and channel is not None and len(shape) == 3:
-            axes = "nlc" if channel == 2 else "ncl"
-        elif channel is None or len(shape) not in (3, expected + 2):
-            raise LayerError(f"{seen}, {_advice(layer, channel, expected)}")
-        else:
-            raise LayerError(
-                f"{seen}, and {'these tokens' if len(shape) == 3 else 'these positions'} do not follow the picture: "
-                f"say on which grid they lie, such as grid={_example(shape, channel, expected)}, or name another layer"
-            )
-    if len(axes) != len(shape):
-        raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
-    if "l" not in axes:
-        return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
-    tokens = shape[axes.index("l")]
-    if grid is None:
-        raise LayerError(f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid=(14, 14)")
-    if len(grid) != expected or not 0 <= tokens - prod(grid) < tokens:
-        raise LayerError(
-            f"{seen}: {tokens} tokens do not hold grid={grid}; expected {expected} numbers whose product is at most "
-            f"{tokens}, prefix tokens included"
-        )
-    return Grid(axes, tuple(grid), tokens - prod(grid))
-
-
-def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
-    if len(layer.shape) == expected + 2 or len(layer.shape) == 3:
-        letters = "nchw" if expected == 2 else "nct" if expected == 1 else "ncdhw"
-        example = letters if len(layer.shape) == expected + 2 else "nlc"
-        return f"and nothing says which axis has its channels: say so, such as axes={example!r}, or name another layer"
-    return (
-        f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. Name a "
-        "convolution or a block of them, or no layer to have one found"
-    )
-
-
-def _example(shape: tuple[int, ...], channel: int, expected: int) -> tuple[int, ...]:
-    """A grid that is likely, for the message."""
-    positions = [n for axis, n in enumerate(shape) if axis not in (0, channel)]
-    side = max(1, round(positions[0] ** (1 / expected)))
-    return (side,) * expected

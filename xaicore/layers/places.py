@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore import trees
 from xaicore.backend import Backend
-from xaicore.errors import MethodError
+from xaicore.errors import InputError, MethodError
 from xaicore.facts import Facts
 from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import check_axes
@@ -61,6 +61,7 @@ class Places:
 
         Raises:
             LayerError: no layer fits, or the axes of one are not settled.
+            InputError: a notation does not fit the inputs, or the backend reports no facts that it could complete.
         """
         shapes = tuple(np.shape(leaf)[1:] for leaf in trees.leaves(x) if hasattr(leaf, "shape"))
         if shapes not in self._known:
@@ -69,9 +70,19 @@ class Places:
                 del self._known[next(iter(self._known))]
         return self._known[shapes]
 
+    def _refuse_notation(self) -> None:
+        notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes}
+        given = ", ".join(f"{name}={value!r}" for name, value in notation.items() if value is not None)
+        if given:
+            raise InputError(
+                f"{given}: backend {self._backend.name!r} reports no facts of layers, so that its arrays are read as "
+                "they are, with the channels first"
+            )
+
     def _find(self, x: Any) -> tuple[Facts | None, Place | None]:
         facts = self._backend.observe(x)
         if facts is None:
+            self._refuse_notation()
             self.layers = self.layers or (default_layer(self._backend.layers(x)),)
             return None, None
         reading = read(facts, self._backend.channels_last, self._input_axes)

@@ -17,8 +17,9 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame, made_frame, read_input, stated_frame, usual_frame
+from xaicore.layers.prefixes import settle_prefixes
 
-__all__ = ["Reading", "listing", "read", "read_grids"]
+__all__ = ["Reading", "listing", "read", "read_grids", "token_grid"]
 
 PREFIX = 8
 """Prefix tokens that are looked for at most: a class token, a distillation token, and registers."""
@@ -63,12 +64,15 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
     if input_axes is not None and all(len(seen.shape) != len(input_axes) for seen in facts.inputs):
         shapes = ", ".join(str(seen.shape) for seen in facts.inputs)
         raise InputError(f"input_axes={input_axes!r} for inputs {shapes}: expected a letter per axis")
+    embedded = {layer.name for layer in facts.layers if layer.kind == "embedding"}  # text is no picture
     frames = {}
     for i, seen in enumerate(facts.inputs):
         if input_axes is not None and len(seen.shape) == len(input_axes):
             frames[i] = stated_frame(input_axes, seen, facts.count)
             continue
-        frame = read_input(seen, facts.count) or made_frame(seen, facts.count)
+        frame = read_input(seen, facts.count)
+        if frame is None and seen.reader_source not in embedded:
+            frame = made_frame(seen, facts.count)
         if frame is None and seen.reader_shape is None:
             frame = usual_frame(seen.shape, channels_last)
         if frame is not None:
@@ -122,7 +126,7 @@ def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int =
         grids.update(dict.fromkeys((layer.name, *layer.aliases), grid))
         if layer.kind == "convolution" and grid.size not in maps:
             maps.append(grid.size)
-    return grids
+    return settle_prefixes(layers, grids)
 
 
 def _grid(
@@ -133,10 +137,14 @@ def _grid(
     lengths = tuple(layer.shape[axis] for axis in positions)
     if layer.shape[batch] != count or channel == batch or prod(lengths) < 2:
         return None
+    if len(size) == 1 and layer.kind not in STATED and positions[0] < channel:
+        prefix = _prefix_of_signal(lengths[0], maps)
+        if prefix:
+            return Grid(_letters(layer, batch, channel, "l"), (lengths[0] - prefix,), prefix)
     if len(lengths) == len(size) and (layer.kind in STATED or lengths in {*_finer(maps), *_strided(size, lengths)}):
         return Grid(_letters(layer, batch, channel, POSITIONS[len(size)]), lengths)
     if len(lengths) == 1:
-        found = _token_grid(lengths[0], size, maps)
+        found = token_grid(lengths[0], size, maps)
         if found is not None:
             return Grid(_letters(layer, batch, channel, "l"), *found)
         if len(size) == 1:  # a signal's features over time, at whatever rate
@@ -156,27 +164,44 @@ def _letters(layer: LayerFacts, batch: int, channel: int, positions: str) -> str
     return "".join("n" if axis == batch else "c" if axis == channel else next(rest) for axis in range(len(layer.shape)))
 
 
-def _token_grid(
+def token_grid(
     tokens: int, size: tuple[int, ...], maps: Sequence[tuple[int, ...]]
 ) -> tuple[tuple[int, ...], int] | None:
-    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several do alike."""
-    for candidates in (_finer(maps), _patches(size)):
-        left = {grid: tokens - prod(grid) for grid in candidates if prod(grid) > 1}
-        fitting = {grid: prefix for grid, prefix in left.items() if 0 <= prefix <= PREFIX}
-        fewest = [grid for grid, prefix in fitting.items() if prefix == min(fitting.values())]
-        if len(fewest) == 1:
-            return fewest[0], fitting[fewest[0]]
-    return None
+    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several do alike.
+
+    Square patches that cover the picture count only where no convolution was seen: many numbers of tokens are the
+    product of several sizes.
+
+    Args:
+        tokens: their number, prefix tokens included.
+        size: the picture's, such as (H, W).
+        maps: the sizes of the maps of convolutions before.
+    """
+    candidates = _finer(maps) if maps else _patches(size)
+    left = {grid: tokens - prod(grid) for grid in candidates if prod(grid) > 1}
+    fitting = {grid: prefix for grid, prefix in left.items() if 0 <= prefix <= PREFIX}
+    fewest = [grid for grid, prefix in fitting.items() if prefix == min(fitting.values())]
+    return (fewest[0], fitting[fewest[0]]) if len(fewest) == 1 else None
+
+
+def _prefix_of_signal(tokens: int, maps: Sequence[tuple[int, ...]]) -> int:
+    """Tokens that a signal's map does not account for, such as a class token; 0 where other positions explain them."""
+    if (tokens,) in _finer(maps):
+        return 0
+    left = [tokens - prod(size) for size in maps]
+    return min((prefix for prefix in left if 0 < prefix <= PREFIX), default=0)
 
 
 def _finer(maps: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The sizes of maps, and their halvings, rounded down or up."""
+    """The sizes of maps, and their halvings, rounded down or up; nets of clips may keep the first axis, time."""
     found: dict[tuple[int, ...], None] = {}
     for size in maps:
-        down = up = size
-        for _ in range(HALVINGS):
-            found[down] = found[up] = None
-            down, up = tuple(n // 2 for n in down), tuple(-(-n // 2) for n in up)
+        for kept in (0, 1) if len(size) == 3 else (0,):
+            down = up = size
+            for _ in range(HALVINGS):
+                found[down] = found[up] = None
+                down = (*down[:kept], *(n // 2 for n in down[kept:]))
+                up = (*up[:kept], *(-(-n // 2) for n in up[kept:]))
     return list(found)
 
 

@@ -8,21 +8,20 @@ import functools
 import inspect
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xaicore.data.choose import choose
 from xaicore.data.names import as_class_names
-from xaicore.errors import InputError, MethodError
+from xaicore.errors import InputError
 from xaicore.explainer import Explainer, MethodLike
 from xaicore.explanation import Explanation
 from xaicore.logger import Run
 from xaicore.loggers import Spec, open_loggers
-from xaicore.methods import Method, find_method
 from xaicore.monitor.deadline import Deadline
+from xaicore.monitor.options import as_methods, check_options
 from xaicore.monitor.rounds import Rounds
 from xaicore.monitor.scale import Scale
 from xaicore.monitor.shipping import Shipper
@@ -115,8 +114,8 @@ class Monitor:
         on_error: str = "warn",
         beside: bool = True,
     ) -> None:
-        _check(every, budget, batch_size, worst, pool)
-        methods, names = _methods(method), as_class_names(class_names)
+        check_options(every, budget, batch_size, worst, pool)
+        methods, names = as_methods(method), as_class_names(class_names)
         explainer = Explainer(model, methods[0], layer, backend, output, activation)
         self._backend = explainer.backend
         with self._backend.undisturbed(x):
@@ -135,6 +134,7 @@ class Monitor:
         self._pictures: Pictures | None = None
         self._start = 0
         self._last: int | None = None
+        self._digest: Hashable = None
         self._warned: set[str] = set()
         self.left_out: tuple[str, ...] = ()
         if self._backend.ready:  # report mistakes now, not after the first epoch
@@ -178,12 +178,14 @@ class Monitor:
         """The names of the images."""
         return self.sample.ids or ()
 
-    def step(self, step: int) -> tuple[Explanation, ...]:
+    def step(self, step: int, variables: Any = None) -> tuple[Explanation, ...]:
         """Explain and log, if this step is due.
 
         Args:
             step: the epoch, or the number of training steps so far. Repeating the last one does nothing; an earlier
                 one is explained anew, and replaces what was logged for it where the tracker can.
+            variables: the weights, where the training keeps them outside of the model: (trainable, non-trainable)
+                variables of a Keras model, as `stateless_call` takes them.
 
         Returns:
             The explanations: of the fixed images, one per method, then of the worst. None if the step is not due, no
@@ -201,7 +203,7 @@ class Monitor:
         self._last = step
         deadline = Deadline(self._budget)
         try:
-            explanations = self._explain(step, deadline)
+            explanations = self._explain_with(variables, step, deadline)
         except Exception as exc:
             if self._on_error == "raise":
                 raise
@@ -230,6 +232,21 @@ class Monitor:
         if self._last is None:
             return True
         return step < self._last or step // self._every > self._last // self._every
+
+    def _explain_with(self, variables: Any, step: int, deadline: Deadline) -> tuple[Explanation, ...]:
+        if variables is not None:
+            with self._backend.with_variables(variables):
+                return self._explain(step, deadline)
+        digest = self._backend.weights_digest()
+        if digest is not None and digest == self._digest:
+            self._warn(
+                "weights",
+                f"step {step}: the model's weights are those of the step before. If the training keeps them outside of "
+                "the model, as loops with stateless_call do, pass them: monitor.step(step, variables=(trainable, "
+                "non_trainable))",
+            )
+        self._digest = digest
+        return self._explain(step, deadline)
 
     def _explain(self, step: int, deadline: Deadline) -> tuple[Explanation, ...]:
         if not self._backend.ready:
@@ -280,21 +297,3 @@ class Monitor:
         if kind not in self._warned:
             self._warned.add(kind)
             warnings.warn(f"{message} (reported once)", RuntimeWarning, stacklevel=3)
-
-
-def _check(every: int, budget: float | None, batch_size: int, worst: int, pool: Any) -> None:
-    for option, value in (("every", every), ("batch_size", batch_size)):
-        if not isinstance(value, Integral) or value < 1:
-            raise InputError(f"{option}={value!r}: expected a whole number, 1 or more")
-    if budget is not None and not (isinstance(budget, Real) and budget > 0):
-        raise InputError(f"budget={budget!r}: expected seconds, or None for no limit")
-    if worst < 0 or (worst > 0) != (pool is not None):
-        given = "None" if pool is None else f"a {type(pool).__name__}"
-        raise InputError(f"worst={worst} with pool={given}: give both, how many and where from, or neither")
-
-
-def _methods(method: MethodLike | Sequence[MethodLike]) -> list[Method]:
-    if isinstance(method, Sequence) and not method:
-        raise MethodError("no method: expected a name, a function, or a list of them")
-    several = list(method) if isinstance(method, Sequence) and not isinstance(method, str) else [method]
-    return list(dict.fromkeys(find_method(one) for one in several))

@@ -156,3 +156,13 @@ class DrawnMaps:
             InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.
         """
         return localize.boxes(self.masks(threshold))
+
+    def all_boxes(self, threshold: float = 0.2) -> list[np.ndarray]:
+        """The boxes of all components of each mask, for evidence in several places: M arrays int64 (B, 4).
+
+        The largest component comes first, so that row 0 is the box of `boxes`. An empty map has none.
+
+        Raises:
+            InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.
+        """
+        return localize.all_boxes(self.masks(threshold))

@@ -5,7 +5,7 @@ Write your own by deriving from `Target`: `aim(outputs, kind)` returns an `Aim`.
 
 from xaicore.outputs import ACTIVATIONS, class_count, is_dense, predicted_classes, probabilities
 from xaicore.targets.classes import Classes, Predicted, TopK, as_target
-from xaicore.targets.target import Aim, Target, check_aim
+from xaicore.targets.target import Aim, Target, aim_at, check_aim
 
 __all__ = [
     # These moved to `xaicore.outputs`; a target may have used them here.
@@ -15,6 +15,7 @@ __all__ = [
     "Predicted",
     "Target",
     "TopK",
+    "aim_at",
     "as_target",
     "check_aim",
     "class_count",

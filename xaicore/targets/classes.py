@@ -24,7 +24,7 @@ __all__ = ["Classes", "Predicted", "TopK", "as_target"]
 class Predicted(Target):
     """The class that the model predicts for each image (K = 1); a one-output regression's value."""
 
-    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+    def aim(self, outputs: np.ndarray, kind: str, link: str | None = None) -> Aim:
         """One direction per image: its predicted class."""
         if kind == "values" and class_count(outputs) == 1:
             return Aim(np.ones_like(outputs)[:, None], np.full((len(outputs), 1), -1, np.int64))
@@ -34,7 +34,7 @@ class Predicted(Target):
             raise TargetError(
                 f"outputs {outputs.shape} are values, so no class is predicted: choose an output, such as target 0"
             )
-        return _aim_at(outputs, kind, predicted[:, None])
+        return _aim_at(outputs, kind, predicted[:, None], link)
 
     def __str__(self) -> str:
         return "predicted"
@@ -53,16 +53,16 @@ class TopK(Target):
         if not isinstance(self.k, Integral) or self.k < 1:
             raise TargetError(f"TopK({self.k!r}): expected a number of classes, 1 or more")
 
-    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+    def aim(self, outputs: np.ndarray, kind: str, link: str | None = None) -> Aim:
         """K directions per image."""
         _check_class_scores(outputs, str(self))
         if class_count(outputs) > 1:
             order = np.argsort(-outputs.reshape(len(outputs), -1), axis=1, kind="stable")
-            return _aim_at(outputs, kind, order[:, : self.k])
+            return _aim_at(outputs, kind, order[:, : self.k], link)
         predicted = predicted_classes(outputs, kind)
         if predicted is None:  # a regression has one value and no classes
             return Predicted().aim(outputs, kind)
-        return _aim_at(outputs, kind, np.stack([predicted, 1 - predicted], axis=1)[:, : self.k])
+        return _aim_at(outputs, kind, np.stack([predicted, 1 - predicted], axis=1)[:, : self.k], link)
 
     def __str__(self) -> str:
         return f"top {self.k}"
@@ -116,7 +116,7 @@ class Classes(Target):
                 "[[a, b]], the same classes for all"
             )
 
-    def aim(self, outputs: np.ndarray, kind: str) -> Aim:
+    def aim(self, outputs: np.ndarray, kind: str, link: str | None = None) -> Aim:
         """The given classes, compared with the outputs."""
         _check_class_scores(outputs, str(self))
         self.check_count(len(outputs))
@@ -127,7 +127,7 @@ class Classes(Target):
         if wrong.size:
             shown = ", ".join(map(str, np.unique(wrong)[:5]))
             raise TargetError(f"target {shown} is out of range: outputs {outputs.shape} have classes 0 to {count - 1}")
-        return _aim_at(outputs, kind, classes)
+        return _aim_at(outputs, kind, classes, link)
 
     def __str__(self) -> str:
         return f"class {self.classes}" if self.classes.ndim == 0 else "given classes"
@@ -156,7 +156,7 @@ def _check_class_scores(outputs: np.ndarray, target: str) -> None:
         )
 
 
-def _aim_at(outputs: np.ndarray, kind: str, classes: np.ndarray) -> Aim:
+def _aim_at(outputs: np.ndarray, kind: str, classes: np.ndarray, link: str | None) -> Aim:
     """Directions of the classes' logits, for outputs that may be probabilities."""
     rows = outputs.reshape(len(outputs), -1)
     count = rows.shape[1]
@@ -165,7 +165,7 @@ def _aim_at(outputs: np.ndarray, kind: str, classes: np.ndarray) -> Aim:
     else:
         direction = _one_hot(classes, count)
     if kind == "probabilities":
-        direction = _through_link(direction, rows.astype(np.float64)[:, None], classes)
+        direction = _through_link(direction, rows.astype(np.float64)[:, None], classes, link)
     shape = (*classes.shape, *outputs.shape[1:])
     return Aim(direction.astype(np.float32).reshape(shape), np.ascontiguousarray(classes, np.int64))
 
@@ -176,22 +176,25 @@ def _one_hot(classes: np.ndarray, count: int) -> np.ndarray:
     return rows
 
 
-def _through_link(direction: np.ndarray, p: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def _through_link(direction: np.ndarray, p: np.ndarray, classes: np.ndarray, link: str | None) -> np.ndarray:
     """d logit / d probability, so that an opaque softmax or sigmoid at the end drops out.
 
     Sigmoid: 1 / (p (1 - p)). Softmax over C classes: e_c / p_c - 1 / (C p), exactly the gradient of the centred
-    logit z_c - mean(z). Both need a probability that has not been rounded to 0 (or 1).
+    logit z_c - mean(z). Both need a probability that has not been rounded to 0 (or 1). Where nothing says which of
+    them it was, rows that sum to 1 had a softmax.
     """
     count = p.shape[-1]
-    sums_to_one = count > 1 and np.allclose(p.sum(axis=-1), 1, atol=1e-3)
+    if link is None:
+        link = "softmax" if np.allclose(p.sum(axis=-1), 1, atol=1e-3) else "sigmoid"
+    is_softmax = count > 1 and link == "softmax"
     chosen = p if count == 1 else np.take_along_axis(p, classes[:, None], axis=-1)
-    lost = (chosen <= 0) if sums_to_one else (chosen <= 0) | (chosen >= 1)
+    lost = (chosen <= 0) if is_softmax else (chosen <= 0) | (chosen >= 1)
     if lost.any():
         raise TargetError(
             f"{int(lost.sum())} target probabilities are exactly 0 or 1, where the model's last activation has no "
             "gradient; explain a model that returns logits"
         )
-    if not sums_to_one:
+    if not is_softmax:
         return direction / np.maximum(p * (1 - p), np.finfo(np.float32).tiny)
     p = np.maximum(p, np.finfo(np.float32).tiny)  # other classes: their own gradient has underflowed with them
     return direction / p - 1 / (count * p)

@@ -8,6 +8,7 @@ N images, K targets per image, outputs (N, *O) with the class axis at 1.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ import numpy as np
 from xaicore.errors import TargetError
 from xaicore.outputs import class_count
 
-__all__ = ["Aim", "Target", "check_aim"]
+__all__ = ["Aim", "Target", "aim_at", "check_aim"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +53,22 @@ class Target(ABC):
     def aim(self, outputs: np.ndarray, kind: str) -> Aim:
         """Choose directions for outputs (N, *O) of this kind ("logits", "probabilities", "values").
 
+        A target that pulls probabilities back to their logits may take a third argument, `link`: "softmax" or
+        "sigmoid", what turned the logits into these probabilities, or None where nothing says so.
+
         Raises:
             TargetError: the target has no meaning for these outputs.
         """
+
+
+def aim_at(target: Target, outputs: np.ndarray, kind: str, link: str | None = None) -> Aim:
+    """The aim of a target, validated; `link` is passed on to targets that take it.
+
+    Raises:
+        TargetError: the target has no meaning for these outputs, or its aim does not fit them.
+    """
+    options = {"link": link} if "link" in inspect.signature(target.aim).parameters else {}
+    return check_aim(target.aim(outputs, kind, **options), target, outputs)
 
 
 def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:

@@ -1,0 +1,1 @@
+"""`python -m benchmarks.models`: which layer and which grid xaicore finds in published architectures."""

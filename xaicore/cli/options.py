@@ -1,0 +1,122 @@
+"""The arguments of `Explainer` as options: how they are typed, and how messages of the core name them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from xaicore.data.names import Arguments
+from xaicore.errors import XaicoreError
+from xaicore.outputs import KINDS
+
+__all__ = ["LABELS", "OPTIONS", "in_options", "message", "reading_options"]
+
+OPTIONS = {
+    "activation": "--activation",
+    "axes": "--axes",
+    "backend": "--backend",
+    "class_names": "--labels",
+    "grid": "--grid",
+    "input_axes": "--input-axes",
+    "kind": "--kind",
+    "layer": "--layer",
+    "method": "--method",
+    "output": "--output",
+    "targets": "--target",
+    "truth": "--truth",
+}
+"""{argument: option}."""
+
+LABELS = Arguments(OPTIONS["targets"], OPTIONS["truth"], OPTIONS["class_names"])
+"""The names of the options for labels, for the messages of `xaicore.data`."""
+
+ARGUMENT = re.compile(
+    rf"(?<![\w.'\"-])({'|'.join(OPTIONS)})="
+    r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\([-\d, ]*\)|\.\.\.|-?\d+|None\b)"
+)
+"""An argument and its value, as Python writes them: axes='nlc', grid=(14, 14), output=1, layer=..."""
+
+
+class Positions(click.ParamType):
+    """The positions of tokens: 14x14 for pictures, 8x14x14 for volumes and clips."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """`14x14` as (14, 14)."""
+        if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", value):
+            self.fail(f"{value!r}: expected positions joined by x, such as 14x14", param, ctx)
+        return tuple(map(int, value.split("x")))
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what the model does not show of its outputs, layers and inputs."""
+    options = (
+        click.option(
+            "--kind",
+            type=click.Choice(KINDS),
+            help="What the outputs are.  [default: as the model shows; one linear output is a value]",
+        ),
+        click.option(
+            "--axes",
+            metavar="LETTERS",
+            help="A letter per axis of the explained layer's output, such as nchw, nhwc or nlc: n images, c channels, "
+            "h w d t positions, l tokens.  [default: as the model shows]",
+        ),
+        click.option(
+            "--grid",
+            type=Positions(),
+            metavar="HxW",
+            help="The positions that the explained layer's tokens stand for, such as 14x14; tokens before them are "
+            "prefix tokens.  [default: as the model shows]",
+        ),
+        click.option(
+            "--input-axes",
+            metavar="LETTERS",
+            help="A letter per axis of the input, such as nhwc.  [default: as the model shows]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def message(error: XaicoreError) -> str:
+    """The message of an error with options instead of arguments; what a model or a plugin raised stays as it is."""
+    text = str(error)
+    for foreign in _foreign(error):
+        head, found, tail = text.partition(foreign)
+        if found:
+            return f"{in_options(head)}{found}{in_options(tail)}"
+    return in_options(text)
+
+
+def in_options(text: str) -> str:
+    """Arguments in Python's notation as options: "axes='nlc'" becomes "--axes nlc"."""
+    return ARGUMENT.sub(lambda found: _typed(OPTIONS[found[1]], found[2]), text)
+
+
+def _typed(option: str, value: str) -> str:
+    """One option with a value, as it is typed into a shell."""
+    if value == "...":
+        return f"{option} ..."
+    given = ast.literal_eval(value)
+    if given is None:
+        return f"no {option}"
+    if isinstance(given, tuple):
+        return f"{option} {'x'.join(map(str, given))}"
+    return f"{option} {shlex.quote(str(given))}"
+
+
+def _foreign(error: BaseException) -> Iterator[str]:
+    """The texts of the errors behind this one that xaicore did not write."""
+    cause = error.__cause__
+    while cause is not None:
+        if not isinstance(cause, XaicoreError) and str(cause):
+            yield str(cause)
+        cause = cause.__cause__

@@ -1,0 +1,71 @@
+"""What a model does to its input before the first convolution, by where the slices that this takes come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from xaicore.facts import InputFacts, Moves
+from xaicore.layers.grid import POSITIONS
+
+__all__ = ["changes_of", "moved_axes"]
+
+CLEAR = 0.2
+"""How far, as a fraction of the input, two slices half a picture apart come from different places at least."""
+
+SHIFT = 0.02
+"""How far, as a fraction of the input, a slice may come from elsewhere: a few rows of padding are no change."""
+
+
+def moved_axes(facts: InputFacts) -> str | None:
+    """A letter per axis of the input, "?" for those that are no positions of the reader; None where that is not clear.
+
+    A model that transposes its pictures reads the height along the input's last axis.
+    """
+    moves = next((run for run in facts.reader_moves if run is not None), None)
+    letters = POSITIONS.get(len(moves or ()))
+    if moves is None or letters is None or _is_padded(moves):
+        return None
+    found: dict[int, str] = {}
+    for letter, of_axis in zip(letters, (moves[axis] for axis in sorted(moves)), strict=True):
+        source = _source(of_axis)
+        if source is None or source in found:
+            return None
+        found[source] = letter
+    return "n" + "".join(found.get(axis, "?") for axis in range(1, len(facts.shape)))
+
+
+def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
+    """Per run of the reader: "flips it", "crops or pads it", or None where neither is seen."""
+    return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
+
+
+def _is_padded(moves: Moves) -> bool:
+    return any(math.isnan(at) for of_axis in moves.values() for ends in of_axis.values() for at in ends)
+
+
+def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
+    """The axis of the input along which an axis of the reader moves."""
+    distances = {axis: abs(end - start) for axis, (start, end) in of_axis.items()}
+    source = max(distances, key=distances.__getitem__, default=None)
+    return None if source is None or distances[source] < CLEAR else source
+
+
+def _change(moves: Moves, facts: InputFacts) -> str | None:
+    assert facts.reader_shape is not None
+    if _is_padded(moves):
+        return "crops or pads it"
+    sources = [_source(of_axis) for of_axis in moves.values()]
+    if None in sources or len(set(sources)) < len(sources):  # a reshaped input has all positions on one axis
+        return None
+    shifts = []
+    for (axis, of_axis), source in zip(moves.items(), sources, strict=True):
+        assert source is not None
+        start, end = of_axis[source]
+        if end < start:
+            return "flips it"
+        taken, given = facts.reader_shape[axis], facts.shape[source]
+        expected = (taken // 4 + 0.5) / taken
+        tolerance = max(SHIFT, 0.5 / taken + 0.5 / given)  # resizing rounds to rows
+        shifts.append(max(abs(start - expected), abs(end - (1 - expected))) > tolerance)
+    return "crops or pads it" if any(shifts) else None

@@ -1,0 +1,87 @@
+"""The grid of a layer as the caller says it, with `axes=` and `grid=`, and the advice where it has to be said."""
+
+from __future__ import annotations
+
+from math import prod
+
+from xaicore.errors import LayerError
+from xaicore.facts import Facts, LayerFacts
+from xaicore.layers.axes import channel_axes
+from xaicore.layers.grid import POSITIONS, Grid
+from xaicore.layers.inputs import Frame
+
+__all__ = ["stated_grid"]
+
+
+def stated_grid(
+    name: str, layer: LayerFacts, facts: Facts, frame: Frame, axes: str | None, grid: tuple[int, ...] | None
+) -> Grid:
+    """The grid that the caller's notation says.
+
+    Raises:
+        LayerError: the notation does not fit the layer, or there is none and the facts do not settle the axes.
+    """
+    shape, expected = layer.shape, len(frame.size)
+    seen = f"layer {name!r} gives {shape} for an input of size {frame.size}"
+    images = facts.count * frame.rows
+    if axes is None:
+        channel = channel_axes(facts.layers).get(layer.name)
+        if channel is None or len(shape) not in (3, expected + 2):
+            raise LayerError(f"{seen}, {_advice(layer, channel, expected)}")
+        axes = _likely_axes(shape, channel, images, expected)
+        if shape[axes.index("n")] == images and not (grid is not None and "l" in axes):
+            raise LayerError(f"{seen}, {_settling(axes, shape, expected)}, or name another layer")
+    if len(axes) != len(shape):
+        raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
+    if shape[axes.index("n")] != images:
+        raise LayerError(
+            f"{seen}: {shape[axes.index('n')]} maps where the inputs hold {images} pictures, as where a model "
+            "stacks several pictures into one batch, so that nothing says which map belongs to which. Name a layer "
+            "behind that, or explain a model that runs its layers once for each"
+        )
+    if "l" not in axes:
+        return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
+    tokens = shape[axes.index("l")]
+    if grid is None:
+        raise LayerError(
+            f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid={_example(tokens, expected)}"
+        )
+    if len(grid) != expected or not 0 <= tokens - prod(grid) < tokens:
+        raise LayerError(
+            f"{seen}: {tokens} tokens do not hold grid={grid}; expected {expected} numbers whose product is at most "
+            f"{tokens}, prefix tokens included"
+        )
+    return Grid(axes, tuple(grid), tokens - prod(grid))
+
+
+def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
+    if len(layer.shape) == expected + 2 or len(layer.shape) == 3:
+        letters = "nchw" if expected == 2 else "nct" if expected == 1 else "ncdhw"
+        example = letters if len(layer.shape) == expected + 2 else "nlc"
+        return f"and nothing says which axis has its channels: say so, such as axes={example!r}, or name another layer"
+    return (
+        f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. Name a "
+        "convolution or a block of them, or no layer to have one found"
+    )
+
+
+def _likely_axes(shape: tuple[int, ...], channel: int, images: int, expected: int) -> str:
+    if len(shape) == expected + 2:
+        positions = POSITIONS[expected]
+        return f"nc{positions}" if channel == 1 else f"n{positions}c"
+    if channel == 2:
+        return "lnc" if shape[0] != images and shape[1] == images else "nlc"
+    return "ncl"
+
+
+def _settling(axes: str, shape: tuple[int, ...], expected: int) -> str:
+    """What to type for tokens or positions that do not follow the picture."""
+    if "l" not in axes:
+        return f"and these positions do not follow the picture: if they lie over it all the same, say axes={axes!r}"
+    example = _example(shape[axes.index("l")], expected)
+    return f"and these tokens do not follow the picture: say on which grid they lie, such as grid={example}"
+
+
+def _example(tokens: int, expected: int) -> tuple[int, ...]:
+    """A grid that these tokens can hold, for the message."""
+    return (max(1, int(tokens ** (1 / expected) + 1e-9)),) * expected
