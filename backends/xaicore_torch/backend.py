@@ -12,7 +12,17 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, check_direction, pull_in_half
+from xaicore import (
+    Backend,
+    BackendError,
+    Capture,
+    Direction,
+    Layer,
+    LayerError,
+    MethodError,
+    check_direction,
+    pull_in_half,
+)
 from xaicore.facts import Facts
 from xaicore.layers import Grid, listing, never_ran, read, split_run
 from xaicore.outputs import tolerance
@@ -136,8 +146,14 @@ class TorchBackend(Backend):
         known = self._classifiers.get(layer)
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
             batch = self._prepare(inputs)
-            module = find_module(self.model, layer)
-            grid = read(self.observe(inputs)).grids[layer]
+            name = self.layer_name(split_run(layer)[0])
+            module = find_module(self.model, name)
+            grid = read(self.observe(inputs)).grids.get(name)
+            if grid is None:
+                raise MethodError(
+                    f"CAM needs a layer whose axes the model itself shows, and {layer!r} is none: use method='gradcam', "
+                    "which equals CAM where CAM exists"
+                )
             with preserved_model(self.model, batch.picture.device):
                 evidence = self._features(batch.first(), layer, module, grid)
                 if not evidence[0].any():  # zeros are of no use to the search

@@ -60,8 +60,8 @@ class JaxEngine(Engine):
         reaching = _reaching(traced.jaxpr, numbers)
         reached = _arrivals(run, recorder, reaching, weights, tensors) if reaching else {}
         recorder.calls[:] = calls  # of the trace, whose tensors nothing was added to
-        for i in numbers if reached is not None else ():
-            if jnp.issubdtype(calls[i].output.dtype, jnp.floating):
+        for i in numbers:
+            if reached is not None and jnp.issubdtype(calls[i].output.dtype, jnp.floating):
                 arrivals = reached.get(i)
                 flows[i] = replace(flows[i], reached={} if arrivals is None else along_axes(arrivals, calls[i].shape))
         return Seen(outputs[0], _link(traced.jaxpr), flows)
