@@ -216,7 +216,8 @@ class KerasBackend(Backend):
         survey = functools.partial(self._engine.survey, run, self.model, batch, recorder=recorder)
         with self._model_errors(batch), preserved_model(self.model):
             seen = survey(inline=False)
-            if any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
+            # A call that is a compiled function may have been traced before, and runs no layer then.
+            if not recorder.calls or any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
                 self._traces.facts["inline"] = True
                 seen = survey(inline=True)
             return Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)

@@ -151,8 +151,8 @@ class TorchBackend(Backend):
             grid = read(self.observe(inputs)).grids.get(name)
             if grid is None:
                 raise MethodError(
-                    f"CAM needs a layer whose axes the model itself shows, and {layer!r} is none: use method='gradcam', "
-                    "which equals CAM where CAM exists"
+                    f"CAM needs a layer whose axes the model itself shows, and {layer!r} is none: use "
+                    "method='gradcam', which equals CAM where CAM exists"
                 )
             with preserved_model(self.model, batch.picture.device):
                 evidence = self._features(batch.first(), layer, module, grid)
