@@ -79,7 +79,7 @@ class KerasLayer:
     def __init__(self, model: Any, name: str, output: str | int | None) -> None:
         self.model = self.layer = model
         for part in name.split("/"):
-            self.layer = next(operation for operation in self.layer.operations if operation.name == part)
+            self.layer = next(child for child in _children(self.layer) if child.name == part)
 
     def features(self, arguments: Any) -> np.ndarray:
         """Its output."""
@@ -145,6 +145,11 @@ def responding_cells(
         change = np.square(features(changed) - before).sum(axis=1)[0]
         right += np.unravel_index(change.argmax(), change.shape) == cell
     return right, len(cells)
+
+
+def _children(layer: Any) -> list[Any]:
+    """The layers directly inside of a Keras layer: a functional model's operations, else what its attributes hold."""
+    return list(getattr(layer, "operations", ())) or layer._flatten_layers(include_self=False, recursive=False)
 
 
 def _tensors(value: Any) -> Iterator[Any]:
