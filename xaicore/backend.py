@@ -7,10 +7,11 @@ returned vectors back to the layers: a vector-Jacobian product. Classes, targets
 from __future__ import annotations
 
 import contextlib
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -26,7 +27,7 @@ Direction = Callable[[np.ndarray, str], np.ndarray]
 """`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32."""
 
 HALF_SCALE = 1024.0
-"""float16 loses gradients below 6e-8: a multiple of them is computed, and the plain ones where that overflows."""
+"""float16 loses gradients below 6e-8, so this multiple of them is computed; where it overflows, the plain ones."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Capture:
         activations: {layer: (N, C, *spatial)}.
         gradients: {layer: (N, K, C, *spatial)}; empty without a direction.
         input_size: the spatial shape of the input with the most axes, (H, W) for pictures.
-        link: what the model itself puts on these outputs: "softmax", "sigmoid" or None.
+        link: the activation that ends the model, on top of its logits: "softmax", "sigmoid" or None.
     """
 
     outputs: np.ndarray
@@ -115,9 +116,9 @@ class Backend(ABC):
         return None
 
     def layer_name(self, name: str) -> str:
-        """The name under which a layer is in the facts, where it has several.
+        """The name by which the facts list a layer that has several names.
 
-        A backend that reports facts captures "layer#2", too: the second run of a layer, counted from 1.
+        A backend that reports facts also captures "layer#2", the second run of a layer, counted from 1.
 
         Raises:
             LayerError: no layer has this name.
@@ -164,9 +165,9 @@ class Backend(ABC):
         return True
 
     def weights_digest(self) -> Hashable:
-        """A value that changes as the model's own weights do; None where training always changes these.
+        """A value that changes with the model's own weights; None in a framework where training always changes these.
 
-        In JAX loops the weights may lie outside of the model, which then shows the first ones for ever.
+        In JAX loops the trained weights may lie outside of the model, whose own weights then stay the first ones.
         """
         return None
 
@@ -221,3 +222,12 @@ def pull_in_half(
     if all(gradient is None or np.isfinite(gradient).all() for gradient in scaled):
         return [None if gradient is None else gradient / scale for gradient in scaled]
     return list(pull(direction))
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """These moved to `xaicore.layers`, which imports this module; plugins may look for them here."""
+        if name in ("default_layer", "unknown_layer"):
+            return getattr(importlib.import_module("xaicore.layers"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

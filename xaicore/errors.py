@@ -4,6 +4,8 @@ A message says what was passed, what was expected and what to do. Each class als
 a caller would expect, so that callers' `except ValueError` still works.
 """
 
+from collections.abc import Iterable
+
 __all__ = [
     "BackendError",
     "DependencyError",
@@ -11,9 +13,13 @@ __all__ = [
     "LayerError",
     "LoggerError",
     "MethodError",
+    "OutputError",
     "PluginError",
     "TargetError",
     "XaicoreError",
+    "did_you_mean",
+    "nearest",
+    "type_name",
 ]
 
 
@@ -37,6 +43,10 @@ class InputError(XaicoreError, ValueError):
     """Inputs, pictures, ids, labels or options have the wrong type, shape, length or value."""
 
 
+class OutputError(BackendError, InputError):
+    """The model has no such output, or several and the caller chose none."""
+
+
 class LayerError(XaicoreError, ValueError):
     """A layer does not exist, never ran, has no map, or does not reach the outputs."""
 
@@ -51,3 +61,28 @@ class MethodError(XaicoreError, ValueError):
 
 class LoggerError(XaicoreError, OSError):
     """A logger cannot write or send an explanation."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
+    """The known names that resemble an unknown one, the most similar first.
+
+    Args:
+        name: the unknown name.
+        known: the names that there are.
+        count: how many names at most.
+        cutoff: the least similarity, from 0 (no letter in common) to 1 (the same name).
+    """
+    from difflib import get_close_matches  # imported late: most programs never need it
+
+    return get_close_matches(name, list(known), count, cutoff)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: "; did you mean 'a' or 'b'?", or "" if no name resembles it."""
+    near = nearest(name, known)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def type_name(value: object) -> str:
+    """The module and name of an object's class, such as "builtins.dict", for messages."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"

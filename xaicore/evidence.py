@@ -22,7 +22,7 @@ from xaicore.targets import Aim, Classes
 __all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of"]
 
 
-def check_outputs(outputs: np.ndarray, layer_is_found: bool) -> None:
+def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
     """Refuse outputs that cannot be explained.
 
     Raises:
@@ -35,7 +35,7 @@ def check_outputs(outputs: np.ndarray, layer_is_found: bool) -> None:
     nan = int(np.isnan(outputs).sum())
     if nan:
         raise BackendError(f"the outputs have {nan} NaN values of {outputs.size}; check weights and inputs")
-    if is_dense(outputs) and layer_is_found:
+    if is_dense(outputs) and finds_layer:
         raise LayerError(
             f"outputs {outputs.shape} are a score per position, where the last map says little; name the layer to "
             "explain: layer=..."
@@ -131,13 +131,16 @@ def group_views(maps: np.ndarray, count: int, views: int) -> np.ndarray:
 
 
 def scores_of(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
-    """(M,) what the target says; else its probability, or, where it is no class, its direction times the outputs."""
+    """Scores (M,): the target's own, if it has any; else the probability of its class.
+
+    A target that is no class scores its direction times the outputs.
+    """
     classes = aim.classes
     if aim.scores is not None:
         return aim.scores.reshape(-1)
     flat = capture.outputs.reshape(len(classes), 1, -1)
     linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
-    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no one probability
+    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no single probability
         return linear.reshape(-1)
     p = probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
     chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,13 +13,13 @@ from xaicore import plugins, trees
 from xaicore.backend import Backend, Capture
 from xaicore.data.labels import Labels, calls_binary
 from xaicore.data.targets import read_target
-from xaicore.errors import BackendError, InputError, MethodError
+from xaicore.errors import BackendError, InputError, type_name
 from xaicore.evidence import arranged, check_captured, check_outputs, group_views, maps_at, scores_of
 from xaicore.explanation import Explanation
 from xaicore.facts import Facts
 from xaicore.layers import Place, Places, as_layers
 from xaicore.maps import fuse
-from xaicore.methods import Method, find_method
+from xaicore.methods import Method, MethodLike, find_method, find_methods
 from xaicore.outputs import (
     check_activation,
     check_kind,
@@ -29,9 +29,7 @@ from xaicore.outputs import (
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Aim, Target, aim_at
 
-__all__ = ["Explainer", "MethodLike", "explain", "picture_input"]
-
-MethodLike = str | Callable[..., np.ndarray] | Method
+__all__ = ["Explainer", "explain", "picture_input"]
 
 
 class Explainer:
@@ -77,7 +75,7 @@ class Explainer:
         self.kind = kind
         self.method = find_method(method)
         self.activation = activation
-        self.model_name = f"{type(model).__module__}.{type(model).__qualname__}"
+        self.model_name = type_name(model)
         if isinstance(backend, Backend):
             if output is not None:
                 raise InputError(f"output={output!r} with a Backend instance: build the backend for that output")
@@ -85,7 +83,7 @@ class Explainer:
             self.backend = backend
         else:
             self.backend = plugins.installed().backend(model, output, backend)
-        self._layer_is_found = layer is None
+        self._finds_layer = layer is None
         self._places = Places(self.backend, as_layers(layer), axes, grid, input_axes)
 
     def __repr__(self) -> str:
@@ -145,15 +143,7 @@ class Explainer:
         class_names: Any = None,
     ) -> dict[str, Explanation]:
         """Explain N images with several methods from one pass: {method: Explanation}. Arguments as in a call."""
-        if isinstance(methods, str) or not methods:
-            raise MethodError(f"methods={methods!r}: expected a list of names or functions")
-        found = list(dict.fromkeys(find_method(method) for method in methods))
-        names = [method.name for method in found]
-        if len(set(names)) < len(names):
-            raise MethodError(
-                f"methods of one name in {', '.join(names)}: give a function a name of its own with "
-                "xaicore.Method(name, function)"
-            )
+        found = find_methods(methods)
         labels = Labels.read(ids, truth, class_names)
         target = read_target(targets, labels.truth, labels.class_names)
         return {result.method: result for result in self.run(x, found, target, images, labels)}
@@ -167,7 +157,7 @@ class Explainer:
         evidence = arranged(capture, place)
         count, k = aim.classes.shape
         views = 1 if place is None else place.views
-        shared = {
+        shared: dict[str, Any] = {
             "image_index": np.repeat(np.arange(count), k),
             "targets": aim.classes.reshape(-1),
             "scores": scores_of(capture, aim, self.activation),
@@ -212,7 +202,7 @@ class Explainer:
         )
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-            check_outputs(outputs, self._layer_is_found)
+            check_outputs(outputs, self._finds_layer)
             kind, link = settle(outputs, kind, None if facts is None else facts.link)
             checked = labels.checked(outputs, kind)
             aim = aim_at(target, outputs, kind, self.activation or link)

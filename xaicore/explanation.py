@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xaicore.errors import InputError
-from xaicore.outputs import is_dense, raw_score
+from xaicore.outputs import is_dense, raw_score, true_classes
 from xaicore.show.drawn import DrawnMaps
 from xaicore.show.pictures import Pictures
 
@@ -40,13 +41,13 @@ class Explanation(DrawnMaps):
         input_size: the spatial shape of the model's input, (H, W) for pictures.
         ids: (N,) names of the images.
         truth: (N,) int64 true classes, -1 where unknown; (N, classes) bool where an image has several; or None.
-        class_names: a name a class, or None.
+        class_names: one name per class, or None.
         method: the method's name.
         layer: the layer's name; several fused ones joined by " + ".
         model: the model's class.
         target: what was asked for, such as "predicted" or "top 5".
-        group: None for images that their ids tell apart; else the name of a set that changes from step to step,
-            such as "worst", of which image n at one step replaces image n of the same step only.
+        group: None for images that their ids identify; else the name of a set that changes from step to step, such as
+            "worst": image n of a step replaces only image n of the same step.
         ceilings: (M,) the map values that are 1 in heatmaps, so that several steps share a scale; None: each
             map's own maximum.
         views: pictures per image: the frames of a clip, which the model convolves one by one, or the inputs that go
@@ -95,11 +96,7 @@ class Explanation(DrawnMaps):
 
     def true_classes(self, n: int) -> tuple[int, ...] | None:
         """The true classes of image n, none or several in a multi-label data set; None where they are unknown."""
-        if self.truth is None:
-            return None
-        if self.truth.ndim > 1:
-            return tuple(np.flatnonzero(self.truth[n]).tolist())
-        return None if self.truth[n] < 0 else (int(self.truth[n]),)
+        return true_classes(self.truth, n)
 
     @property
     def right(self) -> tuple[bool | None, ...]:
@@ -162,33 +159,30 @@ class Explanation(DrawnMaps):
         )
 
     @staticmethod
-    def concatenate(parts: Sequence[Explanation]) -> Explanation:
+    def concatenate(explanations: Sequence[Explanation]) -> Explanation:
         """One explanation of all their images, in order: the way back from `take`.
 
-        The parts are of one model, method, layer and K; pictures made of inputs stay as each part has made them.
+        They are of one model, method, layer and K; pictures made from inputs keep the scale of their own explanation.
 
         Raises:
-            InputError: there are none, two images share an id, or the parts do not fit together.
+            InputError: there are none, two images share an id, or the explanations differ in more than their images.
         """
-        if not parts:
+        if not explanations:
             raise InputError("nothing to concatenate: expected one explanation or more")
-        first = parts[0]
-        if len(parts) == 1:
+        first = explanations[0]
+        if len(explanations) == 1:
             return first
-        ids = tuple(name for part in parts for name in part.ids)
-        kinds = {(p.method, p.layer, p.maps.shape[1:], len(p) // len(p.ids), p.outputs.shape[1:]) for p in parts}
-        if len(kinds) > 1 or len(set(ids)) < len(ids):
-            what = f"ids that come twice in {ids}" if len(kinds) == 1 else "another method, layer, size, K or classes"
-            raise InputError(f"{len(parts)} explanations with {what}: expected parts of one, with an id an image")
-        counts = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
+        ids = tuple(name for one in explanations for name in one.ids)
+        _check_alike(explanations, ids)
+        starts = np.cumsum([0, *(len(one.ids) for one in explanations[:-1])])
 
         def joined(name: str) -> np.ndarray | None:
-            arrays = [getattr(part, name) for part in parts]
+            arrays = [getattr(one, name) for one in explanations]
             return None if any(array is None for array in arrays) else np.concatenate(arrays)
 
-        index = [part.image_index + start for part, start in zip(parts, counts, strict=True)]
+        index = [one.image_index + start for one, start in zip(explanations, starts, strict=True)]
         arrays: dict[str, Any] = {name: joined(name) for name in (*PER_IMAGE, *PER_ROW)}
-        pictures = Pictures.of(joined("images"), first.images_from)
+        pictures = Pictures.from_array(joined("images"), first.images_from)
         return replace(first, **arrays, image_index=np.concatenate(index), ids=ids, pictures=pictures)
 
     def raw_score(self, m: int) -> float:
@@ -235,3 +229,22 @@ class Explanation(DrawnMaps):
             "maximum": float(self.maps[m].max()),
             "right": self._right(n),
         }
+
+
+def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> None:
+    """Refuse explanations that cannot be concatenated.
+
+    Raises:
+        InputError: they differ in more than their images, or two images share an id.
+    """
+    alike = {
+        (one.method, one.layer, one.maps.shape[1:], len(one) // len(one.ids), one.outputs.shape[1:])
+        for one in explanations
+    }
+    if len(alike) > 1:
+        raise InputError("the explanations differ in method, layer, map size, K or classes: pass those of one call")
+    repeated = [name for name, count in Counter(ids).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"ids {', '.join(map(repr, repeated[:5]))} are in several explanations: give each image an id of its own"
+        )

@@ -20,21 +20,21 @@ class LayerFacts:
     Attributes:
         name: what `Explainer(layer=...)` takes.
         type: the name of its class.
-        shape: of its output; the last run's where it runs several times.
+        shape: of its output, in its last run.
         kind: "convolution", "pooling", "norm", "dense", "attention", "recurrent", "embedding" where the class or a base
             class of the framework's own says so; None for anything else.
         channel_axis: the axis of the output that holds the channels, where the layer itself says so: a convolution, a
             norm over one axis, a data format. None where it does not.
         batch_axis: the axis of the output that holds the images, where the layer itself says so.
         vectors: the lengths of its own one-dimensional weights, such as a norm's scale.
-        takes: the layers whose very outputs it took in its last run, by name, and the inputs, by position.
-        aliases: other names of this output: layers inside of this one that made it.
+        takes: what it took unchanged in its last run: the outputs of layers, by their names, and inputs, by position.
+        aliases: the names of layers inside of this one that return the same output.
         is_leaf: no layer lies inside of it.
         is_float: the output holds floating-point numbers.
         pooled: a pooling layer made this output.
         reads: the positions of the inputs that the output depends on; None where that is not known.
-        reached: {axis: at which indices the gradient of the model's output arrives}; empty where it does not arrive
-            at all, None where that is not known.
+        reached: {axis: for each index, whether the gradient of the model's output arrives there}; empty where it
+            arrives nowhere, None where that is not known.
         runs: how often it ran.
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
     """
@@ -63,16 +63,16 @@ class InputFacts:
 
     Attributes:
         shape: of the input in that pass.
-        reader_shape: of what the first layer takes that reads the input and says where its channels are, such as a
-            convolution; None where there is no such layer.
+        reader_shape: what the input's reader takes, the first layer that reads the input and says where its channels
+            are, such as a convolution; None where there is no reader.
         reader_axis: the channel axis of that shape.
-        reader_runs: for each run of that layer on this input, whether it took the very input; a model that also runs
+        reader_runs: for each run of the reader on this input, whether it took the input itself; a model that also runs
             on a flipped copy has (True, False).
-        reader_moves: for each run, where what the layer takes comes from: {axis of what it takes: {axis of the input:
-            (start, end)}}. `start` is where along that axis of the input the slice at index L // 4 comes from, `end`
-            the one at L - 1 - L // 4, as fractions of its length; L is the length of the axis that the layer takes,
-            and NaN stands for a slice that comes from nowhere, such as padding.
-            None for a run that took the very input, or where it is not known.
+        reader_moves: for each run, from where in the input two slices of what the reader takes come: {axis of what it
+            takes: {axis of the input: (start, end)}}. Along an axis of length L, these are the slices at L // 4 and at
+            L - 1 - L // 4; `start` and `end` are their places along the axis of the input, as fractions of its length,
+            NaN for a slice that comes from nowhere, such as padding. None for a run that took the input itself, or
+            where it is not known.
     """
 
     shape: tuple[int, ...]
@@ -90,8 +90,8 @@ class Facts:
         layers: in order of completion, without the model itself.
         inputs: in the order of the arguments, those that are arrays.
         count: the number of images in that pass: 1, or all of them for a model that takes no other batch size.
-        link: what the model itself puts on the chosen outputs, as in `Capture`.
-        trained_for: what the loss that the model was compiled with takes these outputs for: "softmax" or "sigmoid", the
+        link: the activation that ends the model, as in `Capture`.
+        trained_for: how the loss that the model was compiled with reads these outputs: "softmax" or "sigmoid", the
             link that it applies, or "values"; None where there is no such loss.
     """
 

@@ -1,4 +1,4 @@
-"""The two hooks that plugins implement. A hook returns a `Backend` or a `Logger`, which hold the whole contract.
+"""The hooks that plugins implement. Two return a `Backend` or a `Logger`, which hold the contract; one is optional.
 
 A plugin is a module (or an instance) that an entry point of the group `xaicore.backends` or `xaicore.loggers` names.
 It must not import a framework at import time: look in `sys.modules`, or import inside the hook. An implementation may
@@ -7,7 +7,7 @@ take fewer arguments than its specification, so that a specification can gain ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -31,3 +31,12 @@ def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
 @hookspec(firstresult=True)
 def xaicore_logger(options: Mapping[str, Any]) -> Logger | None:
     """Return a logger with these options. Connections and folders are opened later, by `Logger.open`."""
+
+
+@hookspec(firstresult=True)
+def xaicore_missing() -> tuple[Sequence[str], str] | None:
+    """Optional, for `xaicore plugins --check`: return the libraries that the plugin lacks, and what to type; or None.
+
+    Where it is left out, the requirements of the package and of its extra with the plugin's name are checked. They
+    cannot say "one of these frameworks". It must not import a framework.
+    """

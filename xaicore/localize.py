@@ -6,6 +6,8 @@ and take the box of the largest connected component.
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from xaicore.errors import InputError
@@ -22,7 +24,7 @@ def masks(heatmaps: np.ndarray, threshold: float = 0.2) -> np.ndarray:
     Raises:
         InputError: the threshold is not in [0, 1).
     """
-    if not 0 <= threshold < 1:
+    if not (isinstance(threshold, Real) and 0 <= threshold < 1):
         raise InputError(f"threshold={threshold!r}: expected a share of the maximum, 0 <= threshold < 1")
     top = heatmaps.max(axis=tuple(range(1, heatmaps.ndim)), keepdims=True, initial=0)
     above: np.ndarray = heatmaps > threshold * top

@@ -6,6 +6,7 @@ A logger gets finished NumPy data and only ships it. It knows no framework, no m
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import os
 from abc import ABC, abstractmethod
@@ -69,10 +70,10 @@ class Logger(ABC):
 
     @abstractmethod
     def log(self, explanation: Explanation, step: int | None = None) -> None:
-        """Ship one explanation. The same step again replaces what was there."""
+        """Ship one explanation. A repeated step replaces what was there."""
 
     def flush(self) -> None:  # noqa: B027 (a logger may hold nothing back)
-        """A step is complete, no explanation of it will follow: ship what was held back."""
+        """Ship what was held back: a step is complete, and no explanation of it will follow."""
 
     def close(self) -> None:  # noqa: B027 (a logger may have nothing to close)
         """Ship what is left, and finish what `open` started, and nothing else."""
@@ -81,3 +82,12 @@ class Logger(ABC):
         """Return the error to raise where this logger is used before `open` or after `close`."""
         name = self.name or type(self).__name__
         return LoggerError(f"the {name} logger is not open; write: with xaicore.open_loggers({name!r}) as log")
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """The fan-out moved to `xaicore.loggers`, which imports this module; plugins may look for it here."""
+        if name in ("Loggers", "open_loggers"):
+            return getattr(importlib.import_module("xaicore.loggers"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

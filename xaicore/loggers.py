@@ -1,6 +1,6 @@
 """The fan-out of explanations to several loggers.
 
-What one logger cannot ship never stops the work that it watches, nor the other loggers.
+A logger that fails stops neither the work that it follows nor the other loggers.
 """
 
 from __future__ import annotations
@@ -136,10 +136,8 @@ def _report(run: str, where: str) -> None:
 
 def versions() -> dict[str, str]:
     """{library: version} of xaicore, of what it stands on, and of the frameworks that are imported."""
-    from xaicore import __version__
-
     found = {
-        "xaicore": __version__,
+        "xaicore": sys.modules["xaicore"].__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,

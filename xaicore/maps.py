@@ -73,8 +73,8 @@ def resize(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
         return maps
     if len(size) == 2 and maps.dtype == np.float32:
         out = np.empty((len(maps), *size), np.float32)
-        for target, source in zip(out, maps, strict=True):
-            cv2.resize(source, size[::-1], dst=target, interpolation=cv2.INTER_LINEAR)  # width first
+        for resized, source in zip(out, maps, strict=True):
+            cv2.resize(source, size[::-1], dst=resized, interpolation=cv2.INTER_LINEAR)  # width first
         return out
     for axis, n in enumerate(size, start=1):
         maps = _resize_axis(maps, axis, n)
@@ -86,8 +86,8 @@ def _resize_axis(maps: np.ndarray, axis: int, n: int) -> np.ndarray:
     at = np.clip((np.arange(n) + 0.5) * (old / n) - 0.5, 0, old - 1)
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, old - 1)
-    part = (at - low).astype(maps.dtype).reshape(-1, *[1] * (maps.ndim - 1 - axis))
-    return maps.take(low, axis) * (1 - part) + maps.take(high, axis) * part
+    fraction = (at - low).astype(maps.dtype).reshape(-1, *[1] * (maps.ndim - 1 - axis))
+    return maps.take(low, axis) * (1 - fraction) + maps.take(high, axis) * fraction
 
 
 def fuse(maps: Sequence[np.ndarray]) -> np.ndarray:

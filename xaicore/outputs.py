@@ -1,4 +1,4 @@
-"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted and how probable.
+"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted, how probable, or true.
 
 N images, outputs (N, *O) with the class axis at 1. A one-output classifier has two classes: class 1 is the output
 itself, class 0 its opposite.
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from xaicore.errors import BackendError, InputError
+from xaicore.errors import BackendError, InputError, OutputError
 
 __all__ = [
     "ACTIVATIONS",
@@ -29,6 +29,8 @@ __all__ = [
     "probabilities",
     "raw_score",
     "settle_kind",
+    "tolerance",
+    "true_classes",
 ]
 
 ACTIVATIONS = ("softmax", "sigmoid", None)
@@ -38,7 +40,16 @@ KINDS = ("logits", "probabilities", "values")
 """What outputs are: class scores before or after the link, or values that are no class scores."""
 
 LINKS = ("softmax", "sigmoid", None)
-"""What a model itself puts on its logits."""
+"""The activations with which a model may end, on top of its logits."""
+
+SUM = 1e-5
+"""How far the sum of a row of float32 probabilities may be from 1."""
+
+EQUAL = 1e-3
+"""How far outputs that are computed in two ways may differ in float32, relative to their size."""
+
+HALF = 2e-2
+"""The same for both in half precision."""
 
 Tensor = TypeVar("Tensor")
 
@@ -55,7 +66,8 @@ def choose_output(
         preferred: the output to take where the caller chose none.
 
     Raises:
-        BackendError: the model has no such output, none at all, or several and nothing chooses between them.
+        OutputError: the model has no such output, or several and nothing chooses between them.
+        BackendError: it returned no tensor at all.
     """
     shapes = ((name, tuple(getattr(tensor, "shape", ()))) for name, tensor in outputs.items())
     described = ", ".join(f"{name!r} {shape}" for name, shape in shapes) or type(answer).__name__
@@ -64,14 +76,14 @@ def choose_output(
         is_position = isinstance(output, int) and output not in outputs and -len(names) <= output < len(names)
         name = names[output] if is_position else output  # type: ignore[index]  # a position is an int
         if name not in outputs:
-            raise BackendError(f"output={output!r} is none of the model's outputs: {described}")
+            raise OutputError(f"output={output!r} is none of the model's outputs: {described}")
         return outputs[name]
     if preferred in outputs:
         return outputs[preferred]  # type: ignore[index]  # a name of an output
     if len(outputs) == 1:
         return next(iter(outputs.values()))
     if outputs:
-        raise BackendError(
+        raise OutputError(
             f"the model has {len(outputs)} outputs, {described}: say which one, output={next(iter(outputs))!r}"
         )
     raise BackendError(f"the model returned no tensor but a {described}; expected outputs (N, classes)")
@@ -103,7 +115,7 @@ def settle_kind(
     activation: str | None = None,
     is_binary: bool = False,
 ) -> tuple[str, str | None]:
-    """(kind, link) of outputs (N, *O): what they mean, from the model, its training, and what the caller said.
+    """The kind and the link of outputs (N, *O), from the caller's choice, the end of the model, and its loss.
 
     The caller's `kind=` wins, then the end of the model, then the loss that it was compiled with. One linear output
     that nothing calls binary is a value: a regression ends like this, and its "class 0" would be a guess.
@@ -137,6 +149,16 @@ def predicted_classes(outputs: np.ndarray, kind: str) -> np.ndarray | None:
     if class_count(outputs) == 1:
         return (outputs.reshape(-1) > (0.5 if kind == "probabilities" else 0)).astype(np.int64)
     return outputs.reshape(len(outputs), -1).argmax(axis=1)
+
+
+def true_classes(truth: np.ndarray | None, n: int) -> tuple[int, ...] | None:
+    """The true classes of image n, none or several in a multi-label data set; None where they are unknown.
+
+    `truth` is (N,) int64 with -1 where unknown, (N, classes) bool, or None.
+    """
+    if truth is None or (truth.ndim == 1 and truth[n] < 0):
+        return None
+    return (int(truth[n]),) if truth.ndim == 1 else tuple(np.flatnonzero(truth[n]).tolist())
 
 
 def check_activation(activation: str | None) -> None:
@@ -182,7 +204,7 @@ def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activ
 
 
 def raw_score(outputs: np.ndarray, kind: str, target: int) -> float:
-    """The output of one image (1, *O) for a class, as the model has it: before softmax or sigmoid.
+    """The output of one image, (*O), for a class, as the model has it: before softmax or sigmoid.
 
     The raw score of class 0 in a one-output classifier is the negative logit, or 1 - p.
     """
@@ -192,20 +214,30 @@ def raw_score(outputs: np.ndarray, kind: str, target: int) -> float:
     return float(1 - flat[0] if kind == "probabilities" else -flat[0])
 
 
-def are_probabilities(rows: np.ndarray, tolerance: float = 1e-5) -> bool:
+def tolerance(is_half: bool, single: float = EQUAL) -> float:
+    """The tolerance for outputs of a model: 2e-2 if values were rounded to half precision, else `single`.
+
+    Args:
+        is_half: whether a layer that the outputs come from computes in float16 or bfloat16.
+        single: the tolerance in float32: `SUM` for `are_probabilities`, `EQUAL` for `matches_link`.
+    """
+    return HALF if is_half else single
+
+
+def are_probabilities(rows: np.ndarray, tolerance: float = SUM) -> bool:
     """Whether rows (N, C), C > 1, lie in [0, 1] and sum to 1: a softmax that a framework's graph does not show.
 
-    Half precision needs a tolerance of 2e-2.
+    In half precision, pass the tolerance that `tolerance` gives.
     """
     if rows.ndim < 2 or rows.shape[1] < 2 or not rows.size or rows.min() < 0 or rows.max() > 1:
         return False
     return bool(np.allclose(rows.sum(axis=1), 1, atol=tolerance))
 
 
-def matches_link(outputs: np.ndarray, logits: np.ndarray, tolerance: float = 1e-3) -> bool:
+def matches_link(outputs: np.ndarray, logits: np.ndarray, tolerance: float = EQUAL) -> bool:
     """Whether outputs (N, ...) are these logits (N, C), or their softmax, log-softmax or sigmoid.
 
-    `tolerance` is relative to each output and to the largest one; half precision needs 2e-2.
+    The tolerance is relative to each output and to the largest one. In half precision, pass what `tolerance` gives.
     """
     if logits.size != outputs.size:
         return False

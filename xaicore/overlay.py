@@ -1,4 +1,4 @@
-"""Heatmaps over pictures. All colours are RGB; OpenCV's BGR is converted in this file.
+"""Heatmaps over pictures. All colours are RGB.
 
 Viridis is the default: its lightness increases monotonically, so that brighter always means more evidence, also in
 print and for colour-blind readers. Jet and turbo reverse their lightness over half of their range.
@@ -7,6 +7,7 @@ print and for colour-blind readers. Jet and turbo reverse their lightness over h
 from __future__ import annotations
 
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 
@@ -54,16 +55,14 @@ def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", a
         raise InputError(
             f"images {images.shape} and heatmaps {heatmaps.shape} differ: expected (M, H, W, 3), (M, H, W)"
         )
-    if not 0 <= alpha <= 1:
+    if not (isinstance(alpha, Real) and 0 <= alpha <= 1):
         raise InputError(f"alpha={alpha!r}: expected an opacity between 0 and 1")
     table = _table(colormap).astype(np.float32)
     out = np.empty(images.shape, np.uint8)
-    for target, image, heatmap in zip(
-        out, images, heatmaps, strict=True
-    ):  # one image at a time: float copies are large
+    for blended, image, heatmap in zip(out, images, heatmaps, strict=True):  # one by one: float copies are large
         opacity = (alpha * heatmap)[..., None]
         color = table[np.rint(heatmap * 255).astype(np.uint8)]
-        target[:] = np.rint(image + opacity * (color - image))
+        blended[:] = np.rint(image + opacity * (color - image))
     return out
 
 
@@ -73,14 +72,14 @@ def outline(
     share: float = 0.2,
     color: tuple[int, int, int] = (255, 255, 255),
 ) -> np.ndarray:
-    """The pictures with a line around the `share` of their pixels that has the most evidence.
+    """The pictures with a line around the pixels with the most evidence, which are `share` of all pixels.
 
     Pixels without evidence are never inside, so that the area may be smaller than `share`.
 
     Raises:
         InputError: the share is not in (0, 1].
     """
-    if not 0 < share <= 1:
+    if not (isinstance(share, Real) and 0 < share <= 1):
         raise InputError(f"outline={share!r}: expected a share of the pixels, 0 < outline <= 1")
     out: np.ndarray = np.ascontiguousarray(images).copy()
     for image, heatmap in zip(out, heatmaps, strict=True):

@@ -14,7 +14,6 @@ The first two raise when the plugin is broken; probing warns and goes on.
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ import pluggy
 
 from xaicore import hookspecs
 from xaicore.backend import Backend
-from xaicore.errors import PluginError, XaicoreError
+from xaicore.errors import PluginError, XaicoreError, type_name
 from xaicore.logger import Logger
 
 if TYPE_CHECKING:
@@ -93,24 +92,16 @@ class Plugins:
             raise PluginError(f"{kind} plugin {name!r} is claimed by {owners}: uninstall all but one of them")
         return claims[0]
 
-    def missing(self, plugin: Plugin) -> list[str]:
-        """The distributions that a plugin requires and that are not installed; nothing is imported.
+    def answer(self, plugin: Plugin) -> tuple[list[str], str | None] | None:
+        """The libraries that a plugin says it lacks, and what to type; None where it does not say. Imports the plugin.
 
-        A plugin requires what its distribution does, and what the extra of the plugin's name does. Requirements for
-        some platforms or Python versions only are left out.
+        Raises:
+            PluginError: it is broken.
         """
-        from importlib.metadata import PackageNotFoundError, distribution
-
-        def is_installed(name: str) -> bool:
-            try:
-                distribution(name)
-            except PackageNotFoundError:
-                return False
-            return True
-
-        dist = self._entry_points[plugin].dist
-        names = [] if dist is None else _required(dist.requires or (), plugin.name)
-        return [name for name in names if not is_installed(name)]
+        if "xaicore_missing" not in {hook.name for hook in self._manager.get_hookcallers(self.load(plugin)) or ()}:
+            return None
+        names, command = self._ask(plugin, "xaicore_missing") or ((), None)
+        return list(names), command
 
     def load(self, plugin: Plugin) -> object:
         """Import and register a plugin once, and return it.
@@ -155,7 +146,7 @@ class Plugins:
             plugin = self.find("backend", name)
             found = self._ask_backend(plugin, model, output)
             if found is None:
-                raise PluginError(f"{plugin} does not accept a {_type_name(model)}")
+                raise PluginError(f"{plugin} does not accept a {type_name(model)}")
             return found
         available, tried = self.names("backend"), {}
         roots = list(dict.fromkeys(cls.__module__.partition(".")[0] for cls in type(model).__mro__))
@@ -175,12 +166,12 @@ class Plugins:
         bases = _join(root for root in roots if root != "builtins")
         outcome = ", ".join(f"{candidate}: {how}" for candidate, how in tried.items()) or "nothing, none is installed"
         raise PluginError(
-            f"no backend accepts {_type_name(model)} (bases from: {bases}); tried {outcome}. "
+            f"no backend accepts {type_name(model)} (bases from: {bases}); tried {outcome}. "
             "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
         )
 
     def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | None) -> Backend | None:
-        found = self._ask(plugin, model=model, output=output)
+        found = self._ask(plugin, "xaicore_backend", model=model, output=output)
         if found is not None:
             check_instance(found, "backend", str(plugin))
             if not found.name:
@@ -194,18 +185,18 @@ class Plugins:
             PluginError: the plugin is missing or broken, or does not take these options.
         """
         plugin = self.find("logger", name)
-        found = self._ask(plugin, options=dict(options))
+        found = self._ask(plugin, "xaicore_logger", options=dict(options))
         if found is None:
             raise PluginError(f"{plugin} gave no logger for the options {dict(options)!r}")
         check_instance(found, "logger", str(plugin))
         return found
 
-    def _ask(self, plugin: Plugin, **arguments: Any) -> Any:
-        """Call one plugin's hook, and no other's."""
+    def _ask(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
+        """Call a hook of one plugin, and of no other."""
         loaded = self.load(plugin)
         others = [other for other in self._manager.get_plugins() if other is not loaded]
         try:
-            return self._manager.subset_hook_caller(f"xaicore_{plugin.kind}", others)(**arguments)
+            return self._manager.subset_hook_caller(hook, others)(**arguments)
         except ImportError as exc:
             raise PluginError(_needs(plugin, exc)) from exc
         except XaicoreError:
@@ -224,7 +215,7 @@ def check_instance(value: object, kind: str, origin: str) -> None:
     """
     expected = CONTRACTS[kind]
     if not isinstance(value, expected):
-        raise PluginError(f"{origin} gave a {_type_name(value)}; expected a subclass of xaicore.{expected.__name__}")
+        raise PluginError(f"{origin} gave a {type_name(value)}; expected a subclass of xaicore.{expected.__name__}")
     theirs, ours = value.api_version, expected.api_version
     if theirs != ours:
         older = "the plugin" if theirs < ours else "xaicore"
@@ -277,19 +268,6 @@ def install_command(plugin: Plugin, *packages: str) -> str:
     """What to type to get what a plugin needs: its distribution's extra of the plugin's name, else these packages."""
     extra = f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else ""
     return f"pip install {extra or ' '.join(packages)}"
-
-
-def _required(requirements: Iterable[str], extra: str) -> list[str]:
-    """The names of distributions that are required always, or by this extra."""
-    marker = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
-    split = (requirement.partition(";") for requirement in requirements)
-    matching = (name for name, _, condition in split if not condition.strip() or marker.fullmatch(condition.strip()))
-    found = (re.match(r"[A-Za-z0-9._-]+", name.strip()) for name in matching)
-    return [name[0] for name in found if name]
-
-
-def _type_name(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _join(names: Iterable[str]) -> str:

@@ -71,7 +71,7 @@ class Tracker(Logger):
 
     @abstractmethod
     def log_map(self, row: dict[str, Any], images: Mapping[str, np.ndarray]) -> None:
-        """Take one map, at once. What is put into the row is there in `log_step`.
+        """Take one map, at once. Keys added to `row` are kept for `log_step`.
 
         Args:
             row: what is known of the map.

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.errors import InputError
+from xaicore.errors import InputError, type_name
 
 __all__ = ["as_array", "concatenate", "convert", "copied", "count", "leaves", "take"]
 
 TO_HOST = ("detach", "cpu", "resolve_conj", "to_dense", "float", "get", "numpy")
 """Methods that bring a tensor nearer to NumPy, in the order to try them.
 
-All are PyTorch's, but for CuPy's `get` and TensorFlow's `numpy`; `float` is for bfloat16, which NumPy lacks.
+All belong to PyTorch except CuPy's `get` and TensorFlow's `numpy`; `float` is for bfloat16, which NumPy lacks.
 """
 
 
@@ -38,9 +38,9 @@ def as_array(value: Any, name: str = "the value") -> np.ndarray:
     except Exception as exc:  # each framework raises errors of its own
         if "inhomogeneous" in str(exc):
             raise InputError(f"{name}: rows differ in length; expected one array") from exc
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        kind = type_name(value).removeprefix("builtins.")
         raise InputError(f"{name}: a {kind} does not become an array: {exc}") from exc
-    if array.dtype.kind == "V" and "float" in array.dtype.name:  # JAX and TensorFlow bring bfloat16 along
+    if array.dtype.kind == "V" and "float" in array.dtype.name:  # bfloat16 comes from JAX or TensorFlow
         return array.astype(np.float32)
     return array
 
@@ -61,7 +61,7 @@ def count(x: Any) -> int:
 
 
 def take(x: Any, chosen: slice | np.ndarray, of: int) -> Any:
-    """Select some of `of` images; by position only NumPy arrays. An array without a row per image stays whole."""
+    """Select some of `of` images, by positions from NumPy arrays only. An array without a row per image stays whole."""
     return _map(lambda leaf: leaf[chosen] if _is_array(leaf) and leaf.shape[0] == of else leaf, x)
 
 

@@ -1,6 +1,7 @@
 """Keras 3 for xaicore, on TensorFlow, JAX and torch. Imports Keras only for a model that is one of Keras'."""
 
 import importlib
+import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
     from xaicore_keras.callback import HeatmapCallback
     from xaicore_keras.surgery import cam_model
 
-__all__ = ["HeatmapCallback", "cam_model", "xaicore_backend"]
+__all__ = ["HeatmapCallback", "cam_model", "xaicore_backend", "xaicore_missing"]
+
+INSTALL = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
 
 
 @hookimpl
@@ -24,6 +27,15 @@ def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
     return KerasBackend(model, output)
 
 
+@hookimpl
+def xaicore_missing() -> tuple[list[str], str] | None:
+    """Keras, and one of the frameworks that it runs on."""
+    missing = [] if importlib.util.find_spec("keras") else ["keras"]
+    if not any(map(importlib.util.find_spec, ("tensorflow", "jax", "torch"))):
+        missing.append("one of tensorflow, jax and torch")
+    return (missing, INSTALL) if missing else None
+
+
 def __getattr__(name: str) -> Any:
     modules = {"HeatmapCallback": "xaicore_keras.callback", "cam_model": "xaicore_keras.surgery"}
     if name not in modules:
@@ -31,6 +43,4 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(modules[name]), name)
     except ImportError as exc:
-        raise DependencyError(
-            f'{name} needs Keras 3 and what it runs on ({exc}): pip install "xaicore[tensorflow]", or "xaicore[jax]"'
-        ) from exc
+        raise DependencyError(f"{name} needs Keras 3 and what it runs on ({exc}): {INSTALL}") from exc

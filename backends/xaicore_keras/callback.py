@@ -30,15 +30,12 @@ class HeatmapCallback(Watcher, keras.callbacks.Callback):
 
     def __init__(self, x: Any, *, unit: str = "epoch", **options: Any) -> None:
         super().__init__(x, unit=unit, **options)
-        self._every = options.get("every", 1)
-        self._last_turn: int | None = None
         self._steps_before = 0
         self._batches: list[int] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Open the loggers, and explain a first image."""
         self.close()
-        self._last_turn = None
         if _is_main(self.model):
             self.start(self.model)
 
@@ -72,9 +69,7 @@ class HeatmapCallback(Watcher, keras.callbacks.Callback):
 
     def step(self, unit: str, number: int) -> None:
         """Step the monitor, if this is its unit and the step is due."""
-        turn = number // self._every
-        if self.monitor is not None and unit == self.unit and turn != self._last_turn:
-            self._last_turn = turn
+        if self.monitor is not None and unit == self.unit and self.monitor.is_due(number):
             _ = self.model  # on JAX, reading it brings back the weights that the trainer holds, which takes time
             super().step(unit, number)
 

@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import Backend, BackendError, Capture, Direction, Layer, LayerError, check_direction, pull_in_half
 from xaicore.facts import Facts
 from xaicore.layers import Grid, listing, never_ran, read, split_run
+from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.coupling import are_coupled, image_axis, pull_each
 from xaicore_torch.hooks import Hooks
@@ -129,7 +130,8 @@ class TorchBackend(Backend):
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
 
         Raises:
-            MethodError: there is none; a pass over the inputs shows it, not the names of layers.
+            MethodError: no dense layer reproduces the outputs from the layer's mean. Layers are compared by what they
+                compute, not by their names.
         """
         known = self._classifiers.get(layer)
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
@@ -137,10 +139,10 @@ class TorchBackend(Backend):
             module = find_module(self.model, layer)
             grid = read(self.observe(inputs)).grids[layer]
             with preserved_model(self.model, batch.picture.device):
-                features, outputs, tolerance = self._features(batch.first(), layer, module, grid)
-                if not features.any():  # of no use to the search
-                    features, outputs, tolerance = self._features(batch, layer, module, grid)
-                known = search_classifier(self.model, layer, features, outputs, tolerance)
+                evidence = self._features(batch.first(), layer, module, grid)
+                if not evidence[0].any():  # zeros are of no use to the search
+                    evidence = self._features(batch, layer, module, grid)
+                known = search_classifier(self.model, layer, *evidence)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
@@ -218,7 +220,7 @@ class TorchBackend(Backend):
     def _features(
         self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """The layer's activations (N, C, *S) and the outputs of one pass without recording; how exact both are."""
+        """Of one pass without recording: the layer's activations (N, C, *S), the outputs, and their tolerance."""
         tensors: list[torch.Tensor] = []
 
         def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -229,7 +231,7 @@ class TorchBackend(Backend):
             y = self._run(batch.clone())
         if not tensors:
             raise never_ran(layer)
-        return grid.arrange(to_host(tensors[0])), to_host(y), 2e-2 if is_half(tensors[0]) or is_half(y) else 1e-3
+        return grid.arrange(to_host(tensors[0])), to_host(y), tolerance(is_half(tensors[0]) or is_half(y))
 
     def _pull(
         self, batch: Inputs, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray

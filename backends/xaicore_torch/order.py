@@ -68,7 +68,7 @@ class CallOrder:
         return tensor
 
     def only_after(self, module: nn.Module) -> list[nn.Module]:
-        """The modules with weights that start only after this one's last run, and with them all inside of them.
+        """Modules with weights that start only after this module's last run, and whose submodules do so, too.
 
         A module that never ran is not among them: it may run in training (an auxiliary head), or serve the layer with
         its weights alone. Nor is one without weights: it costs nothing, and may serve such a head.

@@ -13,7 +13,7 @@ from torch import is_tensor
 from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError
-from xaicore.outputs import are_probabilities, choose_output
+from xaicore.outputs import SUM, are_probabilities, choose_output, tolerance
 from xaicore_torch.private import CHANGING, LINKS, PASSING, link_result, softmax_axis
 
 __all__ = [
@@ -187,7 +187,7 @@ def read(y: torch.Tensor, known_link: str | None = None) -> Outputs:
     array = to_host(y).copy()  # some models return a tensor that they keep
     if link is not None:
         array = _logits(array, link)
-    elif kind == "logits" and are_probabilities(array, 2e-2 if is_half(y) else 1e-5):
+    elif kind == "logits" and are_probabilities(array, tolerance(is_half(y), SUM)):
         kind = "probabilities"
     if node is None:
         return Outputs(array, kind, link, y, y)

@@ -48,7 +48,7 @@ __all__ = [
     "tree_leaves",
     "tree_map",
     "without_workers",
-    "writes",
+    "write_count",
 ]
 
 # The attribute under which torch.compile's wrapper keeps the module. 2.4 to 2.14
@@ -120,7 +120,7 @@ def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:
     return module._buffers  # 2.4 to 2.14
 
 
-def writes(tensor: torch.Tensor) -> int:
+def write_count(tensor: torch.Tensor) -> int:
     """How many in-place operations have written to the tensor; 0 for inference tensors, which do not count them."""
     return 0 if tensor.is_inference() else tensor._version  # 2.4 to 2.14
 

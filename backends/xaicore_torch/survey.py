@@ -17,7 +17,7 @@ from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
 from xaicore_torch.moves import moves_between
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
-from xaicore_torch.private import graph_leaf, writes
+from xaicore_torch.private import graph_leaf, write_count
 
 __all__ = ["Survey"]
 
@@ -203,12 +203,12 @@ class Snapshot:
         self.tensor = tensor
         self.shape = tuple(tensor.shape)
         self.node = tensor.grad_fn
-        self.writes = writes(tensor)
+        self.write_count = write_count(tensor)
 
     @property
     def key(self) -> tuple[int, int]:
         """Equal for two snapshots that are the same values in the same tensor, while one of them holds it."""
-        return id(self.tensor), self.writes
+        return id(self.tensor), self.write_count
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""`run.json`: what a run is about: what is known when it is opened, and what its explanations add."""
+"""`run.json`: what is known of a run when it is opened, and what its explanations add."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from typing import Any
 
 import xaicore
 from xaicore_disk import atomic
-from xaicore_disk.drawing import Drawing
 from xaicore_disk.folder import RunFolder
+from xaicore_disk.options import Options
 
-__all__ = ["Facts", "collect", "facts", "read", "start"]
+__all__ = ["Values", "collect", "read", "start", "values_of"]
 
 FORMAT = "xaicore-disk 1"
 
-Facts = tuple[tuple[str, "str | None"], ...]
+LISTS = ("models", "methods", "layers", "targets", "images_from")
+"""Fields that list each distinct value that the explanations had."""
 
-COLLECTED = ("models", "methods", "layers", "targets", "images_from")
-"""Lists of each distinct value that the explanations had."""
+Values = tuple[tuple[str, "str | None"], ...]
+"""Pairs of a list's name and an explanation's value for it."""
 
 
-def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
-    """Write run.json, or update that of a run that goes on: its name, first start and lists stay. Under the lock.
+def start(folder: RunFolder, run: xaicore.Run, options: Options) -> None:
+    """Write run.json; that of a run that continues keeps its name, first start and lists. Under the lock.
 
     Raises:
         LoggerError: the folder holds a run.json, manifest.jsonl or index.html of another program.
         InputError: a monitor has watched other pictures in this run.
     """
-    ours = folder.about.exists()
+    is_known = folder.about.exists()
     for path in (folder.page, folder.manifest):
-        if path.exists() and not ours:
+        if path.exists() and not is_known:
             raise _foreign(f"{path} would be changed, but it is not this logger's: there is no {folder.about.name}")
-    before = read(folder) if ours else {}
+    before = read(folder) if is_known else {}
     _check_pictures(folder, before.get("config", {}), run.config)
     about = {
         "format": FORMAT,
@@ -41,14 +42,14 @@ def start(folder: RunFolder, run: xaicore.Run, drawing: Drawing) -> None:
         "started": before.get("started", run.started),
         "versions": dict(run.versions),
         "config": {**before.get("config", {}), **run.config},
-        **{name: before.get(name, []) for name in COLLECTED},
+        **{name: before.get(name, []) for name in LISTS},
         "normalize": "max",
-        "drawing": {"maps": drawing.maps, **dataclasses.asdict(drawing)},
+        "drawing": {"maps": options.maps, **dataclasses.asdict(options)},
     }
     _write(folder, about)
 
 
-def facts(explanation: xaicore.Explanation) -> Facts:
+def values_of(explanation: xaicore.Explanation) -> Values:
     """An explanation's value for each of the lists."""
     values = (
         explanation.model,
@@ -57,13 +58,13 @@ def facts(explanation: xaicore.Explanation) -> Facts:
         explanation.target,
         explanation.images_from,
     )
-    return tuple(zip(COLLECTED, values, strict=True))
+    return tuple(zip(LISTS, values, strict=True))
 
 
-def collect(folder: RunFolder, facts: Facts) -> None:
-    """Add what the lists do not have yet. Under the lock: other writers add to them, too."""
+def collect(folder: RunFolder, values: Values) -> None:
+    """Add an explanation's values to the lists that lack them. Under the lock: other writers add to them, too."""
     about = read(folder)
-    new = [(name, value) for name, value in facts if value is not None and value not in about[name]]
+    new = [(name, value) for name, value in values if value is not None and value not in about[name]]
     for name, value in new:
         about[name].append(value)
     if new:
@@ -92,7 +93,7 @@ def _check_pictures(folder: RunFolder, before: Mapping[str, Any], now: Mapping[s
     old, new = _watched(before), _watched(now)
     if old is not None and new is not None and old != new:
         raise xaicore.InputError(
-            f"{folder.root} watches {_shortened(old)}, and the run that would go on there {_shortened(new)}: "
+            f"{folder.root} watches {_shortened(old)}, but this monitor watches {_shortened(new)}: "
             "pass the same pictures (x and ids) as before, or choose another folder (the logger's root) or run name"
         )
 

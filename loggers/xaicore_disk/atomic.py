@@ -38,7 +38,7 @@ def logger_errors(path: Path, action: str = "write") -> Iterator[None]:
     except xaicore.LoggerError:
         raise  # also an OSError
     except OSError as exc:
-        remedy = REMEDIES.get(exc.errno or 0, "look at that path")
+        remedy = REMEDIES.get(exc.errno or 0, "check that path")
         raise xaicore.LoggerError(
             f"cannot {action} {path}: {exc.strerror or exc}; {remedy}, or choose another folder "
             "for the run: the option root, on the command line --out"

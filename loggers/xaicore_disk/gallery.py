@@ -22,13 +22,12 @@ from markupsafe import Markup
 
 import xaicore
 from xaicore_disk import about, manifest
-from xaicore_disk.drawing import Drawing
 from xaicore_disk.folder import RunFolder
 
 __all__ = ["ROWS", "Columns", "page"]
 
 ROWS = 10_000
-"""The most rows that are shown, the last ones: browsers read this many at once, and writing the page stays cheap."""
+"""The page shows the last rows, this many at most, so that browsers read it at once and writing it stays cheap."""
 
 STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
@@ -37,16 +36,19 @@ SCRIPTS = ("rows.js", "paint.js", "curve.js", "grid.js", "large.js", "controls.j
 """The parts of the script, in order; they share one scope."""
 
 TEXTS = ("id", "group", "method", "layer", "asked", "target_name", "predicted_name", "truth_name", "picture", "files")
-PLAIN = ("step", "slot", "k", "target", "predicted", "truth", "score", "raw_score", "peak", "ceiling", "empty", "size")
+PLAIN = (
+    *("step", "slot", "k", "target", "predicted", "truth", "right"),
+    *("score", "raw_score", "peak", "ceiling", "empty", "size"),
+)
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
-"""The columns whose files of a row have the same stem, in different folders."""
+"""The columns that name files; those of one row have the same stem, in different folders."""
 
 
 class Columns:
-    """What the page needs of the rows, as columns, and every text once: a third of the rows' size.
+    """What the page needs of the rows, as columns, with each text stored once: a third of the rows' size.
 
     Attributes:
-        stills: {id: its newest row}, of the first pictures.
+        stills: {id: its newest row}, of the first `STILLS` pictures.
     """
 
     def __init__(self, rows: Iterable[manifest.Row] = ()) -> None:
@@ -76,7 +78,7 @@ class Columns:
 
     def _add(self, row: manifest.Row) -> None:
         stem, columns = _named_alike(row)
-        known = {**row, "picture": _ours(row["picture"]), "files": " ".join(columns)}
+        known = {**row, "picture": _checked_name(row["picture"]), "files": " ".join(columns)}
         for name, texts in self._text.items():
             text = known.get(name)  # older versions had fewer columns
             texts.append(None if text is None else self._texts.setdefault(text, len(self._texts)))
@@ -86,14 +88,14 @@ class Columns:
             self.stills[row["id"]] = row
 
 
-def page(folder: RunFolder, drawing: Drawing) -> str:
+def page(folder: RunFolder, drawing: xaicore.Drawing) -> str:
     """The page of a run as it is now."""
     offsets = manifest.offsets(folder.manifest)
     columns = Columns(manifest.rows_at(folder.manifest, list(offsets.values())[-ROWS:]))
     return render(about.read(folder), columns, drawing, len(offsets))
 
 
-def render(about: Mapping[str, Any], columns: Columns, drawing: Drawing, maps: int) -> str:
+def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing, maps: int) -> str:
     """The page that shows the columns; `maps` is the number of all maps of the run."""
     colors = xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None], drawing.colormap)[0]
     style = f"{_text('gallery.css')}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
@@ -116,13 +118,13 @@ def _named_alike(row: manifest.Row) -> tuple[str | None, list[str]]:
     stem = PurePosixPath(row["map"] or "").stem
     suffixes = {column: ".npy" if column == "map" else ".png" for column in NAMED_ALIKE}
     return stem, [
-        column for column, suffix in suffixes.items() if _ours(row.get(column)) == f"{column}s/{stem}{suffix}"
+        column for column, suffix in suffixes.items() if _checked_name(row.get(column)) == f"{column}s/{stem}{suffix}"
     ]
 
 
-def _ours(name: str | None) -> str | None:
-    """A file's name if this package gives such names, else None: a manifest may come from elsewhere."""
-    return name if name is not None and manifest.OURS.fullmatch(name) else None
+def _checked_name(name: str | None) -> str | None:
+    """A file's name if this package gives such names, else None."""
+    return name if name is not None and manifest.FILE_NAME.fullmatch(name) else None
 
 
 def _short(value: Any) -> Any:

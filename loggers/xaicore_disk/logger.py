@@ -2,13 +2,13 @@
 
     runs/<name>/
         run.json           what the run is about
-        manifest.jsonl     one row a map
-        index.html         everything at a glance
+        manifest.jsonl     one row per map
+        index.html         a page that shows them
         pictures/*.png     what the network saw
         overlays/*.png     heatmap over picture
         heatmaps/*.png     heatmap alone
         greys/*.png        the map, 255 at its maximum; the page scales and colours it
-        outlines/*.png     with the option `outline`, the line alone
+        outlines/*.png     the outline alone, with the option `outline`
         maps/*.npy         the method's own map, at the layer's resolution
 
 The files of a row are written before it, and the page last. So the files that a row names exist, whenever the
@@ -24,9 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import xaicore
+from xaicore.show import png
 from xaicore_disk import about, atomic, gallery, manifest, names
-from xaicore_disk.drawing import Drawing, png
 from xaicore_disk.folder import RunFolder
+from xaicore_disk.options import Options
+from xaicore_disk.row import make_row
 
 __all__ = ["DiskLogger"]
 
@@ -38,10 +40,10 @@ class DiskLogger(xaicore.Logger):
     """Writes explanations into a folder, which several processes may share.
 
     Args:
-        root: the run's folder; `runs/<run.name>` when None. An existing run goes on: rows are added, and a row
-            of the same step, image, method, layer and k replaces the earlier one. In a group of images that change
-            from step to step, image n of a step is the same image, whatever its id.
-        options: `colormap`, `alpha`, `outline`, `maps`, `threshold`, see `Drawing`.
+        root: the run's folder; `runs/<run.name>` when None. An existing run continues: rows are added, and a
+            row of the same step, image, method, layer and k replaces the earlier one. In a group of images that change
+            from step to step, image n of a step counts as the same image, whatever its id.
+        options: `colormap`, `alpha`, `outline`, `maps`, `threshold`, see `xaicore_disk.options.Options`.
 
     Raises:
         PluginError: an option is unknown.
@@ -52,9 +54,9 @@ class DiskLogger(xaicore.Logger):
 
     def __init__(self, root: str | os.PathLike[str] | None = None, **options: Any) -> None:
         self._root = None if root is None else Path(root).expanduser()
-        self._drawing = Drawing.from_options(options, self.name, before=("root",))
+        self._options = Options.from_options(options, self.name, before=("root",))
         self._folder: RunFolder | None = None
-        self._collected: set[about.Facts] = set()
+        self._collected: set[about.Values] = set()
         self._page_due = 0.0
         self._last_before: int | None = None
 
@@ -67,7 +69,7 @@ class DiskLogger(xaicore.Logger):
         """
         folder = RunFolder(Path("runs", names.folder_name(run.name)) if self._root is None else self._root)
         with folder.locked():
-            about.start(folder, run, self._drawing)
+            about.start(folder, run, self._options)
             manifest.mend(folder.manifest)
             folder.clean()
             self._write_page(folder)
@@ -108,8 +110,8 @@ class DiskLogger(xaicore.Logger):
         last, self._last_before = self._last_before, None
         if last is not None and step is not None and step < last:
             warnings.warn(
-                f"{folder.root} has steps up to {last} of an earlier training: step {step} and what follows replace "
-                "theirs, the rest stays. For a training of its own give it another name or folder",
+                f"{folder.root}: step {step} and later ones replace those of an earlier training (up to step {last}); "
+                "the others stay. Give a new training another name= or root=",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -120,32 +122,32 @@ class DiskLogger(xaicore.Logger):
         return self._folder
 
     def _collect(self, folder: RunFolder, explanation: xaicore.Explanation) -> None:
-        facts = about.facts(explanation)
-        if facts not in self._collected:
+        values = about.values_of(explanation)
+        if values not in self._collected:
             with folder.locked():
-                about.collect(folder, facts)
-            self._collected.add(facts)
+                about.collect(folder, values)
+            self._collected.add(values)
 
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
         """Write the files first and the row second. Encoding takes longest and needs no lock."""
-        row, files = self._drawing.row(explanation, m, step)
-        images, picture = explanation.images, row["picture"]
+        row, files = make_row(explanation, m, step, self._options)
+        name, picture = row["picture"], explanation.picture(m)
         with folder.locked():
-            if images is not None and not folder.has(picture):  # rows of the same image share it
-                folder.add(picture, png(images[explanation.image_index[m]]))
-            for name, content in files.items():
-                folder.add(name, content)
+            if picture is not None and not folder.has(name):  # rows of the same image share it
+                folder.add(name, png(picture))
+            for path, content in files.items():
+                folder.add(path, content)
             manifest.append(folder.manifest, row)
 
     def _write_page(self, folder: RunFolder) -> None:
         """Write the page. Under the lock, so that no writer replaces a newer page by an older one."""
         began = time.monotonic()
-        atomic.write(folder.page, gallery.page(folder, self._drawing).encode("utf-8", "replace"))
+        atomic.write(folder.page, gallery.page(folder, self._options).encode("utf-8", "replace"))
         ended = time.monotonic()
         self._page_due = ended + PAUSE * (ended - began)
 
 
 def _from_here(path: Path) -> Path:
-    """Relative to the working directory, if it is in there."""
+    """The path relative to the working directory, if it lies in there."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

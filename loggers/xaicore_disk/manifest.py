@@ -1,8 +1,8 @@
-"""`manifest.jsonl`: what was explained, one JSON object a line, one line a map.
+"""`manifest.jsonl`: one line per map, a JSON object.
 
 The file only grows. A row's key is (step, id, method, layer, k), in a group of changing images (step, group, slot,
 method, layer, k). Of several rows with one key the last one counts, so that a repeated epoch changes nothing. A line
-is complete when it ends in a line feed: the next writer cuts off what a killed writer left of one, and readers skip
+is complete when it ends in a line feed. The next writer cuts off an incomplete line of a killed writer; readers skip
 it. Rows of older versions lack some of the columns.
 """
 
@@ -22,8 +22,8 @@ from xaicore_disk import atomic
 
 __all__ = [
     "FILES",
+    "FILE_NAME",
     "FOLDERS",
-    "OURS",
     "append",
     "key",
     "last_step",
@@ -42,14 +42,15 @@ FOLDERS = tuple(f"{column}s" for column in FILES)
 REQUIRED = ("step", "id", "method", "layer", "k", "picture", "overlay", "heatmap", "map")
 """The columns that rows of every version have."""
 
-OURS = re.compile(rf"({'|'.join(FOLDERS)})/[A-Za-z0-9_-]+\.(png|npy)")
+FILE_NAME = re.compile(rf"({'|'.join(FOLDERS)})/[A-Za-z0-9_-]+\.(png|npy)")
+"""The names that this package gives to files. A manifest may come from elsewhere and name any file."""
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 
 
 def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
-    """The rows of a run, the last one of each key, in the order in which the keys first came.
+    """The rows of a run, the last one of each key, in the order in which the keys first appeared.
 
     Args:
         path: the manifest, or the run's folder. It may be in use.
@@ -66,7 +67,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Row]:
 
 
 def offsets(path: Path) -> dict[Key, int]:
-    """The offset of the last row of each key, in the order in which the keys first came."""
+    """The offset of the last row of each key, in the order in which the keys first appeared."""
     return {key(row): at for at, row in _scan(path)}
 
 
@@ -76,7 +77,7 @@ def last_step(path: Path) -> int | None:
 
 
 def rows_at(path: Path, offsets: Iterable[int]) -> Iterator[Row]:
-    """The rows at these offsets, one by one, for there may be many."""
+    """The rows at these offsets, one by one, because there may be many."""
     with atomic.logger_errors(path, "read"), open(path, "rb") as file:
         for at in offsets:
             file.seek(at)
@@ -89,15 +90,12 @@ def key(row: Row) -> Key:
 
 
 def superseded_files(path: Path) -> set[str]:
-    """The files of replaced rows that no other row shares.
-
-    Only names that this package gives: a manifest may come from elsewhere, and these files are deleted.
-    """
+    """The files of replaced rows that no other row shares, to be deleted: only names that match `FILE_NAME`."""
     last = offsets(path)
     files: set[str] = set()
     for at, row in _scan(path):
         if last[key(row)] != at:
-            files.update(name for name in _files(row) if OURS.fullmatch(name))
+            files.update(name for name in _files(row) if FILE_NAME.fullmatch(name))
     if files:
         for at, row in _scan(path):
             if last[key(row)] == at:
@@ -149,17 +147,17 @@ def _end_of_whole_lines(file: FileIO, block: int = 65536) -> int:
 
 def _scan(path: Path) -> Iterator[tuple[int, Row]]:
     """Complete rows and their offsets. Other lines are skipped with a warning."""
-    at, strange = 0, 0
+    at, skipped = 0, 0
     with atomic.logger_errors(path, "read"), open(path, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 row = _parse(line)
                 if row is not None:
                     yield at, row
-                strange += row is None
+                skipped += row is None
             at += len(line)
-    if strange:
-        warnings.warn(f"{path}: {strange} lines are no rows and were skipped", RuntimeWarning, stacklevel=2)
+    if skipped:
+        warnings.warn(f"{path}: {skipped} lines are no rows and were skipped", RuntimeWarning, stacklevel=2)
 
 
 def _parse(line: bytes) -> Row | None:

@@ -7,12 +7,11 @@
     artifact  xaicore/predictions/step_000003.csv         all rows of a step, with the keys of their images
               xaicore/run.json                            what the run is about
 
-Keys of a group begin with xaicore-<group> and have ranks instead of ids, for its ids change from step to step.
+Keys of a group begin with xaicore-<group> and have ranks instead of ids, because its ids change from step to step.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 from mlflow.entities import Metric
 
 import xaicore
+from xaicore import show
 from xaicore_mlflow import table
 from xaicore_mlflow.server import address, reach
 
@@ -73,7 +73,7 @@ class MLflowLogger(xaicore.Tracker):
             info = client.create_run(self._experiment_id(client), run_name=run.name).info
         else:
             info = client.get_run(joined).info
-        self._id, self._ours = info.run_id, joined is None
+        self._id, self._started = info.run_id, joined is None
         client.log_text(self._id, run.to_json(), "xaicore/run.json")
         self.where = address(client.tracking_uri, info.experiment_id, self._id)
         self._client = client
@@ -92,19 +92,22 @@ class MLflowLogger(xaicore.Tracker):
 
     def log_step(self, step: int | None, rows: Sequence[dict[str, Any]]) -> None:
         """Send scores, which several methods share, the share of right predictions of each group, and the table."""
-        assert step is not None  # for `no_step` is 0
-        values = {table.metric_key(row, name): row[name] for row in rows for name in ("score", "raw_score")}
-        for group, of_group in xaicore.show.by_group(rows).items():
-            right = xaicore.show.mean(of_group, "right")
-            values |= {} if right is None else {f"{table.head(group)}/right": right}
+        assert step is not None  # `no_step` is 0
+        values: dict[str, float] = {}
+        for group, of_group in show.by_group(rows).items():
+            for row in show.by_target(of_group):
+                values |= {table.metric_key(row, name): value for name, value in show.scores(row).items()}
+            right = show.mean(of_group, "right")
+            if right is not None:
+                values[f"{table.prefix(group)}/right"] = right
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, step) for name, value in values.items() if math.isfinite(value)]
+        metrics = [Metric(name, value, now, step) for name, value in values.items()]
         self._client.log_batch(self._id, metrics=metrics, synchronous=True)
         self._client.log_text(self._id, table.to_csv(rows), f"xaicore/predictions/step_{step:06d}.csv")
 
     def disconnect(self) -> None:
         """Finish the run if `connect` started it."""
-        if self._ours:
+        if self._started:
             self._client.set_terminated(self._id, "FINISHED")
 
     def _current_run(self) -> str | None:
@@ -114,7 +117,7 @@ class MLflowLogger(xaicore.Tracker):
         return os.environ.get("MLFLOW_RUN_ID") if active is None else active.info.run_id
 
     def _experiment_id(self, client: mlflow.MlflowClient) -> str:
-        """As `mlflow.start_run` has it; `mlflow.set_experiment` sets the variable."""
+        """The experiment of a new run, as `mlflow.start_run` chooses it; `mlflow.set_experiment` sets the variable."""
         current = os.environ.get("MLFLOW_EXPERIMENT_ID")
         if current is not None and self._experiment is None and self._tracking_uri is None:
             return current

@@ -1,4 +1,4 @@
-"""Names that MLflow takes, made of untrusted text, and a step's predictions as CSV."""
+"""Keys that MLflow accepts, made from untrusted text, and a step's predictions as CSV."""
 
 from __future__ import annotations
 
@@ -10,39 +10,34 @@ from typing import Any
 
 from xaicore import show
 
-__all__ = ["head", "images_key", "metric_key", "part", "to_csv"]
+__all__ = ["images_key", "key_part", "metric_key", "prefix", "to_csv"]
 
 COLUMNS = (
     *("group", "id", "predicted_name", "truth_name", "right", "k", "target_name", "score", "raw_score", "empty"),
     *("method", "layer", "predicted", "truth", "target", "images"),
 )
 
-part = functools.partial(show.safe_name, length=36, allowed="A-Za-z0-9_.-")
+key_part = functools.partial(show.safe_name, length=36, allowed="A-Za-z0-9_.-")
 """One part of a key, without slashes.
 
-MLflow makes names of files from keys and puts a hundred letters after them; a name has 255 at most.
+MLflow names files after keys and appends up to a hundred characters; a file name has 255 at most.
 """
 
 
-def head(group: str | None) -> str:
+def prefix(group: str | None) -> str:
     """The first part of all keys of a group."""
-    return "xaicore" if group is None else f"xaicore-{part(group, length=16)}"
-
-
-def place(row: Mapping[str, Any]) -> str:
-    """The part of a key that names the image: its id, or its rank in a group."""
-    return part(row["id"]) if row["slot"] is None else str(row["slot"])
+    return "xaicore" if group is None else f"xaicore-{key_part(group, length=16)}"
 
 
 def images_key(row: Mapping[str, Any], kind: str) -> str:
     """The key of a map's images of a kind: "overlay", "heatmap", or "*" for both."""
-    how = f"{part(row['method'], length=16)} {part(row['layer'], length=24)}"
-    return f"{head(row['group'])}/{place(row)}/{kind} {row['k']} {how}"
+    source = f"{key_part(row['method'], length=16)} {key_part(row['layer'], length=24)}"
+    return f"{prefix(row['group'])}/{_image(row)}/{kind} {row['k']} {source}"
 
 
 def metric_key(row: Mapping[str, Any], name: str) -> str:
     """The key of a number of a row's image and target."""
-    return f"{head(row['group'])}/{name}/{place(row)} {row['k']}"
+    return f"{prefix(row['group'])}/{name}/{_image(row)} {row['k']}"
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -52,3 +47,7 @@ def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows({**row, "images": images_key(row, "*")} for row in rows)
     return show.escape_surrogates(file.getvalue())
+
+
+def _image(row: Mapping[str, Any]) -> str:
+    return key_part(show.image_name(row))

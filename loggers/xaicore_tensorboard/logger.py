@@ -7,13 +7,12 @@
     xaicore/table                               all predictions of a step
     xaicore/run                                 what the run is about
 
-Tags of a group begin with "xaicore <group>" and have ranks instead of ids, for its ids change from step to step.
-TensorBoard shows ten steps of a picture, unless it is started with `--samples_per_plugin images=0`.
+Tags of a group begin with "xaicore <group>" and have ranks instead of ids, because its ids change from step to
+step. TensorBoard shows ten steps of a picture, unless it is started with `--samples_per_plugin images=0`.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import socket
@@ -22,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 # EventFileWriter would import TensorFlow where it is installed, which takes seconds.
@@ -34,6 +32,7 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 import xaicore
+from xaicore import show
 from xaicore_tensorboard import text
 
 __all__ = ["TensorBoardLogger"]
@@ -70,7 +69,7 @@ class TensorBoardLogger(xaicore.Tracker):
         Raises:
             LoggerError: the system refuses.
         """
-        folder = Path("runs", text.part(run.name), "xaicore") if self._root is None else self._root
+        folder = Path("runs", text.tag_part(run.name), "xaicore") if self._root is None else self._root
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -84,23 +83,22 @@ class TensorBoardLogger(xaicore.Tracker):
 
     def log_map(self, row: dict[str, Any], images: Mapping[str, np.ndarray]) -> None:
         """Write the pictures of a map."""
-        how = f"{text.part(row['method'])}/{text.part(row['layer'])}"
+        source = f"{text.tag_part(row['method'])}/{text.tag_part(row['layer'])}"
         for kind in ("heatmap", "overlay"):
             if kind in images:
-                self._add(row["step"], _image(f"{text.tag(row)}/{how}/{kind}", images[kind], text.caption(row)))
+                self._add(row["step"], _image(f"{text.tag(row)}/{source}/{kind}", images[kind], text.caption(row)))
 
     def log_step(self, step: int | None, rows: Sequence[dict[str, Any]]) -> None:
-        """Write curves and tables, in which several methods share a row; what is written survives the process."""
-        for group, of_group in xaicore.show.by_group(rows).items():
-            head, shared = text.head(group), {text.tag(row): row for row in of_group}.values()
+        """Write curves and tables, in which several methods share a row; they stay if the process is killed."""
+        for group, of_group in show.by_group(rows).items():
+            shared = show.by_target(of_group)
             for row in shared:
-                for kind in ("score", "raw_score"):
-                    if math.isfinite(row[kind]):
-                        self._add(step, Summary.Value(tag=text.tag(row, kind), simple_value=row[kind]))
-            right = xaicore.show.mean(shared, "right")
+                for kind, value in show.scores(row).items():
+                    self._add(step, Summary.Value(tag=text.tag(row, kind), simple_value=value))
+            right = show.mean(shared, "right")
             if right is not None:
-                self._add(step, Summary.Value(tag=f"{head}/right", simple_value=right))
-            self._add(step, _text(f"{head}/table", text.table(shared)))
+                self._add(step, Summary.Value(tag=f"{text.prefix(group)}/right", simple_value=right))
+            self._add(step, _text(f"{text.prefix(group)}/table", text.table(shared)))
 
     def disconnect(self) -> None:
         """Close the file."""
@@ -116,10 +114,9 @@ class TensorBoardLogger(xaicore.Tracker):
 
 
 def _image(tag: str, picture: np.ndarray, caption: str) -> Summary.Value:
-    """(H, W, 3) uint8 RGB as a PNG. Of the older `Summary.Image`, TensorBoard would show no caption."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    """(H, W, 3) uint8 RGB as a PNG. TensorBoard shows no caption of the older `Summary.Image`."""
     height, width = picture.shape[:2]
-    return _value(tag, "images", caption, str(width).encode(), str(height).encode(), encoded.tobytes())
+    return _value(tag, "images", caption, str(width).encode(), str(height).encode(), show.png(picture))
 
 
 def _text(tag: str, markdown: str) -> Summary.Value:

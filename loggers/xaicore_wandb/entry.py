@@ -1,4 +1,4 @@
-"""What a step brings: images, rows of the table and numbers, as wandb takes them."""
+"""A step's images, numbers and rows of the table, as wandb takes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from xaicore import show
 
-__all__ = ["COLUMNS", "Photos", "cells", "history", "images_of", "part"]
+__all__ = ["COLUMNS", "Photos", "cells", "history", "images_of", "key_part"]
 
 COLUMNS = (
     *("epoch", "id", "group", "method", "layer", "target", "predicted", "truth", "right"),
@@ -25,7 +25,7 @@ COLUMNS = (
 class Photos:
     """The photos of a step; each is one file for all methods and targets.
 
-    wandb moves its own temporary files into a run, but not those that only a table shows; so these are ours.
+    wandb moves its own temporary files into a run, but not those that only a table shows, so these files are made here.
     """
 
     def __init__(self) -> None:
@@ -49,26 +49,26 @@ class Photos:
 
 
 def images_of(row: Mapping[str, Any], images: Mapping[str, np.ndarray]) -> dict[str, wandb.Image]:
-    """A map's overlay and heatmap with captions; from an array wandb would squeeze an axis of length 1."""
+    """A map's overlay and heatmap with captions. Not from arrays, of which wandb squeezes an axis of length 1."""
     kinds = [kind for kind in ("overlay", "heatmap") if kind in images]
     return {kind: wandb.Image(Image.fromarray(images[kind]), caption=show.caption(row)) for kind in kinds}
 
 
 def history(step: int | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A step's images and numbers by key, no more images per key than wandb keeps; the numbers are of fixed images."""
+    """A step's images by key, no more per key than wandb keeps, and the means over the images outside of groups."""
     entry: dict[str, Any] = {} if step is None else {"xaicore/epoch": step}
     fixed = show.by_group(rows).get(None, [])
     means = {f"xaicore/{name}": show.mean(fixed, name) for name in ("right", "score")}
     entry |= {key: value for key, value in means.items() if value is not None}
     images: dict[str, list[wandb.Image]] = {}
     for row in rows:
-        place = "/".join(part(row[name]) for name in ("group", "method") if row[name] is not None)
+        source = "/".join(key_part(row[name]) for name in ("group", "method") if row[name] is not None)
         for kind, image in row["images"].items():
-            images.setdefault(f"xaicore/{kind}/{place}", []).append(image)
+            images.setdefault(f"xaicore/{kind}/{source}", []).append(image)
     most = wandb.Image.MAX_ITEMS
-    for key, every in images.items():
-        for start in range(0, len(every), most):
-            entry[f"{key}/{start // most + 1}" if start else key] = every[start : start + most]
+    for key, of_key in images.items():
+        for start in range(0, len(of_key), most):
+            entry[f"{key}/{start // most + 1}" if start else key] = of_key[start : start + most]
     return entry
 
 
@@ -88,6 +88,6 @@ def cells(row: Mapping[str, Any]) -> list[Any]:
     return [known[name] for name in COLUMNS]
 
 
-def part(name: str) -> str:
-    """One part of a key: a key names files, and "/" folders and sections."""
+def key_part(name: str) -> str:
+    """One part of a key. wandb names files after keys; "/" in a key makes folders and sections."""
     return show.slug(show.escape_surrogates(name), allowed="A-Za-z0-9_+-")

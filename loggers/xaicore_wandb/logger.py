@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,8 +12,8 @@ import numpy as np
 import wandb
 
 import xaicore
-from xaicore_wandb import own
 from xaicore_wandb.entry import COLUMNS, Photos, cells, history, images_of
+from xaicore_wandb.run import INIT_OPTIONS, counted_as_active, start_run
 
 __all__ = ["WandbLogger"]
 
@@ -39,7 +40,7 @@ class WandbLogger(xaicore.Tracker):
         xaicore/table                     a row per map, of all steps
         xaicore/right, xaicore/score      means over the fixed pictures
 
-    Beyond 108 images, a key goes on as <key>/2, <key>/3, ... Entries are final: a repeated step is another entry. An
+    Beyond 108 images, a key continues as <key>/2, <key>/3, ... Entries are final: a repeated step is another entry. An
     explanation without a step is an entry at once. W&B's workspace shows the rows of the table's latest 100 entries.
     Offline, the table's images wait for `wandb sync` in wandb's data folder (WANDB_DATA_DIR), not in the run's. A
     killed process loses the last 0.1 s of the logger's own run, and the last 15 s of yours, unless you start it with
@@ -57,24 +58,26 @@ class WandbLogger(xaicore.Tracker):
     """
 
     name = "wandb"
-    more_options = own.INIT
+    more_options = INIT_OPTIONS
 
     def __init__(self, run: wandb.Run | None = None, **options: Any) -> None:
-        super().__init__(**{name: value for name, value in options.items() if name not in own.INIT})
-        self._given, self._init = run, {name: options[name] for name in own.INIT if name in options}
+        super().__init__(**{name: value for name, value in options.items() if name not in INIT_OPTIONS})
+        self._given, self._init = run, {name: options[name] for name in INIT_OPTIONS if name in options}
 
     def connect(self, run: xaicore.Run) -> None:
         """Join the active run, or start one."""
         joined = wandb.run if self._given is None else self._given
         self._started = joined is None
-        self._run = own.start(run.name, self._init) if joined is None else joined
+        self._run = start_run(run.name, self._init) if joined is None else joined
         self._photos = Photos()
-        if self._run.url:  # where a run stays on this machine, wandb reports its folder
+        if self._run.url:
             self.where = f"wandb: {self._run.url}"
+        elif self._started and self._run.offline:  # of a run of the user's, wandb reports the folder
+            self.where = f"wandb sync {shlex.quote(str(self._run.settings.sync_dir))}"
         self._run.define_metric("xaicore/epoch")
-        self._run.define_metric("xaicore/*", step_metric="xaicore/epoch", step_sync=False)  # never a made-up epoch
+        self._run.define_metric("xaicore/*", step_metric="xaicore/epoch", step_sync=False)  # else wandb adds epochs
         about = {"name": run.name, "started": run.started, "versions": dict(run.versions), **run.config}
-        # A resumed run has one already.
+        # A resumed run has this key already.
         self._run.config.update({"xaicore": about}, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def log(self, explanation: xaicore.Explanation, step: int | None = None) -> None:
@@ -101,7 +104,7 @@ class WandbLogger(xaicore.Tracker):
         photos, self._photos = self._photos, Photos()
         with (
             contextlib.closing(photos),
-            own.counted_as_active(self._run) if self._started else contextlib.nullcontext(),
+            counted_as_active(self._run) if self._started else contextlib.nullcontext(),
         ):
             if getattr(self._run, "_is_finished", False):  # older versions of wandb would look for a server now
                 raise xaicore.LoggerError(
@@ -125,7 +128,7 @@ def _ship(run: wandb.Run, entry: dict[str, Any], rows: Sequence[Sequence[Any]]) 
                 table.add_data(*row)
             run.log({**entry, "xaicore/table": table})
         finally:
-            # An incremental table keeps all rows with their images, but only counts the old: so these are emptied.
+            # An incremental table keeps all rows with their images, but only counts the sent ones: they are emptied.
             table.data[old:] = [[]] * (len(table.data) - old)
 
 

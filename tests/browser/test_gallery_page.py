@@ -13,7 +13,6 @@ from toy_run import EVIL, IDS
 
 import xaicore
 from xaicore_disk import gallery
-from xaicore_disk.drawing import Drawing
 from xaicore_disk.manifest import read_manifest
 
 Visit = Callable[..., Tab]
@@ -97,7 +96,7 @@ def many(root: Path, pictures: int, steps: int) -> str:
     )
     about = json.loads((root / "run.json").read_text())
     name = f"{pictures}-{steps}.html"
-    (root / name).write_text(gallery.render(about, gallery.Columns(rows), Drawing(), pictures * steps))
+    (root / name).write_text(gallery.render(about, gallery.Columns(rows), xaicore.Drawing(), pictures * steps))
     return name
 
 

@@ -116,13 +116,14 @@ def test_many_channels_show_the_heatmap_alone(tmp_path: Path, visit: Visit) -> N
 def test_rows_of_older_versions_show_their_own_files(tmp_path: Path, visit: Visit) -> None:
     toy_run.write(tmp_path)
     manifest = tmp_path / "manifest.jsonl"
-    new = ("grey", "outline", "peak", "ceiling", "slot", "group", "raw_score")
+    new = ("grey", "outline", "peak", "ceiling", "slot", "group", "raw_score", "right")
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
     old = [{name: one[name] for name in one if name not in new} for one in rows if one["group"] is None]
     manifest.write_text("".join(json.dumps(one) + "\n" for one in old))
     with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise"):
         pass
     tab = visit(tmp_path)
+    assert text(tab, ".status") == "3 pictures · 3 of 3 right"
     assert sources(tab, ".cell .heat") == [row(tmp_path, name)["overlay"] for name in IDS]
     for opacity in ("0.5", "0.25", "0"):
         tab.choose("[name=opacity]", opacity)

@@ -102,7 +102,9 @@ def test_attention_after_the_last_map() -> None:
         layer("block.1", 1, 197, 192, spatial=False),
         layer("head", 1, 10, spatial=False),
     ]
-    expected = r"after the last map, 'patches' \(1, 192, 14, 14\), come .*model: 'block.1' \(1, 197, 192\)"
+    expected = (
+        r"tokens or a sequence follow the last map 'patches' \(1, 192, 14, 14\), .*model: 'block.1' \(1, 197, 192\)"
+    )
     with pytest.raises(xaicore.LayerError, match=expected):
         default_layer(layers)
     # A map after the tokens is one that they were made into: it speaks for the prediction.

@@ -12,6 +12,7 @@ import pytest
 from workshop import Workshop, draw, read_table, score, write
 
 import xaicore
+from xaicore import plugins
 
 PATCH = (4, 2, 12, 8)
 AREA = 8 * 6 / 200
@@ -263,7 +264,7 @@ def test_several_loggers_and_the_disk(shop: Workshop) -> None:
     draw(Path("a.png"))
     result = shop.explain("a.png", "--logger", "disk", "--out", "runs/a")
     assert result.exit_code == 0
-    assert result.stdout.endswith(f"open {Path('runs/a/index.html')}\n")
+    assert result.stdout.endswith(f"gallery: {Path('runs/a/index.html')}\n")
     assert Path("runs/a/index.html").is_file()
     about = json.loads(Path("runs/a/run.json").read_text())
     assert about["name"] == "a"
@@ -275,8 +276,35 @@ def test_disk_is_the_default_and_its_folder_has_the_name_of_the_run(shop: Worksh
     draw(Path("a.png"))
     result = shop.explain("a.png", "--name", "monday", logger=None)
     assert result.exit_code == 0
-    assert f"open {Path('runs/monday/index.html')}\n" in result.stdout
+    assert f"gallery: {Path('runs/monday/index.html')}\n" in result.stdout
     assert Path("runs/monday/index.html").is_file()
+
+
+TOWN = """
+import xaicore
+
+class Town(xaicore.Logger):
+    def open(self, run):
+        self.where = f"town: {run.name}"
+
+    def log(self, explanation, step=None):
+        pass
+
+@xaicore.hookimpl
+def xaicore_logger(options):
+    return Town()
+"""
+
+
+def test_the_last_lines_tell_where_the_results_are(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.distribution("town", "1", {"xaicore.loggers": {"town": "town_plugin"}})
+    shop.module("town_plugin", TOWN)
+    monkeypatch.syspath_prepend(shop.here)
+    plugins.installed.cache_clear()
+    draw(Path("a.png"))
+    result = shop.explain("a.png", "--logger", "town", "--logger", "disk", "--name", "may", logger=None)
+    assert result.stdout.splitlines()[-2:] == ["town: may", f"gallery: {Path('runs/may/index.html')}"]
+    assert "town" not in result.stderr
 
 
 def test_the_same_command_again_replaces_what_is_there(shop: Workshop) -> None:
@@ -385,7 +413,10 @@ def test_a_model_error_in_the_first_batch(shop: Workshop) -> None:
     ("arguments", "message"),
     [
         (["--layer", "color"], "no layer called 'color'; did you mean 'colour'?"),
-        (["--target", "7"], "target 7 is out of range: outputs (1, 3) have classes 0 to 2"),
+        (["--target", "7"], "--target 7 is out of range: outputs (1, 3) have classes 0 to 2"),
+        (["--target", "-1"], "--target: class -1 is out of range, classes are 0, 1, ..."),
+        (["--truth", "truth.csv"], "--truth 7 is out of range: outputs (1, 3) have classes 0 to 2; -1 is for unknown"),
+        (["--output", "3"], "--output 3 is none of the model's outputs: 0 (1, 3)"),
         (["--method", "gradcan"], "no method called 'gradcan'"),
         (["--labels", "two.txt"], "2 class names for outputs (1, 3): expected 3, in class order"),
         (["--target", "verde"], "--target: 'verde' is no class index; to use names, pass --labels"),
@@ -409,6 +440,7 @@ def test_a_model_error_in_the_first_batch(shop: Workshop) -> None:
 def test_what_is_not_possible_is_said_in_one_paragraph(shop: Workshop, arguments: list[str], message: str) -> None:
     draw(Path("a.png"))
     Path("two.txt").write_text("rosso\nverde\n")
+    Path("truth.csv").write_text("a.png,7\n")
     result = shop.explain("a.png", *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -437,8 +469,8 @@ def test_the_whole_error_on_request(shop: Workshop, monkeypatch: pytest.MonkeyPa
     result = shop.explain("a.png", "--target", "9", *arguments)
     assert result.exit_code == 2
     assert "Traceback (most recent call last)" in result.stderr
-    assert "xaicore.errors.TargetError: target 9 is out of range" in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("Error: target 9 is out of range")
+    assert "xaicore.errors.TargetError: --target 9 is out of range" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: --target 9 is out of range")
 
 
 def test_usage(shop: Workshop) -> None:

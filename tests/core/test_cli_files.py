@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workshop import draw, write
 
-from xaicore.cli.batches import Batches
+from xaicore.cli.batches import PictureBatches
 from xaicore.cli.files import SUFFIXES, PictureError, _natural, find_pictures, picture_id, read_picture
 from xaicore.cli.preparation import Preparation
 from xaicore.errors import InputError
@@ -149,10 +149,10 @@ def test_what_is_no_picture(here: Path) -> None:
         read_picture(Path("gone.jpg"))
 
 
-def batches(names: list[str], size: int) -> Batches:
+def batches(names: list[str], size: int) -> PictureBatches:
     told: list[str] = []
     prepare = Preparation(lambda picture: (np.float32(picture.mean((0, 1))), picture), "mean")
-    made = Batches([Path(name) for name in names], np.arange(len(names)), prepare, size, told.append)
+    made = PictureBatches([Path(name) for name in names], np.arange(len(names)), prepare, size, told.append)
     made.told = told  # type: ignore[attr-defined]
     return made
 

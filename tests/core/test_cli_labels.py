@@ -65,7 +65,11 @@ def test_all_forms_of_labels_mean_the_same(names: list[str]) -> None:
             "--labels a.txt: class 1 has no name; expected one per line, without empty lines",
         ),
         ("a.json", '["tench", ""]', "--labels a.json: class 1 has no name"),
-        ("a.json", '{"0": "tench", "2": "crane"}', "--labels a.json: the keys are not 0 to 1; expected a list"),
+        (
+            "a.json",
+            '{"0": "tench", "2": "crane"}',
+            "--labels a.json is a dict with keys such as '2': expected {index: name} with the indices 0 to 1",
+        ),
         ("a.json", '{"0": ["n01", "tench"]}', '--labels a.json: expected a list of names, or {"0": name'),
         ("a.json", '"tench"', "--labels a.json: expected a list of names"),
         ("a.json", "tench\n", "--labels a.json is not valid JSON: Expecting value"),
@@ -88,13 +92,17 @@ def test_class_index() -> None:
     assert class_index("3", None, "--target") == 3
     assert class_index(" 3 ", NAMES, "--target") == 3
     assert class_index("goldfish", NAMES, "--target") == 2
+    assert class_index("3.0", None, "--target") == class_index("3.", NAMES, "--target") == 3
+    assert class_index("2.0", ("1.0", "2.0"), "--target") == 1  # a name that looks like a number
 
 
 @pytest.mark.parametrize(
     ("value", "names", "message"),
     [
         ("4", NAMES, "--target: class 4 is out of range, --labels has classes 0 to 3"),
-        ("-1", NAMES, "--target: no class is called '-1' in --labels"),
+        ("-1", NAMES, "--target: class -1 is out of range, --labels has classes 0 to 3"),
+        ("-1", None, "--target: class -1 is out of range, classes are 0, 1, ..."),
+        ("0.5", NAMES, "--target: no class is called '0.5' in --labels"),
         ("goldfisch", NAMES, "--target: no class is called 'goldfisch' in --labels; did you mean 'goldfish'?"),
         ("crane", NAMES, "--target: 'crane' names the classes 1, 3: pass an index"),
         ("goldfish", None, "--target: 'goldfish' is no class index; to use names, pass --labels"),
@@ -130,6 +138,14 @@ def test_a_path_goes_before_a_bare_name() -> None:
 def test_truth_with_empty_classes_lines_and_quotes() -> None:
     table = '﻿FILE, Class\n\n"a, b.png" , "goldfish"\nc.png,\n ,\nd.png,0'
     assert truth(table, "a, b.png", "c.png", "d.png") == [2, -1, 0]
+
+
+@pytest.mark.parametrize("names", [None, NAMES])
+def test_truth_as_tables_of_numbers_have_it(names: tuple[str, ...] | None) -> None:
+    file = write("truth.csv", "a.png,-1\nb.png,2.0\nc.png,-1.0\nd.png,\ne.png,0.0\n")
+    found = read_truth(file, [Path(f"{letter}.png") for letter in "abcde"], names)
+    assert found is not None
+    assert found.tolist() == [-1, 2, -1, -1, 0]
 
 
 def test_no_truth() -> None:

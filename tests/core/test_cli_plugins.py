@@ -100,6 +100,50 @@ def test_check_names_the_libraries_that_are_missing(
     assert (row["install"] or "") == check.partition("try: ")[2]
 
 
+@pytest.mark.parametrize(
+    ("answer", "check"),
+    [("None", "ok"), ("['a', 'b or c'], 'pip install x[b]'", "needs a, b or c; try: pip install x[b]")],
+)
+def test_a_plugin_may_answer_itself_what_it_lacks(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, answer: str, check: str
+) -> None:
+    shop.distribution("either", "1", {"xaicore.loggers": {"either": "either_plugin"}}, ["absent-lib"])
+    hooks = (
+        "@xaicore.hookimpl\ndef xaicore_logger(options): ...\n"
+        f"@xaicore.hookimpl\ndef xaicore_missing():\n    return {answer}\n"
+    )
+    shop.module("either_plugin", f"import xaicore\n{hooks}")
+    monkeypatch.setenv("XAICORE_PLUGINS", "either")
+    monkeypatch.syspath_prepend(shop.here)
+    plugins.installed.cache_clear()
+    result = shop.run("plugins", "--check")
+    assert result.exit_code == 0
+    assert [row["check"] for row in read_table(result.stdout)] == [check]
+
+
+@pytest.mark.parametrize(
+    ("absent", "missing"),
+    [
+        ("keras", ["keras"]),
+        ("tensorflow jax torch", ["one of tensorflow, jax and torch"]),
+        ("keras tensorflow jax torch", ["keras", "one of tensorflow, jax and torch"]),
+        ("tensorflow torch", None),
+    ],
+)
+def test_keras_needs_something_to_run_on(absent: str, missing: list[str] | None) -> None:
+    code = f"""
+import importlib.machinery, sys, types
+for name in ("keras", "tensorflow", "jax", "torch"):
+    module = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+    sys.modules[name] = None if name in {absent.split()!r} else module
+import xaicore_keras
+print(xaicore_keras.xaicore_missing())
+"""
+    install = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
+    assert run_code(code).strip() == str(None if missing is None else (missing, install))
+
+
 def test_none_installed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAICORE_PLUGINS", "")
     plugins.installed.cache_clear()

@@ -72,6 +72,8 @@ def test_signals_and_volumes_cannot_be_drawn(shape: tuple[int, ...], images: np.
         ({"colormap": "viridos"}, "no colour map called 'viridos'"),
         ({"alpha": 2}, "alpha=2: expected an opacity between 0 and 1"),
         ({"alpha": -0.1}, "alpha=-0.1: expected an opacity between 0 and 1"),
+        ({"alpha": "x"}, "alpha='x': expected an opacity between 0 and 1"),
+        ({"outline": "0.2"}, "outline='0.2': expected a share of the pixels"),
         ({"outline": 0}, "outline=0: expected a share of the pixels"),
         ({"outline": 1.1}, "outline=1.1: expected a share of the pixels"),
     ],

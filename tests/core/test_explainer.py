@@ -171,12 +171,19 @@ def test_compare_is_one_capture(net: ToyNet, x: np.ndarray) -> None:
     backend = ToyBackend(net)
     explainer = Explainer(None, backend=backend)
     names = list(xaicore.METHODS)
-    results = explainer.compare(x, names, [1, 2, 3], ids="abc", truth=[0, 1, 2], class_names="wxyz")
+    results = explainer.compare(x, names, [1, 2, 3], ids=list("abc"), truth=[0, 1, 2], class_names=list("wxyz"))
     assert backend.calls == ["layers", "capture with gradients", "classifier_weights"]
     assert list(results) == names
     for name in names:
         alone = xaicore.explain(
-            None, x, [1, 2, 3], method=name, backend=ToyBackend(net), ids="abc", truth=[0, 1, 2], class_names="wxyz"
+            None,
+            x,
+            [1, 2, 3],
+            method=name,
+            backend=ToyBackend(net),
+            ids=list("abc"),
+            truth=[0, 1, 2],
+            class_names=list("wxyz"),
         )
         assert results[name].method == name
         for field in ("maps", "scores", "targets", "predicted", "outputs", "empty", "truth", "image_index"):
@@ -302,7 +309,7 @@ def test_a_layer_that_is_no_map(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("layer", ["pool", "dense"])
 def test_a_layer_of_the_toy_net_that_is_no_map(backend: ToyBackend, x: np.ndarray, layer: str) -> None:
     with pytest.raises(
-        LayerError, match=rf"layer '{layer}' gives .*\. Name a convolution or a block of them, or no layer"
+        LayerError, match=rf"layer '{layer}' gives .*\. Name a convolution or a block of them, or leave layer= out"
     ):
         xaicore.explain(None, x, layer=layer, backend=backend)
 
@@ -319,7 +326,7 @@ def test_attention_asks_for_a_layer(backend: ToyBackend) -> None:
     layers = [Layer("patches", "Conv", (1, 5, 6, 8), True), Layer("block", "Block", (1, 49, 64), False)]
     with pytest.raises(
         LayerError,
-        match=r"come tokens or a sequence, as in an attention model: 'block' \(1, 49, 64\). Name the layer",
+        match=r"tokens or a sequence follow .*, as in an attention model: 'block' \(1, 49, 64\). Name the layer",
     ):
         xaicore.explain(None, PICTURES, backend=fixed(layers=layers))
     assert xaicore.explain(None, PICTURES, layer="patches", backend=fixed(layers=layers)).layer == "patches"

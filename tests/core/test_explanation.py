@@ -314,7 +314,7 @@ def test_take_keeps_the_scale_of_the_whole_batch(backend: ToyBackend) -> None:
 @pytest.mark.parametrize("images", [None, PHOTOS])
 def test_pickles_carry_everything_but_the_model(backend: ToyBackend, x: np.ndarray, images: np.ndarray | None) -> None:
     backend.unpicklable = lambda: None
-    e = xaicore.explain(None, x, TopK(2), backend=backend, images=images, truth=[0, 1, 2], class_names="wxyz")
+    e = xaicore.explain(None, x, TopK(2), backend=backend, images=images, truth=[0, 1, 2], class_names=list("wxyz"))
     same(pickle.loads(pickle.dumps(e)), e)
     same(pickle.loads(pickle.dumps(e.take([1]))), e.take([1]))
 
@@ -373,7 +373,7 @@ def test_an_image_may_have_several_true_classes(explanation: Explanation) -> Non
     assert e.take([2]).row(0) == {**e.row(4), "id": "c"}
     whole = Explanation.concatenate([e.take([0]), e.take([1, 2])])
     np.testing.assert_array_equal(whole.truth, truth)
-    assert "wrong, it is x, z" in e._repr_html_()
+    assert "truth x, z | wrong" in e._repr_html_()
 
 
 def test_positions_in_a_group_are_slots(explanation: Explanation) -> None:
@@ -450,8 +450,11 @@ def test_parts_are_put_together_again(explanation: Explanation) -> None:
     assert Explanation.concatenate(parts[:1]) is parts[0]
     for wrong, message in (
         ([], "nothing to concatenate: expected one explanation or more"),
-        ([parts[0], parts[0]], "2 explanations with ids that come twice in"),
-        ([parts[0], dataclasses.replace(parts[1], method="other")], "another method, layer, size, K or classes"),
+        ([parts[0], parts[0]], r"ids '\w+'.* are in several explanations: give each image"),
+        (
+            [parts[0], dataclasses.replace(parts[1], method="other")],
+            "the explanations differ in method, layer, map size, K or classes",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             Explanation.concatenate(wrong)

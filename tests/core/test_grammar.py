@@ -224,7 +224,7 @@ def test_class_names_in_any_form(door: Door, names: Any) -> None:
     ("ids", "expected"),
     [
         (["a", 7, Path("b/c")], ("a", "7", "b/c")),
-        ("xyz", ("x", "y", "z")),
+        (tuple("xyz"), ("x", "y", "z")),
         (np.array([3, 4, 5]), ("3", "4", "5")),
         (OnDevice([3, 4, 5]), ("3", "4", "5")),
         (np.array([b"p", b"q", b"r"], object), ("p", "q", "r")),
@@ -364,7 +364,8 @@ def test_a_single_image(labels: dict[str, Any]) -> None:
         ),
         ({"class_names": 4}, InputError, "class_names=4: expected a sequence of names"),
         ({"ids": ["a", "b"]}, InputError, "2 ids for 3 images: expected one per image"),
-        ({"ids": "abcd"}, InputError, "4 ids for 3 images: expected one per image"),
+        ({"ids": "abc"}, InputError, "1 ids for 3 images: expected one per image"),
+        ({"class_names": "abcd"}, InputError, "class_names='abcd': expected a sequence of names"),
         ({"ids": ["a", "b", "a"]}, InputError, "ids repeat: a; expected a different one for each image"),
         ({"ids": 7}, InputError, "ids=7: expected a sequence of names"),
     ],
@@ -412,6 +413,14 @@ def test_as_array_reads_what_numpy_reads() -> None:
     assert as_array(range(3)).tolist() == [0, 1, 2]
     assert as_array([OnDevice([1, 2]), [3, 4]]).tolist() == [[1, 2], [3, 4]]
     assert as_array(object()).dtype == object  # refused by the caller, who expects numbers
+
+
+def test_pictures_on_a_device() -> None:
+    pictures = np.arange(3 * 6 * 8 * 3, dtype=np.uint8).reshape(3, 6, 8, 3)
+    for given in (OnDevice(pictures), [OnDevice(one) for one in pictures]):
+        result = xaicore.explain(None, X, images=given, backend=ToyBackend())
+        np.testing.assert_array_equal(result.images, pictures)
+        assert result.images_from == "user"
 
 
 # Loaders.

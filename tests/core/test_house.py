@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,51 @@ def test_exceptions_are_still_needed() -> None:
 
 def test_few_modules_lie_flat() -> None:
     assert len([path for path in CORE.glob("*.py") if not path.stem.startswith("__")]) <= 18
+
+
+def modules_of(package: Path) -> dict[str, Path]:
+    """{dotted name: file} of a package's modules."""
+    parts = {path: path.relative_to(package.parent).with_suffix("").parts for path in package.rglob("*.py")}
+    return {".".join(names[:-1] if names[-1] == "__init__" else names): path for path, names in parts.items()}
+
+
+def arrows(name: str, path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules of its package that a module imports as it is imported itself, or later; types count, too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {other if other in modules else node.module for other in names}
+    return (found & modules.keys()) - {name}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as exc:
+        return exc.args[1]
+    return []
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
+
+
+PLUGINS = sorted(path.parent for path in (*ROOT.glob("backends/*/__init__.py"), *ROOT.glob("loggers/*/__init__.py")))
+
+
+@pytest.mark.parametrize("package", [CORE, *PLUGINS], ids=lambda package: package.name)
+def test_no_package_has_a_circle_of_imports(package: Path) -> None:
+    modules = modules_of(package)
+    graph = {name: arrows(name, path, modules) for name, path in modules.items()}
+    for module, other in UPWARDS if package == CORE else ():
+        graph[f"xaicore.{module}"].discard(f"xaicore.{other}")
+    # The root has the names that it exports; it comes last, and nothing may need it.
+    assert circle(graph) == []
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda path: str(path.relative_to(ROOT)))

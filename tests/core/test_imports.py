@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from processes import environment, python, run_code
 
+import xaicore
+
 HEAVY = (
     "torch",
     "tensorflow",
@@ -20,6 +22,7 @@ HEAVY = (
     "jinja2",
     "filelock",
     "importlib.metadata",
+    "difflib",
     "IPython",
     "xaicore_torch",
     "xaicore_keras",
@@ -99,3 +102,17 @@ def test_opencv_that_does_not_load_names_the_build_that_does(tmp_path: Path) -> 
     assert "pip install --force-reinstall opencv-python-headless" in result.stderr
     caught = run_code("try:\n    import xaicore\nexcept ImportError as e:\n    print(type(e).__name__)", env=path)
     assert caught.strip() == "DependencyError"
+
+
+def test_names_that_moved_are_still_found_where_plugins_looked_for_them() -> None:
+    assert (
+        run_code("from xaicore.logger import Loggers, open_loggers\nprint(open_loggers.__module__)")
+        == "xaicore.loggers\n"
+    )
+    code = "from xaicore.backend import default_layer, unknown_layer\nimport xaicore\n"
+    assert run_code(f"{code}print(unknown_layer is xaicore.unknown_layer, default_layer is xaicore.default_layer)") == (
+        "True True\n"
+    )
+    for module in (xaicore.logger, xaicore.backend):
+        with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute 'layer_default'"):
+            module.layer_default

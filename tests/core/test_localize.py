@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,8 +30,8 @@ def test_masks_are_above_the_threshold_not_at_it() -> None:
     assert localize.masks(np.array([[0, 0.19, 0.21, 1]], np.float32)).tolist() == [[False, False, True, True]]
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1, 20, float("nan")])
-def test_masks_with_a_wrong_threshold(threshold: float) -> None:
+@pytest.mark.parametrize("threshold", [-0.1, 1, 20, float("nan"), "0.2", None])
+def test_masks_with_a_wrong_threshold(threshold: Any) -> None:
     with pytest.raises(xaicore.InputError, match=r"threshold=.*: expected a share of the maximum, 0 <= threshold < 1"):
         localize.masks(np.ones((1, 2, 2)), threshold)
 

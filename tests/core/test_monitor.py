@@ -21,7 +21,7 @@ from toynet import ToyBackend, ToyNet
 
 import xaicore
 from xaicore import InputError, Monitor, Sample
-from xaicore.monitor import rounds, shipping
+from xaicore.monitor import batched, shipping
 from xaicore.monitor.deadline import Deadline
 from xaicore.show import pictures
 
@@ -149,7 +149,7 @@ def test_the_users_pictures_stay_theirs(many: np.ndarray, log: Recorder) -> None
 
 
 def test_the_run_remembers_what_is_watched(many: np.ndarray, log: Recorder) -> None:
-    with monitored(many, log, ids="abcdefg", every=2, name="mine", config={"lr": 0.1}, method=["gradcam", "cam"]):
+    with monitored(many, log, ids=list("abcdefg"), every=2, name="mine", config={"lr": 0.1}, method=["gradcam", "cam"]):
         pass
     assert log.run.name == "mine"
     about = {"ids": list("abcdefg"), "methods": ["gradcam", "cam"], "every": 2}
@@ -195,16 +195,32 @@ def test_a_loader_is_chosen_from(many: np.ndarray, log: Recorder) -> None:
 )
 def test_when_it_is_time(x: np.ndarray, log: Recorder, every: int, steps: list[int], logged: list[int]) -> None:
     with monitored(x, log, every=every) as monitor:
-        explained = [int(step) for step in steps if monitor.step(step)]
+        due, explained = [], []
+        for step in steps:
+            due += [int(step)] if monitor.is_due(step) else []
+            explained += [int(step)] if monitor.step(step) else []
+    assert due == explained
     assert log.steps == logged == explained
     assert all(type(step) is int for step in log.steps)
+
+
+def test_nothing_is_due_once_every_logger_is_switched_off(x: np.ndarray) -> None:
+    def fail() -> None:
+        raise OSError("no space")
+
+    with monitored(x, Recorder(fail), beside=False) as monitor:
+        assert monitor.is_due(0)
+        with pytest.warns(RuntimeWarning, match="no space"):
+            assert len(monitor.step(0)) == 1
+        assert not monitor.is_due(1)
+        assert monitor.step(1) == ()
 
 
 # How long.
 
 
 def test_images_without_time_are_reported_and_go_first_next_time(many: np.ndarray, log: Recorder, clock: Clock) -> None:
-    with monitored(many, log, Slow(clock), batch_size=2, budget=3, ids="abcdefg", beside=False) as monitor:
+    with monitored(many, log, Slow(clock), batch_size=2, budget=3, ids=list("abcdefg"), beside=False) as monitor:
         message = r"step 0: 1 of 7 images skipped after 3 s \(g\); they go first at the next step"
         with pytest.warns(RuntimeWarning, match=message) as warned:
             rounds = [(monitor.step(n)[0].ids, monitor.left_out) for n in range(3)]
@@ -228,7 +244,7 @@ def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, l
 
 def test_also_when_time_is_up_before_it_begins(many: np.ndarray) -> None:
     explainer = xaicore.Explainer(None, backend=ToyBackend())
-    explain = rounds.Rounds(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
+    explain = batched.BatchedExplainer(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
     (given,), next_time = explain(Sample(many).named(np.asarray), Deadline(0))
     assert (len(given.ids), next_time) == (3, 3)
 
@@ -701,7 +717,7 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         seen = [one.images for step in range(3) for one in monitor.step(step)]
     assert made == [7]
     for images in seen:
-        np.testing.assert_array_equal(images, seen[0])
+        assert images is seen[0]  # no step copies them
 
 
 # What is wrong.
@@ -713,6 +729,9 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         ({"every": 0}, InputError, "every=0: expected a whole number, 1 or more"),
         ({"batch_size": -1}, InputError, "batch_size=-1: expected a whole number"),
         ({"every": 1.5}, InputError, "every=1.5: expected a whole number"),
+        ({"worst": "a", "pool": [1]}, InputError, "worst='a': expected a whole number, 0 or more"),
+        ({"worst": 1.5, "pool": [1]}, InputError, "worst=1.5: expected a whole number, 0 or more"),
+        ({"first": 1.5}, InputError, "first=1.5: expected a whole number, 1 or more"),
         ({"budget": "10s"}, InputError, "budget='10s': expected seconds"),
         ({"budget": float("nan")}, InputError, "budget=nan: expected seconds"),
         ({"worst": 1, "pool": iter([])}, InputError, "pool is a list_iterator, which can be read once: pass a loader"),
@@ -721,6 +740,11 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
             {"worst": 1, "pool": (np.zeros((2, 3, 6, 8), np.float32), [0, 7])},
             InputError,
             r"pool: truth 7 is out of range: outputs \(1, 4\) have classes 0 to 3",
+        ),
+        (
+            {"worst": 1, "pool": (np.zeros((3, 3, 6, 8), np.float32), [0, -7, 3])},
+            InputError,
+            r"pool: truth -7 is out of range: outputs \(1, 4\) have classes 0 to 3",
         ),
         ({"budget": 0}, InputError, "budget=0: expected seconds, or None for no limit"),
         ({"worst": 2}, InputError, "worst=2 with pool=None: give both"),
@@ -749,7 +773,13 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         ({"scale": 0}, InputError, "scale=0: expected None, 'first', a positive number"),
         ({"scale": {"cam": 1}}, InputError, "scale has no number for gradcam: expected one for each method"),
         ({"on_error": "ignore"}, InputError, "on_error='ignore': expected 'warn' or 'raise'"),
-        ({"ids": "aab"}, InputError, "ids repeat: a; expected a different one for each image"),
+        (
+            {"method": [lambda a, g: a, lambda a, g: a + g]},
+            xaicore.MethodError,
+            "methods of one name in <la",
+        ),
+        ({"ids": "abc"}, InputError, "1 ids for 3 images: expected one per image"),
+        ({"ids": list("aab")}, InputError, "ids repeat: a; expected a different one for each image"),
         ({"images": np.zeros((2, 4, 4, 3), np.uint8)}, InputError, "images of shape"),
         ({"loggers": "dsik"}, xaicore.PluginError, "no logger plugin called 'dsik'"),
     ],

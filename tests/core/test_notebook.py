@@ -57,7 +57,7 @@ def test_names_and_ids_are_escaped(backend: ToyBackend, x: np.ndarray) -> None:
     page = e._repr_html_()
     assert "<script" not in page
     assert html.escape(EVIL) in page
-    assert captions(page)[0].startswith(f"{EVIL} | {EVIL}: 0.")
+    assert captions(page)[0].startswith(f"{EVIL} | {EVIL} 0.")
 
 
 def test_the_methods_name_is_escaped(x: np.ndarray, backend: ToyBackend) -> None:
@@ -80,14 +80,14 @@ def test_captions(net: ToyNet, backend: ToyBackend, x: np.ndarray) -> None:
     )
     name = e.class_name
     said = captions(e._repr_html_())
-    assert said[0] == f"0 | {name(predicted[0])}: {e.scores[0]:.3f} | right"
-    assert said[1].startswith(
-        f"1 | {name(other[1])}: {e.scores[1]:.3f} | predicted {name(predicted[1])} | wrong, it is "
-    )
-    assert f"wrong, it is {name(other[1])}" in said[1]
-    assert said[2].startswith(f"2 | {name(predicted[2])}: {e.scores[2]:.3f}")
-    assert "right" not in said[2]
-    assert "wrong" not in said[2]
+    first, second, third = (name(index) for index in predicted)
+    at = "gradcam at second"
+    assert said == [
+        f"0 | {first} {e.scores[0]:.3f} | predicted {first} | truth {first} | right | {at}",
+        f"1 | {name(other[1])} {e.scores[1]:.3f} | predicted {second} | truth {name(other[1])} | wrong | {at}",
+        f"2 | {third} {e.scores[2]:.3f} | predicted {third} | {at}",
+    ]
+    assert said == [xaicore.show.caption(e.row(m)) for m in range(3)]
 
 
 def test_captions_without_classes_and_without_evidence() -> None:
@@ -99,7 +99,7 @@ def test_captions_without_classes_and_without_evidence() -> None:
     )
     e = xaicore.explain(None, np.zeros((1, 3, 6, 8), np.float32), backend=backend, truth=[3])
     # A value is neither right nor wrong.
-    assert captions(e._repr_html_()) == ["0 | predicted: 2.500 | no positive evidence"]
+    assert captions(e._repr_html_()) == ["0 | predicted 2.500 | truth 3 | gradcam at map | no positive evidence"]
 
 
 def test_a_long_result_is_cut(backend: ToyBackend) -> None:

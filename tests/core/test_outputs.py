@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from xaicore import BackendError, outputs
+from xaicore import BackendError, InputError, outputs
 
 HEADS = {"age": np.zeros((2, 1)), "sex": np.zeros((2, 2))}
 
@@ -42,6 +42,16 @@ def test_a_preferred_output_wins_where_nothing_is_chosen() -> None:
 def test_an_output_that_is_not_there(heads: dict, output: int | str | None, message: str) -> None:
     with pytest.raises(BackendError, match=re.escape(message)):
         outputs.choose_output(heads, output, "an answer")
+
+
+@pytest.mark.parametrize("output", ["name", 2, None])
+def test_an_output_that_is_not_there_is_a_wrong_argument(output: int | str | None) -> None:
+    """It is the same for every picture, and no failure of the model."""
+    with pytest.raises(InputError):
+        outputs.choose_output(HEADS, output, HEADS)
+    with pytest.raises(BackendError) as failure:
+        outputs.choose_output({}, None, "an answer")
+    assert not isinstance(failure.value, InputError)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -81,7 +91,12 @@ def test_rows_of_probabilities(rows: np.ndarray, expected: bool) -> None:
 def test_half_precision_rounds_probabilities() -> None:
     rows = np.array([[0.5, 0.49]])
     assert not outputs.are_probabilities(rows)
-    assert outputs.are_probabilities(rows, 2e-2)
+    assert outputs.are_probabilities(rows, outputs.tolerance(True))
+
+
+def test_tolerances() -> None:
+    assert (outputs.tolerance(True), outputs.tolerance(True, outputs.SUM)) == (2e-2, 2e-2)
+    assert (outputs.tolerance(False), outputs.tolerance(False, outputs.SUM)) == (1e-3, 1e-5)
 
 
 ONE, FLAT, MANY, MAP = np.zeros((2, 1)), np.zeros(2), np.zeros((2, 3)), np.zeros((2, 1, 4, 4))
@@ -114,3 +129,10 @@ def test_what_outputs_mean(
     array: np.ndarray, kind: str, link: str | None, said: dict, expected: tuple[str, str | None]
 ) -> None:
     assert outputs.settle_kind(array, kind, link, **said) == expected
+
+
+def test_true_classes_of_an_image() -> None:
+    indices, several = np.array([2, -1]), np.array([[True, False, True], [False, False, False]])
+    assert [outputs.true_classes(indices, n) for n in range(2)] == [(2,), None]
+    assert [outputs.true_classes(several, n) for n in range(2)] == [(0, 2), ()]
+    assert outputs.true_classes(None, 0) is None

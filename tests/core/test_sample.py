@@ -151,7 +151,7 @@ def test_rows_that_sum_to_one_are_classes() -> None:
 
 def test_arrays_are_taken_whole_and_copied() -> None:
     x = pictures(4)
-    sample = chosen(x, truth=[0, 1, 2, 3], ids="abcd")
+    sample = chosen(x, truth=[0, 1, 2, 3], ids=list("abcd"))
     x[:] = 9
     assert which(sample) == [0, 1, 2, 3]
     assert sample.ids == ("a", "b", "c", "d")
@@ -160,7 +160,7 @@ def test_arrays_are_taken_whole_and_copied() -> None:
 def test_arrays_can_be_chosen_from() -> None:
     x, y = pictures(4), [1, 1, 0, 0]
     images = np.zeros((4, 5, 5, 3), np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None, None]
-    sample = chosen(x, truth=y, images=images, ids="abcd", per_class=1)
+    sample = chosen(x, truth=y, images=images, ids=list("abcd"), per_class=1)
     assert (which(sample), sample.truth.tolist(), sample.ids) == ([2, 0], [0, 1], ("c", "a"))
     assert sample.images[:, 0, 0, 0].tolist() == [2, 0]
     assert which(chosen(x, first=3)) == [0, 1, 2]
@@ -212,8 +212,13 @@ def test_names_are_position_and_content() -> None:
         (lambda: chosen(7, first=2), "a int is no loader: expected an iterable of batches"),
         (lambda: chosen(["a"], first=2), "a batch of type str holds no array: expected"),
         (lambda: chosen(pictures(2), first=1, per_class=1), "first=1 and per_class=1: give one of them"),
-        (lambda: chosen(pictures(2), first=0), "first=0: expected one image or more"),
-        (lambda: chosen(pictures(2), per_class=-1, truth=[0, 1]), "per_class=-1: expected one image or more"),
+        (lambda: chosen(pictures(2), first=0), "first=0: expected a whole number, 1 or more"),
+        (lambda: chosen(pictures(2), per_class=-1, truth=[0, 1]), "per_class=-1: expected a whole number, 1 or more"),
+        (lambda: chosen(pictures(2), first=1.5), "first=1.5: expected a whole number, 1 or more"),
+        (lambda: chosen(batches([0, 1]), first="2"), "first='2': expected a whole number, 1 or more"),
+        (lambda: chosen(pictures(2), per_class=1.0, truth=[0, 1]), "per_class=1.0: expected a whole number"),
+        (lambda: Sample.first(batches([0, 1]), 1.5), "first=1.5: expected a whole number, 1 or more"),
+        (lambda: Sample.per_class(batches([0, 1]), "1"), "per_class='1': expected a whole number, 1 or more"),
         (lambda: chosen([pictures(2)], per_class=1), "per_class needs true classes: expected batches"),
         (lambda: chosen((pictures(2), [0, 1]), first=1), "a tuple with first= or per_class=: pass arrays with truth="),
         (lambda: chosen(batches([0, 1]), first=1, ids=["a"]), "a list with first= or per_class=: pass arrays"),

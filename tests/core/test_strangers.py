@@ -175,6 +175,8 @@ ERRORS = {
     "xaicore.explain(net, x, output='aux')": "InputError: output='aux': a tinyconv net has one output",
     "xaicore.explain([], x, backend='tinyconv')": "PluginError: backend plugin 'tinyconv' .*not accept a builtins",
     "xaicore.open_loggers({'csv': {'file': 'a'}})": "PluginError: logger plugin 'csv' .* with the options file:",
+    "xaicore_csvlog.logger.CsvLogger().log(xaicore.explain(net, x))": "LoggerError: the csv logger is not open",
+    "xaicore_csvlog.logger.CsvLogger().close()": "LoggerError: the csv logger is not open",
     "xaicore.open_loggers({'csv': {'path': 'taken/a'}}).__enter__()": r"LoggerError: taken.a cannot be written: ",
 }
 
@@ -182,7 +184,7 @@ ERRORS = {
 def test_their_errors(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file where a folder should be")
     code = f"""
-import numpy as np, xaicore, tinyconv_demo
+import numpy as np, xaicore, tinyconv_demo, xaicore_csvlog.logger
 x, net = np.ones((2, 12, 9, 3)), tinyconv_demo.net()
 for statement in {list(ERRORS)!r}:
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import cv2
 import numpy as np
 import pytest
 from explanations import example, explanation
@@ -116,3 +117,26 @@ def test_means_count_each_image_once() -> None:
     endless = dataclasses.replace(one, scores=np.array([np.inf, 1, 0.6, 1, np.nan, 1]))
     assert show.mean(rows(endless), "score") == 0.6
     assert show.mean([], "right") is None
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4)])
+def test_a_png_has_the_images_pixels(shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    seen = cv2.imdecode(np.frombuffer(show.png(image), np.uint8), cv2.IMREAD_UNCHANGED)
+    seen = seen if len(shape) == 2 else np.concatenate([seen[..., 2::-1], seen[..., 3:]], axis=-1)
+    np.testing.assert_array_equal(seen, image)
+
+
+def test_scores_of_several_methods_count_once_and_the_last_is_taken() -> None:
+    one = explanation(np.ones((2, 2, 4, 4)))
+    one = dataclasses.replace(one, scores=np.array([0.5, np.nan, 0.25, 1]))
+    other = dataclasses.replace(one, method="second", scores=np.array([0.5, np.inf, 0.25, 2]))
+    rows = [e.row(m) for e in (one, other) for m in range(4)]
+    shared = show.by_target(rows)
+    assert [(row["id"], row["k"], row["method"]) for row in shared] == [
+        (name, k, "second") for name in one.ids for k in (0, 1)
+    ]
+    assert [show.scores(row).get("score") for row in shared] == [0.5, None, 0.25, 2]
+    assert [show.image_name(row) for row in shared] == [name for name in one.ids for _ in (0, 1)]
+    ranked = dataclasses.replace(one, group="worst")
+    assert [show.image_name(ranked.row(m)) for m in range(4)] == ["0", "0", "1", "1"]

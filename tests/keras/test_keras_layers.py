@@ -234,7 +234,7 @@ def test_nothing_inside_of_attention_is_a_map_of_the_picture():
 
 def test_attention_models_ask_for_a_layer():
     model, x = Attending(), pictures()
-    with pytest.raises(xaicore.LayerError, match=r"after the last map, 'patches' .*attention model.* layer=\.\.\."):
+    with pytest.raises(xaicore.LayerError, match=r"follow the last map 'patches' .*attention model.* layer=\.\.\."):
         xaicore.explain(model, x)
     assert xaicore.explain(model, x, layer="patches").maps.shape == (2, 2, 3)
     with pytest.raises(xaicore.LayerError, match=r"'norm' gives .*which is no map"):

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 import xaicore
 from xaicore_disk import gallery
-from xaicore_disk.drawing import Drawing
 from xaicore_disk.logger import DiskLogger
 from xaicore_disk.manifest import read_manifest
 from xaicore_disk.names import folder_name
+from xaicore_disk.options import Options
 
 
 def log(root: Path, *explanations: xaicore.Explanation, step: int | None = None, **options: Any) -> list[dict]:
@@ -234,7 +234,7 @@ def test_many_channels_have_a_heatmap_but_no_picture(tmp_path: Path) -> None:
 def test_float16_keeps_a_map_to_within_a_2048th_of_its_maximum(top: float, seed: int) -> None:
     values = np.random.default_rng(seed).random((4, 5))
     one = explanation((values / values.max() * top)[None, None])
-    kept = Drawing(maps="float16").stored(one.maps[0])
+    kept = Options(maps="float16").stored(one.maps[0])
     assert kept.dtype == (np.float16 if 2.0**-14 <= one.maps.max() <= 65504 else np.float32)
     assert np.abs(kept.astype(np.float64) - one.maps[0]).max() <= one.maps.max() / 2048
 
@@ -347,9 +347,7 @@ def test_a_monitored_run_goes_on_with_the_same_pictures(tmp_path: Path) -> None:
 def test_a_monitored_run_does_not_go_on_with_other_pictures(tmp_path: Path, ids: list[str]) -> None:
     monitored(tmp_path, ["a", "b"])
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
-    with pytest.raises(
-        xaicore.InputError, match=r"watches 2 pictures \('a', 'b'\), and the run that would go on there"
-    ):
+    with pytest.raises(xaicore.InputError, match=r"watches 2 pictures \('a', 'b'\), but this monitor watches"):
         monitored(tmp_path, ids)
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
 
@@ -359,7 +357,7 @@ def test_the_error_names_some_of_the_pictures_and_what_to_do(tmp_path: Path) -> 
     with pytest.raises(xaicore.InputError) as caught:
         monitored(tmp_path, list("abcd"))
     assert str(caught.value) == (
-        f"{tmp_path} watches 41 pictures ('{'x' * 37}...', '0', '1', ...), and the run that would go on there "
+        f"{tmp_path} watches 41 pictures ('{'x' * 37}...', '0', '1', ...), but this monitor watches "
         "4 pictures ('a', 'b', 'c', ...): pass the same pictures (x and ids) as before, or choose another folder "
         "(the logger's root) or run name"
     )
@@ -507,7 +505,7 @@ def test_a_training_that_begins_anew_in_the_folder_of_another_is_warned_of(tmp_p
         train(None, monitor={})
         train(0)  # one of several that explain something, and no training
     with pytest.warns(
-        RuntimeWarning, match=r"has steps up to 3 of an earlier training: step 0 and what follows"
+        RuntimeWarning, match=r"step 0 and later ones replace those of an earlier training \(up to step 3\)"
     ) as said:
         train(0, 1, monitor={})
     assert len(said) == 1

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 import xaicore
 from xaicore_disk import gallery
-from xaicore_disk.drawing import Drawing
 from xaicore_disk.manifest import read_manifest
 
 EVIL = '</script><b onclick="x">\'"&amp;{{ 7 * 7 }}<!--'
@@ -180,7 +179,7 @@ def page_folder(tmp_path: Path) -> Path:
 def rendered(path: Path, columns: gallery.Columns, text: str = "a run") -> Page:
     about = {"name": text, "started": text, "images_from": []}
     about |= {name: [text] for name in ("models", "methods", "layers", "targets")}
-    html = gallery.render(about, columns, Drawing(), len(columns))
+    html = gallery.render(about, columns, xaicore.Drawing(), len(columns))
     path.write_bytes(html.encode("utf-8", "replace"))
     return Page(path)
 

@@ -249,7 +249,7 @@ def test_the_table_says_what_was_predicted(store: Store) -> None:
         "predicted": "0",
         "truth": "0",
         "target": "0",
-        "images": f"xaicore/{table.part(known['ids'][0])}/* 0 given conv",
+        "images": f"xaicore/{table.key_part(known['ids'][0])}/* 0 given conv",
     }
     columns = ("group", "id", "k", "target", "target_name", "predicted_name", "truth_name", "right", "images")
     assert [[row[column] for column in columns] for row in rows[2:]] == [
@@ -292,7 +292,7 @@ def test_the_worst_go_by_rank(store: Store) -> None:
 
 
 def test_no_two_ids_share_a_key(store: Store) -> None:
-    ids = [*NASTY, table.part("a/b")]  # the last one is what somebody would choose who wants to be taken for a/b
+    ids = [*NASTY, table.key_part("a/b")]  # the last one is what somebody would choose who wants to be taken for a/b
     found = store.log((example(n=len(ids), k=1, ids=ids), 0))
     assert len(found.files) == 2 * len(ids)
     assert {(len(key.split("/")), len(files)) for key, files in found.files.items()} == {(3, 1)}
@@ -300,7 +300,7 @@ def test_no_two_ids_share_a_key(store: Store) -> None:
     assert "xaicore/a_b/overlay 0 given conv" in found.files
     assert len([name for name in found.metrics if name.startswith("xaicore/score/")]) == len(ids)
     written = [row["id"] for row in found.rows(0)]
-    assert written == [*(name.replace("\udcff", "\\udcff") for name in NASTY), table.part("a/b")]
+    assert written == [*(name.replace("\udcff", "\\udcff") for name in NASTY), table.key_part("a/b")]
     files = list((store.artifacts / found.run_id).rglob("*"))
     folders = {path.relative_to(store.artifacts / found.run_id).as_posix() for path in files if path.is_dir()}
     assert folders == {"artifacts", "artifacts/images", "artifacts/xaicore", "artifacts/xaicore/predictions"}

@@ -53,26 +53,26 @@ def nasty(test: object) -> object:
 @nasty
 @given(TEXT)
 def test_parts_of_tensorboards_tags(text: str) -> None:
-    assert tensorboard.part(text) == oracle_hashed(text, r"[^\w.+ -]+", 60)
+    assert tensorboard.tag_part(text) == oracle_hashed(text, r"[^\w.+ -]+", 60)
 
 
 @nasty
 @given(TEXT)
 def test_parts_of_mlflows_keys(text: str) -> None:
     for length in (16, 24, 36):
-        assert table.part(text, length=length) == oracle_hashed(text, r"[^A-Za-z0-9_.-]+", length)
+        assert table.key_part(text, length=length) == oracle_hashed(text, r"[^A-Za-z0-9_.-]+", length)
 
 
 def test_mlflows_parts_have_36_characters() -> None:
-    assert table.part("x" * 50) == oracle_hashed("x" * 50, r"[^A-Za-z0-9_.-]+", 36)
-    assert len(table.part("x" * 50)) == 36 + 1 + 16
+    assert table.key_part("x" * 50) == oracle_hashed("x" * 50, r"[^A-Za-z0-9_.-]+", 36)
+    assert len(table.key_part("x" * 50)) == 36 + 1 + 16
 
 
 @nasty
 @given(TEXT)
 def test_parts_of_wandbs_keys(text: str) -> None:
     said = text.encode("utf-8", "backslashreplace").decode()
-    assert entry.part(text) == re.sub(r"[^A-Za-z0-9_+-]+", "_", said)[:80]
+    assert entry.key_part(text) == re.sub(r"[^A-Za-z0-9_+-]+", "_", said)[:80]
 
 
 @nasty
@@ -92,8 +92,8 @@ def test_digests(parts: list[str | bytes]) -> None:
 
 def test_some_names_in_full() -> None:
     """Written down before one function made them all."""
-    assert tensorboard.part("a/b") == "a_b-0debd2558bca8fa0"
-    assert tensorboard.part("") == "-e4a6a0577479b2b4"
-    assert table.part("block 1") == "block_1-3f184800d294f652"
+    assert tensorboard.tag_part("a/b") == "a_b-0debd2558bca8fa0"
+    assert tensorboard.tag_part("") == "-e4a6a0577479b2b4"
+    assert table.key_part("block 1") == "block_1-3f184800d294f652"
     assert names.folder_name("../../first try") == "_first_try-2abd9ae7aaa91575"
     assert names.digest("ab", "c") == "bdacf99855a60c09"

@@ -212,7 +212,7 @@ def test_the_worst_go_by_rank(tmp_path: Path) -> None:
 
 
 def test_no_two_ids_share_a_tag(tmp_path: Path) -> None:
-    ids = [*NASTY, text.part("a/b")]  # the last one is what somebody would choose who wants to be taken for a/b
+    ids = [*NASTY, text.tag_part("a/b")]  # the last one is what somebody would choose who wants to be taken for a/b
     found = log(tmp_path, (example(n=len(ids), k=1, ids=ids), 0))
     tags = pictures(found)
     assert len(tags) == 2 * len(ids)
@@ -353,7 +353,7 @@ def test_runs_are_found_where_people_look(tmp_path: Path, monkeypatch: pytest.Mo
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == []
     files = [path.relative_to(tmp_path).parts for path in tmp_path.rglob("*tfevents*")]
     assert sorted(parts[:3] for parts in files) == [
-        ("runs", text.part("../../exp2"), "xaicore"),
+        ("runs", text.tag_part("../../exp2"), "xaicore"),
         ("runs", "exp1", "xaicore"),
     ]
     assert len(pictures(read(tmp_path / "runs/exp1/xaicore"))) == 2

@@ -726,18 +726,26 @@ def test_says_where_the_run_is_and_how_to_sync_it(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], started: list[Any]
 ) -> None:
     monkeypatch.delenv("WANDB_SILENT")
-    with xaicore.open_loggers("wandb"):
-        folder = started[-1].settings.sync_dir
-    out, said = capsys.readouterr()
-    lines = [line for line in said.splitlines() if "xaicore" in line]
-    assert lines == [
-        f"wandb: xaicore keeps this run on this machine, in {folder}; wandb sync uploads it, "
-        "mode='online' or WANDB_MODE=online does so at once"
-    ]
-    assert out == ""
-    with xaicore.open_loggers({"wandb": {"mode": "offline"}}):
+    for number, options in enumerate(({}, {"mode": "offline"})):
+        with xaicore.open_loggers({"wandb": options}, name=f"stays {number}") as log:
+            folder = started[-1].settings.sync_dir
+            assert Path(folder).is_dir()
+            assert log.where == {"wandb": f"wandb sync {folder}"}
+        out, said = capsys.readouterr()
+        assert [line for line in said.splitlines() if "xaicore" in line] == [f"xaicore: wandb sync {folder}"]
+        assert out == ""
+
+
+def test_nothing_is_said_where_the_user_wants_silence(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WANDB_SILENT")
+    with xaicore.open_loggers("wandb", quiet=True):
         pass
-    assert "keeps this run" not in capsys.readouterr().err
+    monkeypatch.setenv("XAICORE_QUIET", "1")
+    with xaicore.open_loggers("wandb"):
+        pass
+    assert "xaicore" not in capsys.readouterr().err.replace(str(place), "")
 
 
 @pytest.mark.parametrize("url", ["https://wandb.ai/me/heat/runs/a", None])

@@ -410,7 +410,7 @@ def test_one_backbone_for_two_pictures_asks_for_a_run_and_takes_what_it_asks_for
 def test_stacked_pairs_are_refused_with_the_reason():
     model, x = Siamese(stacked=True), (PICTURES, PICTURES)
     for options in ({"layer": "net"}, {"layer": "net", "axes": "nchw"}):
-        with pytest.raises(xaicore.LayerError, match=r"2 maps where the inputs hold 1 pictures.*stacks several"):
+        with pytest.raises(xaicore.LayerError, match=r"2 maps for 1 pictures in the inputs.*stacks several"):
             xaicore.explain(model, x, **options)
 
 

@@ -146,13 +146,13 @@ def check_own_buffers():
     assert module.running_mean is other
 
 
-def check_writes():
+def check_write_count():
     tensor = torch.zeros(1)
-    before = private.writes(tensor)
+    before = private.write_count(tensor)
     tensor.add_(1)
-    assert private.writes(tensor) == before + 1
+    assert private.write_count(tensor) == before + 1
     with torch.inference_mode():
-        assert private.writes(torch.zeros(1)) == 0
+        assert private.write_count(torch.zeros(1)) == 0
 
 
 def check_link_result():
@@ -243,7 +243,7 @@ CHECKS = {
     "tree_leaves": check_trees,
     "tree_map": check_trees,
     "without_workers": check_without_workers,
-    "writes": check_writes,
+    "write_count": check_write_count,
 }
 
 

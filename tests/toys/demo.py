@@ -23,7 +23,7 @@ def check(done: CompletedProcess[str], folder: Path, module: str, layer: str, na
     assert lines[-3:] == [
         f"21 pictures explained: gradcam, eigengradcam at {layer}",
         "19 of 20 right",
-        f"open {Path('runs') / name / 'index.html'}",
+        f"gallery: {Path('runs') / name / 'index.html'}",
     ]
     wrong = [line for line in lines if line.rstrip().endswith("wrong")]
     assert len(wrong) == 1

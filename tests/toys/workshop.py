@@ -57,8 +57,8 @@ import numpy as np
 import xaicore
 
 class ColourBackend(xaicore.Backend):
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, output):
+        self.model, self.output = model, output
 
     def layers(self, x):
         n, c, h, w = x.shape
@@ -77,7 +77,7 @@ class ColourBackend(xaicore.Backend):
         for name in layers:
             if name not in ("input", "colour"):
                 raise xaicore.LayerError(f"no layer called {name!r}; did you mean 'colour'?")
-        outputs = 8 * x.mean(axis=(2, 3))
+        outputs = xaicore.outputs.choose_output({0: 8 * x.mean(axis=(2, 3))}, self.output, x)
         gradients = {}
         if direction is not None:
             d = direction(outputs, "logits") * 8 / (x.shape[2] * x.shape[3])
@@ -88,8 +88,8 @@ class ColourBackend(xaicore.Backend):
         return xaicore.Capture(outputs, "logits", dict.fromkeys(layers, x), x.shape[2:], gradients)
 
 @xaicore.hookimpl
-def xaicore_backend(model):
-    return ColourBackend(model) if hasattr(model, "device") else None
+def xaicore_backend(model, output):
+    return ColourBackend(model, output) if hasattr(model, "device") else None
 
 class Notes(xaicore.Logger):
     """Writes down what it is told, into notes.jsonl; the frail one breaks at the second thing."""

@@ -1,7 +1,6 @@
-"""The command line: `xaicore explain | layers | plugins`. One command a file.
+"""The command line: `xaicore explain | layers | plugins`. One file per command.
 
-Only this package imports click and rich, and nothing else of xaicore imports this package. The commands use the
-same public names as any user.
+Only this package imports click and rich. Nothing else of xaicore imports this package.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ import numpy as np
 from xaicore.cli.files import PictureError, picture_id, read_picture
 from xaicore.cli.preparation import Preparation, stack
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["PictureBatch", "PictureBatches"]
 
 
 @dataclass(frozen=True)
-class Batch:
+class PictureBatch:
     """N pictures, ready to be explained.
 
     Attributes:
@@ -32,7 +32,7 @@ class Batch:
 
 
 @dataclass
-class Batches:
+class PictureBatches:
     """All pictures of a run; only one batch is in memory.
 
     Args:
@@ -55,13 +55,13 @@ class Batches:
     read: int = field(default=0, init=False)
     broken: int = field(default=0, init=False)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[PictureBatch]:
         for start in range(0, len(self.files), self.size):
             batch = self._batch(range(start, min(start + self.size, len(self.files))))
             if batch is not None:
                 yield batch
 
-    def _batch(self, positions: range) -> Batch | None:
+    def _batch(self, positions: range) -> PictureBatch | None:
         kept, xs, images = [], [], []
         for i in positions:
             self.read += 1
@@ -79,7 +79,7 @@ class Batches:
             return None
         ids = [picture_id(self.files[i]) for i in kept]
         seen = [image for image in images if image is not None]
-        return Batch(
+        return PictureBatch(
             ids,
             stack(xs, ids, "inputs"),
             stack(seen, ids, "pictures") if len(seen) == len(kept) else None,

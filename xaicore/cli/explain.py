@@ -11,18 +11,19 @@ import click
 from rich.console import Console
 
 from xaicore import plugins
-from xaicore.cli.batches import Batches
+from xaicore.cli.batches import PictureBatches
 from xaicore.cli.failures import Command
 from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import reading_options
 from xaicore.cli.screen import console, count, remark, warnings_as_lines
+from xaicore.cli.summary import report
 from xaicore.cli.work import Work
 from xaicore.errors import InputError
 from xaicore.explainer import Explainer
 from xaicore.logger import Run
-from xaicore.methods import METHODS, find_method
+from xaicore.methods import METHODS, find_methods
 from xaicore.targets import TopK
 
 __all__ = ["command"]
@@ -129,14 +130,14 @@ def command(
         if targets and top_k is not None:
             raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
         target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
-        method_names = [find_method(method).name for method in dict.fromkeys(methods)]
+        found = find_methods(methods)
         run_name = name or (Path(out).resolve().name if out else Run().name)
         root = Path(out) if out else Path("runs", run_name)
         logger_options = _loggers(loggers, root, out)
         loaded = load_model(model, preprocess, device)
         explainer = Explainer(
             loaded.model,
-            method_names[0],
+            found[0],
             layers or None,
             backend,
             as_output(output),
@@ -149,10 +150,10 @@ def command(
         summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
         prepare = loaded.prepare.for_backend(explainer.backend)
-        batches = Batches(files, true_classes, prepare, batch_size, partial(_report_skipped, screen))
+        batches = PictureBatches(files, true_classes, prepare, batch_size, partial(_report_skipped, screen))
         config = {
             "model": loaded.name,
-            "methods": method_names,
+            "methods": [method.name for method in found],
             "preprocess": loaded.prepare.name,
             "normalize": "max",
             "backend": explainer.backend.name,
@@ -163,11 +164,11 @@ def command(
             "grid": grid,
             "input_axes": input_axes,
         }
-        work = Work(explainer, method_names, target, class_names, batches, logger_options, run_name, config)
+        work = Work(explainer, found, target, class_names, batches, logger_options, run_name, config)
         try:
             work.run(screen)
         finally:
-            _report(work, screen, root if "disk" in logger_options else None)
+            report(work.summary, screen, work.title, batches.broken, work.failed, work.where.values())
     if work.batches.broken or work.failed:
         click.get_current_context().exit(1)
 
@@ -183,24 +184,3 @@ def _loggers(names: Sequence[str], root: Path, out: str | None) -> dict[str, Map
 
 def _report_skipped(screen: Console, reason: str) -> None:
     remark(screen, f"skipped: {reason}", "yellow")
-
-
-def _report(work: Work, screen: Console, root: Path | None) -> None:
-    """Print the table and totals; after a failure, for what was explained so far."""
-    table, summary = console(), work.summary
-    if not summary.pictures:
-        return
-    table.print(summary.table())
-    if summary.more:
-        remark(table, f"... and {summary.more} more\n")
-    remark(table, f"{count(summary.pictures, 'picture')} explained: {', '.join(work.methods)} at {work.layer}")
-    if summary.known:
-        remark(table, f"{summary.right} of {summary.known} right")
-    if summary.empty:
-        remark(table, f"{count(summary.empty, 'map')} without positive evidence")
-    if work.batches.broken:
-        remark(screen, f"{count(work.batches.broken, 'picture')} skipped", "yellow")
-    for name, exc in work.failed.items():
-        remark(screen, f"logger {name!r} was switched off: {exc}", "bold red")
-    if root is not None and "disk" not in work.failed:
-        remark(table, f"open {root / 'index.html'}", "bold")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ __all__ = ["class_index", "read_labels", "read_targets", "read_truth"]
 
 FOLDER = "folder"
 """The value of `--truth` for pictures in folders that are named after their classes."""
+
+NUMBER = re.compile(r"-?\d+(\.0*)?")
+"""A whole number, also as a float: tables with empty cells are often written with floats."""
 
 
 def read_labels(file: str | None) -> tuple[str, ...] | None:
@@ -43,17 +47,19 @@ def read_labels(file: str | None) -> tuple[str, ...] | None:
 
 
 def class_index(value: str, names: Sequence[str] | None, option: str) -> int:
-    """The index of a class that is given as a number or as a name.
+    """The index of a class that is given as a number, 3 or 3.0, or as a name.
 
     Raises:
-        InputError: no class, or more than one, has this name; or --labels has no such number.
+        InputError: no class, or more than one, has this name; or there is no such number.
     """
     value = value.strip()
-    if not value.isdecimal():
+    index = _number(value, names)
+    if index is None:
         return data_names.class_index(value, names, option, LABELS.class_names)
-    index = int(value)
-    if names is not None and index >= len(names):
+    if names is not None and not 0 <= index < len(names):
         raise InputError(f"{option}: class {index} is out of range, --labels has classes 0 to {len(names) - 1}")
+    if index < 0:
+        raise InputError(f"{option}: class {index} is out of range, classes are 0, 1, ...")
     return index
 
 
@@ -82,7 +88,7 @@ def read_truth(source: str | None, pictures: Sequence[Path], names: Sequence[str
     Args:
         source: "folder": the picture's folder is named after its class (number or name). Else a CSV file with rows
             `file,class`. A file is a path relative to the current folder or to the CSV's, or the picture's bare name;
-            an empty class is unknown. A first row `file,class` is a heading.
+            an empty class and -1 are unknown. A first row `file,class` is a heading.
         pictures: N paths.
         names: one name per class, or None.
 
@@ -108,7 +114,7 @@ class _Table:
         self._by_name: dict[str, int] = {}
         starts = {os.getcwd(), os.path.dirname(os.path.abspath(source))}
         for line, file, value in _rows(source):
-            index = class_index(value, names, f"--truth {source}, line {line}") if value else UNKNOWN
+            index = _true_class(value, names, f"--truth {source}, line {line}")
             if not self._by_path:
                 self._first = repr(file)
             for start in starts:
@@ -159,22 +165,30 @@ def _rows(source: str) -> Iterator[tuple[int, str, str]]:
 
 def _folder_class(picture: Path, names: Sequence[str] | None) -> int:
     folder = os.path.basename(os.path.dirname(os.path.abspath(picture)))
-    return class_index(folder, names, f"--truth {FOLDER}, {picture.as_posix()}")
+    return _true_class(folder, names, f"--truth {FOLDER}, {picture.as_posix()}")
 
 
-def _from_json(file: str, content: str) -> list[str]:
+def _true_class(value: str, names: Sequence[str] | None, option: str) -> int:
+    """A class's index; `UNKNOWN` for an empty text and for its own number."""
+    return UNKNOWN if not value or _number(value, names) == UNKNOWN else class_index(value, names, option)
+
+
+def _number(value: str, names: Sequence[str] | None) -> int | None:
+    """The class's number, None where the text is a name. Digits alone are always a number."""
+    is_name = names is not None and value in names and not value.isdecimal()
+    return int(value.partition(".")[0]) if NUMBER.fullmatch(value) and not is_name else None
+
+
+def _from_json(file: str, content: str) -> Sequence[str]:
     expected = 'expected a list of names, or {"0": name, "1": name, ...} without gaps'
     try:
         found = json.loads(content)
     except ValueError as exc:
         raise InputError(f"--labels {file} is not valid JSON: {exc}") from exc
-    if isinstance(found, dict):
-        if found.keys() != set(map(str, range(len(found)))):
-            raise InputError(f"--labels {file}: the keys are not 0 to {len(found) - 1}; {expected}")
-        found = [found[str(i)] for i in range(len(found))]
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+    names = found.values() if isinstance(found, dict) else found
+    if not isinstance(found, (list, dict)) or not all(isinstance(name, str) for name in names):
         raise InputError(f"--labels {file}: {expected}")
-    return found
+    return data_names.as_class_names(found, f"--labels {file}") or ()
 
 
 def _read(file: str, option: str) -> str:

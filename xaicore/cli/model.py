@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -16,7 +15,7 @@ from typing import Any
 import click
 
 from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet
-from xaicore.errors import InputError, XaicoreError
+from xaicore.errors import InputError, XaicoreError, did_you_mean, type_name
 
 __all__ = ["Model", "load_model", "model_options"]
 
@@ -111,8 +110,7 @@ def _find(spec: str, option: str) -> tuple[ModuleType, Any]:
     found: Any = module
     for attribute in name.split("."):
         if not hasattr(found, attribute):
-            near = difflib.get_close_matches(attribute, dir(found), 3)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            hint = did_you_mean(attribute, dir(found))
             raise InputError(f"{option} {spec}: {module_name} has no {attribute!r}{hint}")
         found = getattr(found, attribute)
     return module, found
@@ -131,7 +129,7 @@ def _move(model: Any, device: str) -> Any:
     move = getattr(model, "to", None)
     if not callable(move):
         raise InputError(
-            f"--device {device}: a {type(model).__module__}.{type(model).__qualname__} has no .to(device); place "
+            f"--device {device}: a {type_name(model)} has no .to(device); place "
             "the model in the function that --model names"
         )
     try:

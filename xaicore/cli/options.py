@@ -32,7 +32,7 @@ OPTIONS = {
 }
 """{argument: option}."""
 
-LABELS = Arguments(OPTIONS["targets"], OPTIONS["truth"], OPTIONS["class_names"])
+LABELS = Arguments(OPTIONS["targets"], OPTIONS["truth"], OPTIONS["class_names"], OPTIONS["targets"])
 """The names of the options for labels, for the messages of `xaicore.data`."""
 
 ARGUMENT = re.compile(

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from xaicore import plugins
 from xaicore.cli.failures import Command
+from xaicore.cli.lacks import lacks
 from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.errors import PluginError
-from xaicore.plugins import Plugin, Plugins, install_command
+from xaicore.plugins import Plugin, Plugins
 
 __all__ = ["command"]
 
@@ -56,18 +57,13 @@ def _row(registry: Plugins, plugin: Plugin, check: bool) -> dict[str, Any]:
     del row["extras"]
     if not check:
         return row
-    missing = registry.missing(plugin)
-    install = install_command(plugin, *missing) if missing else None
-    return {**row, "missing": missing, "install": install, "error": _error(registry, plugin)}
-
-
-def _error(registry: Plugins, plugin: Plugin) -> str | None:
+    missing, install, error = list[str](), None, None
     try:
         registry.find(plugin.kind, plugin.name)  # raises where two distributions claim the name
-        registry.load(plugin)
+        missing, install = lacks(registry, plugin)
     except PluginError as exc:
-        return str(exc)
-    return None
+        error = str(exc)
+    return {**row, "missing": missing, "install": install, "error": error}
 
 
 def _show(rows: Sequence[dict[str, Any]], check: bool) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.cli.files import PictureError
-from xaicore.errors import InputError, XaicoreError
+from xaicore.errors import InputError, XaicoreError, type_name
 from xaicore.opencv import cv2
 
 __all__ = ["BUILT_IN", "Preparation", "imagenet", "stack"]
@@ -54,7 +54,7 @@ class Preparation:
         except Exception as exc:
             raise PictureError(f"{origin}: {type(exc).__name__}: {exc}") from exc
         if x.dtype.kind not in "uifb" or not x.ndim:
-            raise InputError(f"{origin}: returned a {_type(result)}; expected an array x, or a tuple (x, picture)")
+            raise InputError(f"{origin}: returned a {type_name(result)}; expected an array x, or a tuple (x, picture)")
         if seen is None:
             return x, None
         seen = np.asarray(seen)
@@ -95,7 +95,3 @@ def stack(arrays: list[np.ndarray], ids: list[str], kind: str) -> np.ndarray:
                 "batch needs one shape. Crop or resize in preprocess, or pass --batch-size 1"
             )
     return np.stack(arrays)
-
-
-def _type(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"

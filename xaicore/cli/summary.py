@@ -1,19 +1,19 @@
-"""The table at the end of `xaicore explain`: the first rows, and counts of all of them."""
+"""What `xaicore explain` prints at the end: a table of the first rows, counts of all of them, and where results are."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from rich.console import JustifyMethod
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from xaicore.cli.screen import new_table, text
+from xaicore.cli.screen import console, count, new_table, remark, text
 from xaicore.explanation import Explanation
 from xaicore.show.words import verdict
 
-__all__ = ["ROWS", "Summary"]
+__all__ = ["ROWS", "Summary", "report"]
 
 ROWS = 40
 """Rows that are kept and shown; of the rest only counts are kept, so that memory stays flat."""
@@ -67,6 +67,43 @@ class Summary:
     def more(self) -> int:
         """Rows that the table leaves out."""
         return self.count - len(self.rows)
+
+
+def report(
+    summary: Summary,
+    screen: Console,
+    title: str,
+    skipped: int,
+    failed: Mapping[str, Exception],
+    where: Iterable[str],
+) -> None:
+    """Print the table and the closing lines; after a failure, those of what was explained so far.
+
+    Args:
+        summary: what was explained.
+        screen: the console of stderr.
+        title: the methods and the layer.
+        skipped: pictures that could not be read.
+        failed: {logger: error} of the loggers that were switched off.
+        where: where the results can be seen.
+    """
+    if not summary.pictures:
+        return
+    table = console()
+    table.print(summary.table())
+    if summary.more:
+        remark(table, f"... and {summary.more} more\n")
+    remark(table, f"{count(summary.pictures, 'picture')} explained: {title}")
+    if summary.known:
+        remark(table, f"{summary.right} of {summary.known} right")
+    if summary.empty:
+        remark(table, f"{count(summary.empty, 'map')} without positive evidence")
+    if skipped:
+        remark(screen, f"{count(skipped, 'picture')} skipped", "yellow")
+    for name, exc in failed.items():
+        remark(screen, f"logger {name!r} was switched off: {exc}", "bold red")
+    for line in where:
+        remark(table, line, "bold")
 
 
 def _rows(explanations: Mapping[str, Explanation], room: int) -> list[dict[str, str]]:

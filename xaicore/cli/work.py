@@ -9,14 +9,18 @@ from typing import Any
 
 from rich.console import Console
 
-from xaicore.cli.batches import Batch, Batches
+from xaicore.cli.batches import PictureBatch, PictureBatches
 from xaicore.cli.failures import Stopped
+from xaicore.cli.options import LABELS
 from xaicore.cli.screen import progress
 from xaicore.cli.summary import Summary
-from xaicore.errors import BackendError, XaicoreError
+from xaicore.data.labels import Labels
+from xaicore.data.targets import read_target
+from xaicore.errors import BackendError, OutputError, XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.loggers import Loggers, open_loggers
+from xaicore.methods import Method
 
 __all__ = ["Work"]
 
@@ -27,7 +31,7 @@ class Work:
 
     Args:
         explainer: explains the model.
-        methods: names of methods, which share one pass.
+        methods: methods with different names, which share one pass.
         target: as `Explainer` takes it.
         class_names: one name per class, or None.
         batches: the pictures.
@@ -40,10 +44,10 @@ class Work:
     """
 
     explainer: Explainer
-    methods: Sequence[str]
+    methods: Sequence[Method]
     target: Any
     class_names: Sequence[str] | None
-    batches: Batches
+    batches: PictureBatches
     loggers: Mapping[str, Mapping[str, Any]]
     run_name: str
     config: Mapping[str, Any]
@@ -51,14 +55,20 @@ class Work:
     log: Loggers | None = None
 
     @property
-    def layer(self) -> str:
-        """The explained layer, "" until it is found; several fused layers joined by " + "."""
-        return " + ".join(self.explainer.layers)
+    def title(self) -> str:
+        """The methods, and the layer once it is found, of several fused ones joined by " + "."""
+        return f"{', '.join(method.name for method in self.methods)} at {' + '.join(self.explainer.layers)}"
 
     @property
     def failed(self) -> dict[str, Exception]:
         """The loggers that were switched off, and their errors."""
         return {} if self.log is None else self.log.failed
+
+    @property
+    def where(self) -> dict[str, str]:
+        """{logger: where its results can be seen}, of the loggers that still work and have such a place."""
+        places = {} if self.log is None else self.log.where
+        return {name: where for name, where in places.items() if name not in self.failed}
 
     def run(self, screen: Console) -> None:
         """Explain all pictures.
@@ -80,7 +90,7 @@ class Work:
         if not self.summary.pictures:
             raise Stopped(f"no picture could be read and prepared (of {total})")
 
-    def _process(self, batch: Batch, stack: ExitStack) -> None:
+    def _process(self, batch: PictureBatch, stack: ExitStack) -> None:
         explanations = self._explain(batch)
         if self.log is None:
             first = next(iter(explanations.values()))
@@ -91,18 +101,20 @@ class Work:
             self.log(explanation)
         self.log.flush()  # else a tracker that buffers a step would buffer the whole run
         self.summary.add(explanations)
-        if len(self.failed) == len(self.loggers) and self.batches.read < len(self.batches.files):
+        if self.log.all_failed and self.batches.read < len(self.batches.files):
             raise Stopped("every logger is switched off, so that no further result would be kept")
 
-    def _explain(self, batch: Batch) -> dict[str, Explanation]:
+    def _explain(self, batch: PictureBatch) -> dict[str, Explanation]:
         try:
-            return self.explainer.compare(
-                batch.x, self.methods, self.target, batch.images, batch.ids, batch.truth, self.class_names
-            )
+            labels = Labels.read(batch.ids, batch.truth, self.class_names, LABELS)
+            target = read_target(self.target, labels.truth, labels.class_names, LABELS)
+            results = self.explainer.run(batch.x, self.methods, target, batch.images, labels)
+            return {result.method: result for result in results}
         except Exception as exc:
             is_expected = isinstance(exc, XaicoreError)
-            if is_expected and not isinstance(exc, BackendError) and not self.summary.pictures:
-                raise  # a wrong layer, target, label, ...: the same for every picture
+            is_failure = isinstance(exc, BackendError) and not isinstance(exc, OutputError)
+            if is_expected and not is_failure and not self.summary.pictures:
+                raise  # a wrong layer, output, target, label, ...: the same for every picture
             raise Stopped(f"{_files(batch.ids)}: {exc if is_expected else f'{type(exc).__name__}: {exc}'}") from exc
 
 

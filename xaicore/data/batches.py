@@ -19,7 +19,7 @@ LABELS = ("labels", "label", "y", "targets", "target")
 
 
 class Batch(NamedTuple):
-    """One batch of a loader: N images as NumPy arrays, and what the loader tells of them; see `Sample`."""
+    """One batch of a loader: N images as NumPy arrays, and what the loader has about them; see `Sample`."""
 
     x: Any
     truth: np.ndarray | None = None
@@ -69,7 +69,7 @@ def _read(batch: Any, to_numpy: Callable[[Any], np.ndarray], class_names: Sequen
 
 
 def _length(batches: Any) -> int | None:
-    """The length of the loader, if known: a data set that iterates by index may never say that it ends."""
+    """The length of the loader, if known: iteration over a data set by index may never end."""
     try:
         return len(batches)
     except TypeError:

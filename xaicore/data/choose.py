@@ -11,13 +11,15 @@ import numpy as np
 
 from xaicore import trees
 from xaicore.data.names import as_ids
+from xaicore.data.numbers import check_whole
 from xaicore.data.quota import Quota
-from xaicore.data.sample import Sample, check_number
-from xaicore.data.truth import as_truth, check_count, true_classes
+from xaicore.data.sample import Sample
+from xaicore.data.truth import as_truth, check_count
 from xaicore.errors import InputError
+from xaicore.outputs import true_classes
 from xaicore.show.pictures import check_pictures
 
-__all__ = ["choose", "of_arrays"]
+__all__ = ["choose", "from_arrays"]
 
 
 def choose(
@@ -38,10 +40,10 @@ def choose(
     if first is not None and per_class is not None:
         raise InputError(f"first={first} and per_class={per_class}: give one of them")
     if first is None and per_class is None:
-        return of_arrays(x, truth, images, ids, class_names)
+        return from_arrays(x, truth, images, ids, class_names)
     whole = None
     if hasattr(x, "shape") or isinstance(x, (Sample, Mapping)) or truth is not None:
-        whole = of_arrays(x, truth, images, ids, class_names, copy=False)
+        whole = from_arrays(x, truth, images, ids, class_names, copy=False)
     elif isinstance(x, tuple) or images is not None or ids is not None:
         raise InputError(f"a {type(x).__name__} with first= or per_class=: pass arrays with truth=, or a loader alone")
     if first is not None:
@@ -49,7 +51,7 @@ def choose(
     return _per_class(x, whole, per_class or 0, class_names, to_numpy)
 
 
-def of_arrays(
+def from_arrays(
     x: Any, truth: Any, images: Any, ids: Any, class_names: Sequence[str] | None = None, copy: bool = True
 ) -> Sample:
     """All images of x, with their labels.
@@ -85,7 +87,7 @@ def _first(
     if whole is None:
         sample = Sample.first(x, k, to_numpy, class_names)
     else:
-        sample = whole.take(slice(0, check_number(k, "first")))
+        sample = whole.take(slice(0, check_whole(k, "first", 1)))
         sample = replace(sample, x=trees.convert(sample.x, to_numpy))
     if len(sample) < k:
         warnings.warn(f"first={k}, but there are only {len(sample)} images", RuntimeWarning, stacklevel=4)
@@ -100,12 +102,12 @@ def _per_class(
     elif whole.truth is None:
         raise InputError("per_class needs true classes: pass truth=")
     else:
-        chosen = Quota(check_number(k, "per_class")).choose(whole.truth)
+        chosen = Quota(check_whole(k, "per_class", 1)).choose(whole.truth)
         if not len(chosen):
             raise InputError(f"per_class={k}: the true class of all {len(whole)} images is unknown")
         sample = replace(whole, x=trees.convert(whole.x, to_numpy)).take(chosen).by_class()
     assert sample.truth is not None
-    found = {label for n in range(len(sample)) for label in true_classes(sample.truth, n)}
+    found = {label for n in range(len(sample)) for label in true_classes(sample.truth, n) or ()}
     missing = [name for label, name in enumerate(class_names or ()) if label not in found]
     if missing:
         warnings.warn(f"no image of class {', '.join(missing[:8])} was found", RuntimeWarning, stacklevel=4)

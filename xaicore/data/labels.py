@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.data.names import as_class_names, as_ids, check_class_names
+from xaicore.data.names import PYTHON, Arguments, as_class_names, as_ids, check_class_names, read_ids
 from xaicore.data.truth import as_truth, check_classes, check_count
 from xaicore.targets import Classes, Target
 
@@ -19,24 +19,26 @@ class Labels:
     """The labels of N images in one form, whatever form the caller passed.
 
     Attributes:
-        ids: N names. Until `checked`, as the caller passed them.
+        ids: N names; None: "0", "1", ...
         truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool where several may be true, or None.
         class_names: one name per class, or None.
+        arguments: what the caller's arguments are called.
     """
 
-    ids: Any = None
+    ids: tuple[str, ...] | None = None
     truth: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
+    arguments: Arguments = PYTHON
 
     @classmethod
-    def read(cls, ids: Any, truth: Any, class_names: Any) -> Labels:
+    def read(cls, ids: Any, truth: Any, class_names: Any, arguments: Arguments = PYTHON) -> Labels:
         """Read a caller's arguments.
 
         Raises:
             InputError: an argument has none of the forms that it may have.
         """
-        names = as_class_names(class_names)
-        return cls(ids, as_truth(truth, names), names)
+        names = as_class_names(class_names, arguments.class_names)
+        return cls(read_ids(ids), as_truth(truth, names, arguments), names, arguments)
 
     def checked(self, outputs: np.ndarray, kind: str) -> Labels:
         """The labels for outputs (N, *O) of this kind, with an id for each image.
@@ -45,7 +47,7 @@ class Labels:
             InputError: there are more or fewer than N, an id repeats, or a class does not exist.
         """
         check_count(self.truth, len(outputs))
-        check_classes(self.truth, outputs, kind)
+        check_classes(self.truth, outputs, kind, self.arguments.truth)
         check_class_names(self.class_names, outputs, kind)
         return replace(self, ids=as_ids(self.ids, len(outputs)))
 

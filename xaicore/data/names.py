@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from xaicore.errors import InputError
+from xaicore.errors import InputError, did_you_mean
 from xaicore.outputs import label_count
 from xaicore.trees import as_array
 
-__all__ = ["PYTHON", "Arguments", "as_class_names", "as_ids", "check_class_names", "class_index", "class_indices"]
+__all__ = [
+    "PYTHON",
+    "Arguments",
+    "as_class_names",
+    "as_ids",
+    "check_class_names",
+    "class_index",
+    "class_indices",
+    "read_ids",
+]
 
 
 class Arguments(NamedTuple):
@@ -22,20 +30,33 @@ class Arguments(NamedTuple):
     targets: str
     truth: str
     class_names: str
+    target: str
+    """What one class of `targets` is called."""
 
 
-PYTHON = Arguments("targets", "truth", "class_names")
+PYTHON = Arguments("targets", "truth", "class_names", "target")
+
+
+def read_ids(ids: Any) -> tuple[str, ...] | None:
+    """The names of images in one form; None where there are none. A string is the name of a single image.
+
+    Raises:
+        InputError: `ids` is no sequence of names.
+    """
+    if ids is None:
+        return None
+    return (_text(ids),) if isinstance(ids, (str, bytes)) else _texts(ids, "ids")
 
 
 def as_ids(ids: Any, count: int) -> tuple[str, ...]:
-    """N different names, one per image; "0", "1", ... for None. A string is the name of a single image.
+    """N different names, one per image; "0", "1", ... for None.
 
     Raises:
         InputError: there are more or fewer than N, or an id repeats.
     """
-    if ids is None:
+    names = read_ids(ids)
+    if names is None:
         return tuple(map(str, range(count)))
-    names = (ids,) if isinstance(ids, str) and count == 1 else _texts(ids, "ids")
     if len(names) != count:
         raise InputError(f"{len(names)} ids for {count} images: expected one per image")
     repeated = [name for name, times in Counter(names).items() if times > 1]
@@ -44,8 +65,12 @@ def as_ids(ids: Any, count: int) -> tuple[str, ...]:
     return names
 
 
-def as_class_names(names: Any) -> tuple[str, ...] | None:
+def as_class_names(names: Any, argument: str = "class_names") -> tuple[str, ...] | None:
     """One name per class, in class order, from a sequence, an array or {index: name}.
+
+    Args:
+        names: what the caller passed.
+        argument: what the caller's argument is called.
 
     Raises:
         InputError: `names` is none of these, or the indices have gaps.
@@ -54,13 +79,15 @@ def as_class_names(names: Any) -> tuple[str, ...] | None:
         return None
     if isinstance(names, Mapping):
         by_index = {str(index): name for index, name in names.items()}
-        if by_index.keys() != set(map(str, range(len(names)))):
+        expected = set(map(str, range(len(names))))
+        if by_index.keys() != expected:
+            wrong = next((index for index in names if str(index) not in expected), None)
             raise InputError(
-                f"class_names is a dict with keys such as {next(iter(names), None)!r}: expected {{index: name}} with "
-                f"the indices 0 to {len(names) - 1}"
+                f"{argument} is a dict with keys such as {wrong!r}: expected {{index: name}} with the indices 0 to "
+                f"{len(names) - 1}"
             )
         names = [by_index[str(index)] for index in range(len(names))]
-    return _texts(names, "class_names")
+    return _texts(names, argument)
 
 
 def check_class_names(names: tuple[str, ...] | None, outputs: np.ndarray, kind: str) -> None:
@@ -74,26 +101,33 @@ def check_class_names(names: tuple[str, ...] | None, outputs: np.ndarray, kind: 
         raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
 
 
-def class_index(name: str, names: Sequence[str] | None, argument: str, names_argument: str = "class_names") -> int:
+def class_index(
+    name: str,
+    names: Sequence[str] | None,
+    argument: str,
+    names_argument: str = "class_names",
+    words: Sequence[str] = (),
+) -> int:
     """The index of the class with this name.
 
     Args:
         name: the name to look up.
         names: one name per class, or None where the caller gave none.
         argument, names_argument: what the caller's arguments are called.
+        words: what else the argument takes, for the message where no class has a name like this one.
 
     Raises:
         InputError: there are no names, or no class or several classes have this name.
     """
+    also = f"; {' and '.join(map(repr, words))} are {argument}, too" if words else ""
     if names is None:
-        raise InputError(f"{argument}: {name!r} is no class index; to use names, pass {names_argument}")
+        raise InputError(f"{argument}: {name!r} is no class index; to use names, pass {names_argument}{also}")
     found = [index for index, known in enumerate(names) if known == name]
     if len(found) == 1:
         return found[0]
     if found:
         raise InputError(f"{argument}: {name!r} names the classes {', '.join(map(str, found))}: pass an index")
-    near = difflib.get_close_matches(name, names, 3)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = did_you_mean(name, names) or also
     raise InputError(f"{argument}: no class is called {name!r} in {names_argument}{hint}")
 
 
@@ -119,7 +153,7 @@ def class_indices(value: Any, names: Sequence[str] | None, argument: str, names_
 def _texts(values: Any, name: str) -> tuple[str, ...]:
     if hasattr(values, "shape"):
         values = as_array(values, name).tolist()
-    if not isinstance(values, Iterable):
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
         raise InputError(f"{name}={values!r}: expected a sequence of names")
     return tuple(map(_text, values))
 

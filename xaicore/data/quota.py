@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from xaicore.data.truth import true_classes
+from xaicore.outputs import true_classes
 
 __all__ = ["Quota"]
 
@@ -26,7 +26,7 @@ class Quota:
         """Positions of the images of one batch that a class still needs; an image counts for each of its labels."""
         chosen = []
         for n in range(len(truth)):
-            classes = true_classes(truth, n)
+            classes = true_classes(truth, n) or ()
             if any(self._counts[label] < self._k for label in classes):
                 self._counts.update(classes)
                 chosen.append(n)

@@ -12,6 +12,7 @@ import numpy as np
 from xaicore import trees
 from xaicore.data.batches import read_batches
 from xaicore.data.names import as_class_names, as_ids
+from xaicore.data.numbers import check_whole
 from xaicore.data.quota import Quota
 from xaicore.data.truth import check_count, join_truth
 from xaicore.errors import InputError
@@ -19,8 +20,8 @@ from xaicore.show.pictures import check_pictures
 
 __all__ = ["Sample"]
 
-PATIENCE = 100
-"""Batches in a row that bring no needed image before a search for rare classes ends; some loaders are endless."""
+MOST_IDLE = 100
+"""A search for rare classes ends after this many batches in a row without a needed image: some loaders are endless."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +98,9 @@ class Sample:
             class_names: one name per class, for labels that are given by name.
 
         Raises:
-            InputError: there are none, they differ in size, or labels are not classes.
+            InputError: there are none, they differ in size, labels are not classes, or k is no whole number.
         """
-        samples, missing = [], check_number(k, "first")
+        samples, missing = [], check_whole(k, "first", 1)
         for batch in read_batches(batches, to_numpy, as_class_names(class_names)):
             samples.append(Sample(*batch).take(slice(0, missing)))
             missing -= len(samples[-1])
@@ -127,7 +128,7 @@ class Sample:
         Raises:
             InputError: there are none, they differ in size, or there are no labels.
         """
-        quota, idle, samples = Quota(check_number(k, "per_class")), 0, []
+        quota, idle, samples = Quota(check_whole(k, "per_class", 1)), 0, []
         for batch in read_batches(batches, to_numpy, as_class_names(class_names)):
             if batch.truth is None:
                 raise InputError("per_class needs true classes: expected batches (x, truth), or dicts with labels")
@@ -135,7 +136,7 @@ class Sample:
             idle = 0 if len(chosen) else idle + 1
             if len(chosen):
                 samples.append(Sample(*batch).take(chosen))
-            if idle >= PATIENCE or quota.is_full(classes):
+            if idle >= MOST_IDLE or quota.is_full(classes):
                 break
         return Sample.concatenate(samples).by_class()
 
@@ -162,17 +163,6 @@ class Sample:
         shown = self.images if self.images is not None else trees.convert(self.x, to_numpy)
         ids = (f"{i}-{_digest(trees.take(shown, slice(i, i + 1), n))}" for i in range(n))
         return replace(self, ids=tuple(ids))
-
-
-def check_number(k: int, name: str) -> int:
-    """The number k of images that the argument `name` asks for.
-
-    Raises:
-        InputError: it is less than 1.
-    """
-    if k < 1:
-        raise InputError(f"{name}={k}: expected one image or more")
-    return k
 
 
 def _digest(x: Any) -> str:

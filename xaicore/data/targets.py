@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.data.names import PYTHON, Arguments, class_indices
+from xaicore.data.names import PYTHON, Arguments, class_index, class_indices
 from xaicore.errors import InputError, TargetError
-from xaicore.targets import Classes, Predicted, Target
+from xaicore.targets import Classes, Target
 from xaicore.targets import as_target as plain_target
 
 __all__ = ["PREDICTED", "TRUTH", "read_target"]
@@ -36,18 +36,19 @@ def read_target(
         TargetError: it is none of these, a class name is unknown, or the true classes are not known for every image
             or differ in number.
     """
-    if isinstance(targets, str) and targets == PREDICTED:
-        return Predicted()
     if isinstance(targets, str) and targets == TRUTH:
-        return Classes(_true(truth, arguments))
-    if targets is None or isinstance(targets, Target):
+        return Classes(_true(truth, arguments), arguments.target)
+    if targets is None or isinstance(targets, Target) or (isinstance(targets, str) and targets == PREDICTED):
         return plain_target(targets)
     try:
-        targets = class_indices(targets, class_names, arguments.targets, arguments.class_names)
+        if isinstance(targets, str):
+            words = (PREDICTED, TRUTH)
+            classes = class_index(targets, class_names, arguments.targets, arguments.class_names, words)
+        else:
+            classes = class_indices(targets, class_names, arguments.targets, arguments.class_names)
     except InputError as exc:
-        is_settled = not isinstance(targets, str) or str(exc).endswith("?")
-        raise TargetError(f"{exc}" if is_settled else f"{exc}; {PREDICTED!r} and {TRUTH!r} are targets, too") from exc
-    return plain_target(targets)
+        raise TargetError(str(exc)) from exc
+    return Classes(classes, arguments.target)
 
 
 def _true(truth: np.ndarray | None, arguments: Arguments) -> np.ndarray:

@@ -12,7 +12,7 @@ from xaicore.errors import InputError
 from xaicore.outputs import label_count
 from xaicore.trees import as_array
 
-__all__ = ["UNKNOWN", "as_truth", "check_classes", "check_count", "join_truth", "true_classes"]
+__all__ = ["UNKNOWN", "as_truth", "check_classes", "check_count", "join_truth", "most_suspicious"]
 
 UNKNOWN = -1
 """The true class of an image where it is not known."""
@@ -60,8 +60,10 @@ def check_count(truth: np.ndarray | None, count: int) -> None:
         )
 
 
-def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str) -> None:
+def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str, argument: str = "truth") -> None:
     """Compare true classes, as `as_truth` gives them, with the classes of outputs (N, *O). Values have no classes.
+
+    `argument` is what the caller's argument is called.
 
     Raises:
         InputError: a class does not exist.
@@ -71,21 +73,23 @@ def check_classes(truth: np.ndarray | None, outputs: np.ndarray, kind: str) -> N
     classes = label_count(outputs, kind)
     if truth.ndim == 2 and truth.shape[1] != classes:
         raise InputError(
-            f"truth has {truth.shape[1]} columns for outputs {outputs.shape}: expected {classes}, one per class"
+            f"{argument} has {truth.shape[1]} columns for outputs {outputs.shape}: expected {classes}, one per class"
         )
     wrong = truth[(truth < UNKNOWN) | (truth >= classes)] if truth.ndim == 1 and kind != "values" else truth[:0]
     if wrong.size:
         shown = ", ".join(map(str, np.unique(wrong)[:5]))
         raise InputError(
-            f"truth {shown} is out of range: outputs {outputs.shape} have classes 0 to {classes - 1}; -1 is for unknown"
+            f"{argument} {shown} is out of range: outputs {outputs.shape} have classes 0 to {classes - 1}; -1 is for "
+            "unknown"
         )
 
 
-def true_classes(truth: np.ndarray, n: int) -> list[int]:
-    """The true classes of image n; none where they are unknown."""
-    if truth.ndim == 2:
-        return np.flatnonzero(truth[n]).tolist()
-    return [int(truth[n])] if truth[n] >= 0 else []
+def most_suspicious(classes: np.ndarray, lowest: int = UNKNOWN) -> int:
+    """The flat position of the class index that is the most likely to be out of range.
+
+    That is the lowest one if it is below `lowest`, the lowest valid one, else the highest.
+    """
+    return int(np.argmin(classes) if classes.min() < lowest else np.argmax(classes))
 
 
 def join_truth(batches: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Reading a model's layers: where their positions are, which one is explained, which one CAM needs.
+"""Reading a model's layers: where their positions are, which one is explained, and which dense layer CAM needs.
 
 Backends report facts of layers; what these mean is decided here, by one rule for all frameworks.
 """

@@ -56,7 +56,7 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
     Raises:
         LayerError: there is none.
     """
-    if not any(layer.reached for layer in layers):  # a gradient that vanishes everywhere tells nothing of the way
+    if not any(layer.reached for layer in layers):  # a gradient that is zero everywhere shows no way
         layers = [replace(layer, reached=None) for layer in layers]
     for layer in reversed(layers):
         grid = grids.get(layer.name)
@@ -83,7 +83,7 @@ def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer]) -> str:
 
 
 def default_layer(layers: Sequence[Layer]) -> str:
-    """The layer to explain when none is named, of a backend that reports no facts: the last spatial, not pooled one.
+    """The layer to explain when none is named, where a backend reports no facts: the last spatial one not pooled.
 
     Raises:
         LayerError: there is none, or tokens follow it: then the last map is the patch embedding, and a heatmap of
@@ -96,8 +96,8 @@ def default_layer(layers: Sequence[Layer]) -> str:
     tokens = [layer for layer in layers[at + 1 :] if _is_tokens(layer.shape, axes)]
     if tokens:
         raise LayerError(
-            f"after the last map, {last_map.name!r} {last_map.shape}, come tokens or a sequence, as in an attention "
-            f"model: {tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
+            f"tokens or a sequence follow the last map {last_map.name!r} {last_map.shape}, as in an attention model: "
+            f"{tokens[-1].name!r} {tokens[-1].shape}. Name the layer to explain: layer=..."
         )
     return last_map.name
 

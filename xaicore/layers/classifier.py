@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaicore.errors import MethodError
-from xaicore.outputs import matches_link
+from xaicore.outputs import EQUAL, matches_link
 
 __all__ = ["Dense", "find_classifier"]
 
@@ -29,7 +29,7 @@ def find_classifier(
     model: str,
     layer: str,
     hint: str = "",
-    tolerance: float = 1e-3,
+    tolerance: float = EQUAL,
 ) -> str:
     """The name of the dense layer that turns the spatial mean of features (N, C, *S) into outputs (N, ...).
 
@@ -43,7 +43,7 @@ def find_classifier(
         candidates: {name: dense layer}; those of another shape are left out.
         model, layer: names for the message.
         hint: what else a user can do, appended to the message.
-        tolerance: as in `xaicore.outputs.matches_link`; half precision needs 2e-2.
+        tolerance: as in `xaicore.outputs.matches_link`.
 
     Raises:
         MethodError: there is no such layer, or the features are zero for every image, so that any bias would do.

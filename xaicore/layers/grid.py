@@ -1,4 +1,4 @@
-"""How a layer's output is a map of a picture: in one notation, whatever the framework.
+"""The axes of a layer's output as a map of a picture, in one notation for all frameworks.
 
 Letters name the axes in order: n images, c channels, h w d t positions (height, width, depth, time), l tokens, which
 are positions in one row. "nchw" is a convolution's map, "nhwc" one with channels last, "nlc" a transformer's tokens.
@@ -69,7 +69,7 @@ class Grid:
 
 
 def check_axes(axes: str, option: str, letters: str = "nchwdtl") -> str:
-    """A notation that a user typed.
+    """Check a notation that a user typed, and return it.
 
     Raises:
         InputError: it has unknown or repeated letters, no n, or no positions.

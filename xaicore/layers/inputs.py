@@ -1,4 +1,4 @@
-"""How an input of a model is a picture: which of its axes are positions, found by what the first convolution reads.
+"""Which axes of a model's input are positions of a picture, found by what the first convolution reads.
 
 A model may permute its input, add a channel axis, cut a clip into frames or reshape a row of pixels before it
 convolves. The shape that the first convolution takes says what the axes of the input are.
@@ -62,7 +62,7 @@ class Frame:
 
 
 def read_input(facts: InputFacts, count: int = 1) -> Frame | None:
-    """The frame of an input, in a pass of `count` images; None where nothing that was seen says what its axes are.
+    """The frame of an input, in a pass of `count` images; None where the facts do not tell its axes.
 
     The shape that the first convolution takes is compared with the input's: the same axes in another order, one more
     for the channels, the frames of each image in the place of images, or as many numbers in another shape.
@@ -123,9 +123,9 @@ def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:
 
 
 def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
-    """The frame that the caller's notation says.
+    """The frame that the caller's notation describes.
 
-    The axis t of a clip holds frames where the first convolution takes each of them by itself, and positions where it
+    The axis t of a clip holds frames if the first convolution takes each of them by itself, and positions if it
     convolves over them.
     """
     reader = facts.reader_shape

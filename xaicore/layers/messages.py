@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from xaicore.errors import LayerError
+from xaicore.errors import LayerError, nearest
 
 __all__ = ["never_ran", "no_map", "unknown_layer"]
 
 
 def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
     """The error to raise for a name that no layer of the model has; offers the nearest ones."""
-    near = difflib.get_close_matches(name, known, 5, 0.4)
+    near = nearest(name, known, 5, 0.4)
     offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(known[-5:])}"
     return LayerError(f"no layer called {name!r} in {model}; {offered}")
 
@@ -20,8 +19,8 @@ def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
 def never_ran(name: str) -> LayerError:
     """The error to raise for a layer that exists and that no pass reached."""
     return LayerError(
-        f"layer {name!r} never ran for this input: the model does not use it, or calls its code directly; see "
-        "`layers` for those that run"
+        f"layer {name!r} never ran for this input: the model does not use it, or calls its code directly; "
+        "`xaicore layers` lists those that run"
     )
 
 
@@ -36,5 +35,5 @@ def no_map(
     return LayerError(
         f"layer {name!r} gives {tuple(shape)}, which is no map of {images} of size {tuple(input_size)}: expected "
         f"({'N' if count is None else count}, channels, *positions) with {len(input_size)} spatial axes and more than "
-        "one position. Name a convolution or a block of them, or no layer to have one found"
+        "one position. Name a convolution or a block of them, or leave layer= out"
     )

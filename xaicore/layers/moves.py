@@ -1,4 +1,4 @@
-"""What a model does to its input before the first convolution, by where the slices that this takes come from."""
+"""How a model changes its input before the first convolution: it may transpose, flip, crop or pad it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from xaicore.layers.grid import POSITIONS
 __all__ = ["changes_of", "moved_axes"]
 
 CLEAR = 0.2
-"""How far, as a fraction of the input, two slices half a picture apart come from different places at least."""
+"""The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
 
 SHIFT = 0.02
-"""How far, as a fraction of the input, a slice may come from elsewhere: a few rows of padding are no change."""
+"""The largest shift of a slice, as a fraction of the input, that is no change: a few rows of padding."""
 
 
 def moved_axes(facts: InputFacts) -> str | None:

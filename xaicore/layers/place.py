@@ -35,7 +35,7 @@ class Place:
         grids: {layer: its grid}.
         runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
-        positions: of these inputs among the model's inputs: one, or one per view.
+        positions: the positions of these inputs among the model's inputs: one, or one per view.
     """
 
     grids: Mapping[str, Grid]
@@ -76,7 +76,7 @@ def split_run(name: str) -> tuple[str, int | str | None]:
 
 
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """R arrays (N, ...) as one (N * R, ...), the R of each image behind each other."""
+    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours."""
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 
@@ -119,7 +119,7 @@ def find_place(
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
-            grids[name] = stated_grid(name, layer, facts, frame, axes, grid)
+            grids[name] = stated_grid(name, layer, facts, frame, axes, grid, _maps(facts, reading, len(frame.size)))
     if len(set(positions.values())) > 1:
         over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
@@ -132,7 +132,7 @@ def _no_picture(facts: Facts) -> LayerError:
         if one.reader_shape is not None and len(one.reader_shape) > len(one.shape) + 1:
             return LayerError(
                 f"the model turns its input {one.shape} into {one.reader_shape} before its first convolution, and the "
-                "map would lie over that. Explain the part of the model behind that, with these as inputs"
+                "map would lie over the latter. Explain the rest of the model, with these as inputs"
             )
         if one.reader_shape is not None and len(one.reader_shape) < len(one.shape):
             return LayerError(
@@ -143,7 +143,7 @@ def _no_picture(facts: Facts) -> LayerError:
         if one.reader_shape is not None and one.reader_shape[0] > facts.count:
             return LayerError(
                 f"the model's first convolution takes {one.reader_shape} for an input {one.shape}: several copies or "
-                "parts of a picture in one batch, so that nothing says which map belongs to it. Explain a model that "
+                "parts of a picture in one batch, and nothing says which map belongs to which. Explain a model that "
                 "runs once for each"
             )
     shapes = ", ".join(str(one.shape) for one in facts.inputs)
@@ -183,11 +183,12 @@ def _runs(
             "for a map of each"
         )
     _check_changes(name, None, layer, usual, reading)
-    very = facts.inputs[usual].reader_runs
-    changes = reading.frames[usual].changes or (None,) * len(very)
-    moves = facts.inputs[usual].reader_moves or (None,) * len(very)
+    unchanged = facts.inputs[usual].reader_runs
+    changes = reading.frames[usual].changes or (None,) * len(unchanged)
+    moves = facts.inputs[usual].reader_moves or (None,) * len(unchanged)
     straight = [
-        took or (seen is not None and change is None) for took, seen, change in zip(very, moves, changes, strict=True)
+        took or (seen is not None and change is None)
+        for took, seen, change in zip(unchanged, moves, changes, strict=True)
     ]
     if layer.runs > 1 and len(straight) > 1 and not all(straight):
         if not any(straight) or layer.runs % len(straight):
@@ -214,9 +215,15 @@ def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int,
         axes = reading.frames[position].axes.replace("r", "t")
         raise LayerError(
             f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
-            "map does not lie over the input. Explain the part of the model behind that; "
-            f"input_axes={axes!r} lays the map over the input all the same"
+            "map does not lie over the input. Explain the rest of the model, behind this change; "
+            f"input_axes={axes!r} lays the map over the input nevertheless"
         )
+
+
+def _maps(facts: Facts, reading: Reading, axes: int) -> list[tuple[int, ...]]:
+    """The sizes of the convolutions' maps that have this many axes."""
+    grids = (reading.grids[one.name] for one in facts.layers if one.kind == "convolution" and one.name in reading.grids)
+    return [grid.size for grid in grids if len(grid.size) == axes]
 
 
 def _read_picture(layer: LayerFacts, reading: Reading) -> int:

@@ -19,7 +19,7 @@ from xaicore.layers.reading import read
 __all__ = ["Places"]
 
 MOST = 16
-"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
+"""The number of shapes whose facts are kept: pictures of ever new sizes must not fill the memory."""
 
 
 class Places:

@@ -22,9 +22,11 @@ from xaicore.layers.prefixes import settle_prefixes
 __all__ = ["Reading", "listing", "read", "read_grids", "token_grid"]
 
 PREFIX = 8
-"""Prefix tokens that are looked for at most: a class token, a distillation token, and registers."""
+"""The most prefix tokens that are considered: a class token, a distillation token, and registers."""
 
 HALVINGS = 6
+"""How often a convolution's map is halved, in search of the size of later layers."""
+
 STATED = ("convolution", "pooling")
 """The kinds of layers whose positions are those of the picture, whatever their size."""
 
@@ -36,7 +38,7 @@ class Reading:
     Attributes:
         frames: {position of an input: how it is a picture}, of those that are.
         grids: {layer: its grid}, of the layers and aliases whose outputs are maps of a picture.
-        pictures: {layer: the position of the input that its grid lies over}, of the same.
+        pictures: {layer: the position of the input that its grid lies over}, of the same layers.
     """
 
     frames: Mapping[int, Frame]
@@ -56,7 +58,7 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
     Args:
         facts: of the pass.
         channels_last: how the framework's models usually take pictures, where no layer tells.
-        input_axes: the caller's notation of the inputs' axes; of those that have as many.
+        input_axes: the caller's notation, for the inputs that have as many axes as it has letters.
 
     Raises:
         InputError: no input has as many axes as `input_axes` has letters.
@@ -144,7 +146,7 @@ def _grid(
 
 
 def _batch_axis(layer: LayerFacts, channel: int, count: int) -> int:
-    """Tokens may come as (L, N, C), which transformers of older versions prefer."""
+    """The axis of the images: 1 for tokens (L, N, C), as older transformers have them."""
     shape = layer.shape
     is_swapped = len(shape) == 3 and channel == 2 and shape[0] != count and shape[1] == count
     return 1 if is_swapped else layer.batch_axis
@@ -158,7 +160,7 @@ def _letters(layer: LayerFacts, batch: int, channel: int, positions: str) -> str
 def token_grid(
     tokens: int, size: tuple[int, ...], maps: Sequence[tuple[int, ...]]
 ) -> tuple[tuple[int, ...], int] | None:
-    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several do alike.
+    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several fit as well.
 
     Square patches that cover the picture count only where no convolution was seen: many numbers of tokens are the
     product of several sizes.

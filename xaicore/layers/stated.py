@@ -1,7 +1,8 @@
-"""The grid of a layer as the caller says it, with `axes=` and `grid=`, and the advice where it has to be said."""
+"""The grid of a layer as the caller describes it with `axes=` and `grid=`, or advice to do so."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from xaicore.errors import LayerError
@@ -9,14 +10,23 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame
+from xaicore.layers.reading import token_grid
 
 __all__ = ["stated_grid"]
 
 
 def stated_grid(
-    name: str, layer: LayerFacts, facts: Facts, frame: Frame, axes: str | None, grid: tuple[int, ...] | None
+    name: str,
+    layer: LayerFacts,
+    facts: Facts,
+    frame: Frame,
+    axes: str | None,
+    grid: tuple[int, ...] | None,
+    maps: Sequence[tuple[int, ...]] = (),
 ) -> Grid:
-    """The grid that the caller's notation says.
+    """The grid that the caller's notation describes; tokens without one lie on the grid that their number fits.
+
+    `maps` are the sizes of the convolutions' maps.
 
     Raises:
         LayerError: the notation does not fit the layer, or there is none and the facts do not settle the axes.
@@ -35,13 +45,16 @@ def stated_grid(
         raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
     if shape[axes.index("n")] != images:
         raise LayerError(
-            f"{seen}: {shape[axes.index('n')]} maps where the inputs hold {images} pictures, as where a model "
-            "stacks several pictures into one batch, so that nothing says which map belongs to which. Name a layer "
-            "behind that, or explain a model that runs its layers once for each"
+            f"{seen}: {shape[axes.index('n')]} maps for {images} pictures in the inputs. If the model stacks several "
+            "pictures into one batch, nothing says which map belongs to which picture. Name a layer after the batch is "
+            "split again, or explain a model that runs its layers once for each picture"
         )
     if "l" not in axes:
         return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
     tokens = shape[axes.index("l")]
+    fitting = token_grid(tokens, frame.size, maps) if grid is None else None
+    if fitting is not None:
+        return Grid(axes, *fitting)
     if grid is None:
         raise LayerError(
             f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid={_example(tokens, expected)}"
@@ -61,7 +74,7 @@ def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
         return f"and nothing says which axis has its channels: say so, such as axes={example!r}, or name another layer"
     return (
         f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. Name a "
-        "convolution or a block of them, or no layer to have one found"
+        "convolution or a block of them, or leave layer= out"
     )
 
 
@@ -77,7 +90,7 @@ def _likely_axes(shape: tuple[int, ...], channel: int, images: int, expected: in
 def _settling(axes: str, shape: tuple[int, ...], expected: int) -> str:
     """What to type for tokens or positions that do not follow the picture."""
     if "l" not in axes:
-        return f"and these positions do not follow the picture: if they lie over it all the same, say axes={axes!r}"
+        return f"and these positions do not follow the picture: if they lie over it nevertheless, pass axes={axes!r}"
     example = _example(shape[axes.index("l")], expected)
     return f"and these tokens do not follow the picture: say on which grid they lie, such as grid={example}"
 

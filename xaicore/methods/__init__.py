@@ -13,20 +13,20 @@ gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import MethodError
+from xaicore.errors import MethodError, did_you_mean
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
 from xaicore.methods.eigen import eigencam, eigengradcam
 from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
 from xaicore.methods.randomized import random
 
-__all__ = ["METHODS", "Method", "find_method"]
+__all__ = ["METHODS", "Method", "MethodLike", "find_method", "find_methods"]
 
 NEEDS = ("activations", "gradients", "weights")
 
@@ -43,6 +43,8 @@ class Method:
         if self.needs not in NEEDS:
             raise MethodError(f"method {self.name!r} needs {self.needs!r}; expected one of {', '.join(NEEDS)}")
 
+
+MethodLike = str | Callable[..., np.ndarray] | Method
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -61,7 +63,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def find_method(method: str | Callable[..., np.ndarray] | Method) -> Method:
+def find_method(method: MethodLike) -> Method:
     """The method of this name, or a `Method` around a function.
 
     Raises:
@@ -72,12 +74,26 @@ def find_method(method: str | Callable[..., np.ndarray] | Method) -> Method:
     if isinstance(method, str):
         if method in METHODS:
             return METHODS[method]
-        from difflib import get_close_matches  # deferred: most programs never need it
-
-        near = get_close_matches(method, METHODS, 3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{hint}")
+        raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
     if callable(method):
         name = getattr(method, "__name__", type(method).__name__)
         return Method(name, method, getattr(method, "needs", "gradients"))
     raise MethodError(f"method={method!r}: expected a name or a function f(activations, gradients)")
+
+
+def find_methods(methods: Sequence[MethodLike]) -> list[Method]:
+    """Several methods, each once; their names differ, because results are told apart by them.
+
+    Raises:
+        MethodError: there is none, one is unknown, or two functions have the same name.
+    """
+    if isinstance(methods, str) or not methods:
+        raise MethodError(f"methods={methods!r}: expected a list of names or functions")
+    found = list(dict.fromkeys(map(find_method, methods)))
+    names = [method.name for method in found]
+    if len(set(names)) < len(names):
+        raise MethodError(
+            f"methods of one name in {', '.join(names)}: give a function a name of its own with "
+            "xaicore.Method(name, function)"
+        )
+    return found

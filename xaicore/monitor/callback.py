@@ -46,7 +46,7 @@ class Watcher:
         Raises:
             XaicoreError: an argument of `Monitor` does not fit the model.
         """
-        self.close()  # of a training that broke off without a call to `close`
+        self.close()  # a training may have ended without calling `close`
         self.monitor = self.make_monitor(model)
 
     def step(self, unit: str, number: int) -> None:
@@ -55,7 +55,7 @@ class Watcher:
             self.monitor.step(number)
 
     def close(self) -> None:
-        """Deliver the steps on their way and close the loggers. Every training ends with it; twice does no harm."""
+        """Deliver the steps on their way and close the loggers. Every training ends with this; it may be repeated."""
         monitor, self.monitor = self.monitor, None
         if monitor is not None:
             monitor.close()

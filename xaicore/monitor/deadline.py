@@ -1,4 +1,7 @@
-"""A budget of seconds."""
+"""How long a step of a monitor may take: its `budget`, 60 seconds unless the caller says otherwise.
+
+Once that has passed, no further batch begins; the first batch of a step always runs.
+"""
 
 from __future__ import annotations
 

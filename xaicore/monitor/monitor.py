@@ -6,7 +6,6 @@ import atexit
 import dataclasses
 import functools
 import inspect
-import warnings
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,17 @@ import numpy as np
 from xaicore.data.choose import choose
 from xaicore.data.names import as_class_names
 from xaicore.errors import InputError
-from xaicore.explainer import Explainer, MethodLike
+from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.logger import Run
 from xaicore.loggers import Spec, open_loggers
+from xaicore.methods import MethodLike
+from xaicore.monitor.batched import BatchedExplainer
 from xaicore.monitor.deadline import Deadline
 from xaicore.monitor.options import as_methods, check_options
-from xaicore.monitor.rounds import Rounds
 from xaicore.monitor.scale import Scale
 from xaicore.monitor.shipping import Shipper
+from xaicore.monitor.warn import WarnOnce
 from xaicore.monitor.worst import Pool
 
 if TYPE_CHECKING:
@@ -122,10 +123,10 @@ class Monitor:
             x = self._backend.with_batch_axis(x) if hasattr(x, "shape") else x
             sample = choose(x, truth, images, ids, first, per_class, names, self._backend.to_numpy)
             self.sample = sample.named(self._backend.to_numpy)
-        self._rounds = Rounds(explainer, methods, targets, names, batch_size)
-        self._rounds.target(self.sample)  # raises where it does not fit
+        self._batched = BatchedExplainer(explainer, methods, targets, names, batch_size)
+        self._batched.target(self.sample)  # raises where it does not fit
         self._pool = None if pool is None else Pool(pool, batch_size, self._backend, activation, names)
-        if self._pool is not None and not self._rounds.fits_any_sample:
+        if self._pool is not None and not self._batched.fits_any_sample:
             raise InputError(
                 "per-image targets cannot be used for the worst predictions: use 'predicted', 'truth' or [[a, b]]"
             )
@@ -135,10 +136,10 @@ class Monitor:
         self._start = 0
         self._last: int | None = None
         self._digest: Hashable = None
-        self._warned: set[str] = set()
+        self._warn = WarnOnce()
         self.left_out: tuple[str, ...] = ()
         if self._backend.ready:  # report mistakes now, not after the first epoch
-            self._rounds.probe(self.sample)
+            self._batched.probe(self.sample)
             if self._pool is not None:
                 self._pool.probe()
         about = {"ids": list(self.ids), "methods": [one.name for one in methods], "every": every}
@@ -154,7 +155,7 @@ class Monitor:
         loggers = ", ".join(self._shipper.loggers.names) or "no logger"
         return (
             f"<Monitor of {n} image{'s' * (n != 1)}{worst}, {every}, to {loggers}, run {self.run.name!r}: "
-            f"{self._rounds.explainer.describe(self._rounds.methods)}>"
+            f"{self._batched.explainer.describe(self._batched.methods)}>"
         )
 
     @classmethod
@@ -188,7 +189,7 @@ class Monitor:
                 variables of a Keras model, as `stateless_call` takes them.
 
         Returns:
-            The explanations: of the fixed images, one per method, then of the worst. None if the step is not due, no
+            The explanations: of the fixed images, one per method, then of the worst. Empty if the step is not due, no
             logger works or takes anything any more, or the explanation failed.
 
         Raises:
@@ -198,7 +199,7 @@ class Monitor:
         if not self._shipper.works:
             self._warn("closed", f"step {step} is not logged: this monitor is closed, or was made in another process")
             return ()
-        if not self._is_due(step) or self._shipper.loggers.all_failed or self._shipper.is_stuck:
+        if not self.is_due(step):
             return ()
         self._last = step
         deadline = Deadline(self._budget)
@@ -212,6 +213,16 @@ class Monitor:
         if not self._shipper.ship(explanations, step, min(PATIENCE, deadline.left)):
             self._warn("busy", f"step {step} is not logged: the loggers are still busy with the steps before")
         return explanations
+
+    def is_due(self, step: int) -> bool:
+        """Whether `step(step)` would explain: it has reached `every` since the last one, and a logger takes results.
+
+        For callbacks that have to prepare something for a step.
+        """
+        if self._shipper.loggers.all_failed or self._shipper.is_stuck:
+            return False
+        last, every = self._last, self._every
+        return last is None or step < last or step // every > last // every
 
     def close(self) -> None:
         """Deliver the steps on their way and close the loggers, once. Python's exit closes a monitor that is open.
@@ -227,11 +238,6 @@ class Monitor:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-    def _is_due(self, step: int) -> bool:
-        if self._last is None:
-            return True
-        return step < self._last or step // self._every > self._last // self._every
 
     def _explain_with(self, variables: Any, step: int, deadline: Deadline) -> tuple[Explanation, ...]:
         if variables is not None:
@@ -262,20 +268,19 @@ class Monitor:
         return tuple(self._scale(one) for one in (*fixed, *worst))
 
     def _explain_fixed(self, step: int, deadline: Deadline) -> list[Explanation]:
-        explanations, self._start = self._rounds(self.sample, deadline, self._start)
+        explanations, self._start = self._batched(self.sample, deadline, self._start)
         if self._pictures is None:
-            self._pictures = self._rounds.pictures(self.sample, explanations[0].input_size)
-        explained = set(explanations[0].ids)
-        positions = np.array([n for n, name in enumerate(self.ids) if name in explained])
+            self._pictures = self._batched.pictures(self.sample, explanations[0].input_size)
+        pictures, explained = self._pictures, set(explanations[0].ids)
         self.left_out = tuple(name for name in self.ids if name not in explained)
         if self.left_out:
+            pictures = pictures.take(np.array([n for n, name in enumerate(self.ids) if name in explained]))
             shown = ", ".join(self.left_out[:5]) + (", ..." if len(self.left_out) > 5 else "")
             self._warn(
                 "budget",
                 f"step {step}: {len(self.left_out)} of {len(self.ids)} images skipped after {self._budget:g} s "
                 f"({shown}); they go first at the next step. Choose fewer images, or raise budget=",
             )
-        pictures = self._pictures.take(positions)
         return [dataclasses.replace(one, pictures=pictures) for one in explanations]
 
     def _explain_worst(self, step: int, deadline: Deadline) -> list[Explanation]:
@@ -288,12 +293,6 @@ class Monitor:
         if worst is None:
             self._warn("none", f"step {step}: no image in the pool has a known class, so there are no worst ones")
             return []
-        explanations, _ = self._rounds(worst, Deadline())
-        pictures = self._rounds.pictures(worst, explanations[0].input_size)
+        explanations, _ = self._batched(worst, Deadline())
+        pictures = self._batched.pictures(worst, explanations[0].input_size)
         return [dataclasses.replace(one, pictures=pictures, group="worst") for one in explanations]
-
-    def _warn(self, kind: str, message: str) -> None:
-        """Warn once per kind: a line per epoch would drown the training's own."""
-        if kind not in self._warned:
-            self._warned.add(kind)
-            warnings.warn(f"{message} (reported once)", RuntimeWarning, stacklevel=3)

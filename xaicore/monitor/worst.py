@@ -1,4 +1,4 @@
-"""The worst predictions of a data set at present: those that give the true class the least probability."""
+"""The current worst predictions of a data set: those that give the true class the least probability."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.data.batches import read_batches
-from xaicore.data.choose import of_arrays
+from xaicore.data.choose import from_arrays
 from xaicore.data.sample import Sample
-from xaicore.data.truth import check_classes
+from xaicore.data.truth import check_classes, most_suspicious
 from xaicore.errors import InputError
 from xaicore.monitor.deadline import Deadline
 from xaicore.outputs import is_dense, probabilities
@@ -26,7 +26,7 @@ NO_TRUTH = "the worst predictions need true classes: pool=(x, truth), or a loade
 
 
 class Pool:
-    """Images among which the worst predictions are found, anew for each search.
+    """Images among which each search finds the current worst predictions.
 
     Args:
         source: (x, truth), a `Sample` with truth, or a loader of (x, truth). A loader's ids are positions, which
@@ -51,16 +51,16 @@ class Pool:
         self.source, self._batch_size, self._backend = source, batch_size, backend
         self._activation, self._class_names = activation, class_names
         if isinstance(source, tuple) and len(source) == 2:
-            self.source = of_arrays(source[0], source[1], None, None, class_names, copy=False)
+            self.source = from_arrays(source[0], source[1], None, None, class_names, copy=False)
         elif isinstance(source, Sample):
-            self.source = of_arrays(source, None, None, None, class_names, copy=False)
+            self.source = from_arrays(source, None, None, None, class_names, copy=False)
         elif hasattr(source, "__next__"):
             raise InputError(f"pool is a {type(source).__name__}, which can be read once: pass a loader, or (x, truth)")
         elif hasattr(source, "shape"):
             raise InputError("pool is an array: expected (x, truth), a Sample with truth, or a loader of (x, truth)")
 
     def probe(self) -> None:
-        """Predict the image with the highest class index, where the pool holds arrays.
+        """Predict the image whose class index is the most likely to be out of range, where the pool holds arrays.
 
         Raises:
             InputError: true classes are missing or out of range.
@@ -68,11 +68,11 @@ class Pool:
         if isinstance(self.source, Sample):
             if self.source.truth is None:
                 raise InputError(NO_TRUTH)
-            position = int(self.source.truth.argmax()) if self.source.truth.ndim == 1 else 0
+            position = most_suspicious(self.source.truth) if self.source.truth.ndim == 1 else 0
             self._true_probabilities(self.source.take(slice(position, position + 1)))
 
     def worst(self, k: int, deadline: Deadline) -> tuple[Sample | None, bool]:
-        """The k worst predictions at present, the worst first, and whether all images were searched.
+        """The current k worst predictions, the worst first, and whether all images were searched.
 
         One pass without gradients per batch; memory holds k images beside the batch.
 
@@ -120,7 +120,7 @@ class Pool:
             yield dataclasses.replace(chosen, x=trees.convert(chosen.x, to_numpy))
 
     def _true_probabilities(self, batch: Sample) -> np.ndarray:
-        """(N,) the probability of each true class, of several the least; infinite where none is known."""
+        """(N,) the probability of the true class, the least one of several; infinite where none is known."""
         assert batch.truth is not None
         capture = self._backend.capture(batch.x, ())
         outputs, kind = capture.outputs, capture.outputs_kind

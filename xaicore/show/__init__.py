@@ -1,23 +1,28 @@
 """What people see of an explanation: pictures, drawings, captions, pages.
 
-Nothing here knows an `Explanation`: it works on arrays, and on rows as `Explanation.row` gives them.
+Nothing here imports `Explanation`: functions take arrays, and rows as `Explanation.row` gives them.
 """
 
 from xaicore.show.drawing import Drawing
-from xaicore.show.rows import by_group, image_key, map_key, mean
+from xaicore.show.encoding import png
+from xaicore.show.rows import by_group, by_target, image_key, image_name, map_key, mean, scores
 from xaicore.show.words import caption, digest, escape_surrogates, finite, safe_name, slug, verdict
 
 __all__ = [
     "Drawing",
     "by_group",
+    "by_target",
     "caption",
     "digest",
     "escape_surrogates",
     "finite",
     "image_key",
+    "image_name",
     "map_key",
     "mean",
+    "png",
     "safe_name",
+    "scores",
     "slug",
     "verdict",
 ]

@@ -25,7 +25,7 @@ class Drawing:
     Attributes:
         colormap: of both: "viridis", "inferno", "magma", ... (`xaicore.overlay.colormaps()`).
         alpha: the overlay's opacity at the maximum, in [0, 1].
-        outline: draw a line around this share of the pixels with the most evidence, in (0, 1]; None: no line.
+        outline: a share of the pixels, in (0, 1]: draw a line around those with the most evidence; None: no line.
 
     Raises:
         InputError: a value is unknown or out of range.
@@ -43,7 +43,7 @@ class Drawing:
     def from_options(
         cls, options: Mapping[str, Any], logger: str, before: Sequence[str] = (), after: Sequence[str] = ()
     ) -> Self:
-        """Build a drawing of a logger's options.
+        """Build a drawing from a logger's options.
 
         Args:
             options: the drawing options that the user gave.

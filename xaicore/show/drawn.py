@@ -15,7 +15,7 @@ __all__ = ["DrawnMaps"]
 
 
 class DrawnMaps:
-    """What `Explanation` shows of its maps; it has the attributes."""
+    """The drawing methods of `Explanation`, which has these attributes."""
 
     maps: np.ndarray
     image_index: np.ndarray
@@ -26,7 +26,7 @@ class DrawnMaps:
 
     @property
     def images(self) -> np.ndarray | None:
-        """The pictures (N, H, W, 3) uint8 RGB, in the frame that the network sees; None if it saw none.
+        """The pictures (N, H, W, 3) uint8 RGB, in the frame that the model sees; None if there are none.
 
         Where the caller gave none, they are made of the input on first use: as it is when it is uint8, lies in [0, 1],
         or holds pixels of 0 to 255, else rescaled by the batch's minimum and maximum. Several views of an image lie
@@ -47,15 +47,15 @@ class DrawnMaps:
     def heatmaps(self, size: Sequence[int] | None = None, normalize: str = "max") -> np.ndarray:
         """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1]; several views, (M, views, H, W).
 
-        They are resized first and normalised then, so that the maximum is exactly 1; a map without positive
-        evidence is zeros. Where there are `ceilings`, "max" divides by them and cuts off what is above.
+        They are resized first, then normalised, so that the maximum is exactly 1; a map without positive evidence is
+        zeros. If there are `ceilings`, "max" divides by them and clips values above 1.
 
         Args:
-            size: (height, width); the pictures' when None, else `input_size`.
+            size: (height, width); None: that of the user's pictures, else `input_size`.
             normalize: "max", "minmax", or "none" for the method's own scale, which is not limited to 1.
 
         Raises:
-            InputError: the size or `normalize` is not known.
+            InputError: the size does not fit the maps, or `normalize` is unknown.
         """
         return self._heatmaps(slice(None), size, normalize)
 
@@ -86,7 +86,7 @@ class DrawnMaps:
         Args:
             colormap: "viridis", "inferno", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
             alpha: the opacity at the maximum; elsewhere it shrinks with the evidence.
-            outline: draw a line around this share of the pixels with the most evidence, such as 0.2.
+            outline: a share of the pixels, such as 0.2: draw a line around those with the most evidence.
 
         Raises:
             InputError: there are no pictures, or an argument is out of range.
@@ -103,7 +103,7 @@ class DrawnMaps:
             )
         return self.images
 
-    # The same of one row: a thousand targets of large pictures, drawn at once, would be gigabytes.
+    # The same for one row: a thousand targets of large pictures, drawn at once, would be gigabytes.
 
     def picture(self, m: int) -> np.ndarray | None:
         """The picture of row m, (H, W, 3) uint8 RGB; None if there is none."""
@@ -113,7 +113,7 @@ class DrawnMaps:
         """Row m of `heatmaps(None, normalize)`, (H, W); several views lie side by side, (H, views * W).
 
         Raises:
-            InputError: `normalize` is not known, or the maps do not have the input's axes.
+            InputError: `normalize` is unknown, or the maps do not have the input's axes.
         """
         return self._side_by_side(self._heatmaps([m], None, normalize))[0]
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.opencv import cv2
+from xaicore.show.encoding import png
+from xaicore.show.words import caption
 
 __all__ = ["ROWS", "render", "show"]
 
@@ -46,19 +47,12 @@ def _images(images: Mapping[str, np.ndarray]) -> str:
 
 
 def _caption(row: Mapping[str, Any]) -> str:
-    words = [row["id"], f"{row['target_name'] or row['asked']}: {row['score']:.3f}"]
-    if row["predicted"] is not None and row["predicted"] != row["target"]:
-        words.append(f"predicted {row['predicted_name']}")
-    if row["right"] is not None:
-        words.append("right" if row["right"] else f"wrong, it is {row['truth_name']}")
-    if row["empty"]:
-        words.append("no positive evidence")
-    return f"<figcaption>{html.escape(' | '.join(words))}</figcaption>"
+    words = f"{caption(row)} | no positive evidence" if row["empty"] else caption(row)
+    return f"<figcaption>{html.escape(words)}</figcaption>"
 
 
 def _data_url(image: np.ndarray) -> str:
-    _, png = cv2.imencode(".png", image[..., ::-1])
-    return f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png(image)).decode()}"
 
 
 def show(fragment: str) -> None:

@@ -1,4 +1,4 @@
-"""The pictures to lay heatmaps over: the user's, or made of the model's inputs.
+"""The pictures under the heatmaps: the user's, or made from the model's inputs.
 
 Made on demand, because it costs time that a caller who wants maps alone should not pay.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import InputError
+from xaicore.trees import as_array
 
 __all__ = ["Pictures"]
 
@@ -21,7 +22,7 @@ DARKEST_WHITE = 32
 
 
 class Pictures:
-    """Pictures (N, H, W, 3) uint8 RGB, or None where there is nothing to show.
+    """Pictures (N, H, W, 3) uint8 RGB, or None if there are none.
 
     Args:
         count: N.
@@ -65,8 +66,8 @@ class Pictures:
         return self._made[1]
 
     @classmethod
-    def of(cls, array: np.ndarray | None, source: str | None) -> Pictures:
-        """Pictures that there are already, and where they come from."""
+    def from_array(cls, array: np.ndarray | None, source: str | None) -> Pictures:
+        """Pictures (N, H, W, 3) uint8 that exist already, and their source; None, None for no pictures."""
         pictures = cls.__new__(cls)
         pictures.__setstate__({"given": array if source == "user" else None, "_made": (array, source)})
         return pictures
@@ -74,7 +75,7 @@ class Pictures:
     def take(self, chosen: np.ndarray) -> Pictures:
         """Some of them, by position; those made of the input keep the scale of the whole batch."""
         array, source = self._made
-        return Pictures.of(None if array is None else array[chosen], source)
+        return Pictures.from_array(None if array is None else array[chosen], source)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"given": self.given, "_made": self._made}
@@ -85,23 +86,24 @@ class Pictures:
 
 def _strips(images: Any, views: int) -> Any:
     """Pictures (N, views, H, W, ...) as (N, H, views * W, ...); all others as they are."""
-    if views == 1 or np.ndim(images) != 5:
+    array = None if views == 1 else as_array(images, "images")
+    if array is None or array.ndim != 5:
         return images
-    return np.concatenate(list(np.swapaxes(images, 0, 1)), axis=2)
+    return np.concatenate(list(array.swapaxes(0, 1)), axis=2)
 
 
 def check_pictures(images: Any, count: int) -> np.ndarray:
-    """The user's pictures as (N, H, W, 3) uint8; grey ones get three channels.
+    """The user's pictures, arrays or tensors on any device, as (N, H, W, 3) uint8; grey ones get three channels.
 
     Raises:
         InputError: another number, type or shape.
     """
     expected = f"expected {count} RGB pictures of one size, uint8 ({count}, H, W, 3)"
     if isinstance(images, Sequence):
-        shapes = sorted({np.shape(image) for image in images})
+        shapes = sorted({as_array(image, "images").shape for image in images})
         if len(shapes) > 1:
             raise InputError(f"images of shapes {', '.join(map(str, shapes[:4]))}: {expected}")
-    array = np.asarray(images)
+    array = as_array(images, "images")
     if count == 1 and array.ndim == 3 and array.shape[-1] == 3:
         array = array[None]
     if array.ndim == 3:
@@ -114,7 +116,7 @@ def check_pictures(images: Any, count: int) -> np.ndarray:
 
 
 def from_inputs(x: np.ndarray, size: tuple[int, ...], count: int) -> tuple[np.ndarray | None, str | None]:
-    """Pictures out of a model's input: (pictures, "input" or "rescaled"), (None, None) where it is none."""
+    """Pictures made from a model's input, and "input" or "rescaled"; (None, None) if the input is no picture."""
     if len(size) != 2 or x.ndim not in (3, 4) or not x.size or x.dtype.kind not in "uif":
         return None, None
     x = x[None] if x.ndim == 3 else x

@@ -1,4 +1,4 @@
-"""Rows of a step, dicts as `Explanation.row` gives them: which image each is of, and means over images."""
+"""Rows of a step, dicts as `Explanation.row` gives them: which image each is of, scores, and means over images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["by_group", "image_key", "map_key", "mean"]
+__all__ = ["by_group", "by_target", "image_key", "image_name", "map_key", "mean", "scores"]
 
 Row = Mapping[str, Any]
 
@@ -14,6 +14,11 @@ Row = Mapping[str, Any]
 def image_key(row: Row) -> tuple[Hashable, ...]:
     """What identifies a row's image within a step: its id, or its position in a group, whose ids change."""
     return row["group"], row["id"] if row["slot"] is None else row["slot"]
+
+
+def image_name(row: Row) -> str:
+    """What names a row's image in a key or tag: its id, or its position in a group, whose ids change."""
+    return row["id"] if row["slot"] is None else str(row["slot"])
 
 
 def map_key(row: Row) -> tuple[Hashable, ...]:
@@ -27,6 +32,16 @@ def by_group(rows: Iterable[Row]) -> dict[str | None, list[Row]]:
     for row in rows:
         groups.setdefault(row["group"], []).append(row)
     return groups
+
+
+def by_target(rows: Iterable[Row]) -> list[Row]:
+    """One row per image and target, the last one, for what does not depend on the method, such as scores."""
+    return list({(*image_key(row), row["k"]): row for row in rows}.values())
+
+
+def scores(row: Row) -> dict[str, float]:
+    """A row's "score" and "raw_score", those that are finite."""
+    return {name: row[name] for name in ("score", "raw_score") if math.isfinite(row[name])}
 
 
 def mean(rows: Iterable[Row], name: str) -> float | None:

@@ -71,13 +71,18 @@ class TopK(Target):
 class Classes(Target):
     """Given classes: one for all images, (N,) one per image, (N, K), or (1, K), the same K for all images.
 
-    In a one-output classifier class 1 is the output itself and class 0 its opposite, pulled back with -1.
+    In a one-output classifier class 1 is the output itself and class 0 its opposite, pulled back with -1: +1 would
+    show the evidence for class 1 under the name of class 0.
+
+    Args:
+        classes: indices in one of these shapes.
+        name: what the caller calls a class in this place, for messages.
 
     Raises:
         TargetError: the classes are not whole numbers of one of these shapes.
     """
 
-    def __init__(self, classes: Any) -> None:
+    def __init__(self, classes: Any, name: str = "target") -> None:
         try:
             given = as_array(classes, "targets")
         except InputError as exc:
@@ -90,6 +95,7 @@ class Classes(Target):
                 "'predicted', 'truth', or a target from xaicore.targets"
             )
         self.classes = given.astype(np.int64)
+        self._name = name
 
     @property
     def per_image(self) -> bool:
@@ -126,7 +132,9 @@ class Classes(Target):
         wrong = classes[(classes < 0) | (classes >= count)]
         if wrong.size:
             shown = ", ".join(map(str, np.unique(wrong)[:5]))
-            raise TargetError(f"target {shown} is out of range: outputs {outputs.shape} have classes 0 to {count - 1}")
+            raise TargetError(
+                f"{self._name} {shown} is out of range: outputs {outputs.shape} have classes 0 to {count - 1}"
+            )
         return _aim_at(outputs, kind, classes, link)
 
     def __str__(self) -> str:

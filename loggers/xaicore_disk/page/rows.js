@@ -45,8 +45,9 @@ function isClass(row, role, index) {
   return [row[role]].flat().includes(index);
 }
 
-/** Whether the prediction is right; null if that is unknown. */
+/** Whether the prediction is right; null if that is unknown. Rows of older versions do not say it. */
 function verdict(row) {
+  if (row.right !== null) return row.right;
   return row.truth === null || row.predicted === null ? null : isClass(row, "truth", row.predicted);
 }
 

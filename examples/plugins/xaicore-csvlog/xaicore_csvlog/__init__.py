@@ -1,4 +1,4 @@
-"""CSV for xaicore: what was explained, one row a map."""
+"""CSV for xaicore: what was explained, one row per map."""
 
 from __future__ import annotations
 

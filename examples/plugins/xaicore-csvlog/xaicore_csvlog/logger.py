@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import TextIO
 
 from xaicore import Explanation, Logger, LoggerError, Run
 
@@ -30,6 +31,7 @@ class CsvLogger(Logger):
 
     def __init__(self, path: str | os.PathLike[str] = "xaicore.csv") -> None:
         self.path = Path(path)
+        self._file: TextIO | None = None
 
     def open(self, run: Run) -> None:
         """Open the file; a new one gets a line with the columns' names."""
@@ -37,16 +39,23 @@ class CsvLogger(Logger):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # File names may hold bytes that are no text, and end up in ids.
-            self._file = self.path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
+            file = self.path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
         except OSError as exc:
             raise LoggerError(f"{self.path} cannot be written: {exc.strerror}; pass another path=") from exc
         # Rows gain keys in later versions of xaicore; the file's columns stay.
-        self._rows = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore")
-        if not self._file.tell():
+        self._rows = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        if not file.tell():
             self._rows.writeheader()
+        self._file = file
 
     def log(self, explanation: Explanation, step: int | None = None) -> None:
-        """Append the explanation's rows; they are in the file when this returns."""
+        """Append the explanation's rows; they are in the file when this returns.
+
+        Raises:
+            LoggerError: the logger is not open.
+        """
+        if self._file is None:
+            raise self.not_open()
         boxes = explanation.boxes().tolist() if explanation.drawable else [()] * len(explanation)
         for m, box in enumerate(boxes):
             corners = dict(zip(("x0", "y0", "x1", "y1"), box, strict=False))  # a signal or a volume has none
@@ -54,5 +63,12 @@ class CsvLogger(Logger):
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file.
+
+        Raises:
+            LoggerError: the logger is not open.
+        """
+        if self._file is None:
+            raise self.not_open()
+        file, self._file = self._file, None
+        file.close()

@@ -1,4 +1,4 @@
-"""Samples explained in batches, as many as there is time for."""
+"""Samples explained in batches, until there is no time left."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from xaicore.data.labels import Labels
 from xaicore.data.sample import Sample
 from xaicore.data.targets import TRUTH, read_target
-from xaicore.data.truth import UNKNOWN, check_classes
+from xaicore.data.truth import check_classes, most_suspicious
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.methods import Method
@@ -19,12 +17,12 @@ from xaicore.monitor.deadline import Deadline
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Classes, Target
 
-__all__ = ["Rounds"]
+__all__ = ["BatchedExplainer"]
 
-NO_PICTURES = Pictures.of(None, None)
+NO_PICTURES = Pictures.from_array(None, None)
 
 
-class Rounds:
+class BatchedExplainer:
     """Explains samples with several methods that share one pass.
 
     Args:
@@ -102,16 +100,16 @@ class Rounds:
         target = self.target(sample)
         position = 0
         if isinstance(target, Classes) and target.per_image:
-            position = _most_suspicious(target.classes, lowest=0) // target.classes[0].size
+            position = most_suspicious(target.classes, lowest=0) // target.classes[0].size
         elif sample.truth is not None and sample.truth.ndim == 1:
-            position = _most_suspicious(sample.truth, lowest=UNKNOWN)
+            position = most_suspicious(sample.truth)
         probed = self._explain(sample, target, slice(position, position + 1))[0]
         check_classes(sample.truth, probed.outputs, probed.outputs_kind)
 
     def pictures(self, sample: Sample, input_size: tuple[int, ...]) -> Pictures:
         """The sample's pictures, all on one scale where they are made of inputs."""
         if sample.images is not None:
-            return Pictures.of(sample.images, "user")
+            return Pictures.from_array(sample.images, "user")
         return self.explainer.pictures(sample.x, len(sample), input_size)
 
     def _explain(self, sample: Sample, target: Target, chosen: slice) -> list[Explanation]:
@@ -122,8 +120,3 @@ class Rounds:
         results = self.explainer.run(batch.x, self.methods, target, None, labels)
         # Pictures are made once, for the sample as a whole: made of a batch, they would have a scale of their own.
         return [dataclasses.replace(one, pictures=NO_PICTURES) for one in results]
-
-
-def _most_suspicious(classes: np.ndarray, lowest: int) -> int:
-    """The flat position of the lowest class index if it is below the valid ones, else of the highest."""
-    return int(np.argmin(classes) if classes.min() < lowest else np.argmax(classes))

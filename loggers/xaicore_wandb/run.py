@@ -9,16 +9,16 @@ from typing import Any
 
 import wandb
 
-__all__ = ["INIT", "counted_as_active", "start"]
+__all__ = ["INIT_OPTIONS", "counted_as_active", "start_run"]
 
-INIT = ("project", "entity", "name", "id", "resume", "group", "job_type", "tags", "notes", "dir", "mode")
-"""Options of the run, as `wandb.init` takes them."""
+INIT_OPTIONS = ("project", "entity", "name", "id", "resume", "group", "job_type", "tags", "notes", "dir", "mode")
+"""Options of a run that is started, as `wandb.init` takes them."""
 
 FLUSH = "x_transaction_log_flush_interval"
 
 
-def start(name: str, init: Mapping[str, Any]) -> wandb.Run:
-    """Start a run, offline unless the user has chosen a mode; then wandb reports where it is.
+def start_run(name: str, init: Mapping[str, Any]) -> wandb.Run:
+    """Start a run, offline unless the user has chosen a mode.
 
     Connecting can block for minutes, and pictures can be private, so an API key alone does not choose to be online.
     """
@@ -29,20 +29,15 @@ def start(name: str, init: Mapping[str, Any]) -> wandb.Run:
     mode = {} if chosen else {"mode": "offline"}
     run = wandb.init(**{"name": name, **init, **mode}, settings=settings, reinit="create_new")
     _count(run, False)
-    if not chosen:
-        wandb.termlog(
-            f"xaicore keeps this run on this machine, in {run.settings.sync_dir}; "
-            "wandb sync uploads it, mode='online' or WANDB_MODE=online does so at once"
-        )
     return run
 
 
 @contextmanager
 def counted_as_active(run: wandb.Run) -> Iterator[None]:
-    """Let our run count as wandb's active one while it is logged to.
+    """Let the logger's run count as wandb's active one while it is logged to.
 
-    wandb asks whether the last active run is offline before it looks for a server. At other times ours must not count:
-    `wandb.init()` would return it to the user, or finish it, instead of starting theirs.
+    wandb asks whether the last active run is offline before it looks for a server. At other times the run must not
+    count: `wandb.init()` would return it to the user, or finish it, instead of starting theirs.
     """
     _count(run, True)
     try:

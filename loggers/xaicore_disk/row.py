@@ -1,0 +1,69 @@
+"""How one map becomes a row of the manifest, and files."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+import xaicore
+from xaicore.show import png
+from xaicore_disk import manifest, names
+from xaicore_disk.options import Options
+
+__all__ = ["make_row", "picture_name"]
+
+
+def make_row(
+    explanation: xaicore.Explanation, m: int, step: int | None, options: Options
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Row m of an explanation, as the manifest has it, and its files: {name: content}.
+
+    The name of a file holds a hash of its row's key and of all contents. Other contents have other names, so the files
+    that a row names are those that were written for it.
+    """
+    heatmap, resized, picture = None, None, explanation.picture(m)
+    contents = {"map": _npy(options.stored(explanation.maps[m]))}
+    if explanation.drawable:
+        heatmap, resized = explanation.heatmap(m), explanation.heatmap(m, normalize="none")
+        contents["heatmap"] = png(options.colorize(heatmap))
+        contents["grey"] = png(np.rint(xaicore.maps.normalize(resized[None])[0] * 255).astype(np.uint8))
+        if options.outline is not None:
+            contents["outline"] = png(options.outline_alone(heatmap))
+        if picture is not None:
+            contents["overlay"] = png(options.overlay(picture[None], heatmap[None])[0])
+    row = {
+        "step": step,
+        **explanation.row(m),
+        "peak": None if resized is None else float(resized.max()),
+        "ceiling": None if explanation.ceilings is None else float(explanation.ceilings[m]),
+        "size": None if heatmap is None else list(heatmap.shape),
+        "box": None if heatmap is None else options.box(heatmap),
+        "images_from": explanation.images_from,
+    }
+    row |= {name: xaicore.show.finite(row[name]) for name in ("score", "raw_score", "ceiling")}
+    stem = _stem(row, contents)
+    files = {column: f"{column}s/{stem}{'.npy' if column == 'map' else '.png'}" for column in contents}
+    row |= {column: files.get(column) for column in manifest.FILES}
+    if picture is not None:
+        row["picture"] = picture_name(row["id"], picture)
+    return row, {files[column]: content for column, content in contents.items()}
+
+
+def picture_name(name: str, picture: np.ndarray) -> str:
+    """The name of a picture's file; another picture of the same id has another name."""
+    return f"pictures/{names.slug(name)}-{names.digest(name, repr(picture.shape), picture.tobytes())}.png"
+
+
+def _npy(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()
+
+
+def _stem(row: dict[str, Any], contents: dict[str, bytes]) -> str:
+    words = [names.slug(row["id"]), names.slug(row["method"], 24)]
+    if row["step"] is not None:
+        words.append(f"step{row['step']}")
+    return f"{'_'.join(words)}_{row['k']}-{names.digest(repr(manifest.key(row)), *contents.values())}"
