@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Axes:
         order = [self.letters.index("n"), self.letters.index("c")]
         array = array.transpose(order + [i for i, letter in enumerate(self.letters) if letter not in "nc"])
         if "l" in self.letters:
-            array = array[:, :, self.prefix :].reshape(*array.shape[:2], *self.size)
+            array = array[:, :, self.prefix : self.prefix + prod(self.size)].reshape(*array.shape[:2], *self.size)
         return array
 
 

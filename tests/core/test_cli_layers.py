@@ -26,7 +26,7 @@ def test_table_of_a_picture(shop: Workshop) -> None:
 
 def test_json_of_the_built_in_picture(shop: Workshop) -> None:
     result = shop.run("layers", "--model", "net:build", "--json")
-    picture = {"axes": "nchw", "size": [480, 320], "prefix": 0}
+    picture = {"axes": "nchw", "size": [480, 320], "prefix": 0, "suffix": 0}
     nothing = dict.fromkeys(picture)
     assert json.loads(result.stdout) == {
         "default": "colour",

@@ -140,7 +140,7 @@ def test_tokens_are_explained_without_options(tokens: Workshop) -> None:
         ("plain", ["--layer", "heads"], "nothing says which axis has its channels: say so, such as --axes nchw"),
         ("plain", ["--layer", "odd"], "say on which grid they lie, such as --grid 5x5"),
         ("plain", ["--layer", "odd", "--axes", "nlc"], "say on which grid they lie, such as --grid 5x5"),
-        ("plain", ["--layer", "strange"], "if they lie over it all the same, say --axes nhwc, or name another layer"),
+        ("plain", ["--layer", "strange"], "if they lie over it nevertheless, pass --axes nhwc, or name another layer"),
         ("plain", ["--layer", "norn"], "no layer called 'norn'"),
         ("flips", [], "Say which run: --layer 'norm#1'"),
         ("two", [], "say which one, --output logits"),

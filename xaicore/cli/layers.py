@@ -40,8 +40,8 @@ class Row:
     aliases: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The fields; the grid's are named axes, size and prefix."""
-        grid = {"axes": None, "size": None, "prefix": None} if self.grid is None else asdict(self.grid)
+        """The fields; the grid's are named axes, size, prefix and suffix."""
+        grid = {"axes": None, "size": None, "prefix": None, "suffix": None} if self.grid is None else asdict(self.grid)
         return {
             "name": self.name,
             "type": self.type,
