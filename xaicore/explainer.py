@@ -84,7 +84,9 @@ class Explainer:
         else:
             self.backend = plugins.installed().backend(model, output, backend)
         self._finds_layer = layer is None
-        self._places = Places(self.backend, as_layers(layer), axes, grid, input_axes)
+        self._places = Places(
+            self.backend, as_layers(layer), axes, grid, input_axes, needs_classifier=self.method.needs == "weights"
+        )
 
     def __repr__(self) -> str:
         return f"<Explainer of {self.describe([self.method])}>"
@@ -186,7 +188,12 @@ class Explainer:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""
         _, place = self._places.find(x)
         views = 1 if place is None else place.views
-        return Pictures(count, input_size, images, partial(picture_input, type(self.backend), x, place), views)
+        made_by = None if place is None or images is not None else place.frame.made_by
+        make = partial(picture_input, type(self.backend), x, place)
+        if made_by is not None and place is not None:  # now, since explanations do not keep the model
+            made = place.frame.arrange(self.backend.capture(x, (made_by,)).activations[made_by])
+            make = partial(np.asarray, made)
+        return Pictures(count, input_size, images, make, views)
 
     def _capture(
         self, x: Any, names: Sequence[str], target: Target, labels: Labels, with_gradients: bool, facts: Facts | None

@@ -66,6 +66,7 @@ class InputFacts:
         reader_shape: what the input's reader takes, the first layer that reads the input and says where its channels
             are, such as a convolution; None where there is no reader.
         reader_axis: the channel axis of that shape.
+        reader_source: the layer whose output that is; None where it is the input, or where that is not known.
         reader_runs: for each run of the reader on this input, whether it took the input itself; a model that also runs
             on a flipped copy has (True, False).
         reader_moves: for each run, from where in the input two slices of what the reader takes come: {axis of what it
@@ -80,6 +81,7 @@ class InputFacts:
     reader_axis: int | None = None
     reader_runs: tuple[bool, ...] = ()
     reader_moves: tuple[Moves | None, ...] = ()
+    reader_source: str | None = None
 
 
 @dataclass(frozen=True)

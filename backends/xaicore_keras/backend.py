@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 import sys
 import weakref
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -24,12 +24,14 @@ from xaicore import (
     check_direction,
     pull_in_half,
 )
-from xaicore.layers import never_ran
+from xaicore.facts import Facts
+from xaicore.layers import listing, never_ran, no_map, read, split_run
 from xaicore.outputs import are_probabilities
-from xaicore_keras.calls import spatial_shape
+from xaicore_keras.advice import remedy, warn_of_preprocessor
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
-from xaicore_keras.inputs import Inputs, known_inputs, picture_of, prepare, takes_channels_last, with_batch_axis
+from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
+from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
 from xaicore_keras.run import Program, run_model
@@ -66,7 +68,21 @@ class KerasBackend(Backend):
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
         """Every layer in order of completion, as one pass over the first image shows them."""
-        return self._survey(prepare(self.model, inputs)).layers
+        return listing(self.observe(inputs), self.channels_last)
+
+    def observe(self, inputs: Any) -> Facts:
+        """The facts of one pass over the first image, kept for inputs of the same shapes."""
+        facts = self._survey(prepare(self.model, inputs)).facts
+        return replace(facts, trained_for=trained_for(self.model, self.output))
+
+    def layer_name(self, name: str) -> str:
+        """The name itself: a layer has one path.
+
+        Raises:
+            LayerError: the model has no layer of this path, or it runs inside a loop.
+        """
+        check_reachable(name, walk(self.model), type(self.model).__name__)
+        return name
 
     def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
         """One compiled forward pass, and one pull-back to all of these layers."""
@@ -81,12 +97,8 @@ class KerasBackend(Backend):
             rows = check_direction(direction(outputs, kind), outputs)
             with self._model_errors(batch):
                 gradients = _pull(forward, survey, layers, rows) if layers else {}
-        activations = {
-            name: np.moveaxis(array, survey.specs[name].axis, 1)
-            for name, array in zip(layers, forward.activations, strict=True)
-        }
-        size = tuple(map(int, spatial_shape(batch.picture.shape, survey.input_axis)))
-        return Capture(outputs, kind, activations, size, gradients, survey.link)
+        activations = dict(zip(layers, forward.activations, strict=True))
+        return Capture(outputs, kind, activations, survey.input_size, gradients, survey.link)
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
@@ -136,25 +148,27 @@ class KerasBackend(Backend):
 
         def search() -> str:
             forward = self._forward(batch, survey, [layer], with_gradients=False)
-            features = np.moveaxis(forward.activations[0], survey.specs[layer].axis, 1)
+            grid = read(survey.facts, self.channels_last).grids.get(layer)
+            if grid is None:
+                raise no_map(layer, survey.specs[layer].shape, survey.input_size)
+            features = grid.arrange(forward.activations[0])
             return classifier_path(self.model, layer, features, forward.outputs)
 
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
         return dense_of(walk(self.model)[self._traces.get(key, search)]).weight
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
-        """Outputs (N*R, ...) computed from activations (N*R, C, *spatial) of a layer on; compiled, as `capture` is."""
+        """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
         self._check_layers([layer], survey)
         start = np.asarray(activations, np.float32)
-        shape = survey.specs[layer].shape[1:]
+        shape = survey.specs[split_run(layer)[0]].shape[1:]
         if start.shape[1:] != shape or not len(start) or len(start) % batch.count:
             raise BackendError(
                 f"activations of shape {start.shape} for {batch.count} images at layer {layer!r}: expected "
                 f"(N*R{''.join(f', {n}' for n in shape)}), R rows for each image"
             )
-        start = np.ascontiguousarray(np.moveaxis(start, 1, survey.specs[layer].axis))
         with self._model_errors(batch):
             outputs = self._engine.resume(self._program(batch, survey, [layer]), self._traces, batch, start)
         return _class_axis_first(outputs, survey)
@@ -190,20 +204,22 @@ class KerasBackend(Backend):
         self._traces.is_built = True
 
     def _make_survey(self, batch: Inputs) -> Survey:
+        if not self._traces.facts.setdefault("warned", False):
+            self._traces.facts["warned"] = warn_of_preprocessor(self.model)
         recorder = CallRecorder(self.model)
-        pictures: list[Any] = []
+        taken: list[Any] = []
 
         def run(tensors: Sequence[Any], weights: Sequence[Any] | None) -> Any:
-            pictures[:] = [picture_of(tensors)]
+            taken[:] = tensors
             return run_model(self.model, batch.structure, tensors, self.output, recorder.hooks(), weights)
 
-        survey = functools.partial(self._engine.survey, run, self.model, batch)
+        survey = functools.partial(self._engine.survey, run, self.model, batch, recorder=recorder)
         with self._model_errors(batch), preserved_model(self.model):
-            y, link = survey(inline=False)
-            if any(self._engine.hides(y, call.output) for call in recorder.calls):
+            seen = survey(inline=False)
+            if any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
                 self._traces.facts["inline"] = True
-                y, link = survey(inline=True)
-            return Survey.of(recorder, pictures[0], y, link, self._engine.hides)
+                seen = survey(inline=True)
+            return Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
 
     def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))
@@ -220,10 +236,11 @@ class KerasBackend(Backend):
         return forward
 
     def _check_layers(self, names: Sequence[str], survey: Survey) -> None:
-        if all(name in survey.specs for name in names):
+        paths = [split_run(name)[0] for name in names]
+        if all(path in survey.specs for path in paths):
             return
         layers = walk(self.model)
-        for name in names:
+        for name in paths:
             check_reachable(name, layers, type(self.model).__name__)
             if name not in survey.called:
                 raise never_ran(name)
@@ -240,20 +257,7 @@ class KerasBackend(Backend):
         except XaicoreError:
             raise
         except Exception as exc:
-            raise BackendError(
-                f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{_remedy(exc)}"
-            ) from exc
-
-
-def _remedy(error: Exception) -> str:
-    """What to do about an error that depends on the processor: TensorFlow enables oneDNN only on newer ones."""
-    if keras.backend.backend() != "tensorflow" or not re.search(r"only supports (the )?NHWC", str(error)):
-        return ""
-    return (
-        "\nTensorFlow runs channels-first convolutions on a CPU only with oneDNN, which it switches off on processors "
-        "without AVX-512: set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported, or build "
-        "the model with channels last"
-    )
+            raise BackendError(f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{remedy(exc)}") from exc
 
 
 def _class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:
@@ -269,11 +273,11 @@ def _kind(outputs: np.ndarray, survey: Survey) -> str:
 
 
 def _pull(forward: Forward, survey: Survey, layers: Sequence[str], direction: np.ndarray) -> dict[str, np.ndarray]:
-    """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, C, *spatial)}."""
+    """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
     if direction.ndim > 3:
         direction = np.moveaxis(direction, 2, survey.output_axis + 1)
     direction = np.ascontiguousarray(direction)
-    is_half = any(survey.specs[name].dtype == "float16" for name in layers)
+    is_half = any(survey.specs[split_run(name)[0]].dtype == "float16" for name in layers)
     pulled = pull_in_half(forward.pull, direction) if is_half else forward.pull(direction)
     gradients: dict[str, np.ndarray] = {}
     for name, gradient in zip(layers, pulled, strict=True):
@@ -282,5 +286,5 @@ def _pull(forward: Forward, survey: Survey, layers: Sequence[str], direction: np
                 f"layer {name!r} does not reach the outputs: its output is not used, or what follows has no gradient "
                 "(an imported graph, integers). Name another: layer=..."
             )
-        gradients[name] = np.moveaxis(gradient, survey.specs[name].axis + 1, 2)
+        gradients[name] = gradient
     return gradients

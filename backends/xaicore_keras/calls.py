@@ -8,10 +8,10 @@ from typing import Any
 
 import keras
 
-__all__ = ["Call", "first_tensor", "replace_first_tensor", "spatial_shape", "tensors_in"]
+__all__ = ["Call", "first_tensor", "replace_first_tensor", "shape_of", "tensors_in"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Call:
     """One call of a layer or operation.
 
@@ -20,13 +20,15 @@ class Call:
         layer: itself.
         inputs: the tensors that it took.
         output: the first tensor that it gave.
-        axis: the channel axis of the output, as `layout.assign_channel_axes` finds it.
+        gives: how many tensors it gave.
+        axis: the channel axis of the output, once it is read.
     """
 
     path: str
     layer: Any
     inputs: Sequence[Any]
     output: Any
+    gives: int = 1
     axis: int = 1
 
     @property
@@ -36,9 +38,8 @@ class Call:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the output with channels first: (N, C, *spatial)."""
-        lengths = [length if isinstance(length, int) else _UnknownLength() for length in self.output.shape]
-        return (*lengths[:1], *lengths[self.axis : self.axis + 1], *spatial_shape(lengths, self.axis))
+        """The shape of the output; lengths that depend on values are 0."""
+        return shape_of(self.output)
 
     @property
     def dtype(self) -> str:
@@ -46,19 +47,9 @@ class Call:
         return keras.backend.standardize_dtype(self.output.dtype)
 
 
-class _UnknownLength(int):
-    """A length that is known only with values: printed as None, as by Keras, and larger than any known length."""
-
-    def __new__(cls) -> _UnknownLength:
-        return super().__new__(cls, 2**31)
-
-    def __repr__(self) -> str:
-        return "None"
-
-
-def spatial_shape(shape: Sequence[Any], axis: int) -> tuple[Any, ...]:
-    """The lengths of all axes but the batch axis and the channel axis."""
-    return tuple(length for i, length in enumerate(shape) if i not in (0, axis))
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """The shape of a tensor; lengths that are not known without values are 0."""
+    return tuple(length if isinstance(length, int) else 0 for length in tensor.shape)
 
 
 def tensors_in(value: Any) -> list[Any]:

@@ -17,8 +17,10 @@ import keras
 import numpy as np
 
 from xaicore import BackendError
+from xaicore_keras.facts import Seen
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.run import Program
+from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["Engine", "Forward", "Run", "running_engine"]
@@ -47,11 +49,17 @@ class Engine(ABC):
     """How one of Keras' backends runs and differentiates a model."""
 
     @abstractmethod
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool) -> tuple[Any, str | None]:
-        """(output, link) of one pass over the batch, in which values are computed only if they must be.
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+        """One pass, and a pull-back of a mixture of the outputs.
 
-        The link ("softmax", "sigmoid" or None) is what the last operation of the framework's own graph computes.
-        `inline`: trace the user's own compiled functions as if they were plain ones.
+        Nothing is said of flows while a recorded tensor is out of reach and `inline` may still help.
+
+        Args:
+            run: runs the model, hooks of the recorder set.
+            model: whose weights are passed to `run`.
+            batch: the inputs.
+            inline: trace the user's own compiled functions as if they were plain ones.
+            recorder: of the calls in the pass.
         """
 
     def hides(self, y: Any, tensor: Any) -> bool:

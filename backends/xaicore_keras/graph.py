@@ -13,7 +13,6 @@ import keras
 
 from xaicore import BackendError
 from xaicore_keras.calls import Call, tensors_in
-from xaicore_keras.layout import assign_channel_axes
 from xaicore_keras.private import functional_of, only_runs_a_graph, run_graph
 
 __all__ = ["find_graph", "graph_calls", "walk_graph"]
@@ -42,14 +41,13 @@ def find_graph(model: Any) -> Any:
 
 
 def graph_calls(graph: Any, layers: Mapping[str, Any]) -> list[Call]:
-    """The calls in a graph and in the graphs inside of it, in order of completion, with their channel axes."""
+    """The calls in a graph and in the graphs inside of it, in order of completion."""
     calls: list[Call] = []
 
     def record(path: str, operation: Any, arguments: Any, answer: Any) -> None:
         calls.append(Call(path, operation, tensors_in(arguments), tensors_in(answer)[0]))
 
     walk_graph(graph, graph.inputs, layers, lambda path, operation: operation.compute_output_spec, record)
-    assign_channel_axes(calls)
     return calls
 
 

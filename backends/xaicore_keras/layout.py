@@ -1,96 +1,94 @@
-"""Where Keras' layers have their channels, and which of them do nothing."""
+"""What a layer of Keras says about itself: its kind, and where its output has the channels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from xaicore_keras.calls import Call
+from xaicore.layers import is_pooling
+from xaicore_keras.private import call_of_keras, child_layers
 
-__all__ = ["assign_channel_axes", "default_axis", "is_identity", "picture_axis", "stated_axis"]
+__all__ = ["channel_axis", "default_axis", "is_identity", "kind_of", "permuted_axis", "vectors"]
 
 # Classes whose `call` returns its input in inference.
 _IDENTITIES = {
     *("Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
     *("GaussianDropout", "GaussianNoise", "ActivityRegularization"),
 }
+# Names, since not every version of Keras 3 has all of them.
+_KINDS = {
+    "convolution": (
+        *("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "DepthwiseConv1D"),
+        *("DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    ),
+    "norm": ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization"),
+    "dense": ("Dense", "EinsumDense"),
+    "attention": ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention"),
+    "recurrent": ("RNN", "Bidirectional"),
+    "embedding": ("Embedding",),
+}
+_CLASSES = {
+    kind: tuple(getattr(keras.layers, name) for name in names if hasattr(keras.layers, name))
+    for kind, names in _KINDS.items()
+}
+# Kinds that work on the last axis.
+_LAST = ("dense", "attention", "recurrent", "embedding")
 
 
-def assign_channel_axes(calls: Sequence[Call]) -> None:
-    """Set the channel axis of each call's output; calls are in order of completion.
+def kind_of(layer: Any) -> str | None:
+    """The kind of a layer, for `LayerFacts`: by its class, which may be derived from Keras'."""
+    if is_pooling(type(layer)):
+        return "pooling"
+    return next((kind for kind, classes in _CLASSES.items() if isinstance(layer, classes)), None)
 
-    The best evidence counts: what the layer itself states, or the layer that made this very tensor; the input's axis,
-    through a layer that keeps or permutes axes; what a layer that takes the output states; the input's axis after
-    all; that of the last output of this rank; and Keras' configuration, which models need not follow.
+
+def channel_axis(layer: Any, rank: int) -> int | None:
+    """Where a layer says that tensors of this rank, which it takes or gives, have their channels.
+
+    A class derived from Keras' says so too, unless it has a `call` of its own, which may permute.
     """
-    takers: dict[int, int] = {}
-    for call in calls:
-        for tensor in call.inputs:
-            axis = stated_axis(call.layer, len(tensor.shape))
-            if axis is not None:
-                takers.setdefault(id(tensor), axis)
-    makers: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for call in calls:
-        rank, output = len(call.output.shape), id(call.output)
-        input_axis = _input_axis(call, makers, takers)
-        evidence = (
-            stated_axis(call.layer, rank),
-            makers.get(output),
-            _kept_axis(call, input_axis),
-            takers.get(output),
-            input_axis,
-            last.get(rank),
-            default_axis(rank),
-        )
-        call.axis = next(axis for axis in evidence if axis is not None)
-        last[rank] = makers[output] = call.axis
-
-
-def picture_axis(calls: Sequence[Call], picture: Any) -> int:
-    """The channel axis of the picture: as a layer that takes it permutes or states it, else any layer of its rank."""
-    rank = len(picture.shape)
-    takers = [call for call in calls if call.input is picture]
-    permuted = (call.layer.dims[call.axis - 1] for call in takers if isinstance(call.layer, keras.layers.Permute))
-    same_rank = [call for call in calls if call.input is not None and len(call.input.shape) == rank]
-    stated = (stated_axis(call.layer, rank) for call in (*takers, *same_rank))
-    return next(permuted, None) or next(filter(None, stated), None) or default_axis(rank)
-
-
-def _input_axis(call: Call, makers: Mapping[int, int], takers: Mapping[int, int]) -> int | None:
-    """The channel axis of the first input of the output's rank for which one is known."""
-    inputs = (id(tensor) for tensor in call.inputs if len(tensor.shape) == len(call.output.shape))
-    axes = (makers.get(tensor, takers.get(tensor)) for tensor in inputs)
-    return next((axis for axis in axes if axis is not None), None)
-
-
-def _kept_axis(call: Call, input_axis: int | None) -> int | None:
-    """Where a layer that keeps or permutes the axes of its input puts the channels."""
-    if input_axis is None:
-        return None
-    layer, shape = call.layer, call.output.shape
-    name = type(layer).__name__
-    if name == "Permute":
-        return 1 + layer.dims.index(input_axis)
-    if name == "Transpose":
-        order = layer.axes or range(len(shape))[::-1]
-        return [axis % len(shape) for axis in order].index(input_axis)
-    keeps = name != "Reshape" and any(tuple(tensor.shape) == tuple(shape) for tensor in call.inputs)
-    return input_axis if keeps else None
-
-
-def stated_axis(layer: Any, rank: int) -> int | None:
-    """The channel axis of tensors of this rank that a layer takes or gives, where it states one."""
-    if rank < 3 or isinstance(layer, keras.layers.Flatten):  # Flatten takes any layout, whatever it states
+    if rank < 2 or isinstance(layer, keras.layers.Flatten):  # Flatten takes any layout, whatever it states
         return None
     if type(layer).__name__ == "TorchModuleWrapper":
         return 1
-    if isinstance(layer, keras.layers.BatchNormalization) and isinstance(layer.axis, int):
-        return layer.axis % rank
+    if isinstance(layer, keras.layers.TimeDistributed):
+        axis = channel_axis(layer.layer, rank - 1)
+        return None if axis is None else axis + 1
     layout = getattr(layer, "data_format", None)
-    return {"channels_first": 1, "channels_last": rank - 1}.get(layout) if isinstance(layout, str) else None
+    if isinstance(layout, str):
+        return {"channels_first": 1, "channels_last": rank - 1}.get(layout)
+    kind = kind_of(layer)
+    if not call_of_keras(layer):
+        return None
+    if kind == "norm":
+        axes = getattr(layer, "axis", None)
+        axes = list(axes) if isinstance(axes, Sequence) else [axes]
+        return axes[0] % rank if len(axes) == 1 and isinstance(axes[0], int) else None
+    return rank - 1 if kind in _LAST else None
+
+
+def permuted_axis(layer: Any, rank: int, source: int | None) -> int | None:
+    """`channel_axis`, or where a layer that permutes axes moves the channels of its input."""
+    if source is not None and type(layer).__name__ == "Permute":
+        return 1 + layer.dims.index(source) if source else None
+    if source is not None and type(layer).__name__ == "Transpose":
+        order = layer.axes or range(rank)[::-1]
+        return [axis % rank for axis in order].index(source)
+    return channel_axis(layer, rank)
+
+
+def vectors(layer: Any) -> tuple[int, ...]:
+    """The lengths that the channels of a layer's output can have, by its own weights; for `LayerFacts`."""
+    filters = getattr(layer, "filters", None)
+    if kind_of(layer) == "convolution" and isinstance(filters, int):
+        return (filters,)
+    if not isinstance(layer, keras.Layer):
+        return ()
+    inner = {id(variable) for child in child_layers(layer) for variable in child.weights}
+    own = [variable for variable in layer.weights if id(variable) not in inner]
+    return tuple(sorted({int(variable.shape[0]) for variable in own if len(variable.shape) == 1}))
 
 
 def default_axis(rank: int) -> int:

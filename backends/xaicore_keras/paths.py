@@ -10,15 +10,9 @@ import keras
 from xaicore import LayerError, unknown_layer
 from xaicore_keras.private import child_layers, functional_of
 
-__all__ = ["check_reachable", "is_attention", "loop_around", "walk"]
+__all__ = ["check_reachable", "loop_around", "walk"]
 
-_ATTENTION = (
-    keras.layers.MultiHeadAttention,
-    keras.layers.GroupQueryAttention,
-    keras.layers.Attention,
-    keras.layers.AdditiveAttention,
-)
-_LOOPS = (keras.layers.TimeDistributed, keras.layers.RNN)
+_LOOPS = (keras.layers.RNN,)
 # They run a graph or a framework's own module, in which Keras knows no layers.
 _IMPORTED = {"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "NNXLayer"}
 
@@ -64,11 +58,6 @@ def _unused(path: str, known: Mapping[str, Any]) -> str:
         number += 1
         unused = f"{path}~{number}"
     return unused
-
-
-def is_attention(path: str, layers: Mapping[str, Any]) -> bool:
-    """Whether a layer lies inside an attention: its queries, keys and weights are no maps of the picture."""
-    return any(isinstance(layer, _ATTENTION) for _, layer in _ancestors(path, layers))
 
 
 def loop_around(path: str, layers: Mapping[str, Any]) -> str | None:

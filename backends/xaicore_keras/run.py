@@ -8,12 +8,14 @@ from typing import Any
 
 import keras
 
+from xaicore.layers import split_run
 from xaicore.outputs import choose_output
 from xaicore_keras.calls import first_tensor, replace_first_tensor
 from xaicore_keras.head import head_hook
 from xaicore_keras.hooks import Hook, at_call, hooked
 from xaicore_keras.inputs import Structure
 from xaicore_keras.paths import walk
+from xaicore_keras.steps import batched_steps
 from xaicore_keras.survey import Survey
 
 __all__ = ["Program", "Tap", "run_model"]
@@ -39,7 +41,7 @@ def run_model(
     """
     args, kwargs = structure.pack(tensors)
     mapping = None if weights is None else list(zip(model.variables, weights, strict=True))
-    with hooked(hooks), keras.StatelessScope(mapping, initialize_variables=False):
+    with batched_steps(model), hooked(hooks), keras.StatelessScope(mapping, initialize_variables=False):
         answer = model(*args, **kwargs, training=False)
     return choose_output(_named_outputs(model, answer), output, answer)
 
@@ -67,7 +69,7 @@ class Program:
         structure: of the model's arguments.
         output: which of several outputs is explained.
         survey: for inputs of this structure.
-        layers: the paths of the layers whose outputs are read or replaced.
+        layers: the layers whose outputs are read or replaced; "conv#2" is the second call of "conv".
     """
 
     model: Callable[[], Any]
@@ -77,10 +79,14 @@ class Program:
     layers: tuple[str, ...]
 
     def __call__(self, tensors: Sequence[Any], taps: Mapping[str, Tap], weights: Sequence[Any] | None = None) -> Any:
-        """The chosen output (N, ...) of one pass; each tap is called at its layer's last call."""
+        """The chosen output (N, ...) of one pass; each tap is called at its layer's last call, or the named one."""
         model, head = self.model(), self.survey.head
         layers = walk(model)
-        hooks = [(layers[name], at_call(self.survey.specs[name].calls, _tapped(tap))) for name, tap in taps.items()]
+        hooks = []
+        for name, tap in taps.items():
+            path, run = split_run(name)
+            number = run if isinstance(run, int) else self.survey.specs[path].calls
+            hooks.append((layers[path], at_call(number, _tapped(tap))))
         if head is not None:
             hooks.insert(0, (layers[head.path], head_hook(layers[head.path], head)))
         return run_model(model, self.structure, tensors, self.output, hooks, weights)

@@ -11,18 +11,21 @@ from numbers import Integral
 from typing import Any
 
 import keras
+import numpy as np
 
-from xaicore import BackendError, InputError, LayerError, default_layer, unknown_layer
-from xaicore.layers import no_map
-from xaicore_keras.calls import Call, spatial_shape, tensors_in
+from xaicore import BackendError, InputError, LayerError, unknown_layer
+from xaicore.facts import Facts
+from xaicore.layers import Reading, choose_layer, no_map, read
+from xaicore_keras.backend import KerasBackend
+from xaicore_keras.calls import Call, tensors_in
 from xaicore_keras.graph import find_graph, graph_calls, walk_graph
-from xaicore_keras.inputs import picture_of
-from xaicore_keras.layout import picture_axis
-from xaicore_keras.listing import is_map, list_layers
 from xaicore_keras.paths import walk
 from xaicore_keras.private import all_layers, detached_copy, only_runs_a_graph
 
 __all__ = ["cam_model"]
+
+ANY_LENGTH = 224
+"""A length that nets of open input sizes take: five halvings of it are whole."""
 
 
 def cam_model(
@@ -56,24 +59,60 @@ def cam_model(
     """
     _check_head(classes, activation)
     graph, layers = find_graph(model), walk(model)
-    calls, picture = graph_calls(graph, layers), picture_of(graph.inputs)
-    path = default_layer(list_layers(calls, picture, layers)) if layer is None else layer
+    calls = graph_calls(graph, layers)
+    backend = KerasBackend(model, 0 if len(graph.outputs) > 1 else None)
+    facts = backend.observe(_picture(graph))
+    reading = read(facts, backend.channels_last)
+    path = _default_layer(facts, reading) if layer is None else layer
     last = _last_call(calls, path, type(model).__name__)
-    if not is_map(last, picture, layers):
-        raise no_map(path, last.shape, spatial_shape(picture.shape, picture_axis(calls, picture)))
+    grid = reading.grids.get(path)
+    if grid is None or not set(grid.axes).isdisjoint("lr"):
+        size = reading.frames[reading.main_pictures[0]].size if reading.frames else ()
+        shapes = {name: one.shape for one in facts.layers for name in (one.name, *one.aliases)}
+        raise no_map(path, shapes.get(path, last.shape), size)
     copies = _Copies()
     inputs = keras.tree.map_structure(copies.input, graph.input)
     maps = _copied_up_to(graph, inputs, layers, copies, path, sum(call.path == path for call in calls))
     # In half precision, means lose digits and a softmax underflows; Keras' guide has its last layer in float32 too.
     dtype = "float64" if maps.dtype == "float64" else "float32"
     pooling = getattr(keras.layers, f"GlobalAveragePooling{len(maps.shape) - 2}D")(
-        data_format="channels_first" if last.axis == 1 else "channels_last", dtype=dtype, name=copies.unused("cam_pool")
+        data_format="channels_first" if grid.axes[1] == "c" else "channels_last",
+        dtype=dtype,
+        name=copies.unused("cam_pool"),
     )
     dense = keras.layers.Dense(int(classes), activation=activation, dtype=dtype, name=copies.unused("cam_dense"))
     result = keras.Model(inputs, dense(pooling(maps)), name=f"{model.name}_cam")
     for copy in result.layers if freeze else ():
         copy.trainable = copy is dense
     return result
+
+
+def _picture(graph: Any) -> Any:
+    """Inputs of one image. Lengths that the graph leaves open are `ANY_LENGTH`."""
+    rng = np.random.default_rng(0)
+
+    def made(tensor: keras.KerasTensor) -> np.ndarray:
+        values = rng.random((1, *(length or ANY_LENGTH for length in tensor.shape[1:])))
+        return values.astype(keras.backend.standardize_dtype(tensor.dtype))
+
+    return keras.tree.map_structure(made, graph.input)
+
+
+def _default_layer(facts: Facts, reading: Reading) -> str:
+    """The last map of the picture that no pooling layer made.
+
+    Raises:
+        LayerError: there is none, or tokens lead to the output.
+    """
+    path = choose_layer(facts.layers, reading.grids, reading.main_pictures)
+    if "l" in reading.grids[path].axes:
+        shape = next(layer.shape for layer in facts.layers if layer.name == path)
+        maps = [layer.name for layer in facts.layers if "l" not in getattr(reading.grids.get(layer.name), "axes", "l")]
+        raise LayerError(
+            f"after the last map, {maps[-1] if maps else None!r}, come tokens, {path!r} {shape}, which have no such "
+            "head. Name the layer to pool: layer=..."
+        )
+    return path
 
 
 def _check_head(classes: int, activation: Any) -> None:

@@ -1,22 +1,23 @@
-"""What one pass over one image shows of a model: its layers, their layout, and where its logits are."""
+"""What one pass over one image tells of a model: the facts of its layers, and where its logits are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
-from xaicore import Layer
-from xaicore_keras.calls import Call, first_tensor, tensors_in
+from xaicore.facts import Facts
+from xaicore.layers import read
+from xaicore_keras.calls import Call, first_tensor, replace_first_tensor, shape_of, tensors_in
+from xaicore_keras.facts import Seen, assign_axes, facts_of
 from xaicore_keras.head import Head, find_head
 from xaicore_keras.hooks import Hook
-from xaicore_keras.layout import assign_channel_axes, default_axis, picture_axis
-from xaicore_keras.listing import LayerSpec, layer_specs, list_layers
+from xaicore_keras.layout import default_axis
 from xaicore_keras.paths import loop_around, walk
 
-__all__ = ["CallRecorder", "Survey"]
+__all__ = ["CallRecorder", "LayerSpec", "Survey"]
 
 
 class CallRecorder:
@@ -26,6 +27,7 @@ class CallRecorder:
         layers: {path: layer} of those that run at most once per call of the layer around them.
         called: the paths of those that were called.
         calls: those that gave a tensor, in order of completion.
+        change: `change(number, tensor)` is what the model goes on with after a call; numbers count the calls.
     """
 
     def __init__(self, model: Any) -> None:
@@ -33,6 +35,7 @@ class CallRecorder:
         self.layers = {path: layer for path, layer in layers.items() if loop_around(path, layers) is None}
         self.called: set[str] = set()
         self.calls: list[Call] = []
+        self.change: Callable[[int, Any], Any] | None = None
 
     def hooks(self) -> list[tuple[Any, Hook]]:
         """Hooks for a pass; what an earlier pass recorded is forgotten."""
@@ -44,11 +47,23 @@ class CallRecorder:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
             self.called.add(path)
             output = first_tensor(answer)
-            if output is not None:
-                self.calls.append(Call(path, layer, tensors_in((args, kwargs)), output))
-            return answer
+            if output is None:
+                return answer
+            number = len(self.calls)
+            self.calls.append(Call(path, layer, tensors_in((args, kwargs)), output, len(tensors_in(answer))))
+            change = self.change
+            return answer if change is None else replace_first_tensor(answer, lambda tensor: change(number, tensor))
 
         return hook
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A layer's output, as its last call in a pass gave it: its shape and type, and the number of calls."""
+
+    calls: int
+    dtype: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -56,18 +71,18 @@ class Survey:
     """What is known of a model for inputs of one form. Holds names and shapes, no tensors and no layers.
 
     Attributes:
-        layers: in order of completion, as `Backend.layers` returns them.
+        facts: as `Backend.observe` returns them, without what the model was compiled with.
         specs: of every layer that gave a tensor, by path.
         called: the paths of all layers that were called, also of those inside loops and compiled functions.
         kind, link, head: of the outputs, once the head's link is taken off. Without a head, the link is one that
             the outputs have been through already.
         output_axis: the class axis of the outputs in the model's own layout.
         output_dtype: the type of the outputs.
-        input_axis: the channel axis of the picture.
+        input_size: the positions of the picture.
         is_opaque: the outputs were made by something that does not show what it computes.
     """
 
-    layers: tuple[Layer, ...]
+    facts: Facts
     specs: Mapping[str, LayerSpec]
     called: frozenset[str]
     kind: str
@@ -75,36 +90,54 @@ class Survey:
     head: Head | None
     output_axis: int
     output_dtype: str
-    input_axis: int
+    input_size: tuple[int, ...]
     is_opaque: bool
 
     @classmethod
     def of(
-        cls, recorder: CallRecorder, picture: Any, y: Any, last_link: str | None, hides: Callable[[Any, Any], bool]
+        cls,
+        recorder: CallRecorder,
+        inputs: Sequence[Any],
+        count: int,
+        seen: Seen,
+        hides: Callable[[Any, Any], bool],
+        channels_last: bool,
     ) -> Survey:
         """The survey of a recorded pass.
 
         Args:
             recorder: that recorded it.
-            picture: the input with the most axes.
-            y: the chosen output.
-            last_link: the link that the last operation of the framework computes; used where no layer made y.
+            inputs: the tensors that the model took.
+            count: images in that pass.
+            seen: what the engine saw.
             hides: `hides(y, tensor)`: whether a tensor is out of reach from y, so that its call does not count.
+            channels_last: how models of this configuration take pictures.
         """
-        calls = [call for call in recorder.calls if not hides(y, call.output)]
-        assign_channel_axes(calls)
+        y = seen.output
+        known = [(call, flow) for call, flow in zip(recorder.calls, seen.flows, strict=True)]
+        known = [(call, flow) for call, flow in known if not hides(y, call.output)]
+        calls = [call for call, _ in known]
+        facts = facts_of(calls, inputs, [flow for _, flow in known], count)
+        assign_axes(calls, facts)
         kind, link, head = find_head(calls, y)
         if kind is None:  # over which axis the last operation takes a softmax is unknown
-            link = None if last_link == "softmax" and len(y.shape) > 2 else last_link
+            link = None if seen.link == "softmax" and len(y.shape) > 2 else seen.link
+        specs: dict[str, LayerSpec] = {}
+        for call in calls:
+            number = specs[call.path].calls + 1 if call.path in specs else 1
+            specs[call.path] = LayerSpec(number, call.dtype, call.shape)
+        reading = read(facts, channels_last)
+        picture = max(map(shape_of, inputs), key=len)
+        size = reading.frames[reading.main_pictures[0]].size if reading.frames else picture[1:]
         return cls(
-            layers=list_layers(calls, picture, recorder.layers),
-            specs=layer_specs(calls),
+            facts=replace(facts, link=link),
+            specs=specs,
             called=frozenset(recorder.called),
             kind=kind or ("probabilities" if link else "logits"),
             link=link,
             head=head,
             output_axis=next((call.axis for call in calls if call.output is y), default_axis(len(y.shape))),
             output_dtype=keras.backend.standardize_dtype(y.dtype),
-            input_axis=picture_axis(calls, picture),
+            input_size=size,
             is_opaque=kind is None,
         )

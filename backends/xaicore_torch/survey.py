@@ -127,7 +127,8 @@ class Survey:
         runs = tuple(call.producers[0] == i for call in same)
         axis = taken_axis(first.module, taken.shape)
         moves = tuple(None if is_very else self._moves(call, i, axis) for call, is_very in zip(same, runs, strict=True))
-        return InputFacts(shape, tuple(taken.shape), axis, runs, moves)
+        source = first.producers[0]
+        return InputFacts(shape, tuple(taken.shape), axis, runs, moves, source if isinstance(source, str) else None)
 
     def _moves(self, call: Call, i: int, channel: int | None) -> Moves | None:
         """Where what a reader takes comes from, for `InputFacts.reader_moves`."""
@@ -243,9 +244,8 @@ class Call:
 
     def note_gradient(self, gradient: torch.Tensor) -> None:
         """Note along each axis where the gradient is not zero."""
-        is_there = gradient != 0
+        is_there, axes = gradient != 0, range(gradient.ndim)
         if bool(is_there.any()):
-            axes = range(gradient.ndim)
             self.reached = {
                 axis: is_there.any(dim=[other for other in axes if other != axis]).tolist()
                 if gradient.ndim > 1

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from keras_arranged import KerasBackend
 from keras_nets import numpy
 
 import xaicore
-from xaicore_keras.backend import KerasBackend
 from xaicore_keras.traces import traces_of
 
 X = np.random.default_rng(0).normal(size=(3, 10, 8, 1)).astype("float32")

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from keras_arranged import KerasBackend
 from keras_nets import (
     BACKEND,
     CLOSE,
@@ -27,7 +28,6 @@ from keras_nets import (
 from toynet import BrokenTarget
 
 import xaicore
-from xaicore_keras.backend import KerasBackend
 
 
 class Restless(keras.Model):

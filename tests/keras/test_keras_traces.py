@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras_arranged import KerasBackend
 from keras_nets import BACKEND, CLOSE, Fixed, Subclassed, conv_gap_dense, gradcam, numpy, pictures
 
 import xaicore
 from xaicore import targets
-from xaicore_keras.backend import KerasBackend
 from xaicore_keras.traces import traces_of
 
 compiled = pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")
@@ -57,7 +57,7 @@ def test_a_smaller_last_batch_is_not_compiled_anew():
     check(explainer, model, pictures(8)[:3], [[1]] * 3)
     check(explainer, model, pictures(8)[:7], [[2]] * 7)
     assert traces_of(model).made == count
-    given = explainer.backend.capture(pictures(8)[:3], ["relu2"])
+    given = KerasBackend(model).capture(pictures(8)[:3], ["relu2"])
     assert given.outputs.shape == (3, 3)
     assert given.activations["relu2"].shape == (3, 5, 6, 9)
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from keras_arranged import KerasBackend
 from keras_nets import (
     BACKEND,
     CLOSE,
@@ -33,7 +34,6 @@ from keras_nets import (
 
 import xaicore
 from xaicore import targets
-from xaicore_keras.backend import KerasBackend
 
 PAIRS = np.array([[0, 1], [2, 0]])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ class Row:
     aliases: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The fields; the grid's are named axes, size, prefix and suffix."""
-        grid = {"axes": None, "size": None, "prefix": None, "suffix": None} if self.grid is None else asdict(self.grid)
+        """The fields; those of the grid stand beside them, None where there is none."""
+        grid = dict.fromkeys(field.name for field in fields(Grid)) if self.grid is None else asdict(self.grid)
         return {
             "name": self.name,
             "type": self.type,

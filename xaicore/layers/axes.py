@@ -19,9 +19,9 @@ def channel_axes(layers: Sequence[LayerFacts]) -> dict[str, int | None]:
     """{layer: the axis of its output that holds the channels}, None where the facts do not settle it.
 
     The first witness counts: (1) the layer itself; (2) its own vectors, if exactly one axis has their length; (3) the
-    layer whose output it takes without changing the shape; (4) a layer that takes this very output and says where its
-    channels are; (5) the last layer inside of it, or (6) beside it, whose output has this shape: a residual sum adds
-    equal layouts.
+    layer whose output it takes without changing the shape, or the layers whose outputs it joins along one axis; (4) a
+    layer that takes this very output and says where its channels are; (5) the last layer inside of it, or (6) beside
+    it, whose output has this shape: a residual sum adds equal layouts.
     """
     known: dict[str, int] = {}
     around: dict[tuple[str, tuple[int, ...]], int] = {}  # by path and shape: the axis of the last such layer inside
@@ -62,7 +62,19 @@ def _axis_of_source(layer: LayerFacts, shapes: dict[str, tuple[int, ...]], known
     for source in layer.takes:
         if isinstance(source, str) and source in known and shapes[source] == layer.shape:
             return known[source]
-    return None
+    return _axis_of_joined(layer, shapes, known)
+
+
+def _axis_of_joined(layer: LayerFacts, shapes: dict[str, tuple[int, ...]], known: dict[str, int]) -> int | None:
+    """The axis of several sources of one layout, each of them this output but for the length of one axis."""
+    sources = [source for source in layer.takes if isinstance(source, str) and source in known]
+    axes = {known[source] for source in sources}
+    is_joined = all(_differs_in_one(shapes[source], layer.shape) for source in sources)
+    return axes.pop() if len(sources) == len(layer.takes) > 1 == len(axes) and is_joined else None
+
+
+def _differs_in_one(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return len(shape) == len(other) and sum(a != b for a, b in zip(shape, other, strict=True)) == 1
 
 
 def _stated_by_takers(layers: Sequence[LayerFacts]) -> dict[str, int]:

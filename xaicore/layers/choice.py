@@ -56,7 +56,8 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
     Raises:
         LayerError: there is none.
     """
-    if not any(layer.reached for layer in layers):  # a gradient that is zero everywhere shows no way
+    # A gradient that is zero at every map shows no way.
+    if not any(layer.reached for layer in layers if layer.name in grids):
         layers = [replace(layer, reached=None) for layer in layers]
     for layer in reversed(layers):
         grid = grids.get(layer.name)
@@ -73,7 +74,7 @@ def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
     """Whether the output's gradient arrives at positions of the picture; unknown counts as yes for maps alone."""
     if layer.reached is None:
         return "l" not in grid.axes
-    positions = [axis for axis, letter in enumerate(grid.axes) if letter not in "nc"]
+    positions = [axis for axis, letter in enumerate(grid.axes) if letter not in "nrc"]
     return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.tokens]) for axis in positions)
 
 

@@ -24,7 +24,7 @@ class Grid:
     """The axes of a layer's output, and where its positions lie in the picture.
 
     Attributes:
-        axes: a letter per axis, such as "nchw" or "nlc".
+        axes: a letter per axis, such as "nchw" or "nlc"; r is the axis of an image's frames or views.
         size: the positions of the map, (h, w) for pictures.
         prefix: tokens before the positions, such as a class token and registers.
         suffix: tokens behind the positions.
@@ -43,17 +43,22 @@ class Grid:
     def arrange(self, array: np.ndarray, targets: bool = False) -> np.ndarray:
         """An array of the layer's axes as (N, C, *size); with `targets`, (N, K, ...) as (N, K, C, *size).
 
+        Frames become rows: (N * R, C, *size).
+
         Raises:
             InputError: the array does not have these axes or this many positions.
         """
         letters = self.axes
+        first = [letter for letter in ("n", "r") if letter in letters]
         if targets:  # the axis of targets follows the first axis, whichever that is
             letters = f"{letters[0]}k{letters[1:]}"
         if array.ndim != len(letters):
             raise InputError(f"an array of shape {array.shape} for the axes {letters!r}: expected {len(letters)} axes")
-        positions = [letter for letter in letters if letter not in "nkc"]
-        order = [letter for letter in ("n", "k", "c", *positions) if letter in letters]
+        positions = [letter for letter in letters if letter not in "nrkc"]
+        order = [letter for letter in (*first, "k", "c", *positions) if letter in letters]
         array = array.transpose([letters.index(letter) for letter in order])
+        if len(first) > 1:  # a row per frame
+            array, order = array.reshape(-1, *array.shape[2:]), order[1:]
         if "c" not in letters:
             array = np.expand_dims(array, order.index(positions[0]) if positions else len(order))
         if "l" in letters:

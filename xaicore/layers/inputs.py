@@ -16,7 +16,7 @@ from xaicore.facts import InputFacts
 from xaicore.layers.grid import POSITIONS
 from xaicore.layers.moves import changes_of, moved_axes
 
-__all__ = ["Frame", "follow_moves", "read_input", "stated_frame", "usual_frame"]
+__all__ = ["Frame", "follow_moves", "made_frame", "read_input", "stated_frame", "usual_frame"]
 
 FRAMES = "r"
 """The letter of the axis of an image's frames or views, which the model convolves one by one."""
@@ -34,6 +34,7 @@ class Frame:
         axes: a letter per axis of the input, such as "nchw", "nhwc", "nhw", or "nrchw" for clips of frames.
         size: the positions of a picture, (H, W).
         rows: pictures per image: the frames of a clip, the views of an object.
+        made_by: the layer that makes the picture, such as a spectrogram of a waveform; `axes` are those of its output.
         reshaped: (C, *size) that the input of one image is reshaped to; None where it keeps its shape.
         changes: what the model does to each input before its first convolution, per run of that: "flips it",
             "crops or pads it", or None.
@@ -43,6 +44,7 @@ class Frame:
     size: tuple[int, ...]
     rows: int = 1
     reshaped: tuple[int, ...] | None = None
+    made_by: str | None = None
     changes: tuple[str | None, ...] = ()
 
     @property
@@ -92,6 +94,19 @@ def _frame_by_shape(facts: InputFacts, count: int) -> Frame | None:
         axes = f"n{'?' * (len(shape) - 1)}"
         return Frame(axes, size, reshaped=(channels, *size)) if facts.reader_axis == 1 else None
     return None
+
+
+def made_frame(facts: InputFacts, count: int = 1) -> Frame | None:
+    """The frame of a picture that a layer makes of an input with fewer axes: what the first convolution takes."""
+    shape, axis = facts.reader_shape, facts.reader_axis
+    if shape is None or axis is None or facts.reader_source is None or len(facts.shape) >= len(shape):
+        return None
+    letters = iter(POSITIONS.get(len(shape) - 2, ""))
+    if len(shape) - 2 not in POSITIONS or shape[0] != count:
+        return None
+    axes = "".join("n" if i == 0 else "c" if i == axis else next(letters) for i in range(len(shape)))
+    size = tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc")
+    return Frame(axes, size, made_by=facts.reader_source)
 
 
 def follow_moves(frame: Frame | None, facts: InputFacts) -> Frame | None:

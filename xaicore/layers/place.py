@@ -99,17 +99,19 @@ def find_place(
     Raises:
         LayerError: no layer fits, the axes of one are not settled, or the layers lie over different inputs.
     """
+    of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
+    plain_names = {name: split_run(name)[0] for name in layers}
+    known_names = {name: plain if plain in of_name else layer_name(plain) for name, plain in plain_names.items()}
     if not reading.frames:
         raise _no_picture(facts)
     if not layers:
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
-    of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
     grids: dict[str, Grid] = {}
     runs: dict[str, tuple[str, ...]] = {}
     positions: dict[str, tuple[int, ...]] = {}
     for name in layers:
         plain, run = split_run(name)
-        known = plain if plain in of_name else layer_name(plain)
+        known = known_names.get(name, plain)
         if known not in of_name:
             runs[name] = (name,)  # it never ran: the backend says so
             continue

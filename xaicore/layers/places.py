@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 
 from xaicore import trees
 from xaicore.backend import Backend
-from xaicore.errors import InputError
+from xaicore.errors import InputError, MethodError
 from xaicore.facts import Facts
-from xaicore.layers.choice import default_layer
+from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import check_axes
 from xaicore.layers.place import Place, find_place
-from xaicore.layers.reading import read
+from xaicore.layers.reading import Reading, read
 
 __all__ = ["Places"]
 
@@ -29,6 +30,7 @@ class Places:
         backend: reports facts, or lists layers.
         layers: the layers to explain; empty to find one on the first call, which then stays.
         axes, grid, input_axes: the caller's notation, as in `Explainer`.
+        needs_classifier: the layer to find is the one whose spatial mean a classifier reads, as CAM needs it.
 
     Attributes:
         layers: the layers that are explained; empty until one is found.
@@ -44,12 +46,14 @@ class Places:
         axes: str | None = None,
         grid: Sequence[int] | None = None,
         input_axes: str | None = None,
+        needs_classifier: bool = False,
     ) -> None:
         self.layers = layers
         self._backend = backend
         self._axes = None if axes is None else check_axes(axes, "axes")
         self._grid = None if grid is None else tuple(int(n) for n in grid)
         self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
+        self._needs_classifier = needs_classifier
         self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}
 
     def find(self, x: Any) -> tuple[Facts | None, Place | None]:
@@ -82,6 +86,23 @@ class Places:
             self.layers = self.layers or (default_layer(self._backend.layers(x)),)
             return None, None
         reading = read(facts, self._backend.channels_last, self._input_axes)
-        place = find_place(facts, reading, self.layers, self._backend.layer_name, self._axes, self._grid)
+        layers = self.layers
+        if not layers and self._needs_classifier and reading.frames:
+            layers = (self._classified(x, facts, reading),)
+        place = find_place(facts, reading, layers, self._backend.layer_name, self._axes, self._grid)
         self.layers = self.layers or tuple(place.runs)
         return facts, place
+
+    def _classified(self, x: Any, facts: Facts, reading: Reading) -> str:
+        """The last map whose spatial mean the classifier turns into the outputs; a pooling layer may have made it.
+
+        Where there is none, the layer that is explained by default: CAM then says what it misses.
+        """
+        default = choose_layer(facts.layers, reading.grids, reading.main_pictures)
+        names = [layer.name for layer in facts.layers]
+        candidates = [name for name in names[names.index(default) :] if name in reading.grids]
+        for name in reversed(candidates):
+            with contextlib.suppress(MethodError):
+                self._backend.classifier_weights(x, name)
+                return name
+        return default

@@ -8,7 +8,7 @@ stride. Tokens lie on such a grid too; the rest of them are prefix tokens (a cla
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from xaicore.backend import Layer
@@ -16,7 +16,7 @@ from xaicore.errors import InputError
 from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
-from xaicore.layers.inputs import Frame, read_input, stated_frame, usual_frame
+from xaicore.layers.inputs import Frame, made_frame, read_input, stated_frame, usual_frame
 from xaicore.layers.prefixes import settle_prefixes
 
 __all__ = ["Reading", "listing", "read", "read_grids", "token_grid"]
@@ -66,12 +66,15 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
     if input_axes is not None and all(len(seen.shape) != len(input_axes) for seen in facts.inputs):
         shapes = ", ".join(str(seen.shape) for seen in facts.inputs)
         raise InputError(f"input_axes={input_axes!r} for inputs {shapes}: expected a letter per axis")
+    embedded = {layer.name for layer in facts.layers if layer.kind == "embedding"}  # text is no picture
     frames = {}
     for i, seen in enumerate(facts.inputs):
         if input_axes is not None and len(seen.shape) == len(input_axes):
             frames[i] = stated_frame(input_axes, seen, facts.count)
             continue
         frame = read_input(seen, facts.count)
+        if frame is None and seen.reader_source not in embedded:
+            frame = made_frame(seen, facts.count)
         if frame is None and seen.reader_shape is None:
             frame = usual_frame(seen.shape, channels_last)
         if frame is not None:
@@ -80,7 +83,7 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
     pictures: dict[str, int] = {}
     sources = {name: layer.reads for layer in facts.layers for name in (layer.name, *layer.aliases)}
     for i in sorted(frames, key=lambda i: len(frames[i].size), reverse=True):
-        for name, grid in read_grids(facts.layers, frames[i].size, facts.count * frames[i].rows).items():
+        for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows).items():
             reads = sources[name]
             if name not in grids and (reads is None or i in reads):
                 grids[name], pictures[name] = grid, i
@@ -96,24 +99,30 @@ def listing(facts: Facts, channels_last: bool = False) -> tuple[Layer, ...]:
 def _described(layer: LayerFacts, grid: Grid | None) -> Layer:
     if grid is None:
         return Layer(layer.name, layer.type, layer.shape, False, layer.pooled)
-    images, channels = (layer.shape[grid.axes.index(letter)] for letter in "nc")
+    lengths = dict(zip(grid.axes, layer.shape, strict=True))
+    images, channels = lengths["n"] * lengths.get("r", 1), lengths["c"]
     return Layer(layer.name, layer.type, (images, channels, *grid.size), True, layer.pooled)
 
 
-def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int = 1) -> dict[str, Grid]:
+def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int = 1, rows: int = 1) -> dict[str, Grid]:
     """{layer: its grid}, of the layers and aliases whose outputs are maps of a picture, and no others.
 
     Args:
         layers: of one pass, in order of completion.
         size: the picture's, such as (H, W).
-        count: maps in that pass: images, times the pictures of each.
+        count: images in that pass.
+        rows: pictures per image, which a layer may have on its first axis, or on one behind the images'.
     """
     channels = channel_axes(layers)
     maps: list[tuple[int, ...]] = []
     grids: dict[str, Grid] = {}
     for layer in layers:
         axis = channels[layer.name]
-        grid = None if axis is None or not layer.is_float else _grid(layer, axis, size, count, maps)
+        grid = None if axis is None or not layer.is_float else _grid(layer, axis, size, count * rows, maps)
+        if grid is None and rows > 1 and axis is not None and axis > 1 and layer.shape[:2] == (count, rows):
+            frame_by_frame = replace(layer, shape=(count * rows, *layer.shape[2:]))
+            grid = _grid(frame_by_frame, axis - 1, size, count * rows, maps) if layer.is_float else None
+            grid = None if grid is None else replace(grid, axes=f"nr{grid.axes[1:]}")
         if grid is None:
             continue
         grids.update(dict.fromkeys((layer.name, *layer.aliases), grid))

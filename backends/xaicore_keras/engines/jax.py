@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +21,13 @@ import numpy as np
 from jax.extend.core import Literal
 
 from xaicore_keras.engine import Engine, Forward, Run
+from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.paths import walk
 from xaicore_keras.private import tracer_scope
 from xaicore_keras.run import Program, Tap
 from xaicore_keras.state import preserved_model
+from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
@@ -37,16 +40,31 @@ _PASSING = {"reshape", "squeeze", "convert_element_type", "broadcast_in_dim"}
 class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool) -> tuple[Any, str | None]:
-        """A trace, which computes no values."""
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+        """A trace, and a compiled pass that shows where the gradient arrives."""
         outputs: list[Any] = []
+        numbers: list[int] = []
+        weights, tensors = _weights(model), list(batch.tensors)
 
         def abstract(weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
             outputs[:] = [run(tensors, weights)]
-            return outputs[0]
+            numbers[:] = [i for i, call in enumerate(recorder.calls) if not self.hides(outputs[0], call.output)]
+            return [outputs[0], *(recorder.calls[i].output for i in numbers)]
 
-        traced = jax.make_jaxpr(abstract)(_weights(model), list(batch.tensors))
-        return outputs[0], _link(traced.jaxpr)
+        traced = jax.make_jaxpr(abstract)(weights, tensors)
+        flows = [Flow() for _ in recorder.calls]
+        reads = _origins(traced.jaxpr, len(weights))
+        for i, read in zip(numbers, reads, strict=True):
+            flows[i] = Flow(read)
+        calls = list(recorder.calls)
+        reaching = _reaching(traced.jaxpr, numbers)
+        reached = _arrivals(run, recorder, reaching, weights, tensors) if reaching else {}
+        recorder.calls[:] = calls  # of the trace, whose tensors nothing was added to
+        for i in numbers if reached is not None else ():
+            if jnp.issubdtype(calls[i].output.dtype, jnp.floating):
+                arrivals = reached.get(i)
+                flows[i] = replace(flows[i], reached={} if arrivals is None else along_axes(arrivals, calls[i].shape))
+        return Seen(outputs[0], _link(traced.jaxpr), flows)
 
     def hides(self, y: Any, tensor: Any) -> bool:
         """Loops, `jax.jit` and `jax.checkpoint` trace their bodies by themselves."""
@@ -62,9 +80,10 @@ class JaxEngine(Engine):
         outputs, activations, held = steps.forward(weights, tensors)
 
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-            return [None if g is None else g[:count] for g in steps.pull(weights, held, _pad(direction, padded.count))]
+            gradients = steps.pull(weights, held, _pad(direction, padded.count))
+            return [None if g is None else _kept(g, count, padded.count) for g in gradients]
 
-        return Forward(np.array(outputs)[:count], [np.array(a)[:count] for a in activations], pull)
+        return Forward(np.array(outputs)[:count], [_kept(a, count, padded.count) for a in activations], pull)
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
@@ -176,8 +195,14 @@ def _weights(model: Any) -> list[Any]:
     return [variable.value for variable in model.variables]
 
 
-def _reaching(jaxpr: Any, layers: Sequence[str]) -> dict[str, Any]:
-    """{layer: shape and type} of the layers that the first output depends on and can be differentiated by."""
+Key = TypeVar("Key", int, str)
+
+
+def _reaching(jaxpr: Any, layers: Sequence[Key]) -> dict[Key, Any]:
+    """{layer: shape and type} of the layers that the first output depends on and can be differentiated by.
+
+    The other outputs are those of the layers, in this order.
+    """
     outputs, *activations = jaxpr.outvars
     needed = {outputs}
     for equation in reversed(jaxpr.eqns):
@@ -190,6 +215,47 @@ def _reaching(jaxpr: Any, layers: Sequence[str]) -> dict[str, Any]:
         and variable in needed
         and jnp.issubdtype(variable.aval.dtype, jnp.floating)
     }
+
+
+def _origins(jaxpr: Any, weights: int) -> list[tuple[int, ...]]:
+    """The positions of the inputs, which follow the weights, that each output but the first depends on."""
+    known: dict[Any, frozenset[int]] = {var: frozenset([i]) for i, var in enumerate(jaxpr.invars[weights:])}
+    for equation in jaxpr.eqns:
+        sources = (known.get(var, frozenset()) for var in equation.invars if not isinstance(var, Literal))
+        origins = frozenset().union(*sources)
+        if origins:
+            known.update(dict.fromkeys(equation.outvars, origins))
+    outputs = jaxpr.outvars[1:]
+    return [() if isinstance(var, Literal) else tuple(sorted(known.get(var, ()))) for var in outputs]
+
+
+def _arrivals(
+    run: Run, recorder: CallRecorder, reaching: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
+) -> dict[int, np.ndarray] | None:
+    """{call: along all of its axes in one vector, where the gradient of a mixture of the outputs is not zero}."""
+
+    def output(shifts: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
+        recorder.change = lambda number, tensor: tensor + shifts[number] if number in shifts else tensor
+        y = run(tensors, weights)
+        return (y.astype(jnp.float32) * mixture(y.shape)).sum()
+
+    def arrivals(weights: Sequence[Any], tensors: Sequence[Any]) -> dict[int, Any]:
+        shifts = {number: jnp.zeros(aval.shape, aval.dtype) for number, aval in reaching.items()}
+        gradients = jax.grad(output)(shifts, weights, tensors)
+        return {number: _along_axes(gradient) for number, gradient in gradients.items()}
+
+    try:
+        return {number: np.asarray(found) for number, found in jax.jit(arrivals)(weights, tensors).items()}
+    except Exception:  # an operation without a gradient: nothing is known of what lies before it
+        return None
+    finally:
+        recorder.change = None
+
+
+def _along_axes(gradient: Any) -> Any:
+    axes, is_there = range(gradient.ndim), gradient != 0
+    each = [is_there.any(axis=tuple(other for other in axes if other != axis)) for axis in axes]
+    return jnp.concatenate(each) if each else jnp.zeros(0, bool)
 
 
 def _link(jaxpr: Any) -> str | None:
@@ -217,6 +283,12 @@ def _padded(batch: Inputs, traces: Traces, key: Hashable) -> Inputs:
         traced.add(count)
         return batch
     return batch.map(lambda tensor: _pad(np.asarray(tensor), min(larger), mode="edge"))
+
+
+def _kept(array: Any, count: int, padded: int) -> np.ndarray:
+    """The rows of the first images; a layer may have several rows per image."""
+    rows = len(array) * count // padded if array.ndim and len(array) % padded == 0 else count
+    return np.array(array)[:rows]
 
 
 def _pad(array: np.ndarray, rows: int, mode: Any = "constant") -> np.ndarray:

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from xaicore_keras.engine import Engine, Forward, Run
+from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.run import Program, Tap
 from xaicore_keras.state import preserved_model
+from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 from xaicore_torch import tools
 
@@ -27,12 +29,15 @@ __all__ = ["TorchEngine"]
 class TorchEngine(Engine):
     """Runs models as they are, with gradients by autograd."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool) -> tuple[Any, str | None]:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
         """A pass over the values, recorded, since the record names the last operation."""
         tensors = [t.requires_grad_(t.is_floating_point()) for t in _tensors(batch)]
         with tools.preserved_model(model, tensors[0].device, _is_mutable), torch.enable_grad():
             y = run([t.clone() for t in tensors], None)  # some models write into their inputs, and a leaf refuses it
-            return y, tools.link_of(y)
+            outputs = [call.output for call in recorder.calls]
+            link, reads = tools.link_of(y), _reads(outputs, tensors)  # a pull-back frees what the record holds
+            reached = _reached(y, outputs)
+        return Seen(y, link, [Flow(*flow) for flow in zip(reads, reached, strict=True)])
 
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
         """Not in inference mode, where no trainable parameter can be made."""
@@ -78,6 +83,35 @@ class TorchEngine(Engine):
         step = traces.get(key, record)
         with torch.inference_mode(False), torch.no_grad():
             return tools.to_host(step(start, *tensors))
+
+
+def _reads(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> list[tuple[int, ...] | None]:
+    """The inputs that each output depends on; not known where a picture of integers is among them."""
+    if any(tensor.ndim > 2 and not tensor.requires_grad for tensor in inputs):
+        return [None] * len(outputs)
+    origins = tools.Origins(inputs)
+    return [origins.of(output.grad_fn) for output in outputs]
+
+
+def _reached(y: torch.Tensor, outputs: Sequence[torch.Tensor]) -> list[dict[int, list[bool]] | None]:
+    """Where the gradient of a mixture of y arrives."""
+    ends = [output for output in outputs if output.requires_grad]
+    if not y.requires_grad or not ends:
+        return [None] * len(outputs)
+    weights = torch.from_numpy(mixture(y.shape)).to(y.device, y.dtype)
+    try:
+        gradients = iter(torch.autograd.grad([y], ends, [weights], allow_unused=True))
+    except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
+        return [None] * len(outputs)
+    return [_along_axes(next(gradients)) if output.requires_grad else None for output in outputs]
+
+
+def _along_axes(gradient: torch.Tensor | None) -> dict[int, list[bool]]:
+    if gradient is None:
+        return {}
+    axes, is_there = range(gradient.ndim), (gradient != 0).cpu().numpy()
+    each = [is_there.any(axis=tuple(other for other in axes if other != axis)) for axis in axes]
+    return along_axes(np.concatenate(each), gradient.shape) if each else {}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,36 @@
+"""What to do about models and machines that behave in ways that a user does not expect."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import keras
+
+__all__ = ["remedy", "warn_of_preprocessor"]
+
+
+def remedy(error: Exception) -> str:
+    """What to do about an error that depends on the processor: TensorFlow enables oneDNN only on newer ones."""
+    if keras.backend.backend() != "tensorflow" or not re.search(r"only supports (the )?NHWC", str(error)):
+        return ""
+    return (
+        "\nTensorFlow runs channels-first convolutions on a CPU only with oneDNN, which it switches off on processors "
+        "without AVX-512: set the environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported, or build "
+        "the model with channels last"
+    )
+
+
+def warn_of_preprocessor(model: Any) -> bool:
+    """Warn where `predict` preprocesses pictures, as models of keras-hub do, and a call of the model does not."""
+    has_own_predict = not type(model).predict.__module__.startswith("keras.")
+    if not has_own_predict or not callable(getattr(model, "preprocessor", None)):
+        return False
+    warnings.warn(
+        f"{type(model).__name__} preprocesses pictures in predict(), with its `preprocessor`, not when it is called, "
+        "as here: pass what the preprocessor makes of them, x = model.preprocessor(x)",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return True

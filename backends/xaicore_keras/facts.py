@@ -1,0 +1,171 @@
+"""The facts of a model's layers and inputs, from the calls of one pass; what they mean is read in `xaicore.layers`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from xaicore.facts import Facts, InputFacts, LayerFacts
+from xaicore.layers import channel_axes
+from xaicore_keras.calls import Call, shape_of
+from xaicore_keras.layout import channel_axis, default_axis, is_identity, kind_of, permuted_axis, vectors
+from xaicore_keras.private import child_layers
+
+__all__ = ["Flow", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
+
+_READERS = ("convolution", "recurrent")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What flows into an output and out of it.
+
+    Attributes:
+        reads: the positions of the inputs that it depends on; None where that is not known.
+        reached: as in `LayerFacts`.
+    """
+
+    reads: tuple[int, ...] | None = None
+    reached: dict[int, list[bool]] | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an engine saw in one pass.
+
+    Attributes:
+        output: the chosen output.
+        link: what the last operation of the framework's own graph computes: "softmax", "sigmoid" or None.
+        flows: of each call that was recorded.
+    """
+
+    output: Any
+    link: str | None
+    flows: Sequence[Flow]
+
+
+def mixture(shape: Sequence[int]) -> np.ndarray:
+    """A weight for each output, so that no two gradients cancel when they are added: softmax's sum to zero."""
+    golden = np.arange(prod(shape)) * 0.6180339887
+    return (0.5 + golden % 1).reshape(shape).astype(np.float32)
+
+
+def along_axes(arrivals: np.ndarray, shape: Sequence[int]) -> dict[int, list[bool]]:
+    """One vector for all axes of a shape, where a gradient arrives, as {axis: where}; empty where it does not."""
+    if not arrivals.any():
+        return {}
+    ends = np.cumsum(shape)
+    return {
+        axis: arrivals[end - length : end].tolist() for axis, (end, length) in enumerate(zip(ends, shape, strict=True))
+    }
+
+
+def facts_of(calls: Sequence[Call], inputs: Sequence[Any], flows: Sequence[Flow] = (), count: int = 1) -> Facts:
+    """The facts of one pass.
+
+    Args:
+        calls: in order of completion.
+        inputs: the tensors that the model took.
+        flows: of each call's output; empty where they are not known.
+        count: images in that pass.
+    """
+    return _Reader(calls, inputs, flows or [Flow()] * len(calls)).facts(count)
+
+
+def assign_axes(calls: Sequence[Call], facts: Facts) -> None:
+    """Set the channel axis of each call's output; by Keras' configuration where the facts do not settle it."""
+    axes = channel_axes(facts.layers)
+    for call in calls:
+        rank, axis = len(call.output.shape), axes.get(call.path)
+        call.axis = axis if axis is not None and axis < rank else default_axis(rank)
+
+
+class _Reader:
+    def __init__(self, calls: Sequence[Call], inputs: Sequence[Any], flows: Sequence[Flow]) -> None:
+        self._calls, self._inputs = list(calls), list(inputs)
+        self._flows = dict(zip(map(id, calls), flows, strict=True))
+        self._sources: dict[int, list[str | int]] = {}
+        self._handed_on: dict[int, list[Call]] = {}
+        self._pooled: set[int] = set()
+        self._axes: dict[int, int | None] = {}  # of outputs, where a layer says so
+        makers: dict[int, str | int] = {id(tensor): i for i, tensor in reversed(list(enumerate(inputs)))}
+        by_output: dict[int, list[Call]] = {}
+        for call in self._calls:
+            output = id(call.output)
+            self._sources[id(call)] = [makers[id(tensor)] for tensor in call.inputs if id(tensor) in makers]
+            inside = [one for one in by_output.get(output, ()) if one.path.startswith(f"{call.path}/")]
+            self._handed_on[id(call)] = inside
+            by_output.setdefault(output, []).append(call)
+            makers[output] = call.path
+            axis = permuted_axis(call.layer, len(call.shape), self._axes.get(id(call.input)))
+            self._axes[output] = self._axes.get(output) if axis is None else axis  # that of the layer inside
+            passes_on = is_identity(call.layer) and id(call.input) in self._pooled
+            if kind_of(call.layer) == "pooling" or passes_on:
+                self._pooled.add(output)
+
+    def facts(self, count: int) -> Facts:
+        last: dict[str, Call] = {}
+        for call in self._calls:
+            last.pop(call.path, None)
+            inside = self._handed_on[id(call)]
+            if inside and call.gives > 1:  # what follows may read another of the tensors
+                continue
+            for inner in inside:
+                last.pop(inner.path, None)
+            last[call.path] = call
+        inputs = tuple(self._input(i) for i in range(len(self._inputs)))
+        return Facts(tuple(self._layer(call) for call in last.values()), inputs, count)
+
+    def _reads(self, call: Call) -> tuple[int, ...] | None:
+        return (0,) if len(self._inputs) == 1 else self._flows[id(call)].reads
+
+    def _layer(self, call: Call) -> LayerFacts:
+        maker = call
+        while self._handed_on[id(maker)]:
+            maker = self._handed_on[id(maker)][0]
+        runs = [self._reads(one) for one in self._calls if one.path == call.path]
+        return LayerFacts(
+            name=call.path,
+            type=type(call.layer).__name__,
+            shape=call.shape,
+            kind=kind_of(maker.layer),
+            channel_axis=self._axes[id(maker.output)],
+            vectors=vectors(maker.layer),
+            takes=tuple(self._sources[id(maker)]),
+            aliases=tuple(dict.fromkeys(inner.path for inner in self._handed_on[id(call)])),
+            is_leaf=not isinstance(call.layer, keras.Layer) or not child_layers(call.layer),
+            is_float=keras.backend.is_float_dtype(call.dtype),
+            pooled=id(call.output) in self._pooled,
+            reads=self._reads(call),
+            reached=self._flows[id(call)].reached,
+            runs=len(runs),
+            run_reads=None if any(reads is None for reads in runs) else tuple(reads or () for reads in runs),
+        )
+
+    def _input(self, i: int) -> InputFacts:
+        """The first layer that reads the input, what it takes, and in which of its runs it takes the very input."""
+        shape = shape_of(self._inputs[i])
+        readers = [call for call in self._calls if self._is_reader(call, i)]
+        if not readers:
+            return InputFacts(shape)
+        first = readers[0]
+        taken = shape_of(first.input)
+        runs = tuple(call.input is self._inputs[i] for call in readers if call.layer is first.layer)
+        source = next((one.path for one in reversed(self._calls) if one.output is first.input), None)
+        return InputFacts(shape, taken, channel_axis(first.layer, len(taken)), runs, reader_source=source)
+
+    def _is_reader(self, call: Call, i: int) -> bool:
+        """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
+        kind, taken = kind_of(call.layer), call.input
+        if taken is None or channel_axis(call.layer, len(taken.shape)) is None:
+            return False
+        is_input = taken is self._inputs[i]
+        if kind not in _READERS and not (kind == "dense" and is_input and len(taken.shape) == 3):
+            return False
+        reads = self._reads(call)
+        return is_input or (reads is not None and i in reads)

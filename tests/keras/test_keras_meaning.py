@@ -1,0 +1,185 @@
+"""What outputs and axes mean, by value: tokens, frames, several pictures, losses, CAM's own layer, spectrograms."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from keras_nets import CLOSE, pictures, settle, truth
+
+import xaicore
+from xaicore_keras.backend import KerasBackend
+from xaicore_keras.losses import trained_for
+
+
+class ClassToken(layers.Layer):
+    def build(self, shape):
+        self.token = self.add_weight(shape=(1, 1, shape[-1]), name="token")
+
+    def call(self, x):
+        return ops.concatenate([ops.repeat(self.token, ops.shape(x)[0], axis=0), x], axis=1)
+
+
+class Norm(layers.Layer):
+    """A norm of one's own over the last axis."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), name="scale", initializer="ones")
+
+    def call(self, x):
+        return self.scale * x / ops.sqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + 1e-6)
+
+
+def vit(with_class_token):
+    """Patches of 3 x 3 of a picture of 6 x 9: a grid of 2 x 3."""
+    i = keras.Input((6, 9, 1))
+    t = layers.Reshape((-1, 8), name="flat")(layers.Conv2D(8, 3, 3, name="patches")(i))
+    if with_class_token:
+        t = ClassToken(name="with_token")(t)
+    for block in range(2):
+        n = Norm(name=f"norm{block}")(t)
+        t = layers.Add(name=f"mixed{block}")([t, layers.MultiHeadAttention(2, 4, name=f"attention{block}")(n, n)])
+        t = layers.Add(name=f"block{block}")([t, layers.Dense(8, activation="gelu", name=f"mlp{block}")(t)])
+    t = Norm(name="norm")(t)
+    y = t[:, 0] if with_class_token else layers.GlobalAveragePooling1D()(t)
+    return settle(keras.Model(i, layers.Dense(3, name="dense")(y)))
+
+
+@pytest.mark.parametrize(("with_class_token", "layer"), [(True, "norm1"), (False, "norm")])
+def test_tokens_are_explained_where_the_gradient_reaches_the_patches(with_class_token, layer, unchanged):
+    model, x, prefix = vit(with_class_token), pictures(), int(with_class_token)
+    with unchanged(model):
+        explanation = xaicore.explain(model, x, 1)
+    assert explanation.layer == layer
+    a, g = truth(model, x, layer, [[1], [1]])
+    a, g = a[:, prefix:], g[:, 0, prefix:]
+    expected = np.maximum((g.mean(axis=1, keepdims=True) * a).sum(axis=2), 0).reshape(2, 2, 3)
+    np.testing.assert_allclose(explanation.maps, expected, rtol=2e-4, atol=1e-6)
+    assert np.abs(g).max() > 0
+
+
+def test_tokens_and_layers_of_ones_own_have_their_channels_last():
+    facts = {layer.name: layer for layer in KerasBackend(vit(True)).observe(pictures()).layers}
+    axes = xaicore.layers.channel_axes(tuple(facts.values()))
+    assert {axes[name] for name in ("norm0", "mixed0", "attention1", "norm")} == {2}
+    assert facts["norm0"].vectors == (8,)
+    assert facts["norm"].reached[1] == [True] + 6 * [False]
+    assert facts["block0"].takes == ("mixed0", "mlp0")
+
+
+def frames_net(steps=4):
+    inner = keras.Sequential(
+        [keras.Input((6, 9, 1)), layers.Conv2D(5, 3, activation="relu", name="conv"), layers.GlobalAveragePooling2D()],
+        name="inner",
+    )
+    i = keras.Input((steps, 6, 9, 1))
+    return settle(keras.Model(i, layers.Dense(3, name="dense")(layers.Flatten()(layers.TimeDistributed(inner)(i)))))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_map_per_frame(count, unchanged):
+    model = frames_net()
+    x = np.random.default_rng(2).normal(size=(count, 4, 6, 9, 1)).astype(np.float32)
+    inner = model.layers[1].layer
+    with unchanged(model):
+        explanation = xaicore.explain(model, x, 1, method="hirescam")
+    assert explanation.layer == "time_distributed/inner/conv"
+    a = ops.convert_to_numpy(inner.get_layer("conv")(x.reshape(-1, 6, 9, 1))).reshape(count, 4, 4, 7, 5)
+    rows = ops.convert_to_numpy(model.get_layer("dense").kernel)[:, 1].reshape(4, 1, 1, 5) / 28
+    np.testing.assert_allclose(explanation.maps, np.maximum((a * rows).sum(axis=-1), 0), **CLOSE)
+    np.testing.assert_allclose(explanation.outputs, ops.convert_to_numpy(model(x)), **CLOSE)
+
+
+def pair():
+    """Two pictures through one backbone."""
+    i = keras.Input((6, 9, 1))
+    maps = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(i)
+    backbone = keras.Model(i, layers.GlobalAveragePooling2D()(maps), name="backbone")
+    left, right = keras.Input((6, 9, 1), name="left"), keras.Input((6, 9, 1), name="right")
+    both = layers.Concatenate()([backbone(left), backbone(right)])
+    return settle(keras.Model([left, right], layers.Dense(2, name="dense")(both)))
+
+
+def test_one_backbone_for_two_pictures_has_a_map_for_each():
+    model, (left, right) = pair(), np.split(pictures(4), 2)
+    with pytest.raises(xaicore.LayerError, match=r"run 1 reads input 0, run 2 reads input 1.*'backbone/conv#1'"):
+        xaicore.explain(model, [left, right], 1)
+    conv, kernel = model.get_layer("backbone").get_layer("conv"), model.get_layer("dense").kernel
+    rows = ops.convert_to_numpy(kernel)[:, 1] / 54
+    expected = [np.maximum(ops.convert_to_numpy(conv(x)) @ row, 0) for x, row in ((left, rows[:4]), (right, rows[4:]))]
+    for run, x, maps in zip((1, 2), (left, right), expected, strict=True):
+        explanation = xaicore.explain(model, [left, right], 1, layer=f"backbone/conv#{run}")
+        np.testing.assert_allclose(explanation.maps, maps, **CLOSE)
+        shown = explanation.images.astype(float).reshape(2, -1, 3)[..., 0]
+        assert np.corrcoef(shown[0], x[0].reshape(-1))[0, 1] > 0.99
+    every = xaicore.explain(model, [left, right], 1, layer="backbone/conv#*")
+    np.testing.assert_allclose(every.maps, np.stack(expected, axis=1), **CLOSE)
+
+
+LOSSES = {
+    "binary_crossentropy": "sigmoid",
+    "sparse_categorical_crossentropy": "softmax",
+    "mse": "values",
+    "mean_absolute_error": "values",
+    keras.losses.BinaryFocalCrossentropy(from_logits=True): "sigmoid",
+    keras.losses.CategoricalCrossentropy(): "softmax",
+    keras.losses.Huber(): "values",
+    keras.losses.log_cosh: "values",
+    keras.losses.KLDivergence(): None,
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_what_a_model_was_compiled_with(loss):
+    model = keras.Sequential([keras.Input((6, 9, 1)), layers.Flatten(), layers.Dense(1)])
+    assert trained_for(model, None) is None
+    model.compile("sgd", loss)
+    assert trained_for(model, None) == LOSSES[loss]
+
+
+def test_the_loss_of_the_chosen_output():
+    i = keras.Input((6, 9, 1))
+    y = layers.Flatten()(layers.Conv2D(2, 3)(i))
+    model = keras.Model(i, {"age": layers.Dense(1, name="age")(y), "sex": layers.Dense(1, name="sex")(y)})
+    model.compile("sgd", {"age": "mse", "sex": keras.losses.BinaryCrossentropy(from_logits=True)})
+    for output, kind in (("age", "values"), ("sex", "logits")):
+        assert xaicore.explain(model, pictures(), output=output).outputs_kind == kind
+    assert (trained_for(model, 0), trained_for(model, "sex"), trained_for(model, None)) == ("values", "sigmoid", None)
+
+
+def test_cam_finds_the_pooled_map_that_the_classifier_reads():
+    i = keras.Input((12, 18, 1))
+    maps = layers.MaxPooling2D(name="pool")(layers.Conv2D(5, 3, padding="same", activation="relu", name="conv")(i))
+    dense = layers.Dense(1, activation="sigmoid", name="dense")
+    model = settle(keras.Model(i, dense(layers.GlobalAveragePooling2D()(maps))))
+    x = pictures(2, 1, 12, 18)
+    explanation = xaicore.explain(model, x, 1, method="cam")
+    assert explanation.layer == "pool"
+    given = ops.convert_to_numpy(keras.Model(i, maps)(x)) @ ops.convert_to_numpy(dense.kernel)[:, 0]
+    np.testing.assert_allclose(explanation.maps, np.maximum(given, 0), **CLOSE)
+    assert xaicore.explain(model, x, 1).layer == "conv"
+
+
+def test_a_map_lies_over_the_picture_that_a_layer_makes():
+    """A row of numbers becomes a picture inside of the model."""
+    i = keras.Input((54,))
+    y = layers.Conv2D(4, 3, padding="same", name="conv")(layers.Reshape((6, 9, 1), name="picture")(i))
+    model = settle(keras.Model(i, layers.Dense(3, name="dense")(layers.GlobalAveragePooling2D()(y))))
+    x = np.random.default_rng(0).random((2, 54), np.float32)
+    explanation = xaicore.explain(model, x, 1)
+    a = ops.convert_to_numpy(model.get_layer("conv")(x.reshape(2, 6, 9, 1)))
+    rows = ops.convert_to_numpy(model.get_layer("dense").kernel)[:, 1] / 54
+    np.testing.assert_allclose(explanation.maps, np.maximum(a @ rows, 0), **CLOSE)
+    assert explanation.images.shape == (2, 6, 9, 3)
+
+
+def test_a_preprocessor_outside_of_the_call_is_mentioned():
+    class Task(keras.Model):
+        preprocessor = staticmethod(lambda x: x / 255)
+
+        def predict(self, x, **options):
+            return super().predict(self.preprocessor(x), **options)
+
+    i = keras.Input((6, 9, 1))
+    model = Task(i, layers.Dense(3)(layers.Flatten()(layers.Conv2D(2, 3)(i))))
+    with pytest.warns(RuntimeWarning, match=r"Task preprocesses pictures in predict\(\).*model.preprocessor\(x\)"):
+        xaicore.explain(model, pictures(), 1)
