@@ -39,7 +39,9 @@ def main() -> None:
         _run(chosen.libraries[0])
         return
     for library in [] if chosen.page else chosen.libraries or LIBRARIES:
-        subprocess.run([sys.executable, "-m", "benchmarks.models", "--alone", library], cwd=ROOT, check=False)
+        done = subprocess.run([sys.executable, "-m", "benchmarks.models", "--alone", library], cwd=ROOT, check=False)
+        if done.returncode:
+            print(f"{library}: exit status {done.returncode}; the page has its earlier results")
     results = {name: json.loads(_file(name).read_text()) for name in LIBRARIES if _file(name).exists()}
     PAGE.write_text(page(results), encoding="utf-8")
     print(f"written: {PAGE.relative_to(ROOT)}")

@@ -11,7 +11,7 @@ __all__ = ["ARCHITECTURES", "PACKAGES"]
 PACKAGES = ("keras", "tensorflow", "keras-hub")
 SQUARE, WIDE = (1, 64, 64, 3), (1, 64, 96, 3)
 BLOCKS = {"num_layers": 2, "num_heads": 3, "hidden_dim": 48, "mlp_dim": 96}
-STAGES = {"stackwise_num_filters": [16, 32, 48, 64], "stackwise_num_blocks": [1, 1, 1, 1]}
+STAGES = {"stackwise_num_filters": [64, 64, 96, 128], "stackwise_num_blocks": [1, 1, 1, 1]}
 
 
 def _of(name: str, shape: tuple[int, ...], **config) -> Architecture:
@@ -29,11 +29,25 @@ ARCHITECTURES = [
     _of(
         "ResNet",
         WIDE,
-        input_conv_filters=[16],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
         stackwise_num_strides=[1, 2, 2, 2],
         block_type="basic_block",
         **STAGES,
     ),
     _of("DenseNet", WIDE, stackwise_num_repeats=[2, 2, 2, 2], compression_ratio=0.5, growth_rate=8),
+    _of("VGG", WIDE, stackwise_num_repeats=[1, 1, 1], stackwise_num_filters=[16, 32, 48]),
+    _of("SwinTransformer", SQUARE, embed_dim=24, depths=[1, 1], num_heads=[1, 2], window_size=4),
+    _of(
+        "MiT",
+        WIDE,
+        layerwise_depths=[1, 1],
+        num_layers=2,
+        layerwise_num_heads=[1, 2],
+        layerwise_sr_ratios=[1, 1],
+        max_drop_path_rate=0.1,
+        layerwise_patch_sizes=[7, 3],
+        layerwise_strides=[4, 2],
+        hidden_dims=[16, 32],
+    ),
 ]

@@ -66,7 +66,7 @@ def _section(heading: str, rows: Iterable[Mapping[str, Any]]) -> str:
         found = [row for row in rows if key in row]
         if found:
             lines += ["", title, ""]
-            lines += [f"- {row['name']}, input {_shape(row['input'])}: {_text(row[key])}" for row in found]
+            lines += [f"- {row['name']}, input {_shape(row['input'])}: {_message(row[key])}" for row in found]
     return "\n".join([*lines, ""])
 
 
@@ -86,6 +86,11 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _shape(shape: Iterable[int]) -> str:
     return f"({', '.join(map(str, shape))})"
+
+
+def _message(words: str) -> str:
+    """The first line of a message, which is no link and no table."""
+    return _text(words.splitlines()[0])[:300].replace("](", "] (")
 
 
 def _text(words: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Axes:
         order = [self.letters.index("n"), self.letters.index("c")]
         array = array.transpose(order + [i for i, letter in enumerate(self.letters) if letter not in "nc"])
         if "l" in self.letters:
-            array = array[:, :, self.prefix :].reshape(*array.shape[:2], *self.size)
+            array = array[:, :, self.prefix : self.prefix + prod(self.size)].reshape(*array.shape[:2], *self.size)
         return array
 
 
@@ -79,7 +80,7 @@ class KerasLayer:
     def __init__(self, model: Any, name: str, output: str | int | None) -> None:
         self.model = self.layer = model
         for part in name.split("/"):
-            self.layer = next(operation for operation in self.layer.operations if operation.name == part)
+            self.layer = next(child for child in _children(self.layer) if child.name == part)
 
     def features(self, arguments: Any) -> np.ndarray:
         """Its output."""
@@ -145,6 +146,11 @@ def responding_cells(
         change = np.square(features(changed) - before).sum(axis=1)[0]
         right += np.unravel_index(change.argmax(), change.shape) == cell
     return right, len(cells)
+
+
+def _children(layer: Any) -> list[Any]:
+    """The layers directly inside of a Keras layer: a functional model's operations, else what its attributes hold."""
+    return list(getattr(layer, "operations", ())) or layer._flatten_layers(include_self=False, recursive=False)
 
 
 def _tensors(value: Any) -> Iterator[Any]:
