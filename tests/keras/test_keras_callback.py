@@ -358,6 +358,7 @@ def test_batches_are_counted_on_from_the_iterations_of_an_optimizer():
     assert log.steps == [101, 102, 103]
 
 
+@pytest.mark.filterwarnings("ignore:.*weights are those of the step before")  # nothing trains here
 def test_a_loop_of_ones_own():
     """With an optimizer that Keras knows nothing of; Keras may say from other threads that a batch ends."""
     log, threads = Recorder(), []
