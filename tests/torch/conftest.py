@@ -6,7 +6,6 @@ import pytest
 import torch
 from fingerprints import bits, guard
 
-
 # One thread, as other tests run beside these; OMP_NUM_THREADS chooses another number.
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
