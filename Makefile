@@ -15,9 +15,12 @@ MODELS_KERAS := .venv-models-keras
 KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
+# Jobs of one thread each: threads that wait for a core that another job has cost more than they bring.
+JOBS ?= 2
+ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor models browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor models browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -46,17 +49,23 @@ demo: $(READY) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 photograp
 report: $(TRACKERS) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier and log where it looks
 	$(BIN)/python -m examples.report.$(BACKEND)
 
-# Two at a time: the main tests, Keras' tests in one process per framework, and the tests on other Pythons.
-test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests
-	$(MAKE) -j2 test-main $(KERAS_TESTS) test-pythons
+# The longest first. Keras' tests take one process per framework.
+test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests, JOBS=2 at a time
+	$(ONE_THREAD) $(MAKE) -j$(JOBS) test-keras-jax test-keras-tensorflow test-main test-keras-torch test-report test-pythons
 
 test-main: $(READY) $(TRACKERS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/report
+
+test-report: $(KERAS) $(TRACKERS)
+	$(BIN)/python -m pytest tests/report
 
 test-keras: $(KERAS_TESTS) ## run Keras' tests on each of its frameworks
 
+# The second run on TensorFlow is that of a processor on which TensorFlow does not enable oneDNN.
 $(KERAS_TESTS): test-keras-%: $(KERAS)
 	KERAS_BACKEND=$* $(BIN)/python -m pytest tests/keras
+	$(if $(filter tensorflow,$*),\
+	  KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or layers")
 
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core tests/loggers/test_disk_*.py

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clock import Clock
 from recorder import Recorder
 from toynet import ToyBackend, ToyNet
+from waiting import eventually
 
 import xaicore
 from xaicore import InputError, Monitor, Sample
@@ -36,30 +38,6 @@ def many() -> np.ndarray:
 @pytest.fixture
 def log() -> Recorder:
     return Recorder()
-
-
-def step_and_wait(monitor: Monitor, step: int) -> None:
-    """Until the loggers have had it."""
-    monitor.step(step)
-    for _ in range(2):
-        monitor._shipper.ship((), None, 60)
-
-
-class Clock:
-    """Time that only passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("xaicore.monitor.deadline.monotonic", clock.monotonic)
-    return clock
 
 
 class Slow(ToyBackend):
@@ -480,7 +458,7 @@ def test_a_logger_that_fails_is_switched_off_and_then_nothing_is_done(x: np.ndar
     backend, log = ToyBackend(), Recorder(fail)
     monitor = monitored(x, log, backend, beside=beside)
     with pytest.warns(RuntimeWarning, match="logger 'Recorder' is switched off: log raised OSError: the disk is full"):
-        step_and_wait(monitor, 0)
+        eventually(lambda: monitor.step(0) == ())
     backend.calls.clear()
     assert monitor.step(1) == ()
     assert backend.calls == []
@@ -518,32 +496,28 @@ def test_a_logger_that_hangs_holds_up_one_step_and_no_more(x: np.ndarray, clock:
     assert monitor.step(3) == ()  # nobody asks the model for what nobody takes
     assert backend.calls == []
     go.set()
-    while monitor._shipper._queue.full():
-        threading.Event().wait(0.001)
-    assert len(monitor.step(4)) == 1  # it moves again
+    eventually(lambda: len(monitor.step(4)) == 1)  # it moves again
     monitor.close()
     assert log.steps == [0, 1, 4]
 
 
-def test_the_time_to_wait_is_spent_once(x: np.ndarray) -> None:
-    class Queue:
-        timeouts: list[float] = []  # noqa: RUF012
-        answers = [queue.Full, queue.Full, None, queue.Full]  # noqa: RUF012
+def test_the_time_to_wait_is_spent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts: list[float | None] = []
+    answers = [queue.Full, queue.Full, None, queue.Full]
 
-        def get(self, block: bool) -> Any:
-            return waiting.get(block)
-
-        def put(self, parcel: Any, timeout: float) -> None:
-            self.timeouts.append(timeout)
-            answer = self.answers.pop(0)
+    class Queue(queue.Queue):  # type: ignore[type-arg]
+        def put(self, parcel: Any, block: bool = True, timeout: float | None = None) -> None:
+            timeouts.append(timeout)
+            answer = answers.pop(0) if answers else None
             if answer is not None:
                 raise answer
+            super().put(parcel, block, timeout)
 
+    monkeypatch.setattr(queue, "Queue", Queue)
     shipper = shipping.Shipper(xaicore.open_loggers([]))
-    waiting, shipper._queue = shipper._queue, Queue()
     assert [shipper.ship((), 0, patience=7) for _ in range(4)] == [False, False, True, False]
-    assert Queue.timeouts == [7, 0, 0, 7]
-    waiting.put(None)
+    assert timeouts == [7, 0, 0, 7]
+    shipper.close(patience=60)
 
 
 def test_without_loggers_the_results_are_the_callers(x: np.ndarray) -> None:
@@ -569,7 +543,7 @@ def test_a_tracker_that_exits_does_not_end_the_training(x: np.ndarray) -> None:
         pytest.warns(RuntimeWarning, match="a logger raised SystemExit: bye"),
         monitored(x, Recorder(leave)) as monitor,
     ):
-        step_and_wait(monitor, 0)
+        monitor.step(0)
 
 
 def test_a_pool_that_fails_leaves_the_fixed_pictures(x: np.ndarray, log: Recorder) -> None:

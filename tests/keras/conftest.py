@@ -21,15 +21,18 @@ from keras_state import fingerprint
 
 BACKEND = keras.backend.backend()
 
+# One thread, as several of these processes run beside each other; OMP_NUM_THREADS chooses another number.
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
+
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(2)
-    tf.config.threading.set_inter_op_parallelism_threads(2)
+    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
 elif BACKEND == "torch":
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(THREADS)
 
 
 def pytest_report_header():

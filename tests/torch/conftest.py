@@ -1,3 +1,4 @@
+import os
 import random
 
 import numpy as np
@@ -5,10 +6,8 @@ import pytest
 import torch
 from fingerprints import bits, guard
 
-
-@pytest.fixture(autouse=True)
-def two_threads():
-    torch.set_num_threads(2)
+# One thread, as other tests run beside these; OMP_NUM_THREADS chooses another number.
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
