@@ -50,7 +50,7 @@ def main() -> None:
 def _run(library: str) -> None:
     """One library, in this process."""
     os.environ.update(HF_HUB_OFFLINE="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # enabled by hand, it corrupts memory on some processors
     warnings.simplefilter("ignore")
     try:
         module = importlib.import_module(f"benchmarks.models.{library}")

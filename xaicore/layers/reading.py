@@ -181,7 +181,7 @@ def token_grid(
     """
     candidates = _finer(maps) if maps else _patches(size)
     left = {grid: tokens - prod(grid) for grid in candidates if prod(grid) > 1}
-    fitting = {grid: prefix for grid, prefix in left.items() if 0 <= prefix <= PREFIX}
+    fitting = {grid: prefix for grid, prefix in left.items() if 0 <= prefix <= min(PREFIX, prod(grid) - 1)}
     fewest = [grid for grid, prefix in fitting.items() if prefix == min(fitting.values())]
     return (fewest[0], fitting[fewest[0]]) if len(fewest) == 1 else None
 
