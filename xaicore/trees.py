@@ -12,7 +12,7 @@ import numpy as np
 
 from xaicore.errors import InputError, type_name
 
-__all__ = ["as_array", "concatenate", "convert", "copied", "count", "leaves", "take"]
+__all__ = ["as_array", "concatenate", "convert", "copied", "count", "leaves", "map_leaves", "take"]
 
 TO_HOST = ("detach", "cpu", "resolve_conj", "to_dense", "float", "get", "numpy")
 """Methods that bring a tensor nearer to NumPy, in the order to try them.
@@ -62,12 +62,12 @@ def count(x: Any) -> int:
 
 def take(x: Any, chosen: slice | np.ndarray, of: int) -> Any:
     """Select some of `of` images, by positions from NumPy arrays only. An array without a row per image stays whole."""
-    return _map(lambda leaf: leaf[chosen] if _is_array(leaf) and leaf.shape[0] == of else leaf, x)
+    return map_leaves(lambda leaf: leaf[chosen] if _is_array(leaf) and leaf.shape[0] == of else leaf, x)
 
 
 def convert(x: Any, to_numpy: Callable[[Any], np.ndarray]) -> Any:
     """Convert every array to a NumPy array that shares no memory: a loader may reuse its buffers."""
-    return _map(lambda leaf: np.array(to_numpy(leaf)) if hasattr(leaf, "shape") else leaf, x)
+    return map_leaves(lambda leaf: np.array(to_numpy(leaf)) if hasattr(leaf, "shape") else leaf, x)
 
 
 def copied(x: Any) -> Any:
@@ -78,7 +78,16 @@ def copied(x: Any) -> Any:
             return leaf.detach().clone()
         return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
-    return _map(copy, x)
+    return map_leaves(copy, x)
+
+
+def map_leaves(change: Callable[[Any], Any], x: Any) -> Any:
+    """The same nest, with every leaf changed, in the nest's own order; a named tuple stays one."""
+    if isinstance(x, Mapping):
+        return {name: map_leaves(change, child) for name, child in x.items()}
+    if isinstance(x, (tuple, list)):
+        return _like(x, (map_leaves(change, child) for child in x))
+    return change(x)
 
 
 def concatenate(nests: Sequence[Any]) -> Any:
@@ -106,14 +115,6 @@ def _on_host(value: Any) -> np.ndarray:
             except Exception as exc:
                 error = exc
     raise error
-
-
-def _map(change: Callable[[Any], Any], x: Any) -> Any:
-    if isinstance(x, Mapping):
-        return {name: _map(change, child) for name, child in x.items()}
-    if isinstance(x, (tuple, list)):
-        return _like(x, (_map(change, child) for child in x))
-    return change(x)
 
 
 def _like(x: tuple[Any, ...] | list[Any], children: Iterable[Any]) -> Any:

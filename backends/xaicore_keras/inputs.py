@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from xaicore import InputError
+from xaicore.trees import map_leaves
 from xaicore_keras.private import all_layers, functional_of
 
 __all__ = [
@@ -110,7 +111,8 @@ def prepare(model: Any, inputs: Any) -> Inputs:
         tensors.append(_tensor(f"input {len(tensors)}" if kwargs or len(args) > 1 else "the input", leaf))
         return Slot(len(tensors) - 1)
 
-    structure = Structure(_mapped(collect, args), _mapped(collect, kwargs))
+    # In the caller's order: Keras' own walk sorts the keys of dictionaries.
+    structure = Structure(map_leaves(collect, args), map_leaves(collect, kwargs))
     if not tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, H, W, C)")
     if len(tensors) == 1:
@@ -119,16 +121,6 @@ def prepare(model: Any, inputs: Any) -> Inputs:
     if not len(batch.picture.shape) or any(len(t.shape) and not t.shape[0] for t in tensors):
         raise InputError(f"the batch is empty: inputs {batch}; expected one image or more")
     return batch
-
-
-def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """Apply a function to leaves in the caller's order; Keras' own walk sorts the keys of dictionaries."""
-    if isinstance(value, Mapping):
-        return {key: _mapped(function, one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        mapped = [_mapped(function, one) for one in value]
-        return type(value)(*mapped) if hasattr(value, "_fields") else type(value)(mapped)
-    return function(value)
 
 
 def known_inputs(model: Any) -> list[Any] | None:

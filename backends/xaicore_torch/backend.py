@@ -34,6 +34,7 @@ from xaicore_torch.layout import find_module, unwrap
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, link_of, to_host
 from xaicore_torch.outputs import read as read_outputs
+from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.recorder import Recorder
 from xaicore_torch.state import preserved_model
@@ -193,7 +194,7 @@ class TorchBackend(Backend):
             recording = batch.recording()
             copies = recording.clone()
             survey = Survey(self.model, copies.tensors, recording.tensors)
-            with survey.hooks:
+            with without_backward_hooks(self.model), survey.hooks:
                 y = self._run(copies)
             _, self._link, _ = find_link(y)
             link = link_of(y)

@@ -140,7 +140,8 @@ def with_batch_axis(model: nn.Module, value: Any) -> Any:
     # Not first.weight.ndim: reading a weight with a parametrization may change the model.
     if first is None or value.ndim != len(first.kernel_size) + 1:
         return value
-    return value[None] if first.in_channels in (value.shape[0], value.shape[-1]) else value
+    is_single = not first.in_channels or first.in_channels in (value.shape[0], value.shape[-1])  # a lazy one has 0
+    return value[None] if is_single else value
 
 
 def check_not_lazy(model: nn.Module, use: str) -> None:

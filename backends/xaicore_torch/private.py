@@ -47,6 +47,7 @@ __all__ = [
     "traced_as_graph",
     "tree_leaves",
     "tree_map",
+    "without_backward_hooks",
     "without_workers",
     "write_count",
 ]
@@ -113,6 +114,21 @@ def has_forward_pre_hooks(module: nn.Module) -> bool:
 def has_forward_hooks(module: nn.Module) -> bool:
     """Whether hooks run after the module's forward pass."""
     return bool(module._forward_hooks)  # 2.4 to 2.14
+
+
+@contextlib.contextmanager
+def without_backward_hooks(model: nn.Module) -> Iterator[None]:
+    """No backward hook of the model's modules sees the passes that are recorded meanwhile."""
+    names = ("_backward_hooks", "_backward_pre_hooks")  # 2.4 to 2.14
+    kept = [(module, name, getattr(module, name)) for module in model.modules() for name in names]
+    kept = [one for one in kept if one[-1]]
+    try:
+        for module, name, hooks in kept:
+            setattr(module, name, type(hooks)())  # handles of the hooks refer to the dictionaries: others stand in
+        yield
+    finally:
+        for module, name, hooks in kept:
+            setattr(module, name, hooks)
 
 
 def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:

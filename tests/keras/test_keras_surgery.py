@@ -509,7 +509,7 @@ def test_the_last_run_of_a_layer_counts():
     model = keras.Model(x, relu(layers.Dense(2)(layers.Flatten()(point))))
     with pytest.raises(xaicore.LayerError, match=r"'relu' gives \(1, 2\), which is no map"):
         cam_model(model, 2, layer="relu")
-    with pytest.raises(xaicore.LayerError, match=r"'point' gives \(None, 4, 1, 1\).*more than one position"):
+    with pytest.raises(xaicore.LayerError, match=r"'point' gives \(1, 1, 1, 4\).*more than one position"):
         cam_model(model, 2, layer="point")
     assert cam_model(model, 2).get_layer("cam_pool").input._keras_history.operation.name == "conv"
 

@@ -138,6 +138,25 @@ def check_forward_pre_hooks():
     assert not private.has_forward_hooks(module)
 
 
+def check_without_backward_hooks():
+    seen = []
+    module = nn.Sequential(nn.Linear(1, 1))
+    handle = module[0].register_full_backward_hook(lambda *args: seen.append("hook"))
+    module.register_full_backward_pre_hook(lambda *args: seen.append("pre"))
+
+    def backward():
+        module(torch.ones(1, 1)).sum().backward()
+
+    with private.without_backward_hooks(module):
+        backward()
+    assert seen == []
+    backward()
+    assert seen == ["pre", "hook"]
+    handle.remove()
+    backward()
+    assert seen == ["pre", "hook", "pre"]
+
+
 def check_own_buffers():
     module = nn.BatchNorm1d(2)
     buffers = private.own_buffers(module)
@@ -242,6 +261,7 @@ CHECKS = {
     "traced_as_graph": check_traced_as_graph,
     "tree_leaves": check_trees,
     "tree_map": check_trees,
+    "without_backward_hooks": check_without_backward_hooks,
     "without_workers": check_without_workers,
     "write_count": check_write_count,
 }
