@@ -52,7 +52,7 @@ class Engine(ABC):
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
         """One pass, and a pull-back of a mixture of the outputs.
 
-        Nothing is said of flows while a recorded tensor is out of reach and `inline` may still help.
+        Without `inline`, a recorded tensor may lie out of reach of the gradients. The survey then reports no flows.
 
         Args:
             run: runs the model, hooks of the recorder set.

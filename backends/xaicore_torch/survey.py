@@ -92,7 +92,8 @@ class Survey:
                 call.handed_on = []
         if tensor.requires_grad:
             call.reached = {}
-            tensor.register_hook(call.note_gradient)  # type: ignore[no-untyped-call]  # torch has no types there
+            if not tensor.is_leaf or replaced is not None:  # a parameter returned as it is outlives the pass
+                tensor.register_hook(call.note_gradient)  # type: ignore[no-untyped-call]  # torch has no types there
         self._calls.append(call)
         self._makers[snapshot.key].append(call)
         return replaced
@@ -100,7 +101,7 @@ class Survey:
     def _may_start(self, module: nn.Module, taken: Sequence[torch.Tensor], output: torch.Tensor) -> bool:
         """Whether recording may start at an output: behind integers, or under the model's own no_grad."""
         if self._starts_recording:
-            return _is_leaf(module) and _is_unrecorded(taken)
+            return _is_leaf(module) and not any(tensor.requires_grad for tensor in taken)
         return len(self._inputs) == 1 and not torch.is_grad_enabled() and not output.requires_grad
 
     def _producer(self, tensor: torch.Tensor) -> str | int | None:
@@ -294,7 +295,3 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 
 def _is_leaf(module: nn.Module) -> bool:
     return next(module.children(), None) is None
-
-
-def _is_unrecorded(tensors: Sequence[torch.Tensor]) -> bool:
-    return not any(tensor.requires_grad for tensor in tensors)

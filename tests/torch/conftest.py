@@ -24,6 +24,7 @@ def fingerprint(model):
             "grad": {k: None if v.grad is None else (id(v.grad), v.grad) for k, v in parameters.items()},
             "training": {k: m.training for k, m in modules.items()},
             "hooks": {k: [len(getattr(m, name)) for name in HOOKS] for k, m in modules.items()},
+            "hooks of tensors": {k: len(v._backward_hooks or ()) for k, v in parameters.items()},
             "attributes": {k: {n: id(v) for n, v in vars(m).items()} for k, m in modules.items()},
             "random": (torch.get_rng_state(), random.getstate(), np.random.get_state()),
             "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")),

@@ -394,3 +394,36 @@ def test_a_write_to_the_layers_own_tensor_after_it():
     np.testing.assert_allclose(
         xaicore.explain(model, x, 1, layer="drop").maps, gradcam(model, x, [[1], [1]])[:, 0], rtol=1e-5
     )
+
+
+class Own(nn.Module):
+    """Returns its own parameter, as learned prompts and position embeddings do."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.ones(1, 4, 1, 1))
+
+    def forward(self):
+        return self.value
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_parameter_that_a_layer_returns_keeps_no_hook(unchanged, fails):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.own, self.dense = nn.Conv2d(1, 4, 3), Own(), nn.Linear(4, 3)
+
+        def forward(self, x):
+            a = F.relu(self.conv(x) + self.own())
+            if fails:
+                raise RuntimeError("on purpose")
+            return self.dense(a.mean((2, 3)))
+
+    net = Net()
+    with unchanged(net):
+        if fails:
+            with pytest.raises(xaicore.BackendError, match="on purpose"):
+                xaicore.explain(net, pictures())
+        else:
+            xaicore.explain(net, pictures())

@@ -160,6 +160,7 @@ def traces(net: nn.Module, optimizer: Any, loader: DataLoader | None = None, **m
             "requires_grad": {name: parameter.requires_grad for name, parameter in net.named_parameters()},
             "training flags": {name: module.training for name, module in net.named_modules()},
             "hooks": {name: [len(getattr(module, h)) for h in HOOKS] for name, module in net.named_modules()},
+            "hooks of tensors": {name: len(p._backward_hooks or ()) for name, p in net.named_parameters()},
             "attributes": {name: sorted(vars(module)) for name, module in net.named_modules()},
             "torch's random stream": torch.get_rng_state(),
             "Python's random stream": random.getstate(),
