@@ -84,7 +84,7 @@ lint: $(READY) ## check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(TRACKERS) ## check types
+types: $(KERAS) $(TRACKERS) ## check types
 	$(BIN)/mypy
 
 # Peers are installed without their dependencies, some of which would replace torch. The table says which do not import.
