@@ -6,9 +6,9 @@ explanation = xaicore.explain(model, x)
 explanation.show()
 """
 
-from xaicore import layers, localize, maps, outputs, overlay, randomness, show, targets
-from xaicore.backend import Backend, Capture, Direction, Layer, check_direction, pull_in_half
-from xaicore.data.sample import Sample
+import importlib
+from typing import TYPE_CHECKING
+
 from xaicore.errors import (
     BackendError,
     DependencyError,
@@ -21,18 +21,24 @@ from xaicore.errors import (
     TargetError,
     XaicoreError,
 )
-from xaicore.explainer import Explainer, explain
-from xaicore.explanation import Explanation
-from xaicore.facts import Facts, InputFacts, LayerFacts
 from xaicore.hookspecs import hookimpl
-from xaicore.layers import default_layer, unknown_layer
-from xaicore.logger import Logger, Run
-from xaicore.loggers import Loggers, open_loggers
-from xaicore.methods import METHODS, Method
-from xaicore.monitor import Monitor, Watcher
-from xaicore.show import Drawing
-from xaicore.targets import Target
-from xaicore.tracker import Tracker
+from xaicore.opencv import cv2  # noqa: F401 - what is missing is said at once
+
+if TYPE_CHECKING:
+    from xaicore import layers, localize, maps, outputs, overlay, randomness, show, targets
+    from xaicore.backend import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+    from xaicore.data.sample import Sample
+    from xaicore.explainer import Explainer, explain
+    from xaicore.explanation import Explanation
+    from xaicore.facts import Facts, InputFacts, LayerFacts
+    from xaicore.layers import default_layer, unknown_layer
+    from xaicore.logger import Logger, Run
+    from xaicore.loggers import Loggers, open_loggers
+    from xaicore.methods import METHODS, Method
+    from xaicore.monitor import Monitor, Watcher
+    from xaicore.show import Drawing
+    from xaicore.targets import Target
+    from xaicore.tracker import Tracker
 
 __version__ = "0.1.0"
 
@@ -84,3 +90,57 @@ __all__ = [
     "targets",
     "unknown_layer",
 ]
+
+# A plugin and a command line need few of these rooms: each is imported when a name of it is first used.
+_HOLDERS = {
+    "xaicore.backend": ("Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"),
+    "xaicore.data.sample": ("Sample",),
+    "xaicore.explainer": ("Explainer", "explain"),
+    "xaicore.explanation": ("Explanation",),
+    "xaicore.facts": ("Facts", "InputFacts", "LayerFacts"),
+    "xaicore.layers": ("default_layer", "unknown_layer"),
+    "xaicore.logger": ("Logger", "Run"),
+    "xaicore.loggers": ("Loggers", "open_loggers"),
+    "xaicore.methods": ("METHODS", "Method"),
+    "xaicore.monitor": ("Monitor", "Watcher"),
+    "xaicore.show": ("Drawing",),
+    "xaicore.targets": ("Target",),
+    "xaicore.tracker": ("Tracker",),
+}
+_MODULES = (
+    "backend",
+    "data",
+    "evidence",
+    "explainer",
+    "explanation",
+    "facts",
+    "layers",
+    "localize",
+    "logger",
+    "loggers",
+    "maps",
+    "methods",
+    "monitor",
+    "outputs",
+    "overlay",
+    "plugins",
+    "randomness",
+    "show",
+    "targets",
+    "tracker",
+    "trees",
+)
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name in _MODULES:
+            return importlib.import_module(f"xaicore.{name}")
+        for holder, names in _HOLDERS.items():
+            if name in names:
+                return getattr(importlib.import_module(holder), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

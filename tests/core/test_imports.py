@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -37,6 +38,33 @@ def test_importing_brings_nothing_heavy(module: str) -> None:
     brought = run_code(code).split()
     assert {"xaicore", "numpy", "cv2", "pluggy"} <= set(brought)
     assert [name for name in brought if name in HEAVY] == []
+
+
+def test_a_room_is_imported_when_a_name_of_it_is_first_used() -> None:
+    code = """
+        import sys, xaicore
+        print("xaicore.monitor" in sys.modules, "xaicore.explainer" in sys.modules)
+        xaicore.Monitor, xaicore.targets.TopK
+        print("xaicore.monitor" in sys.modules, "xaicore.targets" in sys.modules)
+    """
+    assert run_code(code).split() == ["False", "False", "True", "True"]
+
+
+def test_every_public_name_is_there() -> None:
+    names = set(run_code("from xaicore import *\nprint(*globals())").split())
+    assert set(xaicore.__all__) <= names
+    assert set(xaicore.__all__) <= set(dir(xaicore))
+    with pytest.raises(AttributeError, match="module 'xaicore' has no attribute 'explane'"):
+        xaicore.explane
+
+
+def test_types_and_values_of_a_name_come_from_the_same_room() -> None:
+    """The imports that a type checker reads are those that happen later."""
+    tree = ast.parse(Path(xaicore.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If) and node.test.id == "TYPE_CHECKING")
+    typed = {(node.module, alias.name) for node in block.body for alias in node.names}
+    modules = {("xaicore", name) for name in xaicore._MODULES if name in xaicore.__all__}
+    assert typed == modules | {(room, name) for room, names in xaicore._HOLDERS.items() for name in names}
 
 
 @pytest.mark.parametrize("plugin", ["xaicore_torch", "xaicore_keras"])
