@@ -88,7 +88,7 @@ types: $(KERAS) $(TRACKERS) ## check types
 	$(BIN)/mypy
 
 # Peers are installed without their dependencies, some of which would replace torch. The table says which do not import.
-bench: $(READY) ## time and memory, as ratios against a bare forward pass
+bench: $(TRACKERS) ## time and memory, as ratios against a bare forward pass
 	-$(BIN)/python -m pip install --quiet --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
 	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib threadpoolctl
 	$(BIN)/python -m benchmarks

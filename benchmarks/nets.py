@@ -1,4 +1,4 @@
-"""The benchmarked nets: EfficientNet-Lite0 with its ImageNet weights, ResNet-50 and VGG-16 with random weights.
+"""The benchmarked nets: EfficientNet-Lite0 with its ImageNet weights, the others with random weights.
 
 Time and memory do not depend on the weights.
 """
@@ -81,11 +81,42 @@ def efficientnet_lite0() -> nn.Module:
     return model()
 
 
+def vit_b16() -> nn.Module:
+    """Dosovitskiy et al. 2021: 12 blocks on 14 x 14 patches and a class token; 86 M parameters."""
+    from transformers import ViTConfig, ViTForImageClassification
+
+    return Scores(ViTForImageClassification(ViTConfig(num_labels=1000)))
+
+
+def swin_t() -> nn.Module:
+    """Liu et al. 2021: four stages of shifted windows, 7 x 7 patches in the last; 28 M parameters."""
+    from transformers import SwinConfig, SwinForImageClassification
+
+    return Scores(SwinForImageClassification(SwinConfig(num_labels=1000)))
+
+
+class Scores(nn.Module):
+    """A model of Transformers that returns its logits as a tensor, which the peers need."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pictures (N, 3, 224, 224) to logits (N, 1000)."""
+        return self.model(x).logits
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "EfficientNet-Lite0": efficientnet_lite0,
     "ResNet-50": resnet50,
     "VGG-16": vgg16,
+    "ViT-B/16": vit_b16,
+    "Swin-T": swin_t,
 }
+
+TOKENS = ("ViT-B/16", "Swin-T")
+"""The nets of tokens. The peers need a function of the user's that lays these on a grid, so they are left out."""
 
 
 def build(name: str) -> nn.Module:

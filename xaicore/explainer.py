@@ -236,17 +236,17 @@ def explain(
     *,
     method: MethodLike = "gradcam",
     layer: str | Sequence[str] | None = None,
+    axes: str | None = None,
+    grid: Sequence[int] | None = None,
+    output: int | str | None = None,
+    activation: str | None = None,
+    kind: str | None = None,
+    input_axes: str | None = None,
     images: Any = None,
     ids: Any = None,
     truth: Any = None,
     class_names: Any = None,
     backend: str | Backend | None = None,
-    output: int | str | None = None,
-    activation: str | None = None,
-    kind: str | None = None,
-    axes: str | None = None,
-    grid: Sequence[int] | None = None,
-    input_axes: str | None = None,
 ) -> Explanation:
     """Explain what a model sees in images, once. For many calls keep an `Explainer`, which finds the layer only once.
 
@@ -258,17 +258,17 @@ def explain(
             per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
         method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.
         layer: a name, several names (their maps are fused), or None: the last map that no pooling layer made.
+        axes: a letter per axis of the layer's output, such as "nlc", where nothing in the model says which is which.
+        grid: the positions that tokens stand for, (h, w).
+        output: which of several outputs is explained, an index or a name.
+        activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
+        kind: "logits", "probabilities" or "values", what the outputs are; None: as the model shows.
+        input_axes: a letter per axis of the input, such as "nhwc".
         images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
         class_names: one name per class, in class order, or {index: name}.
         backend: a plugin's name, a `Backend`, or None: chosen by the model's class.
-        output: which of several outputs is explained, an index or a name.
-        activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
-        kind: "logits", "probabilities" or "values", what the outputs are; None: as the model shows.
-        axes: a letter per axis of the layer's output, such as "nlc", where nothing in the model says which is which.
-        grid: the positions that tokens stand for, (h, w).
-        input_axes: a letter per axis of the input, such as "nhwc".
 
     Raises:
         PluginError: no backend accepts this model.

@@ -10,7 +10,7 @@ from benchmarks.models.zoo import Architecture
 __all__ = ["ARCHITECTURES", "PACKAGES"]
 
 PACKAGES = ("torch", "transformers")
-WIDE, SQUARE = (1, 3, 64, 96), (1, 3, 64, 64)
+WIDE, SQUARE, CLIP = (1, 3, 64, 96), (1, 3, 64, 64), (1, 4, 3, 32, 32)
 BLOCKS = {"num_hidden_layers": 2, "hidden_size": 48, "num_attention_heads": 3, "intermediate_size": 96}
 PATCHES = {"image_size": 64, "patch_size": 16, **BLOCKS}
 STAGES = {"depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 48, 64]}
@@ -89,19 +89,14 @@ ARCHITECTURES = [
         (1, 64, 32),
         head="ForAudioClassification",
         argument="input_values",
-        patch_size=8,
-        frequency_stride=8,
-        time_stride=8,
-        max_length=64,
-        num_mel_bins=32,
-        **BLOCKS,
+        **{"patch_size": 8, "frequency_stride": 8, "time_stride": 8, "max_length": 64, "num_mel_bins": 32, **BLOCKS},
     ),
-    _of("VideoMAE", (1, 4, 3, 32, 32), head="ForVideoClassification", patch_size=8, tubelet_size=2, **FRAMES),
-    _of("Vivit", (1, 4, 3, 32, 32), head="ForVideoClassification", tubelet_size=[2, 8, 8], **FRAMES),
-    _of("Timesformer", (1, 4, 3, 32, 32), head="ForVideoClassification", patch_size=8, **FRAMES),
+    _of("VideoMAE", CLIP, head="ForVideoClassification", patch_size=8, tubelet_size=2, **FRAMES),
+    _of("Vivit", CLIP, head="ForVideoClassification", tubelet_size=[2, 8, 8], **FRAMES),
+    _of("Timesformer", CLIP, head="ForVideoClassification", patch_size=8, **FRAMES),
     _of(
         "VJEPA2",
-        (1, 4, 3, 32, 32),
+        CLIP,
         head="ForVideoClassification",
         argument="pixel_values_videos",
         crop_size=32,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 import xaicore
 from examples.report.conclusions import Findings, conclude, numbers
@@ -136,6 +137,18 @@ class Tracker:
     def __exit__(self, *exc_info: object) -> None:
         if self._run is not None:
             self._run.finish(exit_code=int(exc_info[0] is not None))
+
+    def watching(self, data: Data, prepare: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
+        """The arguments of a monitor that explains the watched pictures and the four worst predictions."""
+        return {
+            "x": data.watched.sample(prepare),
+            "class_names": data.class_names,
+            "targets": data.targets,
+            "worst": 4,
+            "pool": data.validation.sample(prepare),
+            "loggers": self.loggers,
+            "name": self.name,
+        }
 
     def metrics(self, epoch: int, values: Mapping[str, float]) -> None:
         """Log an epoch's loss and accuracy: to `metrics.jsonl`, and to the heatmaps' run in Weights & Biases."""

@@ -20,7 +20,7 @@ import xaicore
 from examples import efficientnet_lite0_keras
 from examples.report.command import SEED, Tracker, command
 from examples.report.conclusions import Findings
-from examples.report.pictures import Data, Pictures, network_input
+from examples.report.pictures import Data, network_input
 from xaicore_keras import HeatmapCallback, cam_model
 
 BATCH = 16
@@ -30,14 +30,15 @@ BATCH = 16
 def main(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
     """Train a classifier and log where it looks: Grad-CAM of a dense head, then CAM of a CAM-ready model."""
     keras.utils.set_random_seed(SEED)
+    watching = tracker.watching(data, network_input)
 
     click.echo("1. A frozen network with a dense head, explained by Grad-CAM")
     model = classifier(data.outputs)
-    train(model, data, range(epochs), 1e-3, tracker, make_callback(data, tracker, method="gradcam"))
+    train(model, data, range(epochs), 1e-3, tracker, HeatmapCallback(method="gradcam", **watching))
 
     click.echo("2. The same network made CAM-ready: pooling and one dense layer, explained by CAM")
     cam = cam_model(model, classes=data.outputs, activation=activation(data.outputs), freeze=True)
-    train(cam, data, range(epochs, 2 * epochs), 1e-2, tracker, make_callback(data, tracker, method=["cam", "gradcam"]))
+    train(cam, data, range(epochs, 2 * epochs), 1e-2, tracker, HeatmapCallback(method=["cam", "gradcam"], **watching))
 
     return {
         "Dense head, Grad-CAM": Findings.measure(xaicore.Explainer(model, method="gradcam"), data, network_input),
@@ -53,20 +54,6 @@ def classifier(outputs: int) -> keras.Model:
     x = layers.Dense(64, activation="relu", name="hidden")(x)
     x = layers.Dense(outputs, activation=activation(outputs), name="classes")(x)
     return keras.Model(network.input, x, name="classifier")
-
-
-def make_callback(data: Data, tracker: Tracker, method: str | list[str]) -> HeatmapCallback:
-    """A callback for the watched pictures and the four worst predictions."""
-    return HeatmapCallback(
-        sample(data.watched),
-        class_names=data.class_names,
-        targets=data.targets,
-        method=method,
-        worst=4,
-        pool=sample(data.validation),
-        loggers=tracker.loggers,
-        name=tracker.name,
-    )
 
 
 def train(
@@ -90,11 +77,6 @@ def train(
 def activation(outputs: int) -> str:
     """The activation of the last layer: a sigmoid for one output, a softmax for several."""
     return "sigmoid" if outputs == 1 else "softmax"
-
-
-def sample(pictures: Pictures) -> xaicore.Sample:
-    """The pictures as a monitor takes them."""
-    return xaicore.Sample(network_input(pictures.images), pictures.truth, pictures.images, pictures.ids)
 
 
 if __name__ == "__main__":

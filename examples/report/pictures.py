@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -53,6 +53,10 @@ class Pictures:
     def take(self, positions: Sequence[int] | np.ndarray) -> Pictures:
         """The pictures at these positions."""
         return Pictures.stack([Picture(self.images[n], self.truth[n], self.ids[n], self.boxes[n]) for n in positions])
+
+    def sample(self, prepare: Callable[[np.ndarray], np.ndarray]) -> xaicore.Sample:
+        """The pictures as a monitor takes them; `prepare` turns them into the network's input."""
+        return xaicore.Sample(prepare(self.images), self.truth, self.images, self.ids)
 
 
 class Picture(NamedTuple):

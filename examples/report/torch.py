@@ -32,16 +32,17 @@ BATCH = 16
 def main(data: Data, epochs: int, tracker: Tracker) -> Mapping[str, Findings]:
     """Train a classifier and log where it looks: Grad-CAM of a dense head, then CAM of a CAM-ready model."""
     torch.manual_seed(SEED)
+    watching = tracker.watching(data, as_input)
 
     click.echo("1. A frozen network with a dense head, explained by Grad-CAM")
     model = Classifier(data.outputs).eval()  # also during training: the head, which is all that trains, has no dropout
-    with make_monitor(model, data, tracker, method="gradcam") as monitor:
+    with xaicore.Monitor(model, method="gradcam", **watching) as monitor:
         train(model, model.head, data, range(epochs), 1e-3, tracker, monitor)
 
     click.echo("2. The same network made CAM-ready: pooling and one dense layer, explained by CAM")
     # Made from the body, so that the explained layer keeps its name and the gallery shows both models as one series.
     cam = cam_model(model.body, classes=data.outputs, freeze=True).eval()
-    with make_monitor(cam, data, tracker, method=["cam", "gradcam"]) as monitor:
+    with xaicore.Monitor(cam, method=["cam", "gradcam"], **watching) as monitor:
         train(cam, cam.dense, data, range(epochs, 2 * epochs), 1e-2, tracker, monitor)
 
     # Two classes share one logit, and one number alone might be no logit but any value.
@@ -65,21 +66,6 @@ class Classifier(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pictures (N, 3, H, W) to logits (N, outputs)."""
         return self.head(self.body.extract_features(x).mean(dim=(2, 3)))
-
-
-def make_monitor(model: nn.Module, data: Data, tracker: Tracker, method: str | list[str]) -> xaicore.Monitor:
-    """A monitor of the watched pictures and of the four worst predictions."""
-    return xaicore.Monitor(
-        model,
-        sample(data.watched),
-        class_names=data.class_names,
-        targets=data.targets,
-        method=method,
-        worst=4,
-        pool=sample(data.validation),
-        loggers=tracker.loggers,
-        name=tracker.name,
-    )
 
 
 def train(
@@ -129,11 +115,6 @@ def count_correct(logits: torch.Tensor, truth: torch.Tensor) -> int:
     """The number of correct predictions."""
     predicted = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1)
     return int((predicted == truth).sum())
-
-
-def sample(pictures: Pictures) -> xaicore.Sample:
-    """The pictures as a monitor takes them."""
-    return xaicore.Sample(as_input(pictures.images), pictures.truth, pictures.images, pictures.ids)
 
 
 def as_input(images: np.ndarray) -> np.ndarray:
