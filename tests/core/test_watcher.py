@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from typing import Any
 
@@ -101,3 +102,33 @@ def test_a_watcher_can_go_to_another_process() -> None:
     assert callback.unit == "step"
     assert callback.make_monitor.keywords["name"]
     np.testing.assert_array_equal(callback.make_monitor.keywords["x"], X)
+
+
+@pytest.mark.parametrize("name", [None, "search"])
+def test_a_copy_for_a_trial_has_a_run_of_its_own(name: str | None) -> None:
+    """A tuner copies its callbacks deeply for each trial, also once the first of them has trained."""
+    log = Recorder()
+    callback = Callback(X, backend=ToyBackend(), loggers=log, name=name, truth=[0, 1])
+    runs = []
+    callback.on_begin(None)
+    for trial in (callback, copy.deepcopy(callback), copy.deepcopy(callback)):
+        assert trial is callback or trial.monitor is None
+        trial.on_begin(None)
+        runs.append(trial.monitor.run.name)
+        trial.on_epoch_end(0)
+        trial.close()
+    assert len(set(runs)) == 3
+    assert name is None or (runs[0] == name and all(run.startswith(f"{name}-") for run in runs[1:]))
+    first, second, third = (explanation.maps for _, explanation in log.logged)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, third)
+
+
+def test_a_copy_shares_the_images_and_copies_what_the_callback_holds() -> None:
+    callback = Callback(X, backend=ToyBackend())
+    callback.seen = [1]
+    copied = copy.deepcopy([callback, callback])
+    assert copied[0] is copied[1] is not callback
+    assert copied[0].seen == [1]
+    assert copied[0].seen is not callback.seen
+    assert copied[0].make_monitor.keywords["x"] is X

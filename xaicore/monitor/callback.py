@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import TYPE_CHECKING, Any
 
 from xaicore.errors import InputError
+from xaicore.logger import Run
 from xaicore.monitor.monitor import Monitor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Watcher"]
 
@@ -15,6 +20,9 @@ class Watcher:
 
     A callback derives from this class and, where the framework has one, from the framework's own. In the main process
     it calls `start` before the first epoch, `step` after each epoch and each training step, and `close` at the end.
+
+    A deep copy belongs to another training, as tuners copy their callbacks for each trial: it has a run of its own,
+    called "<name>-<time>-<number>" where the original has a name. A pickled callback continues the run.
 
     Args:
         x: the images to explain, as `Monitor` takes them.
@@ -39,6 +47,16 @@ class Watcher:
             raise InputError(f"unit={unit!r}: expected 'epoch' or 'step'")
         self.unit = unit
         self.make_monitor = Monitor.later(x, **options)
+        self._name: str | None = options.get("name")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = copy.copy(self)
+        memo[id(self)] = copied
+        own = {name: value for name, value in vars(self).items() if name not in ("monitor", "make_monitor")}
+        vars(copied).update(copy.deepcopy(own, memo), monitor=None)
+        name = Run().name if self._name is None else f"{self._name}-{Run().name}"
+        copied.make_monitor = Monitor.later(**{**self.make_monitor.keywords, "name": name})
+        return copied
 
     def start(self, model: Any) -> None:
         """Open the loggers, and explain a first image to report mistakes.

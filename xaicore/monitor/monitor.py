@@ -159,7 +159,7 @@ class Monitor:
         )
 
     @classmethod
-    def later(cls, x: Any, **options: Any) -> Callable[[Any], Monitor]:
+    def later(cls, x: Any, **options: Any) -> functools.partial[Monitor]:
         """A factory for callbacks: call it with the model to get a Monitor. Every call joins the same run.
 
         Raises:
