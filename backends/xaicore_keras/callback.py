@@ -19,7 +19,7 @@ class HeatmapCallback(Watcher, keras.callbacks.Callback):
     Arguments, attributes and errors are those of `xaicore.Watcher`. With method="gradcam" it logs Grad-CAM, with
     method="cam" on a `cam_model` the original CAM. unit="step" counts batches, from the optimizer's iterations on, and
     explains between them. Only the main process explains. A second `fit` continues the same run; where its epochs are
-    new ones, give it `initial_epoch`.
+    new ones, give it `initial_epoch`. `model.evaluate(callbacks=[...])` logs once, at the last epoch that was trained.
 
     A mistake is an error as training starts; for a model that has no weights before its first batch, it is a warning
     after the first epoch.
@@ -30,21 +30,27 @@ class HeatmapCallback(Watcher, keras.callbacks.Callback):
 
     def __init__(self, x: Any, *, unit: str = "epoch", **options: Any) -> None:
         super().__init__(x, unit=unit, **options)
+        self._epoch = 0
+        self._in_fit = False
         self._steps_before = 0
         self._batches: list[int] = []
 
+    def set_model(self, model: keras.Model) -> None:
+        """Keras calls this as `fit`, and as `evaluate` outside of it begins."""
+        super().set_model(model)
+        self._in_fit = False
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Open the loggers, and explain a first image."""
+        self._in_fit = True
         self.close()
         if _is_main(self.model):
             self.start(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Count the steps before this epoch."""
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is not None:
-            iterations = int(keras.ops.convert_to_numpy(optimizer.iterations))
-            self._steps_before = max(self._steps_before, iterations)
+        self._epoch = epoch
+        self._steps_before = max(self._steps_before, _iterations(self.model))
         self._batches.clear()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -63,6 +69,11 @@ class HeatmapCallback(Watcher, keras.callbacks.Callback):
         self._steps_before += min(done, (self.params or {}).get("steps") or done)
         self.step(self.unit, epoch if self.unit == "epoch" else self._steps_before)
 
+    def on_test_end(self, logs: Any = None) -> None:
+        """Explain once, outside of a training."""
+        if not self._in_fit and _is_main(self.model):
+            self.once(self.model, self._epoch, _iterations(self.model))
+
     def on_train_end(self, logs: Any = None) -> None:
         """Close the loggers."""
         self.close()
@@ -72,6 +83,12 @@ class HeatmapCallback(Watcher, keras.callbacks.Callback):
         if self.monitor is not None and unit == self.unit and self.monitor.is_due(number):
             _ = self.model  # on JAX, reading it brings back the weights that the trainer holds, which takes time
             super().step(unit, number)
+
+
+def _iterations(model: keras.Model) -> int:
+    """The batches that the model's optimizer has seen."""
+    optimizer = getattr(model, "optimizer", None)
+    return 0 if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations))
 
 
 def _is_main(model: keras.Model) -> bool:

@@ -319,6 +319,42 @@ def fit_tiny(callbacks, model=None, data=TINY_DATA, **options):
     return model
 
 
+def evaluate_tiny(callbacks, model):
+    model.evaluate(*TINY_DATA, callbacks=callbacks, batch_size=4, verbose=0)
+
+
+@pytest.mark.parametrize(("unit", "step"), [("epoch", 2), ("step", 9)])
+def test_evaluate_logs_once_at_the_last_epoch(unit, step):
+    """And it shows the trained weights, as the last epoch did; validation inside of `fit` logs nothing."""
+    log = Recorder()
+    heatmaps = HeatmapCallback(**TINY, unit=unit, every=2, loggers=log)
+    model = fit_tiny([heatmaps], validation_data=TINY_DATA)
+    trained = log.steps.copy()
+    evaluate_tiny([heatmaps], model)
+    assert log.steps == [*trained, step]
+    np.testing.assert_array_equal(log.logged[-1][1].maps, xaicore.explain(model, TINY["x"]).maps)
+
+
+def test_evaluate_logs_a_model_that_was_never_trained():
+    log, model = Recorder(), make_tiny()
+    evaluate_tiny([HeatmapCallback(**TINY, loggers=log)], model)
+    assert (log.steps, log.events) == ([0], ["open", "log 0", "flush", "close"])
+
+
+def test_evaluate_logs_after_a_fit_that_failed():
+    log, model = Recorder(), make_tiny()
+    heatmaps = HeatmapCallback(**TINY, loggers=log)
+    with pytest.raises(KeyboardInterrupt):
+        fit_tiny([heatmaps, keras.callbacks.LambdaCallback(on_epoch_end=interrupt)], model)
+    evaluate_tiny([heatmaps], model)
+    assert log.steps == [0, 0]
+    assert log.events.count("close") == 2
+
+
+def interrupt(epoch, logs):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("options", "steps"),
     [
