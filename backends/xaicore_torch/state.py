@@ -20,6 +20,7 @@ from xaicore_torch.private import (
     own_buffers,
     parametrizations_uncached,
 )
+from xaicore_torch.recurrent import without_cudnn
 
 __all__ = ["may_mutate", "preserved_model"]
 
@@ -73,6 +74,7 @@ def preserved_model(
         modules = list(model.modules())
         stack.enter_context(parametrizations_uncached(modules))
         stack.enter_context(_attributes([module for module in modules if mutable(module)]))
+        stack.enter_context(without_cudnn(modules))
         training = [module for module in modules if module.training]
         try:
             for module in training:

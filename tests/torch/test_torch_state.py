@@ -3,6 +3,7 @@
 import random
 import threading
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -427,3 +428,52 @@ def test_a_parameter_that_a_layer_returns_keeps_no_hook(unchanged, fails):
                 xaicore.explain(net, pictures())
         else:
             xaicore.explain(net, pictures())
+
+
+class Listening(nn.LSTM):
+    """Keeps whether it may use cuDNN, whose RNNs have no backward pass in evaluation mode."""
+
+    def __init__(self, fails=False):
+        super().__init__(4, 5, batch_first=True)
+        self.allowed, self.fails = [], fails
+
+    def forward(self, x):
+        self.allowed.append(torch.backends.cudnn.enabled)
+        if self.fails:
+            raise RuntimeError("on purpose")
+        return super().forward(x)
+
+
+class Reading(nn.Module):
+    """A convolution whose columns an LSTM reads."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.lstm = Listening(fails)
+        self.dense = nn.Linear(5, 3)
+        self.allowed = []
+
+    def forward(self, x):
+        columns = self.conv(x).relu().mean(2).transpose(1, 2)
+        y = self.lstm(columns)[0][:, -1]
+        self.allowed.append(torch.backends.cudnn.enabled)
+        return self.dense(y)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("before", [False, True])
+def test_only_recurrent_layers_run_without_cudnn(unchanged, monkeypatch, before, fails):
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", before)
+    model = Reading(fails).train()
+    with unchanged(model), pytest.raises(xaicore.XaicoreError, match="on purpose") if fails else nullcontext():
+        xaicore.explain(model, pictures())
+    assert torch.backends.cudnn.enabled is before
+    assert not any(model.lstm.allowed)
+    assert all(allowed is before for allowed in model.allowed)
+    assert model.lstm.allowed
+    assert bool(model.allowed) is not fails
+    with torch.no_grad(), pytest.raises(RuntimeError) if fails else nullcontext():
+        model(pictures())
+    assert model.lstm.allowed[-1] is before
