@@ -5,7 +5,7 @@ N images, K targets per image, M = N * K rows; *S are the positions of a layer's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +13,13 @@ import numpy as np
 
 from xaicore.backend import Backend, Capture
 from xaicore.errors import BackendError, InputError, LayerError, MethodError
-from xaicore.layers import Place, no_map
+from xaicore.layers import Place, find_outliers, no_map
 from xaicore.maps import relu
 from xaicore.methods import Method
 from xaicore.outputs import is_dense, probabilities
 from xaicore.targets import Aim, Classes
 
-__all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of"]
+__all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of", "without_outliers"]
 
 
 def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
@@ -67,6 +67,24 @@ def arranged(capture: Capture, place: Place | None) -> Capture:
         gradients=place.arrange(capture.gradients, targets=True),
         input_size=place.frame.size,
     )
+
+
+def without_outliers(evidence: Capture, capture: Capture, place: Place, streams: Mapping[str, str]) -> Capture:
+    """The evidence with zeros at a layer's outlier tokens, which the norms of its stream tell: {layer: stream}."""
+    outliers = {
+        layer: find_outliers(place.grids[layer].arrange(capture.activations[stream]))
+        for layer, stream in streams.items()
+    }
+
+    def masked(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        result = dict(arrays)
+        for layer in outliers.keys() & arrays.keys():
+            found, array = outliers[layer], arrays[layer]
+            axes = tuple(range(1, 1 + array.ndim - found.ndim))  # channels, and targets
+            result[layer] = np.where(np.expand_dims(found, axes), np.zeros((), array.dtype), array)
+        return result
+
+    return replace(evidence, activations=masked(evidence.activations), gradients=masked(evidence.gradients))
 
 
 def maps_at(layer: str, method: Method, backend: Backend, x: Any, capture: Capture, aim: Aim) -> np.ndarray:

@@ -14,18 +14,21 @@ from xaicore.backend import Backend, Capture
 from xaicore.data.labels import Labels, calls_binary
 from xaicore.data.targets import read_target
 from xaicore.errors import BackendError, InputError, type_name
-from xaicore.evidence import arranged, check_captured, check_outputs, group_views, maps_at, scores_of
+from xaicore.evidence import (
+    arranged,
+    check_captured,
+    check_outputs,
+    group_views,
+    maps_at,
+    scores_of,
+    without_outliers,
+)
 from xaicore.explanation import Explanation
 from xaicore.facts import Facts
-from xaicore.layers import Place, Places, as_layers
+from xaicore.layers import Place, Places, as_layers, check_outliers, token_streams
 from xaicore.maps import fuse
 from xaicore.methods import Method, MethodLike, find_method, find_methods
-from xaicore.outputs import (
-    check_activation,
-    check_kind,
-    predicted_classes,
-    settle_kind,
-)
+from xaicore.outputs import check_activation, check_kind, predicted_classes, settle_kind
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Aim, Target, aim_at
 
@@ -50,6 +53,8 @@ class Explainer:
             "nhwc" or "nlc": n images, c channels, h w d t positions, l tokens.
         grid: the positions that tokens stand for, (h, w); tokens before them are prefix tokens.
         input_axes: the same letters for the input, such as "nhwc".
+        outliers: "mask" leaves out a transformer's outlier tokens, whose norm exceeds three times the median of their
+            image (Darcet et al. 2024). None: they count.
 
     Raises:
         PluginError: no backend accepts this model.
@@ -69,9 +74,12 @@ class Explainer:
         axes: str | None = None,
         grid: Sequence[int] | None = None,
         input_axes: str | None = None,
+        outliers: str | None = None,
     ) -> None:
         check_activation(activation)
         check_kind(kind)
+        check_outliers(outliers)
+        self._outliers = outliers
         self.kind = kind
         self.method = find_method(method)
         self.activation = activation
@@ -155,8 +163,12 @@ class Explainer:
         facts, place = self._places.find(x)
         with_gradients = any(method.needs == "gradients" for method in methods)
         names = self.layers if place is None else place.captured
+        streams = token_streams(facts, place, self.layers, self.backend.layer_name) if self._outliers else {}
+        names = tuple(dict.fromkeys((*names, *streams.values())))
         capture, aim, labels = self._capture(x, names, target, labels, with_gradients, facts)
         evidence = arranged(capture, place)
+        if place is not None and streams:
+            evidence = without_outliers(evidence, capture, place, streams)
         count, k = aim.classes.shape
         views = 1 if place is None else place.views
         shared: dict[str, Any] = {
@@ -242,6 +254,7 @@ def explain(
     activation: str | None = None,
     kind: str | None = None,
     input_axes: str | None = None,
+    outliers: str | None = None,
     images: Any = None,
     ids: Any = None,
     truth: Any = None,
@@ -264,6 +277,7 @@ def explain(
         activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
         kind: "logits", "probabilities" or "values", what the outputs are; None: as the model shows.
         input_axes: a letter per axis of the input, such as "nhwc".
+        outliers: "mask" leaves out a transformer's outlier tokens; None: they count.
         images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
@@ -275,7 +289,7 @@ def explain(
         LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says what
             was expected. The model is as before.
     """
-    explainer = Explainer(model, method, layer, backend, output, activation, kind, axes, grid, input_axes)
+    explainer = Explainer(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, outliers)
     return explainer(x, targets, images, ids, truth, class_names)
 
 

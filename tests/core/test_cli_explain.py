@@ -78,6 +78,7 @@ def test_run_is_described_to_the_loggers(shop: Workshop) -> None:
         "axes": None,
         "grid": None,
         "input_axes": None,
+        "outliers": None,
     }
     assert shop.notes()[-1] == {"closed": True}
     assert [row["method"] for row in shop.logged()] == ["layercam", "gradcam"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -554,3 +555,11 @@ def test_labels_of_the_command_line_and_of_python_are_the_same(shop: Workshop) -
     Path("names.json").write_text(json.dumps(dict(enumerate(["rosso", "verde", "blu"]))))
     result = shop.explain("blu", "--labels", "names.json", "--target", "blu")
     assert (result.exit_code, shop.logged()[0]["target_name"]) == (0, "blu")
+
+
+@pytest.mark.parametrize("door", [xaicore.explain, Monitor])
+def test_what_explainer_takes_every_door_takes(door: Callable[..., Any]) -> None:
+    """A message that advises axes="nlc" must work wherever it appears."""
+    taken = {name: one.default for name, one in inspect.signature(door).parameters.items()}
+    wanted = {name: one.default for name, one in inspect.signature(xaicore.Explainer).parameters.items()}
+    assert wanted.items() <= taken.items()

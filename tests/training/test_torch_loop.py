@@ -361,6 +361,31 @@ def test_labels_without_values():
         xaicore.explain(None, lab.watched()["x"], truth=CLASSES.to("meta"), backend=ToyBackend())
 
 
+class Mirrored(Net):
+    """Looks at its pictures in a mirror."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.flip(-1))
+
+
+def test_what_a_message_advises_works_in_a_monitor_too():
+    x = lab.watched()["x"]
+    with pytest.raises(xaicore.LayerError, match="input_axes='nchw' lays the map over the input"):
+        Monitor(Mirrored(), x, loggers=[])
+    model = Mirrored()
+    found = Monitor(model, x, loggers=[], input_axes="nchw").step(0)[0]
+    np.testing.assert_array_equal(found.maps, xaicore.explain(model, x, input_axes="nchw").maps)
+
+
+def test_values_are_watched_as_values():
+    x, model = lab.watched()["x"], Net()
+    found = Monitor(model, x, loggers=[], kind="values", targets=1).step(0)[0]
+    assert found.outputs_kind == "values"
+    np.testing.assert_array_equal(found.maps, xaicore.explain(model, x, 1, kind="values").maps)
+    with pytest.raises(xaicore.InputError, match="there are no worst predictions"):
+        Monitor(model, x, loggers=[], kind="values", targets=1, worst=1, pool=(x, [0] * len(x)))
+
+
 @pytest.mark.parametrize("logger", ["disk", "tensorboard", "mlflow", "wandb"])
 def test_nor_does_it_notice_a_real_tracker(alone, logger, tmp_path, monkeypatch):
     if logger != "disk":

@@ -22,6 +22,7 @@ from xaicore.cli.summary import report
 from xaicore.cli.work import Work
 from xaicore.errors import InputError
 from xaicore.explainer import Explainer
+from xaicore.layers import OUTLIERS
 from xaicore.logger import Run
 from xaicore.methods import METHODS, find_methods
 from xaicore.targets import TopK
@@ -73,6 +74,11 @@ __all__ = ["command"]
 )
 @reading_options
 @click.option(
+    "--outliers",
+    type=click.Choice(OUTLIERS),
+    help="mask leaves out a transformer's outlier tokens, whose norm is far above the others'.  [default: they count]",
+)
+@click.option(
     "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, metavar="N", help="Pictures per pass."
 )
 @click.option(
@@ -104,6 +110,7 @@ def command(
     axes: str | None,
     grid: tuple[int, ...] | None,
     input_axes: str | None,
+    outliers: str | None,
     batch_size: int,
     loggers: Sequence[str],
     out: str | None,
@@ -136,16 +143,8 @@ def command(
         logger_options = _loggers(loggers, root, out)
         loaded = load_model(model, preprocess, device)
         explainer = Explainer(
-            loaded.model,
-            found[0],
-            layers or None,
-            backend,
-            as_output(output),
-            activation,
-            kind,
-            axes,
-            grid,
-            input_axes,
+            *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
+            *(kind, axes, grid, input_axes, outliers),
         )
         summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
@@ -163,6 +162,7 @@ def command(
             "axes": axes,
             "grid": grid,
             "input_axes": input_axes,
+            "outliers": outliers,
         }
         work = Work(explainer, found, target, class_names, batches, logger_options, run_name, config)
         try:

@@ -26,6 +26,7 @@ OPTIONS = {
     "kind": "--kind",
     "layer": "--layer",
     "method": "--method",
+    "outliers": "--outliers",
     "output": "--output",
     "targets": "--target",
     "truth": "--truth",

@@ -9,11 +9,13 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
+from xaicore.layers.outliers import OUTLIERS, check_outliers, find_outliers, token_streams
 from xaicore.layers.place import Place, find_place, split_run
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
 
 __all__ = [
+    "OUTLIERS",
     "Dense",
     "Frame",
     "Grid",
@@ -23,9 +25,11 @@ __all__ = [
     "as_layers",
     "channel_axes",
     "check_axes",
+    "check_outliers",
     "choose_layer",
     "default_layer",
     "find_classifier",
+    "find_outliers",
     "find_place",
     "is_pooling",
     "listing",
@@ -34,5 +38,6 @@ __all__ = [
     "read",
     "read_grids",
     "split_run",
+    "token_streams",
     "unknown_layer",
 ]

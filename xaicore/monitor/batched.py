@@ -45,7 +45,7 @@ class BatchedExplainer:
         batch_size: int,
     ) -> None:
         self.explainer, self.methods = explainer, methods
-        self._class_names, self._batch_size = class_names, batch_size
+        self.class_names, self.batch_size = class_names, batch_size
         is_truth = isinstance(targets, str) and targets == TRUTH
         self._target = None if is_truth else read_target(targets, None, class_names)
 
@@ -80,14 +80,14 @@ class BatchedExplainer:
             XaicoreError: what `Explainer` raises.
         """
         target = self.target(sample)
-        starts = list(range(0, len(sample), self._batch_size))
+        starts = list(range(0, len(sample), self.batch_size))
         turn = starts.index(start)
         batches: dict[int, list[Explanation]] = {}
         for position in (*starts[turn:], *starts[:turn]):
             if batches and deadline.passed:
                 start = position
                 break
-            batches[position] = self._explain(sample, target, slice(position, position + self._batch_size))
+            batches[position] = self._explain(sample, target, slice(position, position + self.batch_size))
         in_order = [batches[position] for position in sorted(batches)]
         return [Explanation.concatenate(of_method) for of_method in zip(*in_order, strict=True)], start
 
@@ -115,7 +115,7 @@ class BatchedExplainer:
     def _explain(self, sample: Sample, target: Target, chosen: slice) -> list[Explanation]:
         """Explain some of the images in one pass: one explanation per method."""
         batch = sample.take(chosen)
-        labels = Labels(batch.ids, batch.truth, self._class_names)
+        labels = Labels(batch.ids, batch.truth, self.class_names)
         target = target.take(chosen) if isinstance(target, Classes) else target
         results = self.explainer.run(batch.x, self.methods, target, None, labels)
         # Pictures are made once, for the sample as a whole: made of a batch, they would have a scale of their own.

@@ -62,7 +62,7 @@ class Monitor:
         class_names: one name per class, in class order, or {index: name}.
         targets: "predicted", "truth", a class (index or name), or whatever else `Explainer` takes.
         method: a name, a function, or several, which share one pass.
-        layer, backend, output, activation: as in `Explainer`.
+        layer, backend, output, activation, kind, axes, grid, input_axes, outliers: as in `Explainer`.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
         pool: (x, truth), a `Sample` or a loader.
         every: explain the first step, and each that reaches or passes a multiple of this number.
@@ -103,6 +103,11 @@ class Monitor:
         backend: Any = None,
         output: int | str | None = None,
         activation: str | None = None,
+        kind: str | None = None,
+        axes: str | None = None,
+        grid: Sequence[int] | None = None,
+        input_axes: str | None = None,
+        outliers: str | None = None,
         worst: int = 0,
         pool: Any = None,
         every: int = 1,
@@ -116,22 +121,20 @@ class Monitor:
         beside: bool = True,
     ) -> None:
         check_options(every, budget, batch_size, worst, pool)
-        methods, names = as_methods(method), as_class_names(class_names)
-        explainer = Explainer(model, methods[0], layer, backend, output, activation)
+        found, names = as_methods(method), as_class_names(class_names)
+        explainer = Explainer(
+            model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, outliers
+        )
         self._backend = explainer.backend
         with self._backend.undisturbed(x):
             x = self._backend.with_batch_axis(x) if hasattr(x, "shape") else x
             sample = choose(x, truth, images, ids, first, per_class, names, self._backend.to_numpy)
             self.sample = sample.named(self._backend.to_numpy)
-        self._batched = BatchedExplainer(explainer, methods, targets, names, batch_size)
+        self._batched = BatchedExplainer(explainer, found, targets, names, batch_size)
         self._batched.target(self.sample)  # raises where it does not fit
-        self._pool = None if pool is None else Pool(pool, batch_size, self._backend, activation, names)
-        if self._pool is not None and not self._batched.fits_any_sample:
-            raise InputError(
-                "per-image targets cannot be used for the worst predictions: use 'predicted', 'truth' or [[a, b]]"
-            )
+        self._pool = None if pool is None else Pool(pool, self._batched)
         self._worst, self._every, self._budget, self._on_error = worst, every, budget, on_error
-        self._scale = Scale(scale, [one.name for one in methods])
+        self._scale = Scale(scale, [one.name for one in found])
         self._pictures: Pictures | None = None
         self._start = 0
         self._last: int | None = None
@@ -142,7 +145,7 @@ class Monitor:
             self._batched.probe(self.sample)
             if self._pool is not None:
                 self._pool.probe()
-        about = {"ids": list(self.ids), "methods": [one.name for one in methods], "every": every}
+        about = {"ids": list(self.ids), "methods": [one.name for one in found], "every": every}
         with self._backend.undisturbed():  # the name of a new run is drawn at random
             unopened = open_loggers(loggers, name=name, config={**(config or {}), "monitor": about}, on_error=on_error)
             self._shipper = Shipper(unopened, beside)
@@ -221,8 +224,7 @@ class Monitor:
         """
         if self._shipper.loggers.all_failed or self._shipper.is_stuck:
             return False
-        last, every = self._last, self._every
-        return last is None or step < last or step // every > last // every
+        return self._last is None or step < self._last or step // self._every > self._last // self._every
 
     def close(self) -> None:
         """Deliver the steps on their way and close the loggers, once. Python's exit closes a monitor that is open.

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from xaicore import trees
-from xaicore.backend import Backend
 from xaicore.data.batches import read_batches
 from xaicore.data.choose import from_arrays
 from xaicore.data.sample import Sample
 from xaicore.data.truth import check_classes, most_suspicious
 from xaicore.errors import InputError
+from xaicore.monitor.batched import BatchedExplainer
 from xaicore.monitor.deadline import Deadline
 from xaicore.outputs import is_dense, probabilities
 
@@ -31,25 +31,20 @@ class Pool:
     Args:
         source: (x, truth), a `Sample` with truth, or a loader of (x, truth). A loader's ids are positions, which
             identify an image only if the loader does not shuffle.
-        batch_size: images per pass, of arrays.
-        backend: holds the model that predicts.
-        activation: turns outputs into probabilities, as in `Explainer`.
-        class_names: one name per class, or None.
+        batched: explains what is found; its model predicts, in batches of its size.
 
     Raises:
-        InputError: there are no images, or labels of another number.
+        InputError: there are no images, or labels of another number; or the targets are one class per image of another
+            sample.
     """
 
-    def __init__(
-        self,
-        source: Any,
-        batch_size: int,
-        backend: Backend,
-        activation: str | None,
-        class_names: tuple[str, ...] | None = None,
-    ) -> None:
-        self.source, self._batch_size, self._backend = source, batch_size, backend
-        self._activation, self._class_names = activation, class_names
+    def __init__(self, source: Any, batched: BatchedExplainer) -> None:
+        if not batched.fits_any_sample:
+            raise InputError(
+                "per-image targets cannot be used for the worst predictions: use 'predicted', 'truth' or [[a, b]]"
+            )
+        class_names = batched.class_names
+        self.source, self._batched, self._backend = source, batched, batched.explainer.backend
         if isinstance(source, tuple) and len(source) == 2:
             self.source = from_arrays(source[0], source[1], None, None, class_names, copy=False)
         elif isinstance(source, Sample):
@@ -112,25 +107,26 @@ class Pool:
     def _source_batches(self) -> Iterator[Sample]:
         to_numpy = self._backend.to_numpy
         if not isinstance(self.source, Sample):
-            for batch in read_batches(self.source, to_numpy, self._class_names):
+            for batch in read_batches(self.source, to_numpy, self._batched.class_names):
                 yield Sample(*batch)
             return
-        for start in range(0, len(self.source), self._batch_size):
-            chosen = self.source.take(slice(start, start + self._batch_size))
+        for start in range(0, len(self.source), self._batched.batch_size):
+            chosen = self.source.take(slice(start, start + self._batched.batch_size))
             yield dataclasses.replace(chosen, x=trees.convert(chosen.x, to_numpy))
 
     def _true_probabilities(self, batch: Sample) -> np.ndarray:
         """(N,) the probability of the true class, the least one of several; infinite where none is known."""
         assert batch.truth is not None
         capture = self._backend.capture(batch.x, ())
-        outputs, kind = capture.outputs, capture.outputs_kind
+        explainer = self._batched.explainer
+        outputs, kind = capture.outputs, explainer.kind or capture.outputs_kind
         if kind == "values" or is_dense(outputs):
             raise InputError(f"outputs {outputs.shape} are no class scores: there are no worst predictions")
         try:
             check_classes(batch.truth, outputs, kind)
         except InputError as exc:
             raise InputError(f"pool: {exc}") from exc
-        p = probabilities(outputs, kind, capture.link, self._activation)
+        p = probabilities(outputs, kind, capture.link, explainer.activation)
         if batch.truth.ndim == 2:
             return np.where(batch.truth, p, np.inf).min(axis=1)
         of_truth = np.take_along_axis(p, np.maximum(batch.truth, 0)[:, None], axis=1)[:, 0]
