@@ -28,7 +28,7 @@ def classifier_path(model: Any, layer: str, features: np.ndarray, outputs: np.nd
         {path: dense_of(part) for path, part in fitting.items()},
         model=type(model).__name__,
         layer=layer,
-        hint=f", or xaicore_keras.cam_model(model, classes), which makes such a net{hint}",
+        hint=f", or, for a net of convolutions, xaicore_keras.cam_model(model, classes), which makes such a net{hint}",
     )
 
 

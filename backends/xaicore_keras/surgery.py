@@ -14,8 +14,7 @@ import keras
 import numpy as np
 
 from xaicore import BackendError, InputError, LayerError, unknown_layer
-from xaicore.facts import Facts
-from xaicore.layers import Reading, choose_layer, no_map, read
+from xaicore.layers import choose_pooled, no_map, read
 from xaicore_keras.backend import KerasBackend
 from xaicore_keras.calls import Call, tensors_in
 from xaicore_keras.graph import find_graph, graph_calls, walk_graph
@@ -63,7 +62,7 @@ def cam_model(
     backend = KerasBackend(model, 0 if len(graph.outputs) > 1 else None)
     facts = backend.observe(_picture(graph))
     reading = read(facts, backend.channels_last)
-    path = _default_layer(facts, reading) if layer is None else layer
+    path = layer or choose_pooled(facts.layers, reading.grids, reading.main_pictures)
     last = _last_call(calls, path, type(model).__name__)
     grid = reading.grids.get(path)
     if grid is None or not set(grid.axes).isdisjoint("lr"):
@@ -96,23 +95,6 @@ def _picture(graph: Any) -> Any:
         return values.astype(keras.backend.standardize_dtype(tensor.dtype))
 
     return keras.tree.map_structure(made, graph.input)
-
-
-def _default_layer(facts: Facts, reading: Reading) -> str:
-    """The last map of the picture that no pooling layer made.
-
-    Raises:
-        LayerError: there is none, or tokens lead to the output.
-    """
-    path = choose_layer(facts.layers, reading.grids, reading.main_pictures)
-    if "l" in reading.grids[path].axes:
-        shape = next(layer.shape for layer in facts.layers if layer.name == path)
-        maps = [layer.name for layer in facts.layers if "l" not in getattr(reading.grids.get(layer.name), "axes", "l")]
-        raise LayerError(
-            f"after the last map, {maps[-1] if maps else None!r}, come tokens, {path!r} {shape}, which have no such "
-            "head. Name the layer to pool: layer=..."
-        )
-    return path
 
 
 def _check_head(classes: int, activation: Any) -> None:

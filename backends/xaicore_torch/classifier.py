@@ -33,7 +33,7 @@ def search_classifier(
         candidates,
         model=type(model).__name__,
         layer=layer,
-        hint=", or xaicore_torch.cam_model(model, classes), which makes such a net",
+        hint=", or, for a net of convolutions, xaicore_torch.cam_model(model, classes), which makes such a net",
         tolerance=tolerance,
     )
     return modules[found]

@@ -15,7 +15,7 @@ from torch import nn
 
 from xaicore import BackendError, InputError, XaicoreError
 from xaicore.facts import Facts
-from xaicore.layers import choose_layer, no_map, read
+from xaicore.layers import choose_pooled, no_map, read
 from xaicore_torch.backend import TorchBackend
 from xaicore_torch.cam import CamModel, Dropped
 from xaicore_torch.inputs import check_not_lazy, prepare
@@ -65,7 +65,7 @@ def cam_model(
     order, facts = _run_example(model, inputs)
     reading = read(facts)
     if layer is None:
-        name = choose_layer(facts.layers, reading.grids, reading.main_pictures)
+        name = choose_pooled(facts.layers, reading.grids, reading.main_pictures)
     else:
         name = _name_of(model, find_module(model, layer))
     module = model.get_submodule(name)

@@ -574,3 +574,15 @@ def test_a_model_that_cannot_be_copied():
     model.features[0].lock = threading.Lock()
     with pytest.raises(xaicore.BackendError, match="Classifier cannot be copied: TypeError: cannot pickle"):
         cam_model(model, 2)
+
+
+def test_tokens_have_no_such_head():
+    from test_torch_meaning import PICTURES, ViT
+
+    model = ViT()
+    with pytest.raises(xaicore.MethodError, match=r"or, for a net of convolutions, xaicore_torch.cam_model"):
+        xaicore.explain(model, PICTURES, method="cam")
+    with pytest.raises(xaicore.LayerError, match=r"after the last map, 'embed', come tokens, .* method='gradcam'"):
+        cam_model(model, 3, inputs=PICTURES[:1])
+    assert xaicore.explain(model, PICTURES, method="gradcam").maps.shape == (2, 4, 6)
+    assert cam_model(model, 3, layer="embed", inputs=PICTURES[:1]).layer == "embed"

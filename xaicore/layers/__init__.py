@@ -4,7 +4,7 @@ Backends report facts of layers; what these mean is decided here, by one rule fo
 """
 
 from xaicore.layers.axes import channel_axes
-from xaicore.layers.choice import as_layers, choose_layer, default_layer, is_pooling
+from xaicore.layers.choice import as_layers, choose_layer, choose_pooled, default_layer, is_pooling
 from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
@@ -27,6 +27,7 @@ __all__ = [
     "check_axes",
     "check_outliers",
     "choose_layer",
+    "choose_pooled",
     "default_layer",
     "find_classifier",
     "find_outliers",

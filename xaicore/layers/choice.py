@@ -11,7 +11,7 @@ from xaicore.errors import LayerError
 from xaicore.facts import LayerFacts
 from xaicore.layers.grid import Grid
 
-__all__ = ["as_layers", "choose_layer", "default_layer", "is_pooling"]
+__all__ = ["as_layers", "choose_layer", "choose_pooled", "default_layer", "is_pooling"]
 
 PROJECTIONS = ("dense", "recurrent")
 """Kinds of layers that are explained by name only."""
@@ -68,6 +68,28 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
         if _is_reached(layer, grid):
             return layer.name
     raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers)}")
+
+
+def choose_pooled(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str:
+    """The layer that `cam_model` pools when none is named: that of `choose_layer`, if it leads to no tokens.
+
+    Raises:
+        LayerError: there is none, or tokens lead to the output: their mean has no head that CAM explains.
+    """
+    name = choose_layer(layers, grids, pictures)
+    at = [layer.name for layer in layers].index(name)
+    tokens = [
+        layer
+        for layer in layers[at:]
+        if "l" in getattr(grids.get(layer.name), "axes", "") and (layer.reached is None or layer.reached)
+    ]
+    if tokens:
+        maps = [layer.name for layer in layers[: at + 1] if "l" not in getattr(grids.get(layer.name), "axes", "l")]
+        raise LayerError(
+            f"after the last map, {maps[-1] if maps else None!r}, come tokens, {tokens[-1].name!r} {tokens[-1].shape}, "
+            "which have no such head: explain the model itself with method='gradcam', or name a map to pool: layer=..."
+        )
+    return name
 
 
 def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
