@@ -64,7 +64,7 @@ class LoggerError(XaicoreError, OSError):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
-    """The known names that resemble an unknown one, the most similar first.
+    """The known names that resemble an unknown one, the most similar first; capital letters do not count.
 
     Args:
         name: the unknown name.
@@ -74,7 +74,10 @@ def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.6
     """
     from difflib import get_close_matches  # imported late: most programs never need it
 
-    return get_close_matches(name, list(known), count, cutoff)
+    spelt: dict[str, list[str]] = {}
+    for one in known:
+        spelt.setdefault(one.lower(), []).append(one)
+    return [one for lower in get_close_matches(name.lower(), spelt, count, cutoff) for one in spelt[lower]][:count]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

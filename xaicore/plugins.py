@@ -24,7 +24,7 @@ import pluggy
 
 from xaicore import hookspecs
 from xaicore.backend import Backend
-from xaicore.errors import PluginError, XaicoreError, type_name
+from xaicore.errors import PluginError, XaicoreError, did_you_mean, type_name
 from xaicore.logger import Logger
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Plugins:
         if not claims:
             limit = os.environ.get("XAICORE_PLUGINS")
             also = "" if limit is None else f" (XAICORE_PLUGINS={limit!r} limits them)"
-            raise PluginError(f"no {kind} plugin called {name!r}; installed: {_join(self.names(kind))}{also}")
+            near = did_you_mean(name, self.names(kind))
+            raise PluginError(f"no {kind} plugin called {name!r}; installed: {_join(self.names(kind))}{also}{near}")
         if len(claims) > 1:
             owners = " and ".join(f"{plugin.distribution} {plugin.version}" for plugin in claims)
             raise PluginError(f"{kind} plugin {name!r} is claimed by {owners}: uninstall all but one of them")
@@ -166,8 +167,7 @@ class Plugins:
         bases = _join(root for root in roots if root != "builtins")
         outcome = ", ".join(f"{candidate}: {how}" for candidate, how in tried.items()) or "nothing, none is installed"
         raise PluginError(
-            f"no backend accepts {type_name(model)} (bases from: {bases}); tried {outcome}. "
-            "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
+            f"no backend accepts {_named(model)} (bases from: {bases}); tried {outcome}. {_advice(model)}"
         )
 
     def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | None) -> Backend | None:
@@ -253,6 +253,21 @@ def _describe(kind: str, entry_point: EntryPoint) -> Plugin:
     name, version = metadata.get("Name", unknown), metadata.get("Version", "?")
     extras = tuple(metadata.get_all("Provides-Extra", ()))
     return Plugin(kind, entry_point.name, name, version, entry_point.value, extras)
+
+
+def _named(model: Any) -> str:
+    return f"the class {model.__module__}.{model.__qualname__}" if isinstance(model, type) else type_name(model)
+
+
+def _advice(model: Any) -> str:
+    """What to pass instead of what no backend accepts."""
+    if isinstance(model, type):
+        return f"Pass an instance of it, such as {model.__qualname__}()"
+    if isinstance(model, Mapping):
+        return "Weights alone, such as a state_dict, do not say how the model computes: build it, and load them"
+    if isinstance(model, (str, os.PathLike)):
+        return "Load the model with its framework, and pass that"
+    return "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
 
 
 def _needs(plugin: Plugin, exc: ImportError) -> str:

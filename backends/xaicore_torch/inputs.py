@@ -77,6 +77,7 @@ class Inputs:
         except Exception as exc:
             raise BackendError(
                 f"the model raised {type(exc).__name__} for inputs {self}: {exc}{inference_hint(model)}"
+                f"{_picture_hint(model, self.picture)}"
             ) from exc
 
     def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Inputs:
@@ -164,6 +165,23 @@ def inference_hint(model: nn.Module) -> str:
             "; the model's weights were created under torch.inference_mode(), which excludes gradients for "
             "good: build the model outside of it"
         )
+    return ""
+
+
+def _picture_hint(model: nn.Module, picture: torch.Tensor) -> str:
+    """The end of a message about a picture that the first convolution cannot take; empty where it can."""
+    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
+    if first is None or picture.ndim != len(first.kernel_size) + 2 or not first.in_channels:
+        return ""
+    channels, axes = first.in_channels, range(1, picture.ndim - 1)
+    if picture.shape[1] != channels and picture.shape[-1] == channels:
+        return f". Its channels come last: pass x.permute(0, {picture.ndim - 1}, {', '.join(map(str, axes))})"
+    if picture.shape[1] != channels:
+        return f". The model's first convolution takes {channels} channels, and this input has {picture.shape[1]}"
+    weights = next(model.parameters()).dtype
+    if picture.dtype != weights:
+        name = str(weights).removeprefix("torch.")
+        return f". The model's weights are {name}: pass x.to(torch.{name}), with pixels scaled as in training"
     return ""
 
 

@@ -406,6 +406,7 @@ def test_a_model_error_in_the_first_batch(shop: Workshop) -> None:
     assert "stopped after 0 of 1 pictures: a.png: the model raised ValueError for inputs (1, 1, 10, 20)" in (
         result.stderr
     )
+    assert "Preprocessing flat:preprocess made the inputs; --preprocess names another" in result.stderr
     assert result.stdout == ""
     assert shop.notes() == []
 

@@ -64,6 +64,7 @@ def test_dotted_names(shop: Workshop) -> None:
             "./zoo/models.py:ready",
             "--model './zoo/models.py:ready': expected package.module:name, such as zoo.models:",
         ),
+        ("models.py:ready", "--model 'models.py:ready': expected package.module:name, such as models:ready"),
         (
             "modls:ready",
             "--model modls:ready: module 'modls' does not import: ModuleNotFoundError: No module named ",

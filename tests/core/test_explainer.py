@@ -309,7 +309,7 @@ def test_a_layer_that_is_no_map(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("layer", ["pool", "dense"])
 def test_a_layer_of_the_toy_net_that_is_no_map(backend: ToyBackend, x: np.ndarray, layer: str) -> None:
     with pytest.raises(
-        LayerError, match=rf"layer '{layer}' gives .*\. Name a convolution or a block of them, or leave layer= out"
+        LayerError, match=rf"layer '{layer}' gives .*\. Name a convolution or a block of them, or pass layer=None"
     ):
         xaicore.explain(None, x, layer=layer, backend=backend)
 
@@ -320,6 +320,15 @@ def test_layers_have_names(layer: Any, backend: ToyBackend) -> None:
         LayerError, match=r"layer=.*: expected a layer's name as .*, several names, or None to find one"
     ):
         Explainer(None, backend=backend, layer=layer)
+
+
+def test_a_network_in_place_of_a_name_does_not_fill_the_screen(backend: ToyBackend) -> None:
+    class Net:
+        def __repr__(self) -> str:
+            return "Net(\n  (conv): Conv2d()\n)"
+
+    with pytest.raises(LayerError, match=r"^layer=<.*Net>: expected a layer's name"):
+        Explainer(None, backend=backend, layer=Net())
 
 
 def test_attention_asks_for_a_layer(backend: ToyBackend) -> None:
@@ -384,6 +393,15 @@ def test_a_target_may_mix_classes_and_none(x: np.ndarray, net: ToyNet, backend: 
     logits = net.forward(x)["dense"]
     np.testing.assert_allclose(e.scores[::2], head_forward(logits, "softmax")[:, 2], rtol=1e-5)
     np.testing.assert_allclose(e.scores[1::2], logits[:, 2] - logits[:, 0], rtol=1e-5)
+
+
+def test_a_target_that_returns_a_direction_alone(backend: ToyBackend, x: np.ndarray) -> None:
+    class Alone(Target):
+        def aim(self, outputs: np.ndarray, kind: str) -> Any:
+            return np.ones_like(outputs)[:, None]
+
+    with pytest.raises(TargetError, match=r"target Alone gave a numpy.ndarray; expected Aim\(direction, classes\)"):
+        xaicore.explain(None, x, Alone(), backend=backend)
 
 
 @pytest.mark.parametrize(

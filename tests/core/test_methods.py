@@ -323,3 +323,10 @@ def test_a_function_is_handed_what_it_needs(x: np.ndarray) -> None:
     mine.needs = "activations"
     xaicore.explain(None, x, method=mine, backend=backend)
     assert seen[1][1] is None
+
+
+def test_methods_as_other_libraries_spell_them() -> None:
+    with pytest.raises(xaicore.MethodError, match=r"no method called 'GradCAM'; .*; did you mean 'gradcam'"):
+        find_method("GradCAM")
+    with pytest.raises(xaicore.MethodError, match=r"expected a name or a function .*; Explainer.compare takes several"):
+        find_method(["cam", "gradcam"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -366,6 +367,29 @@ def test_a_plugin_that_declines(site: Site) -> None:
     )
     with pytest.raises(PluginError, match=expected):
         registry.backend(model_of("mypkg", "other"))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (dict, "no backend accepts the class builtins.dict .* Pass an instance of it, such as dict"),
+        ({"conv.weight": 1}, "no backend accepts builtins.dict .* such as a state_dict, .* build it, and load them"),
+        ("best.pt", "no backend accepts builtins.str .* Load the model with its framework, and pass that"),
+        (Path("best.pt"), "no backend accepts pathlib.* Load the model with its framework, and pass that"),
+    ],
+    ids=str,
+)
+def test_what_is_no_model_at_all(site: Site, model: object, message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        site.plugins().backend(model)
+
+
+def test_a_name_that_is_nearly_right(site: Site) -> None:
+    site.distribution("d", backends={"torch": "t"}, loggers={"TensorBoard": "l"})
+    with pytest.raises(PluginError, match="no backend plugin called 'Torhc'; installed: torch; did you mean 'torch'"):
+        site.plugins().find("backend", "Torhc")
+    with pytest.raises(PluginError, match="did you mean 'TensorBoard'"):
+        site.plugins().find("logger", "tensorbord")
 
 
 def test_no_plugin_at_all(site: Site) -> None:

@@ -119,7 +119,7 @@ def test_a_regression_has_no_classes() -> None:
 
 
 def test_several_values_have_no_prediction() -> None:
-    expected = r"outputs \(2, 3\) are values, so no class is predicted: choose an output, such as target 0"
+    expected = r"outputs \(2, 3\) are values, so no class is predicted: choose an output, such as targets=0"
     with pytest.raises(xaicore.TargetError, match=expected):
         aimed(None, LOGITS, "values")
     assert aimed(1, LOGITS, "values").direction.tolist() == [[[0, 1, 0]], [[0, 1, 0]]]

@@ -1,5 +1,7 @@
 """Which layers there are, which one is taken, and what happens with a wrong one."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -106,7 +108,10 @@ def test_dense_outputs_ask_for_a_layer():
 
 def test_a_model_without_maps():
     model = nn.Sequential(nn.Flatten(), nn.Linear(54, 3))
-    with pytest.raises(xaicore.LayerError, match=r"no layer gives a map of the picture.*the last ones: 0 \(1, 54\)"):
+    with pytest.raises(
+        xaicore.LayerError,
+        match=r"no layer gives a map .*none has positions.* The last ones: 0 \(1, 54\)",
+    ):
         xaicore.explain(model, pictures())
 
 
@@ -224,6 +229,27 @@ def test_a_wrong_number_of_channels_is_the_models_own_error_with_ours_around_it(
     assert "the model raised RuntimeError for inputs (2, 3, 6, 9) float32" in str(caught.value)
     assert "to have 1 channels" in str(caught.value)
     assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    ("given", "advised", "mended"),
+    [
+        (pictures(channels=3).permute(0, 2, 3, 1), "Its channels come last: pass x.permute(0, 3, 1, 2)", True),
+        ((255 * pictures(channels=3)).byte(), "The model's weights are float32: pass x.to(torch.float32), with", True),
+        (pictures(channels=3).double(), "The model's weights are float32: pass x.to(torch.float32), with", True),
+        (pictures(channels=2), "The model's first convolution takes 3 channels, and this input has 2", False),
+    ],
+    ids=["channels last", "bytes", "doubles", "two channels"],
+)
+def test_a_picture_that_the_first_convolution_cannot_take(given, advised, mended):
+    model = ConvGapDense(channels=3)
+    with pytest.raises(xaicore.BackendError, match=re.escape(advised)):
+        xaicore.explain(model, given)
+    if mended:
+        typed = re.search(r"pass (x\.\w+\([^)]*\))", advised)[1]
+        expected = given.permute(0, 3, 1, 2) if "permute" in typed else given.float()
+        maps = xaicore.explain(model, eval(typed, {"x": given, "torch": torch})).maps
+        np.testing.assert_array_equal(maps, xaicore.explain(model, expected).maps)
 
 
 def test_a_target_out_of_range_leaves_the_model_alone(unchanged):

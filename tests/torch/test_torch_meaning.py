@@ -576,6 +576,14 @@ def test_notation_overrules_and_wrong_notation_is_refused():
     check(model, PICTURES, "norm", model.norm, on_grid(4, 4, 5), layer="norm", grid=(4, 5))
     refused = {
         "expected 3 letters": {"layer": "norm", "axes": "nchw"},
+        "axes='ntc' has 1 axes of positions for an input with 2; tokens in one row are l": {
+            "layer": "norm",
+            "axes": "ntc",
+        },
+        "grid=24: expected the numbers of positions": {"layer": "norm", "grid": 24},
+        "grid='4x6': expected the numbers of positions": {"layer": "norm", "grid": "4x6"},
+        r"no tokens: grid=\(4, 6\) is for these alone. Pass grid=None": {"layer": "embed", "grid": (4, 6)},
+        r"has no tokens, and grid=\(4, 6\) is": {"layer": "embed", "axes": "nchw", "grid": (4, 6)},
         "24 tokens do not hold grid": {"layer": "norm", "grid": (5, 5)},
         "a letter per axis": {"axes": "nxyz"},
         "expected a letter per axis": {"input_axes": "nhw"},

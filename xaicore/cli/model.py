@@ -97,8 +97,10 @@ def _preparation(module: ModuleType, preprocess: str | None) -> Preparation:
 def _find(spec: str, option: str) -> tuple[ModuleType, Any]:
     """The module, and the object of this dotted name in it."""
     module_name, colon, name = spec.partition(":")
-    if not (colon and module_name and name) or "/" in spec or os.sep in spec:
-        example = f"{os.path.splitext(module_name)[0].strip('./').replace(os.sep, '.') or 'package.module'}:name"
+    if not (colon and module_name and name) or "/" in spec or os.sep in spec or module_name.endswith(".py"):
+        example = (
+            f"{os.path.splitext(module_name)[0].strip('./').replace(os.sep, '.') or 'package.module'}:{name or 'name'}"
+        )
         raise InputError(f"{option} {spec!r}: expected package.module:name, such as {example}")
     try:
         module = importlib.import_module(module_name)

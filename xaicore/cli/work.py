@@ -115,7 +115,10 @@ class Work:
             is_failure = isinstance(exc, BackendError) and not isinstance(exc, OutputError)
             if is_expected and not is_failure and not self.summary.pictures:
                 raise  # a wrong layer, output, target, label, ...: the same for every picture
-            raise Stopped(f"{_files(batch.ids)}: {exc if is_expected else f'{type(exc).__name__}: {exc}'}") from exc
+            what = f"{_files(batch.ids)}: {exc if is_expected else f'{type(exc).__name__}: {exc}'}"
+            if is_failure and not self.summary.pictures:
+                what += f". Preprocessing {self.config['preprocess']} made the inputs; --preprocess names another"
+            raise Stopped(what) from exc
 
 
 def _files(ids: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from xaicore.backend import Layer
-from xaicore.errors import LayerError
+from xaicore.errors import LayerError, type_name
 from xaicore.facts import LayerFacts
 from xaicore.layers.grid import Grid
 
@@ -30,9 +30,16 @@ def as_layers(layer: str | Sequence[str] | None) -> tuple[str, ...]:
     names = (layer,) if isinstance(layer, str) or not isinstance(layer, Iterable) else tuple(layer)
     if not names or not all(isinstance(name, str) for name in names):
         raise LayerError(
-            f"layer={layer!r}: expected a layer's name as `xaicore layers` shows it, several names, or None to find one"
+            f"layer={_shown(layer)}: expected a layer's name as `xaicore layers` shows it, several names, or None to "
+            "find one"
         )
     return tuple(dict.fromkeys(names))
+
+
+def _shown(layer: object) -> str:
+    """A wrong layer in a message; a whole network would fill the screen."""
+    text = repr(layer)
+    return text if len(text) <= 60 and "\n" not in text else f"<{type_name(layer)}>"
 
 
 def is_pooling(layer: type) -> bool:
@@ -102,7 +109,11 @@ def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
 
 def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer]) -> str:
     shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:])
-    return f"the last ones: {shapes}. Name one: layer=..." if shapes else "the model has no layers inside of it"
+    if not shapes:
+        return "the model has no layers inside of it"
+    if all(len(layer.shape) < 3 for layer in layers):
+        return f"none has positions, of which a map could be made. The last ones: {shapes}"
+    return f"the last ones: {shapes}. Name one: layer=..."
 
 
 def default_layer(layers: Sequence[Layer]) -> str:

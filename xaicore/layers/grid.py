@@ -6,14 +6,16 @@ are positions in one row. "nchw" is a convolution's map, "nhwc" one with channel
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
+from numbers import Integral
 
 import numpy as np
 
 from xaicore.errors import InputError
 
-__all__ = ["POSITIONS", "Grid", "check_axes"]
+__all__ = ["POSITIONS", "Grid", "check_axes", "check_grid"]
 
 POSITIONS = {1: "t", 2: "hw", 3: "dhw"}
 """The letters of the positions of a signal, a picture and a volume."""
@@ -71,6 +73,18 @@ class Grid:
                 )
             array = array.reshape(*array.shape[:-1], *self.size)
         return np.ascontiguousarray(array)
+
+
+def check_grid(grid: Sequence[int]) -> tuple[int, ...]:
+    """Check the positions that a user typed, and return them.
+
+    Raises:
+        InputError: they are no whole numbers above 0.
+    """
+    numbers = tuple(grid) if isinstance(grid, Iterable) else ()
+    if not numbers or not all(isinstance(one, Integral) and one > 0 for one in numbers):
+        raise InputError(f"grid={grid!r}: expected the numbers of positions along each axis, such as (14, 14)")
+    return tuple(map(int, numbers))
 
 
 def check_axes(axes: str, option: str, letters: str = "nchwdtl") -> str:

@@ -35,5 +35,5 @@ def no_map(
     return LayerError(
         f"layer {name!r} gives {tuple(shape)}, which is no map of {images} of size {tuple(input_size)}: expected "
         f"({'N' if count is None else count}, channels, *positions) with {len(input_size)} spatial axes and more than "
-        "one position. Name a convolution or a block of them, or leave layer= out"
+        "one position. Name a convolution or a block of them, or pass layer=None"
     )

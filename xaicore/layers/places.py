@@ -13,7 +13,7 @@ from xaicore.backend import Backend
 from xaicore.errors import InputError, MethodError
 from xaicore.facts import Facts
 from xaicore.layers.choice import choose_layer, default_layer
-from xaicore.layers.grid import check_axes
+from xaicore.layers.grid import check_axes, check_grid
 from xaicore.layers.place import Place, find_place
 from xaicore.layers.reading import Reading, read
 
@@ -51,7 +51,7 @@ class Places:
         self.layers = layers
         self._backend = backend
         self._axes = None if axes is None else check_axes(axes, "axes")
-        self._grid = None if grid is None else tuple(int(n) for n in grid)
+        self._grid = None if grid is None else check_grid(grid)
         self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
         self._needs_classifier = needs_classifier
         self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}

@@ -39,6 +39,8 @@ def stated_grid(
         if channel is None or len(shape) not in (3, expected + 2):
             raise LayerError(f"{seen}, {_advice(layer, channel, expected)}")
         axes = _likely_axes(shape, channel, images, expected)
+        if grid is not None and "l" not in axes:
+            raise LayerError(f"{seen}, which are no tokens: grid={grid} is for these alone. Pass grid=None")
         if shape[axes.index("n")] == images and not (grid is not None and "l" in axes):
             raise LayerError(f"{seen}, {_settling(axes, shape, expected)}, or name another layer")
     if len(axes) != len(shape):
@@ -50,6 +52,14 @@ def stated_grid(
             "split again, or explain a model that runs its layers once for each picture"
         )
     if "l" not in axes:
+        positions = set(axes) - set("nc")
+        if len(positions) != expected:
+            raise LayerError(
+                f"{seen}: axes={axes!r} has {len(positions)} axes of positions for an input with {expected}; tokens in "
+                "one row are l, as in axes='nlc'"
+            )
+        if grid is not None:
+            raise LayerError(f"{seen}: axes={axes!r} has no tokens, and grid={grid} is for these alone. Pass grid=None")
         return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
     tokens = shape[axes.index("l")]
     fitting = token_grid(tokens, frame.size, maps) if grid is None else None
@@ -74,7 +84,7 @@ def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
         return f"and nothing says which axis has its channels: say so, such as axes={example!r}, or name another layer"
     return (
         f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. Name a "
-        "convolution or a block of them, or leave layer= out"
+        "convolution or a block of them, or pass layer=None"
     )
 
 

@@ -78,7 +78,8 @@ def find_method(method: MethodLike) -> Method:
     if callable(method):
         name = getattr(method, "__name__", type(method).__name__)
         return Method(name, method, getattr(method, "needs", "gradients"))
-    raise MethodError(f"method={method!r}: expected a name or a function f(activations, gradients)")
+    several = "; Explainer.compare takes several methods" if isinstance(method, (list, tuple)) else ""
+    raise MethodError(f"method={method!r}: expected a name or a function f(activations, gradients){several}")
 
 
 def find_methods(methods: Sequence[MethodLike]) -> list[Method]:

@@ -32,7 +32,7 @@ class Predicted(Target):
         predicted = predicted_classes(outputs, kind)
         if predicted is None:
             raise TargetError(
-                f"outputs {outputs.shape} are values, so no class is predicted: choose an output, such as target 0"
+                f"outputs {outputs.shape} are values, so no class is predicted: choose an output, such as targets=0"
             )
         return _aim_at(outputs, kind, predicted[:, None], link)
 

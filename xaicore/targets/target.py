@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaicore.errors import TargetError
+from xaicore.errors import TargetError, type_name
 from xaicore.outputs import class_count
 
 __all__ = ["Aim", "Target", "aim_at", "check_aim"]
@@ -77,6 +77,8 @@ def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
     Raises:
         TargetError: direction or classes have another shape, or a class does not exist.
     """
+    if not isinstance(aim, Aim):
+        raise TargetError(f"target {target!s} gave a {type_name(aim)}; expected Aim(direction, classes)")
     shape = np.shape(aim.direction)
     if len(shape) != outputs.ndim + 1 or shape[:1] + shape[2:] != outputs.shape or not shape[1]:
         raise TargetError(
