@@ -42,7 +42,7 @@ def stated_grid(
         if grid is not None and "l" not in axes:
             raise LayerError(f"{seen}, which are no tokens: grid={grid} is for these alone. Pass grid=None")
         if shape[axes.index("n")] == images and not (grid is not None and "l" in axes):
-            raise LayerError(f"{seen}, {_settling(axes, shape, expected)}, or name another layer")
+            raise LayerError(f"{seen}, {_settling(axes, shape, frame.size)}, or name another layer")
     if len(axes) != len(shape):
         raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
     if shape[axes.index("n")] != images:
@@ -67,7 +67,7 @@ def stated_grid(
         return Grid(axes, *fitting)
     if grid is None:
         raise LayerError(
-            f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid={_example(tokens, expected)}"
+            f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid={_example(tokens, frame.size)}"
         )
     if len(grid) != expected or not 0 <= tokens - prod(grid) < tokens:
         raise LayerError(
@@ -97,14 +97,15 @@ def _likely_axes(shape: tuple[int, ...], channel: int, images: int, expected: in
     return "ncl"
 
 
-def _settling(axes: str, shape: tuple[int, ...], expected: int) -> str:
+def _settling(axes: str, shape: tuple[int, ...], size: tuple[int, ...]) -> str:
     """What to type for tokens or positions that do not follow the picture."""
     if "l" not in axes:
         return f"and these positions do not follow the picture: if they lie over it nevertheless, pass axes={axes!r}"
-    example = _example(shape[axes.index("l")], expected)
+    example = _example(shape[axes.index("l")], size)
     return f"and these tokens do not follow the picture: say on which grid they lie, such as grid={example}"
 
 
-def _example(tokens: int, expected: int) -> tuple[int, ...]:
-    """A grid that these tokens can hold, for the message."""
-    return (max(1, int(tokens ** (1 / expected) + 1e-9)),) * expected
+def _example(tokens: int, size: tuple[int, ...]) -> tuple[int, ...]:
+    """The grid of the smallest square patches of a picture that are no more than these tokens, for the message."""
+    grids = (tuple(max(1, length // patch) for length in size) for patch in range(1, max(size) + 1))
+    return next(grid for grid in grids if prod(grid) <= tokens)
