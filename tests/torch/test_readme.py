@@ -30,3 +30,19 @@ def test_the_guides_own_target():
     np.testing.assert_allclose(explanation.scores, y[:, 2] - y[:, 0], rtol=1e-5)
     assert explanation.target == "Contrast"
     assert explanation.targets.tolist() == [-1, -1]
+
+
+def test_the_guides_region_of_a_segmentation():
+    import torch
+    from torch_nets import ConvGapDense, pictures
+
+    torch.manual_seed(0)
+    net, x = torch.nn.Sequential(ConvGapDense().conv1, torch.nn.ReLU(), torch.nn.Conv2d(4, 3, 1)), pictures()
+    mask = np.zeros(x.shape[2:], bool)
+    mask[1:3, 4:8] = True
+    explanation = xaicore.explain(net, x, pages.run("docs/guide.md")["Region"](1, mask), layer="1")
+    y = net(x).detach().numpy()
+    np.testing.assert_allclose(explanation.scores, y[:, 1, mask].sum(1), rtol=1e-5)
+    a = net[1](net[0](x)).detach().numpy()
+    weights = net[2].weight[1, :, 0, 0].detach().numpy() * mask.mean()  # the mean of the gradient over all positions
+    np.testing.assert_allclose(explanation.maps, np.maximum(np.einsum("nchw,c->nhw", a, weights), 0), rtol=1e-4)
