@@ -81,8 +81,11 @@ with xaicore.open_loggers("csv", name="run", on_error="raise") as log:
     lines = len(open("xaicore.csv").readlines())
 with xaicore.open_loggers("csv", name="run", on_error="raise") as log:
     log(results["gradcam"].take([1]), step=5)
+with xaicore.Monitor(net, x[0], targets=[[0, 3]], loggers=[]) as monitor:
+    single = monitor.step(0)[0]
 np.savez(
-    "seen.npz", x=x, conv1=net.conv1, conv2=net.conv2, dense=net.dense, boxes=results["gradcam"].boxes(),
+    "seen.npz", single=single.maps,
+    x=x, conv1=net.conv1, conv2=net.conv2, dense=net.dense, boxes=results["gradcam"].boxes(),
     gradcam=results["gradcam"].maps, cam=results["cam"].maps, early=early.maps, scores=early.scores,
     heat=results["gradcam"].heatmaps(size=(24, 18)), images=early.images,
 )
@@ -129,6 +132,7 @@ def test_maps_are_the_closed_form(used: tuple) -> None:
     np.testing.assert_allclose(a["cam"], cam.reshape(4, 12, 9), rtol=0, atol=1e-5)
     np.testing.assert_allclose(a["gradcam"], cam.reshape(4, 12, 9) / (12 * 9), rtol=0, atol=1e-6)
     assert a["gradcam"].max() > 1e-4
+    np.testing.assert_array_equal(a["single"], a["gradcam"][:2])  # a monitor of the first picture alone
     np.testing.assert_allclose(a["heat"], maps.normalize(maps.resize(a["gradcam"], (24, 18))), rtol=0, atol=1e-6)
     # Back through the second convolution: each kernel turned over.
     early = np.zeros((2, 2, 12, 9))

@@ -1,4 +1,4 @@
-"""The backend: the two required methods, and the optional one for CAM.
+"""The backend: the two required methods, and the optional ones for CAM and for single pictures.
 
 It hides what is particular to tinyconv: maps have the channels last, and `backward` takes one direction at a time.
 """
@@ -65,14 +65,18 @@ class TinyconvBackend(Backend):
             raise MethodError(f"cam explains the layer that is pooled, 'relu2', not {layer!r}; or use 'gradcam'")
         return self.net.dense.T.astype(np.float32)
 
+    def with_batch_axis(self, inputs: Any) -> np.ndarray:
+        """A single picture (H, W, channels) as a batch of one."""
+        x = np.asarray(inputs)
+        return x[None] if x.ndim == 3 else x
+
     def _pictures(self, inputs: Any) -> np.ndarray:
         """The pictures (N, H, W, channels) in `inputs`: an array, `(x,)` or `{"x": x}`."""
         if isinstance(inputs, tuple) and len(inputs) == 1:
             (inputs,) = inputs
         elif isinstance(inputs, Mapping) and set(inputs) == {"x"}:
             inputs = inputs["x"]
-        x = np.asarray(inputs)
-        x = x[None] if x.ndim == 3 else x
+        x = self.with_batch_axis(inputs)
         channels = self.net.conv1.shape[2]
         if x.ndim != 4 or x.shape[-1] != channels or not len(x) or x.dtype.kind not in "fiu":
             raise InputError(
