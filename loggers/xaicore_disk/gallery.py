@@ -35,10 +35,22 @@ STILLS = 60
 SCRIPTS = ("rows.js", "paint.js", "curve.js", "grid.js", "large.js", "controls.js", "play.js", "keys.js", "gallery.js")
 """The parts of the script, in order; they share one scope."""
 
-TEXTS = ("id", "group", "method", "layer", "asked", "target_name", "predicted_name", "truth_name", "picture", "files")
+TEXTS = (
+    "id",
+    "group",
+    "method",
+    "layer",
+    "asked",
+    "target_name",
+    "predicted_name",
+    "truth_name",
+    "picture",
+    "files",
+    "views",
+)
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
-    *("score", "raw_score", "peak", "ceiling", "empty", "size"),
+    *("score", "raw_score", "peak", "ceiling", "empty", "size", "frames", "view_maxima"),
 )
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
 """The columns that name files; those of one row have the same stem, in different folders."""
@@ -79,6 +91,7 @@ class Columns:
     def _add(self, row: manifest.Row) -> None:
         stem, columns = _named_alike(row)
         known = {**row, "picture": _checked_name(row["picture"]), "files": " ".join(columns)}
+        known["views"] = json.dumps(row["views"]) if row.get("views") else None
         for name, texts in self._text.items():
             text = known.get(name)  # older versions had fewer columns
             texts.append(None if text is None else self._texts.setdefault(text, len(self._texts)))
@@ -129,6 +142,8 @@ def _checked_name(name: str | None) -> str | None:
 
 def _short(value: Any) -> Any:
     """Numbers with six digits, which are enough to read; infinity and NaN, for which JSON has no form, are None."""
+    if isinstance(value, list):
+        return [_short(one) for one in value]
     return xaicore.show.finite(float(f"{value:.6g}")) if isinstance(value, float) else value
 
 

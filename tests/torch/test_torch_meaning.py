@@ -562,6 +562,28 @@ def test_a_map_for_each_frame(frames):
     assert check(model, x, "net", model.net, input_axes="ntchw").maps.shape == (2, frames, 8, 12)
 
 
+def test_frames_are_in_order_where_a_recurrent_layer_reads_them():
+    """A maximum over frames has no order, unless the caller says that the axis is time."""
+
+    class Clip(Frames):
+        def __init__(self, batch_first):
+            super().__init__()
+            self.rnn, self.batch_first = nn.GRU(4, 4, batch_first=batch_first), batch_first
+
+        def forward(self, x):
+            f = self.net(x.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1))
+            return self.head(self.rnn(f)[0][:, -1] if self.batch_first else self.rnn(f.transpose(0, 1))[0][-1])
+
+    x = rand(2, 3, 3, 8, 12)
+    for model in (Clip(True), Clip(False)):
+        explanation = check(model, x, "net", model.net)
+        assert (explanation.view_names, explanation.frames) == (("frame 1", "frame 2", "frame 3"), 3)
+    views = xaicore.explain(Frames(), x)
+    assert (views.view_names, views.frames) == (("view 1", "view 2", "view 3"), 1)
+    stated = xaicore.explain(Frames(), x, input_axes="ntchw")
+    assert (stated.view_names, stated.frames) == (("frame 1", "frame 2", "frame 3"), 3)
+
+
 def test_frames_that_are_convolved_one_by_one_are_refused():
     with pytest.raises(xaicore.LayerError, match=r"takes \(1, 3, 8, 12\), a part of the input .* 5 times"):
         xaicore.explain(Frames(one_by_one=True), rand(2, 5, 3, 8, 12))
