@@ -32,8 +32,13 @@ ROWS = 10_000
 STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
-SCRIPTS = ("rows.js", "paint.js", "curve.js", "grid.js", "large.js", "controls.js", "play.js", "keys.js", "gallery.js")
+SCRIPTS = (
+    *("rows.js", "views.js", "paint.js", "curve.js", "grid.js", "large.js", "reel.js", "controls.js", "play.js"),
+    *("clips.js", "keys.js", "gallery.js"),
+)
 """The parts of the script, in order; they share one scope."""
+
+STYLES = ("gallery.css", "views.css")
 
 TEXTS = (
     "id",
@@ -111,7 +116,7 @@ def page(folder: RunFolder, drawing: xaicore.Drawing) -> str:
 def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing, maps: int) -> str:
     """The page that shows the columns; `maps` is the number of all maps of the run."""
     colors = xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None], drawing.colormap)[0]
-    style = f"{_text('gallery.css')}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
+    style = f"{''.join(map(_text, STYLES))}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
     script = "".join(map(_text, SCRIPTS))
     return _template().render(
         about=about,

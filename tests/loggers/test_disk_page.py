@@ -301,7 +301,7 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_and_no_other(tmp
     assert set(re.findall(r"https?:[^\"\s]*", shown.source)) == {"http://www.w3.org/2000/svg"}  # a name, not a place
 
 
-@pytest.mark.parametrize("name", [*gallery.SCRIPTS, "gallery.css"])
+@pytest.mark.parametrize("name", [*gallery.SCRIPTS, *gallery.STYLES])
 def test_what_is_inlined_cannot_end_its_element(name: str) -> None:
     text = files("xaicore_disk").joinpath("page", name).read_text("utf-8")
     assert not re.search("</(script|style)|<!--", text)
