@@ -52,7 +52,7 @@ class Explanation(DrawnMaps):
             map's own maximum.
         views: pictures per image: the frames of a clip, which the model convolves one by one, or the inputs that go
             through the same layers.
-        view_names: the views' names in the order of their maps, such as "frame 1"; empty where there is one view.
+        view_names: the views' names in the order of their maps, such as "frame 0"; empty where there is one view.
         frames: how many frames the views have that follow each other; 1 where nothing says that they do. View v is of
             frame v // (views // frames).
     """
@@ -241,7 +241,7 @@ class Explanation(DrawnMaps):
     def _views_of(self, m: int) -> dict[str, Any]:
         if self.views == 1:
             return {"views": None, "frames": None, "view_maxima": None}
-        names = self.view_names or tuple(f"view {v + 1}" for v in range(self.views))
+        names = self.view_names or tuple(f"view {v}" for v in range(self.views))
         maxima = self.maps[m].reshape(self.views, -1).max(axis=1).tolist()
         return {"views": list(names), "frames": self.frames if self.frames > 1 else None, "view_maxima": maxima}
 

@@ -23,7 +23,7 @@ Visit = Callable[..., Tab]
 SHARES = (0.25, 1.0, 0.5, 0.0)
 """The evidence in each frame, the same everywhere in it."""
 COLORS = ((200, 0, 150), (0, 120, 255), (90, 90, 90), (20, 160, 60))
-FRAMES = tuple(f"frame {i}" for i in (1, 2, 3, 4))
+FRAMES = tuple(f"frame {i}" for i in range(4))
 LABEL, PLAY, SLIDER = ".cell .label", ".cell .player .play", ".cell .player input"
 LARGE_PLAY, PARTS = "#large .player .play", "#large .parts button"
 
@@ -75,8 +75,8 @@ def wait(tab: Tab, milliseconds: int) -> None:
 def test_a_card_shows_the_frame_with_the_most_evidence_above_the_strip_of_all(tmp_path: Path, visit: Visit) -> None:
     tab = visit(save(tmp_path, strip()), 500)
     (row,) = read_manifest(tmp_path)
-    assert texts(tab, LABEL) == ["frame 2"]
-    assert tab.one(".cell .photo", "e.alt") == f"given for {row['target_name']} over clip 0, frame 2"
+    assert texts(tab, LABEL) == ["frame 1"]
+    assert tab.one(".cell .photo", "e.alt") == f"given for {row['target_name']} over clip 0, frame 1"
     assert set(sources(tab, ".cell .heat")) == {row["grey"]}
     for across in (0.03, 0.5, 0.97):  # nothing of the neighbours
         np.testing.assert_allclose(seen(tab, ".stage .stack", across), expected(1), atol=2)
@@ -94,8 +94,8 @@ def test_the_slider_goes_to_a_frame(tmp_path: Path, visit: Visit, v: int) -> Non
     tab = visit(save(tmp_path, strip(count=2)))
     tab.choose(SLIDER, str(v))
     tab.settle()
-    assert texts(tab, LABEL) == [FRAMES[v], "frame 2"]  # of its own clip
-    assert tab.each(SLIDER, "e.getAttribute('aria-valuetext')") == [FRAMES[v], "frame 2"]
+    assert texts(tab, LABEL) == [FRAMES[v], "frame 1"]  # of its own clip
+    assert tab.each(SLIDER, "e.getAttribute('aria-valuetext')") == [FRAMES[v], "frame 1"]
     np.testing.assert_allclose(seen(tab, ".stage .stack", 0.5), expected(v), atol=2)
     assert not tab.one("#large", "e.open")
 
@@ -104,9 +104,9 @@ def test_the_slider_takes_arrow_keys(tmp_path: Path, visit: Visit) -> None:
     tab = visit(save(tmp_path, strip(count=2), strip(count=2)))
     tab.one(SLIDER, "e.focus()")
     tab.key("ArrowRight")
-    assert (texts(tab, LABEL)[0], text(tab, ".bar output")) == ("frame 3", "step 1")
+    assert (texts(tab, LABEL)[0], text(tab, ".bar output")) == ("frame 2", "step 1")
     tab.key("ArrowLeft", times=2)
-    assert texts(tab, LABEL) == ["frame 1", "frame 2"]
+    assert texts(tab, LABEL) == ["frame 0", "frame 1"]
 
 
 def test_a_clip_plays_round_and_round_until_it_is_paused(tmp_path: Path, visit: Visit) -> None:
@@ -114,13 +114,13 @@ def test_a_clip_plays_round_and_round_until_it_is_paused(tmp_path: Path, visit: 
     assert plays(tab) == [False, False]
     tab.click(PLAY)
     assert plays(tab) == [True, False]
-    for name in ("frame 3", "frame 4", "frame 1", "frame 2"):
+    for name in ("frame 2", "frame 3", "frame 0", "frame 1"):
         until(tab, name)
-    pause_at(tab, "frame 4")
-    until(tab, "frame 4")
+    pause_at(tab, "frame 3")
+    until(tab, "frame 3")
     assert plays(tab) == [False, False]
     wait(tab, 700)
-    assert texts(tab, LABEL) == ["frame 4", "frame 2"]
+    assert texts(tab, LABEL) == ["frame 3", "frame 1"]
     assert not tab.one("#large", "e.open")  # the player is no part of the card's link
     np.testing.assert_allclose(seen(tab, ".stage .stack", 0.5), expected(3), atol=2)
 
@@ -131,29 +131,29 @@ def test_moving_the_slider_ends_playing(tmp_path: Path, visit: Visit) -> None:
     tab.choose(SLIDER, "0")
     assert plays(tab) == [False]
     wait(tab, 600)
-    assert texts(tab, LABEL) == ["frame 1"]
+    assert texts(tab, LABEL) == ["frame 0"]
 
 
 def test_with_reduced_motion_a_clip_plays_once_and_slowly(tmp_path: Path, visit: Visit) -> None:
     tab = visit(save(tmp_path, strip()), prefers_reduced_motion="reduce")
     start = tab.run("performance.now()")
     tab.click(PLAY)
-    until(tab, "frame 4")
+    until(tab, "frame 3")
     assert tab.run("performance.now()") - start > 1100  # two frames of 600 ms
     assert plays(tab) == [False]
     wait(tab, 800)
-    assert texts(tab, LABEL) == ["frame 4"]
+    assert texts(tab, LABEL) == ["frame 3"]
     tab.click(PLAY)
-    assert texts(tab, LABEL) == ["frame 1"]
+    assert texts(tab, LABEL) == ["frame 0"]
 
 
 def test_frames_by_keys(tmp_path: Path, visit: Visit) -> None:
     """Those of the card with the focus, else those of all."""
     tab = visit(save(tmp_path, strip(count=2)))
     tab.key("]")
-    assert texts(tab, LABEL) == ["frame 3", "frame 3"]
+    assert texts(tab, LABEL) == ["frame 2", "frame 2"]
     tab.key("[", times=5)
-    assert texts(tab, LABEL) == ["frame 1", "frame 1"]
+    assert texts(tab, LABEL) == ["frame 0", "frame 0"]
     tab.key("f")
     assert plays(tab) == [True, True]
     tab.key("f")
@@ -161,7 +161,7 @@ def test_frames_by_keys(tmp_path: Path, visit: Visit) -> None:
     tab.one(".cell:nth-child(2) .card", "e.focus()")
     at = texts(tab, LABEL)[0]
     tab.key("]", times=4)
-    assert texts(tab, LABEL) == [at, "frame 4"]
+    assert texts(tab, LABEL) == [at, "frame 3"]
     tab.key("f")
     assert plays(tab) == [False, True]
     tab.key("f")
@@ -185,23 +185,23 @@ def test_the_frame_stays_where_steps_and_filters_change(tmp_path: Path, visit: V
     tab.choose(SLIDER, "2")
     tab.choose("[name=step]", "0")
     tab.settle()
-    assert texts(tab, LABEL) == ["frame 3", "frame 2"]
+    assert texts(tab, LABEL) == ["frame 2", "frame 1"]
     assert sources(tab, ".stage .heat") == [row["grey"] for row in rows if row["step"] == 0]
     tab.choose("[name=shared]", True)
     tab.settle()
     np.testing.assert_allclose(seen(tab, ".stage .stack", 0.5), over(COLORS[2], (0.5 * 3 / 8,))[0], atol=2)
     tab.choose("[name=search]", "clip 1")
     tab.settle()
-    assert texts(tab, LABEL) == ["frame 2"]
+    assert texts(tab, LABEL) == ["frame 1"]
     tab.choose("[name=search]", "")
     tab.settle()
-    assert texts(tab, LABEL) == ["frame 3", "frame 2"]
+    assert texts(tab, LABEL) == ["frame 2", "frame 1"]
 
 
 def test_several_inputs_of_a_frame_are_shown_together(tmp_path: Path, visit: Visit) -> None:
-    names = tuple(f"frame {i}, {side}" for i in (1, 2) for side in ("left", "right"))
+    names = tuple(f"frame {i}, {side}" for i in (0, 1) for side in ("left", "right"))
     tab = visit(save(tmp_path, strip(names, frames=2)))
-    assert texts(tab, LABEL) == ["frame 1, left | frame 1, right"]
+    assert texts(tab, LABEL) == ["frame 0, left | frame 0, right"]
     for part in (0, 1):
         tab.choose(SLIDER, str(part))
         tab.settle()
@@ -251,7 +251,7 @@ def test_the_large_view_has_the_strip_with_names_and_evidence(tmp_path: Path, vi
         np.testing.assert_allclose(seen(tab, "#large .heatmap .stack", 0.5), heat((SHARES[v],))[0], atol=2)
         assert texts(tab, "#large .views figcaption")[0] == text(tab, "#large .player .frame") == FRAMES[v]
     tab.key("Escape")
-    assert texts(tab, LABEL) == ["frame 3"]
+    assert texts(tab, LABEL) == ["frame 2"]
 
 
 def test_the_large_view_plays(tmp_path: Path, visit: Visit) -> None:
@@ -261,22 +261,22 @@ def test_the_large_view_plays(tmp_path: Path, visit: Visit) -> None:
     tab.one(PARTS, "e.focus()")
     tab.key("f")
     assert plays(tab, LARGE_PLAY) == [True]
-    for name in ("frame 3", "frame 4", "frame 1"):
+    for name in ("frame 2", "frame 3", "frame 0"):
         until(tab, name, "#large .player .frame")
     assert tab.run(f"document.activeElement === document.querySelector('{PARTS}')")
     tab.click(LARGE_PLAY)
     assert plays(tab, LARGE_PLAY) == [False]
     tab.choose("#large .player input", "3")
-    assert text(tab, "#large .player .frame") == "frame 4"
-    tab.key("[")
     assert text(tab, "#large .player .frame") == "frame 3"
+    tab.key("[")
+    assert text(tab, "#large .player .frame") == "frame 2"
     tab.key("ArrowRight")
     tab.settle()
-    assert (text(tab, "#large h2"), text(tab, "#large .player .frame")) == ("clip 1", "frame 2")
+    assert (text(tab, "#large h2"), text(tab, "#large .player .frame")) == ("clip 1", "frame 1")
 
 
 def test_many_frames_scroll_with_the_one_that_is_shown(tmp_path: Path, visit: Visit) -> None:
-    names = tuple(f"frame {i + 1}" for i in range(40))
+    names = tuple(f"frame {i}" for i in range(40))
     tab = visit(save(tmp_path, strip(names, frames=40)), 1000)
     for part in (0, 25, 39):
         tab.choose(SLIDER, str(part))
@@ -302,7 +302,7 @@ def test_pictures_and_clips_of_one_run(tmp_path: Path, visit: Visit) -> None:
         log(strip())
         log(plain)
     tab = visit(tmp_path)
-    assert (texts(tab, LABEL), len(texts(tab, ".cell .player"))) == (["frame 2", ""], 1)
+    assert (texts(tab, LABEL), len(texts(tab, ".cell .player"))) == (["frame 1", ""], 1)
     open_large(tab)
     tab.key("ArrowRight")
     tab.settle()

@@ -63,15 +63,15 @@ def test_frames_are_in_order_where_the_caller_says_so() -> None:
     ("rows", "in_order", "positions", "expected"),
     [
         (1, False, (0,), ()),
-        (3, True, (0,), ("frame 1", "frame 2", "frame 3")),
-        (2, False, (4,), ("view 1", "view 2")),
+        (3, True, (0,), ("frame 0", "frame 1", "frame 2")),
+        (2, False, (4,), ("view 0", "view 1")),
         (1, False, (0, 1), ("input 0", "input 1")),
         (1, False, (0, 0, 1), ("run 1 on input 0", "run 2 on input 0", "run 3 on input 1")),
-        (2, True, (0, 1), ("frame 1, input 0", "frame 1, input 1", "frame 2, input 0", "frame 2, input 1")),
+        (2, True, (0, 1), ("frame 0, input 0", "frame 0, input 1", "frame 1, input 0", "frame 1, input 1")),
     ],
 )
 def test_names(rows: int, in_order: bool, positions: tuple[int, ...], expected: tuple[str, ...]) -> None:
-    assert view_names(rows, in_order, positions) == expected
+    assert view_names(rows, in_order, [f"input {position}" for position in positions]) == expected
     place = Place({}, {}, Frame("nrchw", (4, 4), rows), positions, in_order)
     assert (place.view_names, place.frames) == (expected, rows if in_order else 1)
     assert place.views == max(1, len(expected))
@@ -83,7 +83,7 @@ def strip(count: int = 3, **known: object) -> xaicore.Explanation:
     maps[..., 0, 0] = 0
     grey = (50 * np.arange(2)[:, None] + 10 * np.arange(count)).astype(np.uint8)
     pictures = np.broadcast_to(grey[..., None, None, None], (2, count, 4, 6, 3))
-    names = [f"frame {v + 1}" for v in range(count)]
+    names = [f"frame {v}" for v in range(count)]
     return explanations.strip(maps, pictures, names, frames=count, ids=["a", "b"], **known)
 
 
@@ -91,11 +91,11 @@ def test_a_row_names_its_views_and_their_maxima() -> None:
     e = strip()
     rows = [e.row(m) for m in range(2)]
     assert [row["id"] for row in rows] == ["a", "b"]
-    assert [row["views"] for row in rows] == [["frame 1", "frame 2", "frame 3"]] * 2
+    assert [row["views"] for row in rows] == [["frame 0", "frame 1", "frame 2"]] * 2
     assert [row["frames"] for row in rows] == [3, 3]
     assert [row["view_maxima"] for row in rows] == [[0, 1, 2], [1, 2, 3]]
     unordered = dataclasses.replace(e, view_names=(), frames=1).row(0)
-    assert (unordered["views"], unordered["frames"]) == (["view 1", "view 2", "view 3"], None)
+    assert (unordered["views"], unordered["frames"]) == (["view 0", "view 1", "view 2"], None)
     assert e.take([1]).row(0) == rows[1]
 
 
@@ -108,8 +108,8 @@ def test_explanations_of_other_views_are_not_one() -> None:
 
 
 def test_captions_name_the_views() -> None:
-    assert caption(strip(3).row(0)).endswith(" | given at conv | left to right: frame 1, frame 2, frame 3")
-    assert caption(strip(16).row(0)).endswith(" | left to right: frame 1, frame 2, ... frame 16")
+    assert caption(strip(3).row(0)).endswith(" | given at conv | left to right: frame 0, frame 1, frame 2")
+    assert caption(strip(16).row(0)).endswith(" | left to right: frame 0, frame 1, ... frame 15")
     assert views({"id": "of a row that somebody else made"}) == ""
 
 
@@ -119,9 +119,9 @@ def test_the_page_has_a_strip_per_row_in_order() -> None:
     assert page.count("<figure>") == page.count("<ol ") == 2
     found = re.findall(r'<li [^>]*>([^<]*)|<img alt="([^"]*)"[^>]*base64,([^"]*)"', page)
     labels = [name for name, kind, _ in found if not kind]
-    assert labels == ["frame 1", "frame 2", "frame 3"] * 2
+    assert labels == ["frame 0", "frame 1", "frame 2"] * 2
     assert [kind for _, kind, _ in found if kind][:4] == [
-        "photo, frame 1", "overlay, frame 1", "heatmap, frame 1", "photo, frame 2",
+        "photo, frame 0", "overlay, frame 0", "heatmap, frame 0", "photo, frame 1",
     ]  # fmt: skip
     images = [
         cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

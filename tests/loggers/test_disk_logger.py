@@ -87,7 +87,7 @@ def test_a_strip_of_views_is_one_row_that_names_them(tmp_path: Path) -> None:
     """Which frame a part of the files is of, and how much evidence is in it."""
     maps = np.random.default_rng(0).random((2, 1, 3, 5, 7)) * np.array([1, 4, 2])[:, None, None]
     pictures = np.random.default_rng(1).integers(0, 256, (2, 3, 10, 14, 3), np.uint8)
-    names = ["frame 1", "frame 2", "frame 3"]
+    names = ["frame 0", "frame 1", "frame 2"]
     one = strip(maps, pictures, names, frames=3, ids=["a", "b"])
     rows = log(tmp_path, one, dataclasses.replace(one, method="other", frames=1), step=2)
     assert [(row["id"], row["frames"]) for row in rows] == [("a", 3), ("b", 3), ("a", None), ("b", None)]

@@ -142,13 +142,13 @@ def test_the_data_are_the_rows_of_the_manifest(tmp_path: Path) -> None:
 
 def test_the_views_of_a_strip_are_in_the_data(tmp_path: Path) -> None:
     """Their names once, whatever characters they have."""
-    names = ["frame 1", 'a "b", </script>', "c"]
+    names = ["frame 0", 'a "b", </script>', "c"]
     one = strip(np.ones((2, 1, 3, 5, 7)) / 3, np.zeros((2, 3, 5, 7, 3), np.uint8), names, frames=3, ids=["a", "b"])
     shown = page(tmp_path, one)
     assert [json.loads(row["views"]) for row in shown.rows] == [names] * 2
     assert [row["frames"] for row in shown.rows] == [3, 3]
     assert [row["view_maxima"] for row in shown.rows] == [[0.333333] * 3] * 2
-    assert len([text for text in shown.data["texts"] if "frame 1" in text]) == 1
+    assert len([text for text in shown.data["texts"] if "frame 0" in text]) == 1
 
 
 def test_rows_of_older_versions_are_shown(tmp_path: Path) -> None:

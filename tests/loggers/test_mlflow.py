@@ -263,9 +263,9 @@ def test_the_table_says_what_was_predicted(store: Store) -> None:
 
 def test_the_table_names_the_views_of_a_strip(store: Store) -> None:
     pictures = np.zeros((1, 3, 5, 7, 3), np.uint8)
-    one = strip(np.ones((1, 1, 3, 5, 7)), pictures, ["frame 1", "frame 2", "frame 3"], frames=3, ids=["clip"])
+    one = strip(np.ones((1, 1, 3, 5, 7)), pictures, ["frame 0", "frame 1", "frame 2"], frames=3, ids=["clip"])
     read = store.log((one, 0))
-    assert [row["views"] for row in read.rows(0)] == ["left to right: frame 1, frame 2, frame 3"]
+    assert [row["views"] for row in read.rows(0)] == ["left to right: frame 0, frame 1, frame 2"]
     [(_, shown)] = read.images("xaicore/clip/overlay 0 given conv")
     np.testing.assert_array_equal(shown, one.overlays()[0])
 

@@ -121,11 +121,11 @@ def test_pictures_have_captions_of_what_stays_the_same(tmp_path: Path) -> None:
 
 
 def test_captions_name_the_views_of_a_strip(tmp_path: Path) -> None:
-    names = ["frame 1", "frame 2", "frame 3"]
+    names = ["frame 0", "frame 1", "frame 2"]
     one = strip(np.ones((1, 1, 3, 5, 7)), np.zeros((1, 3, 5, 7, 3), np.uint8), names, frames=3, ids=["clip"])
     found = log(tmp_path, (one, 0))
     for tag in pictures(found):
-        assert found.SummaryMetadata(tag).summary_description.endswith("; left to right: frame 1, frame 2, frame 3")
+        assert found.SummaryMetadata(tag).summary_description.endswith("; left to right: frame 0, frame 1, frame 2")
 
 
 def test_scores_become_curves(tmp_path: Path) -> None:

@@ -577,11 +577,11 @@ def test_frames_are_in_order_where_a_recurrent_layer_reads_them():
     x = rand(2, 3, 3, 8, 12)
     for model in (Clip(True), Clip(False)):
         explanation = check(model, x, "net", model.net)
-        assert (explanation.view_names, explanation.frames) == (("frame 1", "frame 2", "frame 3"), 3)
+        assert (explanation.view_names, explanation.frames) == (("frame 0", "frame 1", "frame 2"), 3)
     views = xaicore.explain(Frames(), x)
-    assert (views.view_names, views.frames) == (("view 1", "view 2", "view 3"), 1)
+    assert (views.view_names, views.frames) == (("view 0", "view 1", "view 2"), 1)
     stated = xaicore.explain(Frames(), x, input_axes="ntchw")
-    assert (stated.view_names, stated.frames) == (("frame 1", "frame 2", "frame 3"), 3)
+    assert (stated.view_names, stated.frames) == (("frame 0", "frame 1", "frame 2"), 3)
 
 
 def test_frames_that_are_convolved_one_by_one_are_refused():

@@ -59,7 +59,7 @@ class Place:
     @property
     def view_names(self) -> tuple[str, ...]:
         """The names of an image's views; empty where it has one."""
-        return view_names(self.frame.rows, self.in_order, self.positions)
+        return view_names(self.frame.rows, self.in_order, [f"input {position}" for position in self.positions])
 
     @property
     def frames(self) -> int:

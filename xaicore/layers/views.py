@@ -35,19 +35,18 @@ def are_in_order(facts: Facts, rows: int, position: int = 0) -> bool:
     return rows > 1 and any(reads_rows(layer) for layer in recurrent)
 
 
-def view_names(rows: int, in_order: bool, positions: Sequence[int]) -> tuple[str, ...]:
-    """The names of an image's views, in the order of its maps: "frame 1", "view 1", "input 0", "frame 1, input 0".
+def view_names(rows: int, in_order: bool, pictures: Sequence[str]) -> tuple[str, ...]:
+    """The names of an image's views, in the order of its maps: "frame 0", "view 0", "input 0", "frame 0, input 0".
 
     Args:
-        rows: pictures per image and input.
+        rows: the frames or views of each input.
         in_order: whether these follow each other.
-        positions: of the inputs under the maps, one per run.
+        pictures: what the runs are over, such as "input 0", one per run.
     """
     word = "frame" if in_order else "view"
-    of_rows = [f"{word} {i + 1}" for i in range(rows)] if rows > 1 else [""]
-    runs: list[str] = [f"input {position}" for position in positions]
-    if len(set(positions)) < len(positions):  # several runs read the same input
+    of_rows = [f"{word} {i}" for i in range(rows)] if rows > 1 else [""]
+    runs = list(pictures) if len(pictures) > 1 else [""]
+    if len(set(runs)) < len(runs):  # several runs read the same input
         runs = [f"run {i + 1} on {name}" for i, name in enumerate(runs)]
-    runs = runs if len(runs) > 1 else [""]
     names = tuple(", ".join(filter(None, (row, run))) for row in of_rows for run in runs)
     return names if len(names) > 1 else ()

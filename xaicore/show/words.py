@@ -36,7 +36,7 @@ def caption(row: Mapping[str, Any]) -> str:
 
 
 def views(row: Mapping[str, Any]) -> str:
-    """The names of a row's views as they lie side by side: "left to right: frame 1, frame 2, ... frame 16".
+    """The names of a row's views as they lie side by side: "left to right: frame 0, frame 1, ... frame 15".
 
     "" where there is one view.
     """
