@@ -407,6 +407,17 @@ def test_one_backbone_for_two_pictures_asks_for_a_run_and_takes_what_it_asks_for
         )
 
 
+def test_the_picture_is_the_named_one_in_whatever_order_inputs_are_given():
+    """Also where the facts of the same shapes are known already."""
+    explainer = xaicore.Explainer(Towers().eval(), layer="left")
+    left, right = PICTURES, rand(2, 3, 16, 24, seed=1)
+    in_order = explainer({"a": left, "b": right}, 1)
+    other = explainer({"b": right, "a": left}, 1)
+    assert are_shown(left, in_order)
+    assert are_shown(left, other)
+    np.testing.assert_array_equal(other.maps, in_order.maps)
+
+
 def test_stacked_pairs_are_refused_with_the_reason():
     model, x = Siamese(stacked=True), (PICTURES, PICTURES)
     for options in ({"layer": "net"}, {"layer": "net", "axes": "nchw"}):
