@@ -81,7 +81,7 @@ function fillPlayer(player, place, row) {
   const plays = running.has(place.key);
   button.classList.toggle("playing", plays);
   button.setAttribute("aria-label", `${plays ? "pause" : "play"} the frames of ${row.id}`);
-  button.title = plays ? "pause the frames (f)" : "play the frames (f)";
+  button.title = plays ? "pause the frames (k)" : "play the frames (k)";
   range.max = partsOf(row) - 1;
   range.value = part;
   range.setAttribute("aria-label", `frame of ${row.id}`);

@@ -15,9 +15,9 @@ function keyAction(key, target) {
     if (target.matches("button, summary, [type=checkbox]")) return null;
     return steps.length > 1 ? play : () => playFrames();
   }
-  if (key.toLowerCase() === "f") return () => playFrames();
-  if (key === "[") return () => frameBy(-1);
-  if (key === "]") return () => frameBy(1);
+  if (key.toLowerCase() === "j") return () => frameBy(-1);
+  if (key.toLowerCase() === "k") return () => playFrames();
+  if (key.toLowerCase() === "l") return () => frameBy(1);
   if (key === ",") return () => stepBy(-1);
   if (key === ".") return () => stepBy(1);
   if (key.toLowerCase() === "w") return () => controls.wrong.closest("label").hidden || controls.wrong.click();
