@@ -180,6 +180,8 @@ class Explainer:
             "outputs_kind": capture.outputs_kind,
             "input_size": evidence.input_size,
             "views": views,
+            "view_names": () if place is None else place.view_names,
+            "frames": 1 if place is None else place.frames,
             "ids": labels.ids,
             "truth": labels.truth,
             "class_names": labels.class_names,

@@ -52,6 +52,9 @@ class Explanation(DrawnMaps):
             map's own maximum.
         views: pictures per image: the frames of a clip, which the model convolves one by one, or the inputs that go
             through the same layers.
+        view_names: the views' names in the order of their maps, such as "frame 0"; empty where there is one view.
+        frames: how many frames the views have that follow each other; 1 where nothing says that they do. View v is of
+            frame v // (views // frames).
     """
 
     maps: np.ndarray
@@ -74,6 +77,8 @@ class Explanation(DrawnMaps):
     group: str | None = None
     ceilings: np.ndarray | None = None
     views: int = 1
+    view_names: tuple[str, ...] = ()
+    frames: int = 1
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""
@@ -130,7 +135,8 @@ class Explanation(DrawnMaps):
         from xaicore.show import html
 
         per_image = len(self) // len(self.ids)
-        shown = range(min(len(self), html.ROWS, max(1, html.ROWS // per_image) * per_image))
+        most = max(1, html.ROWS // (per_image * self.views)) * per_image
+        shown = range(min(len(self), max(1, html.ROWS // self.views), most))
         return html.render(repr(self), ((self.row(m), self.draw(m)) for m in shown), len(self) - len(shown))
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
@@ -200,8 +206,9 @@ class Explanation(DrawnMaps):
 
         Keys: id, k, target, target_name, score, raw_score, predicted, predicted_name, truth (in a multi-label data set
         a list), truth_name (of a list: joined by ", "; "none" where it is empty), empty, method, layer, group, slot
-        (the position in a group, else None), model, asked (the targets that were asked for), maximum (of the map) and
-        right. Unknown values are None.
+        (the position in a group, else None), model, asked (the targets that were asked for), maximum (of the map),
+        right, views (their names, in the order in which they lie side by side), frames (how many follow each other) and
+        view_maxima (of the map of each view). Unknown values are None; so are the last three where there is one view.
         """
         n = int(self.image_index[m])
         target = int(self.targets[m])
@@ -228,7 +235,15 @@ class Explanation(DrawnMaps):
             "asked": self.target,
             "maximum": float(self.maps[m].max()),
             "right": self._right(n),
+            **self._views_of(m),
         }
+
+    def _views_of(self, m: int) -> dict[str, Any]:
+        if self.views == 1:
+            return {"views": None, "frames": None, "view_maxima": None}
+        names = self.view_names or tuple(f"view {v}" for v in range(self.views))
+        maxima = self.maps[m].reshape(self.views, -1).max(axis=1).tolist()
+        return {"views": list(names), "frames": self.frames if self.frames > 1 else None, "view_maxima": maxima}
 
 
 def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> None:
@@ -238,7 +253,7 @@ def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> Non
         InputError: they differ in more than their images, or two images share an id.
     """
     alike = {
-        (one.method, one.layer, one.maps.shape[1:], len(one) // len(one.ids), one.outputs.shape[1:])
+        (one.method, one.layer, one.maps.shape[1:], len(one) // len(one.ids), one.outputs.shape[1:], one.view_names)
         for one in explanations
     }
     if len(alike) > 1:

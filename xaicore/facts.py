@@ -37,6 +37,8 @@ class LayerFacts:
             arrives nowhere, None where that is not known.
         runs: how often it ran.
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
+        is_recurrent: it reads its input step by step, along the first axis that is not the images'. A layer of the kind
+            "recurrent" need not say so; one of another kind, such as a convolution with a state, does.
     """
 
     name: str
@@ -55,6 +57,7 @@ class LayerFacts:
     reached: Mapping[int, Sequence[bool]] | None = None
     runs: int = 1
     run_reads: tuple[tuple[int, ...], ...] | None = None
+    is_recurrent: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from xaicore.errors import InputError, type_name
 
-__all__ = ["as_array", "concatenate", "convert", "copied", "count", "leaves", "map_leaves", "take"]
+__all__ = ["as_array", "concatenate", "convert", "copied", "count", "leaves", "map_leaves", "places", "take"]
 
 TO_HOST = ("detach", "cpu", "resolve_conj", "to_dense", "float", "get", "numpy")
 """Methods that bring a tensor nearer to NumPy, in the order to try them.
@@ -52,6 +52,15 @@ def leaves(x: Any) -> Iterator[Any]:
             yield from leaves(child)
     else:
         yield x
+
+
+def places(x: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where each of the leaves is: the keys and positions that lead to it. A dict in another order has other places."""
+    if isinstance(x, (Mapping, tuple, list)):
+        for key, child in x.items() if isinstance(x, Mapping) else enumerate(x):
+            yield from places(child, (*at, key))
+    else:
+        yield at
 
 
 def count(x: Any) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from xaicore.facts import Facts, InputFacts, LayerFacts
 from xaicore.layers import channel_axes
 from xaicore_keras.calls import Call, shape_of
-from xaicore_keras.layout import channel_axis, default_axis, is_identity, kind_of, permuted_axis, vectors
+from xaicore_keras.layout import channel_axis, default_axis, is_identity, is_recurrent, kind_of, permuted_axis, vectors
 from xaicore_keras.private import child_layers
 
 __all__ = ["Flow", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
@@ -145,6 +145,7 @@ class _Reader:
             reached=self._flows[id(call)].reached,
             runs=len(runs),
             run_reads=None if any(reads is None for reads in runs) else tuple(reads or () for reads in runs),
+            is_recurrent=is_recurrent(maker.layer),
         )
 
     def _input(self, i: int) -> InputFacts:

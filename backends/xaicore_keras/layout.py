@@ -44,6 +44,11 @@ def kind_of(layer: Any) -> str | None:
     return next((kind for kind, classes in _CLASSES.items() if isinstance(layer, classes)), None)
 
 
+def is_recurrent(layer: Any) -> bool:
+    """Whether a layer reads its input step by step; a ConvLSTM convolves, too."""
+    return isinstance(layer, _CLASSES["recurrent"])
+
+
 def channel_axis(layer: Any, rank: int) -> int | None:
     """Where a layer says that tensors of this rank, which it takes or gives, have their channels.
 

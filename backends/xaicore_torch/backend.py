@@ -64,7 +64,7 @@ class TorchBackend(Backend):
         if isinstance(self.model, torch.jit.ScriptModule):
             raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
-        self._facts: dict[tuple[torch.Size, ...], Facts] = {}
+        self._facts: dict[tuple[Any, ...], Facts] = {}
         self._runs: dict[str, int] = {}
         self._link: str | None = None
         self._may_be_single = True

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from xaicore import BackendError, InputError, XaicoreError
+from xaicore.trees import places
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
 __all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "with_batch_axis"]
@@ -41,10 +42,11 @@ class Inputs:
         return len(self.picture)
 
     @property
-    def image_shapes(self) -> tuple[torch.Size, ...]:
-        """The shape of each input, of one image."""
+    def image_shapes(self) -> tuple[Any, ...]:
+        """Where each input is among the arguments, and the shapes of the tensors, of one image."""
         count = self.count
-        return tuple(t.shape[1:] if t.ndim and len(t) == count else t.shape for t in self.tensors)
+        shapes = tuple(t.shape[1:] if t.ndim and len(t) == count else t.shape for t in self.tensors)
+        return *places((self.args, self.kwargs)), shapes
 
     @property
     def size(self) -> tuple[int, ...]:

@@ -32,13 +32,30 @@ ROWS = 10_000
 STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
-SCRIPTS = ("rows.js", "paint.js", "curve.js", "grid.js", "large.js", "controls.js", "play.js", "keys.js", "gallery.js")
+SCRIPTS = (
+    *("rows.js", "views.js", "paint.js", "curve.js", "grid.js", "large.js", "reel.js", "controls.js", "play.js"),
+    *("clips.js", "keys.js", "gallery.js"),
+)
 """The parts of the script, in order; they share one scope."""
 
-TEXTS = ("id", "group", "method", "layer", "asked", "target_name", "predicted_name", "truth_name", "picture", "files")
+STYLES = ("gallery.css", "views.css")
+
+TEXTS = (
+    "id",
+    "group",
+    "method",
+    "layer",
+    "asked",
+    "target_name",
+    "predicted_name",
+    "truth_name",
+    "picture",
+    "files",
+    "views",
+)
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
-    *("score", "raw_score", "peak", "ceiling", "empty", "size"),
+    *("score", "raw_score", "peak", "ceiling", "empty", "size", "frames", "view_maxima"),
 )
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
 """The columns that name files; those of one row have the same stem, in different folders."""
@@ -79,6 +96,7 @@ class Columns:
     def _add(self, row: manifest.Row) -> None:
         stem, columns = _named_alike(row)
         known = {**row, "picture": _checked_name(row["picture"]), "files": " ".join(columns)}
+        known["views"] = json.dumps(row["views"]) if row.get("views") else None
         for name, texts in self._text.items():
             text = known.get(name)  # older versions had fewer columns
             texts.append(None if text is None else self._texts.setdefault(text, len(self._texts)))
@@ -98,7 +116,7 @@ def page(folder: RunFolder, drawing: xaicore.Drawing) -> str:
 def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing, maps: int) -> str:
     """The page that shows the columns; `maps` is the number of all maps of the run."""
     colors = xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None], drawing.colormap)[0]
-    style = f"{_text('gallery.css')}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
+    style = f"{''.join(map(_text, STYLES))}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
     script = "".join(map(_text, SCRIPTS))
     return _template().render(
         about=about,
@@ -129,6 +147,8 @@ def _checked_name(name: str | None) -> str | None:
 
 def _short(value: Any) -> Any:
     """Numbers with six digits, which are enough to read; infinity and NaN, for which JSON has no form, are None."""
+    if isinstance(value, list):
+        return [_short(one) for one in value]
     return xaicore.show.finite(float(f"{value:.6g}")) if isinstance(value, float) else value
 
 

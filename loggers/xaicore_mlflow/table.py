@@ -14,7 +14,7 @@ __all__ = ["images_key", "key_part", "metric_key", "prefix", "to_csv"]
 
 COLUMNS = (
     *("group", "id", "predicted_name", "truth_name", "right", "k", "target_name", "score", "raw_score", "empty"),
-    *("method", "layer", "predicted", "truth", "target", "images"),
+    *("method", "layer", "predicted", "truth", "target", "images", "views"),
 )
 
 key_part = functools.partial(show.safe_name, length=36, allowed="A-Za-z0-9_.-")
@@ -41,11 +41,14 @@ def metric_key(row: Mapping[str, Any], name: str) -> str:
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows of explanations under a line with the columns' names; `images` are the keys, * for overlay or heatmap."""
+    """Rows of explanations under a line with the columns' names.
+
+    `images` are the keys, * for overlay or heatmap; `views` is what these show from left to right.
+    """
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "images": images_key(row, "*")} for row in rows)
+    writer.writerows({**row, "images": images_key(row, "*"), "views": show.views(row)} for row in rows)
     return show.escape_surrogates(file.getvalue())
 
 

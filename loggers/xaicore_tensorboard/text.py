@@ -46,6 +46,7 @@ def caption(row: Mapping[str, Any]) -> str:
     if row["group"] is None:
         facts.insert(0, row["id"])
         facts += [f"truth: {row['truth_name']}"] if row["truth"] is not None else []
+    facts += filter(None, [show.views(row)])
     return markdown("; ".join(facts))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import toy_run
 from browser import Browser, Tab
 from reading import STEPS, open_large, row, shown, sources, text, texts, visible
 from toy_run import EVIL, IDS
@@ -67,6 +68,14 @@ def test_it_fits_at_any_width(run: Path, visit: Visit, width: int) -> None:
     assert tab.each(".body, dialog > header", "e.scrollWidth - e.clientWidth") == [0, 0]
     assert outside("dialog") == []
     assert min(tab.each(".views figure", "e.offsetWidth")) >= 170
+
+
+def test_a_narrow_window_shows_the_controls_of_a_run_without_steps(tmp_path: Path, visit: Visit) -> None:
+    """The button that expands them lies beside the step slider, which is not there."""
+    toy_run.at_step(5, "first").save(tmp_path)
+    tab = visit(tmp_path, 400)
+    assert not visible(tab, ".more")
+    assert visible(tab, "[name=search]")
 
 
 def test_motion_is_reduced_where_the_reader_asks(run: Path, visit: Visit) -> None:

@@ -344,6 +344,9 @@ def test_rows_in_plain_values(explanation: Explanation) -> None:
             "asked": "top 2",
             "maximum": float(e.maps[m].max()),
             "right": [int(e.predicted[0]) == 0, None, int(e.predicted[2]) == 2][n],
+            "views": None,
+            "frames": None,
+            "view_maxima": None,
         }
         assert {type(value) for value in row.values()} <= {str, int, float, bool, type(None)}
 

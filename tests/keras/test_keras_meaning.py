@@ -66,13 +66,14 @@ def test_tokens_and_layers_of_ones_own_have_their_channels_last():
     assert facts["block0"].takes == ("mixed0", "mlp0")
 
 
-def frames_net(steps=4):
+def frames_net(steps=4, over=None):
     inner = keras.Sequential(
         [keras.Input((6, 9, 1)), layers.Conv2D(5, 3, activation="relu", name="conv"), layers.GlobalAveragePooling2D()],
         name="inner",
     )
     i = keras.Input((steps, 6, 9, 1))
-    return settle(keras.Model(i, layers.Dense(3, name="dense")(layers.Flatten()(layers.TimeDistributed(inner)(i)))))
+    features = (over or layers.Flatten())(layers.TimeDistributed(inner)(i))
+    return settle(keras.Model(i, layers.Dense(3, name="dense")(features)))
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -87,6 +88,32 @@ def test_a_map_per_frame(count, unchanged):
     rows = ops.convert_to_numpy(model.get_layer("dense").kernel)[:, 1].reshape(4, 1, 1, 5) / 28
     np.testing.assert_allclose(explanation.maps, np.maximum((a * rows).sum(axis=-1), 0), **CLOSE)
     np.testing.assert_allclose(explanation.outputs, ops.convert_to_numpy(model(x)), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("over", "frames"),
+    [(layers.LSTM(3), 4), (layers.Bidirectional(layers.GRU(2)), 4), (layers.GlobalMaxPooling1D(), 1)],
+)
+def test_frames_are_in_order_where_a_recurrent_layer_reads_them(over, frames):
+    x = np.random.default_rng(2).normal(size=(2, 4, 6, 9, 1)).astype(np.float32)
+    explanation = xaicore.explain(frames_net(over=type(over).from_config(over.get_config())), x, 1)
+    word = "frame" if frames > 1 else "view"
+    assert (explanation.frames, explanation.view_names) == (frames, tuple(f"{word} {i}" for i in range(4)))
+
+
+def test_frames_are_in_order_where_a_convlstm_reads_them():
+    i = keras.Input((4, 6, 9, 1))
+    maps = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="frames")(i)
+    last = layers.GlobalAveragePooling2D()(layers.ConvLSTM2D(2, 3)(maps))
+    model = settle(keras.Model(i, layers.Dense(3, name="dense")(last)))
+    explanation = xaicore.explain(model, np.ones((2, 4, 6, 9, 1), np.float32), 1)
+    assert (explanation.layer, explanation.maps.shape, explanation.frames) == ("frames", (2, 4, 4, 7), 4)
+
+
+def test_the_runs_over_two_pictures_are_named_by_their_inputs():
+    model, (left, right) = pair(), np.split(pictures(4), 2)
+    explanation = xaicore.explain(model, [left, right], 1, layer="backbone/conv#*")
+    assert (explanation.frames, explanation.view_names) == (1, ("input 0", "input 1"))
 
 
 def pair():

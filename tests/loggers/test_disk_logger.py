@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from clock import Clock
-from explanations import example, explanation
+from explanations import example, explanation, strip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +83,24 @@ def test_options_reach_the_pictures(tmp_path: Path) -> None:
     assert [row["box"] for row in rows] == one.boxes(0.6).tolist() != one.boxes().tolist()
 
 
+def test_a_strip_of_views_is_one_row_that_names_them(tmp_path: Path) -> None:
+    """Which frame a part of the files is of, and how much evidence is in it."""
+    maps = np.random.default_rng(0).random((2, 1, 3, 5, 7)) * np.array([1, 4, 2])[:, None, None]
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 3, 10, 14, 3), np.uint8)
+    names = ["frame 0", "frame 1", "frame 2"]
+    one = strip(maps, pictures, names, frames=3, ids=["a", "b"])
+    rows = log(tmp_path, one, dataclasses.replace(one, method="other", frames=1), step=2)
+    assert [(row["id"], row["frames"]) for row in rows] == [("a", 3), ("b", 3), ("a", None), ("b", None)]
+    for m, row in enumerate(rows[:2]):
+        assert row["views"] == names
+        assert row["view_maxima"] == pytest.approx(maps[m, 0].max(axis=(1, 2)))
+        assert row["size"] == [10, 3 * 14]
+        for v in range(3):
+            part = rgb(tmp_path / row["picture"])[:, 14 * v : 14 * v + 14]
+            np.testing.assert_array_equal(part, pictures[m, v])
+    assert np.load(tmp_path / rows[0]["map"]).shape == (3, 5, 7)
+
+
 def test_rows_say_what_is_known(tmp_path: Path) -> None:
     maps = np.zeros((2, 2, 5, 7))
     maps[0, 0, 1, 2] = 3.5
@@ -112,6 +130,9 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "asked": "top 2",
         "maximum": 3.5,
         "right": True,
+        "views": None,
+        "frames": None,
+        "view_maxima": None,
         "peak": 3.5,
         "ceiling": None,
         "outline": None,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explanations import example, explanation
+from explanations import example, explanation, strip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,6 +138,17 @@ def test_the_data_are_the_rows_of_the_manifest(tmp_path: Path) -> None:
         assert seen["files"].split() == ["overlay", "heatmap", "map", "grey", "outline"]
     assert shown.data["alpha"] == 0.5
     assert len(shown.data["texts"]) == len(set(shown.data["texts"]))
+
+
+def test_the_views_of_a_strip_are_in_the_data(tmp_path: Path) -> None:
+    """Their names once, whatever characters they have."""
+    names = ["frame 0", 'a "b", </script>', "c"]
+    one = strip(np.ones((2, 1, 3, 5, 7)) / 3, np.zeros((2, 3, 5, 7, 3), np.uint8), names, frames=3, ids=["a", "b"])
+    shown = page(tmp_path, one)
+    assert [json.loads(row["views"]) for row in shown.rows] == [names] * 2
+    assert [row["frames"] for row in shown.rows] == [3, 3]
+    assert [row["view_maxima"] for row in shown.rows] == [[0.333333] * 3] * 2
+    assert len([text for text in shown.data["texts"] if "frame 0" in text]) == 1
 
 
 def test_rows_of_older_versions_are_shown(tmp_path: Path) -> None:
@@ -290,7 +301,7 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_and_no_other(tmp
     assert set(re.findall(r"https?:[^\"\s]*", shown.source)) == {"http://www.w3.org/2000/svg"}  # a name, not a place
 
 
-@pytest.mark.parametrize("name", [*gallery.SCRIPTS, "gallery.css"])
+@pytest.mark.parametrize("name", [*gallery.SCRIPTS, *gallery.STYLES])
 def test_what_is_inlined_cannot_end_its_element(name: str) -> None:
     text = files("xaicore_disk").joinpath("page", name).read_text("utf-8")
     assert not re.search("</(script|style)|<!--", text)

@@ -25,7 +25,7 @@ import mlflow
 import numpy as np
 import pytest
 from clock import Clock
-from explanations import example, explanation, several_labels
+from explanations import example, explanation, several_labels, strip
 from names import NASTY
 from processes import environment, run_code
 
@@ -250,6 +250,7 @@ def test_the_table_says_what_was_predicted(store: Store) -> None:
         "truth": "0",
         "target": "0",
         "images": f"xaicore/{table.key_part(known['ids'][0])}/* 0 given conv",
+        "views": "",
     }
     columns = ("group", "id", "k", "target", "target_name", "predicted_name", "truth_name", "right", "images")
     assert [[row[column] for column in columns] for row in rows[2:]] == [
@@ -258,6 +259,15 @@ def test_the_table_says_what_was_predicted(store: Store) -> None:
         ["worst", "y.jpg", "0", "3", "ant", "ant", "", "", "xaicore-worst/0/* 0 given conv"],
         ["worst", "y.jpg", "1", "1", "dog", "ant", "", "", "xaicore-worst/0/* 1 given conv"],
     ]
+
+
+def test_the_table_names_the_views_of_a_strip(store: Store) -> None:
+    pictures = np.zeros((1, 3, 5, 7, 3), np.uint8)
+    one = strip(np.ones((1, 1, 3, 5, 7)), pictures, ["frame 0", "frame 1", "frame 2"], frames=3, ids=["clip"])
+    read = store.log((one, 0))
+    assert [row["views"] for row in read.rows(0)] == ["left to right: frame 0, frame 1, frame 2"]
+    [(_, shown)] = read.images("xaicore/clip/overlay 0 given conv")
+    np.testing.assert_array_equal(shown, one.overlays()[0])
 
 
 def test_pictures_may_have_several_labels(store: Store) -> None:

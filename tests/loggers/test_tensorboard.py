@@ -17,7 +17,7 @@ import cv2
 import delivery
 import numpy as np
 import pytest
-from explanations import example, explanation, several_labels
+from explanations import example, explanation, several_labels, strip
 from names import NASTY
 from processes import run_code, start_code
 from tensorboard import plugin_util
@@ -118,6 +118,14 @@ def test_pictures_have_captions_of_what_stays_the_same(tmp_path: Path) -> None:
     assert image_metadata.parse_plugin_metadata(about.plugin_data.content).version == 0
     worst = found.SummaryMetadata("xaicore worst/0/1/given/conv/overlay").summary_description
     assert worst == rf"given at conv of {model}, top 2 \(k = 1\)"
+
+
+def test_captions_name_the_views_of_a_strip(tmp_path: Path) -> None:
+    names = ["frame 0", "frame 1", "frame 2"]
+    one = strip(np.ones((1, 1, 3, 5, 7)), np.zeros((1, 3, 5, 7, 3), np.uint8), names, frames=3, ids=["clip"])
+    found = log(tmp_path, (one, 0))
+    for tag in pictures(found):
+        assert found.SummaryMetadata(tag).summary_description.endswith("; left to right: frame 0, frame 1, frame 2")
 
 
 def test_scores_become_curves(tmp_path: Path) -> None:

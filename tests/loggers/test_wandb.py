@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import wandb
-from explanations import example, explanation, several_labels
+from explanations import example, explanation, several_labels, strip
 from processes import start_code
 from toynet import ToyBackend, ToyNet
 from wandb_reading import OfflineRun
@@ -125,6 +125,15 @@ def test_captions_say_what_is_known(place: Path) -> None:
     ]
     assert row["xaicore/overlay/given"]["captions"] == row["xaicore/heatmap/given"]["captions"] == captions
     assert row["xaicore/heatmap/other"]["captions"] == ["0 | 1 0.700 | predicted 1 | truth 3 | wrong | other at conv"]
+
+
+def test_captions_name_the_views_of_a_strip(place: Path) -> None:
+    one = strip(np.ones((1, 1, 2, 4, 4)), np.zeros((1, 2, 4, 4, 3), np.uint8), ["left", "right"], ids=["pair"])
+    with xaicore.open_loggers("wandb", on_error="raise") as log:
+        log(one, step=1)
+    (row,) = the_run(place).rows
+    (caption,) = row["xaicore/overlay/given"]["captions"]
+    assert caption.endswith(" | given at conv | left to right: left, right")
 
 
 def test_the_table_has_a_row_a_map_of_every_epoch(place: Path) -> None:

@@ -407,6 +407,17 @@ def test_one_backbone_for_two_pictures_asks_for_a_run_and_takes_what_it_asks_for
         )
 
 
+def test_the_picture_is_the_named_one_in_whatever_order_inputs_are_given():
+    """Also where the facts of the same shapes are known already."""
+    explainer = xaicore.Explainer(Towers().eval(), layer="left")
+    left, right = PICTURES, rand(2, 3, 16, 24, seed=1)
+    in_order = explainer({"a": left, "b": right}, 1)
+    other = explainer({"b": right, "a": left}, 1)
+    assert are_shown(left, in_order)
+    assert are_shown(left, other)
+    np.testing.assert_array_equal(other.maps, in_order.maps)
+
+
 def test_stacked_pairs_are_refused_with_the_reason():
     model, x = Siamese(stacked=True), (PICTURES, PICTURES)
     for options in ({"layer": "net"}, {"layer": "net", "axes": "nchw"}):
@@ -560,6 +571,28 @@ def test_a_map_for_each_frame(frames):
     explanation = check(model, x, "net", model.net)
     assert explanation.maps.shape == (2, frames, 8, 12)
     assert check(model, x, "net", model.net, input_axes="ntchw").maps.shape == (2, frames, 8, 12)
+
+
+def test_frames_are_in_order_where_a_recurrent_layer_reads_them():
+    """A maximum over frames has no order, unless the caller says that the axis is time."""
+
+    class Clip(Frames):
+        def __init__(self, batch_first):
+            super().__init__()
+            self.rnn, self.batch_first = nn.GRU(4, 4, batch_first=batch_first), batch_first
+
+        def forward(self, x):
+            f = self.net(x.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1))
+            return self.head(self.rnn(f)[0][:, -1] if self.batch_first else self.rnn(f.transpose(0, 1))[0][-1])
+
+    x = rand(2, 3, 3, 8, 12)
+    for model in (Clip(True), Clip(False)):
+        explanation = check(model, x, "net", model.net)
+        assert (explanation.view_names, explanation.frames) == (("frame 0", "frame 1", "frame 2"), 3)
+    views = xaicore.explain(Frames(), x)
+    assert (views.view_names, views.frames) == (("view 0", "view 1", "view 2"), 1)
+    stated = xaicore.explain(Frames(), x, input_axes="ntchw")
+    assert (stated.view_names, stated.frames) == (("frame 0", "frame 1", "frame 2"), 3)
 
 
 def test_frames_that_are_convolved_one_by_one_are_refused():

@@ -38,6 +38,7 @@ class Frame:
         reshaped: (C, *size) that the input of one image is reshaped to; None where it keeps its shape.
         changes: what the model does to each input before its first convolution, per run of that: "flips it",
             "crops or pads it", or None.
+        in_order: the caller says that the rows are frames, which follow each other.
     """
 
     axes: str
@@ -46,6 +47,7 @@ class Frame:
     reshaped: tuple[int, ...] | None = None
     made_by: str | None = None
     changes: tuple[str | None, ...] = ()
+    in_order: bool = False
 
     @property
     def ndim(self) -> int:
@@ -147,7 +149,7 @@ def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
     has_frames = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4 and reader[0] != count
     axes = axes.replace("t", FRAMES) if has_frames else axes
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
-    return Frame(axes, size, facts.shape[axes.index(FRAMES)] if has_frames else 1)
+    return Frame(axes, size, facts.shape[axes.index(FRAMES)] if has_frames else 1, in_order=has_frames)
 
 
 def _positions(axes: str) -> list[str]:

@@ -14,6 +14,7 @@ from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading
 from xaicore.layers.stated import stated_grid
+from xaicore.layers.views import are_in_order, view_names
 
 __all__ = ["ALL", "Place", "find_place", "split_run"]
 
@@ -36,12 +37,14 @@ class Place:
         runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
         positions: the positions of these inputs among the model's inputs: one, or one per view.
+        in_order: the rows of an input follow each other, as the frames of a clip do.
     """
 
     grids: Mapping[str, Grid]
     runs: Mapping[str, tuple[str, ...]]
     frame: Frame
     positions: tuple[int, ...]
+    in_order: bool = False
 
     @property
     def captured(self) -> tuple[str, ...]:
@@ -52,6 +55,16 @@ class Place:
     def views(self) -> int:
         """Maps per image."""
         return self.frame.rows * len(self.positions)
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """The names of an image's views; empty where it has one."""
+        return view_names(self.frame.rows, self.in_order, [f"input {position}" for position in self.positions])
+
+    @property
+    def frames(self) -> int:
+        """The number of frames that follow each other; 1 where nothing says so."""
+        return self.frame.rows if self.in_order else 1
 
     def arrange(self, arrays: Mapping[str, np.ndarray], targets: bool = False) -> dict[str, np.ndarray]:
         """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size)."""
@@ -126,7 +139,8 @@ def find_place(
         over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
     at = next(iter(positions.values()), (reading.main_pictures[0],))
-    return Place(grids, runs, reading.frames[at[0]], at)
+    frame = reading.frames[at[0]]
+    return Place(grids, runs, frame, at, frame.in_order or are_in_order(facts, frame.rows, at[0]))
 
 
 def _no_picture(facts: Facts) -> LayerError:

@@ -64,11 +64,12 @@ class Places:
             InputError: a notation does not fit the inputs, or the backend reports no facts that it could complete.
         """
         shapes = tuple(np.shape(leaf)[1:] for leaf in trees.leaves(x) if hasattr(leaf, "shape"))
-        if shapes not in self._known:
-            self._known[shapes] = self._find(x)
+        key = *trees.places(x), shapes
+        if key not in self._known:
+            self._known[key] = self._find(x)
             if len(self._known) > MOST:
                 del self._known[next(iter(self._known))]
-        return self._known[shapes]
+        return self._known[key]
 
     def _refuse_notation(self) -> None:
         notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes}

@@ -1,4 +1,4 @@
-"""An explanation as HTML: photo, overlay and heatmap of each row, everything inline.
+"""An explanation as HTML: photo, overlay and heatmap of each row, everything inline. Several views form a strip.
 
 Class names and ids are untrusted text and are escaped.
 """
@@ -10,7 +10,7 @@ import html
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from xaicore.show.words import caption
 __all__ = ["ROWS", "render", "show"]
 
 ROWS = 24
-"""Rows that are shown; a page of thousands of inline pictures would stop the browser."""
+"""Maps that are shown, one per view; a page of thousands of inline pictures would stop the browser."""
 
 
 def render(title: str, rows: Iterable[tuple[Mapping[str, Any], Mapping[str, np.ndarray]]], more: int = 0) -> str:
@@ -33,17 +33,45 @@ def render(title: str, rows: Iterable[tuple[Mapping[str, Any], Mapping[str, np.n
         rows: each a row and its images, as `Explanation.row` and `Explanation.draw` give them.
         more: the number of rows that are left out.
     """
-    figures = "".join(f"<figure>{_images(images)}{_caption(row)}</figure>" for row, images in rows)
+    figures = "".join(f"<figure>{_content(row, images)}{_caption(row)}</figure>" for row, images in rows)
     note = f"<p>... and {more} more; save(directory) writes them all.</p>" if more > 0 else ""
     return f"<div><p>{html.escape(title)}</p>{figures}{note}</div>"
 
 
 def _images(images: Mapping[str, np.ndarray]) -> str:
-    named = {"photo" if kind == "picture" else kind: image for kind, image in images.items()}
     return "".join(
         f'<img alt="{name}" title="{name}" src="{_data_url(image)}" style="max-width:32%;margin-right:1%">'
-        for name, image in named.items()
+        for name, image in _named(images).items()
     )
+
+
+def _named(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"photo" if kind == "picture" else kind: image for kind, image in images.items()}
+
+
+def _content(row: Mapping[str, Any], images: Mapping[str, np.ndarray]) -> str:
+    return _strip(row["views"], images) if row.get("views") else _images(images)
+
+
+def _strip(names: Sequence[str], images: Mapping[str, np.ndarray]) -> str:
+    """A list of views from left to right, each with its name over its photo, overlay and heatmap."""
+    items = []
+    for i, name in enumerate(names):
+        # Every image has its views side by side, all of one width.
+        parts = {kind: image[:, _part(image, i, len(names))] for kind, image in images.items()}
+        shown = "".join(
+            f'<img alt="{kind}, {html.escape(name)}" title="{kind}" src="{_data_url(part)}" '
+            'style="display:block;width:100%;margin-bottom:2px">'
+            for kind, part in _named(parts).items()
+        )
+        items.append(f'<li style="flex:1 0 6em;max-width:16em">{html.escape(name)}{shown}</li>')
+    style = "display:flex;gap:4px;overflow-x:auto;list-style:none;margin:0;padding:0"
+    return f'<ol style="{style}" tabindex="0" role="list" aria-label="views">{"".join(items)}</ol>'
+
+
+def _part(image: np.ndarray, i: int, count: int) -> slice:
+    width = image.shape[1] // count
+    return slice(i * width, (i + 1) * width)
 
 
 def _caption(row: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["caption", "digest", "escape_surrogates", "finite", "safe_name", "slug", "verdict"]
+__all__ = ["caption", "digest", "escape_surrogates", "finite", "safe_name", "slug", "verdict", "views"]
 
 HASHED = re.compile(r"-[0-9a-f]{16}$")
 
@@ -24,13 +24,25 @@ def verdict(right: bool | None) -> str:
 def caption(row: Mapping[str, Any]) -> str:
     """One line about a map: "cat.png | dog 0.870 | predicted dog | truth cat | wrong | gradcam at conv".
 
-    Unknown values are left out. The result can be encoded as UTF-8.
+    Unknown values are left out. Where an image has several views, the line ends in their names. The result can be
+    encoded as UTF-8.
     """
     score = f" {row['score']:.3f}" if math.isfinite(row["score"]) else ""
     words = [row["id"], f"{row['target_name'] or row['asked']}{score}"]
     words += [f"{name} {row[f'{name}_name']}" for name in ("predicted", "truth") if row[f"{name}_name"] is not None]
     words += [verdict(row["right"])] if row["right"] is not None else []
-    return escape_surrogates(" | ".join([*words, f"{row['method']} at {row['layer']}"]))
+    words += [f"{row['method']} at {row['layer']}", *filter(None, [views(row)])]
+    return escape_surrogates(" | ".join(words))
+
+
+def views(row: Mapping[str, Any]) -> str:
+    """The names of a row's views as they lie side by side: "left to right: frame 0, frame 1, ... frame 15".
+
+    "" where there is one view.
+    """
+    names = list(row.get("views") or ())  # a logger of one's own may have made the row
+    listed = names if len(names) <= 4 else [*names[:2], f"... {names[-1]}"]
+    return f"left to right: {', '.join(listed)}" if names else ""
 
 
 def slug(text: str, length: int = 80, allowed: str = "A-Za-z0-9_-", keep: str = "start") -> str:

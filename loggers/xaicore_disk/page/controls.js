@@ -13,6 +13,7 @@ function setUpControls() {
   setVisible("steps", steps.length > 1);
   setVisible("groups", groups.length > 1);
   setVisible("verdicts", rows.some((row) => verdict(row) !== null));
+  setVisible("frames", rows.some(isPlayable));
   setVisible("scales", steps.length > 1 && rows.some((row) => row.peak !== null));
   form.hidden = false;
 }

@@ -11,7 +11,9 @@ function update() {
   shown = here.filter(({ row }) => passes(row));
   if (controls.sort.value === "worst") shown.sort((a, b) => badness(b.row) - badness(a.row));
   document.body.style.setProperty("--opacity", controls.opacity.value);
-  arrange(shown, (card, row) => fillCard(card, row, factor(row, selection, controls.shared.checked), at));
+  arrange(shown, (card, { place, row }) => {
+    fillCard(card, row, factor(row, selection, controls.shared.checked), at, partOf(place, row));
+  });
   showCounts(here.map(({ row }) => row));
   showStep(at);
   mirror();
@@ -35,11 +37,18 @@ function showStep(at) {
   for (const range of document.querySelectorAll(".time input")) range.setAttribute("aria-valuetext", name);
 }
 
-/** Update the large view. A picture without a row at this step shows its last row before, and names its step. */
-function updateLarge(at) {
+/** The place in the large view and its row; a picture without a row at this step shows its last row before. */
+function openEntry() {
   const place = selection.places.find(({ key }) => key === open);
-  if (!place) return dialog.close();
-  const row = place.rows.findLast((other) => other.at <= at) ?? place.rows[0];
+  const at = controls.step.valueAsNumber;
+  return place && { place, row: place.rows.findLast((row) => row.at <= at) ?? place.rows[0] };
+}
+
+/** Update the large view; it names the row's step if it is another one. */
+function updateLarge(at) {
+  const entry = openEntry();
+  if (!entry) return dialog.close();
+  const { row } = entry;
   const where = shown.findIndex((entry) => entry.place.key === open);
   const position = where < 0 ? "left out by the filters" : `${where + 1} of ${shown.length}`;
   within(".where").textContent = row.at === at ? position : `${position} · from ${stepName(row.step)}`;
@@ -91,14 +100,23 @@ form.addEventListener("submit", (event) => event.preventDefault());
 form.querySelector(".more").addEventListener("click", ({ currentTarget }) => {
   currentTarget.setAttribute("aria-expanded", form.querySelector(".fields").classList.toggle("expanded"));
 });
-for (const button of document.querySelectorAll(".play")) button.addEventListener("click", play);
+for (const button of document.querySelectorAll(".time .play")) button.addEventListener("click", play);
 grid.addEventListener("click", (event) => {
   const cell = event.target.closest(".cell");
+  const player = event.target.closest(".player");
+  if (player) return event.target.closest("button") && playFrames([cell.entry]);
   if (!cell || event.ctrlKey || event.metaKey || event.shiftKey) return; // the browser follows the link to the file
   event.preventDefault();
   openLarge(cell.entry.place.key);
 });
-dialog.addEventListener("input", ({ target }) => passOn(target));
+grid.addEventListener("input", ({ target }) => {
+  chooseFrame(target.closest(".cell").entry.place.key, target.valueAsNumber);
+});
+dialog.addEventListener("input", ({ target }) => {
+  if (target.closest(".player")) chooseFrame(open, target.valueAsNumber);
+  else passOn(target);
+});
+within(".reel .play").addEventListener("click", () => playFrames([openEntry()]));
 within(".previous").addEventListener("click", () => turnPage(-1));
 within(".next").addEventListener("click", () => turnPage(1));
 within(".close").addEventListener("click", () => dialog.close());

@@ -17,7 +17,7 @@ function updateNearCells(changes) {
   }
 }
 
-/** Put the cells of these entries into the grid, in this order; `fill` fills a card for a row. */
+/** Put the cells of these entries into the grid, in this order; `fill` fills a card for an entry. */
 function arrange(entries, fill) {
   const ordered = entries.map((entry) => {
     const cell = cellOf(entry.place.key);
@@ -46,7 +46,10 @@ function cellOf(key) {
 
 function fillCell(cell) {
   if (!cell.firstElementChild) cell.append(document.getElementById("card").content.firstElementChild.cloneNode(true));
-  cell.fill(cell.firstElementChild, cell.entry.row);
+  cell.fill(cell.firstElementChild, cell.entry);
+  const { place, row } = cell.entry;
+  if (isPlayable(row)) fillPlayer(ensure(cell, "player"), place, row);
+  else cell.querySelector(".player")?.remove();
 }
 
 function focusCell(cell) {
@@ -63,9 +66,10 @@ function moveFocus(cell, key) {
   if (next) focusCell(next);
 }
 
-/** Give all cells one shape: that of the pictures, or a square if these differ. */
+/** Give all cells one shape: that of the pictures, or a square if these differ; leave room for players. */
 function shapeCells() {
-  const shapes = new Set(rows.map(({ size }) => (size ? size[1] / size[0] : 1)));
+  grid.classList.toggle("clips", rows.some(isPlayable));
+  const shapes = new Set(rows.map(cardShape));
   const shape = shapes.size === 1 ? [...shapes][0] : 1;
   grid.style.setProperty("--shape", Math.min(Math.max(shape, 0.6), 1.8));
 }

@@ -11,7 +11,13 @@ document.addEventListener("keydown", (event) => {
 
 function keyAction(key, target) {
   if (key.startsWith("Arrow")) return target.matches("input, .scroll") ? null : arrowAction(key, target);
-  if (key === " ") return target.matches("button, summary, [type=checkbox]") ? null : play;
+  if (key === " ") {
+    if (target.matches("button, summary, [type=checkbox]")) return null;
+    return steps.length > 1 ? play : () => playFrames();
+  }
+  if (key.toLowerCase() === "j") return () => frameBy(-1);
+  if (key.toLowerCase() === "k") return () => playFrames();
+  if (key.toLowerCase() === "l") return () => frameBy(1);
   if (key === ",") return () => stepBy(-1);
   if (key === ".") return () => stepBy(1);
   if (key.toLowerCase() === "w") return () => controls.wrong.closest("label").hidden || controls.wrong.click();

@@ -9,6 +9,7 @@ function fillLarge(row, selection, shared) {
   within(".badge").textContent = within(".badge").title = badgeText(row);
   setVerdict(within(".badge"), row);
   fillViews(row, factor(row, selection, shared));
+  fillReel(row, factor(row, selection, shared));
   fillLegend(within(".legend"), row, selection, shared);
   fillOthers(row);
   const history = selection.histories.get(row.id);
@@ -38,7 +39,7 @@ function fillViews(row, scale) {
   const links = [row.picture, file(row, "overlay"), file(row, "heatmap")];
   [photo, overlay, heatmap].forEach((figure, i) => setLink(figure.querySelector("a"), links[i]));
   overlay.querySelector("figcaption").textContent = `${row.method} for ${targetName(row)}`;
-  within(".views").style.setProperty("--shape", row.size ? row.size[1] / row.size[0] : 1);
+  within(".views").style.setProperty("--shape", partShape(row));
   within(".under").hidden = heatmap.hidden;
 }
 
@@ -82,7 +83,8 @@ function thumbnail(row, pressed) {
   button.setAttribute("aria-pressed", pressed);
   const stack = within(".overlay .stack").cloneNode(true);
   for (const image of stack.children) image.alt = "";
-  paint(stack, row, row.ceiling === null ? 1 : row.ceiling > 0 ? row.peak / row.ceiling : 0);
+  const scale = row.ceiling === null ? 1 : row.ceiling > 0 ? row.peak / row.ceiling : 0;
+  paint(stack, row, scale, partsOf(row) > 1 ? strongest(row) : null);
   const label = document.createElement("span");
   label.textContent = otherName(row);
   button.append(stack, label);

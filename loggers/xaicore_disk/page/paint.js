@@ -5,13 +5,14 @@ function kindOf(row) {
   return ["grey", "overlay", "heatmap"].find((column) => file(row, column)) ?? "none";
 }
 
-/** Fill a stack of photo, heat and line. */
-function paint(stack, row, scale) {
+/** Fill a stack of photo, heat and line: with a part of a strip, or with all of it if `part` is null. */
+function paint(stack, row, scale, part = null) {
   const alone = stack.classList.contains("alone") || !row.picture;
   const kind = alone && kindOf(row) === "overlay" ? "heatmap" : kindOf(row);
   stack.dataset.kind = kind;
   stack.classList.toggle("bare", !row.picture);
-  stack.classList.toggle("tiny", (row.size?.[1] ?? Infinity) <= 64);
+  stack.classList.toggle("tiny", (row.size?.[1] ?? Infinity) / partsOf(row) <= 64);
+  setPart(stack, row, part);
   stack.style.setProperty("--factor", scale);
   show(stack.querySelector(".photo"), row.picture);
   show(stack.querySelector(".heat"), kind === "none" ? null : file(row, kind));
@@ -30,12 +31,12 @@ function describe(row) {
   return `${row.method} for ${targetName(row)} over ${row.id}`;
 }
 
-/** Fill the card of a row at a step. */
-function fillCard(card, row, scale, at) {
+/** Fill the card of a row at a step; of a clip it shows the frame `part`. */
+function fillCard(card, row, scale, at, part) {
   const find = (selector) => card.querySelector(selector);
   card.href = file(row, "overlay") ?? file(row, "heatmap") ?? file(row, "map");
-  paint(find(".stack"), row, scale);
-  find(row.picture ? ".photo" : ".heat").alt = describe(row);
+  fillStage(find(".stage"), row, scale, part);
+  fillFilm(card, row, scale, part);
   find(".note").textContent = notes(row, at).join(" · ");
   nameCard(find(".id"), row.id);
   find(".target b").textContent = find(".target b").title = targetName(row);
@@ -44,6 +45,36 @@ function fillCard(card, row, scale, at) {
   find(".meter i").style.setProperty("--share", isProbability(row) ? row.score : 0);
   find(".verdict").textContent = find(".verdict").title = verdictText(row);
   setVerdict(card, row);
+}
+
+/** Fill the stacks: one for a picture or for a frame of a clip, one for each view where views have no order. */
+function fillStage(stage, row, scale, part) {
+  const [columns, lines] = tiling(row);
+  stage.style.setProperty("--columns", columns);
+  stage.style.setProperty("--lines", lines);
+  const tiles = isPlayable(row) ? 1 : partsOf(row);
+  stacksOf(stage, tiles).forEach((stack, i) => {
+    const here = tiles > 1 ? i : part;
+    const name = partsOf(row) > 1 ? partName(row, here) : "";
+    paint(stack, row, scale, here);
+    stack.querySelector(row.picture ? ".photo" : ".heat").alt = [describe(row), name].filter(Boolean).join(", ");
+    stack.querySelector(".label").textContent = stack.querySelector(".label").title = name;
+  });
+}
+
+/** The first element of this class, made of the template of that name if there is none. */
+function ensure(host, name) {
+  const made = () => document.getElementById(name).content.firstElementChild.cloneNode(true);
+  return host.querySelector(`.${name}`) ?? host.appendChild(made());
+}
+
+/** Fill the strip of all frames below, and mark the one that is shown above. */
+function fillFilm(card, row, scale, part) {
+  if (!isPlayable(row)) return card.querySelector(".film")?.remove();
+  const film = ensure(card, "film");
+  paint(film.querySelector(".stack"), row, scale);
+  const values = { "--film-shape": partShape(row) * partsOf(row), "--parts": partsOf(row), "--part": part };
+  for (const [name, value] of Object.entries(values)) film.style.setProperty(name, value);
 }
 
 /** Split the id so that the style can shorten a long path and keep its end. */

@@ -39,7 +39,7 @@ function nextEntries() {
 }
 
 function showPlaying(playing) {
-  for (const button of document.querySelectorAll(".play")) {
+  for (const button of document.querySelectorAll(".time .play")) {
     button.classList.toggle("playing", playing);
     button.setAttribute("aria-label", playing ? "pause" : "play");
     button.title = playing ? "pause (Space)" : "play (Space)";

@@ -13,6 +13,7 @@ function decode({ texts, text, plain }) {
     const row = {};
     for (const name in plain) row[name] = plain[name][i];
     for (const name in text) row[name] = texts[text[name][i]] ?? null;
+    readViews(row);
     return row;
   });
 }

@@ -1,0 +1,52 @@
+"""The views of an image: what they are called, and whether they follow each other.
+
+Frames of a clip and views of an object have the same axes. They are in order where the model reads them in order, or
+where the caller says that the axis is time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xaicore.facts import Facts, LayerFacts
+
+__all__ = ["are_in_order", "view_names"]
+
+
+def are_in_order(facts: Facts, rows: int, position: int = 0) -> bool:
+    """Whether a recurrent layer reads the rows of an image one after another.
+
+    Args:
+        facts: of a pass.
+        rows: pictures per image.
+        position: of the input that holds them.
+    """
+    shapes = {name: layer.shape for layer in facts.layers for name in (layer.name, *layer.aliases)}
+
+    def reads_rows(layer: LayerFacts) -> bool:
+        images, steps = layer.batch_axis, 1 - layer.batch_axis
+        taken = [shapes[name] for name in layer.takes if name in shapes]
+        seen = taken or [layer.shape]  # the output may have the last step alone
+        return (layer.reads is None or position in layer.reads) and any(
+            len(shape) > 2 and shape[images] == facts.count and shape[steps] == rows for shape in seen
+        )
+
+    recurrent = (layer for layer in facts.layers if layer.kind == "recurrent" or layer.is_recurrent)
+    return rows > 1 and any(reads_rows(layer) for layer in recurrent)
+
+
+def view_names(rows: int, in_order: bool, pictures: Sequence[str]) -> tuple[str, ...]:
+    """The names of an image's views, in the order of its maps: "frame 0", "view 0", "input 0", "frame 0, input 0".
+
+    Args:
+        rows: the frames or views of each input.
+        in_order: whether these follow each other.
+        pictures: what the runs are over, such as "input 0", one per run.
+    """
+    word = "frame" if in_order else "view"
+    of_rows = [f"{word} {i}" for i in range(rows)] if rows > 1 else [""]
+    runs = list(pictures) if len(pictures) > 1 else [""]
+    if len(set(runs)) < len(runs):  # several runs read the same input
+        runs = [f"run {i + 1} on {name}" for i, name in enumerate(runs)]
+    names = tuple(", ".join(filter(None, (row, run))) for row in of_rows for run in runs)
+    return names if len(names) > 1 else ()
