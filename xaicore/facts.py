@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Facts", "InputFacts", "LayerFacts"]
 
 
 Moves = Mapping[int, Mapping[int, tuple[float, float]]]
+Span = Mapping[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class LayerFacts:
             arrives nowhere, None where that is not known.
         runs: how often it ran.
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
+        run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
+            reader it depended on}.
     """
 
     name: str
@@ -55,6 +58,7 @@ class LayerFacts:
     reached: Mapping[int, Sequence[bool]] | None = None
     runs: int = 1
     run_reads: tuple[tuple[int, ...], ...] | None = None
+    run_frames: Mapping[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class InputFacts:
             L - 1 - L // 4; `start` and `end` are their places along the axis of the input, as fractions of its length,
             NaN for a slice that comes from nowhere, such as padding. None for a run that took the input itself, or
             where it is not known.
+        reader_spans: for each run, on which part of the input depends what the reader takes: {axis of the input: (first
+            index, last index)}. A model that convolves one frame after the other has {1: (0, 0)}, {1: (1, 1)}, and so
+            on. None as for `reader_moves`.
     """
 
     shape: tuple[int, ...]
@@ -82,6 +89,7 @@ class InputFacts:
     reader_runs: tuple[bool, ...] = ()
     reader_moves: tuple[Moves | None, ...] = ()
     reader_source: str | None = None
+    reader_spans: tuple[Span | None, ...] = ()
 
 
 @dataclass(frozen=True)

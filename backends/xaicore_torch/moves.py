@@ -1,4 +1,4 @@
-"""Where in a model's input a tensor comes from, by the gradients of two of its slices per axis."""
+"""Where in a model's input a tensor comes from, by its gradients."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from xaicore.facts import Moves
+from xaicore.facts import Moves, Span
 
-__all__ = ["moves_between"]
+__all__ = ["moves_between", "span_of"]
 
 
 def moves_between(tensor: torch.Tensor, leaf: torch.Tensor, axes: Sequence[int]) -> Moves | None:
@@ -34,6 +34,21 @@ def moves_between(tensor: torch.Tensor, leaf: torch.Tensor, axes: Sequence[int])
             centres.append(list(_centres(gradient.detach().abs().float())))
         moves[axis] = {at + 1: (start, end) for at, (start, end) in enumerate(zip(*centres, strict=True))}
     return moves
+
+
+def span_of(tensor: torch.Tensor, leaf: torch.Tensor) -> Span | None:
+    """For `InputFacts.reader_spans`: on which part of the leaf the tensor depends; None where on nothing.
+
+    Raises:
+        RuntimeError: as for `moves_between`.
+    """
+    weights = (torch.rand(tensor.shape, generator=torch.Generator().manual_seed(0)) + 0.5).to(tensor)
+    (gradient,) = torch.autograd.grad([tensor], [leaf], [weights], retain_graph=True, allow_unused=True)
+    if gradient is None or not gradient.any():
+        return None
+    places = gradient.nonzero()
+    ends = zip(places.amin(0).tolist(), places.amax(0).tolist(), strict=True)
+    return {axis: (first, last) for axis, (first, last) in enumerate(ends) if axis > 0}
 
 
 def _centres(strength: torch.Tensor) -> Iterator[float]:

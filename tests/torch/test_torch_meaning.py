@@ -542,15 +542,12 @@ def test_integers_ask_for_their_axes_and_take_what_is_advised():
 
 
 class Frames(nn.Module):
-    def __init__(self, one_by_one=False):
+    def __init__(self):
         super().__init__()
-        self.net, self.head, self.one_by_one = Features(), nn.Linear(4, 5), one_by_one
+        self.net, self.head = Features(), nn.Linear(4, 5)
 
     def forward(self, x):
-        if self.one_by_one:
-            f = torch.stack([self.net(frame).mean((2, 3)) for frame in x.unbind(1)], 1)
-        else:
-            f = self.net(x.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1))
+        f = self.net(x.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1))
         return self.head(f.amax(1))
 
 
@@ -562,9 +559,139 @@ def test_a_map_for_each_frame(frames):
     assert check(model, x, "net", model.net, input_axes="ntchw").maps.shape == (2, frames, 8, 12)
 
 
-def test_frames_that_are_convolved_one_by_one_are_refused():
+class Loop(nn.Module):
+    """A net that takes frame after frame in Python, in any order; `prepare` makes a frame of the clip and a time."""
+
+    def __init__(self, order=range, prepare=lambda x, t: x[:, t]):
+        super().__init__()
+        self.net, self.head, self.order, self.prepare = Features(), nn.Linear(4, 5), order, prepare
+
+    def forward(self, x):
+        times = self.order(x.shape[1])
+        f = [self.net(self.prepare(x, t)).mean((2, 3)) * (1 + 0.1 * t) for t in times]
+        return self.head(torch.stack(f, 1).amax(1))
+
+
+class Cell(nn.Module):
+    """A recurrent layer of convolutions."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels + 4, 4, 3, padding=1)
+
+    def forward(self, frames):
+        h, states = torch.zeros(len(frames[0]), 4, *frames[0].shape[2:]), []
+        for frame in frames:
+            h = self.step(frame, h)
+            states.append(h)
+        return states
+
+    def step(self, frame, h):
+        return self.conv(torch.cat([frame, h], 1)).tanh()
+
+
+class Recurrence(nn.Module):
+    """Recurrent layers of convolutions, on the frames, or forth and back on what a net makes of them."""
+
+    def __init__(self, both_ways):
+        torch.manual_seed(0)
+        super().__init__()
+        self.net = Features() if both_ways else None
+        self.forth, self.back = Cell(4 if both_ways else 3), Cell(4) if both_ways else None
+        self.head = nn.Linear(8 if both_ways else 4, 5)
+
+    def forward(self, x):
+        frames = x.unbind(1)
+        if self.net is None:
+            return self.head(self.forth(frames)[-1].mean((2, 3)))
+        frames = [self.net(frame) for frame in frames]
+        return self.head(torch.cat([self.forth(frames)[-1], self.back(frames[::-1])[-1]], 1).mean((2, 3)))
+
+
+def check_by_frame(model, x, module, frames, **options):
+    """The maps of all frames, and the pictures under them, by autograd; `frames` are those of the runs in order."""
+    kept = []
+    handle = module.register_forward_hook(lambda m, args, output: kept.append(output))
+    y = model.eval()(x.clone().requires_grad_())
+    handle.remove()
+    gradients = torch.autograd.grad(y[:, 1].sum(), kept)
+    by_run = [(a * g.mean((2, 3), keepdim=True)).sum(1).relu().detach() for a, g in zip(kept, gradients, strict=True)]
+    expected = torch.stack([by_run[frames.index(t)] for t in sorted(frames)], 1).numpy()
+    explanation = xaicore.explain(model, x, 1, **options)
+    assert explanation.maps.any()
+    np.testing.assert_allclose(explanation.maps, expected, rtol=1e-4, atol=1e-6)
+    shown = torch.cat(list(x[:, sorted(frames)].permute(0, 1, 3, 4, 2).flatten(0, 1)), 0)
+    assert np.corrcoef(explanation.pictures.array.reshape(-1), by_side(shown, x, len(frames)))[0, 1] > 0.99
+    return explanation
+
+
+def by_side(shown, x, frames):
+    """Pictures (N * frames * H, W, 3), one under the other, as one row of pictures for each image."""
+    return shown.unflatten(0, (len(x), frames, -1)).transpose(1, 2).reshape(-1).numpy()
+
+
+ORDERS = {
+    "in order": (range, [0, 1, 2, 3, 4]),
+    "backwards": (lambda count: reversed(range(count)), [4, 3, 2, 1, 0]),
+    "every second": (lambda count: range(0, count, 2), [0, 2, 4]),
+    "in no order": (lambda count: [2, 0, 4, 1, 3], [2, 0, 4, 1, 3]),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_frames_that_are_convolved_one_by_one(name):
+    order, frames = ORDERS[name]
+    model, x = Loop(order), rand(2, 5, 3, 8, 12)
+    assert check_by_frame(model, x, model.net, frames).layer == "net"
+    check_by_frame(model, x, model.net[0], frames, layer="net.0")
+    check_by_frame(model, x, model.net, frames, layer="net#*", input_axes="ntchw")
+
+
+def test_as_many_frames_as_channels_one_by_one():
+    model, x = Loop(), rand(2, 3, 3, 8, 12)
+    check_by_frame(model, x, model.net, [0, 1, 2])
+    behind = Loop(prepare=lambda x, t: x[:, :, t])
+    assert xaicore.explain(behind.eval(), x.swapaxes(1, 2), 1).maps.shape == (2, 3, 8, 12)
+
+
+def test_one_of_the_frames_that_are_convolved_one_by_one():
+    model, x = Loop(ORDERS["backwards"][0]), rand(2, 5, 3, 8, 12)
+    explanation = check(model, x, "net#2", model.net, run=1, layer="net#2")
+    assert are_shown(x[:, 3], explanation)
+
+
+def test_a_run_again_and_again():
+    explainer = xaicore.Explainer(Loop().eval(), layer="net#2")
+    first, second = explainer(rand(2, 5, 3, 8, 12), 1), explainer(rand(2, 5, 3, 8, 12), 1)
+    np.testing.assert_array_equal(first.maps, second.maps)
+
+
+def test_convolutions_that_are_recurrent():
+    model, x = Recurrence(both_ways=False), rand(2, 5, 3, 8, 12)
+    assert check_by_frame(model, x, model.forth.conv, [0, 1, 2, 3, 4]).layer == "forth.conv"
+    model = Recurrence(both_ways=True)
+    assert check_by_frame(model, x, model.back.conv, [4, 3, 2, 1, 0]).layer == "back.conv"
+    check_by_frame(model, x, model.net, [0, 1, 2, 3, 4], layer="net")
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda x, t: x[:, max(0, t - 1) : t + 2].mean(1),  # several frames at a time
+        lambda x, t: x[:, 0],  # always the same
+    ],
+)
+def test_parts_that_are_no_frames_are_refused(prepare):
     with pytest.raises(xaicore.LayerError, match=r"takes \(1, 3, 8, 12\), a part of the input .* 5 times"):
-        xaicore.explain(Frames(one_by_one=True), rand(2, 5, 3, 8, 12))
+        xaicore.explain(Loop(prepare=prepare), rand(2, 5, 3, 8, 12))
+
+
+def test_a_layer_that_lies_over_no_frame_is_refused_and_advice_followed():
+    model, x = Loop(), rand(2, 5, 3, 8, 12)
+    model.net = nn.Sequential(model.net[0], model.net[1], nn.Hardtanh(), model.net[1])  # which runs twice per frame
+    with pytest.raises(xaicore.LayerError, match="ran 10 times, and the first convolution 5 times"):
+        xaicore.explain(model, x, layer="net.1")
+    check_by_frame(model, x, model.net[0], [0, 1, 2, 3, 4], layer="net.0")
 
 
 # The caller's notation.

@@ -12,16 +12,27 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.choice import choose_layer
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
-from xaicore.layers.reading import Reading
+from xaicore.layers.reading import Reading, frames_of_runs
 from xaicore.layers.stated import stated_grid
 
-__all__ = ["ALL", "Place", "find_place", "split_run"]
+__all__ = ["ALL", "Place", "Source", "find_place", "split_run"]
 
 EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
 """What an input of this many axes may be, for messages."""
 
 ALL = "*"
 """The run in a layer's name that stands for all of its runs: "conv#*"."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The picture under a map: the position of an input, and one of its frames where layers run on each by itself."""
+
+    position: int
+    frame: int | None = None
+
+    def __str__(self) -> str:
+        return f"input {self.position}" if self.frame is None else f"frame {self.frame} of input {self.position}"
 
 
 @dataclass(frozen=True)
@@ -35,13 +46,13 @@ class Place:
         grids: {layer: its grid}.
         runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
-        positions: the positions of these inputs among the model's inputs: one, or one per view.
+        sources: the picture under each of these maps: one, or one per view.
     """
 
     grids: Mapping[str, Grid]
     runs: Mapping[str, tuple[str, ...]]
     frame: Frame
-    positions: tuple[int, ...]
+    sources: tuple[Source, ...]
 
     @property
     def captured(self) -> tuple[str, ...]:
@@ -51,7 +62,7 @@ class Place:
     @property
     def views(self) -> int:
         """Maps per image."""
-        return self.frame.rows * len(self.positions)
+        return self.frame.rows * len(self.sources)
 
     def arrange(self, arrays: Mapping[str, np.ndarray], targets: bool = False) -> dict[str, np.ndarray]:
         """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size)."""
@@ -63,8 +74,8 @@ class Place:
 
     def pictures(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The model's inputs as the pictures under the maps, (N * views, C, *size)."""
-        arrays = (inputs[position] for position in self.positions)
-        return _interleave([self.frame.arrange(one if one.ndim == self.frame.ndim else one[None]) for one in arrays])
+        arrays = [(inputs[source.position], source.frame) for source in self.sources]
+        return _interleave([self.frame.arrange(a if a.ndim == self.frame.ndim else a[None], i) for a, i in arrays])
 
 
 def split_run(name: str) -> tuple[str, int | str | None]:
@@ -108,7 +119,7 @@ def find_place(
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
     grids: dict[str, Grid] = {}
     runs: dict[str, tuple[str, ...]] = {}
-    positions: dict[str, tuple[int, ...]] = {}
+    sources: dict[str, tuple[Source, ...]] = {}
     for name in layers:
         plain, run = split_run(name)
         known = known_names.get(name, plain)
@@ -116,17 +127,17 @@ def find_place(
             runs[name] = (name,)  # it never ran: the backend says so
             continue
         layer = of_name[known]
-        runs[name], positions[name] = _runs(plain, run, layer, facts, reading)
-        frame = reading.frames[positions[name][0]]
+        runs[name], sources[name] = _runs(plain, run, layer, facts, reading)
+        frame = reading.frames[sources[name][0].position]
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
             grids[name] = stated_grid(name, layer, facts, frame, axes, grid, _maps(facts, reading, len(frame.size)))
-    if len(set(positions.values())) > 1:
-        over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
+    if len(set(sources.values())) > 1:
+        over = ", ".join(f"{name!r} over {' and '.join(map(str, at))}" for name, at in sources.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
-    at = next(iter(positions.values()), (reading.main_pictures[0],))
-    return Place(grids, runs, reading.frames[at[0]], at)
+    at = next(iter(sources.values()), (Source(reading.main_pictures[0]),))
+    return Place(grids, runs, reading.frames[at[0].position], at)
 
 
 def _no_picture(facts: Facts) -> LayerError:
@@ -158,8 +169,8 @@ def _no_picture(facts: Facts) -> LayerError:
 
 def _runs(
     name: str, run: int | str | None, layer: LayerFacts, facts: Facts, reading: Reading
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """(names to capture, positions of the inputs under them): of one run, or of all of them.
+) -> tuple[tuple[str, ...], tuple[Source, ...]]:
+    """(names to capture, the pictures under them): of one run, or of all of them.
 
     Raises:
         LayerError: there is no such run, or no run belongs to a picture.
@@ -167,17 +178,18 @@ def _runs(
     usual = reading.pictures.get(layer.name, _read_picture(layer, reading))
     each = [[i for i in reads if i in reading.frames] for reads in layer.run_reads or ()]
     inputs = [reads[0] if len(reads) == 1 else usual for reads in each] or [usual] * layer.runs
+    if reading.frames[usual].frames:
+        return _runs_by_frame(name, run, layer, usual, reading)
     if run == ALL:
         for i, position in enumerate(inputs):
             _check_changes(name, i + 1, layer, position, reading)
         if len({(reading.frames[i].axes, reading.frames[i].size) for i in inputs}) > 1:
             raise LayerError(f"layer {name!r} ran on inputs of different sizes: name its runs one by one, '{name}#1'")
-        return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(inputs)
+        return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(map(Source, inputs))
     if isinstance(run, int):
-        if run > layer.runs:
-            raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
+        _check_run(name, run, layer)
         _check_changes(name, run, layer, inputs[run - 1], reading)
-        return (f"{name}#{run}",), (inputs[run - 1],)
+        return (f"{name}#{run}",), (Source(inputs[run - 1]),)
     if len({tuple(reads) for reads in each}) > 1:
         of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
         raise LayerError(
@@ -198,8 +210,36 @@ def _runs(
                 f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no "
                 f"run belongs to the picture itself. Say which run: layer='{name}#1'"
             )
-        return (f"{name}#{(straight.index(True) + 1) * layer.runs // len(straight)}",), (usual,)
-    return (name,), (usual,)
+        return (f"{name}#{(straight.index(True) + 1) * layer.runs // len(straight)}",), (Source(usual),)
+    return (name,), (Source(usual),)
+
+
+def _runs_by_frame(
+    name: str, run: int | str | None, layer: LayerFacts, position: int, reading: Reading
+) -> tuple[tuple[str, ...], tuple[Source, ...]]:
+    """The same where the first convolution takes one frame after the other: the runs in the order of their frames.
+
+    Raises:
+        LayerError: there is no such run, or the runs lie over no frames.
+    """
+    frames = frames_of_runs(layer, position, reading.frames[position])
+    if frames is None:
+        raise LayerError(
+            f"layer {name!r} ran {layer.runs} times, and the first convolution {len(reading.frames[position].frames)} "
+            f"times, once for each frame of input {position}: it has no map of its own for each frame. Name a layer "
+            "that runs once for each, such as a convolution or a block of them, or leave layer= out"
+        )
+    if isinstance(run, int):
+        _check_run(name, run, layer)
+    chosen = (run,) if isinstance(run, int) else sorted(range(1, layer.runs + 1), key=lambda one: frames[one - 1])
+    for one in chosen:
+        _check_changes(name, one, layer, position, reading)
+    return tuple(f"{name}#{one}" for one in chosen), tuple(Source(position, frames[one - 1]) for one in chosen)
+
+
+def _check_run(name: str, run: int, layer: LayerFacts) -> None:
+    if run > layer.runs:
+        raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
 
 
 def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int, reading: Reading) -> None:

@@ -17,9 +17,10 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame, made_frame, read_input, stated_frame, usual_frame
+from xaicore.layers.moves import new_of_each
 from xaicore.layers.prefixes import settle_prefixes
 
-__all__ = ["Reading", "listing", "read", "read_grids", "token_grid"]
+__all__ = ["Reading", "frames_of_runs", "listing", "read", "read_grids", "token_grid"]
 
 PREFIX = 8
 """The most prefix tokens that are considered: a class token, a distillation token, and registers."""
@@ -81,13 +82,23 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
             frames[i] = frame
     grids: dict[str, Grid] = {}
     pictures: dict[str, int] = {}
-    sources = {name: layer.reads for layer in facts.layers for name in (layer.name, *layer.aliases)}
+    of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
     for i in sorted(frames, key=lambda i: len(frames[i].size), reverse=True):
         for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows).items():
-            reads = sources[name]
-            if name not in grids and (reads is None or i in reads):
+            reads = of_name[name].reads
+            is_over_one = not frames[i].frames or frames_of_runs(of_name[name], i, frames[i]) is not None
+            if name not in grids and (reads is None or i in reads) and is_over_one:
                 grids[name], pictures[name] = grid, i
     return Reading(frames, grids, pictures)
+
+
+def frames_of_runs(layer: LayerFacts, position: int, frame: Frame) -> tuple[int, ...] | None:
+    """The frame that each run of a layer lies over, where the first convolution takes them one by one.
+
+    None where there is not one run for each frame: behind the loop over frames, or twice within a frame.
+    """
+    found = new_of_each(layer.run_frames.get(position, ()))
+    return None if found is None or len(found) != len(frame.frames) else tuple(frame.frames[i] for i in found)
 
 
 def listing(facts: Facts, channels_last: bool = False) -> tuple[Layer, ...]:
