@@ -17,7 +17,7 @@ from xaicore.errors import BackendError, InputError, type_name
 from xaicore.evidence import arranged, check_captured, check_outputs, group_views, maps_at, scores_of
 from xaicore.explanation import Explanation
 from xaicore.facts import Facts
-from xaicore.layers import Place, Places, as_layers
+from xaicore.layers import Frame, Place, Places, as_layers
 from xaicore.maps import fuse
 from xaicore.methods import Method, MethodLike, find_method, find_methods
 from xaicore.outputs import (
@@ -188,12 +188,17 @@ class Explainer:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""
         _, place = self._places.find(x)
         views = 1 if place is None else place.views
-        made_by = None if place is None or images is not None else place.frame.made_by
         make = partial(picture_input, type(self.backend), x, place)
-        if made_by is not None and place is not None:  # now, since explanations do not keep the model
-            made = place.frame.arrange(self.backend.capture(x, (made_by,)).activations[made_by])
-            make = partial(np.asarray, made)
+        if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
+            make = partial(np.asarray, place.frame.arrange(self._made_inside(x, place.frame)))
         return Pictures(count, input_size, images, make, views)
+
+    def _made_inside(self, x: Any, frame: Frame) -> np.ndarray:
+        """The pictures that the model makes of x, as its first convolution takes them."""
+        if frame.taken_by is not None:
+            return self.backend.input_of(x, frame.taken_by)
+        name = str(frame.made_by)
+        return self.backend.capture(x, (name,)).activations[name]
 
     def _capture(
         self, x: Any, names: Sequence[str], target: Target, labels: Labels, with_gradients: bool, facts: Facts | None

@@ -81,6 +81,7 @@ class InputFacts:
         reader_spans: for each run, on which part of the input depends what the reader takes: {axis of the input: (first
             index, last index)}. A model that convolves one frame after the other has {1: (0, 0)}, {1: (1, 1)}, and so
             on. None as for `reader_moves`.
+        reader: the name of the reader, where the backend can return what it takes (`Backend.input_of`).
     """
 
     shape: tuple[int, ...]
@@ -90,6 +91,7 @@ class InputFacts:
     reader_moves: tuple[Moves | None, ...] = ()
     reader_source: str | None = None
     reader_spans: tuple[Span | None, ...] = ()
+    reader: str | None = None
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,15 @@ def span_of(tensor: torch.Tensor, leaf: torch.Tensor) -> Span | None:
 
 
 def _centres(strength: torch.Tensor) -> Iterator[float]:
-    """Along each axis but the first, the middle of where the gradient is strong, as a fraction; NaN where none is."""
+    """Along each axis but the first, the middle of where the gradient is strong, as a fraction; NaN where none is.
+
+    The middle of the axis where it is strong here and there, as behind a dense layer, which has no order.
+    """
     if not strength.any():  # it was padded on
         yield from [math.nan] * (strength.ndim - 1)
         return
     for axis in range(1, strength.ndim):
         along = strength.sum(dim=[other for other in range(strength.ndim) if other != axis])
         strong = (along >= along.max() / 2).nonzero().float()
-        yield (float(strong.mean()) + 0.5) / len(along)
+        is_local = float(strong.max() - strong.min()) < len(along) / 2
+        yield (float(strong.mean()) + 0.5) / len(along) if is_local else 0.5

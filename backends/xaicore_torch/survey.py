@@ -134,7 +134,7 @@ class Survey:
         seen = [self._moves(call, i, axis) for call in same]
         moves, spans = zip(*seen, strict=True)
         source = first.producers[0] if isinstance(first.producers[0], str) else None
-        return InputFacts(shape, tuple(taken.shape), axis, runs, moves, source, spans)
+        return InputFacts(shape, tuple(taken.shape), axis, runs, moves, source, spans, first.name)
 
     def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
         """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""

@@ -525,11 +525,43 @@ def test_changed_inputs_are_refused(prepare, what):
         xaicore.explain(Prepared(prepare), rand(2, 3, 64, 64))
 
 
-def test_a_spectrogram_made_inside_is_refused_as_another_picture():
-    window = torch.hann_window(32)
-    model = Prepared(lambda x: torch.stft(x, 32, 8, window=window, return_complex=True).abs()[:, None], 1)
-    with pytest.raises(xaicore.LayerError, match=r"turns its input \(1, 800\) into \(1, 1, 17, 101\)"):
-        xaicore.explain(model, rand(2, 800))
+class Spectrogram(nn.Module):
+    def __init__(self, add_channels=False, trains=True):
+        super().__init__()
+        self.add_channels, self.trains = add_channels, trains
+
+    def forward(self, x):
+        with torch.set_grad_enabled(self.trains and torch.is_grad_enabled()):
+            waves = x.flatten(0, -2) if x.ndim > 1 else x
+            f = torch.stft(waves, 32, 8, window=torch.hann_window(32), return_complex=True).abs() ** 2
+            return f[:, None] if self.add_channels else f
+
+
+WAVES = {
+    "computed in the model": (lambda x: torch.log(Spectrogram()(x) + 1e-3)[:, None], (2, 800)),
+    "a layer": (Spectrogram(add_channels=True), (2, 800)),
+    "a layer without gradients": (Spectrogram(add_channels=True, trains=False), (2, 800)),
+    "a layer, and channels behind it": (nn.Sequential(Spectrogram(), nn.Unflatten(1, (1, 17))), (2, 800)),
+    "an axis of channels": (Spectrogram(add_channels=True), (2, 1, 800)),
+    "one wave": (Spectrogram(add_channels=True), (1, 800)),
+    "time first": (lambda x: Spectrogram()(x).transpose(1, 2)[:, None], (2, 800)),
+}
+
+
+@pytest.mark.parametrize("name", WAVES)
+def test_a_spectrogram_made_inside_is_shown_under_its_map(name):
+    prepare, shape = WAVES[name]
+    model, x = Prepared(prepare, 1), rand(*shape)
+    explanation = check(model, x, "last", model.last)
+    spectrogram = prepare(x)
+    assert explanation.input_size == spectrogram.shape[2:]
+    assert are_shown(spectrogram.expand(-1, 3, -1, -1), explanation)
+
+
+def test_what_dense_layers_make_of_a_vector_is_no_picture():
+    model = Prepared(nn.Sequential(nn.Linear(20, 96), nn.Unflatten(1, (1, 8, 12)), nn.Tanh()), 1)
+    with pytest.raises(xaicore.LayerError, match=r"turns its input \(1, 20\) into \(1, 1, 8, 12\)"):
+        xaicore.explain(model, rand(2, 20))
 
 
 def test_integers_ask_for_their_axes_and_take_what_is_advised():

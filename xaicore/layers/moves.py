@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from xaicore.facts import InputFacts, Moves
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["changes_of", "frames_of", "moved_axes", "new_of_each"]
+__all__ = ["changes_of", "follows_input", "frames_of", "moved_axes", "new_of_each"]
 
 CLEAR = 0.2
 """The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
@@ -38,6 +38,12 @@ def moved_axes(facts: InputFacts) -> str | None:
 def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
     """Per run of the reader: "flips it", "crops or pads it", or None where neither is seen."""
     return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
+
+
+def follows_input(facts: InputFacts) -> bool:
+    """Whether an axis of what the reader takes is seen to run along an axis of the input."""
+    runs = (run for run in facts.reader_moves if run is not None)
+    return any(_source(of_axis) is not None for run in runs for of_axis in run.values())
 
 
 def frames_of(facts: InputFacts) -> tuple[int, tuple[int, ...]] | None:
