@@ -842,6 +842,12 @@ def test_detections_are_refused_as_what_they_are():
     model = Scores(4, lambda y: [{"boxes": y[:1], "scores": y[:1, 0]}])
     with pytest.raises(xaicore.BackendError, match=r"boxes \(1, 4\), scores \(1,\).*detectors"):
         xaicore.explain(model, PICTURES)
+    model = Scores(4, lambda y: {"boxes": y, "scores": y[:, :3]})
+    with pytest.raises(xaicore.OutputError, match=r"'boxes' \(1, 4\) holds boxes"):
+        xaicore.explain(model, PICTURES[:1], output="boxes")
+    model = Scores(4, lambda y: (y, y[:, 0]))
+    with pytest.raises(xaicore.OutputError, match=r"0 \(2, 4\) holds boxes"):
+        xaicore.explain(model, PICTURES, output=0)
 
 
 class OpaqueSoftmax(torch.autograd.Function):
