@@ -36,6 +36,8 @@ class LayerFacts:
         reads: the positions of the inputs that the output depends on; None where that is not known.
         reached: {axis: for each index, whether the gradient of the model's output arrives there}; empty where it
             arrives nowhere, None where that is not known.
+        moves: {position of an input: from where in it two tokens of the output come}, as `InputFacts.reader_moves`, of
+            the first layer with this number of tokens; empty where that is not known.
         runs: how often it ran.
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
         run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
@@ -56,6 +58,7 @@ class LayerFacts:
     pooled: bool = False
     reads: tuple[int, ...] | None = None
     reached: Mapping[int, Sequence[bool]] | None = None
+    moves: Mapping[int, Moves] = field(default_factory=dict)
     runs: int = 1
     run_reads: tuple[tuple[int, ...], ...] | None = None
     run_frames: Mapping[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from xaicore.facts import Moves
 from xaicore_torch.layout import kind_of
 from xaicore_torch.private import write_count
 
@@ -42,6 +43,7 @@ class Call:
         aliases: the names of those of them that run as often as it does: each of their runs makes the output of one.
         is_ambiguous: its output holds a tensor from inside of it beside others.
         reads: the inputs that the output depends on.
+        moves: {input: where two of its tokens come from}.
         reached: {axis: where the gradient arrives}; None where it was not recorded.
     """
 
@@ -55,6 +57,7 @@ class Call:
     aliases: set[str] = field(default_factory=set)
     is_ambiguous: bool = False
     reads: tuple[int, ...] | None = None
+    moves: dict[int, Moves] = field(default_factory=dict)
     reached: Mapping[int, Sequence[bool]] | None = None
 
     @property

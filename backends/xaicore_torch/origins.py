@@ -18,12 +18,18 @@ class Origins:
     Args:
         leaves: tensors that require grad.
         nodes: {graph node: its index}, where what depends on certain results is wanted.
+        unrecorded: the index of what was not recorded; None leaves it out.
     """
 
-    def __init__(self, leaves: Sequence[torch.Tensor] = (), nodes: Mapping[Any, int] | None = None) -> None:
+    def __init__(
+        self,
+        leaves: Sequence[torch.Tensor] = (),
+        nodes: Mapping[Any, int] | None = None,
+        unrecorded: int | None = None,
+    ) -> None:
         self._leaves = {id(leaf): i for i, leaf in enumerate(leaves)}
         self._nodes = nodes or {}
-        self._known: dict[Any, frozenset[int]] = {None: frozenset()}
+        self._known: dict[Any, frozenset[int]] = {None: frozenset(() if unrecorded is None else [unrecorded])}
 
     def of(self, node: Any) -> tuple[int, ...]:
         """The indices that a graph node depends on, in their order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,9 @@ from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
 __all__ = ["Survey"]
 
 READERS = ("convolution", "recurrent")
+
+UNRECORDED = -1
+"""Stands for what autograd did not record, among the inputs that a tensor depends on."""
 
 
 class Survey:
@@ -52,10 +56,13 @@ class Survey:
 
     def facts(self, y: torch.Tensor | None, count: int) -> Facts:
         """What the pass showed, for `count` images and the chosen outputs y; without y, nothing of gradients."""
-        origins = Origins(self._leaves)
+        origins, recorded = Origins(self._leaves), Origins(self._leaves, unrecorded=UNRECORDED)
         for call in self._calls:
-            call.reads = self._reads(call.output, origins)
+            call.reads = self._reads(call, origins, recorded)
         inputs = tuple(self._input_facts(i, origins) for i in range(len(self._inputs)))
+        self._note_moves(count)
+        for call in self._calls:  # they have noted where the gradients of the reader and of tokens arrive
+            call.reached = None if call.reached is None else {}
         self._pull_back(y)
         runs: dict[str, list[Call]] = defaultdict(list)
         for call in self._calls:
@@ -113,10 +120,10 @@ class Survey:
             return makers[-1].name
         return next((i for i, given in enumerate(self._inputs) if given is tensor), None)
 
-    def _reads(self, output: Snapshot, origins: Origins) -> tuple[int, ...] | None:
+    def _reads(self, call: Call, origins: Origins, recorded: Origins) -> tuple[int, ...] | None:
         if len(self._inputs) == 1:
-            return (0,)
-        return None if self._starts_recording else origins.of(output.node)
+            return () if _takes_weights(call, recorded) else (0,)
+        return None if self._starts_recording else origins.of(call.output.node)
 
     def _input_facts(self, i: int, origins: Origins) -> InputFacts:
         """The first layer that reads the input, what it takes, and in which of its runs it takes the very input."""
@@ -146,9 +153,21 @@ class Survey:
             return moves, span_of(taken, leaf)
         except RuntimeError:  # an operation without a gradient, or what it keeps was written to
             return None, None
-        finally:
-            for other in self._calls:  # layers before the reader have noted these gradients
-                other.reached = None if other.reached is None else {}
+
+    def _note_moves(self, count: int) -> None:
+        """Where the tokens of the first layer with so many come from, for `LayerFacts.moves`."""
+        known: set[int] = set()
+        for call in self._calls:
+            shape, channel = call.output.shape, channel_axis(call.module, len(call.output.shape))
+            axis = {2: 1, 1: 2}.get(channel) if len(shape) == 3 and shape[0] == count else None  # type: ignore[arg-type]
+            tensor = call.output.tensor
+            if axis is None or shape[axis] in known or not tensor.requires_grad or self._starts_recording:
+                continue
+            for i, leaf in enumerate(self._leaves[: len(self._inputs)]):
+                with contextlib.suppress(RuntimeError):
+                    moves = moves_between(tensor, leaf, [axis]) if leaf.requires_grad else None
+                    call.moves |= {} if moves is None else {i: moves}
+            known.update([shape[axis]] if call.moves else [])
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
@@ -199,6 +218,7 @@ class Survey:
             pooled=call.output.key in self._pooled,
             reads=call.reads,
             reached=call.reached,
+            moves=call.moves,
             runs=len(runs),
             run_reads=None if any(run.reads is None for run in runs) else tuple(run.reads or () for run in runs),
             run_frames={
@@ -216,6 +236,15 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
         for name, module in modules.items()
         if name and not isinstance(module, torch.jit.ScriptModule) and not f"{name}.".startswith(computing)
     }
+
+
+def _takes_weights(call: Call, recorded: Origins) -> bool:
+    """Whether a layer takes nothing but weights, such as learned queries; False where that is not known."""
+    found = [
+        recorded.of(node) if node is not None else () if isinstance(taken, nn.Parameter) else (UNRECORDED,)
+        for taken, node in zip(call.taken, call.taken_nodes, strict=True)
+    ]
+    return bool(found) and not any(found)
 
 
 def _is_leaf(module: nn.Module) -> bool:

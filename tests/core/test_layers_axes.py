@@ -158,7 +158,8 @@ def test_a_class_token_before_a_signals_patches_is_no_position() -> None:
 
 
 def test_nets_of_clips_may_keep_the_number_of_frames() -> None:
-    clip = [conv("patches", 1, 8, 8, 56, 56), norm("stage", 1, 8, 28, 28, 8), norm("tokens", 1, 1569, 8)]
+    clip = [conv("patches", 1, 8, 8, 56, 56), norm("stage", 1, 8, 28, 28, 8)]
+    clip += [norm("first", 1, 25089, 8), norm("tokens", 1, 1569, 8)]
     grids = read_grids(clip, (16, 224, 224))
     assert (grids["stage"], grids["tokens"]) == (Grid("ndhwc", (8, 28, 28)), Grid("nlc", (8, 14, 14), 1))
 

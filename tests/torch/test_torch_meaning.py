@@ -755,6 +755,65 @@ def test_a_layer_that_lies_over_no_frame_is_refused_and_advice_followed():
     check_by_frame(model, x, model.net[0], [0, 1, 2, 3, 4], layer="net.0")
 
 
+# Tokens that are no positions, or not in their order.
+
+
+class Mixed(nn.Module):
+    """Patches that are pooled or reordered: `mix` makes tokens (N, T, 8) of a map (N, 8, 4, 6)."""
+
+    def __init__(self, mix):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.mix = nn.Conv2d(3, 8, 4, stride=4), mix
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.norm(self.mix(self.patches(x))).mean(1))
+
+
+class Queries(nn.Module):
+    """Learned queries that gather what they need from all patches."""
+
+    def __init__(self, count):
+        super().__init__()
+        torch.manual_seed(0)
+        self.queries, self.norm = nn.Parameter(torch.randn(1, count, 8)), nn.LayerNorm(8)
+
+    def forward(self, f):
+        patches, queries = f.flatten(2).transpose(1, 2), self.norm(self.queries).expand(len(f), -1, -1)
+        return (queries @ patches.transpose(1, 2)).softmax(-1) @ patches
+
+
+class Pooled(nn.Linear):
+    def forward(self, f):
+        return super().forward(f.flatten(2)).transpose(1, 2)
+
+
+MIXED = {
+    "7 pooled tokens": Pooled(24, 7),
+    "8 pooled tokens": Pooled(24, 8),
+    "6 queries": Queries(6),
+    "7 queries": Queries(7),
+    "columns first": lambda f: f.transpose(2, 3).flatten(2).transpose(1, 2),
+    "from the end": lambda f: f.flatten(2).flip(2).transpose(1, 2),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_tokens_that_are_no_positions_in_their_order_are_refused(name):
+    model, x = Mixed(MIXED[name]), rand(2, 3, 16, 24)
+    check(model, x, "patches", model.patches)
+    with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
+        xaicore.explain(model, x, layer="norm")
+
+
+@pytest.mark.parametrize("order", [lambda f: f, lambda f: F.avg_pool2d(f, 2)])
+def test_tokens_in_the_order_of_the_picture(order):
+    model, x = Mixed(lambda f: order(f).flatten(2).transpose(1, 2)), rand(2, 3, 16, 24)
+    size = (4, 6) if order(torch.ones(1, 1, 4, 6)).numel() == 24 else (2, 3)
+    check(model, x, "norm", model.norm, on_grid(0, *size))
+
+
 # The caller's notation.
 
 
