@@ -132,7 +132,7 @@ class Survey:
         if not readers:
             return InputFacts(shape)
         first = readers[0]
-        taken = first.taken[0]
+        taken = _images_first(first)
         same = [call for call in readers if call.module is first.module]
         runs = tuple(call.producers[0] == i for call in same)
         axis = taken_axis(first.module, taken.shape)
@@ -145,7 +145,7 @@ class Survey:
 
     def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
         """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""
-        taken, leaf = call.taken[0], self._leaves[i]
+        taken, leaf = _images_first(call), self._leaves[i]
         if call.producers[0] == i or self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
             return None, None
         try:
@@ -245,6 +245,12 @@ def _takes_weights(call: Call, recorded: Origins) -> bool:
         for taken, node in zip(call.taken, call.taken_nodes, strict=True)
     ]
     return bool(found) and not any(found)
+
+
+def _images_first(call: Call) -> torch.Tensor:
+    """What a layer takes, with the images on the first axis, also where a recurrent layer has time there."""
+    taken = call.taken[0]
+    return taken.transpose(0, 1) if batch_axis(call.module) == 1 and taken.ndim > 2 else taken
 
 
 def _is_leaf(module: nn.Module) -> bool:

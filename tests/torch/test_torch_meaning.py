@@ -270,6 +270,22 @@ def test_a_recurrent_net_over_time(batch_first, steps):
     check(model, x, "rnn", model.rnn, arrange, layer="rnn")
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_recurrent_layer_that_reads_the_input(batch_first):
+    class Reads(nn.Module):
+        def __init__(self):
+            torch.manual_seed(0)
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(6, 12, batch_first=batch_first), nn.Linear(12, 5)
+
+        def forward(self, x):
+            return self.head(self.rnn(x if batch_first else x.transpose(0, 1))[0].mean(1 if batch_first else 0))
+
+    model = Reads()
+    arrange = (lambda t: t.transpose(1, 2)) if batch_first else (lambda t: t.permute(1, 2, 0))
+    check(model, rand(2, 30, 6), "rnn", model.rnn, arrange, layer="rnn")
+
+
 class Series(nn.Module):
     def __init__(self):
         super().__init__()
@@ -441,6 +457,36 @@ def test_stacked_pairs_are_refused_with_the_reason():
     for options in ({"layer": "net"}, {"layer": "net", "axes": "nchw"}):
         with pytest.raises(xaicore.LayerError, match=r"2 maps for 1 pictures in the inputs.*stacks several"):
             xaicore.explain(model, x, **options)
+
+
+class Parts(nn.Module):
+    """A net that runs on parts of its input."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.net, self.head, self.parts = Features(), nn.Linear(4, 5), parts
+
+    def forward(self, x):
+        return self.head(sum((i + 1) * self.net(part(x)).mean((2, 3)) for i, part in enumerate(self.parts)))
+
+
+def test_pairs_in_the_channels_of_one_input_ask_for_a_run():
+    model, x = Parts(lambda x: x[:, :3], lambda x: x[:, 3:]), rand(2, 6, 8, 12)
+    with pytest.raises(xaicore.LayerError, match="ran 2 times, on different parts of input 0") as raised:
+        xaicore.explain(model, x)
+    runs = advised(str(raised.value), "layer")
+    assert runs == ["'net#1'", "'net#*'"]
+    for run in (0, 1):
+        check(model, x, f"net#{run + 1}", model.net, run=run, layer=f"net#{run + 1}")
+    assert xaicore.explain(model, x, 1, layer="net#*").views == 2
+
+
+def test_two_sizes_of_a_picture_have_no_common_map():
+    model, x = Parts(lambda x: x, lambda x: F.avg_pool2d(x, 2)), rand(2, 3, 8, 12)
+    check(model, x, "net", model.net)
+    with pytest.raises(xaicore.LayerError, match=r"gave \(2, 4, 8, 12\), \(2, 4, 4, 6\): name them one by one"):
+        xaicore.explain(model, x, layer="net#*")
+    check(model, x, "net#1", model.net, run=0, layer="net#1")
 
 
 class Flips(nn.Module):
@@ -805,6 +851,25 @@ def test_tokens_that_are_no_positions_in_their_order_are_refused(name):
     check(model, x, "patches", model.patches)
     with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
         xaicore.explain(model, x, layer="norm")
+
+
+class Columns(nn.Module):
+    """A net that reads a picture column by column: 24 steps are no 4 x 6 patches."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__()
+        self.net, self.reads, self.head = Features(), nn.GRU(4 * 16, 6, batch_first=True), nn.Linear(6, 5)
+
+    def forward(self, x):
+        return self.head(self.reads(self.net(x).permute(0, 3, 1, 2).flatten(2))[0].mean(1))
+
+
+def test_columns_are_no_patches():
+    model, x = Columns(), rand(2, 3, 16, 24)
+    check(model, x, "net", model.net)
+    with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
+        xaicore.explain(model, x, layer="reads")
 
 
 @pytest.mark.parametrize("order", [lambda f: f, lambda f: F.avg_pool2d(f, 2)])

@@ -9,9 +9,10 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
-from xaicore.layers.place import Place, find_place, split_run
+from xaicore.layers.place import Place, find_place
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
+from xaicore.layers.runs import split_run
 
 __all__ = [
     "Dense",

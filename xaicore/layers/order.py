@@ -17,8 +17,8 @@ from xaicore.layers.inputs import Frame
 
 __all__ = ["settle_order"]
 
-NEAR = 0.2
-"""How far from its place on the grid a token may come from, as a fraction of the picture."""
+NEAR = (0.75, 0.1)
+"""How far from its place on the grid a token may come from: in cells, and as a fraction of the picture."""
 
 
 def settle_order(
@@ -75,6 +75,9 @@ def _is_elsewhere(moves: Moves | None, grid: Grid, frame: Frame) -> bool:
             return False
         cell = np.unravel_index(token - grid.prefix, grid.size)
         found = [places[frame.axes.index(letter)][which] for letter in letters]
-        distances = [abs(at - (i + 0.5) / n) for at, i, n in zip(found, cell, grid.size, strict=True) if at != 0.5]
-        wrong.append(max(distances, default=0) > NEAR)
+        wrong.append(any(_is_far(at, int(i), n) for at, i, n in zip(found, cell, grid.size, strict=True) if at != 0.5))
     return all(wrong)
+
+
+def _is_far(at: float, cell: int, cells: int) -> bool:
+    return abs(at - (cell + 0.5) / cells) > max(NEAR[0] / cells, NEAR[1])

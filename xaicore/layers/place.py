@@ -8,31 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaicore.errors import LayerError
-from xaicore.facts import Facts, LayerFacts
+from xaicore.facts import Facts
 from xaicore.layers.choice import choose_layer
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
-from xaicore.layers.reading import Reading, frames_of_runs
+from xaicore.layers.reading import Reading
+from xaicore.layers.runs import Source, runs_of, split_run
 from xaicore.layers.stated import stated_grid
 
-__all__ = ["ALL", "Place", "Source", "find_place", "split_run"]
+__all__ = ["Place", "find_place"]
 
 EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
 """What an input of this many axes may be, for messages."""
-
-ALL = "*"
-"""The run in a layer's name that stands for all of its runs: "conv#*"."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """The picture under a map: the position of an input, and one of its frames where layers run on each by itself."""
-
-    position: int
-    frame: int | None = None
-
-    def __str__(self) -> str:
-        return f"input {self.position}" if self.frame is None else f"frame {self.frame} of input {self.position}"
 
 
 @dataclass(frozen=True)
@@ -78,16 +65,15 @@ class Place:
         return _interleave([self.frame.arrange(a if a.ndim == self.frame.ndim else a[None], i) for a, i in arrays])
 
 
-def split_run(name: str) -> tuple[str, int | str | None]:
-    """A layer's name and the run that is meant: 2 for "conv#2", `ALL` for "conv#*", None for "conv"."""
-    layer, separator, run = name.rpartition("#")
-    if not separator or not (run == ALL or (run.isdecimal() and int(run) > 0)):
-        return name, None
-    return layer, run if run == ALL else int(run)
-
-
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours."""
+    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours.
+
+    Raises:
+        LayerError: they have different shapes, as those of a net that runs on two sizes of a picture.
+    """
+    if len({array.shape for array in arrays}) > 1:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise LayerError(f"the runs of the layer gave {shapes}: name them one by one, such as layer='conv#1'")
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 
@@ -116,6 +102,7 @@ def find_place(
     if not reading.frames:
         raise _no_picture(facts)
     if not layers:
+        _check_stacked(facts, reading)
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
     grids: dict[str, Grid] = {}
     runs: dict[str, tuple[str, ...]] = {}
@@ -127,7 +114,7 @@ def find_place(
             runs[name] = (name,)  # it never ran: the backend says so
             continue
         layer = of_name[known]
-        runs[name], sources[name] = _runs(plain, run, layer, facts, reading)
+        runs[name], sources[name] = runs_of(plain, run, layer, facts, reading)
         frame = reading.frames[sources[name][0].position]
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
@@ -167,108 +154,23 @@ def _no_picture(facts: Facts) -> LayerError:
     )
 
 
-def _runs(
-    name: str, run: int | str | None, layer: LayerFacts, facts: Facts, reading: Reading
-) -> tuple[tuple[str, ...], tuple[Source, ...]]:
-    """(names to capture, the pictures under them): of one run, or of all of them.
+def _check_stacked(facts: Facts, reading: Reading) -> None:
+    """Refuse a model none of whose maps belong to one picture, since it stacks several into one batch.
 
     Raises:
-        LayerError: there is no such run, or no run belongs to a picture.
+        LayerError: there is no grid at all, and the first convolution takes more pictures than the inputs hold.
     """
-    usual = reading.pictures.get(layer.name, _read_picture(layer, reading))
-    each = [[i for i in reads if i in reading.frames] for reads in layer.run_reads or ()]
-    inputs = [reads[0] if len(reads) == 1 else usual for reads in each] or [usual] * layer.runs
-    if reading.frames[usual].frames:
-        return _runs_by_frame(name, run, layer, usual, reading)
-    if run == ALL:
-        for i, position in enumerate(inputs):
-            _check_changes(name, i + 1, layer, position, reading)
-        if len({(reading.frames[i].axes, reading.frames[i].size) for i in inputs}) > 1:
-            raise LayerError(f"layer {name!r} ran on inputs of different sizes: name its runs one by one, '{name}#1'")
-        return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(map(Source, inputs))
-    if isinstance(run, int):
-        _check_run(name, run, layer)
-        _check_changes(name, run, layer, inputs[run - 1], reading)
-        return (f"{name}#{run}",), (Source(inputs[run - 1]),)
-    if len({tuple(reads) for reads in each}) > 1:
-        of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
-        raise LayerError(
-            f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1', or layer='{name}#*' "
-            "for a map of each"
-        )
-    _check_changes(name, None, layer, usual, reading)
-    unchanged = facts.inputs[usual].reader_runs
-    changes = reading.frames[usual].changes or (None,) * len(unchanged)
-    moves = facts.inputs[usual].reader_moves or (None,) * len(unchanged)
-    straight = [
-        took or (seen is not None and change is None)
-        for took, seen, change in zip(unchanged, moves, changes, strict=True)
-    ]
-    if layer.runs > 1 and len(straight) > 1 and not all(straight):
-        if not any(straight) or layer.runs % len(straight):
+    for i, frame in reading.frames.items():
+        taken = facts.inputs[i].reader_shape
+        if not reading.grids and taken is not None and taken[0] > facts.count * frame.rows:
             raise LayerError(
-                f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no "
-                f"run belongs to the picture itself. Say which run: layer='{name}#1'"
+                f"the model's first convolution takes {taken}, {taken[0]} pictures for each that input {i} "
+                f"{facts.inputs[i].shape} holds: nothing says which map belongs to which. Explain a model that runs "
+                "once for each"
             )
-        return (f"{name}#{(straight.index(True) + 1) * layer.runs // len(straight)}",), (Source(usual),)
-    return (name,), (Source(usual),)
-
-
-def _runs_by_frame(
-    name: str, run: int | str | None, layer: LayerFacts, position: int, reading: Reading
-) -> tuple[tuple[str, ...], tuple[Source, ...]]:
-    """The same where the first convolution takes one frame after the other: the runs in the order of their frames.
-
-    Raises:
-        LayerError: there is no such run, or the runs lie over no frames.
-    """
-    frames = frames_of_runs(layer, position, reading.frames[position])
-    if frames is None:
-        raise LayerError(
-            f"layer {name!r} ran {layer.runs} times, and the first convolution {len(reading.frames[position].frames)} "
-            f"times, once for each frame of input {position}: it has no map of its own for each frame. Name a layer "
-            "that runs once for each, such as a convolution or a block of them, or leave layer= out"
-        )
-    if isinstance(run, int):
-        _check_run(name, run, layer)
-    chosen = (run,) if isinstance(run, int) else sorted(range(1, layer.runs + 1), key=lambda one: frames[one - 1])
-    for one in chosen:
-        _check_changes(name, one, layer, position, reading)
-    return tuple(f"{name}#{one}" for one in chosen), tuple(Source(position, frames[one - 1]) for one in chosen)
-
-
-def _check_run(name: str, run: int, layer: LayerFacts) -> None:
-    if run > layer.runs:
-        raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
-
-
-def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int, reading: Reading) -> None:
-    """Refuse a run on a flipped, cropped or padded copy of the input: the input is not the picture under its map.
-
-    Raises:
-        LayerError: it is one.
-    """
-    changes = reading.frames[position].changes
-    if run is None:
-        changed = changes[0] if changes and all(changes) else None
-    else:
-        changed = changes[(run - 1) * len(changes) // layer.runs] if changes and run <= layer.runs else None
-    if changed is not None:
-        axes = reading.frames[position].axes.replace("r", "t")
-        raise LayerError(
-            f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
-            "map does not lie over the input. Explain the rest of the model, behind this change; "
-            f"input_axes={axes!r} lays the map over the input nevertheless"
-        )
 
 
 def _maps(facts: Facts, reading: Reading, axes: int) -> list[tuple[int, ...]]:
     """The sizes of the convolutions' maps that have this many axes."""
     grids = (reading.grids[one.name] for one in facts.layers if one.kind == "convolution" and one.name in reading.grids)
     return [grid.size for grid in grids if len(grid.size) == axes]
-
-
-def _read_picture(layer: LayerFacts, reading: Reading) -> int:
-    """The picture that a layer without a grid reads."""
-    candidates = [i for i in reading.main_pictures if layer.reads is None or i in layer.reads]
-    return next(iter(candidates), reading.main_pictures[0])
