@@ -125,6 +125,13 @@ class Backend(ABC):
         """
         return name
 
+    def input_of(self, inputs: Any, layer: str) -> np.ndarray:
+        """What a layer takes in its first run, (N, ...), as the framework has it.
+
+        Needed where `InputFacts.reader` names the layer: a spectrogram that the model makes of a waveform is shown.
+        """
+        self._lacks("what a layer takes", "explain a model that takes the picture itself")
+
     def predict(self, inputs: Any) -> np.ndarray:
         """The outputs (N, ...), the same as `capture(inputs, ()).outputs`."""
         return self.capture(inputs, ()).outputs

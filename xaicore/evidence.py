@@ -19,7 +19,7 @@ from xaicore.methods import Method
 from xaicore.outputs import is_dense, probabilities
 from xaicore.targets import Aim, Classes
 
-__all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of", "without_outliers"]
+__all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of"]
 
 
 def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
@@ -57,34 +57,33 @@ def check_captured(names: Sequence[str], capture: Capture, with_gradients: bool,
 
 
 def arranged(capture: Capture, place: Place | None) -> Capture:
-    """The capture with arrays (N * views, C, *S), whatever the framework's layout, and outputs repeated per view."""
+    """The capture with arrays (N * views, C, *S), whatever the framework's layout, and outputs repeated per view.
+
+    Where outlier tokens are left out, arrays are zero at them.
+    """
     if place is None:
         return capture
+    outliers = {
+        layer: find_outliers(place.grids[layer].arrange(capture.activations[stream]))
+        for layer, stream in place.streams.items()
+    }
     return replace(
         capture,
         outputs=np.repeat(capture.outputs, place.views, axis=0),
-        activations=place.arrange(capture.activations),
-        gradients=place.arrange(capture.gradients, targets=True),
+        activations=_masked(place.arrange(capture.activations), outliers),
+        gradients=_masked(place.arrange(capture.gradients, targets=True), outliers),
         input_size=place.frame.size,
     )
 
 
-def without_outliers(evidence: Capture, capture: Capture, place: Place, streams: Mapping[str, str]) -> Capture:
-    """The evidence with zeros at a layer's outlier tokens, which the norms of its stream tell: {layer: stream}."""
-    outliers = {
-        layer: find_outliers(place.grids[layer].arrange(capture.activations[stream]))
-        for layer, stream in streams.items()
-    }
-
-    def masked(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        result = dict(arrays)
-        for layer in outliers.keys() & arrays.keys():
-            found, array = outliers[layer], arrays[layer]
-            axes = tuple(range(1, 1 + array.ndim - found.ndim))  # channels, and targets
-            result[layer] = np.where(np.expand_dims(found, axes), np.zeros((), array.dtype), array)
-        return result
-
-    return replace(evidence, activations=masked(evidence.activations), gradients=masked(evidence.gradients))
+def _masked(arrays: Mapping[str, np.ndarray], outliers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays (N, ..., *size) of layers, with zeros at their outliers (N, *size)."""
+    result = dict(arrays)
+    for layer in outliers.keys() & arrays.keys():
+        found, array = outliers[layer], arrays[layer]
+        axes = tuple(range(1, 1 + array.ndim - found.ndim))  # channels, and targets
+        result[layer] = np.where(np.expand_dims(found, axes), np.zeros((), array.dtype), array)
+    return result
 
 
 def maps_at(layer: str, method: Method, backend: Backend, x: Any, capture: Capture, aim: Aim) -> np.ndarray:

@@ -21,11 +21,10 @@ from xaicore.evidence import (
     group_views,
     maps_at,
     scores_of,
-    without_outliers,
 )
 from xaicore.explanation import Explanation
 from xaicore.facts import Facts
-from xaicore.layers import Place, Places, as_layers, check_outliers, token_streams
+from xaicore.layers import Frame, Place, Places, as_layers
 from xaicore.maps import fuse
 from xaicore.methods import Method, MethodLike, find_method, find_methods
 from xaicore.outputs import check_activation, check_kind, predicted_classes, settle_kind
@@ -78,8 +77,6 @@ class Explainer:
     ) -> None:
         check_activation(activation)
         check_kind(kind)
-        check_outliers(outliers)
-        self._outliers = outliers
         self.kind = kind
         self.method = find_method(method)
         self.activation = activation
@@ -92,9 +89,8 @@ class Explainer:
         else:
             self.backend = plugins.installed().backend(model, output, backend)
         self._finds_layer = layer is None
-        self._places = Places(
-            self.backend, as_layers(layer), axes, grid, input_axes, needs_classifier=self.method.needs == "weights"
-        )
+        needs_classifier = self.method.needs == "weights"
+        self._places = Places(self.backend, as_layers(layer), axes, grid, input_axes, outliers, needs_classifier)
 
     def __repr__(self) -> str:
         return f"<Explainer of {self.describe([self.method])}>"
@@ -163,12 +159,8 @@ class Explainer:
         facts, place = self._places.find(x)
         with_gradients = any(method.needs == "gradients" for method in methods)
         names = self.layers if place is None else place.captured
-        streams = token_streams(facts, place, self.layers, self.backend.layer_name) if self._outliers else {}
-        names = tuple(dict.fromkeys((*names, *streams.values())))
         capture, aim, labels = self._capture(x, names, target, labels, with_gradients, facts)
         evidence = arranged(capture, place)
-        if place is not None and streams:
-            evidence = without_outliers(evidence, capture, place, streams)
         count, k = aim.classes.shape
         views = 1 if place is None else place.views
         shared: dict[str, Any] = {
@@ -202,12 +194,17 @@ class Explainer:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""
         _, place = self._places.find(x)
         views = 1 if place is None else place.views
-        made_by = None if place is None or images is not None else place.frame.made_by
         make = partial(picture_input, type(self.backend), x, place)
-        if made_by is not None and place is not None:  # now, since explanations do not keep the model
-            made = place.frame.arrange(self.backend.capture(x, (made_by,)).activations[made_by])
-            make = partial(np.asarray, made)
+        if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
+            make = partial(np.asarray, place.frame.arrange(self._made_inside(x, place.frame)))
         return Pictures(count, input_size, images, make, views)
+
+    def _made_inside(self, x: Any, frame: Frame) -> np.ndarray:
+        """The pictures that the model makes of x, as its first convolution takes them."""
+        if frame.taken_by is not None:
+            return self.backend.input_of(x, frame.taken_by)
+        name = str(frame.made_by)
+        return self.backend.capture(x, (name,)).activations[name]
 
     def _capture(
         self, x: Any, names: Sequence[str], target: Target, labels: Labels, with_gradients: bool, facts: Facts | None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Facts", "InputFacts", "LayerFacts"]
 
 
 Moves = Mapping[int, Mapping[int, tuple[float, float]]]
+Span = Mapping[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,14 @@ class LayerFacts:
         reads: the positions of the inputs that the output depends on; None where that is not known.
         reached: {axis: for each index, whether the gradient of the model's output arrives there}; empty where it
             arrives nowhere, None where that is not known.
+        moves: {position of an input: from where in it two tokens of the output come}, as `InputFacts.reader_moves`, of
+            the first layer with this number of tokens; empty where that is not known.
         runs: how often it ran.
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
         is_recurrent: it reads its input step by step, along the first axis that is not the images'. A layer of the kind
             "recurrent" need not say so; one of another kind, such as a convolution with a state, does.
+        run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
+            reader it depended on}.
     """
 
     name: str
@@ -55,9 +60,11 @@ class LayerFacts:
     pooled: bool = False
     reads: tuple[int, ...] | None = None
     reached: Mapping[int, Sequence[bool]] | None = None
+    moves: Mapping[int, Moves] = field(default_factory=dict)
     runs: int = 1
     run_reads: tuple[tuple[int, ...], ...] | None = None
     is_recurrent: bool = False
+    run_frames: Mapping[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,10 @@ class InputFacts:
             L - 1 - L // 4; `start` and `end` are their places along the axis of the input, as fractions of its length,
             NaN for a slice that comes from nowhere, such as padding. None for a run that took the input itself, or
             where it is not known.
+        reader_spans: for each run, on which part of the input depends what the reader takes: {axis of the input: (first
+            index, last index)}. A model that convolves one frame after the other has {1: (0, 0)}, {1: (1, 1)}, and so
+            on. None as for `reader_moves`.
+        reader: the name of the reader, where the backend can return what it takes (`Backend.input_of`).
     """
 
     shape: tuple[int, ...]
@@ -85,6 +96,8 @@ class InputFacts:
     reader_runs: tuple[bool, ...] = ()
     reader_moves: tuple[Moves | None, ...] = ()
     reader_source: str | None = None
+    reader_spans: tuple[Span | None, ...] = ()
+    reader: str | None = None
 
 
 @dataclass(frozen=True)

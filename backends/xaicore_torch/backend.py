@@ -32,7 +32,7 @@ from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, link_of, to_host
+from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, link_of, tensors_in, to_host
 from xaicore_torch.outputs import read as read_outputs
 from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import pull_back
@@ -114,6 +114,20 @@ class TorchBackend(Backend):
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
         link = "softmax" if outputs.link == "log_softmax" else outputs.link
         return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
+
+    def input_of(self, inputs: Any, layer: str) -> np.ndarray:
+        """The first tensor that a layer takes in its first run."""
+        taken: list[torch.Tensor] = []
+
+        def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            taken.extend(tensor.clone() for tensor in tensors_in(args))
+
+        batch = self._prepare(inputs)
+        with preserved_model(self.model, batch.picture.device), Hooks({layer: find_module(self.model, layer)}, keep):
+            self._run(batch.clone())
+        if not taken:
+            raise never_ran(layer)
+        return to_host(taken[0])
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:

@@ -106,8 +106,8 @@ def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True) -> Inputs
     """
     if isinstance(inputs, list):
         raise InputError(
-            f"the inputs are a list of {len(inputs)}: stack images to one array (N, C, H, W), or pass a tuple for "
-            "a model with several arguments"
+            f"the inputs are a list of {len(inputs)}: stack images to one array (N, C, H, W), or pass a tuple, (a, b) "
+            "for a model with several arguments and ([a, b],) for one whose argument is a list"
         )
     parameter = next(model.parameters(), None)
 

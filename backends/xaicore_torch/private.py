@@ -118,17 +118,17 @@ def has_forward_hooks(module: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def without_backward_hooks(model: nn.Module) -> Iterator[None]:
-    """No backward hook of the model's modules sees the passes that are recorded meanwhile."""
-    names = ("_backward_hooks", "_backward_pre_hooks")  # 2.4 to 2.14
-    kept = [(module, name, getattr(module, name)) for module in model.modules() for name in names]
-    kept = [one for one in kept if one[-1]]
+    """No backward hook sees the passes of this model's modules that are recorded meanwhile: theirs, or those of all."""
+    none: dict[str, Callable[[], Any]] = {"_get_backward_hooks": lambda: ([], []), "_get_backward_pre_hooks": list}
+    modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
     try:
-        for module, name, hooks in kept:
-            setattr(module, name, type(hooks)())  # handles of the hooks refer to the dictionaries: others stand in
+        for module in modules:  # the instances' own methods, 2.4 to 2.14: other models keep hooks that are set for all
+            vars(module).update(none)
         yield
     finally:
-        for module, name, hooks in kept:
-            setattr(module, name, hooks)
+        for module in modules:
+            for name in none:
+                vars(module).pop(name, None)
 
 
 def own_buffers(module: nn.Module) -> dict[str, torch.Tensor | None]:

@@ -49,9 +49,8 @@ class Recorder:
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         self.runs[name] = self.runs.get(name, 0) + 1
         _, chosen_run = split_run(name)
-        if chosen_run is not None and self.runs[name] != chosen_run:
-            return None
-        if self.runs[name] < self._expected_runs.get(name, 1):
+        is_last = self.runs[name] >= self._expected_runs.get(name, 1)
+        if not (is_last if chosen_run is None else self.runs[name] == chosen_run):
             return None
         return replace_first_tensor(output, lambda tensor: self._record(name, tensor))
 

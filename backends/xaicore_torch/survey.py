@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from xaicore.facts import Facts, InputFacts, LayerFacts, Moves
+from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
 from xaicore.layers import is_pooling
+from xaicore_torch.calls import Call, Snapshot
 from xaicore_torch.hooks import Hooks
-from xaicore_torch.layout import batch_axis, channel_axis, kind_of, taken_axis, vectors
-from xaicore_torch.moves import moves_between
+from xaicore_torch.layout import batch_axis, channel_axis, taken_axis, vectors
+from xaicore_torch.moves import moves_between, span_of
+from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
-from xaicore_torch.private import graph_leaf, write_count
 
 __all__ = ["Survey"]
 
 READERS = ("convolution", "recurrent")
+
+UNRECORDED = -1
+"""Stands for what autograd did not record, among the inputs that a tensor depends on."""
 
 
 class Survey:
@@ -48,24 +52,29 @@ class Survey:
         self._calls: list[Call] = []
         self._makers: dict[tuple[int, int], list[Call]] = defaultdict(list)  # by the snapshot that they returned
         self._pooled: set[tuple[int, int]] = set()
+        self._of_readers: dict[int, Origins] = {}  # by input: which runs of its reader a tensor depends on
 
     def facts(self, y: torch.Tensor | None, count: int) -> Facts:
         """What the pass showed, for `count` images and the chosen outputs y; without y, nothing of gradients."""
-        origins = Origins(self._leaves)
+        origins, recorded = Origins(self._leaves), Origins(self._leaves, unrecorded=UNRECORDED)
         for call in self._calls:
-            call.reads = self._reads(call.output, origins)
+            call.reads = self._reads(call, origins, recorded)
         inputs = tuple(self._input_facts(i, origins) for i in range(len(self._inputs)))
+        self._note_moves(count)
+        for call in self._calls:  # they have noted where the gradients of the reader and of tokens arrive
+            call.reached = None if call.reached is None else {}
         self._pull_back(y)
-        last: dict[str, Call] = {}
-        for call in self._calls:
-            last.pop(call.name, None)
-            for inner in call.handed_on:
-                last.pop(inner.name, None)
-            if not call.is_ambiguous:
-                last[call.name] = call
         runs: dict[str, list[Call]] = defaultdict(list)
         for call in self._calls:
             runs[call.name].append(call)
+        last: dict[str, Call] = {}
+        for call in self._calls:
+            last.pop(call.name, None)
+            call.aliases = {one.name for one in call.handed_on if len(runs[one.name]) == len(runs[call.name])}
+            for name in call.aliases:
+                last.pop(name, None)
+            if not call.is_ambiguous:
+                last[call.name] = call
         return Facts(tuple(self._layer_facts(call, runs[call.name]) for call in last.values()), inputs, count)
 
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -111,10 +120,10 @@ class Survey:
             return makers[-1].name
         return next((i for i, given in enumerate(self._inputs) if given is tensor), None)
 
-    def _reads(self, output: Snapshot, origins: Origins) -> tuple[int, ...] | None:
+    def _reads(self, call: Call, origins: Origins, recorded: Origins) -> tuple[int, ...] | None:
         if len(self._inputs) == 1:
-            return (0,)
-        return None if self._starts_recording else origins.of(output.node)
+            return () if _takes_weights(call, recorded) else (0,)
+        return None if self._starts_recording else origins.of(call.output.node)
 
     def _input_facts(self, i: int, origins: Origins) -> InputFacts:
         """The first layer that reads the input, what it takes, and in which of its runs it takes the very input."""
@@ -123,26 +132,42 @@ class Survey:
         if not readers:
             return InputFacts(shape)
         first = readers[0]
-        taken = first.taken[0]
+        taken = _images_first(first)
         same = [call for call in readers if call.module is first.module]
         runs = tuple(call.producers[0] == i for call in same)
         axis = taken_axis(first.module, taken.shape)
-        moves = tuple(None if is_very else self._moves(call, i, axis) for call, is_very in zip(same, runs, strict=True))
-        source = first.producers[0]
-        return InputFacts(shape, tuple(taken.shape), axis, runs, moves, source if isinstance(source, str) else None)
+        if len(same) > 1:
+            self._of_readers[i] = Origins(nodes={call.output.node: run for run, call in enumerate(same)})
+        seen = [self._moves(call, i, axis) for call in same]
+        moves, spans = zip(*seen, strict=True)
+        source = first.producers[0] if isinstance(first.producers[0], str) else None
+        return InputFacts(shape, tuple(taken.shape), axis, runs, moves, source, spans, first.name)
 
-    def _moves(self, call: Call, i: int, channel: int | None) -> Moves | None:
-        """Where what a reader takes comes from, for `InputFacts.reader_moves`."""
-        taken, leaf = call.taken[0], self._leaves[i]
-        if self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
-            return None
+    def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
+        """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""
+        taken, leaf = _images_first(call), self._leaves[i]
+        if call.producers[0] == i or self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
+            return None, None
         try:
-            return moves_between(taken, leaf, [axis for axis in range(1, taken.ndim) if axis != channel])
+            moves = moves_between(taken, leaf, [axis for axis in range(1, taken.ndim) if axis != channel])
+            return moves, span_of(taken, leaf)
         except RuntimeError:  # an operation without a gradient, or what it keeps was written to
-            return None
-        finally:
-            for other in self._calls:  # layers before the reader have noted these gradients
-                other.reached = None if other.reached is None else {}
+            return None, None
+
+    def _note_moves(self, count: int) -> None:
+        """Where the tokens of the first layer with so many come from, for `LayerFacts.moves`."""
+        known: set[int] = set()
+        for call in self._calls:
+            shape, channel = call.output.shape, channel_axis(call.module, len(call.output.shape))
+            axis = {2: 1, 1: 2}.get(channel) if len(shape) == 3 and shape[0] == count else None  # type: ignore[arg-type]
+            tensor = call.output.tensor
+            if axis is None or shape[axis] in known or not tensor.requires_grad or self._starts_recording:
+                continue
+            for i, leaf in enumerate(self._leaves[: len(self._inputs)]):
+                with contextlib.suppress(RuntimeError):
+                    moves = moves_between(tensor, leaf, [axis]) if leaf.requires_grad else None
+                    call.moves |= {} if moves is None else {i: moves}
+            known.update([shape[axis]] if call.moves else [])
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
@@ -187,99 +212,19 @@ class Survey:
             batch_axis=batch_axis(maker.module),
             vectors=vectors(maker.module),
             takes=tuple(producer for producer in maker.producers if producer is not None),
-            aliases=tuple(dict.fromkeys(inner.name for inner in call.handed_on)),
+            aliases=tuple(dict.fromkeys(one.name for one in call.handed_on if one.name in call.aliases)),
             is_leaf=_is_leaf(call.module),
             is_float=call.output.tensor.is_floating_point(),
             pooled=call.output.key in self._pooled,
             reads=call.reads,
             reached=call.reached,
+            moves=call.moves,
             runs=len(runs),
             run_reads=None if any(run.reads is None for run in runs) else tuple(run.reads or () for run in runs),
+            run_frames={
+                i: tuple(origins.of(run.output.node) for run in runs) for i, origins in self._of_readers.items()
+            },
         )
-
-
-class Snapshot:
-    """A tensor at one moment: an in-place operation makes another snapshot of the same tensor."""
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self.tensor = tensor
-        self.shape = tuple(tensor.shape)
-        self.node = tensor.grad_fn
-        self.write_count = write_count(tensor)
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """Equal for two snapshots that are the same values in the same tensor, while one of them holds it."""
-        return id(self.tensor), self.write_count
-
-
-@dataclass(eq=False)
-class Call:
-    """One call of a module.
-
-    Attributes:
-        taken: the tensors that it took.
-        taken_nodes: the graph nodes that made them.
-        producers: where each of them comes from: a layer, an input, or elsewhere (None).
-        handed_on: the calls inside of it that made its output.
-        is_ambiguous: its output holds a tensor from inside of it beside others.
-        reads: the inputs that the output depends on.
-        reached: {axis: where the gradient arrives}; None where it was not recorded.
-    """
-
-    name: str
-    module: nn.Module
-    taken: list[torch.Tensor]
-    taken_nodes: list[Any]
-    producers: list[str | int | None]
-    output: Snapshot
-    handed_on: list[Call] = field(default_factory=list)
-    is_ambiguous: bool = False
-    reads: tuple[int, ...] | None = None
-    reached: Mapping[int, Sequence[bool]] | None = None
-
-    @property
-    def kind(self) -> str | None:
-        """The kind of layer, for `LayerFacts`."""
-        return kind_of(self.module)
-
-    def note_gradient(self, gradient: torch.Tensor) -> None:
-        """Note along each axis where the gradient is not zero."""
-        is_there, axes = gradient != 0, range(gradient.ndim)
-        if bool(is_there.any()):
-            self.reached = {
-                axis: is_there.any(dim=[other for other in axes if other != axis]).tolist()
-                if gradient.ndim > 1
-                else is_there.tolist()
-                for axis in axes
-            }
-
-
-class Origins:
-    """Which inputs a tensor depends on, from autograd's graph."""
-
-    def __init__(self, leaves: Sequence[torch.Tensor]) -> None:
-        self._positions = {id(leaf): i for i, leaf in enumerate(leaves)}
-        self._known: dict[Any, frozenset[int]] = {None: frozenset()}
-
-    def of(self, node: Any) -> tuple[int, ...]:
-        """The positions of the inputs that a graph node depends on."""
-        pending = [node]
-        while pending:
-            current = pending[-1]
-            if current in self._known:
-                pending.pop()
-                continue
-            before = [other for other, _ in current.next_functions]
-            missing = [other for other in before if other not in self._known]
-            if missing:
-                pending += missing
-                continue
-            leaf = graph_leaf(current)
-            own = {self._positions[id(leaf)]} if id(leaf) in self._positions else set()
-            self._known[current] = frozenset(own.union(*(self._known[other] for other in before)))
-            pending.pop()
-        return tuple(sorted(self._known[node]))
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -291,6 +236,21 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
         for name, module in modules.items()
         if name and not isinstance(module, torch.jit.ScriptModule) and not f"{name}.".startswith(computing)
     }
+
+
+def _takes_weights(call: Call, recorded: Origins) -> bool:
+    """Whether a layer takes nothing but weights, such as learned queries; False where that is not known."""
+    found = [
+        recorded.of(node) if node is not None else () if isinstance(taken, nn.Parameter) else (UNRECORDED,)
+        for taken, node in zip(call.taken, call.taken_nodes, strict=True)
+    ]
+    return bool(found) and not any(found)
+
+
+def _images_first(call: Call) -> torch.Tensor:
+    """What a layer takes, with the images on the first axis, also where a recurrent layer has time there."""
+    taken = call.taken[0]
+    return taken.transpose(0, 1) if batch_axis(call.module) == 1 and taken.ndim > 2 else taken
 
 
 def _is_leaf(module: nn.Module) -> bool:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import torch
 
 from xaicore_torch.loader import preserved_loader
+from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import link_of, to_host
 from xaicore_torch.private import traced_as_graph
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.state import may_mutate, preserved_model
-from xaicore_torch.survey import Origins
 
 __all__ = ["Origins", "link_of", "may_mutate", "preserved_loader", "preserved_model", "pull_back", "to_host", "traced"]
 

@@ -138,8 +138,8 @@ def test_tokens_are_explained_without_options(tokens: Workshop) -> None:
     [
         ("plain", ["--layer", "opaque"], "nothing says which axis has its channels: say so, such as --axes nlc"),
         ("plain", ["--layer", "heads"], "nothing says which axis has its channels: say so, such as --axes nchw"),
-        ("plain", ["--layer", "odd"], "say on which grid they lie, such as --grid 5x5"),
-        ("plain", ["--layer", "odd", "--axes", "nlc"], "say on which grid they lie, such as --grid 5x5"),
+        ("plain", ["--layer", "odd"], "say on which grid they lie, such as --grid 3x6"),
+        ("plain", ["--layer", "odd", "--axes", "nlc"], "say on which grid they lie, such as --grid 3x6"),
         ("plain", ["--layer", "strange"], "if they lie over it nevertheless, pass --axes nhwc, or name another layer"),
         ("plain", ["--layer", "norn"], "no layer called 'norn'"),
         ("flips", [], "Say which run: --layer 'norm#1'"),
@@ -224,7 +224,7 @@ def test_layers_shows_grids_as_they_are_read(tokens: Workshop) -> None:
         ([], "norm", "without --layer, explain chooses norm"),
         (["--layer", "opaque", "--axes", "nlc"], "opaque", "explain chooses opaque"),
         (["--layer", "odd", "--grid", "5x6"], "odd", "explain chooses odd"),
-        (["--layer", "odd"], None, "such as --grid 5x5, or name another layer"),
+        (["--layer", "odd"], None, "such as --grid 3x6, or name another layer"),
         (["--layer", "nor"], None, "no layer called 'nor' in Tokens; nearest names: norm"),
     ],
 )

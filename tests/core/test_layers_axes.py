@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,8 @@ def test_a_class_token_before_a_signals_patches_is_no_position() -> None:
 
 
 def test_nets_of_clips_may_keep_the_number_of_frames() -> None:
-    clip = [conv("patches", 1, 8, 8, 56, 56), norm("stage", 1, 8, 28, 28, 8), norm("tokens", 1, 1569, 8)]
+    clip = [conv("patches", 1, 8, 8, 56, 56), norm("stage", 1, 8, 28, 28, 8)]
+    clip += [norm("first", 1, 25089, 8), norm("tokens", 1, 1569, 8)]
     grids = read_grids(clip, (16, 224, 224))
     assert (grids["stage"], grids["tokens"]) == (Grid("ndhwc", (8, 28, 28)), Grid("nlc", (8, 14, 14), 1))
 
@@ -293,6 +295,38 @@ def test_an_input_is_read_as_the_first_convolution_reads_it(
     assert read_input(InputFacts(shape, reader, axis)) == frame
 
 
+def frame_by_frame(axis: int, frames: Sequence[Sequence[int]], shape: tuple[int, ...]) -> InputFacts:
+    """A clip whose reader takes these frames along `axis` in each of its runs, and the height and width as they are."""
+    places = {1: 0.5, 2: 0.5, 3: 0.5, 4: 0.5}
+    moves = {2: {at: (0.25, 0.75) if at == 3 else (0.5, 0.5) for at in places}}
+    moves[3] = {at: (0.25, 0.75) if at == 4 else (0.5, 0.5) for at in places}
+    spans = [{at: (0, length - 1) for at, length in enumerate(shape) if at > 0} for _ in frames]
+    for span, taken in zip(spans, frames, strict=True):
+        span[axis] = (min(taken), max(taken))
+    ran = (False,) * len(frames)
+    return InputFacts(shape, (1, 3, *shape[3:]), 1, ran, (moves,) * len(frames), reader_spans=tuple(spans))
+
+
+@pytest.mark.parametrize(
+    ("axis", "frames", "expected"),
+    [
+        (1, [[0], [1], [2]], ("nrchw", (0, 1, 2))),
+        (2, [[2], [1], [0]], ("ncrhw", (2, 1, 0))),
+        (1, [[0], [0, 1], [0, 2]], ("nrchw", (0, 1, 2))),  # a recurrent layer
+        (1, [[0, 1], [1, 2]], None),
+        (1, [[0], [0], [1]], None),
+        (3, [[0], [1]], None),  # parts of a picture
+    ],
+)
+def test_frames_that_are_taken_one_by_one(
+    axis: int, frames: Sequence[Sequence[int]], expected: tuple[str, tuple[int, ...]] | None
+) -> None:
+    found = read_input(frame_by_frame(axis, frames, (1, 3, 3, 16, 24)))
+    assert (found and (found.axes, found.frames)) == expected
+    if expected:
+        assert found == Frame(expected[0], (16, 24), changes=(None,) * len(frames), frames=expected[1])
+
+
 def test_pictures_of_an_input() -> None:
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 4, 6))
     np.testing.assert_array_equal(Frame("nrchw", (4, 6), 5).arrange(x), x.reshape(10, 3, 4, 6))
@@ -300,5 +334,6 @@ def test_pictures_of_an_input() -> None:
     np.testing.assert_array_equal(Frame("nhw", (4, 6)).arrange(x[:, 0, 0]), x[:, 0, :1])
     np.testing.assert_array_equal(Frame("ncwh", (4, 6)).arrange(x[:, 0].swapaxes(2, 3)), x[:, 0])
     np.testing.assert_array_equal(Frame("ndchw", (5, 4, 6)).arrange(x), x.swapaxes(1, 2))
+    np.testing.assert_array_equal(Frame("nrchw", (4, 6), frames=(1, 0)).arrange(x, 1), x[:, 1])
     flat = x[:, 0].reshape(2, -1)
     np.testing.assert_array_equal(Frame("n?", (4, 6), reshaped=(3, 4, 6)).arrange(flat), x[:, 0])

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from xaicore import BackendError, InputError, outputs
+from xaicore import BackendError, InputError, OutputError, outputs
 
 HEADS = {"age": np.zeros((2, 1)), "sex": np.zeros((2, 2))}
 
@@ -42,6 +42,41 @@ def test_a_preferred_output_wins_where_nothing_is_chosen() -> None:
 def test_an_output_that_is_not_there(heads: dict, output: int | str | None, message: str) -> None:
     with pytest.raises(BackendError, match=re.escape(message)):
         outputs.choose_output(heads, output, "an answer")
+
+
+def arrays(**shapes: tuple[int, ...]) -> dict[int | str, np.ndarray]:
+    return {int(name[1:]) if name[1:].isdecimal() else name: np.zeros(shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("heads", "found"),
+    [
+        (arrays(boxes=(1, 4)), {"boxes"}),
+        (arrays(pred_boxes=(2, 9, 4), logits=(2, 9, 5)), {"pred_boxes"}),
+        (arrays(bbox=(2, 6), scores=(2, 3)), {"bbox"}),
+        (arrays(box_scores=(2, 3), inbox=(2, 4)), set()),
+        (arrays(_0=(2, 4), _1=(2,)), {0}),
+        (arrays(_0=(2, 9, 4), _1=(2, 9)), {0, 1}),
+        (arrays(_0=(2, 9, 5), _1=(2, 9, 4)), {1}),
+        (arrays(_0=(2, 4)), set()),
+        (arrays(_0=(2, 4), _1=(2, 1)), set()),  # four actions and a value
+        (arrays(_0=(2, 4), _1=(2, 7)), set()),  # two heads
+        (arrays(_0=(4,), _1=()), set()),
+    ],
+)
+def test_boxes_are_refused_as_what_they_are(heads: dict[int | str, np.ndarray], found: set[int | str]) -> None:
+    for name in heads:
+        if name not in found:
+            assert outputs.choose_output(heads, name, heads) is heads[name]
+            continue
+        message = re.escape(f", {name!r} {heads[name].shape} ") + "holds boxes or a score for each of them"
+        with pytest.raises(OutputError, match=message):
+            outputs.choose_output(heads, name, heads)
+
+
+def test_advice_names_no_boxes() -> None:
+    with pytest.raises(OutputError, match="say which one, output='logits'"):
+        outputs.choose_output(arrays(boxes=(2, 9, 4), logits=(2, 9, 5)), None, None)
 
 
 @pytest.mark.parametrize("output", ["name", 2, None])

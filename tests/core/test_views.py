@@ -15,6 +15,7 @@ import xaicore
 from xaicore.facts import Facts, InputFacts, LayerFacts
 from xaicore.layers.inputs import Frame, stated_frame
 from xaicore.layers.place import Place
+from xaicore.layers.runs import Source
 from xaicore.layers.views import are_in_order, view_names
 from xaicore.show import caption, views
 
@@ -59,21 +60,28 @@ def test_frames_are_in_order_where_the_caller_says_so() -> None:
     assert not stated_frame("ncthw", InputFacts((1, 3, 5, 16, 24), (1, 3, 5, 16, 24), 1)).in_order  # convolved over
 
 
+FIRST, SECOND = Source(0), Source(1)
+ONE_BY_ONE = tuple(Source(0, frame) for frame in (0, 2))
+
+
 @pytest.mark.parametrize(
-    ("rows", "in_order", "positions", "expected"),
+    ("rows", "in_order", "sources", "expected"),
     [
-        (1, False, (0,), ()),
-        (3, True, (0,), ("frame 0", "frame 1", "frame 2")),
-        (2, False, (4,), ("view 0", "view 1")),
-        (1, False, (0, 1), ("input 0", "input 1")),
-        (1, False, (0, 0, 1), ("run 1 on input 0", "run 2 on input 0", "run 3 on input 1")),
-        (2, True, (0, 1), ("frame 0, input 0", "frame 0, input 1", "frame 1, input 0", "frame 1, input 1")),
+        (1, False, (FIRST,), ()),
+        (3, True, (FIRST,), ("frame 0", "frame 1", "frame 2")),
+        (2, False, (Source(4),), ("view 0", "view 1")),
+        (1, False, (FIRST, SECOND), ("input 0", "input 1")),
+        (1, False, (FIRST, FIRST, SECOND), ("run 1 on input 0", "run 2 on input 0", "run 3 on input 1")),
+        (2, True, (FIRST, SECOND), ("frame 0, input 0", "frame 0, input 1", "frame 1, input 0", "frame 1, input 1")),
+        (1, True, ONE_BY_ONE, ("frame 0", "frame 2")),
+        (1, False, ONE_BY_ONE, ("view 0", "view 2")),
     ],
 )
-def test_names(rows: int, in_order: bool, positions: tuple[int, ...], expected: tuple[str, ...]) -> None:
-    assert view_names(rows, in_order, [f"input {position}" for position in positions]) == expected
-    place = Place({}, {}, Frame("nrchw", (4, 4), rows), positions, in_order)
-    assert (place.view_names, place.frames) == (expected, rows if in_order else 1)
+def test_names(rows: int, in_order: bool, sources: tuple[Source, ...], expected: tuple[str, ...]) -> None:
+    assert view_names(rows, in_order, sources) == expected
+    place = Place({}, {}, Frame("nrchw", (4, 4), rows), sources, in_order)
+    frames = len(expected) if sources == ONE_BY_ONE else rows
+    assert (place.view_names, place.frames) == (expected, frames if in_order else 1)
     assert place.views == max(1, len(expected))
 
 

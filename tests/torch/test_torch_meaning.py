@@ -270,6 +270,22 @@ def test_a_recurrent_net_over_time(batch_first, steps):
     check(model, x, "rnn", model.rnn, arrange, layer="rnn")
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_recurrent_layer_that_reads_the_input(batch_first):
+    class Reads(nn.Module):
+        def __init__(self):
+            torch.manual_seed(0)
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(6, 12, batch_first=batch_first), nn.Linear(12, 5)
+
+        def forward(self, x):
+            return self.head(self.rnn(x if batch_first else x.transpose(0, 1))[0].mean(1 if batch_first else 0))
+
+    model = Reads()
+    arrange = (lambda t: t.transpose(1, 2)) if batch_first else (lambda t: t.permute(1, 2, 0))
+    check(model, rand(2, 30, 6), "rnn", model.rnn, arrange, layer="rnn")
+
+
 class Series(nn.Module):
     def __init__(self):
         super().__init__()
@@ -373,6 +389,35 @@ def test_each_tower_has_the_picture_that_it_reads():
         assert are_shown(x[i], explanation)
 
 
+class TwoRates(nn.Module):
+    """One clip at two rates, in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.slow, self.fast = Features(conv=nn.Conv3d), Features(conv=nn.Conv3d)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, clips):
+        slow, fast = self.slow(clips[0]), self.fast(clips[1])
+        return self.head(torch.cat([slow.mean((2, 3, 4)), fast.mean((2, 3, 4))], 1))
+
+
+def test_a_list_of_two_clips_is_passed_as_advised():
+    model, clips = TwoRates(), [rand(2, 3, 2, 8, 12), rand(2, 3, 8, 8, 12, seed=1)]
+    with pytest.raises(xaicore.InputError, match=r"\(\[a, b\],\) for one whose argument is a list"):
+        xaicore.explain(model, clips)
+    for layer, clip in (("slow", clips[0]), ("fast", clips[1])):
+        f = getattr(model, layer)(clip)
+        other = model.fast(clips[1]) if layer == "slow" else model.slow(clips[0])
+        both = (f, other) if layer == "slow" else (other, f)
+        y = model.head(torch.cat([one.mean((2, 3, 4)) for one in both], 1))
+        (g,) = torch.autograd.grad(y[:, 1].sum(), f)
+        expected = (f * g.mean((2, 3, 4), keepdim=True)).sum(1).relu().detach()
+        explanation = xaicore.explain(model, (clips,), 1, layer=layer)
+        np.testing.assert_allclose(explanation.maps, expected, rtol=1e-4, atol=1e-6)
+        assert explanation.input_size == clip.shape[2:]
+
+
 class Siamese(nn.Module):
     def __init__(self, stacked=False):
         super().__init__()
@@ -423,6 +468,36 @@ def test_stacked_pairs_are_refused_with_the_reason():
     for options in ({"layer": "net"}, {"layer": "net", "axes": "nchw"}):
         with pytest.raises(xaicore.LayerError, match=r"2 maps for 1 pictures in the inputs.*stacks several"):
             xaicore.explain(model, x, **options)
+
+
+class Parts(nn.Module):
+    """A net that runs on parts of its input."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.net, self.head, self.parts = Features(), nn.Linear(4, 5), parts
+
+    def forward(self, x):
+        return self.head(sum((i + 1) * self.net(part(x)).mean((2, 3)) for i, part in enumerate(self.parts)))
+
+
+def test_pairs_in_the_channels_of_one_input_ask_for_a_run():
+    model, x = Parts(lambda x: x[:, :3], lambda x: x[:, 3:]), rand(2, 6, 8, 12)
+    with pytest.raises(xaicore.LayerError, match="ran 2 times, on different parts of input 0") as raised:
+        xaicore.explain(model, x)
+    runs = advised(str(raised.value), "layer")
+    assert runs == ["'net#1'", "'net#*'"]
+    for run in (0, 1):
+        check(model, x, f"net#{run + 1}", model.net, run=run, layer=f"net#{run + 1}")
+    assert xaicore.explain(model, x, 1, layer="net#*").views == 2
+
+
+def test_two_sizes_of_a_picture_have_no_common_map():
+    model, x = Parts(lambda x: x, lambda x: F.avg_pool2d(x, 2)), rand(2, 3, 8, 12)
+    check(model, x, "net", model.net)
+    with pytest.raises(xaicore.LayerError, match=r"gave \(2, 4, 8, 12\), \(2, 4, 4, 6\): name them one by one"):
+        xaicore.explain(model, x, layer="net#*")
+    check(model, x, "net#1", model.net, run=0, layer="net#1")
 
 
 class Flips(nn.Module):
@@ -536,11 +611,43 @@ def test_changed_inputs_are_refused(prepare, what):
         xaicore.explain(Prepared(prepare), rand(2, 3, 64, 64))
 
 
-def test_a_spectrogram_made_inside_is_refused_as_another_picture():
-    window = torch.hann_window(32)
-    model = Prepared(lambda x: torch.stft(x, 32, 8, window=window, return_complex=True).abs()[:, None], 1)
-    with pytest.raises(xaicore.LayerError, match=r"turns its input \(1, 800\) into \(1, 1, 17, 101\)"):
-        xaicore.explain(model, rand(2, 800))
+class Spectrogram(nn.Module):
+    def __init__(self, add_channels=False, trains=True):
+        super().__init__()
+        self.add_channels, self.trains = add_channels, trains
+
+    def forward(self, x):
+        with torch.set_grad_enabled(self.trains and torch.is_grad_enabled()):
+            waves = x.flatten(0, -2) if x.ndim > 1 else x
+            f = torch.stft(waves, 32, 8, window=torch.hann_window(32), return_complex=True).abs() ** 2
+            return f[:, None] if self.add_channels else f
+
+
+WAVES = {
+    "computed in the model": (lambda x: torch.log(Spectrogram()(x) + 1e-3)[:, None], (2, 800)),
+    "a layer": (Spectrogram(add_channels=True), (2, 800)),
+    "a layer without gradients": (Spectrogram(add_channels=True, trains=False), (2, 800)),
+    "a layer, and channels behind it": (nn.Sequential(Spectrogram(), nn.Unflatten(1, (1, 17))), (2, 800)),
+    "an axis of channels": (Spectrogram(add_channels=True), (2, 1, 800)),
+    "one wave": (Spectrogram(add_channels=True), (1, 800)),
+    "time first": (lambda x: Spectrogram()(x).transpose(1, 2)[:, None], (2, 800)),
+}
+
+
+@pytest.mark.parametrize("name", WAVES)
+def test_a_spectrogram_made_inside_is_shown_under_its_map(name):
+    prepare, shape = WAVES[name]
+    model, x = Prepared(prepare, 1), rand(*shape)
+    explanation = check(model, x, "last", model.last)
+    spectrogram = prepare(x)
+    assert explanation.input_size == spectrogram.shape[2:]
+    assert are_shown(spectrogram.expand(-1, 3, -1, -1), explanation)
+
+
+def test_what_dense_layers_make_of_a_vector_is_no_picture():
+    model = Prepared(nn.Sequential(nn.Linear(20, 96), nn.Unflatten(1, (1, 8, 12)), nn.Tanh()), 1)
+    with pytest.raises(xaicore.LayerError, match=r"turns its input \(1, 20\) into \(1, 1, 8, 12\)"):
+        xaicore.explain(model, rand(2, 20))
 
 
 def test_integers_ask_for_their_axes_and_take_what_is_advised():
@@ -553,15 +660,12 @@ def test_integers_ask_for_their_axes_and_take_what_is_advised():
 
 
 class Frames(nn.Module):
-    def __init__(self, one_by_one=False):
+    def __init__(self):
         super().__init__()
-        self.net, self.head, self.one_by_one = Features(), nn.Linear(4, 5), one_by_one
+        self.net, self.head = Features(), nn.Linear(4, 5)
 
     def forward(self, x):
-        if self.one_by_one:
-            f = torch.stack([self.net(frame).mean((2, 3)) for frame in x.unbind(1)], 1)
-        else:
-            f = self.net(x.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1))
+        f = self.net(x.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1))
         return self.head(f.amax(1))
 
 
@@ -595,9 +699,217 @@ def test_frames_are_in_order_where_a_recurrent_layer_reads_them():
     assert (stated.view_names, stated.frames) == (("frame 0", "frame 1", "frame 2"), 3)
 
 
-def test_frames_that_are_convolved_one_by_one_are_refused():
+class Loop(nn.Module):
+    """A net that takes frame after frame in Python, in any order; `prepare` makes a frame of the clip and a time."""
+
+    def __init__(self, order=range, prepare=lambda x, t: x[:, t]):
+        super().__init__()
+        self.net, self.head, self.order, self.prepare = Features(), nn.Linear(4, 5), order, prepare
+
+    def forward(self, x):
+        times = self.order(x.shape[1])
+        f = [self.net(self.prepare(x, t)).mean((2, 3)) * (1 + 0.1 * t) for t in times]
+        return self.head(torch.stack(f, 1).amax(1))
+
+
+class Cell(nn.Module):
+    """A recurrent layer of convolutions."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels + 4, 4, 3, padding=1)
+
+    def forward(self, frames):
+        h, states = torch.zeros(len(frames[0]), 4, *frames[0].shape[2:]), []
+        for frame in frames:
+            h = self.step(frame, h)
+            states.append(h)
+        return states
+
+    def step(self, frame, h):
+        return self.conv(torch.cat([frame, h], 1)).tanh()
+
+
+class Recurrence(nn.Module):
+    """Recurrent layers of convolutions, on the frames, or forth and back on what a net makes of them."""
+
+    def __init__(self, both_ways):
+        torch.manual_seed(0)
+        super().__init__()
+        self.net = Features() if both_ways else None
+        self.forth, self.back = Cell(4 if both_ways else 3), Cell(4) if both_ways else None
+        self.head = nn.Linear(8 if both_ways else 4, 5)
+
+    def forward(self, x):
+        frames = x.unbind(1)
+        if self.net is None:
+            return self.head(self.forth(frames)[-1].mean((2, 3)))
+        frames = [self.net(frame) for frame in frames]
+        return self.head(torch.cat([self.forth(frames)[-1], self.back(frames[::-1])[-1]], 1).mean((2, 3)))
+
+
+def check_by_frame(model, x, module, frames, **options):
+    """The maps of all frames, and the pictures under them, by autograd; `frames` are those of the runs in order."""
+    kept = []
+    handle = module.register_forward_hook(lambda m, args, output: kept.append(output))
+    y = model.eval()(x.clone().requires_grad_())
+    handle.remove()
+    gradients = torch.autograd.grad(y[:, 1].sum(), kept)
+    by_run = [(a * g.mean((2, 3), keepdim=True)).sum(1).relu().detach() for a, g in zip(kept, gradients, strict=True)]
+    expected = torch.stack([by_run[frames.index(t)] for t in sorted(frames)], 1).numpy()
+    explanation = xaicore.explain(model, x, 1, **options)
+    assert explanation.maps.any()
+    np.testing.assert_allclose(explanation.maps, expected, rtol=1e-4, atol=1e-6)
+    shown = torch.cat(list(x[:, sorted(frames)].permute(0, 1, 3, 4, 2).flatten(0, 1)), 0)
+    assert np.corrcoef(explanation.pictures.array.reshape(-1), by_side(shown, x, len(frames)))[0, 1] > 0.99
+    return explanation
+
+
+def by_side(shown, x, frames):
+    """Pictures (N * frames * H, W, 3), one under the other, as one row of pictures for each image."""
+    return shown.unflatten(0, (len(x), frames, -1)).transpose(1, 2).reshape(-1).numpy()
+
+
+ORDERS = {
+    "in order": (range, [0, 1, 2, 3, 4]),
+    "backwards": (lambda count: reversed(range(count)), [4, 3, 2, 1, 0]),
+    "every second": (lambda count: range(0, count, 2), [0, 2, 4]),
+    "in no order": (lambda count: [2, 0, 4, 1, 3], [2, 0, 4, 1, 3]),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_frames_that_are_convolved_one_by_one(name):
+    order, frames = ORDERS[name]
+    model, x = Loop(order), rand(2, 5, 3, 8, 12)
+    assert check_by_frame(model, x, model.net, frames).layer == "net"
+    check_by_frame(model, x, model.net[0], frames, layer="net.0")
+    check_by_frame(model, x, model.net, frames, layer="net#*", input_axes="ntchw")
+
+
+def test_as_many_frames_as_channels_one_by_one():
+    model, x = Loop(), rand(2, 3, 3, 8, 12)
+    check_by_frame(model, x, model.net, [0, 1, 2])
+    behind = Loop(prepare=lambda x, t: x[:, :, t])
+    assert xaicore.explain(behind.eval(), x.swapaxes(1, 2), 1).maps.shape == (2, 3, 8, 12)
+
+
+def test_one_of_the_frames_that_are_convolved_one_by_one():
+    model, x = Loop(ORDERS["backwards"][0]), rand(2, 5, 3, 8, 12)
+    explanation = check(model, x, "net#2", model.net, run=1, layer="net#2")
+    assert are_shown(x[:, 3], explanation)
+
+
+def test_a_run_again_and_again():
+    explainer = xaicore.Explainer(Loop().eval(), layer="net#2")
+    first, second = explainer(rand(2, 5, 3, 8, 12), 1), explainer(rand(2, 5, 3, 8, 12), 1)
+    np.testing.assert_array_equal(first.maps, second.maps)
+
+
+def test_convolutions_that_are_recurrent():
+    model, x = Recurrence(both_ways=False), rand(2, 5, 3, 8, 12)
+    assert check_by_frame(model, x, model.forth.conv, [0, 1, 2, 3, 4]).layer == "forth.conv"
+    model = Recurrence(both_ways=True)
+    assert check_by_frame(model, x, model.back.conv, [4, 3, 2, 1, 0]).layer == "back.conv"
+    check_by_frame(model, x, model.net, [0, 1, 2, 3, 4], layer="net")
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda x, t: x[:, max(0, t - 1) : t + 2].mean(1),  # several frames at a time
+        lambda x, t: x[:, 0],  # always the same
+    ],
+)
+def test_parts_that_are_no_frames_are_refused(prepare):
     with pytest.raises(xaicore.LayerError, match=r"takes \(1, 3, 8, 12\), a part of the input .* 5 times"):
-        xaicore.explain(Frames(one_by_one=True), rand(2, 5, 3, 8, 12))
+        xaicore.explain(Loop(prepare=prepare), rand(2, 5, 3, 8, 12))
+
+
+def test_a_layer_that_lies_over_no_frame_is_refused_and_advice_followed():
+    model, x = Loop(), rand(2, 5, 3, 8, 12)
+    model.net = nn.Sequential(model.net[0], model.net[1], nn.Hardtanh(), model.net[1])  # which runs twice per frame
+    with pytest.raises(xaicore.LayerError, match="ran 10 times, and the first convolution 5 times"):
+        xaicore.explain(model, x, layer="net.1")
+    check_by_frame(model, x, model.net[0], [0, 1, 2, 3, 4], layer="net.0")
+
+
+# Tokens that are no positions, or not in their order.
+
+
+class Mixed(nn.Module):
+    """Patches that are pooled or reordered: `mix` makes tokens (N, T, 8) of a map (N, 8, 4, 6)."""
+
+    def __init__(self, mix):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.mix = nn.Conv2d(3, 8, 4, stride=4), mix
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.norm(self.mix(self.patches(x))).mean(1))
+
+
+class Queries(nn.Module):
+    """Learned queries that gather what they need from all patches."""
+
+    def __init__(self, count):
+        super().__init__()
+        torch.manual_seed(0)
+        self.queries, self.norm = nn.Parameter(torch.randn(1, count, 8)), nn.LayerNorm(8)
+
+    def forward(self, f):
+        patches, queries = f.flatten(2).transpose(1, 2), self.norm(self.queries).expand(len(f), -1, -1)
+        return (queries @ patches.transpose(1, 2)).softmax(-1) @ patches
+
+
+class Pooled(nn.Linear):
+    def forward(self, f):
+        return super().forward(f.flatten(2)).transpose(1, 2)
+
+
+MIXED = {
+    "7 pooled tokens": Pooled(24, 7),
+    "8 pooled tokens": Pooled(24, 8),
+    "6 queries": Queries(6),
+    "7 queries": Queries(7),
+    "columns first": lambda f: f.transpose(2, 3).flatten(2).transpose(1, 2),
+    "from the end": lambda f: f.flatten(2).flip(2).transpose(1, 2),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_tokens_that_are_no_positions_in_their_order_are_refused(name):
+    model, x = Mixed(MIXED[name]), rand(2, 3, 16, 24)
+    check(model, x, "patches", model.patches)
+    with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
+        xaicore.explain(model, x, layer="norm")
+
+
+class Columns(nn.Module):
+    """A net that reads a picture column by column: 24 steps are no 4 x 6 patches."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__()
+        self.net, self.reads, self.head = Features(), nn.GRU(4 * 16, 6, batch_first=True), nn.Linear(6, 5)
+
+    def forward(self, x):
+        return self.head(self.reads(self.net(x).permute(0, 3, 1, 2).flatten(2))[0].mean(1))
+
+
+def test_columns_are_no_patches():
+    model, x = Columns(), rand(2, 3, 16, 24)
+    check(model, x, "net", model.net)
+    with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
+        xaicore.explain(model, x, layer="reads")
+
+
+@pytest.mark.parametrize("order", [lambda f: f, lambda f: F.avg_pool2d(f, 2)])
+def test_tokens_in_the_order_of_the_picture(order):
+    model, x = Mixed(lambda f: order(f).flatten(2).transpose(1, 2)), rand(2, 3, 16, 24)
+    size = (4, 6) if order(torch.ones(1, 1, 4, 6)).numel() == 24 else (2, 3)
+    check(model, x, "norm", model.norm, on_grid(0, *size))
 
 
 # The caller's notation.
@@ -724,6 +1036,12 @@ def test_detections_are_refused_as_what_they_are():
     model = Scores(4, lambda y: [{"boxes": y[:1], "scores": y[:1, 0]}])
     with pytest.raises(xaicore.BackendError, match=r"boxes \(1, 4\), scores \(1,\).*detectors"):
         xaicore.explain(model, PICTURES)
+    model = Scores(4, lambda y: {"boxes": y, "scores": y[:, :3]})
+    with pytest.raises(xaicore.OutputError, match=r"'boxes' \(1, 4\) holds boxes"):
+        xaicore.explain(model, PICTURES[:1], output="boxes")
+    model = Scores(4, lambda y: (y, y[:, 0]))
+    with pytest.raises(xaicore.OutputError, match=r"0 \(2, 4\) holds boxes"):
+        xaicore.explain(model, PICTURES, output=0)
 
 
 class OpaqueSoftmax(torch.autograd.Function):

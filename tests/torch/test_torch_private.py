@@ -155,6 +155,18 @@ def check_without_backward_hooks():
     handle.remove()
     backward()
     assert seen == ["pre", "hook", "pre"]
+    for register in (
+        nn.modules.module.register_module_full_backward_hook,
+        nn.modules.module.register_module_full_backward_pre_hook,
+    ):
+        of_all = register(lambda *args: seen.append("all"))
+        seen.clear()
+        with private.without_backward_hooks(module):
+            backward()
+            assert seen == []
+            nn.Identity()(torch.ones(1, requires_grad=True)).sum().backward()
+            assert seen == ["all"]  # another model
+        of_all.remove()
 
 
 def check_own_buffers():

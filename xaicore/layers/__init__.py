@@ -9,10 +9,11 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
-from xaicore.layers.outliers import OUTLIERS, check_outliers, find_outliers, token_streams
-from xaicore.layers.place import Place, find_place, split_run
+from xaicore.layers.outliers import OUTLIERS, find_outliers
+from xaicore.layers.place import Place, find_place
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
+from xaicore.layers.runs import split_run
 
 __all__ = [
     "OUTLIERS",
@@ -25,7 +26,6 @@ __all__ = [
     "as_layers",
     "channel_axes",
     "check_axes",
-    "check_outliers",
     "choose_layer",
     "choose_pooled",
     "default_layer",
@@ -39,6 +39,5 @@ __all__ = [
     "read",
     "read_grids",
     "split_run",
-    "token_streams",
     "unknown_layer",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from xaicore.facts import InputFacts
 from xaicore.layers.grid import POSITIONS
-from xaicore.layers.moves import changes_of, moved_axes
+from xaicore.layers.moves import changes_of, follows_input, frames_of, moved_axes
 
 __all__ = ["Frame", "follow_moves", "made_frame", "read_input", "stated_frame", "usual_frame"]
 
@@ -33,8 +33,12 @@ class Frame:
     Attributes:
         axes: a letter per axis of the input, such as "nchw", "nhwc", "nhw", or "nrchw" for clips of frames.
         size: the positions of a picture, (H, W).
-        rows: pictures per image: the frames of a clip, the views of an object.
-        made_by: the layer that makes the picture, such as a spectrogram of a waveform; `axes` are those of its output.
+        rows: pictures per image in one batch of the model: the frames of a clip, the views of an object.
+        frames: the frame, along r, that each run of the first convolution takes, where it takes them one by one; rows
+            is 1 there.
+        made_by: the layer whose output is the picture, such as a spectrogram of a waveform, if the model makes it;
+            `axes` are those of this output.
+        taken_by: the layer that takes this picture, where the backend can return it (`Backend.input_of`).
         reshaped: (C, *size) that the input of one image is reshaped to; None where it keeps its shape.
         changes: what the model does to each input before its first convolution, per run of that: "flips it",
             "crops or pads it", or None.
@@ -46,18 +50,27 @@ class Frame:
     rows: int = 1
     reshaped: tuple[int, ...] | None = None
     made_by: str | None = None
+    taken_by: str | None = None
     changes: tuple[str | None, ...] = ()
     in_order: bool = False
+    frames: tuple[int, ...] = ()
 
     @property
     def ndim(self) -> int:
         """The number of axes of the input."""
         return len(self.axes)
 
-    def arrange(self, array: np.ndarray) -> np.ndarray:
-        """An input (N, ...) as pictures (N * rows, C, *size)."""
+    @property
+    def is_made(self) -> bool:
+        """Whether the model makes the pictures itself."""
+        return self.made_by is not None or self.taken_by is not None
+
+    def arrange(self, array: np.ndarray, frame: int | None = None) -> np.ndarray:
+        """An input (N, ...) as pictures (N * rows, C, *size); with `frame`, this one alone, (N, C, *size)."""
         if self.reshaped is not None:
             return array.reshape(len(array), *self.reshaped)
+        if frame is not None:
+            array = array.take([frame], axis=self.axes.index(FRAMES))
         order = [letter for letter in ("n", FRAMES, "c", *_positions(self.axes)) if letter in self.axes]
         array = array.transpose([self.axes.index(letter) for letter in order])
         if FRAMES in order:
@@ -73,7 +86,22 @@ def read_input(facts: InputFacts, count: int = 1) -> Frame | None:
     """
     if facts.reader_shape is None or facts.reader_axis is None:
         return None
-    return follow_moves(_frame_by_shape(facts, count), facts)
+    divided = frames_of(facts)
+    found = None if divided is None else _frame_by_frame(facts, *divided)
+    return found or follow_moves(_frame_by_shape(facts, count), facts)
+
+
+def _frame_by_frame(facts: InputFacts, axis: int, frames: tuple[int, ...]) -> Frame | None:
+    """The frame of an input whose pictures lie along one axis, and are taken one by one."""
+    axes = moved_axes(facts)
+    if axes is None or axes[axis] != "?":
+        return None
+    axes = f"{axes[:axis]}{FRAMES}{axes[axis + 1 :]}"
+    if axes.count("?") > 1:
+        return None
+    axes = axes.replace("?", "c")
+    size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
+    return Frame(axes, size, changes=changes_of(facts), frames=frames)
 
 
 def _frame_by_shape(facts: InputFacts, count: int) -> Frame | None:
@@ -99,16 +127,23 @@ def _frame_by_shape(facts: InputFacts, count: int) -> Frame | None:
 
 
 def made_frame(facts: InputFacts, count: int = 1) -> Frame | None:
-    """The frame of a picture that a layer makes of an input with fewer axes: what the first convolution takes."""
+    """The frame of a picture that the model makes of an input with fewer axes: what the first convolution takes.
+
+    Its positions follow those of the input, as the time of a spectrogram follows a waveform; those of a dense layer do
+    not. Where that was not seen, a layer makes it.
+    """
     shape, axis = facts.reader_shape, facts.reader_axis
-    if shape is None or axis is None or facts.reader_source is None or len(facts.shape) >= len(shape):
+    if shape is None or axis is None or len(facts.shape) >= len(shape):
+        return None
+    is_made = follows_input(facts) if any(facts.reader_moves) else facts.reader_source is not None
+    if not is_made or (facts.reader is None and facts.reader_source is None):
         return None
     letters = iter(POSITIONS.get(len(shape) - 2, ""))
     if len(shape) - 2 not in POSITIONS or shape[0] != count:
         return None
     axes = "".join("n" if i == 0 else "c" if i == axis else next(letters) for i in range(len(shape)))
     size = tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc")
-    return Frame(axes, size, made_by=facts.reader_source)
+    return Frame(axes, size, made_by=facts.reader_source, taken_by=facts.reader)
 
 
 def follow_moves(frame: Frame | None, facts: InputFacts) -> Frame | None:
@@ -145,7 +180,11 @@ def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
     The axis t of a clip holds frames if the first convolution takes each of them by itself, and positions if it
     convolves over them.
     """
-    reader = facts.reader_shape
+    reader, divided = facts.reader_shape, frames_of(facts)
+    if divided is not None and axes.find("t") == divided[0]:
+        axes = axes.replace("t", FRAMES)
+        size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
+        return Frame(axes, size, frames=divided[1])
     has_frames = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4 and reader[0] != count
     axes = axes.replace("t", FRAMES) if has_frames else axes
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))

@@ -1,14 +1,14 @@
-"""How a model changes its input before the first convolution: it may transpose, flip, crop or pad it."""
+"""How a model changes its input before the first convolution: it may transpose, flip, crop, pad or divide it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from xaicore.facts import InputFacts, Moves
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["changes_of", "moved_axes"]
+__all__ = ["changes_of", "follows_input", "frames_of", "moved_axes", "new_of_each"]
 
 CLEAR = 0.2
 """The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
@@ -38,6 +38,41 @@ def moved_axes(facts: InputFacts) -> str | None:
 def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
     """Per run of the reader: "flips it", "crops or pads it", or None where neither is seen."""
     return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
+
+
+def follows_input(facts: InputFacts) -> bool:
+    """Whether an axis of what the reader takes is seen to run along an axis of the input."""
+    runs = (run for run in facts.reader_moves if run is not None)
+    return any(_source(of_axis) is not None for run in runs for of_axis in run.values())
+
+
+def frames_of(facts: InputFacts) -> tuple[int, tuple[int, ...]] | None:
+    """The axis of the input whose frames the reader takes one by one, and the frame of each run.
+
+    A recurrent net reads the frames before as well: the frame of a run is the one that no run before it has read. None
+    where the runs do not differ in exactly one frame of one axis.
+    """
+    spans = [span for span in facts.reader_spans if span is not None]
+    if len(spans) < 2 or len(spans) < len(facts.reader_spans):
+        return None
+    axes = [axis for axis in spans[0] if len({span[axis] for span in spans}) > 1]
+    if len(axes) != 1:
+        return None
+    frames = new_of_each(range(first, last + 1) for first, last in (span[axes[0]] for span in spans))
+    return None if frames is None else (axes[0], frames)
+
+
+def new_of_each(runs: Iterable[Iterable[int]]) -> tuple[int, ...] | None:
+    """For each of several runs, the one frame that no run before it has read; None where a run has none or several."""
+    known: set[int] = set()
+    found = []
+    for run in runs:
+        new = set(run) - known
+        if len(new) != 1:
+            return None
+        found.append(new.pop())
+        known.update(found)
+    return tuple(found)
 
 
 def _is_padded(moves: Moves) -> bool:

@@ -6,13 +6,14 @@ they say little (Darcet et al. 2024, "Vision transformers need registers"). A ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from xaicore.errors import InputError, LayerError
 from xaicore.facts import Facts, LayerFacts
-from xaicore.layers.place import Place, split_run
+from xaicore.layers.place import Place
+from xaicore.layers.runs import split_run
 
 __all__ = ["OUTLIERS", "check_outliers", "find_outliers", "token_streams"]
 
@@ -22,37 +23,32 @@ FACTOR = 3.0
 """An outlier's norm exceeds the median of its image this many times. Darcet et al. see factors of about ten."""
 
 
-def check_outliers(outliers: str | None) -> None:
-    """Refuse an unknown option.
+def check_outliers(outliers: str | None) -> str | None:
+    """Refuse an unknown option, and return any other.
 
     Raises:
         InputError: it is neither "mask" nor None.
     """
     if outliers is not None and outliers not in OUTLIERS:
         raise InputError(f"outliers={outliers!r}: expected 'mask', which leaves outlier tokens out, or None")
+    return outliers
 
 
-def token_streams(
-    facts: Facts | None, place: Place | None, layers: Sequence[str], layer_name: Callable[[str], str]
-) -> dict[str, str]:
+def token_streams(facts: Facts, place: Place, layer_name: Callable[[str], str]) -> dict[str, str]:
     """{layer: the layer whose norms tell the outliers among its tokens}: itself, or what its norm takes.
 
     A norm gives all tokens a similar length, so that its own output does not tell.
 
     Args:
-        facts, place: of the pass; None for a backend that reports no facts.
-        layers: the explained layers.
+        facts, place: of the pass.
         layer_name: turns a name of the caller's into one of the facts.
 
     Raises:
-        InputError: the backend reports no facts.
         LayerError: a layer has no tokens, or nothing shows what a norm takes.
     """
-    if facts is None or place is None:
-        raise InputError("outliers='mask' needs a backend that reports facts of layers, which this one does not")
     of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
     streams = {}
-    for name in layers:
+    for name in place.runs:
         known = of_name.get(name) or of_name.get(layer_name(split_run(name)[0]))
         if known is None:
             continue  # it never ran: the backend says so

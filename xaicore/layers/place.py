@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from xaicore.errors import LayerError
-from xaicore.facts import Facts, LayerFacts
+from xaicore.facts import Facts
 from xaicore.layers.choice import choose_layer
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading
+from xaicore.layers.runs import Source, runs_of, split_run
 from xaicore.layers.stated import stated_grid
 from xaicore.layers.views import are_in_order, view_names
 
-__all__ = ["ALL", "Place", "find_place", "split_run"]
+__all__ = ["Place", "find_place"]
 
 EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
 """What an input of this many axes may be, for messages."""
-
-ALL = "*"
-"""The run in a layer's name that stands for all of its runs: "conv#*"."""
 
 
 @dataclass(frozen=True)
@@ -36,35 +34,38 @@ class Place:
         grids: {layer: its grid}.
         runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
-        positions: the positions of these inputs among the model's inputs: one, or one per view.
+        sources: the picture under each of these maps: one, or one per view.
+        streams: {layer: the layer whose norms tell its outlier tokens}, if these are left out.
         in_order: the rows of an input follow each other, as the frames of a clip do.
     """
 
     grids: Mapping[str, Grid]
     runs: Mapping[str, tuple[str, ...]]
     frame: Frame
-    positions: tuple[int, ...]
+    sources: tuple[Source, ...]
     in_order: bool = False
+    streams: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def captured(self) -> tuple[str, ...]:
         """The names to capture."""
-        return tuple(name for names in self.runs.values() for name in names)
+        explained = (name for names in self.runs.values() for name in names)
+        return tuple(dict.fromkeys((*explained, *self.streams.values())))
 
     @property
     def views(self) -> int:
         """Maps per image."""
-        return self.frame.rows * len(self.positions)
+        return self.frame.rows * len(self.sources)
 
     @property
     def view_names(self) -> tuple[str, ...]:
         """The names of an image's views; empty where it has one."""
-        return view_names(self.frame.rows, self.in_order, [f"input {position}" for position in self.positions])
+        return view_names(self.frame.rows, self.in_order, self.sources)
 
     @property
     def frames(self) -> int:
         """The number of frames that follow each other; 1 where nothing says so."""
-        return self.frame.rows if self.in_order else 1
+        return (self.views if self.sources[0].frame is not None else self.frame.rows) if self.in_order else 1
 
     def arrange(self, arrays: Mapping[str, np.ndarray], targets: bool = False) -> dict[str, np.ndarray]:
         """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size)."""
@@ -76,20 +77,19 @@ class Place:
 
     def pictures(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The model's inputs as the pictures under the maps, (N * views, C, *size)."""
-        arrays = (inputs[position] for position in self.positions)
-        return _interleave([self.frame.arrange(one if one.ndim == self.frame.ndim else one[None]) for one in arrays])
-
-
-def split_run(name: str) -> tuple[str, int | str | None]:
-    """A layer's name and the run that is meant: 2 for "conv#2", `ALL` for "conv#*", None for "conv"."""
-    layer, separator, run = name.rpartition("#")
-    if not separator or not (run == ALL or (run.isdecimal() and int(run) > 0)):
-        return name, None
-    return layer, run if run == ALL else int(run)
+        arrays = [(inputs[source.position], source.frame) for source in self.sources]
+        return _interleave([self.frame.arrange(a if a.ndim == self.frame.ndim else a[None], i) for a, i in arrays])
 
 
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours."""
+    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours.
+
+    Raises:
+        LayerError: they have different shapes, as those of a net that runs on two sizes of a picture.
+    """
+    if len({array.shape for array in arrays}) > 1:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise LayerError(f"the runs of the layer gave {shapes}: name them one by one, such as layer='conv#1'")
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 
@@ -118,10 +118,11 @@ def find_place(
     if not reading.frames:
         raise _no_picture(facts)
     if not layers:
+        _check_stacked(facts, reading)
         layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
     grids: dict[str, Grid] = {}
     runs: dict[str, tuple[str, ...]] = {}
-    positions: dict[str, tuple[int, ...]] = {}
+    sources: dict[str, tuple[Source, ...]] = {}
     for name in layers:
         plain, run = split_run(name)
         known = known_names.get(name, plain)
@@ -129,18 +130,19 @@ def find_place(
             runs[name] = (name,)  # it never ran: the backend says so
             continue
         layer = of_name[known]
-        runs[name], positions[name] = _runs(plain, run, layer, facts, reading)
-        frame = reading.frames[positions[name][0]]
+        runs[name], sources[name] = runs_of(plain, run, layer, facts, reading)
+        frame = reading.frames[sources[name][0].position]
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
             grids[name] = stated_grid(name, layer, facts, frame, axes, grid, _maps(facts, reading, len(frame.size)))
-    if len(set(positions.values())) > 1:
-        over = ", ".join(f"{name!r} over input {' and '.join(map(str, at))}" for name, at in positions.items())
+    if len(set(sources.values())) > 1:
+        over = ", ".join(f"{name!r} over {' and '.join(map(str, at))}" for name, at in sources.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
-    at = next(iter(positions.values()), (reading.main_pictures[0],))
-    frame = reading.frames[at[0]]
-    return Place(grids, runs, frame, at, frame.in_order or are_in_order(facts, frame.rows, at[0]))
+    at = next(iter(sources.values()), (Source(reading.main_pictures[0]),))
+    frame, position = reading.frames[at[0].position], at[0].position
+    rows = frame.rows if at[0].frame is None else len(at)
+    return Place(grids, runs, frame, at, frame.in_order or are_in_order(facts, rows, position))
 
 
 def _no_picture(facts: Facts) -> LayerError:
@@ -170,79 +172,23 @@ def _no_picture(facts: Facts) -> LayerError:
     )
 
 
-def _runs(
-    name: str, run: int | str | None, layer: LayerFacts, facts: Facts, reading: Reading
-) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """(names to capture, positions of the inputs under them): of one run, or of all of them.
+def _check_stacked(facts: Facts, reading: Reading) -> None:
+    """Refuse a model none of whose maps belong to one picture, since it stacks several into one batch.
 
     Raises:
-        LayerError: there is no such run, or no run belongs to a picture.
+        LayerError: there is no grid at all, and the first convolution takes more pictures than the inputs hold.
     """
-    usual = reading.pictures.get(layer.name, _read_picture(layer, reading))
-    each = [[i for i in reads if i in reading.frames] for reads in layer.run_reads or ()]
-    inputs = [reads[0] if len(reads) == 1 else usual for reads in each] or [usual] * layer.runs
-    if run == ALL:
-        for i, position in enumerate(inputs):
-            _check_changes(name, i + 1, layer, position, reading)
-        if len({(reading.frames[i].axes, reading.frames[i].size) for i in inputs}) > 1:
-            raise LayerError(f"layer {name!r} ran on inputs of different sizes: name its runs one by one, '{name}#1'")
-        return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(inputs)
-    if isinstance(run, int):
-        if run > layer.runs:
-            raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
-        _check_changes(name, run, layer, inputs[run - 1], reading)
-        return (f"{name}#{run}",), (inputs[run - 1],)
-    if len({tuple(reads) for reads in each}) > 1:
-        of_run = ", ".join(f"run {i + 1} reads input {' and '.join(map(str, one))}" for i, one in enumerate(each))
-        raise LayerError(
-            f"layer {name!r} ran {layer.runs} times: {of_run}. Say which run: layer='{name}#1', or layer='{name}#*' "
-            "for a map of each"
-        )
-    _check_changes(name, None, layer, usual, reading)
-    unchanged = facts.inputs[usual].reader_runs
-    changes = reading.frames[usual].changes or (None,) * len(unchanged)
-    moves = facts.inputs[usual].reader_moves or (None,) * len(unchanged)
-    straight = [
-        took or (seen is not None and change is None)
-        for took, seen, change in zip(unchanged, moves, changes, strict=True)
-    ]
-    if layer.runs > 1 and len(straight) > 1 and not all(straight):
-        if not any(straight) or layer.runs % len(straight):
+    for i, frame in reading.frames.items():
+        taken = facts.inputs[i].reader_shape
+        if not reading.grids and taken is not None and taken[0] > facts.count * frame.rows:
             raise LayerError(
-                f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no "
-                f"run belongs to the picture itself. Say which run: layer='{name}#1'"
+                f"the model's first convolution takes {taken}, {taken[0]} pictures for each that input {i} "
+                f"{facts.inputs[i].shape} holds: nothing says which map belongs to which. Explain a model that runs "
+                "once for each"
             )
-        return (f"{name}#{(straight.index(True) + 1) * layer.runs // len(straight)}",), (usual,)
-    return (name,), (usual,)
-
-
-def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int, reading: Reading) -> None:
-    """Refuse a run on a flipped, cropped or padded copy of the input: the input is not the picture under its map.
-
-    Raises:
-        LayerError: it is one.
-    """
-    changes = reading.frames[position].changes
-    if run is None:
-        changed = changes[0] if changes and all(changes) else None
-    else:
-        changed = changes[(run - 1) * len(changes) // layer.runs] if changes and run <= layer.runs else None
-    if changed is not None:
-        axes = reading.frames[position].axes.replace("r", "t")
-        raise LayerError(
-            f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
-            "map does not lie over the input. Explain the rest of the model, behind this change; "
-            f"input_axes={axes!r} lays the map over the input nevertheless"
-        )
 
 
 def _maps(facts: Facts, reading: Reading, axes: int) -> list[tuple[int, ...]]:
     """The sizes of the convolutions' maps that have this many axes."""
     grids = (reading.grids[one.name] for one in facts.layers if one.kind == "convolution" and one.name in reading.grids)
     return [grid.size for grid in grids if len(grid.size) == axes]
-
-
-def _read_picture(layer: LayerFacts, reading: Reading) -> int:
-    """The picture that a layer without a grid reads."""
-    candidates = [i for i in reading.main_pictures if layer.reads is None or i in layer.reads]
-    return next(iter(candidates), reading.main_pictures[0])

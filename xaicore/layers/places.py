@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from xaicore.errors import InputError, MethodError
 from xaicore.facts import Facts
 from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import check_axes, check_grid
+from xaicore.layers.outliers import check_outliers, token_streams
 from xaicore.layers.place import Place, find_place
 from xaicore.layers.reading import Reading, read
 
@@ -29,7 +31,7 @@ class Places:
     Args:
         backend: reports facts, or lists layers.
         layers: the layers to explain; empty to find one on the first call, which then stays.
-        axes, grid, input_axes: the caller's notation, as in `Explainer`.
+        axes, grid, input_axes, outliers: the caller's notation and choice, as in `Explainer`.
         needs_classifier: the layer to find is the one whose spatial mean a classifier reads, as CAM needs it.
 
     Attributes:
@@ -46,6 +48,7 @@ class Places:
         axes: str | None = None,
         grid: Sequence[int] | None = None,
         input_axes: str | None = None,
+        outliers: str | None = None,
         needs_classifier: bool = False,
     ) -> None:
         self.layers = layers
@@ -53,6 +56,7 @@ class Places:
         self._axes = None if axes is None else check_axes(axes, "axes")
         self._grid = None if grid is None else check_grid(grid)
         self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
+        self._outliers = check_outliers(outliers)
         self._needs_classifier = needs_classifier
         self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}
 
@@ -72,7 +76,7 @@ class Places:
         return self._known[key]
 
     def _refuse_notation(self) -> None:
-        notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes}
+        notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes, "outliers": self._outliers}
         given = ", ".join(f"{name}={value!r}" for name, value in notation.items() if value is not None)
         if given:
             raise InputError(
@@ -92,6 +96,8 @@ class Places:
             layers = (self._classified(x, facts, reading),)
         place = find_place(facts, reading, layers, self._backend.layer_name, self._axes, self._grid)
         self.layers = self.layers or tuple(place.runs)
+        if self._outliers is not None:
+            place = replace(place, streams=token_streams(facts, place, self._backend.layer_name))
         return facts, place
 
     def _classified(self, x: Any, facts: Facts, reading: Reading) -> str:

@@ -17,9 +17,11 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame, made_frame, read_input, stated_frame, usual_frame
+from xaicore.layers.moves import new_of_each
+from xaicore.layers.order import settle_order
 from xaicore.layers.prefixes import settle_prefixes
 
-__all__ = ["Reading", "listing", "read", "read_grids", "token_grid"]
+__all__ = ["Reading", "frames_of_runs", "listing", "read", "read_grids", "token_grid"]
 
 PREFIX = 8
 """The most prefix tokens that are considered: a class token, a distillation token, and registers."""
@@ -81,13 +83,23 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
             frames[i] = frame
     grids: dict[str, Grid] = {}
     pictures: dict[str, int] = {}
-    sources = {name: layer.reads for layer in facts.layers for name in (layer.name, *layer.aliases)}
+    of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
     for i in sorted(frames, key=lambda i: len(frames[i].size), reverse=True):
-        for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows).items():
-            reads = sources[name]
-            if name not in grids and (reads is None or i in reads):
+        for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows, frames[i], i).items():
+            reads = of_name[name].reads
+            is_over_one = not frames[i].frames or frames_of_runs(of_name[name], i, frames[i]) is not None
+            if name not in grids and (reads is None or i in reads) and is_over_one:
                 grids[name], pictures[name] = grid, i
     return Reading(frames, grids, pictures)
+
+
+def frames_of_runs(layer: LayerFacts, position: int, frame: Frame) -> tuple[int, ...] | None:
+    """The frame that each run of a layer lies over, where the first convolution takes them one by one.
+
+    None where there is not one run for each frame: behind the loop over frames, or twice within a frame.
+    """
+    found = new_of_each(layer.run_frames.get(position, ()))
+    return None if found is None or len(found) != len(frame.frames) else tuple(frame.frames[i] for i in found)
 
 
 def listing(facts: Facts, channels_last: bool = False) -> tuple[Layer, ...]:
@@ -104,7 +116,14 @@ def _described(layer: LayerFacts, grid: Grid | None) -> Layer:
     return Layer(layer.name, layer.type, (images, channels, *grid.size), True, layer.pooled)
 
 
-def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int = 1, rows: int = 1) -> dict[str, Grid]:
+def read_grids(
+    layers: Sequence[LayerFacts],
+    size: tuple[int, ...],
+    count: int = 1,
+    rows: int = 1,
+    frame: Frame | None = None,
+    position: int = 0,
+) -> dict[str, Grid]:
     """{layer: its grid}, of the layers and aliases whose outputs are maps of a picture, and no others.
 
     Args:
@@ -112,6 +131,7 @@ def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int =
         size: the picture's, such as (H, W).
         count: images in that pass.
         rows: pictures per image, which a layer may have on its first axis, or on one behind the images'.
+        frame, position: how the input is a picture, and its position among the inputs.
     """
     channels = channel_axes(layers)
     maps: list[tuple[int, ...]] = []
@@ -128,7 +148,7 @@ def read_grids(layers: Sequence[LayerFacts], size: tuple[int, ...], count: int =
         grids.update(dict.fromkeys((layer.name, *layer.aliases), grid))
         if layer.kind == "convolution" and grid.size not in maps:
             maps.append(grid.size)
-    return settle_prefixes(layers, grids)
+    return settle_order(layers, settle_prefixes(layers, grids), maps, frame, position)
 
 
 def _grid(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xaicore.facts import Facts, LayerFacts
+from xaicore.layers.runs import Source
 
 __all__ = ["are_in_order", "view_names"]
 
@@ -35,18 +36,20 @@ def are_in_order(facts: Facts, rows: int, position: int = 0) -> bool:
     return rows > 1 and any(reads_rows(layer) for layer in recurrent)
 
 
-def view_names(rows: int, in_order: bool, pictures: Sequence[str]) -> tuple[str, ...]:
+def view_names(rows: int, in_order: bool, sources: Sequence[Source]) -> tuple[str, ...]:
     """The names of an image's views, in the order of its maps: "frame 0", "view 0", "input 0", "frame 0, input 0".
 
     Args:
-        rows: the frames or views of each input.
-        in_order: whether these follow each other.
-        pictures: what the runs are over, such as "input 0", one per run.
+        rows: the frames or views of each input, in one batch.
+        in_order: whether these, or those of the sources, follow each other.
+        sources: the picture under the map of each run.
     """
     word = "frame" if in_order else "view"
     of_rows = [f"{word} {i}" for i in range(rows)] if rows > 1 else [""]
-    runs = list(pictures) if len(pictures) > 1 else [""]
-    if len(set(runs)) < len(runs):  # several runs read the same input
+    runs = [f"input {one.position}" if one.frame is None else f"{word} {one.frame}" for one in sources]
+    if len(runs) == 1:
+        runs = [""]
+    elif len(set(runs)) < len(runs):  # several runs read the same picture
         runs = [f"run {i + 1} on {name}" for i, name in enumerate(runs)]
     names = tuple(", ".join(filter(None, (row, run))) for row in of_rows for run in runs)
     return names if len(names) > 1 else ()

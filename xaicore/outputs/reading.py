@@ -1,4 +1,4 @@
-"""Reading a model's outputs: which one is explained, what kind it is, which class is predicted, how probable, or true.
+"""Reading a model's outputs: what kind they are, which class is predicted, how probable, or true.
 
 N images, outputs (N, *O) with the class axis at 1. A one-output classifier has two classes: class 1 is the output
 itself, class 0 its opposite.
@@ -6,21 +6,19 @@ itself, class 0 its opposite.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
-
 import numpy as np
 
-from xaicore.errors import BackendError, InputError, OutputError
+from xaicore.errors import InputError
 
 __all__ = [
     "ACTIVATIONS",
+    "EQUAL",
     "KINDS",
     "LINKS",
+    "SUM",
     "are_probabilities",
     "check_activation",
     "check_kind",
-    "choose_output",
     "class_count",
     "is_dense",
     "label_count",
@@ -50,43 +48,6 @@ EQUAL = 1e-3
 
 HALF = 2e-2
 """The same for both in half precision."""
-
-Tensor = TypeVar("Tensor")
-
-
-def choose_output(
-    outputs: Mapping[int | str, Tensor], output: int | str | None, answer: Any, preferred: str | None = None
-) -> Tensor:
-    """The one of a model's outputs that is explained; for backends.
-
-    Args:
-        outputs: {name or position: tensor with a shape}, in the model's order.
-        output: the caller's choice, a name or a position (from the end if negative); None where there is none.
-        answer: what the model returned; its type is named where it holds no tensor.
-        preferred: the output to take where the caller chose none.
-
-    Raises:
-        OutputError: the model has no such output, or several and nothing chooses between them.
-        BackendError: it returned no tensor at all.
-    """
-    shapes = ((name, tuple(getattr(tensor, "shape", ()))) for name, tensor in outputs.items())
-    described = ", ".join(f"{name!r} {shape}" for name, shape in shapes) or type(answer).__name__
-    if output is not None:
-        names = list(outputs)
-        is_position = isinstance(output, int) and output not in outputs and -len(names) <= output < len(names)
-        name = names[output] if is_position else output  # type: ignore[index]  # a position is an int
-        if name not in outputs:
-            raise OutputError(f"output={output!r} is none of the model's outputs: {described}")
-        return outputs[name]
-    if preferred in outputs:
-        return outputs[preferred]  # type: ignore[index]  # a name of an output
-    if len(outputs) == 1:
-        return next(iter(outputs.values()))
-    if outputs:
-        raise OutputError(
-            f"the model has {len(outputs)} outputs, {described}: say which one, output={next(iter(outputs))!r}"
-        )
-    raise BackendError(f"the model returned no tensor but a {described}; expected outputs (N, classes)")
 
 
 def is_dense(outputs: np.ndarray) -> bool:

@@ -1,0 +1,77 @@
+"""One call of a module, as the survey of a pass keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from xaicore.facts import Moves
+from xaicore_torch.layout import kind_of
+from xaicore_torch.private import write_count
+
+__all__ = ["Call", "Snapshot"]
+
+
+class Snapshot:
+    """A tensor at one moment: an in-place operation makes another snapshot of the same tensor."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+        self.shape = tuple(tensor.shape)
+        self.node = tensor.grad_fn
+        self.write_count = write_count(tensor)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Equal for two snapshots that are the same values in the same tensor, while one of them holds it."""
+        return id(self.tensor), self.write_count
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a module.
+
+    Attributes:
+        taken: the tensors that it took.
+        taken_nodes: the graph nodes that made them.
+        producers: where each of them comes from: a layer, an input, or elsewhere (None).
+        handed_on: the calls inside of it that made its output.
+        aliases: the names of those of them that run as often as it does: each of their runs makes the output of one.
+        is_ambiguous: its output holds a tensor from inside of it beside others.
+        reads: the inputs that the output depends on.
+        moves: {input: where two of its tokens come from}.
+        reached: {axis: where the gradient arrives}; None where it was not recorded.
+    """
+
+    name: str
+    module: nn.Module
+    taken: list[torch.Tensor]
+    taken_nodes: list[Any]
+    producers: list[str | int | None]
+    output: Snapshot
+    handed_on: list[Call] = field(default_factory=list)
+    aliases: set[str] = field(default_factory=set)
+    is_ambiguous: bool = False
+    reads: tuple[int, ...] | None = None
+    moves: dict[int, Moves] = field(default_factory=dict)
+    reached: Mapping[int, Sequence[bool]] | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of layer, for `LayerFacts`."""
+        return kind_of(self.module)
+
+    def note_gradient(self, gradient: torch.Tensor) -> None:
+        """Note along each axis where the gradient is not zero."""
+        is_there, axes = gradient != 0, range(gradient.ndim)
+        if bool(is_there.any()):
+            self.reached = {
+                axis: is_there.any(dim=[other for other in axes if other != axis]).tolist()
+                if gradient.ndim > 1
+                else is_there.tolist()
+                for axis in axes
+            }

@@ -1,0 +1,45 @@
+"""Reading outputs: which one is explained, what kind it is, which class is predicted, how probable, or true."""
+
+from xaicore.outputs.choice import choose_output
+from xaicore.outputs.reading import (
+    ACTIVATIONS,
+    EQUAL,
+    KINDS,
+    LINKS,
+    SUM,
+    are_probabilities,
+    check_activation,
+    check_kind,
+    class_count,
+    is_dense,
+    label_count,
+    matches_link,
+    predicted_classes,
+    probabilities,
+    raw_score,
+    settle_kind,
+    tolerance,
+    true_classes,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "EQUAL",
+    "KINDS",
+    "LINKS",
+    "SUM",
+    "are_probabilities",
+    "check_activation",
+    "check_kind",
+    "choose_output",
+    "class_count",
+    "is_dense",
+    "label_count",
+    "matches_link",
+    "predicted_classes",
+    "probabilities",
+    "raw_score",
+    "settle_kind",
+    "tolerance",
+    "true_classes",
+]
