@@ -179,12 +179,11 @@ class KerasBackend(Backend):
         self._traces.refresh(self.model)
 
         def make() -> Survey:
-            try:
-                return self._make_survey(batch.first())
-            except BackendError:
-                if batch.count == 1:
-                    raise
-                return self._make_survey(batch)
+            first = batch.first()
+            for attempt in (first.differentiable(), first):
+                with contextlib.suppress(BackendError):
+                    return self._make_survey(attempt)
+            return self._make_survey(batch)
 
         key = ("survey", self.output, batch.signature(with_batch=False))
         survey: Survey = self._traces.get(key, make)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -10,28 +11,34 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore.facts import Facts, InputFacts, LayerFacts
-from xaicore.layers import channel_axes
+from xaicore.facts import Facts, InputFacts, LayerFacts, Moves
+from xaicore.layers import channel_axes, find_moves
 from xaicore_keras.calls import Call, shape_of
 from xaicore_keras.layout import channel_axis, default_axis, is_identity, kind_of, permuted_axis, vectors
 from xaicore_keras.private import child_layers
 
-__all__ = ["Flow", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
+__all__ = ["Flow", "Pull", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
 
 _READERS = ("convolution", "recurrent")
 
 
+Pull = Callable[[int, np.ndarray], np.ndarray | None]
+"""`pull(i, weights)`: the gradient at input i of the sum of weights * tensor; None where the framework has none."""
+
+
 @dataclass(frozen=True)
 class Flow:
-    """What flows into an output and out of it.
+    """What flows into a call and out of it.
 
     Attributes:
-        reads: the positions of the inputs that it depends on; None where that is not known.
+        reads: the positions of the inputs that its output depends on; None where that is not known.
         reached: as in `LayerFacts`.
+        pull: of the first tensor that it took.
     """
 
     reads: tuple[int, ...] | None = None
     reached: dict[int, list[bool]] | None = None
+    pull: Pull = lambda i, weights: None
 
 
 @dataclass(frozen=True)
@@ -155,9 +162,20 @@ class _Reader:
             return InputFacts(shape)
         first = readers[0]
         taken = shape_of(first.input)
-        runs = tuple(call.input is self._inputs[i] for call in readers if call.layer is first.layer)
+        axis = channel_axis(first.layer, len(taken))
+        same = [call for call in readers if call.layer is first.layer]
+        runs = tuple(call.input is self._inputs[i] for call in same)
+        moves = tuple(None if is_very else self._moves(call, i, axis) for call, is_very in zip(same, runs, strict=True))
         source = next((one.path for one in reversed(self._calls) if one.output is first.input), None)
-        return InputFacts(shape, taken, channel_axis(first.layer, len(taken)), runs, reader_source=source)
+        return InputFacts(shape, taken, axis, runs, moves, source)
+
+    def _moves(self, call: Call, i: int, channel: int | None) -> Moves | None:
+        """Where what a reader takes comes from, for `InputFacts.reader_moves`."""
+        taken = shape_of(call.input)
+        pull = functools.partial(self._flows[id(call)].pull, i)
+        return (
+            find_moves(taken, [axis for axis in range(1, len(taken)) if axis != channel], pull) if all(taken) else None
+        )
 
     def _is_reader(self, call: Call, i: int) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""

@@ -1,5 +1,7 @@
 """What outputs and axes mean, by value: tokens, frames, several pictures, losses, CAM's own layer, spectrograms."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -183,3 +185,85 @@ def test_a_preprocessor_outside_of_the_call_is_mentioned():
     model = Task(i, layers.Dense(3)(layers.Flatten()(layers.Conv2D(2, 3)(i))))
     with pytest.warns(RuntimeWarning, match=r"Task preprocesses pictures in predict\(\).*model.preprocessor\(x\)"):
         xaicore.explain(model, pictures(), 1)
+
+
+def changed_net(change, shape=(32, 48, 1)):
+    """A model that changes its pictures before it convolves them."""
+    i = keras.Input(shape)
+    maps = layers.Conv2D(3, 3, padding="same", activation="relu", name="conv")(change(i))
+    return settle(keras.Model(i, layers.Dense(2, name="dense")(layers.GlobalAveragePooling2D()(maps))))
+
+
+class ByHand(keras.Model):
+    """A subclassed model that casts its pictures and flips them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.dense = layers.Conv2D(3, 3, name="conv"), layers.Dense(2, name="dense")
+
+    def call(self, x):
+        return self.dense(ops.mean(self.conv(ops.flip(ops.cast(x, "float32"), 2)), axis=(1, 2)))
+
+
+CHANGES = {
+    "flips it": [
+        lambda x: ops.flip(x, 2),
+        lambda x: layers.Rescaling(2.0)(ops.flip(x, 1)),
+        lambda x: ops.rot90(x, axes=(1, 2)),
+    ],
+    "crops or pads it": [
+        layers.Cropping2D(6),
+        layers.CenterCrop(10, 10),  # a small part
+        lambda x: ops.concatenate([x, ops.zeros_like(x)], axis=2),
+        layers.Resizing(32, 32, crop_to_aspect_ratio=True),
+    ],
+}
+
+
+@pytest.mark.parametrize(("says", "change"), [(says, change) for says, some in CHANGES.items() for change in some])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_a_changed_picture_is_not_what_the_map_lies_over(says, change, dtype, unchanged):
+    model, x = changed_net(change), (100 * np.random.default_rng(0).random((2, 32, 48, 1))).astype(dtype)
+    with unchanged(model), pytest.raises(xaicore.LayerError, match=f"the model {says} before its first") as raised:
+        xaicore.explain(model, x, 1)
+    (advice,) = re.findall(r"input_axes='(\w+)'", str(raised.value))
+    explanation = xaicore.explain(model, x, 1, input_axes=advice)
+    a, _ = truth(model, x, "conv", [[1], [1]])
+    expected = np.maximum(a @ ops.convert_to_numpy(model.get_layer("dense").kernel)[:, 1] / a[0, ..., 0].size, 0)
+    np.testing.assert_allclose(explanation.maps, expected, **CLOSE)
+
+
+def test_integers_are_followed_through_a_call_of_ones_own(unchanged):
+    model, x = ByHand(), np.random.default_rng(0).integers(0, 255, (2, 12, 18, 1), "uint8")
+    model(x)
+    with unchanged(model), pytest.raises(xaicore.LayerError, match="the model flips it before its first"):
+        xaicore.explain(model, x, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        layers.Rescaling(1 / 255),
+        layers.ZeroPadding2D(1),
+        layers.Resizing(64, 64),
+        layers.AveragePooling2D(2),
+        lambda x: ops.flip(ops.concatenate([x, x, x], axis=3), 3),
+        lambda x: x[:, ::2, ::2],
+    ],
+)
+def test_pictures_that_keep_their_place_are_explained(change):
+    model, x = changed_net(change), np.random.default_rng(0).random((2, 32, 48, 1)).astype(np.float32)
+    assert xaicore.explain(model, x, 1).input_size == (32, 48)
+
+
+@pytest.mark.parametrize("flips", [(False, True), (True, False)])
+def test_the_unflipped_view_is_explained(flips):
+    i = keras.Input((6, 9, 1))
+    conv, dense = layers.Conv2D(3, 3, activation="relu", name="conv"), layers.Dense(2, name="dense")
+    views = [ops.flip(i, 2) if flip else layers.Rescaling(1.0)(i) for flip in flips]
+    model = settle(keras.Model(i, layers.Average()([dense(layers.GlobalAveragePooling2D()(conv(v))) for v in views])))
+    x = pictures()
+    expected = ops.convert_to_numpy(conv(x)) @ ops.convert_to_numpy(dense.kernel)[:, 1] / 2 / 28
+    np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, np.maximum(expected, 0), **CLOSE)
+    with pytest.raises(xaicore.LayerError, match="the model flips it before its first"):
+        xaicore.explain(model, x, 1, layer="conv#*")

@@ -9,6 +9,7 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
+from xaicore.layers.moves import find_moves
 from xaicore.layers.place import Place, find_place, split_run
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
@@ -26,6 +27,7 @@ __all__ = [
     "choose_layer",
     "default_layer",
     "find_classifier",
+    "find_moves",
     "find_place",
     "is_pooling",
     "listing",

@@ -3,18 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
 
 from xaicore.facts import InputFacts, Moves
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["changes_of", "moved_axes"]
+__all__ = ["changes_of", "find_moves", "moved_axes"]
 
-CLEAR = 0.2
+CLEAR = 0.02
 """The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
+
+DOMINANT = 4
+"""How many times as far these places must lie apart as along any other axis of the input."""
 
 SHIFT = 0.02
 """The largest shift of a slice, as a fraction of the input, that is no change: a few rows of padding."""
+
+
+def find_moves(
+    shape: Sequence[int], axes: Iterable[int], pull: Callable[[np.ndarray], np.ndarray | None]
+) -> Moves | None:
+    """For `InputFacts.reader_moves`: from where in an input the slices of a tensor come, by their gradients.
+
+    Args:
+        shape: of the tensor, which a layer takes.
+        axes: of the tensor whose slices are followed.
+        pull: takes weights of this shape to the gradient, at the input, of the sum of weights * tensor; None where the
+            framework has none.
+
+    Returns None, too, where no gradient arrives at all, as behind a rounding.
+    """
+    moves: dict[int, dict[int, tuple[float, float]]] = {}
+    rng = np.random.default_rng(0)
+    for axis in axes:
+        length = shape[axis]
+        centres: list[list[float]] = []
+        for index in (length // 4, length - 1 - length // 4):
+            weights = np.zeros(shape, np.float32)
+            chosen = np.moveaxis(weights, axis, 0)[index]
+            chosen[...] = 0.9 + 0.2 * rng.random(chosen.shape)  # no two gradients cancel
+            gradient = pull(weights)
+            if gradient is None:
+                return None
+            centres.append(list(_centres(np.abs(gradient))))
+        moves[axis] = {at + 1: (start, end) for at, (start, end) in enumerate(zip(*centres, strict=True))}
+    places = [place for of_axis in moves.values() for ends in of_axis.values() for place in ends]
+    return None if all(map(math.isnan, places)) else moves
+
+
+def _centres(strength: np.ndarray) -> Iterator[float]:
+    """Along each axis but the first, the middle of where the gradient is strong, as a fraction; NaN where none is."""
+    for axis in range(1, strength.ndim):
+        along = strength.sum(axis=tuple(other for other in range(strength.ndim) if other != axis))
+        strong = np.flatnonzero(along >= along.max() / 2)
+        yield (float(strong.mean()) + 0.5) / len(along) if along.any() else math.nan  # none: the slice was padded on
 
 
 def moved_axes(facts: InputFacts) -> str | None:
@@ -47,8 +91,11 @@ def _is_padded(moves: Moves) -> bool:
 def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
     """The axis of the input along which an axis of the reader moves."""
     distances = {axis: abs(end - start) for axis, (start, end) in of_axis.items()}
-    source = max(distances, key=distances.__getitem__, default=None)
-    return None if source is None or distances[source] < CLEAR else source
+    far = sorted(distances, key=distances.__getitem__, reverse=True)
+    if not far or distances[far[0]] < CLEAR:
+        return None
+    is_dominant = all(distances[far[0]] >= DOMINANT * distances[other] for other in far[1:2])
+    return far[0] if is_dominant else None
 
 
 def _change(moves: Moves, facts: InputFacts) -> str | None:
