@@ -63,7 +63,7 @@ def pulled_to_input(tensor: Any, feed: Any, weights: np.ndarray) -> Any:
             (gradient,) = tf.gradients(tensor, feed, tf.cast(weights, tensor.dtype))
         except Exception:  # an operation without a gradient
             return None
-        return None if gradient is None else tf.cast(gradient, tf.float32)
+        return None if gradient is None else tf.cast(tf.convert_to_tensor(gradient), tf.float32)
 
 
 def link_of(y: Any) -> str | None:

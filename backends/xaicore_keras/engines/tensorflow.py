@@ -49,9 +49,9 @@ class TensorFlowEngine(Engine):
                 y = run(feeds, None)
             outputs[:] = [y]
             visible = [None if self.hides(y, call.output) else call.output for call in recorder.calls]
-            if inline or None not in visible:
-                flows[:] = [Flow(reads) for reads in origins(visible, feeds)]
-                arrivals[:] = arrivals_of(y, visible)
+            is_known = inline or None not in visible
+            flows[:] = [Flow(reads) for reads in origins(visible, feeds)] if is_known else [Flow()] * len(visible)
+            arrivals[:] = arrivals_of(y, visible) if is_known else [None] * len(visible)
 
         def pull(taken: Any, i: int, weights: np.ndarray) -> np.ndarray | None:
             with tf.init_scope(), contextlib.suppress(tf.errors.OpError):
@@ -69,11 +69,8 @@ class TensorFlowEngine(Engine):
                     flow if arrival is None else replace(flow, reached=along_axes(next(values).numpy(), call.shape))
                     for flow, arrival, call in zip(flows, arrivals, recorder.calls, strict=True)
                 ]
-        calls = recorder.calls
-        flows = [
-            replace(flow, pull=functools.partial(pull, call.input))
-            for flow, call in zip(flows or [Flow()] * len(calls), calls, strict=True)
-        ]
+        pulls = [functools.partial(pull, call.input) for call in recorder.calls]
+        flows = [replace(flow, pull=pull) for flow, pull in zip(flows, pulls, strict=True)]
         return Seen(outputs[0], link_of(outputs[0]), flows)
 
     def hides(self, y: Any, tensor: Any) -> bool:
