@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Facts", "InputFacts", "LayerFacts"]
 
@@ -95,6 +95,8 @@ class Facts:
         link: the activation that ends the model, as in `Capture`.
         trained_for: how the loss that the model was compiled with reads these outputs: "softmax" or "sigmoid", the
             link that it applies, or "values"; None where there is no such loss.
+        output: the name or position of the output that is explained.
+        outputs: {name or position: shape} of all outputs.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -102,3 +104,5 @@ class Facts:
     count: int = 1
     link: str | None = None
     trained_for: str | None = None
+    output: int | str | None = None
+    outputs: Mapping[int | str, tuple[int, ...]] = field(default_factory=dict)

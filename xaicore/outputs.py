@@ -6,6 +6,7 @@ itself, class 0 its opposite.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -18,8 +19,10 @@ __all__ = [
     "KINDS",
     "LINKS",
     "are_probabilities",
+    "boxes_among",
     "check_activation",
     "check_kind",
+    "choose_name",
     "choose_output",
     "class_count",
     "is_dense",
@@ -51,13 +54,25 @@ EQUAL = 1e-3
 HALF = 2e-2
 """The same for both in half precision."""
 
+BOXES = re.compile(r"(?<![a-z])b?box(es)?(?![a-z])|bounding.?box", re.IGNORECASE)
+"""What outputs that hold boxes call themselves."""
+
+OF_ONE_BOX = "explain a model that returns the number in question, of one box, as (N, 1)"
+
 Tensor = TypeVar("Tensor")
 
 
 def choose_output(
     outputs: Mapping[int | str, Tensor], output: int | str | None, answer: Any, preferred: str | None = None
 ) -> Tensor:
-    """The one of a model's outputs that is explained; for backends.
+    """The one of a model's outputs that is explained; for backends. Arguments and errors as in `choose_name`."""
+    return outputs[choose_name(outputs, output, answer, preferred)]
+
+
+def choose_name(
+    outputs: Mapping[int | str, Any], output: int | str | None, answer: Any, preferred: str | None = None
+) -> int | str:
+    """The name or position of the output that is explained; for backends.
 
     Args:
         outputs: {name or position: tensor with a shape}, in the model's order.
@@ -69,24 +84,37 @@ def choose_output(
         OutputError: the model has no such output, or several and nothing chooses between them.
         BackendError: it returned no tensor at all.
     """
-    shapes = ((name, tuple(getattr(tensor, "shape", ()))) for name, tensor in outputs.items())
-    described = ", ".join(f"{name!r} {shape}" for name, shape in shapes) or type(answer).__name__
+    shapes = {name: tuple(getattr(tensor, "shape", ())) for name, tensor in outputs.items()}
+    described = ", ".join(f"{name!r} {shape}" for name, shape in shapes.items()) or type(answer).__name__
     if output is not None:
         names = list(outputs)
         is_position = isinstance(output, int) and output not in outputs and -len(names) <= output < len(names)
         name = names[output] if is_position else output  # type: ignore[index]  # a position is an int
         if name not in outputs:
             raise OutputError(f"output={output!r} is none of the model's outputs: {described}")
-        return outputs[name]
-    if preferred in outputs:
-        return outputs[preferred]  # type: ignore[index]  # a name of an output
+        return name
+    if preferred is not None and preferred in outputs:
+        return preferred
     if len(outputs) == 1:
-        return next(iter(outputs.values()))
+        return next(iter(outputs))
     if outputs:
-        raise OutputError(
-            f"the model has {len(outputs)} outputs, {described}: say which one, output={next(iter(outputs))!r}"
-        )
+        boxes = boxes_among(shapes)
+        if boxes and all(len(shape) > 2 for shape in shapes.values()):
+            raise OutputError(f"the model returned {described}, as detectors do, not one score per class: {OF_ONE_BOX}")
+        example = next((name for name in outputs if name not in boxes), next(iter(outputs)))
+        raise OutputError(f"the model has {len(outputs)} outputs, {described}: say which one, output={example!r}")
     raise BackendError(f"the model returned no tensor but a {described}; expected outputs (N, classes)")
+
+
+def boxes_among(shapes: Mapping[int | str, tuple[int, ...]]) -> list[int | str]:
+    """The outputs that hold boxes: by their names, or four numbers for each of the rows that another output has."""
+    rows = [shape[1] for shape in shapes.values() if len(shape) == 3 and shape[1] > 1]
+    return [
+        name
+        for name, shape in shapes.items()
+        if (BOXES.search(str(name)) and any(length % 4 == 0 for length in shape[1:]))
+        or (len(shape) == 3 and shape[2] == 4 and rows.count(shape[1]) > 1)
+    ]
 
 
 def is_dense(outputs: np.ndarray) -> bool:
@@ -129,7 +157,7 @@ def settle_kind(
         is_binary: whether two class names, a target 0 or 1, or truth of zeros and ones call one output binary.
     """
     if chosen is not None:
-        return chosen, None if chosen == "values" else link
+        return chosen, link
     if kind != "logits" or link is not None or activation is not None:
         return kind, link
     if trained_for is not None:
@@ -182,7 +210,7 @@ def check_kind(kind: str | None) -> None:
 
 
 def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None) -> np.ndarray:
-    """Class probabilities (N, classes) float64, two classes for one output; values stay as they are.
+    """Class probabilities (N, classes) float64, two classes for one output; values as the model gives them.
 
     The caller's `activation` wins over the model's own `link`; without either, several outputs share a softmax and
     one output has a sigmoid.
@@ -192,8 +220,8 @@ def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activ
     """
     check_activation(activation)
     rows = outputs.reshape(len(outputs), -1).astype(np.float64)
-    if kind == "values":
-        return rows
+    if kind == "values":  # a sigmoid keeps them in a range, as that of coordinates
+        return _sigmoid(rows) if link == "sigmoid" else rows
     single = rows.shape[1] == 1
     if single and activation == "softmax":
         raise InputError("activation='softmax' makes a single output 1 for every image; use 'sigmoid' or None")

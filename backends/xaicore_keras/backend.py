@@ -13,21 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore import (
-    Backend,
-    BackendError,
-    Capture,
-    Direction,
-    Layer,
-    LayerError,
-    XaicoreError,
-    check_direction,
-    pull_in_half,
-)
+from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+from xaicore.errors import BackendError, LayerError, XaicoreError
 from xaicore.facts import Facts
 from xaicore.layers import listing, never_ran, no_map, read, split_run
-from xaicore.outputs import are_probabilities
+from xaicore.outputs import are_probabilities, choose_name
 from xaicore_keras.advice import remedy, warn_of_preprocessor
+from xaicore_keras.calls import shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
 from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
@@ -207,10 +199,13 @@ class KerasBackend(Backend):
             self._traces.facts["warned"] = warn_of_preprocessor(self.model)
         recorder = CallRecorder(self.model)
         taken: list[Any] = []
+        shapes: dict[int | str, tuple[int, ...]] = {}
 
         def run(tensors: Sequence[Any], weights: Sequence[Any] | None) -> Any:
             taken[:] = tensors
-            return run_model(self.model, batch.structure, tensors, self.output, recorder.hooks(), weights)
+            answer = run_model(self.model, batch.structure, tensors, self.output, recorder.hooks(), weights)
+            shapes.update((name, shape_of(tensor)) for name, tensor in answer.outputs.items())
+            return answer.tensor
 
         survey = functools.partial(self._engine.survey, run, self.model, batch, recorder=recorder)
         with self._model_errors(batch), preserved_model(self.model):
@@ -219,7 +214,8 @@ class KerasBackend(Backend):
             if not recorder.calls or any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
                 self._traces.facts["inline"] = True
                 seen = survey(inline=True)
-            return Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
+            made = Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
+        return replace(made, facts=replace(made.facts, output=choose_name(shapes, self.output, None), outputs=shapes))
 
     def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))

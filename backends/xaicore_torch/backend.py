@@ -12,17 +12,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from xaicore import (
-    Backend,
-    BackendError,
-    Capture,
-    Direction,
-    Layer,
-    LayerError,
-    MethodError,
-    check_direction,
-    pull_in_half,
-)
+from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import Facts
 from xaicore.layers import Grid, listing, never_ran, read, split_run
 from xaicore.outputs import tolerance
@@ -32,7 +23,16 @@ from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, link_of, to_host
+from xaicore_torch.outputs import (
+    Outputs,
+    choose_tensor,
+    find_link,
+    first_tensor,
+    is_half,
+    link_of,
+    named_shapes,
+    to_host,
+)
 from xaicore_torch.outputs import read as read_outputs
 from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import pull_back
@@ -195,11 +195,13 @@ class TorchBackend(Backend):
             copies = recording.clone()
             survey = Survey(self.model, copies.tensors, recording.tensors)
             with without_backward_hooks(self.model), survey.hooks:
-                y = self._run(copies)
+                returned = self._answer(copies)
+            y = choose_tensor(returned, self.output, batch.count)
+            output, outputs = named_shapes(returned, self.output)
             _, self._link, _ = find_link(y)
             link = link_of(y)
             self._runs.update(survey.runs)
-            return replace(survey.facts(y, batch.count), link=link)
+            return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
 
     def _record(
         self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool
@@ -228,11 +230,15 @@ class TorchBackend(Backend):
                 raise LayerError(f"layer {name!r} gave no tensor")
         return y, recorder.tensors
 
-    def _run(self, batch: Inputs) -> torch.Tensor:
-        """The chosen outputs of one pass."""
+    def _answer(self, batch: Inputs) -> Any:
+        """What the model returns."""
         if not self._facts:
             check_not_lazy(self.model, "it is explained")
-        return choose_tensor(batch.run(self.model), self.output, batch.count)
+        return batch.run(self.model)
+
+    def _run(self, batch: Inputs) -> torch.Tensor:
+        """The chosen outputs of one pass."""
+        return choose_tensor(self._answer(batch), self.output, batch.count)
 
     def _features(
         self, batch: Inputs, layer: str, module: nn.Module, grid: Grid

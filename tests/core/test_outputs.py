@@ -115,7 +115,7 @@ ONE, FLAT, MANY, MAP = np.zeros((2, 1)), np.zeros(2), np.zeros((2, 3)), np.zeros
         (ONE, "logits", "sigmoid", {"trained_for": "values"}, ("logits", "sigmoid")),
         (ONE, "probabilities", "sigmoid", {}, ("probabilities", "sigmoid")),
         (ONE, "logits", None, {"chosen": "logits"}, ("logits", None)),
-        (ONE, "logits", "sigmoid", {"chosen": "values"}, ("values", None)),
+        (ONE, "logits", "sigmoid", {"chosen": "values"}, ("values", "sigmoid")),
         (MANY, "logits", None, {}, ("logits", None)),
         (MANY, "logits", None, {"trained_for": "sigmoid"}, ("logits", "sigmoid")),
         (MANY, "logits", "softmax", {"trained_for": "sigmoid"}, ("logits", "softmax")),

@@ -267,3 +267,49 @@ def test_the_unflipped_view_is_explained(flips):
     np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, np.maximum(expected, 0), **CLOSE)
     with pytest.raises(xaicore.LayerError, match="the model flips it before its first"):
         xaicore.explain(model, x, 1, layer="conv#*")
+
+
+def detector(form):
+    """Class scores and boxes; one of each, or for each of five queries."""
+    i = keras.Input((6, 9, 1))
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, activation="relu", name="conv")(i))
+    queries = (5,) if form in ("queries", "unnamed") else ()
+    names = {"list": ("scores", "bbox"), "unnamed": ("first", "second")}.get(form, ("classes", "boxes"))
+    scores = layers.Reshape((*queries, 3), name=names[0])(layers.Dense(3 * max((1, *queries)))(y))
+    boxes = layers.Dense(4 * max((1, *queries)), activation="sigmoid", name="coordinates")(y)
+    boxes = layers.Reshape((*queries, 4), name=names[1])(boxes)
+    return settle(keras.Model(i, [scores, boxes] if form == "list" else dict(zip(names, (scores, boxes), strict=True))))
+
+
+@pytest.mark.parametrize(("form", "classes", "boxes"), [("dict", "classes", "boxes"), ("list", 0, 1)])
+def test_a_box_is_explained_as_values_or_not_at_all(form, classes, boxes, unchanged):
+    model, x = detector(form), pictures()
+    with pytest.raises(xaicore.OutputError, match=r"say which one, output='(classes|scores)'"):
+        xaicore.explain(model, x)
+    assert xaicore.explain(model, x, 1, output=classes).outputs_kind == "logits"
+    with (
+        unchanged(model),
+        pytest.raises(xaicore.OutputError, match=r"'b.*' \(1, 4\) holds boxes.*output='[cs]") as raised,
+    ):
+        xaicore.explain(model, x, 1, output=boxes)
+    assert "kind='values' with targets=0" in str(raised.value)
+    explanation = xaicore.explain(model, x, 0, output=boxes, kind="values")
+    answer = model(x)
+    values = ops.convert_to_numpy(answer[boxes])[:, 0]
+    np.testing.assert_allclose(explanation.scores, values, **CLOSE)
+    a = ops.convert_to_numpy(model.get_layer("conv")(x))
+    kernel = ops.convert_to_numpy(model.get_layer("coordinates").kernel)[:, 0]
+    np.testing.assert_allclose(explanation.maps, np.maximum(a @ kernel / 28, 0), **CLOSE)
+
+
+@pytest.mark.parametrize("form", ["queries", "unnamed"])
+def test_boxes_of_queries_and_their_scores_are_no_classes(form):
+    model, x = detector(form), pictures()
+    for output in model.output_names:
+        with pytest.raises(xaicore.OutputError, match=r"holds (boxes|scores for each of the boxes).*as \(N, 1\)"):
+            xaicore.explain(model, x, 1, output=output, layer="conv")
+    with pytest.raises(xaicore.OutputError, match=r"as detectors do, .* of one box, as \(N, 1\)"):
+        xaicore.explain(model, x, 1)
+    scores = model.get_layer("classes" if form == "queries" else "first").output
+    score = keras.Model(model.inputs, scores[:, 0, 1:2])  # as the message says
+    assert xaicore.explain(score, x).outputs_kind == "values"
