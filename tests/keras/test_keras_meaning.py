@@ -313,3 +313,71 @@ def test_boxes_of_queries_and_their_scores_are_no_classes(form):
     scores = model.get_layer("classes" if form == "queries" else "first").output
     score = keras.Model(model.inputs, scores[:, 0, 1:2])  # as the message says
     assert xaicore.explain(score, x).outputs_kind == "values"
+
+
+class Looped(keras.Model):
+    """Convolves the frames of a clip one after the other; frames of one channel may lack the channel axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.dense = layers.Conv2D(3, 3, activation="relu", name="conv"), layers.Dense(2, name="dense")
+
+    def frame(self, x):
+        return ops.mean(self.conv(x if len(x.shape) == 4 else ops.expand_dims(x, -1)), axis=(1, 2))
+
+    def call(self, x):
+        return self.dense(ops.concatenate([self.frame(x[:, t]) for t in range(x.shape[1])], axis=1))
+
+
+@pytest.mark.parametrize("kind", ["subclassed", "functional"])
+@pytest.mark.parametrize("shape", [(4, 6, 9, 1), (4, 6, 9)])
+def test_frames_that_are_convolved_in_a_loop_have_a_map_each(kind, shape, unchanged):
+    model, x = Looped(), np.random.default_rng(2).normal(size=(2, *shape)).astype(np.float32)
+    model(x)
+    settle(model)
+    conv, dense = model.conv, model.dense
+    if kind == "functional":  # a graph may run the frames in any order
+        i = keras.Input(shape)
+        model = keras.Model(i, model.call(i))
+    with unchanged(model):
+        explanation = xaicore.explain(model, x, 1)
+    assert (explanation.layer, explanation.views) == ("conv", 4)
+    a = ops.convert_to_numpy(conv(x.reshape(-1, 6, 9, 1))).reshape(2, 4, 4, 7, 3)
+    rows = ops.convert_to_numpy(dense.kernel)[:, 1].reshape(4, 1, 1, 3) / 28
+    np.testing.assert_allclose(explanation.maps, np.maximum((a * rows).sum(axis=-1), 0), **CLOSE)
+    shown = explanation.images.reshape(2, 6, 4, 9, 3)[..., 0].transpose(0, 2, 1, 3).astype(float)
+    for frame, picture in zip(x.reshape(8, -1), shown.reshape(8, -1), strict=True):
+        assert np.corrcoef(frame, picture)[0, 1] > 0.99
+    with pytest.raises(xaicore.LayerError, match="without the number of a run"):
+        xaicore.explain(model, x, 1, layer="conv#2")
+
+
+class Mapped(Looped):
+    """The same with `ops.map`, whose body is traced by itself."""
+
+    def call(self, x):
+        features = ops.map(self.frame, ops.transpose(x, (1, 0, 2, 3, 4)))
+        return self.dense(ops.reshape(ops.transpose(features, (1, 0, 2)), (-1, 12)))
+
+
+def test_frames_inside_of_a_compiled_loop_are_refused(unchanged):
+    model, x = Mapped(), np.ones((2, 4, 6, 9, 1), np.float32)
+    model(x)
+    if keras.backend.backend() == "torch":  # a plain loop there
+        assert xaicore.explain(model, x, 1).views == 4
+        return
+    for layer in (None, "conv"):
+        with (
+            unchanged(model),
+            pytest.raises(xaicore.XaicoreError, match=r"one batch, reshaped to \(N \* 4|inside a loop|no layer"),
+        ):
+            xaicore.explain(model, x, 1, layer=layer)
+
+
+def test_a_flat_time_distributed_net_is_explained_before_its_pooling():
+    i = keras.Input((4, 6, 9, 1))
+    y = layers.TimeDistributed(layers.MaxPooling2D(), name="pool")(
+        layers.TimeDistributed(layers.Conv2D(3, 3), name="conv")(i)
+    )
+    model = settle(keras.Model(i, layers.Dense(2)(layers.Flatten()(y))))
+    assert xaicore.explain(model, np.ones((1, 4, 6, 9, 1), np.float32), 1).layer == "conv"

@@ -562,9 +562,25 @@ def test_a_map_for_each_frame(frames):
     assert check(model, x, "net", model.net, input_axes="ntchw").maps.shape == (2, frames, 8, 12)
 
 
-def test_frames_that_are_convolved_one_by_one_are_refused():
-    with pytest.raises(xaicore.LayerError, match=r"takes \(1, 3, 8, 12\), a part of the input .* 5 times"):
-        xaicore.explain(Frames(one_by_one=True), rand(2, 5, 3, 8, 12))
+@pytest.mark.parametrize("notation", [{}, {"input_axes": "ntchw"}])
+def test_frames_that_are_convolved_one_by_one_have_a_map_each(notation):
+    together, apart, x = Frames(), Frames(one_by_one=True), rand(2, 5, 3, 8, 12)
+    apart.load_state_dict(together.state_dict())
+    found, expected = xaicore.explain(apart, x, 1, **notation), xaicore.explain(together, x, 1)
+    assert (found.layer, found.views) == ("net", 5)
+    np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(found.images, expected.images)
+    with pytest.raises(xaicore.LayerError, match="without the number of a run"):
+        xaicore.explain(apart, x, 1, layer="net#2")
+
+
+def test_a_part_of_the_frames_is_not_followed():
+    class Middle(Frames):
+        def forward(self, x):
+            return super().forward(x[:, 1:4])
+
+    with pytest.raises(xaicore.LayerError, match=r"runs once, on \(3, 3, 8, 12\), .* reshaped to \(N \* 5"):
+        xaicore.explain(Middle(), rand(1, 5, 3, 8, 12), 1)
 
 
 # The caller's notation.

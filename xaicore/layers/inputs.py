@@ -14,7 +14,7 @@ import numpy as np
 
 from xaicore.facts import InputFacts
 from xaicore.layers.grid import POSITIONS
-from xaicore.layers.moves import changes_of, moved_axes
+from xaicore.layers.moves import changes_of, find_loop, moved_axes
 
 __all__ = ["Frame", "follow_moves", "made_frame", "read_input", "stated_frame", "usual_frame"]
 
@@ -34,6 +34,7 @@ class Frame:
         axes: a letter per axis of the input, such as "nchw", "nhwc", "nhw", or "nrchw" for clips of frames.
         size: the positions of a picture, (H, W).
         rows: pictures per image: the frames of a clip, the views of an object.
+        runs: for each of these, the run of the layers that takes it, counted from 1; empty where one run takes all.
         made_by: the layer that makes the picture, such as a spectrogram of a waveform; `axes` are those of its output.
         reshaped: (C, *size) that the input of one image is reshaped to; None where it keeps its shape.
         changes: what the model does to each input before its first convolution, per run of that: "flips it",
@@ -46,6 +47,7 @@ class Frame:
     reshaped: tuple[int, ...] | None = None
     made_by: str | None = None
     changes: tuple[str | None, ...] = ()
+    runs: tuple[int, ...] = ()
 
     @property
     def ndim(self) -> int:
@@ -83,6 +85,9 @@ def _frame_by_shape(facts: InputFacts, count: int) -> Frame | None:
     letters = POSITIONS.get(len(size))
     if letters is None:
         return None
+    looped = _looped_frame(facts, channels, size) if reader[0] == count else None
+    if looped is not None:
+        return looped
     axes = _same_axes(shape[1:], channels, size, letters, facts.reader_axis) if reader[0] == count else None
     if axes is not None:
         return Frame(f"n{axes}", tuple(shape[1 + axes.index(letter)] for letter in letters))
@@ -94,6 +99,20 @@ def _frame_by_shape(facts: InputFacts, count: int) -> Frame | None:
         axes = f"n{'?' * (len(shape) - 1)}"
         return Frame(axes, size, reshaped=(channels, *size)) if facts.reader_axis == 1 else None
     return None
+
+
+def _looped_frame(facts: InputFacts, channels: int, size: tuple[int, ...]) -> Frame | None:
+    """The frame of an input whose frames or views the model convolves one after the other."""
+    loop = find_loop(facts)
+    if loop is None or facts.reader_axis is None:
+        return None
+    at, runs = loop
+    rest = facts.shape[1:at] + facts.shape[at + 1 :]
+    axes = _same_axes(rest, channels, size, POSITIONS[len(size)], facts.reader_axis)
+    if axes is None:
+        return None
+    lengths = tuple(rest[axes.index(letter)] for letter in POSITIONS[len(size)])
+    return Frame(f"n{axes[: at - 1]}{FRAMES}{axes[at - 1 :]}", lengths, len(runs), runs=runs)
 
 
 def made_frame(facts: InputFacts, count: int = 1) -> Frame | None:
@@ -118,14 +137,16 @@ def follow_moves(frame: Frame | None, facts: InputFacts) -> Frame | None:
     if axes is None:
         return frame if frame is None else replace(frame, changes=changes)
     others = [i for i, letter in enumerate(axes) if letter == "?"]
-    if len(others) == 1:
-        axes = axes.replace("?", "c")
-    elif frame is not None and FRAMES in frame.axes and {frame.axes[i] for i in others} == {FRAMES, "c"}:
+    if frame is not None and FRAMES in frame.axes and {frame.axes[i] for i in others} in ({FRAMES, "c"}, {FRAMES}):
         axes = "".join(frame.axes[i] if i in others else letter for i, letter in enumerate(axes))
+    elif len(others) == 1:
+        axes = axes.replace("?", "c")
     elif others:
         return frame if frame is None else replace(frame, changes=changes)
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
-    return Frame(axes, size, 1 if frame is None else frame.rows, changes=changes)
+    if frame is None:
+        return Frame(axes, size, changes=changes)
+    return Frame(axes, size, frame.rows, changes=changes, runs=frame.runs)
 
 
 def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:
@@ -140,14 +161,18 @@ def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:
 def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
     """The frame that the caller's notation describes.
 
-    The axis t of a clip holds frames if the first convolution takes each of them by itself, and positions if it
-    convolves over them.
+    The axis t of a clip holds frames if the first convolution takes each of them by itself, in one batch or in a loop,
+    and positions if it convolves over them.
     """
-    reader = facts.reader_shape
-    has_frames = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4 and reader[0] != count
+    reader, loop = facts.reader_shape, find_loop(facts)
+    runs = loop[1] if loop is not None and axes[loop[0]] == "t" else ()
+    is_clip = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4
+    has_frames = is_clip and (bool(runs) or (reader is not None and reader[0] != count))
     axes = axes.replace("t", FRAMES) if has_frames else axes
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
-    return Frame(axes, size, facts.shape[axes.index(FRAMES)] if has_frames else 1)
+    if not has_frames:
+        return Frame(axes, size)
+    return Frame(axes, size, facts.shape[axes.index(FRAMES)], runs=runs)
 
 
 def _positions(axes: str) -> list[str]:

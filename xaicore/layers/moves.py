@@ -10,7 +10,7 @@ import numpy as np
 from xaicore.facts import InputFacts, Moves
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["changes_of", "find_moves", "moved_axes"]
+__all__ = ["changes_of", "find_loop", "find_moves", "moved_axes"]
 
 CLEAR = 0.02
 """The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
@@ -77,6 +77,28 @@ def moved_axes(facts: InputFacts) -> str | None:
             return None
         found[source] = letter
     return "n" + "".join(found.get(axis, "?") for axis in range(1, len(facts.shape)))
+
+
+def find_loop(facts: InputFacts) -> tuple[int, tuple[int, ...]] | None:
+    """(axis of the input, for each position along it the run of the reader that takes it); None where there is none.
+
+    A model that convolves the frames of a clip in a loop has one; a graph may run it in any order. Runs count from 1.
+    """
+    count = len(facts.reader_moves)
+    for axis, length in enumerate(facts.shape):
+        if axis and length == count > 1:
+            taken = [_position(moves, axis, length) for moves in facts.reader_moves]
+            if sorted(taken) == list(range(length)):
+                return axis, tuple(taken.index(position) + 1 for position in range(length))
+    return None
+
+
+def _position(moves: Moves | None, axis: int, length: int) -> int:
+    """The only position along an axis of the input that a run takes; -1 where it takes others, or is not known."""
+    places = [place * length - 0.5 for of_axis in (moves or {}).values() for place in of_axis[axis]]
+    if not places or any(math.isnan(place) or abs(place - places[0]) > 0.25 for place in places):
+        return -1
+    return round(places[0])
 
 
 def changes_of(facts: InputFacts) -> tuple[str | None, ...]:

@@ -137,10 +137,11 @@ def _no_picture(facts: Facts) -> LayerError:
                 "map would lie over the latter. Explain the rest of the model, with these as inputs"
             )
         if one.reader_shape is not None and len(one.reader_shape) < len(one.shape):
+            times = "once" if len(one.reader_runs) == 1 else f"{len(one.reader_runs)} times"
             return LayerError(
-                f"the model's first convolution takes {one.reader_shape}, a part of the input {one.shape} at a time, "
-                f"{len(one.reader_runs)} times: no layer has a map of each. Explain a model that convolves the frames "
-                "or views as one batch, as x.flatten(0, 1) makes it"
+                f"the model's first convolution runs {times}, on {one.reader_shape}, for an input {one.shape}: nothing "
+                "says which part of the input, such as a frame or view, each of its maps belongs to. Explain a model "
+                f"that convolves all frames or views as one batch, reshaped to (N * {one.shape[1]}, ...)"
             )
         if one.reader_shape is not None and one.reader_shape[0] > facts.count:
             return LayerError(
@@ -165,6 +166,8 @@ def _runs(
         LayerError: there is no such run, or no run belongs to a picture.
     """
     usual = reading.pictures.get(layer.name, _read_picture(layer, reading))
+    if reading.frames[usual].runs:
+        return _looped_runs(name, run, layer, usual, reading), (usual,)
     each = [[i for i in reads if i in reading.frames] for reads in layer.run_reads or ()]
     inputs = [reads[0] if len(reads) == 1 else usual for reads in each] or [usual] * layer.runs
     if run == ALL:
@@ -200,6 +203,25 @@ def _runs(
             )
         return (f"{name}#{(straight.index(True) + 1) * layer.runs // len(straight)}",), (usual,)
     return (name,), (usual,)
+
+
+def _looped_runs(
+    name: str, run: int | str | None, layer: LayerFacts, position: int, reading: Reading
+) -> tuple[str, ...]:
+    """The names to capture of a layer that runs once for each frame of an input.
+
+    Raises:
+        LayerError: it does not, or a single run is named.
+    """
+    frames = reading.frames[position]
+    if layer.runs != frames.rows or isinstance(run, int):
+        raise LayerError(
+            f"layer {name!r} ran {layer.runs} times, and the input has {frames.rows} frames or views, read one by one: "
+            "name a layer that runs once for each, without the number of a run"
+        )
+    for i in frames.runs:
+        _check_changes(name, i, layer, position, reading)
+    return tuple(f"{name}#{i}" for i in frames.runs)
 
 
 def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int, reading: Reading) -> None:

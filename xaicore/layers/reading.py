@@ -83,7 +83,10 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
     pictures: dict[str, int] = {}
     sources = {name: layer.reads for layer in facts.layers for name in (layer.name, *layer.aliases)}
     for i in sorted(frames, key=lambda i: len(frames[i].size), reverse=True):
-        for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows).items():
+        frame, layers = frames[i], facts.layers
+        if frame.runs:  # each of one picture
+            layers = tuple(layer for layer in layers if layer.runs == frame.rows)
+        for name, grid in read_grids(layers, frame.size, facts.count, 1 if frame.runs else frame.rows).items():
             reads = sources[name]
             if name not in grids and (reads is None or i in reads):
                 grids[name], pictures[name] = grid, i
