@@ -72,8 +72,10 @@ class InputFacts:
         reader_moves: for each run, from where in the input two slices of what the reader takes come: {axis of what it
             takes: {axis of the input: (start, end)}}. Along an axis of length L, these are the slices at L // 4 and at
             L - 1 - L // 4; `start` and `end` are their places along the axis of the input, as fractions of its length,
-            NaN for a slice that comes from nowhere, such as padding. None for a run that took the input itself, or
-            where it is not known.
+            NaN for a slice that comes from nowhere, such as padding. Where the reader takes several rows per image,
+            such as frames, axis 0 has rows 0 and 1. None for a run that took the input itself, or where it is not
+            known.
+        moved_images: images in the pass that showed these moves.
     """
 
     shape: tuple[int, ...]
@@ -82,6 +84,7 @@ class InputFacts:
     reader_runs: tuple[bool, ...] = ()
     reader_moves: tuple[Moves | None, ...] = ()
     reader_source: str | None = None
+    moved_images: int = 1
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
 from xaicore.errors import BackendError, LayerError, XaicoreError
 from xaicore.facts import Facts
-from xaicore.layers import listing, never_ran, no_map, read, split_run
+from xaicore.layers import has_rows, listing, never_ran, no_map, read, split_run, with_moves_of
 from xaicore.outputs import are_probabilities, choose_name
 from xaicore_keras.advice import remedy, warn_of_preprocessor
 from xaicore_keras.calls import shape_of
@@ -174,11 +174,19 @@ class KerasBackend(Backend):
             first = batch.first()
             for attempt in (first.differentiable(), first):
                 with contextlib.suppress(BackendError):
-                    return self._make_survey(attempt)
+                    return self._with_order(self._make_survey(attempt), attempt)
             return self._make_survey(batch)
 
         key = ("survey", self.output, batch.signature(with_batch=False))
         survey: Survey = self._traces.get(key, make)
+        return survey
+
+    def _with_order(self, survey: Survey, first: Inputs) -> Survey:
+        """The survey of one image, with the order of several rows per image, which only two images show."""
+        if has_rows(survey.facts):
+            with contextlib.suppress(BackendError):
+                two = self._make_survey(first.map(lambda tensor: keras.ops.concatenate([tensor, tensor])))
+                return replace(survey, facts=with_moves_of(survey.facts, two.facts))
         return survey
 
     def _build(self, batch: Inputs) -> None:

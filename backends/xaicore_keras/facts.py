@@ -172,10 +172,11 @@ class _Reader:
     def _moves(self, call: Call, i: int, channel: int | None) -> Moves | None:
         """Where what a reader takes comes from, for `InputFacts.reader_moves`."""
         taken = shape_of(call.input)
-        pull = functools.partial(self._flows[id(call)].pull, i)
-        return (
-            find_moves(taken, [axis for axis in range(1, len(taken)) if axis != channel], pull) if all(taken) else None
-        )
+        if 0 in taken:  # lengths that depend on values
+            return None
+        first = 0 if taken[0] > shape_of(self._inputs[i])[0] else 1
+        axes = [axis for axis in range(first, len(taken)) if axis != channel]
+        return find_moves(taken, axes, functools.partial(self._flows[id(call)].pull, i))
 
     def _is_reader(self, call: Call, i: int) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
 from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import Facts
-from xaicore.layers import Grid, listing, never_ran, read, split_run
+from xaicore.layers import Grid, has_rows, listing, never_ran, read, split_run, with_moves_of
 from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.coupling import are_coupled, image_axis, pull_each
@@ -183,11 +183,15 @@ class TorchBackend(Backend):
     def _survey(self, batch: Inputs) -> Facts:
         """Survey one image; all of them where the model takes no batch of another size."""
         try:
-            return self._survey_batch(batch.first())
+            facts = self._survey_batch(batch.first())
         except BackendError:
             if batch.count == 1:
                 raise
             return self._survey_batch(batch)
+        if has_rows(facts):  # the order of several rows per image, two images show
+            with contextlib.suppress(BackendError):
+                return with_moves_of(facts, self._survey_batch(batch.first().twice()))
+        return facts
 
     def _survey_batch(self, batch: Inputs) -> Facts:
         with preserved_model(self.model, batch.picture.device), torch.enable_grad():

@@ -137,7 +137,8 @@ class Survey:
         if self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
             return None
         try:
-            return moves_between(taken, leaf, [axis for axis in range(1, taken.ndim) if axis != channel])
+            first = 0 if len(taken) > len(leaf) else 1
+            return moves_between(taken, leaf, [axis for axis in range(first, taken.ndim) if axis != channel])
         except RuntimeError:  # an operation without a gradient, or what it keeps was written to
             return None
         finally:

@@ -381,3 +381,18 @@ def test_a_flat_time_distributed_net_is_explained_before_its_pooling():
     )
     model = settle(keras.Model(i, layers.Dense(2)(layers.Flatten()(y))))
     assert xaicore.explain(model, np.ones((1, 4, 6, 9, 1), np.float32), 1).layer == "conv"
+
+
+@pytest.mark.parametrize("order", ["reversed", "frame by frame"])
+def test_rows_in_another_order_belong_to_no_picture(order, unchanged):
+    i = keras.Input((3, 6, 9, 1))
+    conv = layers.Conv2D(3, 3, activation="relu", name="conv")
+    clips = ops.flip(i, 1) if order == "reversed" else ops.transpose(i, (1, 0, 2, 3, 4))
+    features = layers.GlobalAveragePooling2D()(conv(ops.reshape(clips, (-1, 6, 9, 1))))
+    y = ops.max(
+        ops.reshape(features, (-1, 3, 3) if order == "reversed" else (3, -1, 3)), 1 if order == "reversed" else 0
+    )
+    model = settle(keras.Model(i, layers.Dense(2)(y)))
+    x = np.random.default_rng(0).normal(size=(2, 3, 6, 9, 1)).astype(np.float32)
+    with unchanged(model), pytest.raises(xaicore.LayerError, match="takes its frames or views in another order"):
+        xaicore.explain(model, x, 1)

@@ -574,6 +574,22 @@ def test_frames_that_are_convolved_one_by_one_have_a_map_each(notation):
         xaicore.explain(apart, x, 1, layer="net#2")
 
 
+@pytest.mark.parametrize("frames", [2, 3, 5])
+def test_frames_in_another_order_belong_to_no_picture(frames):
+    class InTurn(Frames):
+        def forward(self, x):
+            f = self.net(x.transpose(0, 1).flatten(0, 1)).mean((2, 3)).unflatten(0, (-1, len(x)))
+            return self.head(f.amax(0))
+
+    class Backwards(Frames):
+        def forward(self, x):
+            return super().forward(x.flip(1))
+
+    for model in (InTurn(), Backwards()):
+        with pytest.raises(xaicore.LayerError, match="takes its frames or views in another order"):
+            xaicore.explain(model, rand(2, frames, 3, 8, 12), 1)
+
+
 def test_a_part_of_the_frames_is_not_followed():
     class Middle(Frames):
         def forward(self, x):

@@ -9,7 +9,7 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
-from xaicore.layers.moves import find_moves
+from xaicore.layers.moves import find_moves, has_rows, with_moves_of
 from xaicore.layers.place import Place, find_place, split_run
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
@@ -29,6 +29,7 @@ __all__ = [
     "find_classifier",
     "find_moves",
     "find_place",
+    "has_rows",
     "is_pooling",
     "listing",
     "never_ran",
@@ -37,4 +38,5 @@ __all__ = [
     "read_grids",
     "split_run",
     "unknown_layer",
+    "with_moves_of",
 ]

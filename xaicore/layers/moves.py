@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from xaicore.facts import InputFacts, Moves
+from xaicore.facts import Facts, InputFacts, Moves
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["changes_of", "find_loop", "find_moves", "moved_axes"]
+__all__ = ["REORDERED", "changes_of", "find_loop", "find_moves", "has_rows", "moved_axes", "with_moves_of"]
 
 CLEAR = 0.02
 """The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
@@ -20,6 +21,10 @@ DOMINANT = 4
 
 SHIFT = 0.02
 """The largest shift of a slice, as a fraction of the input, that is no change: a few rows of padding."""
+
+
+REORDERED = "takes its frames or views in another order, or those of several images in turn,"
+"""A change after which no map belongs to the picture of its row."""
 
 
 def find_moves(
@@ -40,7 +45,7 @@ def find_moves(
     for axis in axes:
         length = shape[axis]
         centres: list[list[float]] = []
-        for index in (length // 4, length - 1 - length // 4):
+        for index in (length // 4, length - 1 - length // 4) if axis else (0, 1):
             weights = np.zeros(shape, np.float32)
             chosen = np.moveaxis(weights, axis, 0)[index]
             chosen[...] = 0.9 + 0.2 * rng.random(chosen.shape)  # no two gradients cancel
@@ -48,14 +53,14 @@ def find_moves(
             if gradient is None:
                 return None
             centres.append(list(_centres(np.abs(gradient))))
-        moves[axis] = {at + 1: (start, end) for at, (start, end) in enumerate(zip(*centres, strict=True))}
+        moves[axis] = dict(enumerate(zip(*centres, strict=True)))
     places = [place for of_axis in moves.values() for ends in of_axis.values() for place in ends]
     return None if all(map(math.isnan, places)) else moves
 
 
 def _centres(strength: np.ndarray) -> Iterator[float]:
-    """Along each axis but the first, the middle of where the gradient is strong, as a fraction; NaN where none is."""
-    for axis in range(1, strength.ndim):
+    """Along each axis, the middle of where the gradient is strong, as a fraction; NaN where none is."""
+    for axis in range(strength.ndim):
         along = strength.sum(axis=tuple(other for other in range(strength.ndim) if other != axis))
         strong = np.flatnonzero(along >= along.max() / 2)
         yield (float(strong.mean()) + 0.5) / len(along) if along.any() else math.nan  # none: the slice was padded on
@@ -67,11 +72,12 @@ def moved_axes(facts: InputFacts) -> str | None:
     A model that transposes its pictures reads the height along the input's last axis.
     """
     moves = next((run for run in facts.reader_moves if run is not None), None)
-    letters = POSITIONS.get(len(moves or ()))
+    axes = [axis for axis in sorted(moves or ()) if axis]
+    letters = POSITIONS.get(len(axes))
     if moves is None or letters is None or _is_padded(moves):
         return None
     found: dict[int, str] = {}
-    for letter, of_axis in zip(letters, (moves[axis] for axis in sorted(moves)), strict=True):
+    for letter, of_axis in zip(letters, (moves[axis] for axis in axes), strict=True):
         source = _source(of_axis)
         if source is None or source in found:
             return None
@@ -102,12 +108,12 @@ def _position(moves: Moves | None, axis: int, length: int) -> int:
 
 
 def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
-    """Per run of the reader: "flips it", "crops or pads it", or None where neither is seen."""
+    """Per run of the reader: "flips it", "crops or pads it", `REORDERED`, or None where none of these is seen."""
     return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
 
 
 def _is_padded(moves: Moves) -> bool:
-    return any(math.isnan(at) for of_axis in moves.values() for ends in of_axis.values() for at in ends)
+    return any(math.isnan(at) for axis, of_axis in moves.items() if axis for ends in of_axis.values() for at in ends)
 
 
 def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
@@ -124,11 +130,14 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
     assert facts.reader_shape is not None
     if _is_padded(moves):
         return "crops or pads it"
-    sources = [_source(of_axis) for of_axis in moves.values()]
+    if 0 in moves and not _are_in_order(moves[0], facts):
+        return REORDERED
+    positions = {axis: of_axis for axis, of_axis in moves.items() if axis}
+    sources = [_source(of_axis) for of_axis in positions.values()]
     if None in sources or len(set(sources)) < len(sources):  # a reshaped input has all positions on one axis
         return None
     shifts = []
-    for (axis, of_axis), source in zip(moves.items(), sources, strict=True):
+    for (axis, of_axis), source in zip(positions.items(), sources, strict=True):
         assert source is not None
         start, end = of_axis[source]
         if end < start:
@@ -138,3 +147,29 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
         tolerance = max(SHIFT, 0.5 / taken + 0.5 / given)  # resizing rounds to rows
         shifts.append(max(abs(start - expected), abs(end - (1 - expected))) > tolerance)
     return "crops or pads it" if any(shifts) else None
+
+
+def _are_in_order(of_rows: Mapping[int, tuple[float, float]], facts: InputFacts) -> bool:
+    """Whether the rows that the reader takes are the frames of the first image, then those of the second."""
+    assert facts.reader_shape is not None
+    frames, images = facts.shape[1], facts.moved_images
+    if len(facts.shape) < 3 or facts.reader_shape[0] != facts.shape[0] * frames:
+        return True  # no frames
+    return all(
+        abs(image * images - 0.5) < 0.25 and abs(frame * frames - 0.5 - row) < 0.25
+        for row, (image, frame) in enumerate(zip(of_rows[0], of_rows[1], strict=True))
+    )
+
+
+def has_rows(facts: Facts) -> bool:
+    """Whether a reader takes several rows per image, whose order a pass over two images shows."""
+    return any(one.reader_shape is not None and one.reader_shape[0] > facts.count == 1 for one in facts.inputs)
+
+
+def with_moves_of(facts: Facts, two: Facts) -> Facts:
+    """The facts, with the moves that a pass over two images showed."""
+    inputs = (
+        replace(one, reader_moves=other.reader_moves, moved_images=two.count)
+        for one, other in zip(facts.inputs, two.inputs, strict=True)
+    )
+    return replace(facts, inputs=tuple(inputs))

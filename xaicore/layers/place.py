@@ -12,6 +12,7 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.choice import choose_layer
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
+from xaicore.layers.moves import REORDERED
 from xaicore.layers.reading import Reading
 from xaicore.layers.stated import stated_grid
 
@@ -237,10 +238,10 @@ def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int,
         changed = changes[(run - 1) * len(changes) // layer.runs] if changes and run <= layer.runs else None
     if changed is not None:
         axes = reading.frames[position].axes.replace("r", "t")
+        anyway = "" if changed == REORDERED else f"; input_axes={axes!r} lays the map over the input nevertheless"
         raise LayerError(
             f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
-            "map does not lie over the input. Explain the rest of the model, behind this change; "
-            f"input_axes={axes!r} lays the map over the input nevertheless"
+            f"map does not lie over the input. Explain the rest of the model, behind this change{anyway}"
         )
 
 
