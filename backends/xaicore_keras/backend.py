@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError, LayerError, XaicoreError
 from xaicore.facts import Facts
 from xaicore.layers import has_rows, listing, never_ran, no_map, read, split_run, with_moves_of
@@ -26,6 +26,7 @@ from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_l
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
+from xaicore_keras.pullback import pull_back
 from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
@@ -88,7 +89,7 @@ class KerasBackend(Backend):
         if direction is not None:
             rows = check_direction(direction(outputs, kind), outputs)
             with self._model_errors(batch):
-                gradients = _pull(forward, survey, layers, rows) if layers else {}
+                gradients = pull_back(forward, survey, self._traces, layers, rows) if layers else {}
         activations = dict(zip(layers, forward.activations, strict=True))
         return Capture(outputs, kind, activations, survey.input_size, gradients, survey.link)
 
@@ -274,21 +275,3 @@ def _kind(outputs: np.ndarray, survey: Survey) -> str:
         tolerance = 1e-5 if survey.output_dtype in ("float32", "float64") else 2e-2
         return "probabilities" if are_probabilities(outputs, tolerance) else survey.kind
     return survey.kind
-
-
-def _pull(forward: Forward, survey: Survey, layers: Sequence[str], direction: np.ndarray) -> dict[str, np.ndarray]:
-    """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
-    if direction.ndim > 3:
-        direction = np.moveaxis(direction, 2, survey.output_axis + 1)
-    direction = np.ascontiguousarray(direction)
-    is_half = any(survey.specs[split_run(name)[0]].dtype == "float16" for name in layers)
-    pulled = pull_in_half(forward.pull, direction) if is_half else forward.pull(direction)
-    gradients: dict[str, np.ndarray] = {}
-    for name, gradient in zip(layers, pulled, strict=True):
-        if gradient is None:
-            raise LayerError(
-                f"layer {name!r} does not reach the outputs: its output is not used, or what follows has no gradient "
-                "(an imported graph, integers). Name another: layer=..."
-            )
-        gradients[name] = gradient
-    return gradients

@@ -16,9 +16,9 @@ from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in
 from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import Facts
 from xaicore.layers import Grid, has_rows, listing, never_ran, read, split_run, with_moves_of
+from xaicore.layers.coupling import are_coupled, image_axis, pull_each
 from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
-from xaicore_torch.coupling import are_coupled, image_axis, pull_each
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, unwrap

@@ -245,6 +245,7 @@ def test_integers_are_followed_through_a_call_of_ones_own(unchanged):
     [
         layers.Rescaling(1 / 255),
         layers.ZeroPadding2D(1),
+        layers.ZeroPadding2D(3),  # as ResNet and DenseNet do before their first convolution
         layers.Resizing(64, 64),
         layers.AveragePooling2D(2),
         lambda x: ops.flip(ops.concatenate([x, x, x], axis=3), 3),
@@ -396,3 +397,24 @@ def test_rows_in_another_order_belong_to_no_picture(order, unchanged):
     x = np.random.default_rng(0).normal(size=(2, 3, 6, 9, 1)).astype(np.float32)
     with unchanged(model), pytest.raises(xaicore.LayerError, match="takes its frames or views in another order"):
         xaicore.explain(model, x, 1)
+
+
+class BatchNorm(layers.Layer):
+    """A norm over the batch, as BatchNorm without running statistics."""
+
+    def call(self, x):
+        return x - ops.mean(x, axis=(0, 1, 2), keepdims=True)
+
+
+@pytest.mark.parametrize("layer", ["conv", "last"])
+def test_what_is_asked_of_one_image_does_not_change_the_map_of_another(layer, unchanged):
+    i = keras.Input((6, 9, 1))
+    y = layers.ReLU()(BatchNorm()(layers.Conv2D(4, 3, name="conv")(i)))
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu", name="last")(y))
+    model, x = settle(keras.Model(i, layers.Dense(3)(y))), pictures(3)
+    with unchanged(model):
+        one, other = (xaicore.explain(model, x, targets, layer=layer) for targets in ([0, 1, 2], [0, 2, 1]))
+    np.testing.assert_allclose(one.maps[0], other.maps[0], **CLOSE)
+    assert np.abs(one.maps[1] - other.maps[1]).max() > 1e-4
+    together = [truth(model, x, layer, rows)[1] for rows in ([[0], [1], [2]], [[0], [2], [1]])]
+    assert (np.abs(together[0][0] - together[1][0]).max() > 1e-4) == (layer == "conv")

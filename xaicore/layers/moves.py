@@ -16,6 +16,10 @@ __all__ = ["REORDERED", "changes_of", "find_loop", "find_moves", "has_rows", "mo
 CLEAR = 0.02
 """The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
 
+BORDER = 2
+"""The largest shift outwards in rows: a convolution without padding may follow a border of four rows, which it takes
+off again."""
+
 DOMINANT = 4
 """How many times as far these places must lie apart as along any other axis of the input."""
 
@@ -136,7 +140,6 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
     sources = [_source(of_axis) for of_axis in positions.values()]
     if None in sources or len(set(sources)) < len(sources):  # a reshaped input has all positions on one axis
         return None
-    shifts = []
     for (axis, of_axis), source in zip(positions.items(), sources, strict=True):
         assert source is not None
         start, end = of_axis[source]
@@ -145,8 +148,11 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
         taken, given = facts.reader_shape[axis], facts.shape[source]
         expected = (taken // 4 + 0.5) / taken
         tolerance = max(SHIFT, 0.5 / taken + 0.5 / given)  # resizing rounds to rows
-        shifts.append(max(abs(start - expected), abs(end - (1 - expected))) > tolerance)
-    return "crops or pads it" if any(shifts) else None
+        inwards = max(start - expected, 1 - expected - end)
+        outwards = max(expected - start, end - 1 + expected)
+        if inwards > tolerance or outwards > max(tolerance, BORDER / given):
+            return "crops or pads it"
+    return None
 
 
 def _are_in_order(of_rows: Mapping[int, tuple[float, float]], facts: InputFacts) -> bool:
