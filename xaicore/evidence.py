@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from xaicore.backend import Backend, Capture
-from xaicore.errors import BackendError, InputError, LayerError, MethodError
+from xaicore.errors import BackendError, InputError, LayerError, MethodError, OutputError
+from xaicore.facts import Facts
 from xaicore.layers import Place, find_outliers, no_map
 from xaicore.maps import relu
 from xaicore.methods import Method
-from xaicore.outputs import is_dense, probabilities
+from xaicore.outputs import OF_ONE_BOX, boxes_among, is_dense, probabilities, scores_of_boxes
 from xaicore.targets import Aim, Classes
 
-__all__ = ["arranged", "check_captured", "check_outputs", "group_views", "maps_at", "scores_of"]
+__all__ = ["arranged", "check_captured", "check_not_boxes", "check_outputs", "group_views", "maps_at", "scores_of"]
 
 
 def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
@@ -39,6 +40,34 @@ def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
         raise LayerError(
             f"outputs {outputs.shape} are a score per position, where the last map says little; name the layer to "
             "explain: layer=..."
+        )
+
+
+def check_not_boxes(facts: Facts, kind: str) -> None:
+    """Refuse boxes, and class scores for each of several boxes, unless they are explained as values.
+
+    Args:
+        facts: of the pass.
+        kind: of the output, once it is settled.
+
+    Raises:
+        OutputError: the output holds either.
+    """
+    output, outputs = facts.output, facts.outputs
+    boxes = boxes_among(outputs)
+    if kind == "values" or output is None or not boxes:
+        return
+    shape = outputs[output]
+    if output in boxes:
+        scores = [name for name, other in outputs.items() if len(other) == 2 and name not in boxes]
+        advice = "explain one of its numbers, kind='values' with targets=0" if len(shape) == 2 else OF_ONE_BOX
+        also = f", or the class scores, output={scores[0]!r}" if scores else ""
+        raise OutputError(f"output {output!r} {shape} holds boxes, not class scores: {advice}{also}")
+    rows = scores_of_boxes(outputs, output)
+    if rows is not None:
+        raise OutputError(
+            f"output {output!r} {shape} holds scores for each of the boxes {rows!r} {outputs[rows]}, as detectors do, "
+            f"not one score per class: {OF_ONE_BOX}"
         )
 
 

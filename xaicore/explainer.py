@@ -14,14 +14,7 @@ from xaicore.backend import Backend, Capture
 from xaicore.data.labels import Labels, calls_binary
 from xaicore.data.targets import read_target
 from xaicore.errors import BackendError, InputError, type_name
-from xaicore.evidence import (
-    arranged,
-    check_captured,
-    check_outputs,
-    group_views,
-    maps_at,
-    scores_of,
-)
+from xaicore.evidence import arranged, check_captured, check_not_boxes, check_outputs, group_views, maps_at, scores_of
 from xaicore.explanation import Explanation
 from xaicore.facts import Facts
 from xaicore.layers import Frame, Place, Places, as_layers
@@ -220,8 +213,10 @@ class Explainer:
         )
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-            check_outputs(outputs, self._finds_layer)
             kind, link = settle(outputs, kind, None if facts is None else facts.link)
+            if facts is not None:
+                check_not_boxes(facts, kind)
+            check_outputs(outputs, self._finds_layer)
             checked = labels.checked(outputs, kind)
             aim = aim_at(target, outputs, kind, self.activation or link)
             answers.append((aim, checked))

@@ -43,7 +43,7 @@ class LayerFacts:
         is_recurrent: it reads its input step by step, along the first axis that is not the images'. A layer of the kind
             "recurrent" need not say so; one of another kind, such as a convolution with a state, does.
         run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
-            reader it depended on}.
+            reader it depended on; all those before it, where that is not known}.
     """
 
     name: str
@@ -82,12 +82,14 @@ class InputFacts:
         reader_moves: for each run, from where in the input two slices of what the reader takes come: {axis of what it
             takes: {axis of the input: (start, end)}}. Along an axis of length L, these are the slices at L // 4 and at
             L - 1 - L // 4; `start` and `end` are their places along the axis of the input, as fractions of its length,
-            NaN for a slice that comes from nowhere, such as padding. None for a run that took the input itself, or
-            where it is not known.
+            NaN for a slice that comes from nowhere, such as padding. Where the reader takes several rows per image,
+            such as frames, axis 0 has rows 0 and 1. None for a run that took the input itself, or where it is not
+            known.
         reader_spans: for each run, on which part of the input depends what the reader takes: {axis of the input: (first
             index, last index)}. A model that convolves one frame after the other has {1: (0, 0)}, {1: (1, 1)}, and so
             on. None as for `reader_moves`.
         reader: the name of the reader, where the backend can return what it takes (`Backend.input_of`).
+        moved_images: images in the pass that showed these moves.
     """
 
     shape: tuple[int, ...]
@@ -98,6 +100,7 @@ class InputFacts:
     reader_source: str | None = None
     reader_spans: tuple[Span | None, ...] = ()
     reader: str | None = None
+    moved_images: int = 1
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Facts:
         link: the activation that ends the model, as in `Capture`.
         trained_for: how the loss that the model was compiled with reads these outputs: "softmax" or "sigmoid", the
             link that it applies, or "values"; None where there is no such loss.
+        output: the name or position of the output that is explained.
+        outputs: {name or position: shape} of all outputs.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -118,3 +123,5 @@ class Facts:
     count: int = 1
     link: str | None = None
     trained_for: str | None = None
+    output: int | str | None = None
+    outputs: Mapping[int | str, tuple[int, ...]] = field(default_factory=dict)

@@ -13,27 +13,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore import (
-    Backend,
-    BackendError,
-    Capture,
-    Direction,
-    Layer,
-    LayerError,
-    XaicoreError,
-    check_direction,
-    pull_in_half,
-)
+from xaicore import Backend, Capture, Direction, Layer, check_direction
+from xaicore.errors import BackendError, LayerError, XaicoreError
 from xaicore.facts import Facts
-from xaicore.layers import listing, never_ran, no_map, read, split_run
-from xaicore.outputs import are_probabilities
+from xaicore.layers import has_rows, listing, never_ran, no_map, read, split_run, with_moves_of
+from xaicore.outputs import are_probabilities, choose_name
 from xaicore_keras.advice import remedy, warn_of_preprocessor
+from xaicore_keras.calls import shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
 from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
+from xaicore_keras.pullback import pull_back
 from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
@@ -96,7 +89,7 @@ class KerasBackend(Backend):
         if direction is not None:
             rows = check_direction(direction(outputs, kind), outputs)
             with self._model_errors(batch):
-                gradients = _pull(forward, survey, layers, rows) if layers else {}
+                gradients = pull_back(forward, survey, self._traces, layers, rows) if layers else {}
         activations = dict(zip(layers, forward.activations, strict=True))
         return Capture(outputs, kind, activations, survey.input_size, gradients, survey.link)
 
@@ -179,15 +172,22 @@ class KerasBackend(Backend):
         self._traces.refresh(self.model)
 
         def make() -> Survey:
-            try:
-                return self._make_survey(batch.first())
-            except BackendError:
-                if batch.count == 1:
-                    raise
-                return self._make_survey(batch)
+            first = batch.first()
+            for attempt in (first.differentiable(), first):
+                with contextlib.suppress(BackendError):
+                    return self._with_order(self._make_survey(attempt), attempt)
+            return self._make_survey(batch)
 
         key = ("survey", self.output, batch.signature(with_batch=False))
         survey: Survey = self._traces.get(key, make)
+        return survey
+
+    def _with_order(self, survey: Survey, first: Inputs) -> Survey:
+        """The survey of one image, with the order of several rows per image, which only two images show."""
+        if has_rows(survey.facts):
+            with contextlib.suppress(BackendError):
+                two = self._make_survey(first.map(lambda tensor: keras.ops.concatenate([tensor, tensor])))
+                return replace(survey, facts=with_moves_of(survey.facts, two.facts))
         return survey
 
     def _build(self, batch: Inputs) -> None:
@@ -208,10 +208,13 @@ class KerasBackend(Backend):
             self._traces.facts["warned"] = warn_of_preprocessor(self.model)
         recorder = CallRecorder(self.model)
         taken: list[Any] = []
+        shapes: dict[int | str, tuple[int, ...]] = {}
 
         def run(tensors: Sequence[Any], weights: Sequence[Any] | None) -> Any:
             taken[:] = tensors
-            return run_model(self.model, batch.structure, tensors, self.output, recorder.hooks(), weights)
+            answer = run_model(self.model, batch.structure, tensors, self.output, recorder.hooks(), weights)
+            shapes.update((name, shape_of(tensor)) for name, tensor in answer.outputs.items())
+            return answer.tensor
 
         survey = functools.partial(self._engine.survey, run, self.model, batch, recorder=recorder)
         with self._model_errors(batch), preserved_model(self.model):
@@ -220,7 +223,8 @@ class KerasBackend(Backend):
             if not recorder.calls or any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
                 self._traces.facts["inline"] = True
                 seen = survey(inline=True)
-            return Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
+            made = Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
+        return replace(made, facts=replace(made.facts, output=choose_name(shapes, self.output, None), outputs=shapes))
 
     def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))
@@ -271,21 +275,3 @@ def _kind(outputs: np.ndarray, survey: Survey) -> str:
         tolerance = 1e-5 if survey.output_dtype in ("float32", "float64") else 2e-2
         return "probabilities" if are_probabilities(outputs, tolerance) else survey.kind
     return survey.kind
-
-
-def _pull(forward: Forward, survey: Survey, layers: Sequence[str], direction: np.ndarray) -> dict[str, np.ndarray]:
-    """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
-    if direction.ndim > 3:
-        direction = np.moveaxis(direction, 2, survey.output_axis + 1)
-    direction = np.ascontiguousarray(direction)
-    is_half = any(survey.specs[split_run(name)[0]].dtype == "float16" for name in layers)
-    pulled = pull_in_half(forward.pull, direction) if is_half else forward.pull(direction)
-    gradients: dict[str, np.ndarray] = {}
-    for name, gradient in zip(layers, pulled, strict=True):
-        if gradient is None:
-            raise LayerError(
-                f"layer {name!r} does not reach the outputs: its output is not used, or what follows has no gradient "
-                "(an imported graph, integers). Name another: layer=..."
-            )
-        gradients[name] = gradient
-    return gradients

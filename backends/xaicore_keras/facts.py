@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -10,28 +11,34 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore.facts import Facts, InputFacts, LayerFacts
-from xaicore.layers import channel_axes
+from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
+from xaicore.layers import channel_axes, find_moves, find_span
 from xaicore_keras.calls import Call, shape_of
 from xaicore_keras.layout import channel_axis, default_axis, is_identity, is_recurrent, kind_of, permuted_axis, vectors
 from xaicore_keras.private import child_layers
 
-__all__ = ["Flow", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
+__all__ = ["Flow", "Pull", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
 
 _READERS = ("convolution", "recurrent")
 
 
+Pull = Callable[[int, np.ndarray], np.ndarray | None]
+"""`pull(i, weights)`: the gradient at input i of the sum of weights * tensor; None where the framework has none."""
+
+
 @dataclass(frozen=True)
 class Flow:
-    """What flows into an output and out of it.
+    """What flows into a call and out of it.
 
     Attributes:
-        reads: the positions of the inputs that it depends on; None where that is not known.
+        reads: the positions of the inputs that its output depends on; None where that is not known.
         reached: as in `LayerFacts`.
+        pull: of the first tensor that it took.
     """
 
     reads: tuple[int, ...] | None = None
     reached: dict[int, list[bool]] | None = None
+    pull: Pull = lambda i, weights: None
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ class _Reader:
         self._handed_on: dict[int, list[Call]] = {}
         self._pooled: set[int] = set()
         self._axes: dict[int, int | None] = {}  # of outputs, where a layer says so
+        self._readers: dict[int, list[Call]] = {}  # of inputs, where one runs several times
         makers: dict[int, str | int] = {id(tensor): i for i, tensor in reversed(list(enumerate(inputs)))}
         by_output: dict[int, list[Call]] = {}
         for call in self._calls:
@@ -128,7 +136,8 @@ class _Reader:
         maker = call
         while self._handed_on[id(maker)]:
             maker = self._handed_on[id(maker)][0]
-        runs = [self._reads(one) for one in self._calls if one.path == call.path]
+        calls = [one for one in self._calls if one.path == call.path]
+        runs = [self._reads(one) for one in calls]
         return LayerFacts(
             name=call.path,
             type=type(call.layer).__name__,
@@ -145,6 +154,7 @@ class _Reader:
             reached=self._flows[id(call)].reached,
             runs=len(runs),
             run_reads=None if any(reads is None for reads in runs) else tuple(reads or () for reads in runs),
+            run_frames=self._frames(calls),
             is_recurrent=is_recurrent(maker.layer),
         )
 
@@ -156,9 +166,33 @@ class _Reader:
             return InputFacts(shape)
         first = readers[0]
         taken = shape_of(first.input)
-        runs = tuple(call.input is self._inputs[i] for call in readers if call.layer is first.layer)
+        axis = channel_axis(first.layer, len(taken))
+        same = [call for call in readers if call.layer is first.layer]
+        runs = tuple(call.input is self._inputs[i] for call in same)
+        moves, spans = zip(*(self._moves(call, i, axis) for call in same), strict=True)
         source = next((one.path for one in reversed(self._calls) if one.output is first.input), None)
-        return InputFacts(shape, taken, channel_axis(first.layer, len(taken)), runs, reader_source=source)
+        if len(same) > 1:
+            self._readers[i] = same
+        return InputFacts(shape, taken, axis, runs, moves, source, spans)
+
+    def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
+        """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""
+        taken = shape_of(call.input)
+        if call.input is self._inputs[i] or 0 in taken:  # a length of 0 depends on values
+            return None, None
+        first = 0 if taken[0] > shape_of(self._inputs[i])[0] else 1
+        axes = [axis for axis in range(first, len(taken)) if axis != channel]
+        pull = functools.partial(self._flows[id(call)].pull, i)
+        return find_moves(taken, axes, pull), find_span(taken, pull)
+
+    def _frames(self, calls: Sequence[Call]) -> dict[int, tuple[tuple[int, ...], ...]]:
+        """For `LayerFacts.run_frames`: the runs of each reader before each of these calls, which reads no later one."""
+        order = {id(call): at for at, call in enumerate(self._calls)}
+
+        def before(call: Call, readers: Sequence[Call]) -> tuple[int, ...]:
+            return tuple(run for run, reader in enumerate(readers) if order[id(reader)] <= order[id(call)])
+
+        return {i: tuple(before(call, readers) for call in calls) for i, readers in self._readers.items()}
 
     def _is_reader(self, call: Call, i: int) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""

@@ -69,6 +69,10 @@ class Inputs:
         """The first image alone."""
         return self.map(lambda tensor: tensor[:1])
 
+    def differentiable(self) -> Inputs:
+        """The same inputs with pictures of integers as floating-point numbers, which gradients lead to."""
+        return Inputs(self.structure, tuple(map(_floating_picture, self.tensors)))
+
     def map(self, function: Callable[[Any], Any]) -> Inputs:
         """The same inputs with a function applied to every tensor that has a row per image."""
         count = self.count
@@ -89,6 +93,14 @@ class Inputs:
 def picture_of(tensors: Sequence[Any]) -> Any:
     """The tensor with the most axes, the first of several."""
     return max(tensors, key=lambda tensor: len(tensor.shape))
+
+
+def _floating_picture(tensor: Any) -> Any:
+    is_picture = len(tensor.shape) > 2 and keras.backend.is_int_dtype(keras.backend.standardize_dtype(tensor.dtype))
+    if not is_picture:
+        return tensor
+    floatx = keras.config.floatx()
+    return keras.ops.cast(tensor, floatx) if keras.ops.is_tensor(tensor) else tensor.astype(floatx)
 
 
 def prepare(model: Any, inputs: Any) -> Inputs:

@@ -39,7 +39,7 @@ _LAST = ("dense", "attention", "recurrent", "embedding")
 
 def kind_of(layer: Any) -> str | None:
     """The kind of a layer, for `LayerFacts`: by its class, which may be derived from Keras'."""
-    if is_pooling(type(layer)):
+    if is_pooling(type(layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer)):
         return "pooling"
     return next((kind for kind, classes in _CLASSES.items() if isinstance(layer, classes)), None)
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from xaicore.layers import split_run
-from xaicore.outputs import choose_output
+from xaicore.outputs import choose_name
 from xaicore_keras.calls import first_tensor, replace_first_tensor
 from xaicore_keras.head import head_hook
 from xaicore_keras.hooks import Hook, at_call, hooked
@@ -18,10 +18,23 @@ from xaicore_keras.paths import walk
 from xaicore_keras.steps import batched_steps
 from xaicore_keras.survey import Survey
 
-__all__ = ["Program", "Tap", "run_model"]
+__all__ = ["Answer", "Program", "Tap", "run_model"]
 
 Tap = Callable[[Any], Any]
 """`tap(tensor)` takes the output of a layer and returns what the model continues with."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model returned: {name or position: tensor}, and the name of the one that is explained."""
+
+    outputs: Mapping[int | str, Any]
+    name: int | str
+
+    @property
+    def tensor(self) -> Any:
+        """The output that is explained."""
+        return self.outputs[self.name]
 
 
 def run_model(
@@ -31,8 +44,8 @@ def run_model(
     output: int | str | None,
     hooks: Iterable[tuple[Any, Hook]],
     weights: Sequence[Any] | None = None,
-) -> Any:
-    """The chosen output of the model in inference mode; `weights` stand in for `model.variables`.
+) -> Answer:
+    """The outputs of the model in inference mode; `weights` stand in for `model.variables`.
 
     In a stateless scope, what the model assigns (seeds, counters, statistics) is assigned to nothing.
 
@@ -43,19 +56,19 @@ def run_model(
     mapping = None if weights is None else list(zip(model.variables, weights, strict=True))
     with batched_steps(model), hooked(hooks), keras.StatelessScope(mapping, initialize_variables=False):
         answer = model(*args, **kwargs, training=False)
-    return choose_output(_named_outputs(model, answer), output, answer)
+    outputs = _named_outputs(model, answer)
+    return Answer(outputs, choose_name(outputs, output, answer))
 
 
 def _named_outputs(model: Any, answer: Any) -> dict[int | str, Any]:
-    """{name or position: tensor}; a functional model's list of outputs by their names."""
+    """{name or position: tensor}; a functional model's outputs by their names."""
     if isinstance(answer, Mapping):
         outputs = dict(answer)
-    elif isinstance(answer, (list, tuple)):
-        names = getattr(model, "output_names", None) or ()
-        keys = names if len(set(names)) == len(answer) else range(len(answer))
-        outputs = dict(zip(keys, answer, strict=True))
     else:
-        outputs = {0: answer}
+        several = answer if isinstance(answer, (list, tuple)) else [answer]
+        names = getattr(model, "output_names", None) or ()
+        keys = names if len(set(names)) == len(several) else range(len(several))
+        outputs = dict(zip(keys, several, strict=True))
     tensors = {key: first_tensor(value) for key, value in outputs.items()}
     return {key: tensor for key, tensor in tensors.items() if tensor is not None}
 
@@ -89,7 +102,7 @@ class Program:
             hooks.append((layers[path], at_call(number, _tapped(tap))))
         if head is not None:
             hooks.insert(0, (layers[head.path], head_hook(layers[head.path], head)))
-        return run_model(model, self.structure, tensors, self.output, hooks, weights)
+        return run_model(model, self.structure, tensors, self.output, hooks, weights).tensor
 
 
 def _tapped(tap: Tap) -> Hook:

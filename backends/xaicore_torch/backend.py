@@ -12,30 +12,31 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from xaicore import (
-    Backend,
-    BackendError,
-    Capture,
-    Direction,
-    Layer,
-    LayerError,
-    MethodError,
-    check_direction,
-    pull_in_half,
-)
+from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import Facts
-from xaicore.layers import Grid, listing, never_ran, read, split_run
+from xaicore.layers import Grid, has_rows, listing, never_ran, read, split_run, with_moves_of
+from xaicore.layers.coupling import image_axes, pull_images
 from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
-from xaicore_torch.coupling import are_coupled, image_axis, pull_each
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import Outputs, choose_tensor, find_link, first_tensor, is_half, link_of, tensors_in, to_host
+from xaicore_torch.outputs import (
+    Outputs,
+    choose_tensor,
+    find_link,
+    first_tensor,
+    is_half,
+    link_of,
+    named_shapes,
+    tensors_in,
+    to_host,
+)
 from xaicore_torch.outputs import read as read_outputs
 from xaicore_torch.private import without_backward_hooks
-from xaicore_torch.pullback import pull_back
+from xaicore_torch.pullback import by_layer, pull_back
 from xaicore_torch.recorder import Recorder
 from xaicore_torch.state import preserved_model
 from xaicore_torch.survey import Survey
@@ -184,12 +185,8 @@ class TorchBackend(Backend):
         if facts is None or facts.count != 1:
             return None
         of_one = {name: layer.shape for layer in facts.layers for name in (layer.name, *layer.aliases)}
-        found = [
-            image_axis(tensor.shape, of_one.get(self.layer_name(split_run(name)[0]), ()), count)
-            for name, tensor in tensors.items()
-        ]
-        axes = [axis for axis in found if axis is not None]
-        return axes if len(axes) == len(found) else None
+        known = (of_one.get(self.layer_name(split_run(name)[0]), ()) for name in tensors)
+        return image_axes((tensor.shape for tensor in tensors.values()), known, count)
 
     def _prepare(self, inputs: Any) -> Inputs:
         return prepare(self.model, inputs, self._may_be_single)
@@ -197,11 +194,15 @@ class TorchBackend(Backend):
     def _survey(self, batch: Inputs) -> Facts:
         """Survey one image; all of them where the model takes no batch of another size."""
         try:
-            return self._survey_batch(batch.first())
+            facts = self._survey_batch(batch.first())
         except BackendError:
             if batch.count == 1:
                 raise
             return self._survey_batch(batch)
+        if has_rows(facts):  # the order of several rows per image, two images show
+            with contextlib.suppress(BackendError):
+                return with_moves_of(facts, self._survey_batch(batch.first().twice()))
+        return facts
 
     def _survey_batch(self, batch: Inputs) -> Facts:
         with preserved_model(self.model, batch.picture.device), torch.enable_grad():
@@ -209,11 +210,13 @@ class TorchBackend(Backend):
             copies = recording.clone()
             survey = Survey(self.model, copies.tensors, recording.tensors)
             with without_backward_hooks(self.model), survey.hooks:
-                y = self._run(copies)
+                returned = self._answer(copies)
+            y = choose_tensor(returned, self.output, batch.count)
+            output, outputs = named_shapes(returned, self.output)
             _, self._link, _ = find_link(y)
             link = link_of(y)
             self._runs.update(survey.runs)
-            return replace(survey.facts(y, batch.count), link=link)
+            return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
 
     def _record(
         self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool
@@ -242,11 +245,15 @@ class TorchBackend(Backend):
                 raise LayerError(f"layer {name!r} gave no tensor")
         return y, recorder.tensors
 
-    def _run(self, batch: Inputs) -> torch.Tensor:
-        """The chosen outputs of one pass."""
+    def _answer(self, batch: Inputs) -> Any:
+        """What the model returns."""
         if not self._facts:
             check_not_lazy(self.model, "it is explained")
-        return choose_tensor(batch.run(self.model), self.output, batch.count)
+        return batch.run(self.model)
+
+    def _run(self, batch: Inputs) -> torch.Tensor:
+        """The chosen outputs of one pass."""
+        return choose_tensor(self._answer(batch), self.output, batch.count)
 
     def _features(
         self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
@@ -281,20 +288,8 @@ class TorchBackend(Backend):
             return pull_in_half(pull_once, direction) if may_underflow else pull_once(direction)
 
         try:
-            if axes is not None and self._coupled.get(names) is None:
-                self._coupled[names] = are_coupled(pull, direction, axes)
-            is_coupled = axes is not None and self._coupled[names]
-            pulled = pull_each(pull, direction, axes or ()) if is_coupled else pull(direction)
+            pulled, self._coupled[names] = pull_images(pull, direction, axes, self._coupled.get(names))
         except RuntimeError as exc:
             shown = ", ".join(map(repr, tensors))
             raise BackendError(f"no gradients at {shown}: {exc}{inference_hint(self.model)}") from exc
-        gradients = {name: gradient for name, gradient in zip(tensors, pulled, strict=True) if gradient is not None}
-        unreached = [name for name in tensors if name not in gradients]
-        if unreached:
-            raise LayerError(
-                f"layer {', '.join(map(repr, unreached))} does not reach the outputs: its output is not used (an "
-                "in-place layer may be called for its effect alone), or what follows has no gradient (quantised "
-                "layers, torch.utils.checkpoint with use_reentrant=True, or the model switches gradients off itself). "
-                "Name another: layer=..."
-            )
-        return gradients
+        return by_layer(names, pulled)

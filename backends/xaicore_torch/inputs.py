@@ -58,6 +58,11 @@ class Inputs:
         count = self.count
         return self._map(lambda tensor: tensor[:1] if tensor.ndim and len(tensor) == count else tensor)
 
+    def twice(self) -> Inputs:
+        """These images, then the same ones again."""
+        count = self.count
+        return self._map(lambda tensor: torch.cat([tensor] * 2) if tensor.ndim and len(tensor) == count else tensor)
+
     def clone(self) -> Inputs:
         """Copies, since some models write to their inputs."""
         return self._map(torch.Tensor.clone)

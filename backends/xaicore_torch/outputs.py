@@ -13,7 +13,7 @@ from torch import is_tensor
 from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError
-from xaicore.outputs import SUM, are_probabilities, choose_output, tolerance
+from xaicore.outputs import SUM, are_probabilities, choose_name, choose_output, tolerance
 from xaicore_torch.private import CHANGING, LINKS, PASSING, link_result, softmax_axis
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "first_tensor",
     "is_half",
     "link_of",
+    "named_shapes",
     "read",
     "replace_first_tensor",
     "tensors_in",
@@ -111,6 +112,13 @@ def choose_tensor(returned: Any, output: int | str | None, count: int) -> torch.
             "image. A squeeze() without an axis drops the batch axis of a single image"
         )
     return chosen
+
+
+def named_shapes(returned: Any, output: int | str | None) -> tuple[int | str, dict[int | str, tuple[int, ...]]]:
+    """The name or position of the output that is explained, and the shapes of all outputs; for `Facts`."""
+    outputs = _outputs(returned)
+    name = choose_name(outputs, output, returned, preferred="logits")
+    return name, {name: tuple(tensor.shape) for name, tensor in outputs.items()}
 
 
 def _refuse_lists_per_image(returned: Any) -> None:

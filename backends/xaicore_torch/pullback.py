@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.autograd.graph import GradientEdge
 
-from xaicore import BackendError
+from xaicore import BackendError, LayerError
 from xaicore_torch.outputs import to_host
 
-__all__ = ["pull_back"]
+__all__ = ["by_layer", "pull_back"]
 
 
 def pull_back(
@@ -46,6 +46,24 @@ def pull_back(
         rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1))).to(like.device, like.dtype)
         gradients = _differentiate(start, leaves, rows.reshape(-1, *like.shape), retain_graph)
         return [None if gradient is None else np.moveaxis(to_host(gradient), 0, 1) for gradient in gradients]
+
+
+def by_layer(names: Sequence[str], pulled: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
+    """{layer: gradient} of what `pull_back` returned.
+
+    Raises:
+        LayerError: no gradient arrived at a layer.
+    """
+    gradients = {name: gradient for name, gradient in zip(names, pulled, strict=True) if gradient is not None}
+    unreached = [name for name in names if name not in gradients]
+    if unreached:
+        raise LayerError(
+            f"layer {', '.join(map(repr, unreached))} does not reach the outputs: its output is not used (an "
+            "in-place layer may be called for its effect alone), or what follows has no gradient (quantised "
+            "layers, torch.utils.checkpoint with use_reentrant=True, or the model switches gradients off itself). "
+            "Name another: layer=..."
+        )
+    return gradients
 
 
 def _differentiate(

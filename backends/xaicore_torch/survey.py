@@ -149,7 +149,8 @@ class Survey:
         if call.producers[0] == i or self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
             return None, None
         try:
-            moves = moves_between(taken, leaf, [axis for axis in range(1, taken.ndim) if axis != channel])
+            first = 0 if len(taken) > len(leaf) else 1
+            moves = moves_between(taken, leaf, [axis for axis in range(first, taken.ndim) if axis != channel])
             return moves, span_of(taken, leaf)
         except RuntimeError:  # an operation without a gradient, or what it keeps was written to
             return None, None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
-from xaicore import BackendError, InputError, OutputError, outputs
+from xaicore import BackendError, Facts, InputError, OutputError, outputs
+from xaicore.evidence import check_not_boxes
 
 HEADS = {"age": np.zeros((2, 1)), "sex": np.zeros((2, 2))}
 
@@ -44,39 +46,42 @@ def test_an_output_that_is_not_there(heads: dict, output: int | str | None, mess
         outputs.choose_output(heads, output, "an answer")
 
 
-def arrays(**shapes: tuple[int, ...]) -> dict[int | str, np.ndarray]:
-    return {int(name[1:]) if name[1:].isdecimal() else name: np.zeros(shape) for name, shape in shapes.items()}
-
-
 @pytest.mark.parametrize(
-    ("heads", "found"),
+    ("shapes", "boxes", "scores"),
     [
-        (arrays(boxes=(1, 4)), {"boxes"}),
-        (arrays(pred_boxes=(2, 9, 4), logits=(2, 9, 5)), {"pred_boxes"}),
-        (arrays(bbox=(2, 6), scores=(2, 3)), {"bbox"}),
-        (arrays(box_scores=(2, 3), inbox=(2, 4)), set()),
-        (arrays(_0=(2, 4), _1=(2,)), {0}),
-        (arrays(_0=(2, 9, 4), _1=(2, 9)), {0, 1}),
-        (arrays(_0=(2, 9, 5), _1=(2, 9, 4)), {1}),
-        (arrays(_0=(2, 4)), set()),
-        (arrays(_0=(2, 4), _1=(2, 1)), set()),  # four actions and a value
-        (arrays(_0=(2, 4), _1=(2, 7)), set()),  # two heads
-        (arrays(_0=(4,), _1=()), set()),
+        ({"boxes": (1, 4)}, ["boxes"], []),
+        ({"pred_boxes": (2, 9, 4), "logits": (2, 9, 5)}, ["pred_boxes"], ["logits"]),
+        ({"bbox": (2, 6), "scores": (2, 3)}, ["bbox"], []),
+        ({"box_scores": (2, 3), "inbox": (2, 4)}, [], []),
+        ({0: (2, 4), 1: (2,)}, [0], []),
+        ({0: (2, 9, 4), 1: (2, 9)}, [0], [1]),
+        ({0: (2, 9, 5), 1: (2, 9, 4)}, [1], [0]),
+        ({0: (2, 4)}, [], []),
+        ({0: (2, 4), 1: (2, 1)}, [], []),  # four actions and a value
+        ({0: (2, 4), 1: (2, 7)}, [], []),  # two heads
+        ({0: (4,), 1: ()}, [], []),
     ],
+    ids=str,
 )
-def test_boxes_are_refused_as_what_they_are(heads: dict[int | str, np.ndarray], found: set[int | str]) -> None:
-    for name in heads:
-        if name not in found:
-            assert outputs.choose_output(heads, name, heads) is heads[name]
-            continue
-        message = re.escape(f", {name!r} {heads[name].shape} ") + "holds boxes or a score for each of them"
-        with pytest.raises(OutputError, match=message):
-            outputs.choose_output(heads, name, heads)
+def test_boxes_and_the_scores_of_each(
+    shapes: dict[int | str, tuple[int, ...]], boxes: list[int | str], scores: list[int | str]
+) -> None:
+    assert outputs.boxes_among(shapes) == boxes
+    assert [name for name in shapes if outputs.scores_of_boxes(shapes, name) is not None] == scores
+    for name in shapes:
+        facts = Facts((), (), output=name, outputs=shapes)
+        check_not_boxes(facts, "values")
+        with pytest.raises(OutputError, match="boxes") if name in (*boxes, *scores) else nullcontext():
+            check_not_boxes(facts, "logits")
 
 
 def test_advice_names_no_boxes() -> None:
+    heads = {"boxes": np.zeros((2, 4)), "logits": np.zeros((2, 5))}
     with pytest.raises(OutputError, match="say which one, output='logits'"):
-        outputs.choose_output(arrays(boxes=(2, 9, 4), logits=(2, 9, 5)), None, None)
+        outputs.choose_output(heads, None, None)
+    detections = {"boxes": np.zeros((2, 9, 4)), "logits": np.zeros((2, 9, 5))}
+    with pytest.raises(OutputError, match="as detectors do, not one score per class: explain a model that returns"):
+        outputs.choose_output(detections, None, None)
 
 
 @pytest.mark.parametrize("output", ["name", 2, None])
@@ -150,7 +155,7 @@ ONE, FLAT, MANY, MAP = np.zeros((2, 1)), np.zeros(2), np.zeros((2, 3)), np.zeros
         (ONE, "logits", "sigmoid", {"trained_for": "values"}, ("logits", "sigmoid")),
         (ONE, "probabilities", "sigmoid", {}, ("probabilities", "sigmoid")),
         (ONE, "logits", None, {"chosen": "logits"}, ("logits", None)),
-        (ONE, "logits", "sigmoid", {"chosen": "values"}, ("values", None)),
+        (ONE, "logits", "sigmoid", {"chosen": "values"}, ("values", "sigmoid")),
         (MANY, "logits", None, {}, ("logits", None)),
         (MANY, "logits", None, {"trained_for": "sigmoid"}, ("logits", "sigmoid")),
         (MANY, "logits", "softmax", {"trained_for": "sigmoid"}, ("logits", "softmax")),

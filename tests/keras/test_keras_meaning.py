@@ -1,5 +1,7 @@
 """What outputs and axes mean, by value: tokens, frames, several pictures, losses, CAM's own layer, spectrograms."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -210,3 +212,258 @@ def test_a_preprocessor_outside_of_the_call_is_mentioned():
     model = Task(i, layers.Dense(3)(layers.Flatten()(layers.Conv2D(2, 3)(i))))
     with pytest.warns(RuntimeWarning, match=r"Task preprocesses pictures in predict\(\).*model.preprocessor\(x\)"):
         xaicore.explain(model, pictures(), 1)
+
+
+def changed_net(change, shape=(32, 48, 1)):
+    """A model that changes its pictures before it convolves them."""
+    i = keras.Input(shape)
+    maps = layers.Conv2D(3, 3, padding="same", activation="relu", name="conv")(change(i))
+    return settle(keras.Model(i, layers.Dense(2, name="dense")(layers.GlobalAveragePooling2D()(maps))))
+
+
+class ByHand(keras.Model):
+    """A subclassed model that casts its pictures and flips them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.dense = layers.Conv2D(3, 3, name="conv"), layers.Dense(2, name="dense")
+
+    def call(self, x):
+        return self.dense(ops.mean(self.conv(ops.flip(ops.cast(x, "float32"), 2)), axis=(1, 2)))
+
+
+CHANGES = {
+    "flips it": [
+        lambda x: ops.flip(x, 2),
+        lambda x: layers.Rescaling(2.0)(ops.flip(x, 1)),
+        lambda x: ops.rot90(x, axes=(1, 2)),
+    ],
+    "crops or pads it": [
+        layers.Cropping2D(6),
+        layers.CenterCrop(10, 10),  # a small part
+        lambda x: ops.concatenate([x, ops.zeros_like(x)], axis=2),
+        layers.Resizing(32, 32, crop_to_aspect_ratio=True),
+    ],
+}
+
+
+@pytest.mark.parametrize(("says", "change"), [(says, change) for says, some in CHANGES.items() for change in some])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_a_changed_picture_is_not_what_the_map_lies_over(says, change, dtype, unchanged):
+    model, x = changed_net(change), (100 * np.random.default_rng(0).random((2, 32, 48, 1))).astype(dtype)
+    with unchanged(model), pytest.raises(xaicore.LayerError, match=f"the model {says} before its first") as raised:
+        xaicore.explain(model, x, 1)
+    (advice,) = re.findall(r"input_axes='(\w+)'", str(raised.value))
+    explanation = xaicore.explain(model, x, 1, input_axes=advice)
+    a, _ = truth(model, x, "conv", [[1], [1]])
+    expected = np.maximum(a @ ops.convert_to_numpy(model.get_layer("dense").kernel)[:, 1] / a[0, ..., 0].size, 0)
+    np.testing.assert_allclose(explanation.maps, expected, **CLOSE)
+
+
+def test_integers_are_followed_through_a_call_of_ones_own(unchanged):
+    model, x = ByHand(), np.random.default_rng(0).integers(0, 255, (2, 12, 18, 1), "uint8")
+    model(x)
+    with unchanged(model), pytest.raises(xaicore.LayerError, match="the model flips it before its first"):
+        xaicore.explain(model, x, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        layers.Rescaling(1 / 255),
+        layers.ZeroPadding2D(1),
+        layers.ZeroPadding2D(3),  # as ResNet and DenseNet do before their first convolution
+        layers.Resizing(64, 64),
+        layers.AveragePooling2D(2),
+        lambda x: ops.flip(ops.concatenate([x, x, x], axis=3), 3),
+        lambda x: x[:, ::2, ::2],
+    ],
+)
+def test_pictures_that_keep_their_place_are_explained(change):
+    model, x = changed_net(change), np.random.default_rng(0).random((2, 32, 48, 1)).astype(np.float32)
+    assert xaicore.explain(model, x, 1).input_size == (32, 48)
+
+
+@pytest.mark.parametrize("flips", [(False, True), (True, False)])
+def test_the_unflipped_view_is_explained(flips):
+    i = keras.Input((6, 9, 1))
+    conv, dense = layers.Conv2D(3, 3, activation="relu", name="conv"), layers.Dense(2, name="dense")
+    views = [ops.flip(i, 2) if flip else layers.Rescaling(1.0)(i) for flip in flips]
+    model = settle(keras.Model(i, layers.Average()([dense(layers.GlobalAveragePooling2D()(conv(v))) for v in views])))
+    x = pictures()
+    expected = ops.convert_to_numpy(conv(x)) @ ops.convert_to_numpy(dense.kernel)[:, 1] / 2 / 28
+    np.testing.assert_allclose(xaicore.explain(model, x, 1).maps, np.maximum(expected, 0), **CLOSE)
+    with pytest.raises(xaicore.LayerError, match="the model flips it before its first"):
+        xaicore.explain(model, x, 1, layer="conv#*")
+
+
+def detector(form):
+    """Class scores and boxes; one of each, or for each of five queries."""
+    i = keras.Input((6, 9, 1))
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, activation="relu", name="conv")(i))
+    queries = (5,) if form in ("queries", "unnamed") else ()
+    names = {"list": ("scores", "bbox"), "unnamed": ("first", "second")}.get(form, ("classes", "boxes"))
+    scores = layers.Reshape((*queries, 3), name=names[0])(layers.Dense(3 * max((1, *queries)))(y))
+    boxes = layers.Dense(4 * max((1, *queries)), activation="sigmoid", name="coordinates")(y)
+    boxes = layers.Reshape((*queries, 4), name=names[1])(boxes)
+    return settle(keras.Model(i, [scores, boxes] if form == "list" else dict(zip(names, (scores, boxes), strict=True))))
+
+
+@pytest.mark.parametrize(("form", "classes", "boxes"), [("dict", "classes", "boxes"), ("list", 0, 1)])
+def test_a_box_is_explained_as_values_or_not_at_all(form, classes, boxes, unchanged):
+    model, x = detector(form), pictures()
+    with pytest.raises(xaicore.OutputError, match=r"say which one, output='(classes|scores)'"):
+        xaicore.explain(model, x)
+    assert xaicore.explain(model, x, 1, output=classes).outputs_kind == "logits"
+    with (
+        unchanged(model),
+        pytest.raises(xaicore.OutputError, match=r"'b.*' \(1, 4\) holds boxes.*output='[cs]") as raised,
+    ):
+        xaicore.explain(model, x, 1, output=boxes)
+    assert "kind='values' with targets=0" in str(raised.value)
+    explanation = xaicore.explain(model, x, 0, output=boxes, kind="values")
+    answer = model(x)
+    values = ops.convert_to_numpy(answer[boxes])[:, 0]
+    np.testing.assert_allclose(explanation.scores, values, **CLOSE)
+    a = ops.convert_to_numpy(model.get_layer("conv")(x))
+    kernel = ops.convert_to_numpy(model.get_layer("coordinates").kernel)[:, 0]
+    np.testing.assert_allclose(explanation.maps, np.maximum(a @ kernel / 28, 0), **CLOSE)
+
+
+@pytest.mark.parametrize("form", ["queries", "unnamed"])
+def test_boxes_of_queries_and_their_scores_are_no_classes(form):
+    model, x = detector(form), pictures()
+    for output in model.output_names:
+        with pytest.raises(xaicore.OutputError, match=r"holds (boxes|scores for each of the boxes).*as \(N, 1\)"):
+            xaicore.explain(model, x, 1, output=output, layer="conv")
+    with pytest.raises(xaicore.OutputError, match=r"as detectors do, .* of one box, as \(N, 1\)"):
+        xaicore.explain(model, x, 1)
+    scores = model.get_layer("classes" if form == "queries" else "first").output
+    score = keras.Model(model.inputs, scores[:, 0, 1:2])  # as the message says
+    assert xaicore.explain(score, x).outputs_kind == "values"
+
+
+class Looped(keras.Model):
+    """Convolves the frames of a clip one after the other; frames of one channel may lack the channel axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.dense = layers.Conv2D(3, 3, activation="relu", name="conv"), layers.Dense(2, name="dense")
+
+    def frame(self, x):
+        return ops.mean(self.conv(x if len(x.shape) == 4 else ops.expand_dims(x, -1)), axis=(1, 2))
+
+    def call(self, x):
+        return self.dense(ops.concatenate([self.frame(x[:, t]) for t in range(x.shape[1])], axis=1))
+
+
+@pytest.mark.parametrize("kind", ["subclassed", "functional"])
+@pytest.mark.parametrize("shape", [(4, 6, 9, 1), (4, 6, 9)])
+def test_frames_that_are_convolved_in_a_loop_have_a_map_each(kind, shape, unchanged):
+    model, x = Looped(), np.random.default_rng(2).normal(size=(2, *shape)).astype(np.float32)
+    model(x)
+    settle(model)
+    conv, dense = model.conv, model.dense
+    if kind == "functional":  # a graph may run the frames in any order
+        i = keras.Input(shape)
+        model = keras.Model(i, model.call(i))
+    with unchanged(model):
+        explanation = xaicore.explain(model, x, 1)
+    assert (explanation.layer, explanation.views) == ("conv", 4)
+    a = ops.convert_to_numpy(conv(x.reshape(-1, 6, 9, 1))).reshape(2, 4, 4, 7, 3)
+    rows = ops.convert_to_numpy(dense.kernel)[:, 1].reshape(4, 1, 1, 3) / 28
+    np.testing.assert_allclose(explanation.maps, np.maximum((a * rows).sum(axis=-1), 0), **CLOSE)
+    shown = explanation.images.reshape(2, 6, 4, 9, 3)[..., 0].transpose(0, 2, 1, 3).astype(float)
+    for frame, picture in zip(x.reshape(8, -1), shown.reshape(8, -1), strict=True):
+        assert np.corrcoef(frame, picture)[0, 1] > 0.99
+    single = xaicore.explain(model, x, 1, layer="conv#2")
+    (frame,) = (t for t in range(4) if np.allclose(single.maps, explanation.maps[:, t], **CLOSE))
+    assert np.corrcoef(single.images[..., 0].ravel(), x.reshape(2, 4, 6, 9)[:, frame].ravel())[0, 1] > 0.99
+
+
+class BothWays(Looped):
+    """A second convolution takes the maps of the frames from the last to the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.back = layers.Conv2D(3, 3, activation="relu", name="back")
+
+    def call(self, x):
+        maps = [self.conv(x[:, t]) for t in range(x.shape[1])]
+        return self.dense(ops.concatenate([ops.mean(self.back(one), axis=(1, 2)) for one in maps[::-1]], axis=1))
+
+
+def test_a_second_loop_over_frames_is_refused_since_its_order_is_not_known():
+    model, x = BothWays(), np.random.default_rng(2).normal(size=(2, 4, 7, 9, 1)).astype(np.float32)
+    model(x)
+    settle(model)
+    assert xaicore.explain(model, x, 1).layer == "conv"
+    with pytest.raises(xaicore.LayerError, match="'back' ran 4 times, and the first convolution 4 times"):
+        xaicore.explain(model, x, 1, layer="back")
+
+
+class Mapped(Looped):
+    """The same with `ops.map`, whose body is traced by itself."""
+
+    def call(self, x):
+        features = ops.map(self.frame, ops.transpose(x, (1, 0, 2, 3, 4)))
+        return self.dense(ops.reshape(ops.transpose(features, (1, 0, 2)), (-1, 12)))
+
+
+def test_frames_inside_of_a_compiled_loop_are_refused(unchanged):
+    model, x = Mapped(), np.ones((2, 4, 6, 9, 1), np.float32)
+    model(x)
+    if keras.backend.backend() == "torch":  # a plain loop there
+        assert xaicore.explain(model, x, 1).views == 4
+        return
+    for layer in (None, "conv"):
+        with (
+            unchanged(model),
+            pytest.raises(xaicore.XaicoreError, match=r"one batch, reshaped to \(N \* 4|inside a loop|no layer"),
+        ):
+            xaicore.explain(model, x, 1, layer=layer)
+
+
+def test_a_flat_time_distributed_net_is_explained_before_its_pooling():
+    i = keras.Input((4, 6, 9, 1))
+    y = layers.TimeDistributed(layers.MaxPooling2D(), name="pool")(
+        layers.TimeDistributed(layers.Conv2D(3, 3), name="conv")(i)
+    )
+    model = settle(keras.Model(i, layers.Dense(2)(layers.Flatten()(y))))
+    assert xaicore.explain(model, np.ones((1, 4, 6, 9, 1), np.float32), 1).layer == "conv"
+
+
+@pytest.mark.parametrize("order", ["reversed", "frame by frame"])
+def test_rows_in_another_order_belong_to_no_picture(order, unchanged):
+    i = keras.Input((3, 6, 9, 1))
+    conv = layers.Conv2D(3, 3, activation="relu", name="conv")
+    clips = ops.flip(i, 1) if order == "reversed" else ops.transpose(i, (1, 0, 2, 3, 4))
+    features = layers.GlobalAveragePooling2D()(conv(ops.reshape(clips, (-1, 6, 9, 1))))
+    y = ops.max(
+        ops.reshape(features, (-1, 3, 3) if order == "reversed" else (3, -1, 3)), 1 if order == "reversed" else 0
+    )
+    model = settle(keras.Model(i, layers.Dense(2)(y)))
+    x = np.random.default_rng(0).normal(size=(2, 3, 6, 9, 1)).astype(np.float32)
+    with unchanged(model), pytest.raises(xaicore.LayerError, match="takes its frames or views in another order"):
+        xaicore.explain(model, x, 1)
+
+
+class BatchNorm(layers.Layer):
+    """A norm over the batch, as BatchNorm without running statistics."""
+
+    def call(self, x):
+        return x - ops.mean(x, axis=(0, 1, 2), keepdims=True)
+
+
+@pytest.mark.parametrize("layer", ["conv", "last"])
+def test_what_is_asked_of_one_image_does_not_change_the_map_of_another(layer, unchanged):
+    i = keras.Input((6, 9, 1))
+    y = layers.ReLU()(BatchNorm()(layers.Conv2D(4, 3, name="conv")(i)))
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu", name="last")(y))
+    model, x = settle(keras.Model(i, layers.Dense(3)(y))), pictures(3)
+    with unchanged(model):
+        one, other = (xaicore.explain(model, x, targets, layer=layer) for targets in ([0, 1, 2], [0, 2, 1]))
+    np.testing.assert_allclose(one.maps[0], other.maps[0], **CLOSE)
+    assert np.abs(one.maps[1] - other.maps[1]).max() > 1e-4
+    together = [truth(model, x, layer, rows)[1] for rows in ([[0], [1], [2]], [[0], [2], [1]])]
+    assert (np.abs(together[0][0] - together[1][0]).max() > 1e-4) == (layer == "conv")

@@ -822,7 +822,7 @@ def test_convolutions_that_are_recurrent():
     ],
 )
 def test_parts_that_are_no_frames_are_refused(prepare):
-    with pytest.raises(xaicore.LayerError, match=r"takes \(1, 3, 8, 12\), a part of the input .* 5 times"):
+    with pytest.raises(xaicore.LayerError, match=r"runs 5 times, on \(1, 3, 8, 12\), .*: nothing says which"):
         xaicore.explain(Loop(prepare=prepare), rand(2, 5, 3, 8, 12))
 
 
@@ -832,6 +832,31 @@ def test_a_layer_that_lies_over_no_frame_is_refused_and_advice_followed():
     with pytest.raises(xaicore.LayerError, match="ran 10 times, and the first convolution 5 times"):
         xaicore.explain(model, x, layer="net.1")
     check_by_frame(model, x, model.net[0], [0, 1, 2, 3, 4], layer="net.0")
+
+
+@pytest.mark.parametrize("frames", [2, 3, 5])
+def test_frames_in_another_order_belong_to_no_picture(frames):
+    class InTurn(Frames):
+        def forward(self, x):
+            f = self.net(x.transpose(0, 1).flatten(0, 1)).mean((2, 3)).unflatten(0, (-1, len(x)))
+            return self.head(f.amax(0))
+
+    class Backwards(Frames):
+        def forward(self, x):
+            return super().forward(x.flip(1))
+
+    for model in (InTurn(), Backwards()):
+        with pytest.raises(xaicore.LayerError, match="takes its frames or views in another order"):
+            xaicore.explain(model, rand(2, frames, 3, 8, 12), 1)
+
+
+def test_a_part_of_the_frames_is_not_followed():
+    class Middle(Frames):
+        def forward(self, x):
+            return super().forward(x[:, 1:4])
+
+    with pytest.raises(xaicore.LayerError, match=r"runs once, on \(3, 3, 8, 12\), .* reshaped to \(N \* 5"):
+        xaicore.explain(Middle(), rand(1, 5, 3, 8, 12), 1)
 
 
 # Tokens that are no positions, or not in their order.
@@ -1040,8 +1065,14 @@ def test_detections_are_refused_as_what_they_are():
     with pytest.raises(xaicore.OutputError, match=r"'boxes' \(1, 4\) holds boxes"):
         xaicore.explain(model, PICTURES[:1], output="boxes")
     model = Scores(4, lambda y: (y, y[:, 0]))
-    with pytest.raises(xaicore.OutputError, match=r"0 \(2, 4\) holds boxes"):
+    with pytest.raises(
+        xaicore.OutputError,
+        match=r"0 \(1, 4\) holds boxes, .*: explain one of its numbers, kind='values' with targets=0",
+    ):
         xaicore.explain(model, PICTURES, output=0)
+    check(
+        model, PICTURES, "features", model.features, score=lambda y: y[0][:, 2].sum(), target=2, output=0, kind="values"
+    )
 
 
 class OpaqueSoftmax(torch.autograd.Function):

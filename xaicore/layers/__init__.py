@@ -9,6 +9,7 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import never_ran, no_map, unknown_layer
+from xaicore.layers.moves import find_moves, find_span, has_rows, with_moves_of
 from xaicore.layers.outliers import OUTLIERS, find_outliers
 from xaicore.layers.place import Place, find_place
 from xaicore.layers.places import Places
@@ -30,8 +31,11 @@ __all__ = [
     "choose_pooled",
     "default_layer",
     "find_classifier",
+    "find_moves",
     "find_outliers",
     "find_place",
+    "find_span",
+    "has_rows",
     "is_pooling",
     "listing",
     "never_ran",
@@ -40,4 +44,5 @@ __all__ = [
     "read_grids",
     "split_run",
     "unknown_layer",
+    "with_moves_of",
 ]

@@ -155,10 +155,10 @@ def follow_moves(frame: Frame | None, facts: InputFacts) -> Frame | None:
     if axes is None:
         return frame if frame is None else replace(frame, changes=changes)
     others = [i for i, letter in enumerate(axes) if letter == "?"]
-    if len(others) == 1:
-        axes = axes.replace("?", "c")
-    elif frame is not None and FRAMES in frame.axes and {frame.axes[i] for i in others} == {FRAMES, "c"}:
+    if frame is not None and FRAMES in frame.axes and {frame.axes[i] for i in others} in ({FRAMES, "c"}, {FRAMES}):
         axes = "".join(frame.axes[i] if i in others else letter for i, letter in enumerate(axes))
+    elif len(others) == 1:
+        axes = axes.replace("?", "c")
     elif others:
         return frame if frame is None else replace(frame, changes=changes)
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
@@ -177,8 +177,8 @@ def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:
 def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
     """The frame that the caller's notation describes.
 
-    The axis t of a clip holds frames if the first convolution takes each of them by itself, and positions if it
-    convolves over them.
+    The axis t of a clip holds frames if the first convolution takes each of them by itself, in one batch or in a loop,
+    and positions if it convolves over them.
     """
     reader, divided = facts.reader_shape, frames_of(facts)
     if divided is not None and axes.find("t") == divided[0]:

@@ -3,18 +3,101 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from xaicore.facts import InputFacts, Moves
+import numpy as np
+
+from xaicore.facts import Facts, InputFacts, Moves, Span
 from xaicore.layers.grid import POSITIONS
 
-__all__ = ["changes_of", "follows_input", "frames_of", "moved_axes", "new_of_each"]
+__all__ = [
+    "REORDERED",
+    "changes_of",
+    "find_moves",
+    "find_span",
+    "follows_input",
+    "frames_of",
+    "has_rows",
+    "moved_axes",
+    "new_of_each",
+    "with_moves_of",
+]
 
-CLEAR = 0.2
+CLEAR = 0.02
 """The least distance, as a fraction of the input, between the places that two slices half a picture apart come from."""
+
+BORDER = 2
+"""The largest shift outwards in rows: a convolution without padding may follow a border of four rows, which it takes
+off again."""
+
+DOMINANT = 4
+"""How many times as far these places must lie apart as along any other axis of the input."""
 
 SHIFT = 0.02
 """The largest shift of a slice, as a fraction of the input, that is no change: a few rows of padding."""
+
+
+REORDERED = "takes its frames or views in another order, or those of several images in turn,"
+"""A change after which no map belongs to the picture of its row."""
+
+
+def find_moves(
+    shape: Sequence[int], axes: Iterable[int], pull: Callable[[np.ndarray], np.ndarray | None]
+) -> Moves | None:
+    """For `InputFacts.reader_moves`: from where in an input the slices of a tensor come, by their gradients.
+
+    Args:
+        shape: of the tensor, which a layer takes.
+        axes: of the tensor whose slices are followed.
+        pull: takes weights of this shape to the gradient, at the input, of the sum of weights * tensor; None where the
+            framework has none.
+
+    Returns None, too, where no gradient arrives at all, as behind a rounding.
+    """
+    moves: dict[int, dict[int, tuple[float, float]]] = {}
+    rng = np.random.default_rng(0)
+    for axis in axes:
+        length = shape[axis]
+        centres: list[list[float]] = []
+        for index in (length // 4, length - 1 - length // 4) if axis else (0, 1):
+            weights = np.zeros(shape, np.float32)
+            chosen = np.moveaxis(weights, axis, 0)[index]
+            chosen[...] = 0.9 + 0.2 * rng.random(chosen.shape)  # no two gradients cancel
+            gradient = pull(weights)
+            if gradient is None:
+                return None
+            centres.append(list(_centres(np.abs(gradient))))
+        moves[axis] = dict(enumerate(zip(*centres, strict=True)))
+    places = [place for of_axis in moves.values() for ends in of_axis.values() for place in ends]
+    return None if all(map(math.isnan, places)) else moves
+
+
+def find_span(shape: Sequence[int], pull: Callable[[np.ndarray], np.ndarray | None]) -> Span | None:
+    """For `InputFacts.reader_spans`: on which part of an input a tensor depends; None where on nothing.
+
+    Arguments as in `find_moves`.
+    """
+    gradient = pull((0.9 + 0.2 * np.random.default_rng(0).random(shape)).astype(np.float32))
+    if gradient is None or not gradient.any():
+        return None
+    places = np.nonzero(gradient)
+    return {axis: (int(at.min()), int(at.max())) for axis, at in enumerate(places) if axis > 0}
+
+
+def _centres(strength: np.ndarray) -> Iterator[float]:
+    """Along each axis, the middle of where the gradient is strong, as a fraction; NaN where none is.
+
+    The middle of the axis where it is strong here and there, as behind a dense layer, which has no order.
+    """
+    for axis in range(strength.ndim):
+        along = strength.sum(axis=tuple(other for other in range(strength.ndim) if other != axis))
+        if not along.any():  # the slice was padded on
+            yield math.nan
+            continue
+        strong = np.flatnonzero(along >= along.max() / 2)
+        is_local = axis == 0 or strong[-1] - strong[0] < len(along) / 2
+        yield (float(strong.mean()) + 0.5) / len(along) if is_local else 0.5
 
 
 def moved_axes(facts: InputFacts) -> str | None:
@@ -23,21 +106,17 @@ def moved_axes(facts: InputFacts) -> str | None:
     A model that transposes its pictures reads the height along the input's last axis.
     """
     moves = next((run for run in facts.reader_moves if run is not None), None)
-    letters = POSITIONS.get(len(moves or ()))
+    axes = [axis for axis in sorted(moves or ()) if axis]
+    letters = POSITIONS.get(len(axes))
     if moves is None or letters is None or _is_padded(moves):
         return None
     found: dict[int, str] = {}
-    for letter, of_axis in zip(letters, (moves[axis] for axis in sorted(moves)), strict=True):
+    for letter, of_axis in zip(letters, (moves[axis] for axis in axes), strict=True):
         source = _source(of_axis)
         if source is None or source in found:
             return None
         found[source] = letter
     return "n" + "".join(found.get(axis, "?") for axis in range(1, len(facts.shape)))
-
-
-def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
-    """Per run of the reader: "flips it", "crops or pads it", or None where neither is seen."""
-    return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
 
 
 def follows_input(facts: InputFacts) -> bool:
@@ -75,26 +154,36 @@ def new_of_each(runs: Iterable[Iterable[int]]) -> tuple[int, ...] | None:
     return tuple(found)
 
 
+def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
+    """Per run of the reader: "flips it", "crops or pads it", `REORDERED`, or None where none of these is seen."""
+    return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
+
+
 def _is_padded(moves: Moves) -> bool:
-    return any(math.isnan(at) for of_axis in moves.values() for ends in of_axis.values() for at in ends)
+    return any(math.isnan(at) for axis, of_axis in moves.items() if axis for ends in of_axis.values() for at in ends)
 
 
 def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
     """The axis of the input along which an axis of the reader moves."""
     distances = {axis: abs(end - start) for axis, (start, end) in of_axis.items()}
-    source = max(distances, key=distances.__getitem__, default=None)
-    return None if source is None or distances[source] < CLEAR else source
+    far = sorted(distances, key=distances.__getitem__, reverse=True)
+    if not far or distances[far[0]] < CLEAR:
+        return None
+    is_dominant = all(distances[far[0]] >= DOMINANT * distances[other] for other in far[1:2])
+    return far[0] if is_dominant else None
 
 
 def _change(moves: Moves, facts: InputFacts) -> str | None:
     assert facts.reader_shape is not None
     if _is_padded(moves):
         return "crops or pads it"
-    sources = [_source(of_axis) for of_axis in moves.values()]
+    if 0 in moves and not _are_in_order(moves[0], facts):
+        return REORDERED
+    positions = {axis: of_axis for axis, of_axis in moves.items() if axis}
+    sources = [_source(of_axis) for of_axis in positions.values()]
     if None in sources or len(set(sources)) < len(sources):  # a reshaped input has all positions on one axis
         return None
-    shifts = []
-    for (axis, of_axis), source in zip(moves.items(), sources, strict=True):
+    for (axis, of_axis), source in zip(positions.items(), sources, strict=True):
         assert source is not None
         start, end = of_axis[source]
         if end < start:
@@ -102,5 +191,34 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
         taken, given = facts.reader_shape[axis], facts.shape[source]
         expected = (taken // 4 + 0.5) / taken
         tolerance = max(SHIFT, 0.5 / taken + 0.5 / given)  # resizing rounds to rows
-        shifts.append(max(abs(start - expected), abs(end - (1 - expected))) > tolerance)
-    return "crops or pads it" if any(shifts) else None
+        inwards = max(start - expected, 1 - expected - end)
+        outwards = max(expected - start, end - 1 + expected)
+        if inwards > tolerance or outwards > max(tolerance, BORDER / given):
+            return "crops or pads it"
+    return None
+
+
+def _are_in_order(of_rows: Mapping[int, tuple[float, float]], facts: InputFacts) -> bool:
+    """Whether the rows that the reader takes are the frames of the first image, then those of the second."""
+    assert facts.reader_shape is not None
+    frames, images = facts.shape[1], facts.moved_images
+    if len(facts.shape) < 3 or facts.reader_shape[0] != facts.shape[0] * frames:
+        return True  # no frames
+    return all(
+        abs(image * images - 0.5) < 0.25 and abs(frame * frames - 0.5 - row) < 0.25
+        for row, (image, frame) in enumerate(zip(of_rows[0], of_rows[1], strict=True))
+    )
+
+
+def has_rows(facts: Facts) -> bool:
+    """Whether a reader takes several rows per image, whose order a pass over two images shows."""
+    return any(one.reader_shape is not None and one.reader_shape[0] > facts.count == 1 for one in facts.inputs)
+
+
+def with_moves_of(facts: Facts, two: Facts) -> Facts:
+    """The facts, with the moves that a pass over two images showed."""
+    inputs = (
+        replace(one, reader_moves=other.reader_moves, moved_images=two.count)
+        for one, other in zip(facts.inputs, two.inputs, strict=True)
+    )
+    return replace(facts, inputs=tuple(inputs))

@@ -153,10 +153,11 @@ def _no_picture(facts: Facts) -> LayerError:
                 "map would lie over the latter. Explain the rest of the model, with these as inputs"
             )
         if one.reader_shape is not None and len(one.reader_shape) < len(one.shape):
+            times = "once" if len(one.reader_runs) == 1 else f"{len(one.reader_runs)} times"
             return LayerError(
-                f"the model's first convolution takes {one.reader_shape}, a part of the input {one.shape} at a time, "
-                f"{len(one.reader_runs)} times: no layer has a map of each. Explain a model that convolves the frames "
-                "or views as one batch, as x.flatten(0, 1) makes it"
+                f"the model's first convolution runs {times}, on {one.reader_shape}, for an input {one.shape}: nothing "
+                "says which part of the input, such as a frame or view, each of its maps belongs to. Explain a model "
+                f"that convolves all frames or views as one batch, reshaped to (N * {one.shape[1]}, ...)"
             )
         if one.reader_shape is not None and one.reader_shape[0] > facts.count:
             return LayerError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xaicore.errors import LayerError
 from xaicore.facts import Facts, InputFacts, LayerFacts
+from xaicore.layers.moves import REORDERED
 from xaicore.layers.reading import Reading, frames_of_runs
 
 __all__ = ["ALL", "Source", "runs_of", "split_run"]
@@ -131,10 +132,10 @@ def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int,
         changed = changes[(run - 1) * len(changes) // layer.runs] if changes and run <= layer.runs else None
     if changed is not None:
         axes = reading.frames[position].axes.replace("r", "t")
+        anyway = "" if changed == REORDERED else f"; input_axes={axes!r} lays the map over the input nevertheless"
         raise LayerError(
             f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
-            "map does not lie over the input. Explain the rest of the model, behind this change; "
-            f"input_axes={axes!r} lays the map over the input nevertheless"
+            f"map does not lie over the input. Explain the rest of the model, behind this change{anyway}"
         )
 
 

@@ -1,6 +1,6 @@
 """Reading outputs: which one is explained, what kind it is, which class is predicted, how probable, or true."""
 
-from xaicore.outputs.choice import choose_output
+from xaicore.outputs.choice import OF_ONE_BOX, boxes_among, choose_name, choose_output, scores_of_boxes
 from xaicore.outputs.reading import (
     ACTIVATIONS,
     EQUAL,
@@ -27,10 +27,13 @@ __all__ = [
     "EQUAL",
     "KINDS",
     "LINKS",
+    "OF_ONE_BOX",
     "SUM",
     "are_probabilities",
+    "boxes_among",
     "check_activation",
     "check_kind",
+    "choose_name",
     "choose_output",
     "class_count",
     "is_dense",
@@ -39,6 +42,7 @@ __all__ = [
     "predicted_classes",
     "probabilities",
     "raw_score",
+    "scores_of_boxes",
     "settle_kind",
     "tolerance",
     "true_classes",

@@ -1,4 +1,4 @@
-"""Which of a model's outputs is explained; detections, boxes and a score for each of them, are refused."""
+"""Which of a model's outputs is explained, and which of them hold boxes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,30 @@ from typing import Any, TypeVar
 
 from xaicore.errors import BackendError, OutputError
 
-__all__ = ["choose_output"]
+__all__ = ["OF_ONE_BOX", "boxes_among", "choose_name", "choose_output", "scores_of_boxes"]
 
-BOXES = re.compile(r"(^|_)(bbox|box)(es)?(_|$)", re.I)
-"""The names of outputs that hold boxes, unless `SCORES` is in them too."""
+BOXES = re.compile(r"(?<![a-z])b?box(es)?(?![a-z])|bounding.?box", re.IGNORECASE)
+"""What outputs that hold boxes call themselves, unless `SCORES` is in the name too."""
 
-SCORES = re.compile(r"score|logit|class|cls|label|prob|conf", re.I)
+SCORES = re.compile(r"score|logit|class|cls|label|prob|conf", re.IGNORECASE)
 
+OF_ONE_BOX = "explain a model that returns the number in question, of one box, as (N, 1)"
+
+Shapes = Mapping[int | str, tuple[int, ...]]
 Tensor = TypeVar("Tensor")
 
 
 def choose_output(
     outputs: Mapping[int | str, Tensor], output: int | str | None, answer: Any, preferred: str | None = None
 ) -> Tensor:
-    """The one of a model's outputs that is explained; for backends.
+    """The one of a model's outputs that is explained; for backends. Arguments and errors as in `choose_name`."""
+    return outputs[choose_name(outputs, output, answer, preferred)]
+
+
+def choose_name(
+    outputs: Mapping[int | str, Any], output: int | str | None, answer: Any, preferred: str | None = None
+) -> int | str:
+    """The name or position of the output that is explained; for backends.
 
     Args:
         outputs: {name or position: tensor with a shape}, in the model's order.
@@ -30,65 +40,61 @@ def choose_output(
         preferred: the output to take where the caller chose none.
 
     Raises:
-        OutputError: the model has no such output, several and nothing chooses between them, or it is boxes.
+        OutputError: the model has no such output, or several and nothing chooses between them.
         BackendError: it returned no tensor at all.
     """
-    name = _chosen_name(outputs, output, answer, preferred)
-    if name in _detections(outputs):
-        raise OutputError(
-            f"the model finds boxes in each image: of its outputs {_described(outputs)}, {name!r} "
-            f"{_shape(outputs[name])} holds boxes or a score for each of them, not scores of classes. Wrap the model "
-            "in one that returns the score of the box in question as (N, 1), or these outputs alone if they are scores "
-            "of classes"
-        )
-    return outputs[name]
-
-
-def _chosen_name(
-    outputs: Mapping[int | str, Tensor], output: int | str | None, answer: Any, preferred: str | None
-) -> int | str:
-    shown = _described(outputs) or type(answer).__name__
+    shapes = {name: tuple(getattr(tensor, "shape", ())) for name, tensor in outputs.items()}
+    described = ", ".join(f"{name!r} {shape}" for name, shape in shapes.items()) or type(answer).__name__
     if output is not None:
         names = list(outputs)
         is_position = isinstance(output, int) and output not in outputs and -len(names) <= output < len(names)
         name = names[output] if is_position else output  # type: ignore[index]  # a position is an int
         if name not in outputs:
-            raise OutputError(f"output={output!r} is none of the model's outputs: {shown}")
+            raise OutputError(f"output={output!r} is none of the model's outputs: {described}")
         return name
     if preferred is not None and preferred in outputs:
         return preferred
     if len(outputs) == 1:
         return next(iter(outputs))
     if outputs:
-        others = [one for one in outputs if one not in _detections(outputs)] or list(outputs)
-        raise OutputError(f"the model has {len(outputs)} outputs, {shown}: say which one, output={others[0]!r}")
-    raise BackendError(f"the model returned no tensor but a {shown}; expected outputs (N, classes)")
+        boxes = boxes_among(shapes)
+        if boxes and all(len(shape) > 2 or shape in _rows(shapes, boxes) for shape in shapes.values()):
+            raise OutputError(f"the model returned {described}, as detectors do, not one score per class: {OF_ONE_BOX}")
+        example = next((name for name in outputs if name not in boxes), next(iter(outputs)))
+        raise OutputError(f"the model has {len(outputs)} outputs, {described}: say which one, output={example!r}")
+    raise BackendError(f"the model returned no tensor but a {described}; expected outputs (N, classes)")
 
 
-def _detections(outputs: Mapping[int | str, Any]) -> set[int | str]:
-    """The outputs that are boxes, by their names or shapes, and those that are one score for each of several boxes.
+def boxes_among(shapes: Shapes) -> list[int | str]:
+    """The outputs that hold boxes: by their names, or four numbers for each row of another output.
 
-    Four numbers beside one number for each of them are boxes and their scores: (n, 4) and (n,), or (N, Q, 4) and
-    (N, Q). So are (N, Q, 4) beside (N, Q, classes).
+    (N, Q, 4) beside (N, Q) or (N, Q, classes) are boxes; so are (Q, 4) beside (Q,), as detectors return them.
     """
-    shapes = {name: _shape(tensor) for name, tensor in outputs.items()}
-    found = {name for name in shapes if BOXES.search(str(name)) and not SCORES.search(str(name))}
-    for name, shape in shapes.items():
-        if shape[-1:] != (4,):
-            continue
-        scores = [other for other, one in shapes.items() if other != name and one and one == shape[:-1]]
-        by_class = [one for other, one in shapes.items() if other != name and len(one) > 2 and one[:-1] == shape[:-1]]
-        if scores or by_class:
-            found.add(name)
-        found.update(other for other in scores if len(shapes[other]) > 1)
-    return found
+
+    def has_rows_of_its_own(name: int | str, shape: tuple[int, ...]) -> bool:
+        others = [other for one, other in shapes.items() if one != name]
+        return any(other and (other == shape[:-1] or (len(other) > 2 and other[:-1] == shape[:-1])) for other in others)
+
+    return [
+        name
+        for name, shape in shapes.items()
+        if _is_called_boxes(name) or (len(shape) > 1 and shape[-1] == 4 and has_rows_of_its_own(name, shape))
+    ]
 
 
-def _shape(tensor: Any) -> tuple[int, ...]:
-    """The shape of an output; empty where it has none."""
-    return tuple(getattr(tensor, "shape", ()))
+def scores_of_boxes(shapes: Shapes, name: int | str) -> int | str | None:
+    """The boxes that an output holds scores for, (N, Q, classes) or (N, Q) for (N, Q, 4); None where it holds none."""
+    shape = shapes[name]
+    for boxes in boxes_among(shapes):
+        rows = shapes[boxes][:-1]
+        if boxes != name and len(shape) > 1 and len(rows) > 1 and rows in (shape, shape[:-1]):
+            return boxes
+    return None
 
 
-def _described(outputs: Mapping[int | str, Any]) -> str:
-    """The names and shapes of outputs, for messages."""
-    return ", ".join(f"{name!r} {_shape(tensor)}" for name, tensor in outputs.items())
+def _is_called_boxes(name: int | str) -> bool:
+    return bool(BOXES.search(str(name))) and not SCORES.search(str(name))
+
+
+def _rows(shapes: Shapes, boxes: list[int | str]) -> set[tuple[int, ...]]:
+    return {shapes[name][:-1] for name in boxes} | {shapes[name] for name in boxes}

@@ -90,7 +90,7 @@ def settle_kind(
         is_binary: whether two class names, a target 0 or 1, or truth of zeros and ones call one output binary.
     """
     if chosen is not None:
-        return chosen, None if chosen == "values" else link
+        return chosen, link
     if kind != "logits" or link is not None or activation is not None:
         return kind, link
     if trained_for is not None:
@@ -143,7 +143,7 @@ def check_kind(kind: str | None) -> None:
 
 
 def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None) -> np.ndarray:
-    """Class probabilities (N, classes) float64, two classes for one output; values stay as they are.
+    """Class probabilities (N, classes) float64, two classes for one output; values as the model gives them.
 
     The caller's `activation` wins over the model's own `link`; without either, several outputs share a softmax and
     one output has a sigmoid.
@@ -153,8 +153,8 @@ def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activ
     """
     check_activation(activation)
     rows = outputs.reshape(len(outputs), -1).astype(np.float64)
-    if kind == "values":
-        return rows
+    if kind == "values":  # a sigmoid keeps them in a range, as that of coordinates
+        return _sigmoid(rows) if link == "sigmoid" else rows
     single = rows.shape[1] == 1
     if single and activation == "softmax":
         raise InputError("activation='softmax' makes a single output 1 for every image; use 'sigmoid' or None")

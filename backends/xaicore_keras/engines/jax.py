@@ -12,16 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from jax.extend.core import Literal
+from jax.extend.core import jaxpr_as_fun
 
 from xaicore_keras.engine import Engine, Forward, Run
-from xaicore_keras.facts import Flow, Seen, along_axes, mixture
+from xaicore_keras.engines.jaxprs import link_of, origins, reaching
+from xaicore_keras.facts import Flow, Pull, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.paths import walk
 from xaicore_keras.private import tracer_scope
@@ -33,8 +34,6 @@ from xaicore_keras.traces import Traces
 __all__ = ["JaxEngine"]
 
 _WITHOUT_FUSIONS: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": ""}
-# Operations that keep values, at most in another shape or type.
-_PASSING = {"reshape", "squeeze", "convert_element_type", "broadcast_in_dim"}
 
 
 class JaxEngine(Engine):
@@ -47,24 +46,27 @@ class JaxEngine(Engine):
         weights, tensors = _weights(model), list(batch.tensors)
 
         def abstract(weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
-            outputs[:] = [run(tensors, weights)]
-            numbers[:] = [i for i, call in enumerate(recorder.calls) if not self.hides(outputs[0], call.output)]
-            return [outputs[0], *(recorder.calls[i].output for i in numbers)]
+            y = run(tensors, weights)
+            outputs[:] = [y]
+            numbers[:] = [i for i, call in enumerate(recorder.calls) if not self.hides(y, call.output)]
+            calls = [recorder.calls[i] for i in numbers]
+            taken = [y if call.input is None or self.hides(y, call.input) else call.input for call in calls]
+            return [y, *(call.output for call in calls), *taken]
 
         traced = jax.make_jaxpr(abstract)(weights, tensors)
         flows = [Flow() for _ in recorder.calls]
-        reads = _origins(traced.jaxpr, len(weights))
-        for i, read in zip(numbers, reads, strict=True):
-            flows[i] = Flow(read)
+        reads = origins(traced.jaxpr, len(weights))[: len(numbers)]
+        for place, (i, read) in enumerate(zip(numbers, reads, strict=True), 1 + len(numbers)):
+            flows[i] = Flow(read, pull=_pull_of(traced, place, weights, tensors))
         calls = list(recorder.calls)
-        reaching = _reaching(traced.jaxpr, numbers)
-        reached = _arrivals(run, recorder, reaching, weights, tensors) if reaching else {}
+        shifted = reaching(traced.jaxpr, numbers)
+        reached = _arrivals(run, recorder, shifted, weights, tensors) if shifted else {}
         recorder.calls[:] = calls  # of the trace, whose tensors nothing was added to
         for i in numbers:
             if reached is not None and jnp.issubdtype(calls[i].output.dtype, jnp.floating):
                 arrivals = reached.get(i)
                 flows[i] = replace(flows[i], reached={} if arrivals is None else along_axes(arrivals, calls[i].shape))
-        return Seen(outputs[0], _link(traced.jaxpr), flows)
+        return Seen(outputs[0], link_of(traced.jaxpr), flows)
 
     def hides(self, y: Any, tensor: Any) -> bool:
         """Loops, `jax.jit` and `jax.checkpoint` trace their bodies by themselves."""
@@ -132,7 +134,7 @@ class Steps:
         if with_gradients:
             with preserved_model(program.model()):
                 traced = jax.make_jaxpr(run)(weights, tensors, {})
-            self._reached = _reaching(traced.jaxpr, program.layers)
+            self._reached = reaching(traced.jaxpr, program.layers)
         self.forward = _compiled(program, forward, weights, tensors)
 
     def pull(self, weights: Sequence[Any], held: Sequence[Any], direction: np.ndarray) -> list[np.ndarray | None]:
@@ -195,42 +197,8 @@ def _weights(model: Any) -> list[Any]:
     return [variable.value for variable in model.variables]
 
 
-Key = TypeVar("Key", int, str)
-
-
-def _reaching(jaxpr: Any, layers: Sequence[Key]) -> dict[Key, Any]:
-    """{layer: shape and type} of the layers that the first output depends on and can be differentiated by.
-
-    The other outputs are those of the layers, in this order.
-    """
-    outputs, *activations = jaxpr.outvars
-    needed = {outputs}
-    for equation in reversed(jaxpr.eqns):
-        if any(made in needed for made in equation.outvars):
-            needed.update(read for read in equation.invars if not isinstance(read, Literal))
-    return {
-        name: variable.aval
-        for name, variable in zip(layers, activations, strict=True)
-        if not isinstance(variable, Literal)
-        and variable in needed
-        and jnp.issubdtype(variable.aval.dtype, jnp.floating)
-    }
-
-
-def _origins(jaxpr: Any, weights: int) -> list[tuple[int, ...]]:
-    """The positions of the inputs, which follow the weights, that each output but the first depends on."""
-    known: dict[Any, frozenset[int]] = {var: frozenset([i]) for i, var in enumerate(jaxpr.invars[weights:])}
-    for equation in jaxpr.eqns:
-        sources = (known.get(var, frozenset()) for var in equation.invars if not isinstance(var, Literal))
-        origins = frozenset().union(*sources)
-        if origins:
-            known.update(dict.fromkeys(equation.outvars, origins))
-    outputs = jaxpr.outvars[1:]
-    return [() if isinstance(var, Literal) else tuple(sorted(known.get(var, ()))) for var in outputs]
-
-
 def _arrivals(
-    run: Run, recorder: CallRecorder, reaching: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
+    run: Run, recorder: CallRecorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
 ) -> dict[int, np.ndarray] | None:
     """{call: along all of its axes in one vector, where the gradient of a mixture of the outputs is not zero}."""
 
@@ -240,7 +208,7 @@ def _arrivals(
         return (y.astype(jnp.float32) * mixture(y.shape)).sum()
 
     def arrivals(weights: Sequence[Any], tensors: Sequence[Any]) -> dict[int, Any]:
-        shifts = {number: jnp.zeros(aval.shape, aval.dtype) for number, aval in reaching.items()}
+        shifts = {number: jnp.zeros(aval.shape, aval.dtype) for number, aval in shifted.items()}
         gradients = jax.grad(output)(shifts, weights, tensors)
         return {number: _along_axes(gradient) for number, gradient in gradients.items()}
 
@@ -252,20 +220,33 @@ def _arrivals(
         recorder.change = None
 
 
+def _pull_of(traced: Any, place: int, weights: Sequence[Any], tensors: Sequence[Any]) -> Pull:
+    """The pull of `Flow` for this output of a traced function of weights and inputs."""
+
+    @functools.cache
+    def compiled(i: int) -> Any:
+        def gradient(direction: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
+            def taken(tensor: Any) -> Any:
+                arguments = (*weights, *tensors[:i], tensor, *tensors[i + 1 :])
+                return jaxpr_as_fun(traced)(*arguments)[place].astype(jnp.float32)
+
+            return jax.vjp(taken, tensors[i])[1](direction)[0].astype(jnp.float32)
+
+        return jax.jit(gradient)
+
+    def pull(i: int, direction: np.ndarray) -> np.ndarray | None:
+        try:
+            return np.asarray(compiled(i)(direction, weights, tensors))
+        except Exception:  # integers, or an operation without a gradient
+            return None
+
+    return pull
+
+
 def _along_axes(gradient: Any) -> Any:
     axes, is_there = range(gradient.ndim), gradient != 0
     each = [is_there.any(axis=tuple(other for other in axes if other != axis)) for axis in axes]
     return jnp.concatenate(each) if each else jnp.zeros(0, bool)
-
-
-def _link(jaxpr: Any) -> str | None:
-    """The link that the last operation computes: a sigmoid, since JAX has no operation for a softmax."""
-    makers = {made: equation for equation in jaxpr.eqns for made in equation.outvars}
-    maker = makers.get(jaxpr.outvars[0]) if not isinstance(jaxpr.outvars[0], Literal) else None
-    while maker is not None and maker.primitive.name in _PASSING:
-        source = maker.invars[0]
-        maker = None if isinstance(source, Literal) else makers.get(source)
-    return "sigmoid" if maker is not None and maker.primitive.name == "logistic" else None
 
 
 def _padded(batch: Inputs, traces: Traces, key: Hashable) -> Inputs:

@@ -9,6 +9,7 @@ number of targets.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore_keras.engine import Engine, Forward, Run
-from xaicore_keras.facts import Flow, Seen, along_axes, mixture
+from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
+from xaicore_keras.facts import Flow, Seen, along_axes
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import is_captured, prunable_graph
 from xaicore_keras.run import Program, Tap
@@ -27,9 +29,6 @@ from xaicore_keras.traces import Traces
 
 __all__ = ["TensorFlowEngine"]
 
-# Operations that keep values, at most in another shape or type.
-_PASSING = {"Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "StridedSlice", "EnsureShape"}
-_LINKS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 # Operations that the second step repeats, since that costs less than to pass their results on.
 _REPEATED = {"Const", "ReadVariableOp"}
 
@@ -50,20 +49,29 @@ class TensorFlowEngine(Engine):
                 y = run(feeds, None)
             outputs[:] = [y]
             visible = [None if self.hides(y, call.output) else call.output for call in recorder.calls]
-            if inline or None not in visible:
-                flows[:] = [Flow(reads) for reads in _origins(visible, feeds)]
-                arrivals[:] = _arrivals(y, visible)
+            is_known = inline or None not in visible
+            flows[:] = [Flow(reads) for reads in origins(visible, feeds)] if is_known else [Flow()] * len(visible)
+            arrivals[:] = arrivals_of(y, visible) if is_known else [None] * len(visible)
+
+        def pull(taken: Any, i: int, weights: np.ndarray) -> np.ndarray | None:
+            with tf.init_scope(), contextlib.suppress(tf.errors.OpError):
+                gradient = pulled_to_input(taken, feeds[i], weights)
+                return None if gradient is None else prune(feeds, gradient)(*arrays).numpy()
+            return None
 
         with tf.init_scope():
+            arrays = [tf.convert_to_tensor(tensor) for tensor in batch.tensors]
             prune = prunable_graph(body)
             wanted = [arrival for arrival in arrivals if arrival is not None]
             with contextlib.suppress(tf.errors.OpError):  # what cannot run here can still be listed
-                values = iter(prune(feeds, wanted)(*map(tf.convert_to_tensor, batch.tensors)) if wanted else ())
+                values = iter(prune(feeds, wanted)(*arrays) if wanted else ())
                 flows[:] = [
                     flow if arrival is None else replace(flow, reached=along_axes(next(values).numpy(), call.shape))
                     for flow, arrival, call in zip(flows, arrivals, recorder.calls, strict=True)
                 ]
-        return Seen(outputs[0], _link(outputs[0]), flows or [Flow()] * len(recorder.calls))
+        pulls = [functools.partial(pull, call.input) for call in recorder.calls]
+        flows = [replace(flow, pull=pull) for flow, pull in zip(flows, pulls, strict=True)]
+        return Seen(outputs[0], link_of(outputs[0]), flows)
 
     def hides(self, y: Any, tensor: Any) -> bool:
         """A loop has a graph of its own, and so has a `tf.function` that is not inlined."""
@@ -104,43 +112,6 @@ class TensorFlowEngine(Engine):
             step = _traced(traces, batch, ("resume", layer, shape, program.output), make, static_key=(repeats,))
             tensors = map(tf.convert_to_tensor, batch.tensors)
             return step(tf.constant(activations), tf.constant(repeats), *tensors).numpy()
-
-
-def _origins(tensors: Sequence[Any], feeds: Sequence[Any]) -> list[tuple[int, ...] | None]:
-    """The positions of the inputs that each tensor depends on."""
-    known: dict[Any, frozenset[int]] = {feed.op: frozenset([i]) for i, feed in enumerate(feeds)}
-    for tensor in tensors:
-        pending = [] if tensor is None else [tensor.op]
-        while pending:
-            before = [source.op for source in pending[-1].inputs]
-            missing = [op for op in before if op not in known]
-            if pending[-1] not in known and missing:
-                pending += missing
-            else:
-                op = pending.pop()
-                known.setdefault(op, frozenset().union(*(known[source] for source in before)))
-    return [None if tensor is None else tuple(sorted(known[tensor.op])) for tensor in tensors]
-
-
-def _arrivals(y: Any, tensors: Sequence[Any]) -> list[Any]:
-    """For each tensor, along all of its axes in one vector, where the gradient of a mixture of y is not zero."""
-    if not y.dtype.is_floating or not y.shape.is_fully_defined():
-        return [None] * len(tensors)
-    can_tell = [t is not None and t.dtype.is_floating and t.shape.is_fully_defined() for t in tensors]
-    ends = [tensor for tensor, can in zip(tensors, can_tell, strict=True) if can]
-    try:
-        gradients = iter(tf.gradients(y, ends, tf.cast(mixture(y.shape), y.dtype)) if ends else ())
-    except Exception:  # an operation without a gradient: nothing is known of what lies before it
-        return [None] * len(tensors)
-    return [_along_axes(next(gradients), t) if can else None for t, can in zip(tensors, can_tell, strict=True)]
-
-
-def _along_axes(gradient: Any, tensor: Any) -> Any:
-    axes = range(len(tensor.shape))
-    if gradient is None or not axes:
-        return tf.zeros([sum(tensor.shape)], tf.bool)
-    is_there = tf.not_equal(tf.convert_to_tensor(gradient), 0)
-    return tf.concat([tf.reduce_any(is_there, [other for other in axes if other != axis]) for axis in axes], 0)
 
 
 class Steps:
@@ -286,13 +257,3 @@ def _inlined(inline: bool) -> Iterator[None]:
     finally:
         if inline:
             tf.config.run_functions_eagerly(before)
-
-
-def _link(y: Any) -> str | None:
-    """The link that the last operation computes."""
-    op = y.op
-    while op.type in _PASSING:
-        op = op.inputs[0].op
-    if op.type == "Softmax" and op.outputs[0].shape[-1] != y.shape[-1]:
-        return None  # over a part of the outputs
-    return _LINKS.get(op.type)

@@ -35,9 +35,9 @@ class TorchEngine(Engine):
         with tools.preserved_model(model, tensors[0].device, _is_mutable), torch.enable_grad():
             y = run([t.clone() for t in tensors], None)  # some models write into their inputs, and a leaf refuses it
             outputs = [call.output for call in recorder.calls]
-            link, reads = tools.link_of(y), _reads(outputs, tensors)  # a pull-back frees what the record holds
-            reached = _reached(y, outputs)
-        return Seen(y, link, [Flow(*flow) for flow in zip(reads, reached, strict=True)])
+            pulls = [functools.partial(_pull, call.input, tensors) for call in recorder.calls]
+            flows = zip(_reads(outputs, tensors), _reached(y, outputs), pulls, strict=True)
+            return Seen(y, tools.link_of(y), [Flow(*flow) for flow in flows])
 
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
         """Not in inference mode, where no trainable parameter can be made."""
@@ -100,10 +100,22 @@ def _reached(y: torch.Tensor, outputs: Sequence[torch.Tensor]) -> list[dict[int,
         return [None] * len(outputs)
     weights = torch.from_numpy(mixture(y.shape)).to(y.device, y.dtype)
     try:
-        gradients = iter(torch.autograd.grad([y], ends, [weights], allow_unused=True))
+        gradients = iter(torch.autograd.grad([y], ends, [weights], retain_graph=True, allow_unused=True))
     except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
         return [None] * len(outputs)
     return [_along_axes(next(gradients)) if output.requires_grad else None for output in outputs]
+
+
+def _pull(taken: Any, inputs: Sequence[torch.Tensor], i: int, weights: np.ndarray) -> np.ndarray | None:
+    """The gradient at input i of the sum of weights * taken; None where autograd has none."""
+    if taken is None or not taken.requires_grad or not inputs[i].requires_grad:
+        return None
+    direction = torch.from_numpy(weights).to(taken.device, taken.dtype)
+    try:
+        (gradient,) = torch.autograd.grad([taken], [inputs[i]], [direction], retain_graph=True, allow_unused=True)
+    except RuntimeError:  # an operation without a gradient, or what it keeps was written to
+        return None
+    return None if gradient is None else tools.to_host(gradient)
 
 
 def _along_axes(gradient: torch.Tensor | None) -> dict[int, list[bool]]:

@@ -6,33 +6,53 @@ is asked of another; pulled back one by one, it does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-__all__ = ["are_coupled", "image_axis", "pull_each"]
+__all__ = ["are_coupled", "image_axes", "pull_each", "pull_images"]
 
 Pull = Callable[[np.ndarray], Sequence[np.ndarray | None]]
 
 
-def image_axis(shape: Sequence[int], of_one: Sequence[int], count: int) -> int | None:
-    """The axis of a layer's output that grows with the number of images: its shape for `count` images, and for one.
+def image_axes(shapes: Iterable[Sequence[int]], of_one: Iterable[Sequence[int]], count: int) -> list[int] | None:
+    """Per layer, the axis of its output that holds the images; None where one does not show it.
 
-    None where it is not exactly one axis that grows, `count` times.
+    Args:
+        shapes: of the layers' outputs for `count` images.
+        of_one: of the same outputs for one image.
     """
-    if len(shape) != len(of_one):
-        return None
-    grown = [axis for axis, (many, one) in enumerate(zip(shape, of_one, strict=True)) if many != one]
-    return grown[0] if len(grown) == 1 and shape[grown[0]] == count * of_one[grown[0]] else None
+    axes = []
+    for many, one in zip(shapes, of_one, strict=True):
+        grown = [axis for axis, (n, single) in enumerate(zip(many, one, strict=False)) if n != single]
+        if len(many) != len(one) or len(grown) != 1 or many[grown[0]] != count * one[grown[0]]:
+            return None
+        axes += grown
+    return axes
+
+
+def pull_images(
+    pull: Pull, direction: np.ndarray, axes: Sequence[int] | None, is_coupled: bool | None
+) -> tuple[Sequence[np.ndarray | None], bool | None]:
+    """The gradients of a direction, image by image where the images are coupled, and whether they are.
+
+    Args:
+        pull: pulls a direction back, to one gradient per layer, with the axis of targets behind the layer's first axis.
+        direction: (N, K, *O).
+        axes: per layer, the axis of its output that holds the images; None where that is not known.
+        is_coupled: what an earlier batch showed; None where it showed nothing.
+    """
+    if axes is not None and len(direction) > 1 and is_coupled is None:
+        is_coupled = are_coupled(pull, direction, axes)
+    return pull_each(pull, direction, axes) if is_coupled and axes is not None else pull(direction), is_coupled
 
 
 def are_coupled(pull: Pull, direction: np.ndarray, axes: Sequence[int]) -> bool | None:
     """Whether the outputs of the first image depend on the activations of the others.
 
     Args:
-        pull: pulls a direction back, to one gradient per layer, with the axis of targets behind the layer's first axis.
+        pull, axes: as in `pull_images`.
         direction: (N, K, *O), of two images or more.
-        axes: per layer, the axis of its output that holds the images.
 
     Returns:
         None where the first image has no gradient at all, which tells nothing.

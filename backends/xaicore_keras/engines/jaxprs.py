@@ -1,0 +1,57 @@
+"""What JAX's record of a traced function shows: what its outputs depend on, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+from jax.extend.core import Literal
+
+__all__ = ["link_of", "origins", "reaching"]
+
+# Operations that keep values, at most in another shape or type.
+_PASSING = {"reshape", "squeeze", "convert_element_type", "broadcast_in_dim"}
+
+Key = TypeVar("Key", int, str)
+
+
+def reaching(jaxpr: Any, layers: Sequence[Key]) -> dict[Key, Any]:
+    """{layer: shape and type} of the layers that the first output depends on and can be differentiated by.
+
+    The next outputs are those of the layers, in this order.
+    """
+    y, *activations = jaxpr.outvars
+    needed = {y}
+    for equation in reversed(jaxpr.eqns):
+        if any(made in needed for made in equation.outvars):
+            needed.update(read for read in equation.invars if not isinstance(read, Literal))
+    return {
+        name: variable.aval
+        for name, variable in zip(layers, activations, strict=False)
+        if not isinstance(variable, Literal)
+        and variable in needed
+        and jnp.issubdtype(variable.aval.dtype, jnp.floating)
+    }
+
+
+def origins(jaxpr: Any, weights: int) -> list[tuple[int, ...]]:
+    """The positions of the inputs, which follow the weights, that each output but the first depends on."""
+    known: dict[Any, frozenset[int]] = {var: frozenset([i]) for i, var in enumerate(jaxpr.invars[weights:])}
+    for equation in jaxpr.eqns:
+        sources = (known.get(var, frozenset()) for var in equation.invars if not isinstance(var, Literal))
+        origins = frozenset().union(*sources)
+        if origins:
+            known.update(dict.fromkeys(equation.outvars, origins))
+    outputs = jaxpr.outvars[1:]
+    return [() if isinstance(var, Literal) else tuple(sorted(known.get(var, ()))) for var in outputs]
+
+
+def link_of(jaxpr: Any) -> str | None:
+    """The link that the last operation computes: a sigmoid, since JAX has no operation for a softmax."""
+    makers = {made: equation for equation in jaxpr.eqns for made in equation.outvars}
+    maker = makers.get(jaxpr.outvars[0]) if not isinstance(jaxpr.outvars[0], Literal) else None
+    while maker is not None and maker.primitive.name in _PASSING:
+        source = maker.invars[0]
+        maker = None if isinstance(source, Literal) else makers.get(source)
+    return "sigmoid" if maker is not None and maker.primitive.name == "logistic" else None
