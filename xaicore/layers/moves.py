@@ -1,4 +1,4 @@
-"""How a model changes its input before the first convolution: it may transpose, flip, crop, pad or divide it."""
+"""How a model changes its input before the first convolution: it may transpose, flip, crop, pad, mix or divide it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def moved_axes(facts: InputFacts) -> str | None:
 
 
 def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
-    """Per run of the reader: "flips it", "crops or pads it", or None where neither is seen."""
+    """Per run of the reader: "flips it", "crops or pads it", "mixes or rearranges the positions of it", or None."""
     return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
 
 
@@ -91,6 +91,9 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
     if _is_padded(moves):
         return "crops or pads it"
     sources = [_source(of_axis) for of_axis in moves.values()]
+    lost = [axis for axis, source in zip(moves, sources, strict=True) if source is None]
+    if any(facts.reader_shape[axis] > 1 for axis in lost) and len(facts.reader_shape) == len(facts.shape):
+        return "mixes or rearranges the positions of it"
     if None in sources or len(set(sources)) < len(sources):  # a reshaped input has all positions on one axis
         return None
     shifts = []
