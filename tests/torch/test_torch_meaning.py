@@ -897,6 +897,20 @@ class Queries(nn.Module):
         return (queries @ patches.transpose(1, 2)).softmax(-1) @ patches
 
 
+class Resampler(nn.Module):
+    """Learned queries and torch's own attention."""
+
+    def __init__(self, count):
+        super().__init__()
+        torch.manual_seed(0)
+        self.queries = nn.Parameter(torch.randn(1, count, 8))
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, f):
+        patches = f.flatten(2).transpose(1, 2)
+        return self.attention(self.queries.expand(len(f), -1, -1), patches, patches)[0]
+
+
 class Pooled(nn.Linear):
     def forward(self, f):
         return super().forward(f.flatten(2)).transpose(1, 2)
@@ -907,6 +921,7 @@ MIXED = {
     "8 pooled tokens": Pooled(24, 8),
     "6 queries": Queries(6),
     "7 queries": Queries(7),
+    "6 queries of an attention": Resampler(6),
     "columns first": lambda f: f.transpose(2, 3).flatten(2).transpose(1, 2),
     "from the end": lambda f: f.flatten(2).flip(2).transpose(1, 2),
 }
