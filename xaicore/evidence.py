@@ -127,6 +127,11 @@ def maps_at(layer: str, method: Method, backend: Backend, x: Any, capture: Captu
     spatial = activations.shape[2:]
     if len(spatial) != len(capture.input_size) or int(np.prod(spatial)) < 2:
         raise no_map(layer, activations.shape, capture.input_size)
+    if len(activations) != len(capture.outputs):
+        raise LayerError(
+            f"layer {layer!r} gave {len(activations)} maps for {len(capture.outputs)} pictures: where the model runs "
+            "it for one image after the other, explain one image at a time"
+        )
     _check_finite(activations, f"the activations of layer {layer!r}")
     second: np.ndarray | None = None
     if method.needs == "gradients":

@@ -29,6 +29,7 @@ class LayerFacts:
         batch_axis: the axis of the output that holds the images, where the layer itself says so.
         vectors: the lengths of its own one-dimensional weights, such as a norm's scale.
         takes: what it took unchanged in its last run: the outputs of layers, by their names, and inputs, by position.
+        takes_weights: the shapes of the tensors that it took and that are made of weights alone, such as queries.
         aliases: the names of layers inside of this one that return the same output.
         is_leaf: no layer lies inside of it.
         is_float: the output holds floating-point numbers.
@@ -54,6 +55,7 @@ class LayerFacts:
     batch_axis: int = 0
     vectors: tuple[int, ...] = ()
     takes: tuple[str | int, ...] = ()
+    takes_weights: tuple[tuple[int, ...], ...] = ()
     aliases: tuple[str, ...] = ()
     is_leaf: bool = True
     is_float: bool = True

@@ -42,6 +42,7 @@ class Call:
         handed_on: the calls inside of it that made its output.
         aliases: the names of those of them that run as often as it does: each of their runs makes the output of one.
         is_ambiguous: its output holds a tensor from inside of it beside others.
+        weights: the shapes of what it took of weights alone.
         reads: the inputs that the output depends on.
         moves: {input: where two of its tokens come from}.
         reached: {axis: where the gradient arrives}; None where it was not recorded.
@@ -56,6 +57,7 @@ class Call:
     handed_on: list[Call] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
     is_ambiguous: bool = False
+    weights: tuple[tuple[int, ...], ...] = ()
     reads: tuple[int, ...] | None = None
     moves: dict[int, Moves] = field(default_factory=dict)
     reached: Mapping[int, Sequence[bool]] | None = None

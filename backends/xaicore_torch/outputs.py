@@ -109,7 +109,8 @@ def choose_tensor(returned: Any, output: int | str | None, count: int) -> torch.
     if chosen.ndim == 0 or len(chosen) != count:
         raise BackendError(
             f"the model returned {tuple(chosen.shape)} for {count} images; expected ({count}, ...), one row per "
-            "image. A squeeze() without an axis drops the batch axis of a single image"
+            "image. A squeeze() without an axis drops the batch axis of a single image. A model with one answer for a "
+            "bag of images: wrap it in one that takes (1, images, ...), a batch of one bag, and passes x[0] on"
         )
     return chosen
 

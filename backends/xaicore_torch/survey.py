@@ -58,7 +58,8 @@ class Survey:
         """What the pass showed, for `count` images and the chosen outputs y; without y, nothing of gradients."""
         origins, recorded = Origins(self._leaves), Origins(self._leaves, unrecorded=UNRECORDED)
         for call in self._calls:
-            call.reads = self._reads(call, origins, recorded)
+            call.weights = _weights(call, recorded)
+            call.reads = self._reads(call, origins)
         inputs = tuple(self._input_facts(i, origins) for i in range(len(self._inputs)))
         self._note_moves(count)
         for call in self._calls:  # they have noted where the gradients of the reader and of tokens arrive
@@ -120,9 +121,9 @@ class Survey:
             return makers[-1].name
         return next((i for i, given in enumerate(self._inputs) if given is tensor), None)
 
-    def _reads(self, call: Call, origins: Origins, recorded: Origins) -> tuple[int, ...] | None:
+    def _reads(self, call: Call, origins: Origins) -> tuple[int, ...] | None:
         if len(self._inputs) == 1:
-            return () if _takes_weights(call, recorded) else (0,)
+            return () if call.taken and len(call.weights) == len(call.taken) else (0,)
         return None if self._starts_recording else origins.of(call.output.node)
 
     def _input_facts(self, i: int, origins: Origins) -> InputFacts:
@@ -212,6 +213,7 @@ class Survey:
             channel_axis=channel_axis(maker.module, len(call.output.shape)),
             batch_axis=batch_axis(maker.module),
             vectors=vectors(maker.module),
+            takes_weights=maker.weights,
             takes=tuple(producer for producer in maker.producers if producer is not None),
             aliases=tuple(dict.fromkeys(one.name for one in call.handed_on if one.name in call.aliases)),
             is_leaf=_is_leaf(call.module),
@@ -239,13 +241,13 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def _takes_weights(call: Call, recorded: Origins) -> bool:
-    """Whether a layer takes nothing but weights, such as learned queries; False where that is not known."""
-    found = [
-        recorded.of(node) if node is not None else () if isinstance(taken, nn.Parameter) else (UNRECORDED,)
+def _weights(call: Call, recorded: Origins) -> tuple[tuple[int, ...], ...]:
+    """The shapes of the tensors that a layer takes and that are made of weights alone, such as learned queries."""
+    return tuple(
+        tuple(taken.shape)
         for taken, node in zip(call.taken, call.taken_nodes, strict=True)
-    ]
-    return bool(found) and not any(found)
+        if (isinstance(taken, nn.Parameter) if node is None else not recorded.of(node))
+    )
 
 
 def _images_first(call: Call) -> torch.Tensor:

@@ -604,6 +604,7 @@ def test_pictures_that_are_transposed_inside_lie_under_their_maps(size):
         (lambda x: x.rot90(1, (2, 3)), "flips it"),
         (lambda x: x[:, :, 8:56, 8:56], "crops or pads it"),
         (lambda x: F.pad(x, (0, 32, 0, 32)), "crops or pads it"),
+        (lambda x: torch.fft.fft2(x).abs(), "mixes or rearranges the positions of it"),
     ],
 )
 def test_changed_inputs_are_refused(prepare, what):
@@ -794,6 +795,47 @@ def test_as_many_frames_as_channels_one_by_one():
     assert xaicore.explain(behind.eval(), x.swapaxes(1, 2), 1).maps.shape == (2, 3, 8, 12)
 
 
+def test_a_loop_over_the_batch_takes_one_image_at_a_time_as_advised():
+    class OneByOne(Scores):
+        def forward(self, x):
+            return torch.cat([super(OneByOne, self).forward(one) for one in x.split(1)])
+
+    model = OneByOne(5)
+    with pytest.raises(xaicore.LayerError, match=r"gave 1 maps for 2 pictures.*explain one image at a time"):
+        xaicore.explain(model, PICTURES, 1)
+    check(model, PICTURES[:1], "features", model.features)
+
+
+class Bag(nn.Module):
+    """One answer for a batch of pictures."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__()
+        self.net, self.attention, self.head = Features(), nn.Linear(4, 1), nn.Linear(4, 5)
+
+    def forward(self, x):
+        f = self.net(x).mean((2, 3))
+        return self.head((self.attention(f).softmax(0) * f).sum(0, keepdim=True))
+
+
+class Unpacked(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x[0])
+
+
+def test_a_bag_with_one_answer_as_advised():
+    model, x = Bag(), rand(7, 3, 8, 12)
+    with pytest.raises(xaicore.BackendError, match=r"takes \(1, images, ...\), a batch of one bag"):
+        xaicore.explain(model, x)
+    explanation = check(Unpacked(model), x[None], "model.net", model.net)
+    assert explanation.maps.shape == (1, 7, 8, 12)
+
+
 def test_one_of_the_frames_that_are_convolved_one_by_one():
     model, x = Loop(ORDERS["backwards"][0]), rand(2, 5, 3, 8, 12)
     explanation = check(model, x, "net#2", model.net, run=1, layer="net#2")
@@ -859,6 +901,31 @@ def test_a_part_of_the_frames_is_not_followed():
         xaicore.explain(Middle(), rand(1, 5, 3, 8, 12), 1)
 
 
+class TwoClips(nn.Module):
+    def __init__(self, one_by_one):
+        super().__init__()
+        self.one_by_one = one_by_one
+        self.net, self.head = Features(), nn.Linear(4, 5)
+
+    def features(self, x):
+        if self.one_by_one:
+            return torch.stack([self.net(frame).mean((2, 3)) for frame in x.unbind(1)], 1).amax(1)
+        return self.net(x.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1)).amax(1)
+
+    def forward(self, a, b):
+        return self.head(self.features(a) - self.features(b))
+
+
+def test_two_clips_through_one_loop_are_explained_as_advised():
+    clips = rand(2, 5, 3, 8, 12), rand(2, 5, 3, 8, 12, seed=1)
+    with pytest.raises(xaicore.LayerError, match=r"no map of its own for each frame.*as x.flatten\(0, 1\) makes it"):
+        xaicore.explain(TwoClips(one_by_one=True), clips, layer="net")
+    model = TwoClips(one_by_one=False)
+    for run in (0, 1):
+        explanation = check(model, clips, f"net#{run + 1}", model.net, run=run, layer=f"net#{run + 1}")
+        assert explanation.maps.shape == (2, 5, 8, 12)
+
+
 # Tokens that are no positions, or not in their order.
 
 
@@ -888,6 +955,20 @@ class Queries(nn.Module):
         return (queries @ patches.transpose(1, 2)).softmax(-1) @ patches
 
 
+class Resampler(nn.Module):
+    """Learned queries and torch's own attention."""
+
+    def __init__(self, count):
+        super().__init__()
+        torch.manual_seed(0)
+        self.queries = nn.Parameter(torch.randn(1, count, 8))
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, f):
+        patches = f.flatten(2).transpose(1, 2)
+        return self.attention(self.queries.expand(len(f), -1, -1), patches, patches)[0]
+
+
 class Pooled(nn.Linear):
     def forward(self, f):
         return super().forward(f.flatten(2)).transpose(1, 2)
@@ -898,6 +979,7 @@ MIXED = {
     "8 pooled tokens": Pooled(24, 8),
     "6 queries": Queries(6),
     "7 queries": Queries(7),
+    "6 queries of an attention": Resampler(6),
     "columns first": lambda f: f.transpose(2, 3).flatten(2).transpose(1, 2),
     "from the end": lambda f: f.flatten(2).flip(2).transpose(1, 2),
 }

@@ -40,8 +40,8 @@ class Frame:
             `axes` are those of this output.
         taken_by: the layer that takes this picture, where the backend can return it (`Backend.input_of`).
         reshaped: (C, *size) that the input of one image is reshaped to; None where it keeps its shape.
-        changes: what the model does to each input before its first convolution, per run of that: "flips it",
-            "crops or pads it", or None.
+        changes: what the model does to each input before its first convolution, per run of that: what
+            `changes_of` finds.
         in_order: the caller says that the rows are frames, which follow each other.
     """
 

@@ -1,4 +1,4 @@
-"""How a model changes its input before the first convolution: it may transpose, flip, crop, pad or divide it."""
+"""How a model changes its input before the first convolution: it may transpose, flip, crop, pad, mix or divide it."""
 
 from __future__ import annotations
 
@@ -155,7 +155,9 @@ def new_of_each(runs: Iterable[Iterable[int]]) -> tuple[int, ...] | None:
 
 
 def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
-    """Per run of the reader: "flips it", "crops or pads it", `REORDERED`, or None where none of these is seen."""
+    """Per run of the reader: "flips it", "crops or pads it", "mixes or rearranges the positions of it", `REORDERED`, or
+    None where none of these is seen.
+    """
     return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
 
 
@@ -181,6 +183,9 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
         return REORDERED
     positions = {axis: of_axis for axis, of_axis in moves.items() if axis}
     sources = [_source(of_axis) for of_axis in positions.values()]
+    lost = [axis for axis, source in zip(positions, sources, strict=True) if source is None]
+    if any(facts.reader_shape[axis] > 1 for axis in lost) and len(facts.reader_shape) == len(facts.shape):
+        return "mixes or rearranges the positions of it"
     if None in sources or len(set(sources)) < len(sources):  # a reshaped input has all positions on one axis
         return None
     for (axis, of_axis), source in zip(positions.items(), sources, strict=True):

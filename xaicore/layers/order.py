@@ -30,8 +30,8 @@ def settle_order(
 ) -> dict[str, Grid]:
     """The grids, without those of as many tokens as are seen to be no positions of the picture in their order.
 
-    These are (1) tokens that come from elsewhere in it, (2) tokens of which some layer has as many that depend on no
-    input, such as learned queries, unless a convolution gives a map of this size, and (3) tokens on a halved map with
+    These are (1) tokens that come from elsewhere in it, (2) as many tokens as learned queries, which depend on no
+    input, unless a convolution gives a map of this size, and (3) tokens on a halved map with
     other tokens before them than those that a map itself has.
 
     Args:
@@ -42,7 +42,7 @@ def settle_order(
     """
     tokens = {name: grid for name, grid in grids.items() if "l" in grid.axes}
     known = {grid.prefix + grid.suffix for grid in tokens.values() if grid.size in maps}
-    learned = {length for layer in layers if layer.reads == () for length in layer.shape[1:-1]}
+    learned = {length for layer in layers for length in _queries(layer)}
     refused: set[int] = set()
     for layer in layers:
         grid = tokens.get(layer.name)
@@ -54,6 +54,13 @@ def settle_order(
         if is_elsewhere or (is_halved and (_count(grid) in learned or others not in known | {0})):
             refused.add(_count(grid))
     return {name: grid for name, grid in grids.items() if name not in tokens or _count(grid) not in refused}
+
+
+def _queries(layer: LayerFacts) -> set[int]:
+    """The numbers of learned queries that a layer gives, or takes beside what it asks."""
+    given = [layer.shape] if layer.reads == () else []
+    taken = [one for one in layer.takes_weights if len(one) == 3 and one[-1] == layer.shape[-1]]
+    return {length for shape in (*given, *taken) for length in shape[1:-1]}
 
 
 def _count(grid: Grid) -> int:

@@ -104,7 +104,8 @@ def _runs_by_frame(
         raise LayerError(
             f"layer {name!r} ran {layer.runs} times, and the first convolution {len(reading.frames[position].frames)} "
             f"times, once for each frame of input {position}: it has no map of its own for each frame. Name a layer "
-            "that runs once for each, such as a convolution or a block of them, or pass layer=None"
+            "that runs once for each, such as a convolution or a block of them, or explain a model that convolves the "
+            "frames as one batch, as x.flatten(0, 1) makes it"
         )
     if isinstance(run, int):
         _check_run(name, run, layer)
