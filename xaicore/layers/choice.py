@@ -67,7 +67,9 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
             continue
         if _is_reached(layer, grid):
             return layer.name
-    raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers)}")
+    named = next((layer.name for layer in reversed(layers) if layer.name in grids), None)
+    advice = f". Name one: layer={named!r}" if named is not None else ", and none is known to be a map of the picture"
+    raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers, advice)}")
 
 
 def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
@@ -78,9 +80,9 @@ def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
     return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.tokens]) for axis in positions)
 
 
-def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer]) -> str:
+def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer], advice: str = ". Name one: layer=...") -> str:
     shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:])
-    return f"the last ones: {shapes}. Name one: layer=..." if shapes else "the model has no layers inside of it"
+    return f"the last ones: {shapes}{advice}" if shapes else "the model has no layers inside of it"
 
 
 def default_layer(layers: Sequence[Layer]) -> str:

@@ -55,12 +55,19 @@ class Place:
         return self.frame.rows * len(self.positions)
 
     def arrange(self, arrays: Mapping[str, np.ndarray], targets: bool = False) -> dict[str, np.ndarray]:
-        """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size)."""
-        return {
-            name: _interleave([self.grids[name].arrange(arrays[run], targets) for run in runs])
-            for name, runs in self.runs.items()
-            if all(run in arrays for run in runs)
-        }
+        """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size).
+
+        Raises:
+            LayerError: the runs of a layer have maps of different sizes.
+        """
+        arranged = {}
+        for name, runs in self.runs.items():
+            if all(run in arrays for run in runs):
+                maps = [self.grids[name].arrange(arrays[run], targets) for run in runs]
+                if len({one.shape for one in maps}) > 1:
+                    raise LayerError(f"the runs of layer {name!r} have maps of different sizes: name one, {runs[0]!r}")
+                arranged[name] = _interleave(maps)
+        return arranged
 
     def pictures(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The model's inputs as the pictures under the maps, (N * views, C, *size)."""
@@ -138,7 +145,7 @@ def _no_picture(facts: Facts) -> LayerError:
                 "map would lie over the latter. Explain the rest of the model, with these as inputs"
             )
         if one.reader_shape is not None and len(one.reader_shape) < len(one.shape):
-            times = "once" if len(one.reader_runs) == 1 else f"{len(one.reader_runs)} times"
+            times = f"{len(one.reader_runs)} times" if len(one.reader_runs) > 1 else "once"
             return LayerError(
                 f"the model's first convolution runs {times}, on {one.reader_shape}, for an input {one.shape}: nothing "
                 "says which part of the input, such as a frame or view, each of its maps belongs to. Explain a model "
