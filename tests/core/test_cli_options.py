@@ -264,7 +264,7 @@ def test_layers_takes_the_kind(tokens: Workshop) -> None:
 def test_inputs_that_nothing_describes(tokens: Workshop) -> None:
     status, printed = explain(tokens, model="seen:shapeless")
     assert status == 2
-    assert "Explain a model that convolves all frames or views as one batch, reshaped to (N * " in printed
+    assert "Explain a model that convolves all frames or views as one batch, reshaped to" in printed
 
 
 @pytest.mark.parametrize("value", ["14x", "x14", "0x3", "14 x 14", "axb", "14,14"])

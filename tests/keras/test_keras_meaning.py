@@ -467,3 +467,40 @@ def test_what_is_asked_of_one_image_does_not_change_the_map_of_another(layer, un
     assert np.abs(one.maps[1] - other.maps[1]).max() > 1e-4
     together = [truth(model, x, layer, rows)[1] for rows in ([[0], [1], [2]], [[0], [2], [1]])]
     assert (np.abs(together[0][0] - together[1][0]).max() > 1e-4) == (layer == "conv")
+
+
+@pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
+def test_a_map_before_two_recurrent_layers(layer, unchanged):
+    i = keras.Input((20, 5))
+    y = layer(6, return_sequences=True)(layers.Conv1D(7, 3, activation="relu", name="conv")(i))
+    model = settle(keras.Model(i, layers.Dense(3)(layer(4)(y))))
+    x = np.random.default_rng(0).normal(size=(2, 20, 5)).astype(np.float32)
+    with unchanged(model):
+        explanation = xaicore.explain(model, x, [[1, 2]])
+    assert explanation.layer == "conv"
+    a, g = truth(model, x, "conv", [[1, 2], [1, 2]])
+    expected = np.maximum((g.mean(axis=2, keepdims=True) * a[:, None]).sum(axis=3), 0)
+    np.testing.assert_allclose(explanation.maps.reshape(2, 2, 18), expected, rtol=2e-4, atol=1e-6)
+
+
+def test_the_columns_of_a_picture_are_no_grid():
+    i = keras.Input((16, 32, 1))
+    y = layers.Conv2D(6, 3, padding="same", activation="relu", name="conv")(i)
+    y = layers.Permute((2, 1, 3))(layers.MaxPooling2D((2, 1))(y))
+    y = layers.Reshape((32, 48), name="columns")(y)  # as many as a grid of 4 x 8
+    y = layers.Bidirectional(layers.LSTM(4, return_sequences=True), name="reader")(y)
+    model, x = settle(keras.Model(i, layers.Dense(3)(layers.GlobalAveragePooling1D()(y)))), pictures(2, h=16, w=32)
+    assert xaicore.explain(model, x, 1).layer == "conv"
+    for layer in ("columns", "reader"):
+        with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
+            xaicore.explain(model, x, 1, layer=layer)
+
+
+def test_runs_of_different_sizes_are_named_one_by_one():
+    i = keras.Input((6, 8, 1))
+    conv, pool = layers.Conv2D(3, 3, padding="same", name="conv"), layers.GlobalAveragePooling2D()
+    scales = [pool(conv(i)), pool(conv(layers.AveragePooling2D(2)(i)))]
+    model, x = settle(keras.Model(i, layers.Dense(2)(layers.Add()(scales)))), pictures(2, w=8)
+    with pytest.raises(xaicore.LayerError, match="gave .*: name them one by one, layer='conv#1'"):
+        xaicore.explain(model, x, 1, layer="conv#*")
+    assert {xaicore.explain(model, x, 1, layer=f"conv#{run}").maps.shape for run in (1, 2)} == {(2, 6, 8), (2, 3, 4)}

@@ -74,7 +74,8 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
             continue
         if _is_reached(layer, grid):
             return layer.name
-    raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers)}")
+    named = next((repr(layer.name) for layer in reversed(layers) if layer.name in grids), "...")
+    raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers, named)}")
 
 
 def choose_pooled(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str:
@@ -107,13 +108,13 @@ def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
     return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.tokens]) for axis in positions)
 
 
-def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer]) -> str:
+def _last_shapes(layers: Sequence[LayerFacts] | Sequence[Layer], named: str = "...") -> str:
     shapes = ", ".join(f"{layer.name} {layer.shape}" for layer in layers[-5:])
     if not shapes:
         return "the model has no layers inside of it"
     if all(len(layer.shape) < 3 for layer in layers):
         return f"none has positions, of which a map could be made. The last ones: {shapes}"
-    return f"the last ones: {shapes}. Name one: layer=..."
+    return f"the last ones: {shapes}. Name one: layer={named}"
 
 
 def default_layer(layers: Sequence[Layer]) -> str:

@@ -68,12 +68,20 @@ class Place:
         return (self.views if self.sources[0].frame is not None else self.frame.rows) if self.in_order else 1
 
     def arrange(self, arrays: Mapping[str, np.ndarray], targets: bool = False) -> dict[str, np.ndarray]:
-        """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size)."""
-        return {
-            name: _interleave([self.grids[name].arrange(arrays[run], targets) for run in runs])
-            for name, runs in self.runs.items()
-            if all(run in arrays for run in runs)
-        }
+        """Arrays of the layers as (N * views, C, *size), or (N * views, K, C, *size).
+
+        Raises:
+            LayerError: the runs of a layer have maps of different sizes.
+        """
+        arranged = {}
+        for name, runs in self.runs.items():
+            if all(run in arrays for run in runs):
+                maps = [self.grids[name].arrange(arrays[run], targets) for run in runs]
+                if len({one.shape for one in maps}) > 1:
+                    shapes = ", ".join(str(one.shape) for one in maps)
+                    raise LayerError(f"the runs of {name!r} gave {shapes}: name them one by one, layer={runs[0]!r}")
+                arranged[name] = _interleave(maps)
+        return arranged
 
     def pictures(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The model's inputs as the pictures under the maps, (N * views, C, *size)."""
@@ -82,14 +90,7 @@ class Place:
 
 
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours.
-
-    Raises:
-        LayerError: they have different shapes, as those of a net that runs on two sizes of a picture.
-    """
-    if len({array.shape for array in arrays}) > 1:
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise LayerError(f"the runs of the layer gave {shapes}: name them one by one, such as layer='conv#1'")
+    """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours."""
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 
@@ -153,7 +154,7 @@ def _no_picture(facts: Facts) -> LayerError:
                 "map would lie over the latter. Explain the rest of the model, with these as inputs"
             )
         if one.reader_shape is not None and len(one.reader_shape) < len(one.shape):
-            times = "once" if len(one.reader_runs) == 1 else f"{len(one.reader_runs)} times"
+            times = f"{len(one.reader_runs)} times" if len(one.reader_runs) > 1 else "once"
             return LayerError(
                 f"the model's first convolution runs {times}, on {one.reader_shape}, for an input {one.shape}: nothing "
                 "says which part of the input, such as a frame or view, each of its maps belongs to. Explain a model "

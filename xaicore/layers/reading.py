@@ -134,6 +134,7 @@ def read_grids(
         frame, position: how the input is a picture, and its position among the inputs.
     """
     channels = channel_axes(layers)
+    sequences = _sequences(layers, len(size))
     maps: list[tuple[int, ...]] = []
     grids: dict[str, Grid] = {}
     for layer in layers:
@@ -143,12 +144,35 @@ def read_grids(
             frame_by_frame = replace(layer, shape=(count * rows, *layer.shape[2:]))
             grid = _grid(frame_by_frame, axis - 1, size, count * rows, maps) if layer.is_float else None
             grid = None if grid is None else replace(grid, axes=f"nr{grid.axes[1:]}")
-        if grid is None:
+        if grid is None or (grid.size not in maps and _is_sequence(layer, grid, sequences)):
             continue
         grids.update(dict.fromkeys((layer.name, *layer.aliases), grid))
         if layer.kind == "convolution" and grid.size not in maps:
             maps.append(grid.size)
     return settle_order(layers, settle_prefixes(layers, grids), maps, frame, position)
+
+
+def _sequences(layers: Sequence[LayerFacts], positions: int) -> set[int]:
+    """The lengths of sequences that a model makes of a picture, such as its columns: no tokens on a grid.
+
+    A recurrent layer takes one, or a map is reshaped so that positions end up among the channels.
+    """
+    shapes = {name: layer.shape for layer in layers for name in (layer.name, *layer.aliases)}
+    lengths: set[int] = set()
+    for layer in layers if positions > 1 else ():
+        steps = [layer.shape] if layer.kind == "recurrent" else []
+        for source in [shapes[name] for name in layer.takes if name in shapes]:
+            is_map = len(source) == positions + 2 and prod(source) == prod(layer.shape)
+            tokens = {prod(source[1:]) // length for length in source[1:] if length}
+            if is_map and len(layer.shape) == 3 and tokens.isdisjoint(layer.shape[1:]):
+                lengths.add(layer.shape[1])
+            steps += [source] if layer.kind == "recurrent" else []
+        lengths.update(shape[1] for shape in steps if len(shape) == 3)
+    return lengths
+
+
+def _is_sequence(layer: LayerFacts, grid: Grid, sequences: set[int]) -> bool:
+    return "l" in grid.axes and layer.shape[grid.axes.index("l")] in sequences
 
 
 def _grid(

@@ -37,7 +37,7 @@ def stated_grid(
     if axes is None:
         channel = channel_axes(facts.layers).get(layer.name)
         if channel is None or len(shape) not in (3, expected + 2):
-            raise LayerError(f"{seen}, {_advice(layer, channel, expected)}")
+            raise LayerError(f"{seen}, {_advice(layer, channel, expected, bool(maps))}")
         axes = _likely_axes(shape, channel, images, expected)
         if grid is not None and "l" not in axes:
             raise LayerError(f"{seen}, which are no tokens: grid={grid} is for these alone. Pass grid=None")
@@ -77,14 +77,14 @@ def stated_grid(
     return Grid(axes, tuple(grid), tokens - prod(grid))
 
 
-def _advice(layer: LayerFacts, channel: int | None, expected: int) -> str:
+def _advice(layer: LayerFacts, channel: int | None, expected: int, has_maps: bool) -> str:
     if len(layer.shape) == expected + 2 or len(layer.shape) == 3:
         letters = "nchw" if expected == 2 else "nct" if expected == 1 else "ncdhw"
         example = letters if len(layer.shape) == expected + 2 else "nlc"
         return f"and nothing says which axis has its channels: say so, such as axes={example!r}, or name another layer"
+    advice = "Name a convolution or a block of them, or pass layer=None" if has_maps else "Name a layer that is"
     return (
-        f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. Name a "
-        "convolution or a block of them, or pass layer=None"
+        f"which is no map of it: expected (N, channels, *positions) with {expected} spatial axes, or tokens. {advice}"
     )
 
 

@@ -31,6 +31,7 @@ __all__ = ["TensorFlowEngine"]
 
 # Operations that the second step repeats, since that costs less than to pass their results on.
 _REPEATED = {"Const", "ReadVariableOp"}
+_LOOPS = {"While", "StatelessWhile"}
 
 
 class TensorFlowEngine(Engine):
@@ -218,7 +219,9 @@ def _cut(gradients: Sequence[Any], forward_ops: set[Any]) -> list[Any]:
         if tensor.op not in forward_ops:
             pending.extend(tensor.op.inputs)
         elif not _is_repeated(tensor.op) and not is_captured(tensor):
-            cut[tensor.ref()] = tensor
+            # Of a loop all outputs, since TensorFlow also lifts some of what lies before another loop.
+            outputs = tensor.op.outputs if tensor.op.type in _LOOPS else [tensor]
+            cut.update((output.ref(), output) for output in outputs)
     return list(cut.values())
 
 
