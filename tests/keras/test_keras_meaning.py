@@ -501,6 +501,6 @@ def test_runs_of_different_sizes_are_named_one_by_one():
     conv, pool = layers.Conv2D(3, 3, padding="same", name="conv"), layers.GlobalAveragePooling2D()
     scales = [pool(conv(i)), pool(conv(layers.AveragePooling2D(2)(i)))]
     model, x = settle(keras.Model(i, layers.Dense(2)(layers.Add()(scales)))), pictures(2, w=8)
-    with pytest.raises(xaicore.LayerError, match="gave .*: name them one by one, layer='conv#1'"):
+    with pytest.raises(xaicore.LayerError, match=r"gave .*: name them one by one, layer='conv#1'"):
         xaicore.explain(model, x, 1, layer="conv#*")
     assert {xaicore.explain(model, x, 1, layer=f"conv#{run}").maps.shape for run in (1, 2)} == {(2, 6, 8), (2, 3, 4)}

@@ -62,7 +62,7 @@ class Monitor:
         class_names: one name per class, in class order, or {index: name}.
         targets: "predicted", "truth", a class (index or name), or whatever else `Explainer` takes.
         method: a name, a function, or several, which share one pass.
-        layer, backend, output, activation, kind, axes, grid, input_axes, outliers: as in `Explainer`.
+        layer, axes, grid, outliers, output, kind, activation, input_axes, backend: as in `Explainer`.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
         pool: (x, truth), a `Sample` or a loader.
         every: explain the first step, and each that reaches or passes a multiple of this number.
@@ -100,14 +100,14 @@ class Monitor:
         targets: Any = "predicted",
         method: MethodLike | Sequence[MethodLike] = "gradcam",
         layer: str | Sequence[str] | None = None,
-        backend: Any = None,
-        output: int | str | None = None,
-        activation: str | None = None,
-        kind: str | None = None,
         axes: str | None = None,
         grid: Sequence[int] | None = None,
-        input_axes: str | None = None,
         outliers: str | None = None,
+        output: int | str | None = None,
+        kind: str | None = None,
+        activation: str | None = None,
+        input_axes: str | None = None,
+        backend: Any = None,
         worst: int = 0,
         pool: Any = None,
         every: int = 1,

@@ -1,24 +1,26 @@
 """Reading outputs: which one is explained, what kind it is, which class is predicted, how probable, or true."""
 
 from xaicore.outputs.choice import OF_ONE_BOX, boxes_among, choose_name, choose_output, scores_of_boxes
-from xaicore.outputs.reading import (
+from xaicore.outputs.links import (
     ACTIVATIONS,
     EQUAL,
-    KINDS,
     LINKS,
     SUM,
     are_probabilities,
     check_activation,
+    matches_link,
+    probabilities,
+    raw_score,
+    tolerance,
+)
+from xaicore.outputs.reading import (
+    KINDS,
     check_kind,
     class_count,
     is_dense,
     label_count,
-    matches_link,
     predicted_classes,
-    probabilities,
-    raw_score,
     settle_kind,
-    tolerance,
     true_classes,
 )
 

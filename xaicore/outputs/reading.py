@@ -1,4 +1,4 @@
-"""Reading a model's outputs: what kind they are, which class is predicted, how probable, or true.
+"""Reading a model's outputs: what kind they are, how many classes they have, which is predicted or true.
 
 N images, outputs (N, *O) with the class axis at 1. A one-output classifier has two classes: class 1 is the output
 itself, class 0 its opposite.
@@ -11,28 +11,15 @@ import numpy as np
 from xaicore.errors import InputError
 
 __all__ = [
-    "ACTIVATIONS",
-    "EQUAL",
     "KINDS",
-    "LINKS",
-    "SUM",
-    "are_probabilities",
-    "check_activation",
     "check_kind",
     "class_count",
     "is_dense",
     "label_count",
-    "matches_link",
     "predicted_classes",
-    "probabilities",
-    "raw_score",
     "settle_kind",
-    "tolerance",
     "true_classes",
 ]
-
-ACTIVATIONS = ("softmax", "sigmoid", None)
-"""What a caller may choose to turn outputs into probabilities."""
 
 KINDS = ("logits", "probabilities", "values")
 """What outputs are: class scores before or after the link, or values that are no class scores."""
@@ -64,6 +51,16 @@ def label_count(outputs: np.ndarray, kind: str) -> int:
     """The number of classes that labels, names and targets may refer to: 2 for a one-output classifier."""
     count = class_count(outputs)
     return 2 if count == 1 and kind != "values" else count
+
+
+def check_kind(kind: str | None) -> None:
+    """Refuse a `kind=` that is not in `KINDS`.
+
+    Raises:
+        InputError: it is unknown.
+    """
+    if kind not in (*KINDS, None):
+        raise InputError(f"kind={kind!r} is not known; expected 'logits', 'probabilities', 'values' or None")
 
 
 def settle_kind(
@@ -120,103 +117,3 @@ def true_classes(truth: np.ndarray | None, n: int) -> tuple[int, ...] | None:
     if truth is None or (truth.ndim == 1 and truth[n] < 0):
         return None
     return (int(truth[n]),) if truth.ndim == 1 else tuple(np.flatnonzero(truth[n]).tolist())
-
-
-def check_activation(activation: str | None) -> None:
-    """Refuse an `activation=` that is not in `ACTIVATIONS`.
-
-    Raises:
-        InputError: it is unknown.
-    """
-    if activation not in ACTIVATIONS:
-        raise InputError(f"activation={activation!r} is not known; expected 'softmax', 'sigmoid' or None")
-
-
-def check_kind(kind: str | None) -> None:
-    """Refuse a `kind=` that is not in `KINDS`.
-
-    Raises:
-        InputError: it is unknown.
-    """
-    if kind not in (*KINDS, None):
-        raise InputError(f"kind={kind!r} is not known; expected 'logits', 'probabilities', 'values' or None")
-
-
-def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activation: str | None = None) -> np.ndarray:
-    """Class probabilities (N, classes) float64, two classes for one output; values as the model gives them.
-
-    The caller's `activation` wins over the model's own `link`; without either, several outputs share a softmax and
-    one output has a sigmoid.
-
-    Raises:
-        InputError: `activation` is unknown, or a softmax over a single output.
-    """
-    check_activation(activation)
-    rows = outputs.reshape(len(outputs), -1).astype(np.float64)
-    if kind == "values":  # a sigmoid keeps them in a range, as that of coordinates
-        return _sigmoid(rows) if link == "sigmoid" else rows
-    single = rows.shape[1] == 1
-    if single and activation == "softmax":
-        raise InputError("activation='softmax' makes a single output 1 for every image; use 'sigmoid' or None")
-    if kind == "logits":
-        link = "sigmoid" if single else activation or link or "softmax"
-        rows = _sigmoid(rows) if link == "sigmoid" else _softmax(rows)
-    return np.concatenate([1 - rows, rows], axis=1) if single else rows
-
-
-def raw_score(outputs: np.ndarray, kind: str, target: int) -> float:
-    """The output of one image, (*O), for a class, as the model has it: before softmax or sigmoid.
-
-    The raw score of class 0 in a one-output classifier is the negative logit, or 1 - p.
-    """
-    flat = outputs.reshape(-1)
-    if len(flat) > 1 or kind == "values" or target == 1:
-        return float(flat[target if len(flat) > 1 else 0])
-    return float(1 - flat[0] if kind == "probabilities" else -flat[0])
-
-
-def tolerance(is_half: bool, single: float = EQUAL) -> float:
-    """The tolerance for outputs of a model: 2e-2 if values were rounded to half precision, else `single`.
-
-    Args:
-        is_half: whether a layer that the outputs come from computes in float16 or bfloat16.
-        single: the tolerance in float32: `SUM` for `are_probabilities`, `EQUAL` for `matches_link`.
-    """
-    return HALF if is_half else single
-
-
-def are_probabilities(rows: np.ndarray, tolerance: float = SUM) -> bool:
-    """Whether rows (N, C), C > 1, lie in [0, 1] and sum to 1: a softmax that a framework's graph does not show.
-
-    In half precision, pass the tolerance that `tolerance` gives.
-    """
-    if rows.ndim < 2 or rows.shape[1] < 2 or not rows.size or rows.min() < 0 or rows.max() > 1:
-        return False
-    return bool(np.allclose(rows.sum(axis=1), 1, atol=tolerance))
-
-
-def matches_link(outputs: np.ndarray, logits: np.ndarray, tolerance: float = EQUAL) -> bool:
-    """Whether outputs (N, ...) are these logits (N, C), or their softmax, log-softmax or sigmoid.
-
-    The tolerance is relative to each output and to the largest one. In half precision, pass what `tolerance` gives.
-    """
-    if logits.size != outputs.size:
-        return False
-    logits = logits.astype(np.float64)
-    softmax = _softmax(logits)
-    log_softmax = np.log(np.maximum(softmax, np.finfo(np.float64).tiny))
-    largest = float(np.abs(outputs).max())
-    return any(
-        np.allclose(linked.reshape(outputs.shape), outputs, rtol=tolerance, atol=tolerance * largest)
-        for linked in (logits, softmax, log_softmax, _sigmoid(logits))
-    )
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -logits))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # a logit of infinity has no probability: NaN
-        rows = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return rows / rows.sum(axis=1, keepdims=True)
