@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from xaicore.errors import BackendError, InputError, type_name
 from xaicore.evidence import arranged, check_captured, check_not_boxes, check_outputs, group_views, maps_at, scores_of
 from xaicore.explanation import Explanation
 from xaicore.facts import Facts
-from xaicore.layers import Frame, Place, Places, as_layers
+from xaicore.layers import Frame, Place, Places, as_layers, blank
 from xaicore.maps import fuse
 from xaicore.methods import Method, MethodLike, find_method, find_methods
 from xaicore.outputs import check_activation, check_kind, predicted_classes, settle_kind
@@ -180,6 +181,8 @@ class Explainer:
             of_layers = [maps_at(one, method, self.backend, x, evidence, aim.repeated(views)) for one in self.layers]
             maps = group_views(fuse(of_layers), count, views)
             empty = np.logical_not((maps > 0).reshape(len(maps), -1).any(axis=1))
+            if place is not None and place.unreached and empty.all() and method.needs == "gradients":
+                warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
             results.append(Explanation(maps=maps, empty=empty, method=method.name, **shared))
         return results
 

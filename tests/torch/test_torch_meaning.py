@@ -6,6 +6,7 @@ Every map is compared with plain autograd at the same layer, arranged here by ha
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -160,6 +161,17 @@ def test_tokens_behind_the_positions(pool, layer):
 def test_a_class_token_between_the_positions_is_refused():
     with pytest.raises(xaicore.LayerError, match=r"layer 'norm' gives \(1, 25, 8\).*grid="):
         xaicore.explain(ViT(order="between"), PICTURES, layer="norm")
+
+
+def test_a_norm_behind_the_last_attention_of_a_class_token_is_blank_and_says_so():
+    model = ViT().eval()
+    with pytest.warns(RuntimeWarning, match="the maps at 'norm' are blank: .* layer=None finds the last layer"):
+        assert xaicore.explain(model, PICTURES, layer="norm").empty.all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not xaicore.explain(model, PICTURES, 0, layer=None).empty.all()
+        xaicore.explain(model, PICTURES, layer="norm", method="eigencam")
+        xaicore.explain(ViT(pool="average").eval(), PICTURES, layer="norm")
 
 
 class Sequence(nn.Module):

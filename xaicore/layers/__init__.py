@@ -8,7 +8,7 @@ from xaicore.layers.choice import as_layers, choose_layer, choose_pooled, defaul
 from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
-from xaicore.layers.messages import never_ran, no_map, unknown_layer
+from xaicore.layers.messages import blank, never_ran, no_map, unknown_layer
 from xaicore.layers.moves import find_moves, find_span, has_rows, with_moves_of
 from xaicore.layers.outliers import OUTLIERS, find_outliers
 from xaicore.layers.place import Place, find_place
@@ -25,6 +25,7 @@ __all__ = [
     "Places",
     "Reading",
     "as_layers",
+    "blank",
     "channel_axes",
     "check_axes",
     "choose_layer",

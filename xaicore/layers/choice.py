@@ -11,7 +11,7 @@ from xaicore.errors import LayerError, type_name
 from xaicore.facts import LayerFacts
 from xaicore.layers.grid import Grid
 
-__all__ = ["as_layers", "choose_layer", "choose_pooled", "default_layer", "is_pooling"]
+__all__ = ["as_layers", "choose_layer", "choose_pooled", "default_layer", "is_pooling", "is_reached"]
 
 PROJECTIONS = ("dense", "recurrent")
 """Kinds of layers that are explained by name only."""
@@ -72,7 +72,7 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
             continue
         if layer.reads is not None and not set(layer.reads) & set(pictures):
             continue
-        if _is_reached(layer, grid):
+        if is_reached(layer, grid):
             return layer.name
     named = next((repr(layer.name) for layer in reversed(layers) if layer.name in grids), "...")
     raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers, named)}")
@@ -100,7 +100,7 @@ def choose_pooled(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictu
     return name
 
 
-def _is_reached(layer: LayerFacts, grid: Grid) -> bool:
+def is_reached(layer: LayerFacts, grid: Grid) -> bool:
     """Whether the output's gradient arrives at positions of the picture; unknown counts as yes for maps alone."""
     if layer.reached is None:
         return "l" not in grid.axes

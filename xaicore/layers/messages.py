@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xaicore.errors import LayerError, nearest
 
-__all__ = ["never_ran", "no_map", "unknown_layer"]
+__all__ = ["blank", "never_ran", "no_map", "unknown_layer"]
 
 
 def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
@@ -14,6 +14,14 @@ def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
     near = nearest(name, known, 5, 0.4)
     offered = f"nearest names: {', '.join(near)}" if near else f"its last layers: {', '.join(known[-5:])}"
     return LayerError(f"no layer called {name!r} in {model}; {offered}")
+
+
+def blank(layers: Sequence[str]) -> str:
+    """The warning for maps without any evidence, of layers at whose positions no gradient arrives."""
+    return (
+        f"the maps at {', '.join(map(repr, layers))} are blank: the gradient of the output arrives at none of their "
+        "positions, as behind the last attention of a class token. layer=None finds the last layer where it does"
+    )
 
 
 def never_ran(name: str) -> LayerError:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xaicore.errors import LayerError
-from xaicore.facts import Facts
-from xaicore.layers.choice import choose_layer
+from xaicore.facts import Facts, LayerFacts
+from xaicore.layers.choice import choose_layer, is_reached
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading
@@ -35,6 +35,7 @@ class Place:
         runs: {layer: the names that a backend captures it by}: "conv", "conv#2", or one name per view.
         frame: how the inputs under the maps are pictures.
         sources: the picture under each of these maps: one, or one per view.
+        unreached: the layers at whose positions the gradient of the output does not arrive.
         streams: {layer: the layer whose norms tell its outlier tokens}, if these are left out.
         in_order: the rows of an input follow each other, as the frames of a clip do.
     """
@@ -44,6 +45,7 @@ class Place:
     frame: Frame
     sources: tuple[Source, ...]
     in_order: bool = False
+    unreached: tuple[str, ...] = ()
     streams: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -124,13 +126,14 @@ def find_place(
     grids: dict[str, Grid] = {}
     runs: dict[str, tuple[str, ...]] = {}
     sources: dict[str, tuple[Source, ...]] = {}
+    explained: dict[str, LayerFacts] = {}
     for name in layers:
         plain, run = split_run(name)
         known = known_names.get(name, plain)
         if known not in of_name:
             runs[name] = (name,)  # it never ran: the backend says so
             continue
-        layer = of_name[known]
+        layer = explained[name] = of_name[known]
         runs[name], sources[name] = runs_of(plain, run, layer, facts, reading)
         frame = reading.frames[sources[name][0].position]
         if axes is None and grid is None and known in reading.grids:
@@ -143,7 +146,18 @@ def find_place(
     at = next(iter(sources.values()), (Source(reading.main_pictures[0]),))
     frame, position = reading.frames[at[0].position], at[0].position
     rows = frame.rows if at[0].frame is None else len(at)
-    return Place(grids, runs, frame, at, frame.in_order or are_in_order(facts, rows, position))
+    in_order = frame.in_order or are_in_order(facts, rows, position)
+    return Place(grids, runs, frame, at, in_order, _unreached(facts, reading, explained, grids))
+
+
+def _unreached(
+    facts: Facts, reading: Reading, explained: Mapping[str, LayerFacts], grids: Mapping[str, Grid]
+) -> tuple[str, ...]:
+    """The explained layers at whose positions no gradient arrives, where it arrives at other maps."""
+    if not any(layer.reached for layer in facts.layers if layer.name in reading.grids):
+        return ()
+    once = {name: layer for name, layer in explained.items() if layer.runs == 1 and layer.reached is not None}
+    return tuple(name for name, layer in once.items() if not is_reached(layer, grids[name]))
 
 
 def _no_picture(facts: Facts) -> LayerError:
