@@ -499,7 +499,7 @@ def test_ids_truth_and_class_names(backend: ToyBackend, x: np.ndarray) -> None:
             r"truth 4 is out of range: outputs \(3, 4\) have classes 0 to 3; -1 is for unknown",
         ),
         ({"truth": [0, 1, -2]}, r"truth -2 is out of range: outputs \(3, 4\)"),
-        ({"class_names": ["a", "b"]}, r"2 class names for outputs \(3, 4\): expected 4, in class order"),
+        ({"class_names": ["a", "b"]}, r"2 class names for outputs \(3, 4\): expected 4, one per class"),
         ({"images": np.zeros((2, 6, 8, 3), np.uint8)}, r"images of shape \(2, 6, 8, 3\): expected 3 RGB pictures"),
     ],
 )

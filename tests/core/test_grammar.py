@@ -293,7 +293,11 @@ def test_a_single_image(labels: dict[str, Any]) -> None:
         ({"truth": [0, 1, 4]}, InputError, r"truth 4 is out of range: outputs .* have classes 0 to 3; -1 is for unk"),
         ({"truth": [0, 1, -2]}, InputError, r"truth -2 is out of range: outputs .* have classes 0 to 3; -1 is for u"),
         ({"truth": np.ones((3, 5))}, InputError, r"truth has 5 columns for outputs .*: expected 4, one per class"),
-        ({"truth": [0, 0.5, 1]}, InputError, "truth with values such as 0.5: expected class indices or names, or rows"),
+        (
+            {"truth": [0, 0.5, 1]},
+            InputError,
+            "truth with values such as 0.5: .* of a regression are no classes: leave truth",
+        ),
         ({"truth": [0, np.nan, 1]}, InputError, "truth with values such as nan: expected class indices or names"),
         (
             {"truth": [[1, 1, -1, 0], [0, 0, 0, 1], [1, 0, 0, 0]]},  # -1 for a label that is not known
@@ -357,7 +361,7 @@ def test_a_single_image(labels: dict[str, Any]) -> None:
         ({"targets": "truth", "truth": np.zeros((3, 4))}, TargetError, "the images have 0 to 0 true classes"),
         ({"targets": "truth", "truth": [0, 1]}, InputError, r"truth of shape \(2,\) for 3 images"),
         ({"targets": "truth", "truth": [0, 1, 7]}, InputError, "truth 7 is out of range: outputs"),
-        ({"class_names": NAMES[:3]}, InputError, r"3 class names for outputs .*: expected 4, in class order"),
+        ({"class_names": NAMES[:3]}, InputError, r"3 class names for outputs .*: expected 4, one per class"),
         (
             {"class_names": {"ant": 0, "bee": 1, "cat": 2, "dog": 3}},
             InputError,

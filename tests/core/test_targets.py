@@ -185,6 +185,15 @@ def test_saturated_probabilities(p: list[list[float]], wanted: object, lost: int
         aimed(wanted, np.array(p, np.float32), "probabilities")
 
 
+def test_logits_that_are_called_probabilities() -> None:
+    with pytest.raises(
+        xaicore.TargetError, match=r"outputs from -2 to 3.5 are no probabilities: pass kind='logits', or"
+    ):
+        aimed(0, np.array([[3.5, -2.0]], np.float32), "probabilities")
+    rounded = np.array([[1.001, -0.001]], np.float32)
+    assert aimed(0, rounded, "probabilities").direction.shape == (1, 1, 2)
+
+
 def test_a_certain_softmax_is_still_explained() -> None:
     direction = aimed(0, np.array([[1.0, 0.0]], np.float32), "probabilities").direction
     assert direction[0, 0, 0] == 0.5

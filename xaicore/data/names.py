@@ -98,7 +98,7 @@ def check_class_names(names: tuple[str, ...] | None, outputs: np.ndarray, kind: 
     """
     classes = label_count(outputs, kind)
     if names is not None and len(names) != classes:
-        raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, in class order")
+        raise InputError(f"{len(names)} class names for outputs {outputs.shape}: expected {classes}, one per class")
 
 
 def class_index(

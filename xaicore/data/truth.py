@@ -115,7 +115,11 @@ def join_truth(batches: Sequence[np.ndarray]) -> np.ndarray:
 
 def _indices(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-        raise InputError(f"{name} with values such as {_odd(array, array == np.floor(array))}: expected {FORMS}")
+        odd = _odd(array, array == np.floor(array))
+        raise InputError(
+            f"{name} with values such as {odd}: expected {FORMS}. The true values of a regression are no classes: "
+            f"leave {name} out"
+        )
     return array.astype(np.int64)
 
 

@@ -20,6 +20,9 @@ from xaicore.trees import as_array
 
 __all__ = ["Classes", "Predicted", "TopK", "as_target"]
 
+ROUNDING = 1e-2
+"""How far a probability that was rounded, in half precision too, may be below 0 or above 1."""
+
 
 class Predicted(Target):
     """The class that the model predicts for each image (K = 1); a one-output regression's value."""
@@ -197,6 +200,11 @@ def _through_link(direction: np.ndarray, p: np.ndarray, classes: np.ndarray, lin
     is_softmax = count > 1 and link == "softmax"
     chosen = p if count == 1 else np.take_along_axis(p, classes[:, None], axis=-1)
     lost = (chosen <= 0) if is_softmax else (chosen <= 0) | (chosen >= 1)
+    if p.min(initial=0) < -ROUNDING or p.max(initial=0) > 1 + ROUNDING:
+        raise TargetError(
+            f"outputs from {p.min():.3g} to {p.max():.3g} are no probabilities: pass kind='logits', or kind='values' "
+            "if they are no class scores"
+        )
     if lost.any():
         raise TargetError(
             f"{int(lost.sum())} target probabilities are exactly 0 or 1, where the model's last activation has no "
