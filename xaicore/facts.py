@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Facts", "InputFacts", "LayerFacts"]
-
+__all__ = ["Facts", "InputFacts", "LayerFacts", "Moves", "Span"]
 
 Moves = Mapping[int, Mapping[int, tuple[float, float]]]
+"""{axis of a tensor: {axis of an input: where two slices come from}}, as `InputFacts.reader_moves`."""
+
 Span = Mapping[int, tuple[int, int]]
+"""{axis of an input: (first index, last index)}, as `InputFacts.reader_spans`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class LayerFacts:
         is_recurrent: it reads its input step by step, along the first axis that is not the images'. A layer of the kind
             "recurrent" need not say so; one of another kind, such as a convolution with a state, does.
         run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
-            reader it depended on; all those before it, where that is not known}.
+            reader it depended on}; empty where that is not known.
     """
 
     name: str
@@ -91,7 +93,7 @@ class InputFacts:
             index, last index)}. A model that convolves one frame after the other has {1: (0, 0)}, {1: (1, 1)}, and so
             on. None as for `reader_moves`.
         reader: the name of the reader, where the backend can return what it takes (`Backend.input_of`).
-        moved_images: images in the pass that showed these moves.
+        moved_images: images in the pass that showed these moves; None where it is the pass that showed the shape.
     """
 
     shape: tuple[int, ...]
@@ -102,7 +104,7 @@ class InputFacts:
     reader_source: str | None = None
     reader_spans: tuple[Span | None, ...] = ()
     reader: str | None = None
-    moved_images: int = 1
+    moved_images: int | None = None
 
 
 @dataclass(frozen=True)

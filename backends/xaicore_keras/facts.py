@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -17,13 +18,17 @@ from xaicore_keras.calls import Call, shape_of
 from xaicore_keras.layout import channel_axis, default_axis, is_identity, is_recurrent, kind_of, permuted_axis, vectors
 from xaicore_keras.private import child_layers
 
-__all__ = ["Flow", "Pull", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
+__all__ = ["Among", "Flow", "Pull", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
 
 _READERS = ("convolution", "recurrent")
 
 
 Pull = Callable[[int, np.ndarray], np.ndarray | None]
 """`pull(i, weights)`: the gradient at input i of the sum of weights * tensor; None where the framework has none."""
+
+
+Among = Callable[[Sequence[Call]], "tuple[int, ...] | None"]
+"""`among(calls)`: the positions of the calls whose outputs a tensor depends on; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,15 @@ class Flow:
         reads: the positions of the inputs that its output depends on; None where that is not known.
         reached: as in `LayerFacts`.
         pull: of the first tensor that it took.
+        among: of its output.
+        takes: the positions of the inputs that the first tensor that it took depends on; None where that is not known.
     """
 
     reads: tuple[int, ...] | None = None
     reached: dict[int, list[bool]] | None = None
     pull: Pull = lambda i, weights: None
+    among: Among = lambda calls: None
+    takes: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,8 @@ class _Reader:
         self._flows = dict(zip(map(id, calls), flows, strict=True))
         self._sources: dict[int, list[str | int]] = {}
         self._handed_on: dict[int, list[Call]] = {}
+        self._runs = Counter(call.path for call in calls)
+        self._token_moves: dict[int, dict[int, Moves]] = {}  # of calls
         self._pooled: set[int] = set()
         self._axes: dict[int, int | None] = {}  # of outputs, where a layer says so
         self._readers: dict[int, list[Call]] = {}  # of inputs, where one runs several times
@@ -123,19 +134,26 @@ class _Reader:
             inside = self._handed_on[id(call)]
             if inside and call.gives > 1:  # what follows may read another of the tensors
                 continue
-            for inner in inside:
-                last.pop(inner.path, None)
+            for alias in self._aliases(call):
+                last.pop(alias, None)
             last[call.path] = call
         inputs = tuple(self._input(i) for i in range(len(self._inputs)))
+        self._note_moves(count)
         return Facts(tuple(self._layer(call) for call in last.values()), inputs, count)
 
     def _reads(self, call: Call) -> tuple[int, ...] | None:
         return (0,) if len(self._inputs) == 1 else self._flows[id(call)].reads
 
+    def _aliases(self, call: Call) -> tuple[str, ...]:
+        """The layers inside of it that made its output and ran as often: each of its runs is one of theirs."""
+        paths = dict.fromkeys(inner.path for inner in self._handed_on[id(call)])
+        return tuple(path for path in paths if self._runs[path] == self._runs[call.path])
+
     def _layer(self, call: Call) -> LayerFacts:
         maker = call
         while self._handed_on[id(maker)]:
             maker = self._handed_on[id(maker)][0]
+        makers = (call, *self._handed_on[id(call)])
         calls = [one for one in self._calls if one.path == call.path]
         runs = [self._reads(one) for one in calls]
         return LayerFacts(
@@ -146,12 +164,14 @@ class _Reader:
             channel_axis=self._axes[id(maker.output)],
             vectors=vectors(maker.layer),
             takes=tuple(self._sources[id(maker)]),
-            aliases=tuple(dict.fromkeys(inner.path for inner in self._handed_on[id(call)])),
+            takes_weights=tuple(shape_of(one.input) for one in makers if self._flows[id(one)].takes == ()),
+            aliases=self._aliases(call),
             is_leaf=not isinstance(call.layer, keras.Layer) or not child_layers(call.layer),
             is_float=keras.backend.is_float_dtype(call.dtype),
             pooled=id(call.output) in self._pooled,
             reads=self._reads(call),
             reached=self._flows[id(call)].reached,
+            moves=self._token_moves.get(id(call), {}),
             runs=len(runs),
             run_reads=None if any(reads is None for reads in runs) else tuple(reads or () for reads in runs),
             run_frames=self._frames(calls),
@@ -185,14 +205,33 @@ class _Reader:
         pull = functools.partial(self._flows[id(call)].pull, i)
         return find_moves(taken, axes, pull), find_span(taken, pull)
 
+    def _note_moves(self, count: int) -> None:
+        """Where the tokens of the first layer with this number come from, for `LayerFacts.moves`.
+
+        By what a layer takes that keeps the tokens apart: a norm, or a dense layer.
+        """
+        known = {call.shape[1] for call in self._calls if kind_of(call.layer) == "convolution" and len(call.shape) == 3}
+        for call in self._calls:
+            taken = () if call.input is None else shape_of(call.input)
+            keeps = kind_of(call.layer) in ("norm", "dense") and taken[:2] == call.shape[:2]
+            if (
+                not keeps
+                or len(taken) != 3
+                or taken[0] != count
+                or channel_axis(call.layer, 3) != 2
+                or taken[1] in known
+            ):
+                continue
+            pulls = {i: functools.partial(self._flows[id(call)].pull, i) for i in range(len(self._inputs))}
+            found = {i: find_moves(taken, [1], pull) for i, pull in pulls.items()}
+            moves = {i: one for i, one in found.items() if one is not None}
+            self._token_moves[id(call)] = moves
+            known.update([taken[1]] if moves else [])
+
     def _frames(self, calls: Sequence[Call]) -> dict[int, tuple[tuple[int, ...], ...]]:
-        """For `LayerFacts.run_frames`: the runs of each reader before each of these calls, which reads no later one."""
-        order = {id(call): at for at, call in enumerate(self._calls)}
-
-        def before(call: Call, readers: Sequence[Call]) -> tuple[int, ...]:
-            return tuple(run for run, reader in enumerate(readers) if order[id(reader)] <= order[id(call)])
-
-        return {i: tuple(before(call, readers) for call in calls) for i, readers in self._readers.items()}
+        """For `LayerFacts.run_frames`: the runs of each reader that each of these calls depends on."""
+        frames = {i: [self._flows[id(one)].among(readers) for one in calls] for i, readers in self._readers.items()}
+        return {i: tuple(one or () for one in each) for i, each in frames.items() if None not in each}
 
     def _is_reader(self, call: Call, i: int) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
-from xaicore_torch.layout import find_module, unwrap
+from xaicore_torch.layout import find_module, images_first, unwrap
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import (
     Outputs,
@@ -38,7 +39,7 @@ from xaicore_torch.outputs import read as read_outputs
 from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import by_layer, pull_back
 from xaicore_torch.recorder import Recorder
-from xaicore_torch.state import preserved_model
+from xaicore_torch.state import preserved_model, recorded_weights
 from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
@@ -117,11 +118,12 @@ class TorchBackend(Backend):
         return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
-        """The first tensor that a layer takes in its first run."""
+        """The first tensor that a layer takes in its first run, with the images on the first axis."""
         taken: list[torch.Tensor] = []
 
         def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            taken.extend(tensor.clone() for tensor in tensors_in(args))
+            if not taken:
+                taken.extend(images_first(module, tensor).clone() for tensor in islice(tensors_in(args), 1))
 
         batch = self._prepare(inputs)
         with preserved_model(self.model, batch.picture.device), Hooks({layer: find_module(self.model, layer)}, keep):
@@ -209,7 +211,7 @@ class TorchBackend(Backend):
             recording = batch.recording()
             copies = recording.clone()
             survey = Survey(self.model, copies.tensors, recording.tensors)
-            with without_backward_hooks(self.model), survey.hooks:
+            with without_backward_hooks(self.model), recorded_weights(self.model), survey.hooks:
                 returned = self._answer(copies)
             y = choose_tensor(returned, self.output, batch.count)
             output, outputs = named_shapes(returned, self.output)

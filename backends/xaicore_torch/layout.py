@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from xaicore import LayerError, unknown_layer
@@ -21,7 +22,7 @@ from xaicore_torch.private import (
     compiled_module,
 )
 
-__all__ = ["batch_axis", "channel_axis", "find_module", "kind_of", "taken_axis", "unwrap", "vectors"]
+__all__ = ["batch_axis", "channel_axis", "find_module", "images_first", "kind_of", "taken_axis", "unwrap", "vectors"]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -121,3 +122,8 @@ def vectors(module: nn.Module) -> tuple[int, ...]:
 def batch_axis(module: nn.Module) -> int:
     """Where a module says that its outputs have the images: recurrent layers and attention may have time first."""
     return 1 if getattr(module, "batch_first", None) is False and isinstance(module, _LAST) else 0
+
+
+def images_first(module: nn.Module, taken: torch.Tensor) -> torch.Tensor:
+    """What a module takes, with the images on the first axis, also where a recurrent layer has time there."""
+    return taken.transpose(0, 1) if batch_axis(module) == 1 and taken.ndim > 2 else taken

@@ -27,7 +27,12 @@ def without_cudnn(modules: Iterable[nn.Module]) -> Iterator[None]:
     def switch_back(module: nn.Module, args: Any, output: Any) -> None:
         torch.backends.cudnn.enabled = before.pop()
 
+    def restore() -> None:
+        if before:  # torch calls no hooks behind a KeyboardInterrupt
+            torch.backends.cudnn.enabled = before[0]
+
     with contextlib.ExitStack() as stack:
+        stack.callback(restore)
         for module in modules:
             if isinstance(module, nn.RNNBase) and not isinstance(module, torch.jit.ScriptModule):
                 stack.callback(module.register_forward_pre_hook(switch_off).remove)

@@ -22,7 +22,7 @@ from xaicore_torch.private import (
 )
 from xaicore_torch.recurrent import without_cudnn
 
-__all__ = ["may_mutate", "preserved_model"]
+__all__ = ["may_mutate", "preserved_model", "recorded_weights"]
 
 _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 
@@ -83,6 +83,20 @@ def preserved_model(
         finally:
             for module in training:
                 module.training = True
+
+
+@contextlib.contextmanager
+def recorded_weights(model: nn.Module) -> Iterator[None]:
+    """Let autograd record what a frozen model makes of its weights alone, as it does of one that trains."""
+    frozen = [one for one in model.parameters() if not one.requires_grad and not one.is_inference()]
+    frozen = [one for one in frozen if one.is_floating_point() and one.is_leaf]
+    try:
+        for parameter in frozen:
+            parameter.requires_grad = True
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad = False
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
 from xaicore.layers import is_pooling
 from xaicore_torch.calls import Call, Snapshot
 from xaicore_torch.hooks import Hooks
-from xaicore_torch.layout import batch_axis, channel_axis, taken_axis, vectors
+from xaicore_torch.layout import batch_axis, channel_axis, images_first, taken_axis, vectors
 from xaicore_torch.moves import moves_between, span_of
 from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
@@ -133,7 +133,7 @@ class Survey:
         if not readers:
             return InputFacts(shape)
         first = readers[0]
-        taken = _images_first(first)
+        taken = images_first(first.module, first.taken[0])
         same = [call for call in readers if call.module is first.module]
         runs = tuple(call.producers[0] == i for call in same)
         axis = taken_axis(first.module, taken.shape)
@@ -146,7 +146,7 @@ class Survey:
 
     def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
         """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""
-        taken, leaf = _images_first(call), self._leaves[i]
+        taken, leaf = images_first(call.module, call.taken[0]), self._leaves[i]
         if call.producers[0] == i or self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
             return None, None
         try:
@@ -213,7 +213,7 @@ class Survey:
             channel_axis=channel_axis(maker.module, len(call.output.shape)),
             batch_axis=batch_axis(maker.module),
             vectors=vectors(maker.module),
-            takes_weights=maker.weights,
+            takes_weights=tuple(shape for one in (call, *call.handed_on) for shape in one.weights),
             takes=tuple(producer for producer in maker.producers if producer is not None),
             aliases=tuple(dict.fromkeys(one.name for one in call.handed_on if one.name in call.aliases)),
             is_leaf=_is_leaf(call.module),
@@ -248,12 +248,6 @@ def _weights(call: Call, recorded: Origins) -> tuple[tuple[int, ...], ...]:
         for taken, node in zip(call.taken, call.taken_nodes, strict=True)
         if (isinstance(taken, nn.Parameter) if node is None else not recorded.of(node))
     )
-
-
-def _images_first(call: Call) -> torch.Tensor:
-    """What a layer takes, with the images on the first axis, also where a recurrent layer has time there."""
-    taken = call.taken[0]
-    return taken.transpose(0, 1) if batch_axis(call.module) == 1 and taken.ndim > 2 else taken
 
 
 def _is_leaf(module: nn.Module) -> bool:

@@ -14,9 +14,19 @@ from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import link_of, to_host
 from xaicore_torch.private import traced_as_graph
 from xaicore_torch.pullback import pull_back
-from xaicore_torch.state import may_mutate, preserved_model
+from xaicore_torch.state import may_mutate, preserved_model, recorded_weights
 
-__all__ = ["Origins", "link_of", "may_mutate", "preserved_loader", "preserved_model", "pull_back", "to_host", "traced"]
+__all__ = [
+    "Origins",
+    "link_of",
+    "may_mutate",
+    "preserved_loader",
+    "preserved_model",
+    "pull_back",
+    "recorded_weights",
+    "to_host",
+    "traced",
+]
 
 
 def traced(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> Callable[..., torch.Tensor]:

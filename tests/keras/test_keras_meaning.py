@@ -393,13 +393,103 @@ class BothWays(Looped):
         return self.dense(ops.concatenate([ops.mean(self.back(one), axis=(1, 2)) for one in maps[::-1]], axis=1))
 
 
-def test_a_second_loop_over_frames_is_refused_since_its_order_is_not_known():
+@pytest.mark.parametrize("layer", [None, "back"])
+def test_a_second_loop_takes_the_frames_in_another_order(layer):
     model, x = BothWays(), np.random.default_rng(2).normal(size=(2, 4, 7, 9, 1)).astype(np.float32)
     model(x)
     settle(model)
-    assert xaicore.explain(model, x, 1).layer == "conv"
-    with pytest.raises(xaicore.LayerError, match="'back' ran 4 times, and the first convolution 4 times"):
-        xaicore.explain(model, x, 1, layer="back")
+    explanation = xaicore.explain(model, x, 1, layer=layer)
+    assert (explanation.layer, explanation.views) == ("back", 4)
+    a = ops.convert_to_numpy(model.back(model.conv(x.reshape(-1, 7, 9, 1)))).reshape(2, 4, 3, 5, 3)
+    rows = ops.convert_to_numpy(model.dense.kernel)[:, 1].reshape(4, 1, 1, 3)[::-1] / 15
+    np.testing.assert_allclose(explanation.maps, np.maximum((a * rows).sum(axis=-1), 0), **CLOSE)
+
+
+class OneBehind(Looped):
+    """A state that a convolution takes one frame behind: its first run has seen no frame."""
+
+    def __init__(self):
+        super().__init__()
+        self.frames = layers.Conv2D(3, 3, padding="same", name="frames")
+        self.state = layers.Conv2D(3, 3, padding="same", name="state")
+
+    def call(self, x):
+        h = ops.zeros_like(x[:, 0]) * ops.ones((3,))
+        for t in range(x.shape[1]):
+            h = ops.tanh(self.frames(x[:, t]) + self.state(h))
+        return self.dense(ops.mean(h, axis=(1, 2)))
+
+
+def test_a_state_one_frame_behind_has_no_map_of_a_frame():
+    model, x = OneBehind(), np.random.default_rng(2).normal(size=(2, 4, 7, 9, 1)).astype(np.float32)
+    model(x)
+    settle(model)
+    assert xaicore.explain(model, x, 1).layer == "frames"
+    with pytest.raises(xaicore.LayerError, match="'state' ran 4 times, and the first convolution 4 times"):
+        xaicore.explain(model, x, 1, layer="state")
+
+
+class Refine(layers.Layer):
+    """Runs a convolution three times, and returns what the last run gave."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.conv = layers.Conv2D(3, 1, name="conv")
+
+    def call(self, x):
+        for _ in range(3):
+            x = self.conv(x)
+        return x
+
+
+def test_runs_inside_of_a_layer_that_runs_once():
+    i = keras.Input((7, 9, 3))
+    model = settle(keras.Model(i, layers.Dense(2)(layers.GlobalAveragePooling2D()(Refine(name="refine")(i)))))
+    x = np.random.default_rng(2).normal(size=(2, 7, 9, 3)).astype(np.float32)
+    assert xaicore.explain(model, x, 1).layer == "refine"
+    a = [xaicore.Explainer(model).backend.capture(x, [f"refine/conv#{run}"]).activations for run in (1, 2, 3)]
+    explanation = xaicore.explain(model, x, 1, layer="refine/conv#*")
+    assert explanation.view_names == tuple(f"run {run} on input 0" for run in (1, 2, 3))
+    conv = model.get_layer("refine").conv
+    np.testing.assert_allclose(a[1]["refine/conv#2"], ops.convert_to_numpy(conv(conv(x))), **CLOSE)
+    with pytest.raises(xaicore.LayerError, match="ran 3 times for this input: there is no run 4"):
+        xaicore.explain(model, x, 1, layer="refine/conv#4")
+
+
+class Asking(layers.Layer):
+    """Learned queries and Keras' own attention."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.count, self.attention = count, layers.MultiHeadAttention(2, 4)
+
+    def build(self, shape):
+        self.queries = self.add_weight(shape=(1, self.count, shape[-1]), initializer="random_normal", name="queries")
+        self.attention.build((None, self.count, shape[-1]), shape)
+
+    def call(self, tokens):
+        return self.attention(ops.repeat(self.queries, ops.shape(tokens)[0], axis=0), tokens, tokens)
+
+
+MIXED = {
+    "6 queries": lambda f: Asking(6)(layers.Reshape((-1, 8))(f)),
+    "columns first": lambda f: layers.Reshape((-1, 8))(layers.Permute((2, 1, 3))(f)),
+    "from the end": lambda f: ops.flip(layers.Reshape((-1, 8))(f), 1),
+}
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+@pytest.mark.parametrize("name", MIXED)
+def test_tokens_that_are_no_positions_in_their_order_are_refused(name, is_frozen, unchanged):
+    i = keras.Input((16, 24, 3))
+    tokens = layers.LayerNormalization(name="norm")(MIXED[name](layers.Conv2D(8, 4, strides=4, name="patches")(i)))
+    model = settle(keras.Model(i, layers.Dense(2)(layers.GlobalAveragePooling1D()(tokens))))
+    model.trainable = not is_frozen
+    x = np.random.default_rng(2).normal(size=(2, 16, 24, 3)).astype(np.float32)
+    with unchanged(model):
+        assert xaicore.explain(model, x, 1).layer == "patches"
+        with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
+            xaicore.explain(model, x, 1, layer="norm")
 
 
 class Mapped(Looped):

@@ -708,8 +708,9 @@ def test_frames_are_in_order_where_a_recurrent_layer_reads_them():
         assert (explanation.view_names, explanation.frames) == (("frame 0", "frame 1", "frame 2"), 3)
     views = xaicore.explain(Frames(), x)
     assert (views.view_names, views.frames) == (("view 0", "view 1", "view 2"), 1)
-    stated = xaicore.explain(Frames(), x, input_axes="ntchw")
-    assert (stated.view_names, stated.frames) == (("frame 0", "frame 1", "frame 2"), 3)
+    for model in (Frames(), Loop()):
+        stated = xaicore.explain(model, x, input_axes="ntchw")
+        assert (stated.view_names, stated.frames) == (("frame 0", "frame 1", "frame 2"), 3)
 
 
 class Loop(nn.Module):
@@ -904,6 +905,34 @@ def test_frames_in_another_order_belong_to_no_picture(frames):
             xaicore.explain(model, rand(2, frames, 3, 8, 12), 1)
 
 
+@pytest.mark.parametrize(("axes", "shape"), [("ntchw", (2, 5, 3, 8, 12)), ("ncthw", (2, 3, 5, 8, 12))])
+def test_notation_does_not_overrule_frames_in_another_order(axes, shape):
+    class Stacked(Frames):
+        def __init__(self, in_turn):
+            super().__init__()
+            self.in_turn = in_turn
+
+        def forward(self, x):
+            x = x.movedim(axes.index("t"), 1)
+            if not self.in_turn:
+                return super().forward(x)
+            f = self.net(x.transpose(0, 1).flatten(0, 1)).mean((2, 3)).unflatten(0, (-1, len(x)))
+            return self.head(f.amax(0))
+
+    assert xaicore.explain(Stacked(False), rand(*shape), 1, input_axes=axes).views == 5
+    with pytest.raises(xaicore.LayerError, match="takes its frames or views in another order"):
+        xaicore.explain(Stacked(True), rand(*shape), 1, input_axes=axes)
+
+
+def test_frames_of_a_model_that_takes_one_batch_size():
+    class Fixed(Frames):
+        def forward(self, x):
+            return self.head(self.net(x.reshape(8, 3, 8, 12)).mean((2, 3)).reshape(2, 4, 4).amax(1))
+
+    model, x = Fixed(), rand(2, 4, 3, 8, 12)
+    assert check(model, x, "net", model.net).maps.shape == (2, 4, 8, 12)
+
+
 def test_a_part_of_the_frames_is_not_followed():
     class Middle(Frames):
         def forward(self, x):
@@ -970,15 +999,41 @@ class Queries(nn.Module):
 class Resampler(nn.Module):
     """Learned queries and torch's own attention."""
 
-    def __init__(self, count):
+    def __init__(self, count, batch_first=True):
         super().__init__()
         torch.manual_seed(0)
         self.queries = nn.Parameter(torch.randn(1, count, 8))
-        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=batch_first)
 
     def forward(self, f):
-        patches = f.flatten(2).transpose(1, 2)
-        return self.attention(self.queries.expand(len(f), -1, -1), patches, patches)[0]
+        patches, queries = f.flatten(2).transpose(1, 2), self.queries.expand(len(f), -1, -1)
+        if self.attention.batch_first:
+            return self.attention(queries, patches, patches)[0]
+        patches = patches.transpose(0, 1)
+        return self.attention(queries.transpose(0, 1), patches, patches)[0].transpose(0, 1)
+
+
+class Asking(nn.Module):
+    """An attention of one's own, which ends in a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.proj = nn.Linear(8, 8)
+
+    def forward(self, queries, patches):
+        return self.proj((queries @ patches.transpose(1, 2)).softmax(-1) @ patches)
+
+
+class Projected(nn.Module):
+    """Learned queries that such an attention takes."""
+
+    def __init__(self, count):
+        super().__init__()
+        torch.manual_seed(0)
+        self.queries, self.attention = nn.Parameter(torch.randn(1, count, 8)), Asking()
+
+    def forward(self, f):
+        return self.attention(self.queries.expand(len(f), -1, -1), f.flatten(2).transpose(1, 2))
 
 
 class Pooled(nn.Linear):
@@ -992,15 +1047,20 @@ MIXED = {
     "6 queries": Queries(6),
     "7 queries": Queries(7),
     "6 queries of an attention": Resampler(6),
+    "6 queries of an attention of one's own": Projected(6),
+    "6 queries of an attention with the images second": Resampler(6, batch_first=False),
     "columns first": lambda f: f.transpose(2, 3).flatten(2).transpose(1, 2),
     "from the end": lambda f: f.flatten(2).flip(2).transpose(1, 2),
 }
 
 
+@pytest.mark.parametrize("is_frozen", [False, True])
 @pytest.mark.parametrize("name", MIXED)
-def test_tokens_that_are_no_positions_in_their_order_are_refused(name):
+def test_tokens_that_are_no_positions_in_their_order_are_refused(name, is_frozen):
     model, x = Mixed(MIXED[name]), rand(2, 3, 16, 24)
+    model.requires_grad_(not is_frozen)
     check(model, x, "patches", model.patches)
+    assert all(parameter.requires_grad is not is_frozen for parameter in model.parameters())
     with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture"):
         xaicore.explain(model, x, layer="norm")
 

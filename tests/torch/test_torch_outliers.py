@@ -63,12 +63,30 @@ def test_what_is_no_row_of_tokens_is_refused():
         torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
     )
     with pytest.raises(
-        LayerError, match=r"outliers='mask' leaves out tokens of a layer, and '1' is \(1, 4, 14, 22\), which"
+        LayerError, match=r"outliers='mask' leaves out tokens of a layer, and '1' is \(1, 4, 14, 22\), no tokens"
     ):
         xaicore.explain(net, PICTURES, outliers="mask")
     xaicore.explain(net, PICTURES, outliers=None)
-    with pytest.raises(LayerError, match=r"'blocks.1.norm1#1' is one run of a layer: pass outliers=None"):
+    with pytest.raises(
+        LayerError, match=r"'blocks.1.norm1#1' is explained by run, blocks.1.norm1#1: pass outliers=None"
+    ):
         xaicore.explain(ViT(), PICTURES, layer="blocks.1.norm1#1", outliers="mask")
+
+
+def test_tokens_that_are_explained_by_run_are_refused():
+    """Each run has outliers of its own."""
+
+    class Frames(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vit = ViT(1, "average")
+
+        def forward(self, x):
+            return torch.stack([self.vit(frame) for frame in x.unbind(1)], 1).amax(1)
+
+    with pytest.raises(LayerError, match=r"'vit.norm' is explained by run, vit.norm#1, vit.norm#2: pass outliers=None"):
+        xaicore.explain(Frames(), PICTURES[None], outliers="mask")
+    assert xaicore.explain(Frames(), PICTURES[None], outliers=None).views == 2
 
 
 def test_a_norm_whose_tokens_no_layer_returns_asks_for_a_block():

@@ -440,7 +440,7 @@ class Listening(nn.LSTM):
     def forward(self, x):
         self.allowed.append(torch.backends.cudnn.enabled)
         if self.fails:
-            raise RuntimeError("on purpose")
+            raise (RuntimeError if self.fails is True else self.fails)("on purpose")
         return super().forward(x)
 
 
@@ -477,3 +477,11 @@ def test_only_recurrent_layers_run_without_cudnn(unchanged, monkeypatch, before,
     with torch.no_grad(), pytest.raises(RuntimeError) if fails else nullcontext():
         model(pictures())
     assert model.lstm.allowed[-1] is before
+
+
+def test_an_interrupt_within_a_recurrent_layer_leaves_cudnn_on(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", True)
+    model = Reading(fails=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        xaicore.explain(model, pictures())
+    assert torch.backends.cudnn.enabled

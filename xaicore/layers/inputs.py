@@ -14,16 +14,12 @@ import numpy as np
 
 from xaicore.facts import InputFacts
 from xaicore.layers.grid import POSITIONS
-from xaicore.layers.moves import changes_of, follows_input, frames_of, moved_axes
+from xaicore.layers.moves import REORDERED, changes_of, follows_input, frames_of, moved_axes
 
 __all__ = ["Frame", "follow_moves", "made_frame", "read_input", "stated_frame", "usual_frame"]
 
 FRAMES = "r"
 """The letter of the axis of an image's frames or views, which the model convolves one by one."""
-
-
-ORDER = "tdhw"
-"""The order of positions in pictures and maps, whatever their order in the input."""
 
 
 @dataclass(frozen=True)
@@ -178,17 +174,21 @@ def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
     """The frame that the caller's notation describes.
 
     The axis t of a clip holds frames if the first convolution takes each of them by itself, in one batch or in a loop,
-    and positions if it convolves over them.
+    and positions if it convolves over them. The notation overrules all changes but another order of the frames.
     """
     reader, divided = facts.reader_shape, frames_of(facts)
     if divided is not None and axes.find("t") == divided[0]:
         axes = axes.replace("t", FRAMES)
         size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
-        return Frame(axes, size, frames=divided[1])
+        return Frame(axes, size, in_order=True, frames=divided[1])
     has_frames = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4 and reader[0] != count
     axes = axes.replace("t", FRAMES) if has_frames else axes
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
-    return Frame(axes, size, facts.shape[axes.index(FRAMES)] if has_frames else 1, in_order=has_frames)
+    if not has_frames:
+        return Frame(axes, size)
+    at = axes.index(FRAMES)
+    changes = tuple(change if change == REORDERED else None for change in changes_of(facts, at))
+    return Frame(axes, size, facts.shape[at], changes=changes, in_order=True)
 
 
 def _positions(axes: str) -> list[str]:

@@ -154,11 +154,11 @@ def new_of_each(runs: Iterable[Iterable[int]]) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-def changes_of(facts: InputFacts) -> tuple[str | None, ...]:
+def changes_of(facts: InputFacts, frames: int = 1) -> tuple[str | None, ...]:
     """Per run of the reader: "flips it", "crops or pads it", "mixes or rearranges the positions of it", `REORDERED`, or
-    None where none of these is seen.
+    None where none of these is seen. `frames` is the axis of the input's frames, if it has any.
     """
-    return tuple(None if moves is None else _change(moves, facts) for moves in facts.reader_moves)
+    return tuple(None if moves is None else _change(moves, facts, frames) for moves in facts.reader_moves)
 
 
 def _is_padded(moves: Moves) -> bool:
@@ -175,11 +175,11 @@ def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
     return far[0] if is_dominant else None
 
 
-def _change(moves: Moves, facts: InputFacts) -> str | None:
+def _change(moves: Moves, facts: InputFacts, frames: int) -> str | None:
     assert facts.reader_shape is not None
     if _is_padded(moves):
         return "crops or pads it"
-    if 0 in moves and not _are_in_order(moves[0], facts):
+    if 0 in moves and not _are_in_order(moves[0], facts, frames):
         return REORDERED
     positions = {axis: of_axis for axis, of_axis in moves.items() if axis}
     sources = [_source(of_axis) for of_axis in positions.values()]
@@ -203,15 +203,15 @@ def _change(moves: Moves, facts: InputFacts) -> str | None:
     return None
 
 
-def _are_in_order(of_rows: Mapping[int, tuple[float, float]], facts: InputFacts) -> bool:
+def _are_in_order(of_rows: Mapping[int, tuple[float, float]], facts: InputFacts, axis: int) -> bool:
     """Whether the rows that the reader takes are the frames of the first image, then those of the second."""
     assert facts.reader_shape is not None
-    frames, images = facts.shape[1], facts.moved_images
+    frames, images = facts.shape[axis], facts.moved_images or facts.shape[0]
     if len(facts.shape) < 3 or facts.reader_shape[0] != facts.shape[0] * frames:
         return True  # no frames
     return all(
         abs(image * images - 0.5) < 0.25 and abs(frame * frames - 0.5 - row) < 0.25
-        for row, (image, frame) in enumerate(zip(of_rows[0], of_rows[1], strict=True))
+        for row, (image, frame) in enumerate(zip(of_rows[0], of_rows[axis], strict=True))
     )
 
 

@@ -60,7 +60,7 @@ def _queries(layer: LayerFacts) -> set[int]:
     """The numbers of learned queries that a layer gives, or takes beside what it asks."""
     given = [layer.shape] if layer.reads == () else []
     taken = [one for one in layer.takes_weights if len(one) == 3 and one[-1] == layer.shape[-1]]
-    return {length for shape in (*given, *taken) for length in shape[1:-1]}
+    return {length for shape in (*given, *taken) for length in shape[:-1]}  # attention may have the images second
 
 
 def _count(grid: Grid) -> int:

@@ -52,8 +52,9 @@ def token_streams(facts: Facts, place: Place, layer_name: Callable[[str], str]) 
         known = of_name.get(name) or of_name.get(layer_name(split_run(name)[0]))
         if known is None:
             continue  # it never ran: the backend says so
-        if split_run(name)[1] is not None or "l" not in place.grids[name].axes:
-            what = "one run of a layer" if split_run(name)[1] is not None else f"{known.shape}, which are no tokens"
+        is_by_run = place.runs[name] != (name,) or split_run(name)[1] is not None
+        if is_by_run or "l" not in place.grids[name].axes:
+            what = f"explained by run, {', '.join(place.runs[name])}" if is_by_run else f"{known.shape}, no tokens"
             raise LayerError(
                 f"outliers='mask' leaves out tokens of a layer, and {name!r} is {what}: pass outliers=None, or name a "
                 "transformer's layer"

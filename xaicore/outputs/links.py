@@ -25,9 +25,6 @@ __all__ = [
 ACTIVATIONS = ("softmax", "sigmoid", None)
 """What a caller may choose to turn outputs into probabilities."""
 
-KINDS = ("logits", "probabilities", "values")
-"""What outputs are: class scores before or after the link, or values that are no class scores."""
-
 LINKS = ("softmax", "sigmoid", None)
 """The activations with which a model may end, on top of its logits."""
 
@@ -36,36 +33,6 @@ SUM = 1e-5
 
 EQUAL = 1e-3
 """How far outputs that are computed in two ways may differ in float32, relative to their size."""
-
-HALF = 2e-2
-"""The same for both in half precision."""
-
-LINKS = ("softmax", "sigmoid", None)
-"""The activations with which a model may end, on top of its logits."""
-
-SUM = 1e-5
-"""How far the sum of a row of float32 probabilities may be from 1."""
-
-EQUAL = 1e-3
-"""How far outputs that are computed in two ways may differ in float32, relative to their size."""
-
-HALF = 2e-2
-"""The same for both in half precision."""
-
-SUM = 1e-5
-"""How far the sum of a row of float32 probabilities may be from 1."""
-
-EQUAL = 1e-3
-"""How far outputs that are computed in two ways may differ in float32, relative to their size."""
-
-HALF = 2e-2
-"""The same for both in half precision."""
-
-EQUAL = 1e-3
-"""How far outputs that are computed in two ways may differ in float32, relative to their size."""
-
-HALF = 2e-2
-"""The same for both in half precision."""
 
 HALF = 2e-2
 """The same for both in half precision."""

@@ -24,18 +24,6 @@ __all__ = [
 KINDS = ("logits", "probabilities", "values")
 """What outputs are: class scores before or after the link, or values that are no class scores."""
 
-LINKS = ("softmax", "sigmoid", None)
-"""The activations with which a model may end, on top of its logits."""
-
-SUM = 1e-5
-"""How far the sum of a row of float32 probabilities may be from 1."""
-
-EQUAL = 1e-3
-"""How far outputs that are computed in two ways may differ in float32, relative to their size."""
-
-HALF = 2e-2
-"""The same for both in half precision."""
-
 
 def is_dense(outputs: np.ndarray) -> bool:
     """Whether there is a score per position, as in segmentation; (N, C, 1, 1) is a score per class."""

@@ -18,8 +18,9 @@ _LINKS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
 
 def origins(tensors: Sequence[Any], feeds: Sequence[Any]) -> list[tuple[int, ...] | None]:
-    """The positions of the inputs that each tensor depends on."""
-    known: dict[Any, frozenset[int]] = {feed.op: frozenset([i]) for i, feed in enumerate(feeds)}
+    """The positions of the feeds, or of other tensors of this graph, that each tensor depends on."""
+    own = {feed.op: frozenset([i]) for i, feed in enumerate(feeds)}
+    known: dict[Any, frozenset[int]] = {}
     for tensor in tensors:
         pending = [] if tensor is None else [tensor.op]
         while pending:
@@ -29,7 +30,7 @@ def origins(tensors: Sequence[Any], feeds: Sequence[Any]) -> list[tuple[int, ...
                 pending += missing
             else:
                 op = pending.pop()
-                known.setdefault(op, frozenset().union(*(known[source] for source in before)))
+                known.setdefault(op, own.get(op, frozenset()).union(*(known[source] for source in before)))
     return [None if tensor is None else tuple(sorted(known[tensor.op])) for tensor in tensors]
 
 

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from xaicore_keras.calls import Call
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
 from xaicore_keras.facts import Flow, Pull, Seen, along_axes, mixture
@@ -55,10 +56,19 @@ class JaxEngine(Engine):
 
         traced = jax.make_jaxpr(abstract)(weights, tensors)
         flows = [Flow() for _ in recorder.calls]
-        reads = origins(traced.jaxpr, len(weights))[: len(numbers)]
-        for place, (i, read) in enumerate(zip(numbers, reads, strict=True), 1 + len(numbers)):
-            flows[i] = Flow(read, pull=_pull_of(traced, place, weights, tensors))
         calls = list(recorder.calls)
+        ends = traced.jaxpr.outvars[1 : 1 + len(numbers)]
+        made = dict(zip((id(calls[i].output) for i in numbers), ends, strict=True))
+
+        def among(variable: Any, calls: Sequence[Call]) -> tuple[int, ...] | None:
+            sources = [made.get(id(call.output)) for call in calls]
+            return None if None in sources else origins(traced.jaxpr, sources, [variable])[0]
+
+        reads = origins(traced.jaxpr, traced.jaxpr.invars[len(weights) :], traced.jaxpr.outvars[1:])
+        for place, (i, end) in enumerate(zip(numbers, ends, strict=True)):
+            behind = place + len(numbers)  # where what the call took stands
+            pull = _pull_of(traced, 1 + behind, weights, tensors)
+            flows[i] = Flow(reads[place], None, pull, functools.partial(among, end), reads[behind])
         shifted = reaching(traced.jaxpr, numbers)
         reached = _arrivals(run, recorder, shifted, weights, tensors) if shifted else {}
         recorder.calls[:] = calls  # of the trace, whose tensors nothing was added to

@@ -35,16 +35,15 @@ def reaching(jaxpr: Any, layers: Sequence[Key]) -> dict[Key, Any]:
     }
 
 
-def origins(jaxpr: Any, weights: int) -> list[tuple[int, ...]]:
-    """The positions of the inputs, which follow the weights, that each output but the first depends on."""
-    known: dict[Any, frozenset[int]] = {var: frozenset([i]) for i, var in enumerate(jaxpr.invars[weights:])}
+def origins(jaxpr: Any, sources: Sequence[Any], ends: Sequence[Any]) -> list[tuple[int, ...]]:
+    """The positions of the sources that each of the ends depends on; all are variables of the function."""
+    own = {var: frozenset([i]) for i, var in enumerate(sources) if not isinstance(var, Literal)}
+    known = dict(own)
     for equation in jaxpr.eqns:
-        sources = (known.get(var, frozenset()) for var in equation.invars if not isinstance(var, Literal))
-        origins = frozenset().union(*sources)
-        if origins:
-            known.update(dict.fromkeys(equation.outvars, origins))
-    outputs = jaxpr.outvars[1:]
-    return [() if isinstance(var, Literal) else tuple(sorted(known.get(var, ()))) for var in outputs]
+        before = (known.get(var, frozenset()) for var in equation.invars if not isinstance(var, Literal))
+        origins = frozenset().union(*before)
+        known.update((var, origins | own.get(var, frozenset())) for var in equation.outvars)
+    return [() if isinstance(var, Literal) else tuple(sorted(known.get(var, ()))) for var in ends]
 
 
 def link_of(jaxpr: Any) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from xaicore_keras.calls import Call
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
 from xaicore_keras.facts import Flow, Seen, along_axes
@@ -51,7 +52,10 @@ class TensorFlowEngine(Engine):
             outputs[:] = [y]
             visible = [None if self.hides(y, call.output) else call.output for call in recorder.calls]
             is_known = inline or None not in visible
-            flows[:] = [Flow(reads) for reads in origins(visible, feeds)] if is_known else [Flow()] * len(visible)
+            inputs = [call.input for call in recorder.calls]
+            taken = [None if one is None or self.hides(y, one) else one for one in inputs]
+            known = zip(origins(visible, feeds), origins(taken, feeds), strict=True) if is_known else ()
+            flows[:] = [Flow(reads, takes=takes) for reads, takes in known] or [Flow()] * len(visible)
             arrivals[:] = arrivals_of(y, visible) if is_known else [None] * len(visible)
 
         def pull(taken: Any, i: int, weights: np.ndarray) -> np.ndarray | None:
@@ -70,8 +74,10 @@ class TensorFlowEngine(Engine):
                     flow if arrival is None else replace(flow, reached=along_axes(next(values).numpy(), call.shape))
                     for flow, arrival, call in zip(flows, arrivals, recorder.calls, strict=True)
                 ]
-        pulls = [functools.partial(pull, call.input) for call in recorder.calls]
-        flows = [replace(flow, pull=pull) for flow, pull in zip(flows, pulls, strict=True)]
+        flows = [
+            replace(flow, pull=functools.partial(pull, call.input), among=functools.partial(_among, call.output))
+            for flow, call in zip(flows, recorder.calls, strict=True)
+        ]
         return Seen(outputs[0], link_of(outputs[0]), flows)
 
     def hides(self, y: Any, tensor: Any) -> bool:
@@ -157,6 +163,13 @@ class Steps:
         with tf.init_scope():
             gradients = iter(step(tf.constant(direction), *cut))
         return [next(gradients).numpy() if reached else None for reached in self._reached]
+
+
+def _among(output: Any, calls: Sequence[Call]) -> tuple[int, ...] | None:
+    """The calls whose outputs this one depends on; None where one of them lies in another graph."""
+    if any(call.output.graph is not output.graph for call in calls):
+        return None
+    return origins([output], [call.output for call in calls])[0]
 
 
 def _traced(

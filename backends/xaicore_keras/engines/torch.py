@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import torch
 
+from xaicore_keras.calls import Call
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
@@ -32,11 +33,17 @@ class TorchEngine(Engine):
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
         """A pass over the values, recorded, since the record names the last operation."""
         tensors = [t.requires_grad_(t.is_floating_point()) for t in _tensors(batch)]
-        with tools.preserved_model(model, tensors[0].device, _is_mutable), torch.enable_grad():
+        with (
+            tools.preserved_model(model, tensors[0].device, _is_mutable),
+            tools.recorded_weights(model),
+            torch.enable_grad(),
+        ):
             y = run([t.clone() for t in tensors], None)  # some models write into their inputs, and a leaf refuses it
             outputs = [call.output for call in recorder.calls]
             pulls = [functools.partial(_pull, call.input, tensors) for call in recorder.calls]
-            flows = zip(_reads(outputs, tensors), _reached(y, outputs), pulls, strict=True)
+            among = [functools.partial(_among, output) for output in outputs]
+            takes = _takes([call.input for call in recorder.calls], tensors)
+            flows = zip(_reads(outputs, tensors), _reached(y, outputs), pulls, among, takes, strict=True)
             return Seen(y, tools.link_of(y), [Flow(*flow) for flow in flows])
 
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
@@ -91,6 +98,23 @@ def _reads(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> l
         return [None] * len(outputs)
     origins = tools.Origins(inputs)
     return [origins.of(output.grad_fn) for output in outputs]
+
+
+def _takes(taken: Sequence[Any], inputs: Sequence[torch.Tensor]) -> list[tuple[int, ...] | None]:
+    """The inputs that what a call took depends on; not known where it was not recorded."""
+    origins = tools.Origins(inputs)
+    is_weight = [isinstance(tensor, torch.nn.Parameter) for tensor in taken]
+    nodes = [None if tensor is None else tensor.grad_fn for tensor in taken]
+    return [
+        () if weight else None if node is None else origins.of(node)
+        for weight, node in zip(is_weight, nodes, strict=True)
+    ]
+
+
+def _among(output: torch.Tensor, calls: Sequence[Call]) -> tuple[int, ...] | None:
+    """The calls whose outputs this one depends on; None where it was not recorded."""
+    nodes = {call.output.grad_fn: i for i, call in enumerate(calls)}
+    return None if output.grad_fn is None else tools.Origins(nodes=nodes).of(output.grad_fn)
 
 
 def _reached(y: torch.Tensor, outputs: Sequence[torch.Tensor]) -> list[dict[int, list[bool]] | None]:
