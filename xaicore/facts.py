@@ -129,3 +129,8 @@ class Facts:
     trained_for: str | None = None
     output: int | str | None = None
     outputs: Mapping[int | str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def named(self) -> dict[str, LayerFacts]:
+        """{name or alias: layer}."""
+        return {name: layer for layer in self.layers for name in (layer.name, *layer.aliases)}

@@ -34,10 +34,10 @@ def pull_back(
     def pull(direction: np.ndarray) -> Sequence[np.ndarray | None]:
         return pull_in_half(forward.pull, direction) if is_half else forward.pull(direction)
 
-    key, axes = ("coupled", survey.facts.output, tuple(layers)), None
-    if survey.facts.count == 1:
-        of_one = (survey.specs[split_run(name)[0]].shape for name in layers)
-        axes = image_axes((a.shape for a in forward.activations), of_one, len(direction))
+    key = ("coupled", survey.facts.output, tuple(layers))
+    shapes = [survey.specs[split_run(name)[0]].shape for name in layers]
+    of_one = shapes if survey.facts.count == 1 else None
+    axes = image_axes([a.shape for a in forward.activations], of_one, len(direction))
     pulled, traces.facts[key] = pull_images(pull, direction, axes, traces.facts.get(key))
     gradients: dict[str, np.ndarray] = {}
     for name, gradient in zip(layers, pulled, strict=True):

@@ -67,8 +67,8 @@ def cam_model(
     grid = reading.grids.get(path)
     if grid is None or not set(grid.axes).isdisjoint("lr"):
         size = reading.frames[reading.main_pictures[0]].size if reading.frames else ()
-        shapes = {name: one.shape for one in facts.layers for name in (one.name, *one.aliases)}
-        raise no_map(path, shapes.get(path, last.shape), size)
+        known = facts.named
+        raise no_map(path, known[path].shape if path in known else last.shape, size)
     copies = _Copies()
     inputs = keras.tree.map_structure(copies.input, graph.input)
     maps = _copied_up_to(graph, inputs, layers, copies, path, sum(call.path == path for call in calls))

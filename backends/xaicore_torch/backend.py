@@ -184,11 +184,12 @@ class TorchBackend(Backend):
     def _image_axes(self, batch: Inputs, tensors: Mapping[str, torch.Tensor], count: int) -> list[int] | None:
         """Per layer, the axis of its output that holds the images; None where the facts do not show it."""
         facts = self._facts.get(batch.image_shapes)
+        shapes = [tensor.shape for tensor in tensors.values()]
         if facts is None or facts.count != 1:
-            return None
-        of_one = {name: layer.shape for layer in facts.layers for name in (layer.name, *layer.aliases)}
-        known = (of_one.get(self.layer_name(split_run(name)[0]), ()) for name in tensors)
-        return image_axes((tensor.shape for tensor in tensors.values()), known, count)
+            return image_axes(shapes, None, count)
+        known = facts.named
+        layers = (known.get(self.layer_name(split_run(name)[0])) for name in tensors)
+        return image_axes(shapes, [() if layer is None else layer.shape for layer in layers], count)
 
     def _prepare(self, inputs: Any) -> Inputs:
         return prepare(self.model, inputs, self._may_be_single)

@@ -653,3 +653,19 @@ def test_the_page_on_training(tmp_path, monkeypatch):
     rows = [json.loads(line) for line in (tmp_path / "runs" / "keras" / "manifest.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [0, 0, 1, 1, 2, 2]
     assert [row["truth_name"] for row in rows] == ["ant", "bee"] * 3
+
+
+def test_the_worst_of_several_labels_are_ranked_as_the_loss_reads_them():
+    """By the sigmoid that the loss applies, as explanations are scored; a softmax would find another image."""
+    model, x = make_tiny(), TINY_DATA[0]
+    model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), run_eagerly=BACKEND == "tensorflow")
+    kernel = 20 * np.random.default_rng(2).normal(size=model.layers[-1].kernel.shape)
+    model.layers[-1].kernel.assign(kernel.astype("float32"))
+    z = keras.ops.convert_to_numpy(model(x, training=False)).astype(float)
+    truth = np.eye(CLASSES, dtype=int)[np.arange(12) % CLASSES]
+    truth[::2, 0] = 1
+    softmax = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    by_sigmoid, by_softmax = (np.where(truth, p, 1).min(1).argmin() for p in (z, softmax - 1))
+    assert by_sigmoid != by_softmax
+    monitor = xaicore.Monitor(model, x[:2], worst=1, pool=(x, truth), loggers=[])
+    assert monitor.step(0)[-1].ids == (str(by_sigmoid),)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from keras_nets import CLOSE, pictures, settle, truth
+from keras_nets import CLOSE, channels_first, pictures, settle, truth
 
 import xaicore
 from xaicore_keras.backend import KerasBackend
@@ -594,3 +594,28 @@ def test_runs_of_different_sizes_are_named_one_by_one():
     with pytest.raises(xaicore.LayerError, match=r"gave .*: name them one by one, layer='conv#1'"):
         xaicore.explain(model, x, 1, layer="conv#*")
     assert {xaicore.explain(model, x, 1, layer=f"conv#{run}").maps.shape for run in (1, 2)} == {(2, 6, 8), (2, 3, 4)}
+
+
+class Positioned(keras.Model):
+    """Tokens with learned positions, whose indices are a constant that was made outside of any graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.positions = layers.Conv2D(8, 3, 3, name="patches"), layers.Embedding(6, 8, name="positions")
+        self.indices = ops.expand_dims(ops.arange(6), 0)
+        self.norm, self.dense = layers.LayerNormalization(name="norm"), layers.Dense(3)
+
+    def call(self, x):
+        t = ops.reshape(self.patches(x), (-1, 6, 8)) + self.positions(self.indices)
+        return self.dense(ops.mean(self.norm(t), axis=1))
+
+
+def test_a_layer_may_take_a_constant():
+    model, x = Positioned(), pictures()
+    model(x)
+    settle(model)
+    explanation = xaicore.explain(model, x, 1)
+    assert explanation.layer == "norm"
+    a, gradients = truth(model, x, "norm", [[1], [1]])
+    a, g = (channels_first(one.reshape(2, 2, 3, 8)) for one in (a, gradients))
+    np.testing.assert_allclose(explanation.maps, np.maximum((a * g.mean((2, 3), keepdims=True)).sum(1), 0), **CLOSE)

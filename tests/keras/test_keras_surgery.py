@@ -522,7 +522,9 @@ def test_models_without_a_map_or_with_tokens_after_it():
     x = keras.Input((None, None, 1))
     a = layers.Reshape((-1, 8), name="tokens")(layers.Conv2D(8, 2, 2, name="patches")(x))
     vit = keras.Model(x, layers.GlobalAveragePooling1D()(layers.LayerNormalization(name="norm")(a)))
-    with pytest.raises(xaicore.LayerError, match=r"after the last map, 'patches', come tokens, 'norm' \(1, 12544, 8\)"):
+    with pytest.raises(
+        xaicore.LayerError, match=r"tokens lead to the output, 'norm' \(1, 12544, 8\), and cam_model pools maps"
+    ):
         cam_model(vit, 2)
     assert cam_model(vit, 2, layer="patches").output_shape == (None, 2)
 

@@ -323,6 +323,41 @@ class Features(nn.Sequential):
         super().__init__(conv(channels, 4, 3, padding=1), nn.ReLU())
 
 
+class Steps(nn.Module):
+    """101 steps of a waveform's spectrogram, read by an LSTM; there is no convolution."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__()
+        self.lstm, self.norm, self.head = nn.LSTM(9, 6, batch_first=True), nn.LayerNorm(6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        windows = F.pad(x, (8, 8)).unfold(1, 16, 8)
+        return self.head(self.norm(self.lstm(torch.fft.rfft(windows).abs())[0]).mean(1))
+
+
+def test_a_step_more_than_a_round_number_is_no_class_token():
+    model = Steps()
+    explanation = check(model, rand(2, 800), "norm", model.norm, lambda t: t.transpose(1, 2), input_axes="nt")
+    assert explanation.maps.shape == (2, 101)
+
+
+class Text(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.dropout, self.lstm = nn.Embedding(9, 8), nn.Dropout(0.1), nn.LSTM(8, 6, batch_first=True)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.lstm(self.dropout(self.embed(x)))[0].mean(1))
+
+
+def test_text_behind_a_dropout_is_no_signal():
+    words = torch.arange(14).reshape(2, 7) % 9
+    with pytest.raises(xaicore.LayerError, match="nothing in the model says which axes of the inputs"):
+        xaicore.explain(Text(), words)
+
+
 class TwoHeads(nn.Module):
     def __init__(self):
         super().__init__()
@@ -938,7 +973,7 @@ def test_a_part_of_the_frames_is_not_followed():
         def forward(self, x):
             return super().forward(x[:, 1:4])
 
-    with pytest.raises(xaicore.LayerError, match=r"runs once, on \(3, 3, 8, 12\), .* reshaped to \(N \* 5"):
+    with pytest.raises(xaicore.LayerError, match=r"runs once, on \(3, 3, 8, 12\), .* reshaped to \(N \* frames"):
         xaicore.explain(Middle(), rand(1, 5, 3, 8, 12), 1)
 
 
@@ -959,7 +994,7 @@ class TwoClips(nn.Module):
 
 def test_two_clips_through_one_loop_are_explained_as_advised():
     clips = rand(2, 5, 3, 8, 12), rand(2, 5, 3, 8, 12, seed=1)
-    with pytest.raises(xaicore.LayerError, match=r"no map of its own for each frame.*as x.flatten\(0, 1\) makes it"):
+    with pytest.raises(xaicore.LayerError, match=r"no map of its own for each frame.*: x.flatten\(0, 1\)"):
         xaicore.explain(TwoClips(one_by_one=True), clips, layer="net")
     model = TwoClips(one_by_one=False)
     for run in (0, 1):

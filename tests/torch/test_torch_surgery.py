@@ -582,7 +582,7 @@ def test_tokens_have_no_such_head():
     model = ViT()
     with pytest.raises(xaicore.MethodError, match=r"or, for a net of convolutions, xaicore_torch.cam_model"):
         xaicore.explain(model, PICTURES, method="cam")
-    with pytest.raises(xaicore.LayerError, match=r"after the last map, 'embed', come tokens, .* method='gradcam'"):
+    with pytest.raises(xaicore.LayerError, match=r"tokens lead to the output, .* method='gradcam'"):
         cam_model(model, 3, inputs=PICTURES[:1])
     assert xaicore.explain(model, PICTURES, method="gradcam").maps.shape == (2, 4, 6)
     assert cam_model(model, 3, layer="embed", inputs=PICTURES[:1]).layer == "embed"

@@ -92,10 +92,9 @@ def choose_pooled(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictu
         if "l" in getattr(grids.get(layer.name), "axes", "") and (layer.reached is None or layer.reached)
     ]
     if tokens:
-        maps = [layer.name for layer in layers[: at + 1] if "l" not in getattr(grids.get(layer.name), "axes", "l")]
         raise LayerError(
-            f"after the last map, {maps[-1] if maps else None!r}, come tokens, {tokens[-1].name!r} {tokens[-1].shape}, "
-            "which have no such head: explain the model itself with method='gradcam', or name a map to pool: layer=..."
+            f"tokens lead to the output, {tokens[-1].name!r} {tokens[-1].shape}, and cam_model pools maps: explain the "
+            "model itself with method='gradcam', or name a map to pool: layer=..."
         )
     return name
 

@@ -15,13 +15,17 @@ __all__ = ["are_coupled", "image_axes", "pull_each", "pull_images"]
 Pull = Callable[[np.ndarray], Sequence[np.ndarray | None]]
 
 
-def image_axes(shapes: Iterable[Sequence[int]], of_one: Iterable[Sequence[int]], count: int) -> list[int] | None:
+def image_axes(shapes: Iterable[Sequence[int]], of_one: Iterable[Sequence[int]] | None, count: int) -> list[int] | None:
     """Per layer, the axis of its output that holds the images; None where one does not show it.
 
     Args:
         shapes: of the layers' outputs for `count` images.
-        of_one: of the same outputs for one image.
+        of_one: of the same outputs for one image; None for a model that takes no other number of images, where it is
+            the first axis, if that is as long.
     """
+    if of_one is None:
+        firsts = [shape[0] if len(shape) else 0 for shape in shapes]
+        return [0] * len(firsts) if set(firsts) == {count} else None
     axes = []
     for many, one in zip(shapes, of_one, strict=True):
         grown = [axis for axis, (n, single) in enumerate(zip(many, one, strict=False)) if n != single]

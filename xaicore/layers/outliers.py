@@ -46,7 +46,7 @@ def token_streams(facts: Facts, place: Place, layer_name: Callable[[str], str]) 
     Raises:
         LayerError: a layer has no tokens, or nothing shows what a norm takes.
     """
-    of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
+    of_name = facts.named
     streams = {}
     for name in place.runs:
         known = of_name.get(name) or of_name.get(layer_name(split_run(name)[0]))

@@ -115,7 +115,7 @@ def find_place(
     Raises:
         LayerError: no layer fits, the axes of one are not settled, or the layers lie over different inputs.
     """
-    of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
+    of_name = facts.named
     plain_names = {name: split_run(name)[0] for name in layers}
     known_names = {name: plain if plain in of_name else layer_name(plain) for name, plain in plain_names.items()}
     if not reading.frames:
@@ -172,7 +172,7 @@ def _no_picture(facts: Facts) -> LayerError:
             return LayerError(
                 f"the model's first convolution runs {times}, on {one.reader_shape}, for an input {one.shape}: nothing "
                 "says which part of the input, such as a frame or view, each of its maps belongs to. Explain a model "
-                f"that convolves all frames or views as one batch, reshaped to (N * {one.shape[1]}, ...)"
+                "that convolves all frames or views as one batch, reshaped to (N * frames, ...)"
             )
         if one.reader_shape is not None and one.reader_shape[0] > facts.count:
             return LayerError(

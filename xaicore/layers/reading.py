@@ -68,14 +68,14 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
     if input_axes is not None and all(len(seen.shape) != len(input_axes) for seen in facts.inputs):
         shapes = ", ".join(str(seen.shape) for seen in facts.inputs)
         raise InputError(f"input_axes={input_axes!r} for inputs {shapes}: expected a letter per axis")
-    embedded = {layer.name for layer in facts.layers if layer.kind == "embedding"}  # text is no picture
+    of_name = facts.named
     frames = {}
     for i, seen in enumerate(facts.inputs):
         if input_axes is not None and len(seen.shape) == len(input_axes):
             frames[i] = stated_frame(input_axes, seen, facts.count)
             continue
         frame = read_input(seen, facts.count)
-        if frame is None and seen.reader_source not in embedded:
+        if frame is None and not _is_text(seen.reader_source, of_name):
             frame = made_frame(seen, facts.count)
         if frame is None and seen.reader_shape is None:
             frame = usual_frame(seen.shape, channels_last)
@@ -83,7 +83,6 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
             frames[i] = frame
     grids: dict[str, Grid] = {}
     pictures: dict[str, int] = {}
-    of_name = {name: layer for layer in facts.layers for name in (layer.name, *layer.aliases)}
     for i in sorted(frames, key=lambda i: len(frames[i].size), reverse=True):
         for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows, frames[i], i).items():
             reads = of_name[name].reads
@@ -91,6 +90,17 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
             if name not in grids and (reads is None or i in reads) and is_over_one:
                 grids[name], pictures[name] = grid, i
     return Reading(frames, grids, pictures)
+
+
+def _is_text(source: str | int | None, of_name: Mapping[str, LayerFacts]) -> bool:
+    """Whether an embedding made what a layer takes, be it that others, such as a dropout, handed it on."""
+    layer = of_name.get(str(source))
+    for _ in of_name:
+        if layer is None or layer.kind == "embedding":
+            break
+        taken = [of_name[str(name)] for name in layer.takes if name in of_name]
+        layer = next((one for one in taken if one.shape == layer.shape), None)
+    return layer is not None and layer.kind == "embedding"
 
 
 def frames_of_runs(layer: LayerFacts, position: int, frame: Frame) -> tuple[int, ...] | None:
@@ -191,7 +201,7 @@ def _grid(
         return Grid(_letters(layer, batch, channel, POSITIONS[len(size)]), lengths)
     if len(lengths) == 1:
         found = token_grid(lengths[0], size, maps)
-        if found is not None:
+        if found is not None and (maps or len(size) > 1 or found[1] == 0):  # 101 steps are no 100 and a class token
             return Grid(_letters(layer, batch, channel, "l"), *found)
         if len(size) == 1:  # a signal's features over time, at whatever rate
             return Grid(_letters(layer, batch, channel, "t"), lengths)

@@ -51,7 +51,7 @@ def runs_of(
         for i, position in enumerate(inputs):
             _check_changes(name, i + 1, layer, position, reading)
         if len({(reading.frames[i].axes, reading.frames[i].size) for i in inputs}) > 1:
-            raise LayerError(f"layer {name!r} ran on inputs of different sizes: name its runs one by one, '{name}#1'")
+            raise LayerError(f"layer {name!r} ran on inputs of different sizes: name one run, layer='{name}#1'")
         return tuple(f"{name}#{i + 1}" for i in range(layer.runs)), tuple(map(Source, inputs))
     if isinstance(run, int):
         _check_run(name, run, layer)
@@ -78,6 +78,7 @@ def runs_of(
     ]
     if layer.runs > 1 and len(straight) > 1 and not all(straight):
         if not any(straight) or layer.runs % len(straight):
+            _check_changes(name, 1, layer, usual, reading)  # which no other run's name could mend
             raise LayerError(
                 f"layer {name!r} ran {layer.runs} times, on changed copies of input {usual}, such as flipped ones: no "
                 f"run belongs to the picture itself. Say which run: layer='{name}#1'"
@@ -94,7 +95,7 @@ def _takes_parts(one: InputFacts) -> bool:
 def _runs_by_frame(
     name: str, run: int | str | None, layer: LayerFacts, position: int, reading: Reading
 ) -> tuple[tuple[str, ...], tuple[Source, ...]]:
-    """The same where the first convolution takes one frame after the other: the runs in the order of their frames.
+    """(names, pictures) where the first convolution takes one frame after another: the runs in the frames' order.
 
     Raises:
         LayerError: there is no such run, or the runs lie over no frames.
@@ -104,8 +105,8 @@ def _runs_by_frame(
         raise LayerError(
             f"layer {name!r} ran {layer.runs} times, and the first convolution {len(reading.frames[position].frames)} "
             f"times, once for each frame of input {position}: it has no map of its own for each frame. Name a layer "
-            "that runs once for each, such as a convolution or a block of them, or explain a model that convolves the "
-            "frames as one batch, as x.flatten(0, 1) makes it"
+            "that runs once for each, such as a convolution or a block of them. Or flatten the frames into one batch "
+            "before the convolution: x.flatten(0, 1)"
         )
     if isinstance(run, int):
         _check_run(name, run, layer)
@@ -133,7 +134,8 @@ def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int,
         changed = changes[(run - 1) * len(changes) // layer.runs] if changes and run <= layer.runs else None
     if changed is not None:
         axes = reading.frames[position].axes.replace("r", "t")
-        anyway = "" if changed == REORDERED else f"; input_axes={axes!r} lays the map over the input nevertheless"
+        is_lost = changed == REORDERED or "?" in axes
+        anyway = "" if is_lost else f"; input_axes={axes!r} lays the map over the input nevertheless"
         raise LayerError(
             f"layer {name!r} reads input {position} changed: the model {changed} before its first convolution, so the "
             f"map does not lie over the input. Explain the rest of the model, behind this change{anyway}"

@@ -22,7 +22,7 @@ def are_in_order(facts: Facts, rows: int, position: int = 0) -> bool:
         rows: pictures per image.
         position: of the input that holds them.
     """
-    shapes = {name: layer.shape for layer in facts.layers for name in (layer.name, *layer.aliases)}
+    shapes = {name: layer.shape for name, layer in facts.named.items()}
 
     def reads_rows(layer: LayerFacts) -> bool:
         images, steps = layer.batch_axis, 1 - layer.batch_axis

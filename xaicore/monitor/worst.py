@@ -18,7 +18,7 @@ from xaicore.data.truth import check_classes, most_suspicious
 from xaicore.errors import InputError
 from xaicore.monitor.batched import BatchedExplainer
 from xaicore.monitor.deadline import Deadline
-from xaicore.outputs import is_dense, probabilities
+from xaicore.outputs import is_dense, probabilities, settle_kind
 
 __all__ = ["Pool"]
 
@@ -119,14 +119,21 @@ class Pool:
         assert batch.truth is not None
         capture = self._backend.capture(batch.x, ())
         explainer = self._batched.explainer
-        outputs, kind = capture.outputs, explainer.kind or capture.outputs_kind
+        facts, outputs = self._backend.observe(batch.x), capture.outputs
+        kind, link = settle_kind(
+            *(outputs, capture.outputs_kind, capture.link),
+            trained_for=None if facts is None else facts.trained_for,
+            chosen=explainer.kind,
+            activation=explainer.activation,
+            is_binary=True,  # true classes call it so
+        )
         if kind == "values" or is_dense(outputs):
             raise InputError(f"outputs {outputs.shape} are no class scores: there are no worst predictions")
         try:
             check_classes(batch.truth, outputs, kind)
         except InputError as exc:
             raise InputError(f"pool: {exc}") from exc
-        p = probabilities(outputs, kind, capture.link, explainer.activation)
+        p = probabilities(outputs, kind, link, explainer.activation)
         if batch.truth.ndim == 2:
             return np.where(batch.truth, p, np.inf).min(axis=1)
         of_truth = np.take_along_axis(p, np.maximum(batch.truth, 0)[:, None], axis=1)[:, 0]

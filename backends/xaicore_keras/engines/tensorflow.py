@@ -81,8 +81,8 @@ class TensorFlowEngine(Engine):
         return Seen(outputs[0], link_of(outputs[0]), flows)
 
     def hides(self, y: Any, tensor: Any) -> bool:
-        """A loop has a graph of its own, and so has a `tf.function` that is not inlined."""
-        return tensor.graph is not y.graph
+        """A loop has a graph of its own, and so has a `tf.function` that is not inlined; an eager constant has none."""
+        return getattr(tensor, "graph", None) is not y.graph
 
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
         """Not recorded by a gradient tape, not added to a graph."""
