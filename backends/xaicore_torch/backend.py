@@ -20,7 +20,7 @@ from xaicore.layers import Grid, has_rows, listing, never_ran, read, split_run, 
 from xaicore.layers.coupling import image_axes, pull_images
 from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
-from xaicore_torch.hooks import Hooks
+from xaicore_torch.hooks import Hooks, PassStopped
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, images_first, unwrap
 from xaicore_torch.loader import preserved_loader
@@ -118,15 +118,15 @@ class TorchBackend(Backend):
         return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
-        """The first tensor that a layer takes in its first run, with the images on the first axis."""
+        """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""
         taken: list[torch.Tensor] = []
 
         def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            if not taken:
-                taken.extend(images_first(module, tensor).clone() for tensor in islice(tensors_in(args), 1))
+            taken.extend(images_first(module, tensor).clone() for tensor in islice(tensors_in(args), 1))
+            raise PassStopped
 
-        batch = self._prepare(inputs)
-        with preserved_model(self.model, batch.picture.device), Hooks({layer: find_module(self.model, layer)}, keep):
+        batch, modules = self._prepare(inputs), {layer: find_module(self.model, layer)}
+        with preserved_model(self.model, batch.picture.device), Hooks(modules, keep), contextlib.suppress(PassStopped):
             self._run(batch.clone())
         if not taken:
             raise never_ran(layer)

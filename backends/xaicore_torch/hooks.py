@@ -12,10 +12,14 @@ from torch.utils.hooks import RemovableHandle
 
 from xaicore import LayerError
 
-__all__ = ["Hooks"]
+__all__ = ["Hooks", "PassStopped"]
 
 Hook = Callable[[str, nn.Module, tuple[Any, ...], Any], Any]
 """`hook(name, module, arguments, output)`: returns what replaces the module's output, or None."""
+
+
+class PassStopped(BaseException):
+    """A hook has what it wants, and ends the pass. Not an Exception, which a model may catch."""
 
 
 class Hooks:

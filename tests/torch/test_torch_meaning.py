@@ -682,6 +682,17 @@ WAVES = {
 }
 
 
+def test_a_picture_that_is_made_inside_costs_no_second_pass(unchanged):
+    model, x, passes = Prepared(Spectrogram(add_channels=True), 1).train(), rand(2, 800), []
+    model.head.register_forward_pre_hook(lambda module, args: passes.append(1))
+    explainer = xaicore.Explainer(model)
+    explainer(x)
+    passes.clear()
+    with unchanged(model):
+        explainer(x)
+    assert len(passes) == 1
+
+
 @pytest.mark.parametrize("name", WAVES)
 def test_a_spectrogram_made_inside_is_shown_under_its_map(name):
     prepare, shape = WAVES[name]
