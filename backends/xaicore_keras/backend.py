@@ -19,9 +19,10 @@ from xaicore.facts import Facts
 from xaicore.layers import has_rows, listing, never_ran, no_map, read, split_run, with_moves_of
 from xaicore.outputs import are_probabilities, choose_name
 from xaicore_keras.advice import remedy, warn_of_preprocessor
-from xaicore_keras.calls import shape_of
+from xaicore_keras.calls import first_tensor, shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
+from xaicore_keras.hooks import PassStopped
 from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
@@ -92,6 +93,22 @@ class KerasBackend(Backend):
                 gradients = pull_back(forward, survey, self._traces, layers, rows) if layers else {}
         activations = dict(zip(layers, forward.activations, strict=True))
         return Capture(outputs, kind, activations, survey.input_size, gradients, survey.link)
+
+    def input_of(self, inputs: Any, layer: str) -> np.ndarray:
+        """The first tensor that a layer takes in its first run, where the pass ends."""
+        batch, taken = prepare(self.model, inputs), []
+
+        def keep(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
+            taken.append(self.to_numpy(first_tensor((args, kwargs))))
+            raise PassStopped
+
+        hooks, inline = [(walk(self.model)[layer], keep)], bool(self._traces.facts.get("inline"))
+        eager = self._engine.eager(self.model, batch, inline)
+        with self._model_errors(batch), preserved_model(self.model), eager as tensors, contextlib.suppress(PassStopped):
+            run_model(self.model, batch.structure, tensors, self.output, hooks)
+        if not taken:
+            raise never_ran(layer)
+        return np.asarray(taken[0])
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,12 @@ class Engine(ABC):
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
         """Run code outside of the caller's gradient tapes, graphs and modes."""
         return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def eager(self, model: Any, batch: Inputs, inline: bool) -> Iterator[list[Any]]:
+        """The inputs as tensors with values, for a pass that is not compiled; `inline` as in `survey`."""
+        with self.isolated():
+            yield [keras.ops.convert_to_tensor(tensor) for tensor in batch.tensors]
 
     @abstractmethod
     def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:

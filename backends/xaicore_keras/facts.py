@@ -193,7 +193,7 @@ class _Reader:
         source = next((one.path for one in reversed(self._calls) if one.output is first.input), None)
         if len(same) > 1:
             self._readers[i] = same
-        return InputFacts(shape, taken, axis, runs, moves, source, spans)
+        return InputFacts(shape, taken, axis, runs, moves, source, spans, first.path)
 
     def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
         """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""

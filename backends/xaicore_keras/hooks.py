@@ -9,10 +9,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ["Hook", "at_call", "hooked"]
+__all__ = ["Hook", "PassStopped", "at_call", "hooked"]
 
 Hook = Callable[[tuple[Any, ...], dict[str, Any], Any], Any]
 """`hook(args, kwargs, answer)` takes the arguments and the answer of a call; the layer answers what it returns."""
+
+
+class PassStopped(BaseException):
+    """A hook has what it wants, and ends the pass. Not an Exception, which a model may catch."""
 
 
 def at_call(number: int, hook: Hook) -> Hook:

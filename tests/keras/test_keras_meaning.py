@@ -619,3 +619,39 @@ def test_a_layer_may_take_a_constant():
     a, gradients = truth(model, x, "norm", [[1], [1]])
     a, g = (channels_first(one.reshape(2, 2, 3, 8)) for one in (a, gradients))
     np.testing.assert_allclose(explanation.maps, np.maximum((a * g.mean((2, 3), keepdims=True)).sum(1), 0), **CLOSE)
+
+
+class Listening(keras.Model):
+    """Makes a spectrogram of a waveform in a layer, or by operations of its own."""
+
+    def __init__(self, in_a_layer):
+        super().__init__()
+        self.made = layers.Lambda(spectrogram, name="made") if in_a_layer else spectrogram
+        self.conv, self.dense = layers.Conv2D(3, 3, activation="relu", name="conv"), layers.Dense(2, name="dense")
+
+    def call(self, x):
+        return self.dense(ops.mean(self.conv(self.made(x)), axis=(1, 2)))
+
+
+def spectrogram(x):
+    real, imaginary = ops.stft(x, 32, 8, 32)
+    return ops.expand_dims(ops.log(real**2 + imaginary**2 + 1e-3), -1)
+
+
+@pytest.mark.parametrize("in_a_layer", [True, False])
+def test_a_spectrogram_made_inside_is_shown_under_its_map(in_a_layer, unchanged):
+    model, x = Listening(in_a_layer), np.random.default_rng(3).normal(size=(2, 800)).astype(np.float32)
+    model(x)
+    settle(model)
+    explainer = xaicore.Explainer(model)
+    explainer(x, 1)
+    with unchanged(model):
+        explanation = explainer(x, 1)
+    pictures_made = ops.convert_to_numpy(spectrogram(ops.convert_to_tensor(x)))
+    assert explanation.layer == "conv"
+    assert explanation.input_size == pictures_made.shape[1:3]
+    a = ops.convert_to_numpy(model.conv(pictures_made))
+    rows = ops.convert_to_numpy(model.dense.kernel)[:, 1] / np.prod(a.shape[1:3])
+    np.testing.assert_allclose(explanation.maps, np.maximum(a @ rows, 0), **CLOSE)
+    shown = explanation.images[..., 0].astype(float)
+    assert np.corrcoef(shown.ravel(), pictures_made[..., 0].ravel())[0, 1] > 0.99

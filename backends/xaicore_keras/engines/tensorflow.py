@@ -88,6 +88,12 @@ class TensorFlowEngine(Engine):
         """Not recorded by a gradient tape, not added to a graph."""
         return tf.init_scope()
 
+    @contextlib.contextmanager
+    def eager(self, model: Any, batch: Inputs, inline: bool) -> Iterator[list[Any]]:
+        """Inlined, the user's own compiled functions run as plain ones."""
+        with super().eager(model, batch, inline) as tensors, _inlined(inline):
+            yield tensors
+
     def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
         """The first step; `pull` is the second."""
         key = ("forward", program.layers, with_gradients, program.output)

@@ -50,6 +50,13 @@ class TorchEngine(Engine):
         """Not in inference mode, where no trainable parameter can be made."""
         return torch.inference_mode(False)
 
+    @contextlib.contextmanager
+    def eager(self, model: Any, batch: Inputs, inline: bool) -> Iterator[list[torch.Tensor]]:
+        """Nothing is recorded, and the modules are restored."""
+        tensors = _tensors(batch)
+        with self.isolated(), tools.preserved_model(model, tensors[0].device, _is_mutable):
+            yield tensors
+
     def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
         """One pass. A model that switches grad off itself, around a frozen part, is recorded from the start."""
         recording = False
