@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import is_
 from typing import Any
 
@@ -75,28 +75,27 @@ def preserved_model(
         stack.enter_context(parametrizations_uncached(modules))
         stack.enter_context(_attributes([module for module in modules if mutable(module)]))
         stack.enter_context(without_cudnn(modules))
-        training = [module for module in modules if module.training]
-        try:
-            for module in training:
-                module.training = False
-            yield
-        finally:
-            for module in training:
-                module.training = True
+        stack.enter_context(_flipped("training", [module for module in modules if module.training]))
+        yield
+
+
+def recorded_weights(model: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Let autograd record what a frozen model makes of its weights alone, as it does of one that trains."""
+    frozen = [one for one in model.parameters() if not one.requires_grad and not one.is_inference()]
+    return _flipped("requires_grad", [one for one in frozen if one.is_floating_point() and one.is_leaf])
 
 
 @contextlib.contextmanager
-def recorded_weights(model: nn.Module) -> Iterator[None]:
-    """Let autograd record what a frozen model makes of its weights alone, as it does of one that trains."""
-    frozen = [one for one in model.parameters() if not one.requires_grad and not one.is_inference()]
-    frozen = [one for one in frozen if one.is_floating_point() and one.is_leaf]
+def _flipped(flag: str, holders: Sequence[Any]) -> Iterator[None]:
+    """The opposite value of a flag, in all of its holders."""
+    before = [getattr(holder, flag) for holder in holders]
     try:
-        for parameter in frozen:
-            parameter.requires_grad = True
+        for holder, value in zip(holders, before, strict=True):
+            setattr(holder, flag, not value)
         yield
     finally:
-        for parameter in frozen:
-            parameter.requires_grad = False
+        for holder, value in zip(holders, before, strict=True):
+            setattr(holder, flag, value)
 
 
 @contextlib.contextmanager
