@@ -22,7 +22,7 @@ from xaicore.errors import (
     XaicoreError,
 )
 from xaicore.hookspecs import hookimpl
-from xaicore.opencv import cv2  # noqa: F401 - what is missing is said at once
+from xaicore.opencv import cv2  # noqa: F401 - without OpenCV, fail here
 
 if TYPE_CHECKING:
     from xaicore import layers, localize, maps, outputs, overlay, randomness, show, targets
