@@ -89,9 +89,9 @@ class InputFacts:
             NaN for a slice that comes from nowhere, such as padding. Where the reader takes several rows per image,
             such as frames, axis 0 has rows 0 and 1. None for a run that took the input itself, or where it is not
             known.
-        reader_spans: for each run, on which part of the input depends what the reader takes: {axis of the input: (first
-            index, last index)}. A model that convolves one frame after the other has {1: (0, 0)}, {1: (1, 1)}, and so
-            on. None as for `reader_moves`.
+        reader_spans: for each run, the part of the input that the reader's argument depends on: {axis of the input:
+            (first index, last index)}. A model that convolves one frame after the other has {1: (0, 0)}, {1: (1, 1)},
+            and so on. None as for `reader_moves`.
         reader: the name of the reader, where the backend can return what it takes (`Backend.input_of`).
         moved_images: images in the pass that showed these moves; None where it is the pass that showed the shape.
     """

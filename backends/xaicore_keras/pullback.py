@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xaicore import LayerError, pull_in_half
-from xaicore.layers import split_run
-from xaicore.layers.coupling import image_axes, pull_images
+from xaicore.layers import image_axes, pull_images, split_run
 from xaicore_keras.engine import Forward
 from xaicore_keras.survey import Survey
 from xaicore_keras.traces import Traces

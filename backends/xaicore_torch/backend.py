@@ -16,8 +16,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
 from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import Facts
-from xaicore.layers import Grid, has_rows, listing, never_ran, read, split_run, with_moves_of
-from xaicore.layers.coupling import image_axes, pull_images
+from xaicore.layers import Grid, has_rows, image_axes, listing, never_ran, pull_images, read, split_run, with_moves_of
 from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks, PassStopped

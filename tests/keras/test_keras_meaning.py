@@ -509,7 +509,7 @@ def test_frames_inside_of_a_compiled_loop_are_refused(unchanged):
     for layer in (None, "conv"):
         with (
             unchanged(model),
-            pytest.raises(xaicore.XaicoreError, match=r"one batch, reshaped to \(N \* 4|inside a loop|no layer"),
+            pytest.raises(xaicore.XaicoreError, match=r"one batch, reshaped to \(N \* frames|inside a loop|no layer"),
         ):
             xaicore.explain(model, x, 1, layer=layer)
 

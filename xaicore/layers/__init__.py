@@ -6,6 +6,7 @@ Backends report facts of layers; what these mean is decided here, by one rule fo
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.choice import as_layers, choose_layer, choose_pooled, default_layer, is_pooling
 from xaicore.layers.classifier import Dense, find_classifier
+from xaicore.layers.coupling import image_axes, pull_images
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import blank, never_ran, no_map, unknown_layer
@@ -37,10 +38,12 @@ __all__ = [
     "find_place",
     "find_span",
     "has_rows",
+    "image_axes",
     "is_pooling",
     "listing",
     "never_ran",
     "no_map",
+    "pull_images",
     "read",
     "read_grids",
     "split_run",
