@@ -26,11 +26,13 @@ from xaicore.opencv import cv2  # noqa: F401 - without OpenCV, fail here
 
 if TYPE_CHECKING:
     from xaicore import layers, localize, maps, outputs, overlay, randomness, show, targets
-    from xaicore.backend import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+    from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
+    from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
+    from xaicore.evidence import Evidence
     from xaicore.explainer import Explainer, explain
     from xaicore.explanation import Explanation
-    from xaicore.facts import Facts, InputFacts, LayerFacts
+    from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
     from xaicore.layers import default_layer, unknown_layer
     from xaicore.logger import Logger, Run
     from xaicore.loggers import Loggers, open_loggers
@@ -44,12 +46,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "METHODS",
+    "Attention",
+    "AttentionFacts",
     "Backend",
     "BackendError",
     "Capture",
     "DependencyError",
     "Direction",
     "Drawing",
+    "Evidence",
     "Explainer",
     "Explanation",
     "Facts",
@@ -93,11 +98,13 @@ __all__ = [
 
 # A plugin and a command line need few of these rooms: each is imported when a name of it is first used.
 _HOLDERS = {
-    "xaicore.backend": ("Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"),
+    "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction", "pull_in_half"),
+    "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
+    "xaicore.evidence": ("Evidence",),
     "xaicore.explainer": ("Explainer", "explain"),
     "xaicore.explanation": ("Explanation",),
-    "xaicore.facts": ("Facts", "InputFacts", "LayerFacts"),
+    "xaicore.facts": ("AttentionFacts", "Facts", "InputFacts", "LayerFacts"),
     "xaicore.layers": ("default_layer", "unknown_layer"),
     "xaicore.logger": ("Logger", "Run"),
     "xaicore.loggers": ("Loggers", "open_loggers"),
@@ -109,6 +116,7 @@ _HOLDERS = {
 }
 _MODULES = (
     "backend",
+    "capture",
     "data",
     "evidence",
     "explainer",

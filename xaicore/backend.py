@@ -9,22 +9,39 @@ from __future__ import annotations
 import contextlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
 from xaicore import randomness
+from xaicore.capture import Attention, Capture
 from xaicore.errors import BackendError
-from xaicore.facts import Facts
-from xaicore.outputs import KINDS, LINKS
+from xaicore.facts import AttentionFacts, Facts
 from xaicore.trees import as_array
 
-__all__ = ["Backend", "Capture", "Direction", "Layer", "check_direction", "pull_in_half"]
+__all__ = [
+    "POWERS",
+    "RULES",
+    "Attention",
+    "Backend",
+    "Capture",
+    "Direction",
+    "Layer",
+    "check_direction",
+    "pull_in_half",
+]
 
 Direction = Callable[[np.ndarray, str], np.ndarray]
 """`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32."""
+
+POWERS = ("attention", "input_gradients", "guided", "resume", "second")
+"""What a backend may offer beyond activations and gradients of layers, see `Backend.powers`."""
+
+RULES = ("plain", "guided", "deconv")
+"""How a gradient passes a ReLU on its way to the input: as it is; positive gradients at positive inputs alone (guided
+backpropagation, Springenberg et al. 2014); positive gradients alone (deconvolution, Zeiler & Fergus 2014)."""
 
 HALF_SCALE = 1024.0
 """float16 loses gradients below 6e-8, so this multiple of them is computed; where it overflows, the plain ones."""
@@ -50,33 +67,6 @@ class Layer:
     pooled: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Capture:
-    """The result of one pass over the inputs: NumPy float32, channels first whatever the framework's layout.
-
-    Attributes:
-        outputs: (N, ...), the class axis at 1; logits wherever they can be reached.
-        outputs_kind: "logits", "probabilities" or "values".
-        activations: {layer: (N, C, *spatial)}.
-        gradients: {layer: (N, K, C, *spatial)}; empty without a direction.
-        input_size: the spatial shape of the input with the most axes, (H, W) for pictures.
-        link: the activation that ends the model, on top of its logits: "softmax", "sigmoid" or None.
-    """
-
-    outputs: np.ndarray
-    outputs_kind: str
-    activations: Mapping[str, np.ndarray]
-    input_size: tuple[int, ...]
-    gradients: Mapping[str, np.ndarray] = field(default_factory=dict)
-    link: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.outputs_kind not in KINDS:
-            raise BackendError(f"Capture.outputs_kind is {self.outputs_kind!r}; expected one of {KINDS}")
-        if self.link not in LINKS:
-            raise BackendError(f"Capture.link is {self.link!r}; expected one of {LINKS}")
-
-
 class Backend(ABC):
     """One model in one framework.
 
@@ -89,6 +79,13 @@ class Backend(ABC):
     """The entry-point name. Where a class leaves it empty, the plugin registry sets it."""
     channels_last: bool = False
     """Whether the model takes pictures as (N, H, W, C). The default preprocessing reads it."""
+    powers: ClassVar[frozenset[str]] = frozenset()
+    """What this backend offers beyond the contract's least, of `POWERS`: methods that need more are refused by name.
+
+    - "attention": `attention`, and `capture(attention=...)`;
+    - "input_gradients": `capture(rules=("plain",))`; "guided": the rules "guided" and "deconv", too;
+    - "resume", "second": the methods of these names.
+    """
 
     @abstractmethod
     def layers(self, inputs: Any) -> Sequence[Layer]:
@@ -105,7 +102,17 @@ class Backend(ABC):
         `inputs` is exactly what the model takes: a tuple is positional arguments, a dict keyword arguments; a single
         array that lacks the batch axis gets one. `direction` is called once, in the caller's thread, between the two
         passes; its exceptions propagate unchanged.
+
+        A backend with the powers takes two keywords more, each passed only where a method needs it:
+
+        - "attention": `attention`, {name, as the method `attention` lists it: whether its gradients are wanted};
+        - "input_gradients": `rules`, some of `RULES`: the gradients of the inputs that are wanted. Whatever the rules,
+          outputs, activations and the gradients of layers are those of the model as it is.
         """
+
+    def attention(self, inputs: Any) -> Sequence[AttentionFacts]:
+        """Every attention in the order in which it runs; one pass over the first image is enough."""
+        self._lacks("attention", "use a method on a layer, such as 'gradcam'")
 
     def observe(self, inputs: Any) -> Facts | None:
         """The facts of one pass over the first image; None for a backend that reports none.
@@ -194,9 +201,9 @@ class Backend(ABC):
         with randomness.preserved(*randomness.loader_parts(source)):
             yield
 
-    def input_gradients(self, inputs: Any, direction: Direction, rule: str = "plain") -> np.ndarray:
-        """Gradients (N, K, *input) with respect to the input; rule "plain", "guided" or "deconv"."""
-        self._lacks("gradients of the input", "use a method on a layer, such as 'gradcam'")
+    def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
+        """The Hessian of each score times the activations of a layer, (N, K, *layer), for second-order methods."""
+        self._lacks("second derivatives", "use a method of first derivatives, such as 'gradcam'")
 
     def _lacks(self, power: str, instead: str) -> NoReturn:
         raise BackendError(f"backend {self.name or type(self).__name__!r} does not offer {power}: {instead}")

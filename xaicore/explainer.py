@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xaicore import plugins, trees
-from xaicore.backend import Backend, Capture
-from xaicore.data.labels import Labels, calls_binary
+from xaicore.backend import Backend
+from xaicore.data.labels import Labels
+from xaicore.data.reader import Reader
 from xaicore.data.targets import read_target
-from xaicore.errors import BackendError, InputError, type_name
-from xaicore.evidence import arranged, check_captured, check_not_boxes, check_outputs, group_views, maps_at, scores_of
+from xaicore.errors import InputError, type_name
+from xaicore.evidence import Evidence, Passes, arranged, first_pass, group_views, scores_of
 from xaicore.explanation import Explanation
-from xaicore.facts import Facts
 from xaicore.layers import Frame, Place, Places, as_layers, blank
 from xaicore.maps import fuse
-from xaicore.methods import Method, MethodLike, find_method, find_methods
-from xaicore.outputs import check_activation, check_kind, predicted_classes, settle_kind
+from xaicore.methods import Method, MethodLike, apply, check_powers, find_method, find_methods, plan_for
+from xaicore.outputs import check_activation, check_kind, predicted_classes
 from xaicore.show.pictures import Pictures
-from xaicore.targets import Aim, Target, aim_at
+from xaicore.targets import Target
 
 __all__ = ["Explainer", "explain", "picture_input"]
+
+INPUT, ATTENTION = "the input", "attention"
+"""What a result names as its layer, where its method explains none."""
 
 
 class Explainer:
@@ -150,40 +152,57 @@ class Explainer:
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, from one pass; for callers that have read their arguments already."""
-        facts, place = self._places.find(x)
-        with_gradients = any(method.needs == "gradients" for method in methods)
-        names = self.layers if place is None else place.captured
-        capture, aim, labels = self._capture(x, names, target, labels, with_gradients, facts)
-        evidence = arranged(capture, place)
+        check_powers(methods, self.backend)
+        plan = plan_for(methods)
+        facts, place = self._places.find(x, plan.has_layer)
+        blocks, tokens = self._places.find_attention(x, plan.blocks) if plan.has_attention else ((), None)
+        names: tuple[str, ...] = ()
+        if plan.has_layer:
+            names = self.layers if place is None else place.captured
+        reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels)
+        captured, aim = first_pass(self.backend, x, plan, names, blocks, reader.settle, reader.aim_for)
+        capture = arranged(captured, place)
         count, k = aim.classes.shape
         views = 1 if place is None else place.views
+        passes = Passes(self.backend, x, place, target, aim, reader.settle)
         shared: dict[str, Any] = {
             "image_index": np.repeat(np.arange(count), k),
             "targets": aim.classes.reshape(-1),
-            "scores": scores_of(capture, aim, self.activation),
-            "predicted": predicted_classes(capture.outputs, capture.outputs_kind),
-            "outputs": capture.outputs,
-            "outputs_kind": capture.outputs_kind,
-            "input_size": evidence.input_size,
+            "scores": scores_of(captured, aim, self.activation),
+            "predicted": predicted_classes(captured.outputs, captured.outputs_kind),
+            "outputs": captured.outputs,
+            "outputs_kind": captured.outputs_kind,
+            "input_size": capture.input_size,
             "views": views,
             "view_names": () if place is None else place.view_names,
             "frames": 1 if place is None else place.frames,
-            "ids": labels.ids,
-            "truth": labels.truth,
-            "class_names": labels.class_names,
-            "layer": " + ".join(self.layers),
+            "ids": reader.labels.ids,
+            "truth": reader.labels.truth,
+            "class_names": reader.labels.class_names,
             "model": self.model_name,
             "target": str(target),
-            "pictures": self.pictures(x, count, evidence.input_size, images),
+            "pictures": self.pictures(x, count, capture.input_size, images),
         }
         results = []
         for method in methods:
-            of_layers = [maps_at(one, method, self.backend, x, evidence, aim.repeated(views)) for one in self.layers]
-            maps = group_views(fuse(of_layers), count, views)
+            last = blocks if method.blocks is None else blocks[len(blocks) - method.blocks :]
+            layers = self.layers if method.has_layer else (INPUT if not method.has_attention else ATTENTION,)
+            aimed = aim.repeated(views)
+            each = [Evidence(capture, captured, one, aimed, passes, place, last, tokens) for one in layers]
+            maps = group_views(fuse([apply(method, one) for one in each]), count, views)
             empty = np.logical_not((maps > 0).reshape(len(maps), -1).any(axis=1))
-            if place is not None and place.unreached and empty.all() and method.needs == "gradients":
+            if place is not None and place.unreached and empty.all() and "gradients" in method.asks:
                 warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
-            results.append(Explanation(maps=maps, empty=empty, method=method.name, **shared))
+            results.append(
+                Explanation(
+                    maps=maps,
+                    empty=empty,
+                    method=method.name,
+                    layer=" + ".join(layers),
+                    signed=method.signed,
+                    **shared,
+                )
+            )
         return results
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:
@@ -201,41 +220,6 @@ class Explainer:
             return self.backend.input_of(x, frame.taken_by)
         name = str(frame.made_by)
         return self.backend.capture(x, (name,)).activations[name]
-
-    def _capture(
-        self, x: Any, names: Sequence[str], target: Target, labels: Labels, with_gradients: bool, facts: Facts | None
-    ) -> tuple[Capture, Aim, Labels]:
-        """One pass. Labels and target are compared with the outputs before anything is pulled back."""
-        answers: list[tuple[Aim, Labels]] = []
-        settle = partial(
-            settle_kind,
-            trained_for=None if facts is None else facts.trained_for,
-            chosen=self.kind,
-            activation=self.activation,
-            is_binary=facts is None or calls_binary(target, labels),  # without facts, the model's end is unknown
-        )
-
-        def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-            kind, link = settle(outputs, kind, None if facts is None else facts.link)
-            if facts is not None:
-                check_not_boxes(facts, kind)
-            check_outputs(outputs, self._finds_layer)
-            checked = labels.checked(outputs, kind)
-            aim = aim_at(target, outputs, kind, self.activation or link)
-            answers.append((aim, checked))
-            return aim.direction
-
-        capture = self.backend.capture(x, names, direction if with_gradients else None)
-        if not with_gradients:
-            direction(capture.outputs, capture.outputs_kind)
-        kind, link = settle(capture.outputs, capture.outputs_kind, capture.link)
-        capture = replace(capture, outputs_kind=kind, link=link)
-        if len(answers) != 1:
-            raise BackendError(
-                f"backend {self.backend.name!r} called direction {len(answers)} times; expected one call"
-            )
-        check_captured(names, capture, with_gradients, self.backend.name)
-        return capture, *answers[0]
 
 
 def explain(

@@ -29,8 +29,8 @@ class Explanation(DrawnMaps):
     """Maps of N images and K targets each: row m = n * K + k of M = N * K explains target k of image n.
 
     Attributes:
-        maps: (M, *S) float32 >= 0: the method's map at the layer's own resolution, before normalising. With several
-            views per image, (M, views, *S).
+        maps: (M, *S) float32: the method's map at the layer's own resolution, or at the picture's for methods on the
+            input, before normalising; >= 0 unless `signed`. With several views per image, (M, views, *S).
         image_index: (M,) which image a row belongs to.
         targets: (M,) int64 classes; -1 where the target is no class.
         scores: (M,) probability of the target where it has one; else its score.
@@ -55,6 +55,7 @@ class Explanation(DrawnMaps):
         view_names: the views' names in the order of their maps, such as "frame 0"; empty where there is one view.
         frames: how many frames the views have that follow each other; 1 where nothing says that they do. View v is of
             frame v // (views // frames).
+        signed: negative values of the maps are evidence against the target.
     """
 
     maps: np.ndarray
@@ -79,6 +80,7 @@ class Explanation(DrawnMaps):
     views: int = 1
     view_names: tuple[str, ...] = ()
     frames: int = 1
+    signed: bool = False
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""

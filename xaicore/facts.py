@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Facts", "InputFacts", "LayerFacts", "Moves", "Span"]
+__all__ = ["AttentionFacts", "Facts", "InputFacts", "LayerFacts", "Moves", "Span"]
 
 Moves = Mapping[int, Mapping[int, tuple[float, float]]]
 """{axis of a tensor: {axis of an input: where two slices come from}}, as `InputFacts.reader_moves`."""
@@ -69,6 +69,23 @@ class LayerFacts:
     run_reads: tuple[tuple[int, ...], ...] | None = None
     is_recurrent: bool = False
     run_frames: Mapping[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AttentionFacts:
+    """What one pass over the first image showed of one attention, that is of one softmax over tokens.
+
+    Attributes:
+        name: of the innermost layer that it ran in; the second one there is "name#2".
+        shape: of its weights, (rows, heads, queries, keys); more rows than images where it attends within windows.
+        reached: whether the gradient of the model's output arrives at its weights; None where that is not known.
+        causal: whether a query is kept from reading later keys.
+    """
+
+    name: str
+    shape: tuple[int, int, int, int]
+    reached: bool | None = None
+    causal: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,18 @@ import numpy as np
 
 from xaicore.errors import InputError, type_name
 
-__all__ = ["as_array", "concatenate", "convert", "copied", "count", "leaves", "map_leaves", "places", "take"]
+__all__ = [
+    "as_array",
+    "concatenate",
+    "convert",
+    "copied",
+    "count",
+    "leaves",
+    "map_leaves",
+    "places",
+    "replaced",
+    "take",
+]
 
 TO_HOST = ("detach", "cpu", "resolve_conj", "to_dense", "float", "get", "numpy")
 """Methods that bring a tensor nearer to NumPy, in the order to try them.
@@ -97,6 +108,12 @@ def map_leaves(change: Callable[[Any], Any], x: Any) -> Any:
     if isinstance(x, (tuple, list)):
         return _like(x, (map_leaves(change, child) for child in x))
     return change(x)
+
+
+def replaced(x: Any, others: Mapping[tuple[Any, ...], Any]) -> Any:
+    """The same nest, with other leaves at these places, as `places` names them."""
+    at = iter(list(places(x)))
+    return map_leaves(lambda leaf: others.get(next(at), leaf), x)
 
 
 def concatenate(nests: Sequence[Any]) -> Any:

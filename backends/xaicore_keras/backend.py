@@ -52,6 +52,7 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
+    powers = frozenset({"resume"})
 
     def __init__(self, model: keras.Model, output: int | str | None = None) -> None:
         self.model = model

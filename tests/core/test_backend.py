@@ -38,10 +38,10 @@ def test_powers_that_a_backend_may_lack() -> None:
         xaicore.BackendError, match=r"backend 'fixed' does not offer starting from a layer \(resume\): use"
     ):
         backend.resume(None, "map", ONES)
-    with pytest.raises(
-        xaicore.BackendError, match=r"backend 'fixed' does not offer gradients of the input: use a method"
-    ):
-        backend.input_gradients(None, lambda outputs, kind: outputs[:, None])
+    with pytest.raises(xaicore.BackendError, match=r"backend 'fixed' does not offer second derivatives: use a method"):
+        backend.second(None, "map", lambda outputs, kind: outputs[:, None])
+    with pytest.raises(xaicore.BackendError, match=r"backend 'fixed' does not offer attention: use a method"):
+        backend.attention(None)
     backend.name = ""
     with pytest.raises(xaicore.BackendError, match="backend 'FixedBackend' does not offer"):
         backend.resume(None, "map", ONES)

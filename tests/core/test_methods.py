@@ -298,7 +298,7 @@ def test_unknown_names_get_the_near_ones() -> None:
     ):
         find_method(3)
     with pytest.raises(
-        xaicore.MethodError, match=r"method 'x' needs 'luck'; expected one of activations, gradients, w"
+        xaicore.MethodError, match=r"method 'x' needs 'luck'; expected some of activations, gradients, w"
     ):
         xaicore.Method("x", lambda a, g: a, "luck")
 

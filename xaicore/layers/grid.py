@@ -74,6 +74,16 @@ class Grid:
             array = array.reshape(*array.shape[:-1], *self.size)
         return np.ascontiguousarray(array)
 
+    def put(self, array: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        """An array of one image (1, ...), R times, with other maps (R, C, *size) at its positions: (R, ...).
+
+        Prefix tokens keep their values.
+        """
+        at = self.arrange(np.arange(array.size).reshape(array.shape)).reshape(-1)
+        changed = np.repeat(array.reshape(1, -1), len(maps), axis=0)
+        changed[:, at] = maps.reshape(len(maps), -1)
+        return changed.reshape(-1, *array.shape[1:])
+
 
 def check_grid(grid: Sequence[int]) -> tuple[int, ...]:
     """Check the positions that a user typed, and return them.

@@ -17,7 +17,7 @@ from xaicore.layers.runs import Source, runs_of, split_run
 from xaicore.layers.stated import stated_grid
 from xaicore.layers.views import are_in_order, view_names
 
-__all__ = ["Place", "find_place"]
+__all__ = ["Place", "find_place", "picture_place"]
 
 EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
 """What an input of this many axes may be, for messages."""
@@ -148,6 +148,13 @@ def find_place(
     rows = frame.rows if at[0].frame is None else len(at)
     in_order = frame.in_order or are_in_order(facts, rows, position)
     return Place(grids, runs, frame, at, in_order, _unreached(facts, reading, explained, grids))
+
+
+def picture_place(facts: Facts, reading: Reading) -> Place:
+    """The place of the only picture, for methods that need no layer."""
+    (position,) = reading.main_pictures
+    frame = reading.frames[position]
+    return Place({}, {}, frame, (Source(position),), frame.in_order or are_in_order(facts, frame.rows, position))
 
 
 def _unreached(

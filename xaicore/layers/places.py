@@ -11,12 +11,13 @@ import numpy as np
 
 from xaicore import trees
 from xaicore.backend import Backend
-from xaicore.errors import InputError, MethodError
-from xaicore.facts import Facts
+from xaicore.errors import InputError, LayerError, MethodError
+from xaicore.facts import AttentionFacts, Facts
+from xaicore.layers.attention import attention_grid, read_blocks
 from xaicore.layers.choice import choose_layer, default_layer
-from xaicore.layers.grid import check_axes, check_grid
+from xaicore.layers.grid import Grid, check_axes, check_grid
 from xaicore.layers.outliers import check_outliers, token_streams
-from xaicore.layers.place import Place, find_place
+from xaicore.layers.place import Place, find_place, picture_place
 from xaicore.layers.reading import Reading, read
 
 __all__ = ["Places"]
@@ -60,20 +61,38 @@ class Places:
         self._needs_classifier = needs_classifier
         self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}
 
-    def find(self, x: Any) -> tuple[Facts | None, Place | None]:
+    def find(self, x: Any, needs_layer: bool = True) -> tuple[Facts | None, Place | None]:
         """The facts and the place for inputs of this shape; none for a backend that reports no facts.
+
+        Args:
+            x: what the model takes.
+            needs_layer: False where the picture is enough: a model without any map then has a place without layers.
 
         Raises:
             LayerError: no layer fits, or the axes of one are not settled.
             InputError: a notation does not fit the inputs, or the backend reports no facts that it could complete.
         """
         shapes = tuple(np.shape(leaf)[1:] for leaf in trees.leaves(x) if hasattr(leaf, "shape"))
-        key = *trees.places(x), shapes
+        key = *trees.places(x), shapes, needs_layer
         if key not in self._known:
-            self._known[key] = self._find(x)
+            self._known[key] = self._find(x, needs_layer)
             if len(self._known) > MOST:
                 del self._known[next(iter(self._known))]
         return self._known[key]
+
+    def find_attention(self, x: Any, count: int | None) -> tuple[tuple[AttentionFacts, ...], Grid]:
+        """The last `count` attentions, or all where it is None, and the grid that their tokens lie on.
+
+        Raises:
+            MethodError: the model has none, they do not attend over the picture's tokens, or nothing settles the grid.
+        """
+        facts, place = self.find(x)
+        if facts is None or place is None:
+            raise MethodError(f"backend {self._backend.name!r} reports no facts, so that tokens have no known grid")
+        blocks = read_blocks(self._backend.attention(x), count, facts.count)
+        stated = [grid for grid in place.grids.values() if "l" in grid.axes] if self._grid is not None else []
+        grids = read(facts, self._backend.channels_last, self._input_axes).grids.values()
+        return blocks, attention_grid(blocks, stated or grids)
 
     def _refuse_notation(self) -> None:
         notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes, "outliers": self._outliers}
@@ -84,17 +103,23 @@ class Places:
                 "they are, with the channels first"
             )
 
-    def _find(self, x: Any) -> tuple[Facts | None, Place | None]:
+    def _find(self, x: Any, needs_layer: bool) -> tuple[Facts | None, Place | None]:
         facts = self._backend.observe(x)
         if facts is None:
             self._refuse_notation()
-            self.layers = self.layers or (default_layer(self._backend.layers(x)),)
+            if needs_layer:
+                self.layers = self.layers or (default_layer(self._backend.layers(x)),)
             return None, None
         reading = read(facts, self._backend.channels_last, self._input_axes)
         layers = self.layers
         if not layers and self._needs_classifier and reading.frames:
             layers = (self._classified(x, facts, reading),)
-        place = find_place(facts, reading, layers, self._backend.layer_name, self._axes, self._grid)
+        try:
+            place = find_place(facts, reading, layers, self._backend.layer_name, self._axes, self._grid)
+        except LayerError:
+            if needs_layer or layers or len(reading.main_pictures) != 1:
+                raise
+            return facts, picture_place(facts, reading)
         self.layers = self.layers or tuple(place.runs)
         if self._outliers is not None:
             place = replace(place, streams=token_streams(facts, place, self._backend.layer_name))

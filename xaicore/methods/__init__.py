@@ -1,50 +1,45 @@
-"""The methods: NumPy arithmetic on a Capture.
+"""The methods: what is computed from the evidence of a model's passes. One small file a family.
 
-A method is a function `f(activations, gradients)` with an attribute `needs`:
+A method is a function with an attribute `needs`:
 
-- "gradients": `gradients` is (N, K, C, *S), the gradient of each of K scores with respect to the activations;
-- "weights": `gradients` is (N, K, C), the classifier's rows;
-- "activations": `gradients` is None.
+- "gradients": `f(activations, gradients)`; gradients are (N, K, C, *S), of each of K scores with respect to the
+  activations (N, C, *S);
+- "weights": `f(activations, weights)`; weights are (N, K, C), the classifier's rows;
+- "activations": `f(activations, None)`;
+- any other need, or a tuple of several: `f(evidence)`, which takes an `xaicore.Evidence`.
 
-Activations are (N, C, *S); the result is (N, K, *S), or (N, 1, *S) where the map is the same for every target.
-Negative values are set to zero afterwards. Your own function is passed as `method=`; without `needs`, it gets the
-gradients.
+The result is (N, K, *S), or (N, 1, *S) where the map is the same for every target. Negative values are set to zero
+afterwards, unless the function has the attribute `signed = True`. Your own function is passed as `method=`; without
+`needs`, it gets the gradients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
+from xaicore.backend import Backend
 from xaicore.errors import MethodError, did_you_mean
+from xaicore.evidence import missing_power
+from xaicore.methods.apply import apply
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
 from xaicore.methods.eigen import eigencam, eigengradcam
 from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
+from xaicore.methods.method import Method, MethodLike, plan_for
 from xaicore.methods.randomized import random
 
-__all__ = ["METHODS", "Method", "MethodLike", "find_method", "find_methods"]
-
-NEEDS = ("activations", "gradients", "weights")
-
-
-@dataclass(frozen=True)
-class Method:
-    """A named function from activations (and gradients or weights) to maps."""
-
-    name: str
-    function: Callable[[np.ndarray, Any], np.ndarray]
-    needs: str = "gradients"
-
-    def __post_init__(self) -> None:
-        if self.needs not in NEEDS:
-            raise MethodError(f"method {self.name!r} needs {self.needs!r}; expected one of {', '.join(NEEDS)}")
-
-
-MethodLike = str | Callable[..., np.ndarray] | Method
+__all__ = [
+    "METHODS",
+    "Method",
+    "MethodLike",
+    "apply",
+    "check_powers",
+    "find_method",
+    "find_methods",
+    "method",
+    "plan_for",
+]
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -76,8 +71,7 @@ def find_method(method: MethodLike) -> Method:
             return METHODS[method]
         raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
     if callable(method):
-        name = getattr(method, "__name__", type(method).__name__)
-        return Method(name, method, getattr(method, "needs", "gradients"))
+        return Method.around(method)
     several = "; Explainer.compare takes several methods" if isinstance(method, (list, tuple)) else ""
     raise MethodError(f"method={method!r}: expected a name or a function f(activations, gradients){several}")
 
@@ -98,3 +92,28 @@ def find_methods(methods: Sequence[MethodLike]) -> list[Method]:
             "xaicore.Method(name, function)"
         )
     return found
+
+
+def method(name: MethodLike, **options: Any) -> Method:
+    """A method with options of its own: `xaicore.method("rise", masks=8000)`.
+
+    Raises:
+        MethodError: the method is unknown, or has no such option.
+    """
+    return find_method(name).with_options(**options)
+
+
+def check_powers(methods: Iterable[Method], backend: Backend) -> None:
+    """Refuse methods that need more than a backend offers, before anything runs.
+
+    Raises:
+        MethodError: naming the first of them, what is missing, and the methods that would work.
+    """
+    for one in methods:
+        missing = missing_power(one.asks, backend)
+        if missing is not None:
+            fitting = [name for name, known in METHODS.items() if missing_power(known.asks, backend) is None]
+            raise MethodError(
+                f"method {one.name!r} needs {missing!r}, which backend {backend.name!r} does not offer; methods that "
+                f"it serves: {', '.join(fitting)}"
+            )

@@ -1,0 +1,29 @@
+"""What methods compute maps from: one pass for all of them, further passes where they ask for more, all checked."""
+
+from xaicore.evidence.arranging import arranged, group_views
+from xaicore.evidence.checks import check_captured, check_finite, check_map, check_not_boxes, check_outputs
+from xaicore.evidence.evidence import Evidence
+from xaicore.evidence.first import first_pass
+from xaicore.evidence.passes import BATCH_SIZE, Passes
+from xaicore.evidence.pictures import InputPictures
+from xaicore.evidence.plan import NEEDS, Plan, missing_power
+from xaicore.evidence.scores import scores_of
+
+__all__ = [
+    "BATCH_SIZE",
+    "NEEDS",
+    "Evidence",
+    "InputPictures",
+    "Passes",
+    "Plan",
+    "arranged",
+    "check_captured",
+    "check_finite",
+    "check_map",
+    "check_not_boxes",
+    "check_outputs",
+    "first_pass",
+    "group_views",
+    "missing_power",
+    "scores_of",
+]

@@ -1,0 +1,111 @@
+"""What is refused of a pass before maps are computed: outputs that cannot be explained, layers without a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xaicore.capture import Capture
+from xaicore.errors import BackendError, InputError, LayerError, OutputError
+from xaicore.facts import Facts
+from xaicore.layers import no_map
+from xaicore.outputs import OF_ONE_BOX, boxes_among, is_dense, scores_of_boxes
+
+__all__ = ["check_captured", "check_finite", "check_map", "check_not_boxes", "check_outputs"]
+
+
+def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
+    """Refuse outputs that cannot be explained.
+
+    Raises:
+        InputError: there are none.
+        BackendError: some are NaN.
+        LayerError: they are a score per position, and no layer was named.
+    """
+    if not len(outputs):
+        raise InputError(f"the batch is empty: outputs {outputs.shape}; expected one image or more")
+    nan = int(np.isnan(outputs).sum())
+    if nan:
+        raise BackendError(f"the outputs have {nan} NaN values of {outputs.size}; check weights and inputs")
+    if is_dense(outputs) and finds_layer:
+        raise LayerError(
+            f"outputs {outputs.shape} are a score per position, where the last map says little; name the layer to "
+            "explain: layer=..."
+        )
+
+
+def check_not_boxes(facts: Facts, kind: str) -> None:
+    """Refuse boxes, and class scores for each of several boxes, unless they are explained as values.
+
+    Args:
+        facts: of the pass.
+        kind: of the output, once it is settled.
+
+    Raises:
+        OutputError: the output holds either.
+    """
+    output, outputs = facts.output, facts.outputs
+    boxes = boxes_among(outputs)
+    if kind == "values" or output is None or not boxes:
+        return
+    shape = outputs[output]
+    if output in boxes:
+        scores = [name for name, other in outputs.items() if len(other) == 2 and name not in boxes]
+        advice = "explain one of its numbers, kind='values' with targets=0" if len(shape) == 2 else OF_ONE_BOX
+        also = f", or the class scores, output={scores[0]!r}" if scores else ""
+        raise OutputError(f"output {output!r} {shape} holds boxes, not class scores: {advice}{also}")
+    rows = scores_of_boxes(outputs, output)
+    if rows is not None:
+        raise OutputError(
+            f"output {output!r} {shape} holds scores for each of the boxes {rows!r} {outputs[rows]}, as detectors do, "
+            f"not one score per class: {OF_ONE_BOX}"
+        )
+
+
+def check_captured(names: Sequence[str], capture: Capture, with_gradients: bool, backend: str) -> None:
+    """Refuse a capture that lacks a layer.
+
+    Raises:
+        BackendError: activations or gradients of a layer are missing.
+    """
+    kinds = {"activations": capture.activations} | ({"gradients": capture.gradients} if with_gradients else {})
+    for kind, arrays in kinds.items():
+        missing = [layer for layer in names if layer not in arrays]
+        if missing:
+            given = ", ".join(arrays) or "no layer"
+            raise BackendError(f"backend {backend!r} gave {kind} for {given}, not for {missing[0]!r}")
+
+
+def check_map(layer: str, capture: Capture) -> None:
+    """Refuse a layer that gives no finite map for each of the pictures.
+
+    Raises:
+        LayerError: it gives no map, or another number of them.
+        BackendError: activations or gradients are not finite.
+    """
+    activations = capture.activations[layer]
+    spatial = activations.shape[2:]
+    if len(spatial) != len(capture.input_size) or int(np.prod(spatial)) < 2:
+        raise no_map(layer, activations.shape, capture.input_size)
+    if len(activations) != len(capture.outputs):
+        raise LayerError(
+            f"layer {layer!r} gave {len(activations)} maps for {len(capture.outputs)} pictures: where the model runs "
+            "it for one image after the other, explain one image at a time"
+        )
+    check_finite(activations, f"the activations of layer {layer!r}")
+    if layer in capture.gradients:
+        check_finite(capture.gradients[layer], f"the gradients at layer {layer!r}")
+
+
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity. A sum is finite for all but broken arrays, and much cheaper than to test each value."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_suspicious = not np.isfinite(array.sum())
+    if is_suspicious:
+        bad = int(array.size - np.isfinite(array).sum())
+        if bad:
+            raise BackendError(
+                f"{name} have {bad} NaN or infinite values of {array.size}; check the weights and the inputs, and the "
+                "precision: float16 overflows above 65504"
+            )

@@ -1,0 +1,67 @@
+"""The first pass, which serves all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from xaicore.backend import Backend
+from xaicore.capture import Capture
+from xaicore.errors import BackendError
+from xaicore.evidence.checks import check_captured
+from xaicore.evidence.passes import Settle
+from xaicore.evidence.plan import Plan
+from xaicore.facts import AttentionFacts
+from xaicore.targets import Aim
+
+__all__ = ["first_pass"]
+
+AimFor = Callable[[np.ndarray, str, "str | None"], Aim]
+"""`aim_for(outputs, kind, link)` chooses the targets, and raises where the outputs cannot be explained."""
+
+
+def first_pass(
+    backend: Backend,
+    x: Any,
+    plan: Plan,
+    names: Sequence[str],
+    blocks: Sequence[AttentionFacts],
+    settle: Settle,
+    aim_for: AimFor,
+) -> tuple[Capture, Aim]:
+    """One pass that gives all that a plan needs. Targets are compared with the outputs before anything is pulled back.
+
+    Args:
+        backend, x: the model and what it takes.
+        plan: what is needed.
+        names: the layers to capture.
+        blocks: the attentions to capture.
+        settle, aim_for: read the outputs.
+
+    Raises:
+        BackendError: the backend left something out, or did not call the direction once.
+    """
+    aims: list[Aim] = []
+
+    def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
+        aims.append(aim_for(outputs, *settle(outputs, kind, None)))
+        return aims[-1].direction
+
+    extra: dict[str, Any] = {}
+    if blocks:
+        extra["attention"] = {block.name: "attention_gradients" in plan.needs for block in blocks}
+    if plan.rules:
+        extra["rules"] = plan.rules
+    take: Any = backend.capture  # whose keywords a backend without the powers lacks
+    capture: Capture = take(x, names, direction if plan.has_direction else None, **extra)
+    if not plan.has_direction:
+        direction(capture.outputs, capture.outputs_kind)
+    kind, link = settle(capture.outputs, capture.outputs_kind, capture.link)
+    capture = replace(capture, outputs_kind=kind, link=link)
+    if len(aims) != 1:
+        raise BackendError(f"backend {backend.name!r} called direction {len(aims)} times; expected one call")
+    check_captured(names, capture, "gradients" in plan.needs, backend.name)
+    return capture, aims[0]

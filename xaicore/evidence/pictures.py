@@ -1,0 +1,112 @@
+"""The model's inputs as the pictures that maps lie over, and changed pictures as inputs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xaicore import trees
+from xaicore.backend import Backend
+from xaicore.errors import MethodError
+from xaicore.layers import Frame, Place
+from xaicore.layers.runs import Source
+
+__all__ = ["InputPictures"]
+
+
+class InputPictures:
+    """The pictures under the maps of inputs x.
+
+    Args:
+        backend: reads the arrays of its framework.
+        x: what the model takes, a batch.
+        place: where the model is explained; None for a backend that reports no facts, whose input with the most axes
+            has its channels first, or last where the backend says so.
+    """
+
+    def __init__(self, backend: Backend, x: Any, place: Place | None) -> None:
+        self._leaves = [
+            (at, backend.to_numpy(leaf))
+            for at, leaf in zip(trees.places(x), trees.leaves(x), strict=True)
+            if hasattr(leaf, "shape") and np.ndim(leaf)
+        ]
+        self._x = x
+        arrays = [array for _, array in self._leaves]
+        if place is None:
+            position = max(range(len(arrays)), key=lambda i: arrays[i].ndim)
+            letters = "dhwt"[: arrays[position].ndim - 2]
+            axes = f"n{letters}c" if backend.channels_last else f"nc{letters}"
+            shape = dict(zip(axes, arrays[position].shape, strict=True))
+            self._frame = Frame(axes, tuple(shape[letter] for letter in letters))
+            self._sources: tuple[Source, ...] = (Source(position),)
+        else:
+            self._frame, self._sources = place.frame, place.sources
+        self.views = self._frame.rows * len(self._sources)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the model makes the pictures of its inputs, so that no input can be changed in their place."""
+        return self._frame.is_made
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """(N * views, C, *size) float32; whole numbers keep their values."""
+        arranged = [self._frame.arrange(self._leaves[one.position][1], one.frame) for one in self._sources]
+        return _interleaved(arranged).astype(np.float32)
+
+    def gradients(self, of_inputs: Any) -> np.ndarray:
+        """Gradients (N, K, *input), one for each input, as (N * views, K, C, *size).
+
+        Raises:
+            MethodError: an input that the pictures lie in has none.
+        """
+        arranged = []
+        for source in self._sources:
+            one = of_inputs[source.position]
+            if one is None:
+                raise MethodError(
+                    f"input {source.position} has no gradient, since it holds whole numbers: pass floating-point pixels"
+                )
+            n, k, *rest = one.shape
+            rows = self._frame.arrange(one.reshape(n * k, *rest), source.frame)
+            rows = rows.reshape(n, k, -1, *rows.shape[1:]).swapaxes(1, 2)
+            arranged.append(rows.reshape(-1, k, *rows.shape[3:]))
+        return _interleaved(arranged)
+
+    def changed(self, pictures: np.ndarray, chosen: np.ndarray) -> Any:
+        """The inputs of some images, with other pictures.
+
+        Args:
+            pictures: (R * views, C, *size).
+            chosen: (R,) positions of images, in any order, also repeated: row i of the new batch has the other inputs
+                of image chosen[i].
+        """
+        each = pictures.reshape(-1, self._frame.rows, len(self._sources), *pictures.shape[1:])
+        count = len(self._leaves[self._sources[0].position][1])
+        arrays = {}
+        for i, (at, leaf) in enumerate(self._leaves):
+            array = leaf[chosen] if len(leaf) == count else leaf
+            for s, source in enumerate(self._sources):
+                if source.position == i:
+                    array = _put(array, self._frame, source.frame, each[:, :, s])
+            arrays[at] = array
+        return trees.replaced(self._x, arrays)
+
+
+def _interleaved(arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
+
+
+def _put(array: np.ndarray, frame: Frame, of: int | None, pictures: np.ndarray) -> np.ndarray:
+    """An input (R, ...) with other pictures (R, rows, C, *size) where the frame finds them."""
+    one = array[:1]
+    at = frame.arrange(np.arange(one.size).reshape(one.shape), of).reshape(-1)
+    values = pictures.reshape(len(array), -1)
+    if array.dtype.kind in "iu":
+        limits = np.iinfo(array.dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    changed = array.reshape(len(array), -1).copy()
+    changed[:, at] = values
+    return changed.reshape(array.shape)

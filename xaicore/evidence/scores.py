@@ -1,0 +1,69 @@
+"""Scores of a target: in the pass that aimed at it, and in passes over changed inputs.
+
+N images, K targets per image, M = N * K rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xaicore.capture import Capture
+from xaicore.outputs import class_count, is_dense, probabilities
+from xaicore.targets import Aim, Classes, Target, aim_at
+
+__all__ = ["aim_again", "score_again", "scores_of"]
+
+
+def scores_of(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
+    """Scores (M,): the target's own, if it has any; else the probability of its class.
+
+    A target that is no class scores its direction times the outputs.
+    """
+    classes = aim.classes
+    if aim.scores is not None:
+        return aim.scores.reshape(-1)
+    flat = capture.outputs.reshape(len(classes), 1, -1)
+    linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
+    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no single probability
+        return linear.reshape(-1)
+    p = probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
+    chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)
+    return np.where(classes < 0, linear, chosen).reshape(-1)
+
+
+def aim_again(target: Target, aim: Aim, outputs: np.ndarray, kind: str, link: str | None) -> Aim:
+    """The same targets for other outputs (N, *O), such as those of changed inputs: a predicted class stays the one
+    that was predicted at first.
+
+    Args:
+        target: what the caller asked for.
+        aim: what it was at first, for the same images.
+        outputs, kind, link: of the new pass.
+    """
+    if aim.scores is not None:
+        return aim_at(target, outputs, kind, link)
+    if kind == "probabilities" and _are_classes(aim, outputs):  # their direction depends on the outputs
+        return Classes(aim.classes).aim(outputs, kind, link)
+    return aim
+
+
+def score_again(target: Target, aim: Aim, outputs: np.ndarray, kind: str, link: str | None) -> np.ndarray:
+    """The scores (N, K) float64 of the same targets for other outputs: a class's output as the model has it.
+
+    In a one-output classifier, class 0 scores -z, or 1 - p.
+    """
+    if aim.scores is not None:
+        again = aim_at(target, outputs, kind, link).scores
+        assert again is not None
+        return again
+    flat = outputs.reshape(len(outputs), 1, -1).astype(np.float64)
+    if kind == "probabilities" and _are_classes(aim, outputs):
+        if class_count(outputs) == 1:
+            return np.where(aim.classes == 1, flat[..., 0], 1 - flat[..., 0])
+        return np.take_along_axis(flat[:, 0], aim.classes, axis=1)
+    scores: np.ndarray = (aim.direction.reshape(*aim.classes.shape, -1) * flat).sum(axis=-1)
+    return scores
+
+
+def _are_classes(aim: Aim, outputs: np.ndarray) -> bool:
+    return bool((aim.classes >= 0).all()) and not is_dense(outputs)
