@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.errors import MethodError, did_you_mean
 from xaicore.evidence import missing_power
@@ -59,17 +60,22 @@ METHODS: dict[str, Method] = {
 
 
 def find_method(method: MethodLike) -> Method:
-    """The method of this name, or a `Method` around a function.
+    """The method of this name, built in or an installed plugin's, or a `Method` around a function.
 
     Raises:
         MethodError: the name is unknown, or `method` is neither a name nor a function.
+        PluginError: the plugin of this name is broken.
     """
     if isinstance(method, Method):
         return method
     if isinstance(method, str):
         if method in METHODS:
             return METHODS[method]
-        raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
+        registry = plugins.installed()
+        known = [*METHODS, *registry.names("method")]
+        if method in known:
+            return Method.around(registry.method(method), method)
+        raise MethodError(f"no method called {method!r}; known: {', '.join(known)}{did_you_mean(method, known)}")
     if callable(method):
         return Method.around(method)
     several = "; Explainer.compare takes several methods" if isinstance(method, (list, tuple)) else ""
