@@ -20,7 +20,7 @@ JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor models browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor models cells browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ $(MODELS_KERAS)/ready: pyproject.toml
 models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, and write docs/models.md
 	$(MODELS)/bin/python -m benchmarks.models torchvision timm transformers open_clip own
 	$(MODELS_KERAS)/bin/python -m benchmarks.models keras_applications keras_hub
+
+cells: $(KERAS) ## try every method on every kind of model, and write docs/methods/table.md
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells
 
 clean: ## remove what the other targets created
 	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis
