@@ -92,6 +92,7 @@ bench: $(TRACKERS) ## time and memory, as ratios against a bare forward pass
 	-$(BIN)/python -m pip install --quiet --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
 	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib threadpoolctl
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.methods
 
 # Keras' peers go to a separate folder: one installs a top-level package `tests`, the other requires an older TensorFlow.
 bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
