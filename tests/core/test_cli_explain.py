@@ -79,6 +79,9 @@ def test_run_is_described_to_the_loggers(shop: Workshop) -> None:
         "grid": None,
         "input_axes": None,
         "outliers": None,
+        "smooth": None,
+        "augment": [],
+        "fuse": "mean",
     }
     assert shop.notes()[-1] == {"closed": True}
     assert [row["method"] for row in shop.logged()] == ["layercam", "gradcam"]

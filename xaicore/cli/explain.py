@@ -16,7 +16,7 @@ from xaicore.cli.failures import Command
 from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.model import as_output, load_model, model_options
-from xaicore.cli.options import reading_options
+from xaicore.cli.options import ensemble_options, reading_options
 from xaicore.cli.screen import console, count, remark, warnings_as_lines
 from xaicore.cli.summary import report
 from xaicore.cli.work import Work
@@ -78,6 +78,7 @@ __all__ = ["command"]
     type=click.Choice(OUTLIERS),
     help="mask leaves out a transformer's outlier tokens, whose norm is far above the others'.  [default: they count]",
 )
+@ensemble_options
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, metavar="N", help="Pictures per pass."
 )
@@ -111,6 +112,9 @@ def command(
     grid: tuple[int, ...] | None,
     input_axes: str | None,
     outliers: str | None,
+    smooth: int | tuple[int, float] | None,
+    augment: Sequence[str],
+    fuse: str,
     batch_size: int,
     loggers: Sequence[str],
     out: str | None,
@@ -145,6 +149,9 @@ def command(
         explainer = Explainer(
             *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
             *(kind, axes, grid, input_axes, outliers),
+            smooth=smooth,
+            augment=augment,
+            fuse=None if fuse == "none" else fuse,
         )
         summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
@@ -163,6 +170,9 @@ def command(
             "grid": grid,
             "input_axes": input_axes,
             "outliers": outliers,
+            "smooth": smooth,
+            "augment": list(augment),
+            "fuse": fuse,
         }
         work = Work(explainer, found, target, class_names, batches, logger_options, run_name, config)
         try:

@@ -109,7 +109,7 @@ class Work:
             labels = Labels.read(batch.ids, batch.truth, self.class_names, LABELS)
             target = read_target(self.target, labels.truth, labels.class_names, LABELS)
             results = self.explainer.run(batch.x, self.methods, target, batch.images, labels)
-            return {result.method: result for result in results}
+            return {self.explainer.key(result): result for result in results}
         except Exception as exc:
             is_expected = isinstance(exc, XaicoreError)
             is_failure = isinstance(exc, BackendError) and not isinstance(exc, OutputError)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xaicore.capture import Attention, Capture
 from xaicore.errors import MethodError
+from xaicore.evidence.arranging import arranged
 from xaicore.evidence.checks import check_finite, check_map
 from xaicore.evidence.passes import Passes
 from xaicore.facts import AttentionFacts
@@ -156,13 +157,39 @@ class Evidence:
 
         return self.passes.resumed(runs[0], put, rows, change)
 
+    def gradients_again(
+        self, pictures: np.ndarray | None = None, direction: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Activations (N, C, *S) and gradients (N, K, C, *S) of the layer, from one more pass.
+
+        Args:
+            pictures: (N, C, *size), where they are wanted at other pictures. None: those of the first pass.
+            direction: d score / d outputs of other scores, (images, K, *O), for the outputs of `captured`, one row per
+                image. None: that of the targets, whose classes stay those of the first pass.
+        """
+        names = (self.layer,) if self.place is None else self.place.captured
+        capture = arranged(self.passes.capture(names, pictures, direction), self.place)
+        check_map(self.layer, capture)
+        return capture.activations[self.layer], capture.gradients[self.layer]
+
     @property
     def second(self) -> np.ndarray:
-        """The Hessian of each score times the layer's activations, (N, K, C, *S)."""
+        """The Hessian of each score times the layer's activations, (N, K, C, *S).
+
+        Raises:
+            MethodError: the score is no weighted sum of the outputs, so that it curves behind them, too.
+        """
+        if self.captured.outputs_kind == "probabilities" or self.passes.aim.scores is not None:
+            raise MethodError(
+                "second derivatives need a score that is a sum of outputs, and here it is computed from "
+                f"{self.captured.outputs_kind}: explain a model that returns logits, or use 'gradcam'"
+            )
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
             return self.passes.aim.direction
 
         runs = (self.layer,) if self.place is None else self.place.runs[self.layer]
         found = {run: self.passes.backend.second(self.passes.x, run, direction) for run in runs}
-        return found[runs[0]] if self.place is None else self.place.arrange(found, targets=True)[self.layer]
+        products = arranged(replace(self.captured, gradients=found), self.place).gradients[self.layer]
+        check_finite(products, f"the second derivatives at layer {self.layer!r}")
+        return products

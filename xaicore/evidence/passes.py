@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.capture import Capture
+from xaicore.evidence.checks import check_captured
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.scores import aim_again, score_again
 from xaicore.layers import Place
@@ -97,17 +98,34 @@ class Passes:
 
         return self._each(rows, change, run)
 
+    def capture(
+        self, layers: Sequence[str], pictures: np.ndarray | None = None, direction: np.ndarray | None = None
+    ) -> Capture:
+        """One pass with activations and gradients of layers, in the framework's axes.
+
+        Args:
+            layers: what to capture.
+            pictures: (N * views, C, *size), one changed version of each; None: the inputs as they are.
+            direction: (N, K, *O), of other scores than the targets'; None: the targets'.
+        """
+        inputs = self.x if pictures is None else self._changed(pictures)
+        capture = self.backend.capture(inputs, layers, self._aimed if direction is None else lambda *_: direction)
+        check_captured(layers, capture, True, self.backend.name)
+        kind, link = self.settle(capture.outputs, capture.outputs_kind, capture.link)
+        return replace(capture, outputs_kind=kind, link=link)
+
     def input_gradients(self, rule: str, pictures: np.ndarray) -> np.ndarray:
         """Gradients (N * views, K, C, *size) at changed pictures (N * views, C, *size), one version of each image."""
-        count = len(self.aim.classes)
-        inputs = self.pictures.changed(pictures, np.arange(count))
-
-        def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-            return aim_again(self.target, self.aim, outputs, *self.settle(outputs, kind, None)).direction
-
         take: Any = self.backend.capture  # whose keywords a backend without the power lacks
-        capture: Capture = take(inputs, (), direction, rules=(rule,))
+        capture: Capture = take(self._changed(pictures), (), self._aimed, rules=(rule,))
         return self.pictures.gradients(capture.input_gradients[rule])
+
+    def _changed(self, pictures: np.ndarray) -> Any:
+        return self.pictures.changed(pictures, np.arange(len(self.aim.classes)))
+
+    def _aimed(self, outputs: np.ndarray, kind: str) -> np.ndarray:
+        """The direction of the targets, for other outputs of the same images."""
+        return aim_again(self.target, self.aim, outputs, *self.settle(outputs, kind, None)).direction
 
     def _each(self, rows: int, change: Change, run: Callable[[int, np.ndarray], Capture]) -> np.ndarray:
         count, k = self.aim.classes.shape

@@ -11,6 +11,7 @@ from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import MethodError
 from xaicore.layers import Frame, Place
+from xaicore.layers.grid import POSITIONS
 from xaicore.layers.runs import Source
 
 __all__ = ["InputPictures"]
@@ -36,7 +37,7 @@ class InputPictures:
         arrays = [array for _, array in self._leaves]
         if place is None:
             position = max(range(len(arrays)), key=lambda i: arrays[i].ndim)
-            letters = "dhwt"[: arrays[position].ndim - 2]
+            letters = POSITIONS.get(arrays[position].ndim - 2, "dhwt"[: max(arrays[position].ndim - 2, 0)])
             axes = f"n{letters}c" if backend.channels_last else f"nc{letters}"
             shape = dict(zip(axes, arrays[position].shape, strict=True))
             self._frame = Frame(axes, tuple(shape[letter] for letter in letters))
@@ -44,6 +45,11 @@ class InputPictures:
         else:
             self._frame, self._sources = place.frame, place.sources
         self.views = self._frame.rows * len(self._sources)
+
+    @property
+    def letters(self) -> str:
+        """A letter per axis of a picture's positions, such as "hw"."""
+        return self._frame.positions
 
     @property
     def is_made(self) -> bool:

@@ -13,6 +13,7 @@ __all__ = ["NEEDS", "Plan", "missing_power"]
 NEEDS: dict[str, str | None] = {
     "activations": None,
     "gradients": None,
+    "gradients_again": None,
     "weights": None,
     "attention": "attention",
     "attention_gradients": "attention",
@@ -25,7 +26,7 @@ NEEDS: dict[str, str | None] = {
 }
 """{what a method may need: the backend's power that it takes, None where every backend has it}."""
 
-OF_A_LAYER = frozenset({"activations", "gradients", "weights", "resume", "second"})
+OF_A_LAYER = frozenset({"activations", "gradients", "gradients_again", "weights", "resume", "second"})
 RULES = {"input_gradients": "plain", "guided": "guided", "deconv": "deconv"}
 WITH_GRADIENTS = frozenset({"gradients", "attention_gradients", *RULES})
 

@@ -57,6 +57,11 @@ class Frame:
         return len(self.axes)
 
     @property
+    def positions(self) -> str:
+        """The letters of the positions in the order of `size`."""
+        return "".join(_positions(self.axes)) if self.reshaped is None else POSITIONS[len(self.size)]
+
+    @property
     def is_made(self) -> bool:
         """Whether the model makes the pictures itself."""
         return self.made_by is not None or self.taken_by is not None

@@ -25,16 +25,23 @@ from xaicore.evidence import missing_power
 from xaicore.methods.apply import apply
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
-from xaicore.methods.eigen import eigencam, eigengradcam
+from xaicore.methods.eigen import eigencam, eigengradcam, segeigencam
 from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
+from xaicore.methods.fem import fem
+from xaicore.methods.finer import finercam
+from xaicore.methods.kernel import kpcacam
 from xaicore.methods.method import Method, MethodLike, plan_for
 from xaicore.methods.randomized import random
+from xaicore.methods.refine import refinecam
+from xaicore.methods.shapley import shapleycam
+from xaicore.methods.smooth import smooth_gradcam_plus_plus
 
 __all__ = [
     "METHODS",
     "Method",
     "MethodLike",
     "apply",
+    "check_fusions",
     "check_powers",
     "find_method",
     "find_methods",
@@ -55,6 +62,13 @@ METHODS: dict[str, Method] = {
         Method("eigencam", eigencam, "activations"),
         Method("eigengradcam", eigengradcam),
         Method("random", random, "activations"),
+        Method("smoothgradcam++", smooth_gradcam_plus_plus, ("activations", "gradients_again")),
+        Method("shapleycam", shapleycam, ("activations", "gradients", "second")),
+        Method("fem", fem, "activations"),
+        Method("kpcacam", kpcacam, "activations"),
+        Method("segeigencam", segeigencam),
+        Method("finercam", finercam, ("activations", "gradients_again")),
+        Method("refinecam", refinecam, fusion="product"),
     )
 }
 
@@ -122,4 +136,18 @@ def check_powers(methods: Iterable[Method], backend: Backend) -> None:
             raise MethodError(
                 f"method {one.name!r} needs {missing!r}, which backend {backend.name!r} does not offer; methods that "
                 f"it serves: {', '.join(fitting)}"
+            )
+
+
+def check_fusions(methods: Iterable[Method], layers: Sequence[str]) -> None:
+    """Refuse methods of several layers where there is one, before anything runs.
+
+    Raises:
+        MethodError: naming the first of them.
+    """
+    for one in methods:
+        if one.fusion is not None and len(layers) < 2:
+            raise MethodError(
+                f"method {one.name!r} joins the maps of several layers: name two or more, one per resolution, with "
+                "layer=..."
             )

@@ -30,6 +30,8 @@ class Method:
         needs: what it asks for: a name in `xaicore.evidence.NEEDS`, or several of them.
         signed: the maps tell evidence against the target, too: negative values stay.
         blocks: how many of the last attentions it reads, where it needs attention; None for all.
+        fusion: how the maps of several layers become one, where that belongs to the method, which then takes no single
+            layer: a name in `xaicore.maps.FUSIONS`. None: as the caller says.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Method:
     needs: str | tuple[str, ...] = "gradients"
     signed: bool = False
     blocks: int | None = None
+    fusion: str | None = None
 
     def __post_init__(self) -> None:
         for need in self.asks:
@@ -45,7 +48,7 @@ class Method:
 
     @staticmethod
     def around(function: Callable[..., np.ndarray], name: str | None = None) -> Method:
-        """The method of a function that says what it needs by its attributes `needs`, `signed` and `blocks`."""
+        """The method of a function that says what it needs by its attributes, named as those of `Method`."""
         needs = getattr(function, "needs", "gradients")
         return Method(
             name or str(getattr(function, "__name__", type(function).__name__)),
@@ -53,6 +56,7 @@ class Method:
             needs if isinstance(needs, str) else tuple(needs),
             getattr(function, "signed", False),
             getattr(function, "blocks", None),
+            getattr(function, "fusion", None),
         )
 
     @property

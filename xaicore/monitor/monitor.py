@@ -62,7 +62,8 @@ class Monitor:
         class_names: one name per class, in class order, or {index: name}.
         targets: "predicted", "truth", a class (index or name), or whatever else `Explainer` takes.
         method: a name, a function, or several, which share one pass.
-        layer, axes, grid, outliers, output, kind, activation, input_axes, backend: as in `Explainer`.
+        layer, axes, grid, outliers, smooth, augment, fuse, output, kind, activation, input_axes, backend: as in
+            `Explainer`.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
         pool: (x, truth), a `Sample` or a loader.
         every: explain the first step, and each that reaches or passes a multiple of this number.
@@ -103,6 +104,9 @@ class Monitor:
         axes: str | None = None,
         grid: Sequence[int] | None = None,
         outliers: str | None = None,
+        smooth: int | tuple[int, float] | None = None,
+        augment: bool | str | Sequence[str] = False,
+        fuse: str | None = "mean",
         output: int | str | None = None,
         kind: str | None = None,
         activation: str | None = None,
@@ -122,9 +126,8 @@ class Monitor:
     ) -> None:
         check_options(every, budget, batch_size, worst, pool)
         found, names = as_methods(method), as_class_names(class_names)
-        explainer = Explainer(
-            model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, outliers
-        )
+        reading = (backend, output, activation, kind, axes, grid, input_axes, outliers)
+        explainer = Explainer(model, found[0], layer, *reading, smooth, augment, fuse)
         self._backend = explainer.backend
         with self._backend.undisturbed(x):
             x = self._backend.with_batch_axis(x) if hasattr(x, "shape") else x
@@ -192,8 +195,8 @@ class Monitor:
                 variables of a Keras model, as `stateless_call` takes them.
 
         Returns:
-            The explanations: of the fixed images, one per method, then of the worst. Empty if the step is not due, no
-            logger works or takes anything any more, or the explanation failed.
+            The explanations: of the fixed images, one per method (and layer kept apart), then of the worst. Empty if
+            the step is not due, no logger works or takes anything any more, or the explanation failed.
 
         Raises:
             XaicoreError: what failed, with `on_error="raise"`.
@@ -218,10 +221,7 @@ class Monitor:
         return explanations
 
     def is_due(self, step: int) -> bool:
-        """Whether `step(step)` would explain: it has reached `every` since the last one, and a logger takes results.
-
-        For callbacks that have to prepare something for a step.
-        """
+        """Whether `step(step)` would explain, for callbacks that prepare it: it is due, and a logger takes results."""
         if self._shipper.loggers.all_failed or self._shipper.is_stuck:
             return False
         return self._last is None or step < self._last or step // self._every > self._last // self._every
