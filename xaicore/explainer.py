@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from xaicore import plugins, trees
+from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.data.labels import Labels
+from xaicore.data.numbers import check_whole
 from xaicore.data.reader import Reader
 from xaicore.data.targets import read_target
 from xaicore.errors import InputError, type_name
-from xaicore.evidence import Evidence, Passes, arranged, first_pass, group_views, scores_of
+from xaicore.evidence import BATCH_SIZE, Evidence, Passes, Progress, check_progress, first_pass, scores_of
+from xaicore.evidence.arranging import arranged, group_views
+from xaicore.evidence.pictures import made_inside, picture_input
 from xaicore.explanation import Explanation
-from xaicore.layers import Frame, Place, Places, as_layers, blank
+from xaicore.layers import Places, as_layers, blank
 from xaicore.maps import fuse
 from xaicore.methods import Method, MethodLike, apply, check_powers, find_method, find_methods, plan_for
 from xaicore.outputs import check_activation, check_kind, predicted_classes
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Target
 
-__all__ = ["Explainer", "explain", "picture_input"]
+__all__ = ["Explainer", "explain"]
 
 INPUT, ATTENTION = "the input", "attention"
 """What a result names as its layer, where its method explains none."""
@@ -50,11 +53,16 @@ class Explainer:
         input_axes: the same letters for the input, such as "nhwc".
         outliers: "mask" leaves out a transformer's outlier tokens, whose norm exceeds three times the median of their
             image (Darcet et al. 2024). None: they count.
+        batch_size: for methods of many passes, the most changed pictures in one of them; fewer where memory does not
+            suffice.
+        progress: True for a bar on such methods, with the rate and the time left, False for none, or a function
+            `progress(done, total)`. None: a bar in terminals and notebooks, where the work takes longer than 2 seconds.
 
     Raises:
         PluginError: no backend accepts this model.
         MethodError: the method is unknown.
-        InputError: the activation is unknown, or `output` is given for a backend that is already built.
+        InputError: the activation is unknown, `output` is given for a backend that is already built, or an argument is
+            out of range.
     """
 
     def __init__(
@@ -70,9 +78,14 @@ class Explainer:
         grid: Sequence[int] | None = None,
         input_axes: str | None = None,
         outliers: str | None = None,
+        batch_size: int = BATCH_SIZE,
+        progress: Progress | bool | None = None,
     ) -> None:
         check_activation(activation)
         check_kind(kind)
+        check_progress(progress)
+        self.batch_size = check_whole(batch_size, "batch_size", 1)
+        self.progress = progress
         self.kind = kind
         self.method = find_method(method)
         self.activation = activation
@@ -164,7 +177,11 @@ class Explainer:
         capture = arranged(captured, place)
         count, k = aim.classes.shape
         views = 1 if place is None else place.views
-        passes = Passes(self.backend, x, place, target, aim, reader.settle)
+        only_size = facts.count if facts is not None and facts.count > 1 else None
+        passes = Passes(
+            *(self.backend, x, place, target, aim, reader.settle, captured, self.activation),
+            *(self.batch_size, only_size, self.progress),
+        )
         shared: dict[str, Any] = {
             "image_index": np.repeat(np.arange(count), k),
             "targets": aim.classes.reshape(-1),
@@ -211,15 +228,8 @@ class Explainer:
         views = 1 if place is None else place.views
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
-            make = partial(np.asarray, place.frame.arrange(self._made_inside(x, place.frame)))
+            make = partial(np.asarray, place.frame.arrange(made_inside(self.backend, x, place.frame)))
         return Pictures(count, input_size, images, make, views)
-
-    def _made_inside(self, x: Any, frame: Frame) -> np.ndarray:
-        """The pictures that the model makes of x, as its first convolution takes them."""
-        if frame.taken_by is not None:
-            return self.backend.input_of(x, frame.taken_by)
-        name = str(frame.made_by)
-        return self.backend.capture(x, (name,)).activations[name]
 
 
 def explain(
@@ -236,6 +246,8 @@ def explain(
     kind: str | None = None,
     input_axes: str | None = None,
     outliers: str | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | bool | None = None,
     images: Any = None,
     ids: Any = None,
     truth: Any = None,
@@ -259,6 +271,8 @@ def explain(
         kind: "logits", "probabilities" or "values", what the outputs are; None: as the model shows.
         input_axes: a letter per axis of the input, such as "nhwc".
         outliers: "mask" leaves out a transformer's outlier tokens; None: they count.
+        batch_size: for methods of many passes, the most changed pictures in one of them.
+        progress: True or False for a bar on such methods, or a function `progress(done, total)`; None: on long work.
         images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
@@ -270,11 +284,8 @@ def explain(
         LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says what
             was expected. The model is as before.
     """
-    explainer = Explainer(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, outliers)
+    explainer = Explainer(
+        *(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, outliers),
+        *(batch_size, progress),
+    )
     return explainer(x, targets, images, ids, truth, class_names)
-
-
-def picture_input(backend: type[Backend], x: Any, place: Place | None = None) -> np.ndarray:
-    """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
-    arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
-    return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])

@@ -20,6 +20,7 @@ OPTIONS = {
     "activation": "--activation",
     "axes": "--axes",
     "backend": "--backend",
+    "batch_size": "--batch-size",
     "class_names": "--labels",
     "grid": "--grid",
     "input_axes": "--input-axes",

@@ -7,7 +7,8 @@ from xaicore.evidence.first import first_pass
 from xaicore.evidence.passes import BATCH_SIZE, Passes
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.plan import NEEDS, Plan, missing_power
-from xaicore.evidence.scores import scores_of
+from xaicore.evidence.progress import Progress, check_progress
+from xaicore.evidence.scores import is_unchanged, scores_of
 
 __all__ = [
     "BATCH_SIZE",
@@ -16,14 +17,17 @@ __all__ = [
     "InputPictures",
     "Passes",
     "Plan",
+    "Progress",
     "arranged",
     "check_captured",
     "check_finite",
     "check_map",
     "check_not_boxes",
     "check_outputs",
+    "check_progress",
     "first_pass",
     "group_views",
+    "is_unchanged",
     "missing_power",
     "scores_of",
 ]
