@@ -22,13 +22,17 @@ from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.errors import MethodError, did_you_mean
 from xaicore.evidence import missing_power
+from xaicore.methods.ablation import ablationcam
 from xaicore.methods.apply import apply
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
 from xaicore.methods.eigen import eigencam, eigengradcam
 from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
+from xaicore.methods.masking import iscam, scorecam, sscam
 from xaicore.methods.method import Method, MethodLike, plan_for
+from xaicore.methods.positions import reciprocam
 from xaicore.methods.randomized import random
+from xaicore.methods.sampling import rise
 
 __all__ = [
     "METHODS",
@@ -55,6 +59,12 @@ METHODS: dict[str, Method] = {
         Method("eigencam", eigencam, "activations"),
         Method("eigengradcam", eigengradcam),
         Method("random", random, "activations"),
+        Method("scorecam", scorecam, ("activations", "inputs")),
+        Method("sscam", sscam, ("activations", "inputs")),
+        Method("iscam", iscam, ("activations", "inputs")),
+        Method("ablationcam", ablationcam, ("activations", "resume")),
+        Method("reciprocam", reciprocam, ("activations", "resume")),
+        Method("rise", rise, "inputs"),
     )
 }
 
