@@ -9,22 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from xaicore import plugins, trees
+from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.data.labels import Labels
+from xaicore.data.numbers import check_whole
 from xaicore.data.reader import Reader
 from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
 from xaicore.errors import InputError, type_name
-from xaicore.evidence import group_views, scores_of
+from xaicore.evidence import BATCH_SIZE, Progress, check_progress, group_views, scores_of
+from xaicore.evidence.pictures import made_inside, picture_input
 from xaicore.explanation import Explanation
-from xaicore.layers import Frame, Place, Places, as_layers, blank
+from xaicore.layers import Places, as_layers, blank
 from xaicore.methods import Method, MethodLike, check_fusions, check_powers, find_method, find_methods, plan_for
 from xaicore.outputs import check_activation, check_kind, predicted_classes
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Target
 
-__all__ = ["Explainer", "explain", "picture_input"]
+__all__ = ["Explainer", "explain"]
 
 
 class Explainer:
@@ -53,6 +55,10 @@ class Explainer:
             "smaller" and "larger"; True for all but "vflip".
         fuse: how the maps of several layers become one, each divided by its maximum and resized to the finest: "mean",
             "max" or "product". None keeps them apart: `compare` returns an explanation of each.
+        batch_size: for methods of many passes, the most changed pictures in one of them; fewer where memory does not
+            suffice.
+        progress: True for a bar on such methods, with the rate and the time left, False for none, or a function
+            `progress(done, total)`. None: a bar in terminals and notebooks, where the work takes longer than 2 seconds.
 
     Raises:
         PluginError: no backend accepts this model.
@@ -76,9 +82,14 @@ class Explainer:
         smooth: int | tuple[int, float] | None = None,
         augment: bool | str | Sequence[str] = False,
         fuse: str | None = "mean",
+        batch_size: int = BATCH_SIZE,
+        progress: Progress | bool | None = None,
     ) -> None:
         check_activation(activation)
         check_kind(kind)
+        check_progress(progress)
+        self.batch_size = check_whole(batch_size, "batch_size", 1)
+        self.progress = progress
         self.kind = kind
         self.ensemble = Ensemble(smooth, augment, fuse)
         self.method = find_method(method)
@@ -177,8 +188,11 @@ class Explainer:
         facts, place = self._places.find(x, plan.has_layer)
         blocks, tokens = self._places.find_attention(x, plan.blocks) if plan.has_attention else ((), None)
         reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels)
-        asked = (methods, self.layers, blocks, tokens, target, reader.settle, self.ensemble)
-        walk = Walk(self.backend, place, plan, *asked)
+        only_size = facts.count if facts is not None and facts.count > 1 else None
+        walk = Walk(
+            *(self.backend, place, plan, methods, self.layers, blocks, tokens, target, reader.settle, self.ensemble),
+            *(self.activation, self.batch_size, only_size, self.progress),
+        )
         captured, aim, maps_of = walk.run(x, reader.aim_for)
         count, k = aim.classes.shape
         input_size = captured.input_size if place is None else place.frame.size
@@ -219,15 +233,8 @@ class Explainer:
         views = 1 if place is None else place.views
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
-            make = partial(np.asarray, place.frame.arrange(self._made_inside(x, place.frame)))
+            make = partial(np.asarray, place.frame.arrange(made_inside(self.backend, x, place.frame)))
         return Pictures(count, input_size, images, make, views)
-
-    def _made_inside(self, x: Any, frame: Frame) -> np.ndarray:
-        """The pictures that the model makes of x, as its first convolution takes them."""
-        if frame.taken_by is not None:
-            return self.backend.input_of(x, frame.taken_by)
-        name = str(frame.made_by)
-        return self.backend.capture(x, (name,)).activations[name]
 
 
 def explain(
@@ -247,6 +254,8 @@ def explain(
     smooth: int | tuple[int, float] | None = None,
     augment: bool | str | Sequence[str] = False,
     fuse: str | None = "mean",
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | bool | None = None,
     images: Any = None,
     ids: Any = None,
     truth: Any = None,
@@ -263,16 +272,8 @@ def explain(
             per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
         method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.
         layer: a name, several names (their maps are fused), or None: the last map that no pooling layer made.
-        axes: a letter per axis of the layer's output, such as "nlc", where nothing in the model says which is which.
-        grid: the positions that tokens stand for, (h, w).
-        output: which of several outputs is explained, an index or a name.
-        activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
-        kind: "logits", "probabilities" or "values", what the outputs are; None: as the model shows.
-        input_axes: a letter per axis of the input, such as "nhwc".
-        outliers: "mask" leaves out a transformer's outlier tokens; None: they count.
-        smooth: the mean over this many noisy copies, or (copies, noise).
-        augment: the mean over changed versions, True or some of "hflip", "vflip", "smaller" and "larger".
-        fuse: how several layers' maps become one, "mean", "max" or "product".
+        axes, grid, output, activation, kind, input_axes, outliers, smooth, augment, fuse, batch_size, progress: as in
+            `Explainer`.
         images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
@@ -284,12 +285,8 @@ def explain(
         LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says what
             was expected. The model is as before.
     """
-    reading = (backend, output, activation, kind, axes, grid, input_axes, outliers)
-    explainer = Explainer(model, method, layer, *reading, smooth, augment, fuse)
+    explainer = Explainer(
+        *(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, outliers),
+        *(smooth, augment, fuse, batch_size, progress),
+    )
     return explainer(x, targets, images, ids, truth, class_names)
-
-
-def picture_input(backend: type[Backend], x: Any, place: Place | None = None) -> np.ndarray:
-    """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
-    arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
-    return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])

@@ -313,7 +313,7 @@ def test_explain_takes_the_options(x: np.ndarray) -> None:
     options: dict[str, Any] = {"smooth": 2, "augment": "hflip", "fuse": "max", "layer": ["first", "second"]}
     found = xaicore.explain(None, x, 1, backend=ToyBackend(), **options)
     np.testing.assert_array_equal(found.maps, Explainer(None, backend=ToyBackend(), **options)(x, 1).maps)
-    assert list(inspect.signature(Explainer).parameters)[-3:] == ["smooth", "augment", "fuse"]
+    assert {"smooth", "augment", "fuse"} <= set(inspect.signature(Explainer).parameters)
 
 
 def test_a_stop_in_the_middle(x: np.ndarray) -> None:

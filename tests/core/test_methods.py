@@ -271,6 +271,12 @@ def test_needs() -> None:
         "segeigencam": "gradients",
         "finercam": ("activations", "gradients_again"),
         "refinecam": "gradients",
+        "scorecam": ("activations", "inputs"),
+        "sscam": ("activations", "inputs"),
+        "iscam": ("activations", "inputs"),
+        "ablationcam": ("activations", "resume"),
+        "reciprocam": ("activations", "resume"),
+        "rise": "inputs",
     }
 
 
@@ -294,11 +300,11 @@ def test_find_method_by_name_function_and_method() -> None:
 
 def test_unknown_names_get_the_near_ones() -> None:
     with pytest.raises(
-        xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*refinecam; did you mean"
+        xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*rise; did you mean"
     ) as e:
         find_method("grad-cam")
     assert "'gradcam'" in str(e.value).partition("did you mean")[2]
-    with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: cam, .*refinecam$"):
+    with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: cam, .*rise$"):
         find_method("qqq")
     with pytest.raises(
         xaicore.MethodError, match=r"method=3: expected a name or a function f\(activations, gradients\)"

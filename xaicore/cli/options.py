@@ -23,6 +23,7 @@ OPTIONS = {
     "augment": "--augment",
     "axes": "--axes",
     "backend": "--backend",
+    "batch_size": "--batch-size",
     "class_names": "--labels",
     "fuse": "--fuse",
     "grid": "--grid",

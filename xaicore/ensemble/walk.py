@@ -12,7 +12,7 @@ from xaicore.backend import Backend
 from xaicore.capture import Capture
 from xaicore.ensemble.changes import Change
 from xaicore.ensemble.options import Ensemble
-from xaicore.evidence import Evidence, InputPictures, Passes, Plan, aim_again, arranged, first_pass
+from xaicore.evidence import Evidence, InputPictures, Passes, Plan, Progress, aim_again, arranged, first_pass
 from xaicore.evidence.first import AimFor
 from xaicore.evidence.passes import Settle
 from xaicore.facts import AttentionFacts
@@ -43,6 +43,7 @@ class Walk:
         target: what was asked for.
         settle: reads kinds of outputs.
         ensemble: the versions of the pictures, and how layers are joined.
+        activation, batch_size, only_size, progress: of further passes, as in `Passes`.
     """
 
     backend: Backend
@@ -55,6 +56,10 @@ class Walk:
     target: Target
     settle: Settle
     ensemble: Ensemble
+    activation: str | None
+    batch_size: int
+    only_size: int | None
+    progress: Progress | bool | None
 
     def run(self, x: Any, aim_for: AimFor) -> tuple[Capture, Aim, Maps]:
         """The pass over the inputs as they are, what it aimed at, and the maps.
@@ -101,7 +106,10 @@ class Walk:
 
     def _maps(self, x: Any, captured: Capture, aim: Aim) -> Maps:
         capture = arranged(captured, self.place)
-        passes = Passes(self.backend, x, self.place, self.target, aim, self.settle)
+        passes = Passes(
+            *(self.backend, x, self.place, self.target, aim, self.settle, captured),
+            *(self.activation, self.batch_size, self.only_size, self.progress),
+        )
         aimed = aim.repeated(1 if self.place is None else self.place.views)
         maps = {}
         for method in self.methods:

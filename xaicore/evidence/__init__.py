@@ -8,7 +8,8 @@ from xaicore.evidence.noise import is_noise, noisy
 from xaicore.evidence.passes import BATCH_SIZE, Passes
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.plan import NEEDS, Plan, missing_power
-from xaicore.evidence.scores import aim_again, scores_of
+from xaicore.evidence.progress import Progress, check_progress
+from xaicore.evidence.scores import aim_again, is_unchanged, scores_of
 
 __all__ = [
     "BATCH_SIZE",
@@ -17,6 +18,7 @@ __all__ = [
     "InputPictures",
     "Passes",
     "Plan",
+    "Progress",
     "aim_again",
     "arranged",
     "check_captured",
@@ -24,9 +26,11 @@ __all__ = [
     "check_map",
     "check_not_boxes",
     "check_outputs",
+    "check_progress",
     "first_pass",
     "group_views",
     "is_noise",
+    "is_unchanged",
     "missing_power",
     "noisy",
     "scores_of",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from xaicore.capture import Attention, Capture
 from xaicore.errors import MethodError
 from xaicore.evidence.arranging import arranged
 from xaicore.evidence.checks import check_finite, check_map
-from xaicore.evidence.passes import Passes
+from xaicore.evidence.passes import Change, Passes
+from xaicore.evidence.scores import is_unchanged
 from xaicore.facts import AttentionFacts
 from xaicore.layers import Grid, Place
 from xaicore.targets import Aim, Classes
@@ -57,6 +58,15 @@ class Evidence:
         """(N, C, *S), of the layer."""
         check_map(self.layer, self.capture)
         return self.capture.activations[self.layer]
+
+    @property
+    def unmasked(self) -> np.ndarray:
+        """(N, C, *S), the activations with the outlier tokens that are left out of the others; to change them."""
+        if self.place is None or not self.place.streams:
+            return self.activations
+        check_map(self.layer, self.capture)
+        runs = self.place.runs[self.layer]
+        return self.place.arrange({run: self.captured.activations[run] for run in runs})[self.layer]
 
     @property
     def gradients(self) -> np.ndarray:
@@ -114,34 +124,49 @@ class Evidence:
         check_finite(found, "the gradients of the input")
         return found
 
-    def scores(self, rows: int, change: Any) -> np.ndarray:
+    def own_scores(self, as_confidence: bool = False) -> np.ndarray:
+        """Scores (N, K) float64 of the pictures as they are, on the scale of `scores` and `resumed`."""
+        return self.passes.own_scores(as_confidence)
+
+    def scores(self, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed versions of each picture.
 
         Args:
             rows: R.
             change: `change(n, rows)` returns some of the changed pictures of image n, (rows, C, *size), for a slice of
-                rows.
+                rows. Where memory runs out, it is asked again for fewer.
+            as_confidence: a class scores its probability. Else its output as the model has it, its logit wherever that
+                can be reached, so that a single output behind a sigmoid tells pictures apart, too.
 
         Raises:
-            MethodError: an image has several pictures.
+            MethodError: an image has several pictures, the model makes them itself, or memory does not suffice for one.
         """
-        if self.passes.pictures.views > 1:
+        pictures = self.passes.pictures
+        if pictures.views > 1:
             raise MethodError(
-                f"an image has {self.passes.pictures.views} pictures here, which are scored together: use a method "
+                f"an image has {pictures.views} pictures here, which are scored together: use a method "
                 "that needs no changed inputs, such as 'gradcam'"
             )
-        return self.passes.scores(rows, change)
+        if pictures.is_made:
+            raise MethodError(
+                "the model makes the picture under the map of its input, so that there is no picture to change: use a "
+                "method that needs no changed inputs, such as 'gradcam'"
+            )
+        found = self.passes.scores(rows, change, as_confidence)
+        self._warn_unchanged(found, as_confidence, "the picture")
+        return found
 
-    def resumed(self, rows: int, change: Any) -> np.ndarray:
+    def resumed(self, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed versions of the layer's activations; the model runs from there on.
 
         Args:
             rows: R.
             change: `change(n, rows)` returns some of the changed activations of image n, (rows, C, *S), for a slice of
-                rows.
+                rows; `unmasked` has the activations to change. Prefix tokens stay as they are.
+            as_confidence: as in `scores`.
 
         Raises:
-            MethodError: an image has several maps at this layer.
+            MethodError: an image has several maps at this layer, or memory does not suffice for one.
         """
         runs = (self.layer,) if self.place is None else self.place.runs[self.layer]
         if self.passes.pictures.views > 1 or len(runs) > 1:
@@ -150,12 +175,25 @@ class Evidence:
                 "needs no changed activations, such as 'gradcam'"
             )
 
-        def put(n: int, maps: np.ndarray) -> np.ndarray:
+        def put(n: int, rows: slice) -> np.ndarray:
+            maps = change(n, rows)
             if self.place is None:
                 return maps
             return self.place.grids[self.layer].put(self.captured.activations[runs[0]][n : n + 1], maps)
 
-        return self.passes.resumed(runs[0], put, rows, change)
+        found = self.passes.resumed(runs[0], rows, put, as_confidence)
+        self._warn_unchanged(found, as_confidence, f"layer {self.layer!r}")
+        return found
+
+    def _warn_unchanged(self, scores: np.ndarray, as_confidence: bool, what: str) -> None:
+        still = is_unchanged(scores, self.own_scores(as_confidence)) if scores.size else np.zeros(0, bool)
+        if still.any():
+            warnings.warn(
+                f"{still.sum()} of {still.size} scores do not depend on {what}, whatever is changed in it: their maps "
+                "show nothing",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def gradients_again(
         self, pictures: np.ndarray | None = None, direction: np.ndarray | None = None

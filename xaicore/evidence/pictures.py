@@ -14,7 +14,7 @@ from xaicore.layers import Frame, Place
 from xaicore.layers.grid import POSITIONS
 from xaicore.layers.runs import Source
 
-__all__ = ["InputPictures"]
+__all__ = ["InputPictures", "made_inside", "picture_input"]
 
 
 class InputPictures:
@@ -60,7 +60,7 @@ class InputPictures:
     def array(self) -> np.ndarray:
         """(N * views, C, *size) float32; whole numbers keep their values."""
         arranged = [self._frame.arrange(self._leaves[one.position][1], one.frame) for one in self._sources]
-        return _interleaved(arranged).astype(np.float32)
+        return _interleaved(arranged).astype(np.float32, copy=False)
 
     def gradients(self, of_inputs: Any) -> np.ndarray:
         """Gradients (N, K, *input), one for each input, as (N * views, K, C, *size).
@@ -93,12 +93,30 @@ class InputPictures:
         count = len(self._leaves[self._sources[0].position][1])
         arrays = {}
         for i, (at, leaf) in enumerate(self._leaves):
+            placed = [(each[:, :, s], one.frame) for s, one in enumerate(self._sources) if one.position == i]
+            if len(placed) == 1 and placed[0][1] is None:  # the picture is all of the input
+                whole = placed[0][0].reshape(-1, *pictures.shape[1:])
+                arrays[at] = _like(leaf, self._frame.restore(whole, leaf.shape[1:]))
+                continue
             array = leaf[chosen] if len(leaf) == count else leaf
-            for s, source in enumerate(self._sources):
-                if source.position == i:
-                    array = _put(array, self._frame, source.frame, each[:, :, s])
+            for part, frame in placed:
+                array = _put(array, self._frame, frame, part)
             arrays[at] = array
         return trees.replaced(self._x, arrays)
+
+
+def picture_input(backend: type[Backend], x: Any, place: Place | None = None) -> np.ndarray:
+    """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
+    arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
+    return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])
+
+
+def made_inside(backend: Backend, x: Any, frame: Frame) -> np.ndarray:
+    """The pictures that the model makes of x, as its first convolution takes them."""
+    if frame.taken_by is not None:
+        return backend.input_of(x, frame.taken_by)
+    name = str(frame.made_by)
+    return backend.capture(x, (name,)).activations[name]
 
 
 def _interleaved(arrays: list[np.ndarray]) -> np.ndarray:
@@ -109,10 +127,14 @@ def _put(array: np.ndarray, frame: Frame, of: int | None, pictures: np.ndarray) 
     """An input (R, ...) with other pictures (R, rows, C, *size) where the frame finds them."""
     one = array[:1]
     at = frame.arrange(np.arange(one.size).reshape(one.shape), of).reshape(-1)
-    values = pictures.reshape(len(array), -1)
+    changed = array.reshape(len(array), -1).copy()
+    changed[:, at] = _like(array, pictures.reshape(len(array), -1))
+    return changed.reshape(array.shape)
+
+
+def _like(array: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values in the type of an array; whole numbers are rounded, and kept in its range."""
     if array.dtype.kind in "iu":
         limits = np.iinfo(array.dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    changed = array.reshape(len(array), -1).copy()
-    changed[:, at] = values
-    return changed.reshape(array.shape)
+    return values.astype(array.dtype, copy=False)

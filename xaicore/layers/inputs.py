@@ -72,11 +72,27 @@ class Frame:
             return array.reshape(len(array), *self.reshaped)
         if frame is not None:
             array = array.take([frame], axis=self.axes.index(FRAMES))
-        order = [letter for letter in ("n", FRAMES, "c", *_positions(self.axes)) if letter in self.axes]
+        order = self._order
         array = array.transpose([self.axes.index(letter) for letter in order])
         if FRAMES in order:
             array = array.reshape(-1, *array.shape[2:])
         return array if "c" in order else array[:, None]
+
+    def restore(self, pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Pictures (N * rows, C, *size) as inputs (N, *shape): the inverse of `arrange`, a view of the pictures."""
+        if self.reshaped is not None:
+            return pictures.reshape(-1, *shape)
+        order = self._order
+        if FRAMES in order:
+            pictures = pictures.reshape(-1, self.rows, *pictures.shape[1:])
+        if "c" not in order:
+            pictures = pictures[:, :, 0] if FRAMES in order else pictures[:, 0]
+        return pictures.transpose([order.index(letter) for letter in self.axes])
+
+    @property
+    def _order(self) -> list[str]:
+        """The axes of the input in the order of pictures."""
+        return [letter for letter in ("n", FRAMES, "c", *_positions(self.axes)) if letter in self.axes]
 
 
 def read_input(facts: InputFacts, count: int = 1) -> Frame | None:

@@ -22,6 +22,7 @@ from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.errors import MethodError, did_you_mean
 from xaicore.evidence import missing_power
+from xaicore.methods.ablation import ablationcam
 from xaicore.methods.apply import apply
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
@@ -30,9 +31,12 @@ from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
 from xaicore.methods.fem import fem
 from xaicore.methods.finer import finercam
 from xaicore.methods.kernel import kpcacam
+from xaicore.methods.masking import iscam, scorecam, sscam
 from xaicore.methods.method import Method, MethodLike, plan_for
+from xaicore.methods.positions import reciprocam
 from xaicore.methods.randomized import random
 from xaicore.methods.refine import refinecam
+from xaicore.methods.sampling import rise
 from xaicore.methods.shapley import shapleycam
 from xaicore.methods.smooth import smooth_gradcam_plus_plus
 
@@ -69,6 +73,12 @@ METHODS: dict[str, Method] = {
         Method("segeigencam", segeigencam),
         Method("finercam", finercam, ("activations", "gradients_again")),
         Method("refinecam", refinecam, fusion="product"),
+        Method("scorecam", scorecam, ("activations", "inputs")),
+        Method("sscam", sscam, ("activations", "inputs")),
+        Method("iscam", iscam, ("activations", "inputs")),
+        Method("ablationcam", ablationcam, ("activations", "resume")),
+        Method("reciprocam", reciprocam, ("activations", "resume")),
+        Method("rise", rise, "inputs"),
     )
 }
 
