@@ -155,6 +155,7 @@ class Explainer:
         check_powers(methods, self.backend)
         plan = plan_for(methods)
         facts, place = self._places.find(x, plan.has_layer)
+        grids = self._places.grids(x) if plan.has_biases else {}
         blocks, tokens = self._places.find_attention(x, plan.blocks) if plan.has_attention else ((), None)
         names: tuple[str, ...] = ()
         if plan.has_layer:
@@ -188,9 +189,9 @@ class Explainer:
             last = blocks if method.blocks is None else blocks[len(blocks) - method.blocks :]
             layers = self.layers if method.has_layer else (INPUT if not method.has_attention else ATTENTION,)
             aimed = aim.repeated(views)
-            each = [Evidence(capture, captured, one, aimed, passes, place, last, tokens) for one in layers]
+            each = [Evidence(capture, captured, one, aimed, passes, place, last, tokens, grids) for one in layers]
             maps = group_views(fuse([apply(method, one) for one in each]), count, views)
-            empty = np.logical_not((maps > 0).reshape(len(maps), -1).any(axis=1))
+            empty = np.logical_not((maps != 0).reshape(len(maps), -1).any(axis=1))
             if place is not None and place.unreached and empty.all() and "gradients" in method.asks:
                 warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
             results.append(
@@ -207,7 +208,7 @@ class Explainer:
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""
-        _, place = self._places.find(x)
+        _, place = self._places.find(x, needs_layer=False)
         views = 1 if place is None else place.views
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model

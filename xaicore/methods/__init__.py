@@ -26,6 +26,10 @@ from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
 from xaicore.methods.eigen import eigencam, eigengradcam
 from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
+from xaicore.methods.fullgrad import fullgrad
+from xaicore.methods.guided import deconv, guided, guided_gradcam
+from xaicore.methods.input import gradient, input_x_gradient, smoothgrad
+from xaicore.methods.integrated import integrated_gradients
 from xaicore.methods.method import Method, MethodLike, plan_for
 from xaicore.methods.randomized import random
 
@@ -54,6 +58,14 @@ METHODS: dict[str, Method] = {
         Method("eigencam", eigencam, "activations"),
         Method("eigengradcam", eigengradcam),
         Method("random", random, "activations"),
+        Method("gradient", gradient, "input_gradients"),
+        Method("input-x-gradient", input_x_gradient, "input_gradients", signed=True),
+        Method("smoothgrad", smoothgrad, "input_gradients"),
+        Method("integrated-gradients", integrated_gradients, "input_gradients", signed=True),
+        Method("guided", guided, "guided", signed=True),
+        Method("deconv", deconv, "deconv", signed=True),
+        Method("guided-gradcam", guided_gradcam, ("gradients", "guided"), signed=True),
+        Method("fullgrad", fullgrad, ("input_gradients", "biases")),
     )
 }
 
