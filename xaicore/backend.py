@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -36,7 +36,7 @@ __all__ = [
 Direction = Callable[[np.ndarray, str], np.ndarray]
 """`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32."""
 
-POWERS = ("attention", "input_gradients", "guided", "resume", "second")
+POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases")
 """What a backend may offer beyond activations and gradients of layers, see `Backend.powers`."""
 
 RULES = ("plain", "guided", "deconv")
@@ -84,7 +84,7 @@ class Backend(ABC):
 
     - "attention": `attention`, and `capture(attention=...)`;
     - "input_gradients": `capture(rules=("plain",))`; "guided": the rules "guided" and "deconv", too;
-    - "resume", "second": the methods of these names.
+    - "resume", "second", "biases": the methods of these names.
     """
 
     @abstractmethod
@@ -204,6 +204,15 @@ class Backend(ABC):
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """The Hessian of each score times the activations of a layer, (N, K, *layer), for second-order methods."""
         self._lacks("second derivatives", "use a method of first derivatives, such as 'gradcam'")
+
+    def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
+        """{layer: what it answers to zeros, (1, *layer)}, of every layer with weights where that is not zero.
+
+        That is the bias of a convolution or a dense layer, and of a normalisation what it adds for its mean. The names
+        are those that `capture` takes: of a layer that runs twice, "layer#1" and "layer#2". Layers inside of which
+        others lie are left out.
+        """
+        self._lacks("biases", "use a method that is complete without them, such as 'integrated-gradients'")
 
     def _lacks(self, power: str, instead: str) -> NoReturn:
         raise BackendError(f"backend {self.name or type(self).__name__!r} does not offer {power}: {instead}")

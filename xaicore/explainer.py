@@ -186,12 +186,13 @@ class Explainer:
         check_fusions(methods, self.layers)
         plan = plan_for(methods)
         facts, place = self._places.find(x, plan.has_layer)
+        grids = self._places.grids(x) if plan.has_biases else {}
         blocks, tokens = self._places.find_attention(x, plan.blocks) if plan.has_attention else ((), None)
         reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels)
         only_size = facts.count if facts is not None and facts.count > 1 else None
         walk = Walk(
             *(self.backend, place, plan, methods, self.layers, blocks, tokens, target, reader.settle, self.ensemble),
-            *(self.activation, self.batch_size, only_size, self.progress),
+            *(self.activation, self.batch_size, only_size, self.progress, grids),
         )
         captured, aim, maps_of = walk.run(x, reader.aim_for)
         count, k = aim.classes.shape
@@ -219,7 +220,7 @@ class Explainer:
         for method in methods:
             for layer, rows in walk.joined(method, maps_of):
                 maps = group_views(rows, count, views)
-                empty = np.logical_not((maps > 0).reshape(len(maps), -1).any(axis=1))
+                empty = np.logical_not((maps != 0).reshape(len(maps), -1).any(axis=1))
                 needs_gradients = {"gradients", "gradients_again"} & set(method.asks)
                 if place is not None and place.unreached and empty.all() and needs_gradients:
                     warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
@@ -229,7 +230,7 @@ class Explainer:
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""
-        _, place = self._places.find(x)
+        _, place = self._places.find(x, needs_layer=False)
         views = 1 if place is None else place.views
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
@@ -272,8 +273,8 @@ def explain(
             per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
         method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.
         layer: a name, several names (their maps are fused), or None: the last map that no pooling layer made.
-        axes, grid, output, activation, kind, input_axes, outliers, smooth, augment, fuse, batch_size, progress: as in
-            `Explainer`.
+        axes, grid, output, activation, kind, input_axes, outliers: as in `Explainer`.
+        smooth, augment, fuse, batch_size, progress: as in `Explainer`.
         images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).

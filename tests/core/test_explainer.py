@@ -528,7 +528,8 @@ def test_repr_tells_what_an_explainer_does(backend: ToyBackend, x: np.ndarray) -
 
 def test_explain_documents_all_its_arguments() -> None:
     for function in (xaicore.explain, Explainer.__call__, Explainer):
-        documented = re.findall(r"^ +(\w+): ", function.__doc__.partition("Args:")[2].partition("Raises:")[0], re.M)
+        text = function.__doc__.partition("Args:")[2].partition("Raises:")[0]
+        documented = [name for names in re.findall(r"^ +([\w, ]+): ", text, re.M) for name in names.split(", ")]
         assert documented == [name for name in inspect.signature(function).parameters if name != "self"]
 
 

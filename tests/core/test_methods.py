@@ -277,6 +277,14 @@ def test_needs() -> None:
         "ablationcam": ("activations", "resume"),
         "reciprocam": ("activations", "resume"),
         "rise": "inputs",
+        "gradient": "input_gradients",
+        "input-x-gradient": "input_gradients",
+        "smoothgrad": "input_gradients",
+        "integrated-gradients": "input_gradients",
+        "guided": "guided",
+        "deconv": "deconv",
+        "guided-gradcam": ("gradients", "guided"),
+        "fullgrad": ("input_gradients", "biases"),
     }
 
 
@@ -300,11 +308,11 @@ def test_find_method_by_name_function_and_method() -> None:
 
 def test_unknown_names_get_the_near_ones() -> None:
     with pytest.raises(
-        xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*rise; did you mean"
+        xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*fullgrad; did you mean"
     ) as e:
         find_method("grad-cam")
     assert "'gradcam'" in str(e.value).partition("did you mean")[2]
-    with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: cam, .*rise$"):
+    with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: cam, .*fullgrad$"):
         find_method("qqq")
     with pytest.raises(
         xaicore.MethodError, match=r"method=3: expected a name or a function f\(activations, gradients\)"

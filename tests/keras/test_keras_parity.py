@@ -24,6 +24,7 @@ import xaicore
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
 CLOSE = 1e-3
+METHODS = [name for name, method in xaicore.METHODS.items() if method.takes_arrays]
 
 FEW_PASSES = {"activations", "gradients", "weights", "gradients_again"}
 METHODS = [name for name, one in xaicore.METHODS.items() if set(one.asks) <= FEW_PASSES and one.fusion is None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class Walk:
         settle: reads kinds of outputs.
         ensemble: the versions of the pictures, and how layers are joined.
         activation, batch_size, only_size, progress: of further passes, as in `Passes`.
+        grids: of all layers whose outputs are maps, where biases are read.
     """
 
     backend: Backend
@@ -60,6 +61,7 @@ class Walk:
     batch_size: int
     only_size: int | None
     progress: Progress | bool | None
+    grids: Mapping[str, Grid]
 
     def run(self, x: Any, aim_for: AimFor) -> tuple[Capture, Aim, Maps]:
         """The pass over the inputs as they are, what it aimed at, and the maps.
@@ -115,7 +117,7 @@ class Walk:
         for method in self.methods:
             last = self.blocks if method.blocks is None else self.blocks[len(self.blocks) - method.blocks :]
             for layer in self._layers(method):
-                evidence = Evidence(capture, captured, layer, aimed, passes, self.place, last, self.tokens)
+                evidence = Evidence(capture, captured, layer, aimed, passes, self.place, last, self.tokens, self.grids)
                 maps[method.name, layer] = apply(method, evidence)
         return maps
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from xaicore.capture import Attention, Capture
 from xaicore.errors import MethodError
 from xaicore.evidence.arranging import arranged
+from xaicore.evidence.biases import bias_terms
 from xaicore.evidence.checks import check_finite, check_map
+from xaicore.evidence.means import mean_gradients
 from xaicore.evidence.passes import Change, Passes
 from xaicore.evidence.scores import is_unchanged
 from xaicore.facts import AttentionFacts
@@ -37,6 +39,7 @@ class Evidence:
         place: where the model is explained.
         blocks: the facts of the attentions that were captured, in the order in which they ran.
         tokens: the grid that the attentions' tokens lie on, where the method needs them.
+        grids: of all layers that are maps of the picture, where the method needs biases.
     """
 
     capture: Capture
@@ -47,6 +50,7 @@ class Evidence:
     place: Place | None = None
     blocks: tuple[AttentionFacts, ...] = ()
     tokens: Grid | None = None
+    grids: Mapping[str, Grid] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -107,8 +111,20 @@ class Evidence:
 
     @property
     def pictures(self) -> np.ndarray:
-        """The pictures as the model takes them, (N, C, *size) float32."""
+        """The pictures as the model takes them, (N, C, *size) float32.
+
+        Raises:
+            MethodError: the model makes them itself.
+        """
+        self._check_pictures()
         return self.passes.pictures.array
+
+    def _check_pictures(self) -> None:
+        if self.passes.pictures.is_made:
+            raise MethodError(
+                "the model makes the picture under its maps of another input, so that no input can be explained as a "
+                "picture: use a method on a layer, such as 'gradcam', or explain the rest of the model"
+            )
 
     def input_gradients(self, rule: str = "plain", pictures: np.ndarray | None = None) -> np.ndarray:
         """Gradients of the scores with respect to the pictures, (N, K, C, *size).
@@ -117,6 +133,7 @@ class Evidence:
             rule: "plain", "guided" or "deconv".
             pictures: (N, C, *size), where they are wanted at other pictures: one more pass. None: those of the first.
         """
+        self._check_pictures()
         if pictures is None:
             found = self.passes.pictures.gradients(self.capture.input_gradients[rule])
         else:
@@ -127,6 +144,45 @@ class Evidence:
     def own_scores(self, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, K) float64 of the pictures as they are, on the scale of `scores` and `resumed`."""
         return self.passes.own_scores(as_confidence)
+
+    def mean_gradients(
+        self, rows: int, change: Callable[[np.ndarray, slice], np.ndarray], rule: str = "plain"
+    ) -> np.ndarray:
+        """The mean gradient (N, K, C, *size) of the scores over R changed versions of each picture: R passes.
+
+        Args:
+            rows: R.
+            change: `change(pictures, rows)` returns some of the changed versions of one image's pictures,
+                (rows, views, C, *size) of (views, C, *size), for a slice of rows; there is mostly one view.
+            rule: "plain", "guided" or "deconv".
+        """
+        views = self.passes.pictures.views
+        images = self.pictures.reshape(-1, views, *self.pictures.shape[1:])
+
+        def changed(n: int, chosen: slice) -> np.ndarray:
+            made = change(images[n], chosen)
+            return made.reshape(-1, *made.shape[2:])
+
+        found = mean_gradients(self.passes, rule, rows, changed)
+        check_finite(found, "the gradients of the input")
+        return found
+
+    def bias_terms(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """For each image, {layer: its bias times the gradients at its output}, (1, K, *layer): one pass each.
+
+        The arrays have the framework's axes: `grids` arranges those that are maps, the others have no places.
+
+        Raises:
+            MethodError: an image has several pictures.
+        """
+        if self.passes.pictures.views > 1:
+            raise MethodError(
+                f"an image has {self.passes.pictures.views} pictures here, and biases belong to all of them: use a "
+                "method that needs no biases, such as 'integrated-gradients'"
+            )
+        biases = self.passes.backend.biases(self.passes.x)
+        for n in range(len(self.passes.aim.classes)):
+            yield bias_terms(self.passes, n, biases)
 
     def scores(self, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed versions of each picture.

@@ -23,6 +23,7 @@ NEEDS: dict[str, str | None] = {
     "guided": "guided",
     "deconv": "guided",
     "second": "second",
+    "biases": "biases",
 }
 """{what a method may need: the backend's power that it takes, None where every backend has it}."""
 
@@ -58,6 +59,11 @@ class Plan:
     def has_attention(self) -> bool:
         """Whether attention is needed, with gradients or without."""
         return bool(self.needs & {"attention", "attention_gradients"})
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether the biases of all layers are needed."""
+        return "biases" in self.needs
 
     @property
     def has_direction(self) -> bool:

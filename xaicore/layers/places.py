@@ -15,7 +15,7 @@ from xaicore.errors import InputError, LayerError, MethodError
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers.attention import attention_grid, read_blocks
 from xaicore.layers.choice import choose_layer, default_layer
-from xaicore.layers.grid import Grid, check_axes, check_grid
+from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid
 from xaicore.layers.outliers import check_outliers, token_streams
 from xaicore.layers.place import Place, find_place, picture_place
 from xaicore.layers.reading import Reading, read
@@ -73,7 +73,8 @@ class Places:
             InputError: a notation does not fit the inputs, or the backend reports no facts that it could complete.
         """
         shapes = tuple(np.shape(leaf)[1:] for leaf in trees.leaves(x) if hasattr(leaf, "shape"))
-        key = *trees.places(x), shapes, needs_layer
+        of_layer = (*trees.places(x), shapes, True)
+        key = of_layer if needs_layer or of_layer in self._known else (*of_layer[:-1], False)
         if key not in self._known:
             self._known[key] = self._find(x, needs_layer)
             if len(self._known) > MOST:
@@ -93,6 +94,17 @@ class Places:
         stated = [grid for grid in place.grids.values() if "l" in grid.axes] if self._grid is not None else []
         grids = read(facts, self._backend.channels_last, self._input_axes).grids.values()
         return blocks, attention_grid(blocks, stated or grids)
+
+    def grids(self, x: Any) -> dict[str, Grid]:
+        """{layer: its grid} of all layers that are maps of the picture; channels first for a backend without facts."""
+        facts, place = self.find(x, needs_layer=False)
+        if facts is None or place is None:
+            axes = {2 + len(letters): f"nc{letters}" for letters in POSITIONS.values()}
+            layers = (one for one in self._backend.layers(x) if one.spatial and len(one.shape) in axes)
+            return {one.name: Grid(axes[len(one.shape)], one.shape[2:]) for one in layers}
+        reading = read(facts, self._backend.channels_last, self._input_axes)
+        main = {source.position for source in place.sources}
+        return {name: grid for name, grid in reading.grids.items() if reading.pictures[name] in main}
 
     def _refuse_notation(self) -> None:
         notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes, "outliers": self._outliers}

@@ -30,6 +30,10 @@ from xaicore.methods.eigen import eigencam, eigengradcam, segeigencam
 from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
 from xaicore.methods.fem import fem
 from xaicore.methods.finer import finercam
+from xaicore.methods.fullgrad import fullgrad
+from xaicore.methods.guided import deconv, guided, guided_gradcam
+from xaicore.methods.input import gradient, input_x_gradient, smoothgrad
+from xaicore.methods.integrated import integrated_gradients
 from xaicore.methods.kernel import kpcacam
 from xaicore.methods.masking import iscam, scorecam, sscam
 from xaicore.methods.method import Method, MethodLike, plan_for
@@ -79,6 +83,14 @@ METHODS: dict[str, Method] = {
         Method("ablationcam", ablationcam, ("activations", "resume")),
         Method("reciprocam", reciprocam, ("activations", "resume")),
         Method("rise", rise, "inputs"),
+        Method("gradient", gradient, "input_gradients"),
+        Method("input-x-gradient", input_x_gradient, "input_gradients", signed=True),
+        Method("smoothgrad", smoothgrad, "input_gradients"),
+        Method("integrated-gradients", integrated_gradients, "input_gradients", signed=True),
+        Method("guided", guided, "guided", signed=True),
+        Method("deconv", deconv, "deconv", signed=True),
+        Method("guided-gradcam", guided_gradcam, ("gradients", "guided"), signed=True),
+        Method("fullgrad", fullgrad, ("input_gradients", "biases")),
     )
 }
 
