@@ -285,7 +285,7 @@ def explain(
             was expected. The model is as before.
     """
     reading = (backend, output, activation, kind, axes, grid, input_axes, outliers)
-    explainer = Explainer(model, method, layer, *reading, smooth, augment, fuse)
+    explainer = Explainer(model, method, layer, *reading, smooth=smooth, augment=augment, fuse=fuse)
     return explainer(x, targets, images, ids, truth, class_names)
 
 

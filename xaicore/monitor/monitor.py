@@ -127,7 +127,7 @@ class Monitor:
         check_options(every, budget, batch_size, worst, pool)
         found, names = as_methods(method), as_class_names(class_names)
         reading = (backend, output, activation, kind, axes, grid, input_axes, outliers)
-        explainer = Explainer(model, found[0], layer, *reading, smooth, augment, fuse)
+        explainer = Explainer(model, found[0], layer, *reading, smooth=smooth, augment=augment, fuse=fuse)
         self._backend = explainer.backend
         with self._backend.undisturbed(x):
             x = self._backend.with_batch_axis(x) if hasattr(x, "shape") else x
