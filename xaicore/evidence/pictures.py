@@ -58,7 +58,17 @@ class InputPictures:
 
     @cached_property
     def array(self) -> np.ndarray:
-        """(N * views, C, *size) float32; whole numbers keep their values."""
+        """(N * views, C, *size) float32; whole numbers keep their values.
+
+        Raises:
+            MethodError: the model makes the pictures of its inputs.
+        """
+        if self.is_made:
+            raise MethodError(
+                "the model makes the pictures of its inputs, so that none can be changed: explain the rest of the "
+                "model, behind these pictures, or use a method of one pass, such as 'gradcam', without smooth= and "
+                "augment="
+            )
         arranged = [self._frame.arrange(self._leaves[one.position][1], one.frame) for one in self._sources]
         return _interleaved(arranged).astype(np.float32, copy=False)
 
