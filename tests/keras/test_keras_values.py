@@ -471,9 +471,10 @@ def closed_forms(model, x, c):
     }
 
 
-def test_every_method_is_its_closed_form():
+def test_every_method_of_one_pass_is_its_closed_form():
     model, x = conv_gap_dense(), pictures()
-    found = xaicore.Explainer(model).compare(x, list(xaicore.METHODS), 1)
+    names = [name for name, method in xaicore.METHODS.items() if method.takes_arrays]
+    found = xaicore.Explainer(model).compare(x, names, 1)
     expected = closed_forms(model, x, 1)
     assert set(found) == set(expected)
     for method, explanation in found.items():
