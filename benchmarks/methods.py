@@ -59,7 +59,7 @@ def ours(*methods: str, **options: Any) -> Callable[[nn.Module, torch.Tensor], C
     """One call of `compare`, of class 3."""
 
     def make(model: nn.Module, x: torch.Tensor) -> Callable[[], Any]:
-        explainer = xaicore.Explainer(model)
+        explainer = xaicore.Explainer(model, batch_size=BATCH)
         found = [xaicore.methods.method(name, **options) for name in methods]
         return partial(explainer.compare, x, found, 3)
 

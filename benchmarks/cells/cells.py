@@ -15,7 +15,7 @@ __all__ = ["BACKENDS", "KINDS", "try_cells"]
 BACKENDS = ("torch", "keras-tensorflow", "keras-jax", "keras-torch")
 KINDS = ("CNN", "ViT", "Swin", "1-D", "3-D")
 
-OPTIONS: dict[str, dict[str, Any]] = {"rise": {"masks": 64}}
+OPTIONS: dict[str, dict[str, Any]] = {"iscam": {"samples": 2}, "rise": {"masks": 64}, "sscam": {"samples": 2}}
 """Of methods whose usual number of passes says no more than a smaller one about whether they work."""
 
 

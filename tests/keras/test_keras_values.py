@@ -471,7 +471,7 @@ def closed_forms(model, x, c):
     }
 
 
-def test_every_method_is_its_closed_form():
+def test_every_method_of_one_pass_is_its_closed_form():
     model, x = conv_gap_dense(), pictures()
     expected = closed_forms(model, x, 1)
     found = xaicore.Explainer(model).compare(x, list(expected), 1)
