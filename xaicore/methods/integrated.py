@@ -16,8 +16,8 @@ def integrated_gradients(evidence: Evidence, *, steps: int = 50, baseline: Any =
     """Integrated gradients (Sundararajan et al. 2017): sum_c (x_c - b_c) M_c, signed. `steps` passes more.
 
     M is the mean over i = 1 ... steps of the gradient at b + (i - 1/2) / steps (x - b), b the baseline. The paper's sum
-    has the right ends of the steps, i / steps; the middles are closer to its integral at the same cost. The sum over all
-    pixels tends to f(x) - f(b), f the score (completeness), and so the channels of a pixel are added.
+    has the right ends of the steps, i / steps; the middles are closer to its integral at the same cost. The sum over
+    all pixels tends to f(x) - f(b), f the score (completeness), and so the channels of a pixel are added.
 
     Args:
         steps: points of the path.
