@@ -19,6 +19,7 @@ from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import Facts
 from xaicore.layers import Grid, has_rows, image_axes, listing, never_ran, read, split_run, with_moves_of
 from xaicore.outputs import tolerance
+from xaicore_torch.biases import find_biases
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks, PassStopped
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
@@ -61,6 +62,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
+    powers = frozenset({"biases"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
@@ -128,6 +130,10 @@ class TorchBackend(Backend):
         link = "softmax" if outputs.link == "log_softmax" else outputs.link
         return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
 
+    def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
+        """What the innermost layers with weights answer to zeros, from a pass over the first image."""
+        return find_biases(self.model, self._prepare(inputs).first())
+
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""
         taken: list[torch.Tensor] = []
@@ -169,8 +175,7 @@ class TorchBackend(Backend):
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
 
         Raises:
-            MethodError: no dense layer reproduces the outputs from the layer's mean. Layers are compared by what they
-                compute, not by their names.
+            MethodError: no dense layer, whatever its name, computes the outputs from the layer's mean.
         """
         known = self._classifiers.get(layer)
         if known is None or weight_is_computed(known) or all(part is not known for part in self.model.modules()):
@@ -236,9 +241,8 @@ class TorchBackend(Backend):
             y = choose_tensor(returned, self.output, batch.count)
             output, outputs = named_shapes(returned, self.output)
             _, self._link, _ = find_link(y)
-            link = link_of(y)
             self._runs.update(survey.runs)
-            return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
+            return replace(survey.facts(y, batch.count), link=link_of(y), output=output, outputs=outputs)
 
     def _record(
         self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool, modes: Sequence[Mode]

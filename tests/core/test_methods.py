@@ -312,7 +312,7 @@ def test_unknown_names_get_the_near_ones() -> None:
     ) as e:
         find_method("grad-cam")
     assert "'gradcam'" in str(e.value).partition("did you mean")[2]
-    with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: cam, .*fullgrad$"):
+    with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: .*random.*$"):
         find_method("qqq")
     with pytest.raises(
         xaicore.MethodError, match=r"method=3: expected a name or a function f\(activations, gradients\)"
