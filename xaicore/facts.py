@@ -45,6 +45,8 @@ class LayerFacts:
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
         is_recurrent: it reads its input step by step, along the first axis that is not the images'. A layer of the kind
             "recurrent" need not say so; one of another kind, such as a convolution with a state, does.
+        reads_backwards: a recurrent layer reads its steps from the last to the first, and gives them, or the last of
+            them, in this order; None where it joins both directions, its steps in the order of the input.
         run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
             reader it depended on}; empty where that is not known.
     """
@@ -68,6 +70,7 @@ class LayerFacts:
     runs: int = 1
     run_reads: tuple[tuple[int, ...], ...] | None = None
     is_recurrent: bool = False
+    reads_backwards: bool | None = False
     run_frames: Mapping[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
 

@@ -105,7 +105,7 @@ class Places:
 
         Where there is none, the layer that is explained by default: CAM then says what it misses.
         """
-        default = choose_layer(facts.layers, reading.grids, reading.main_pictures)
+        default = choose_layer(facts.layers, reading.grids, reading.main_pictures, reading.states)
         names = [layer.name for layer in facts.layers]
         candidates = [name for name in names[names.index(default) :] if name in reading.grids]
         for name in reversed(candidates):

@@ -46,7 +46,8 @@ def view_names(rows: int, in_order: bool, sources: Sequence[Source]) -> tuple[st
     """
     word = "frame" if in_order else "view"
     of_rows = [f"{word} {i}" for i in range(rows)] if rows > 1 else [""]
-    runs = [f"input {one.position}" if one.frame is None else f"{word} {one.frame}" for one in sources]
+    are_inputs = len({one.position for one in sources}) > 1  # their maps may lie over one frame of each
+    runs = [f"input {one.position}" if one.frame is None or are_inputs else f"{word} {one.frame}" for one in sources]
     if len(runs) == 1:
         runs = [""]
     elif len(set(runs)) < len(runs):  # several runs read the same picture
