@@ -103,3 +103,19 @@ def test_a_layer_of_two_directions_puts_the_steps_in_order() -> None:
     assert place(facts)[0] == "both"
     with pytest.raises(LayerError, match="'both/back' has its steps in reverse order"):
         place(facts, "both/back")
+
+
+@pytest.mark.parametrize("fast_first", [False, True])
+def test_a_pathway_that_reads_two_clips_lies_over_the_one_whose_frames_it_keeps(fast_first: bool) -> None:
+    shapes = [(1, 2, 16, 20, 3), (1, 8, 16, 20, 3)]
+    layers = (conv("slow", 1, 2, 8, 10, 4, reads=(0, 1)), conv("fast", 1, 8, 8, 10, 4, reads=(0, 1)))
+    inputs = [InputFacts(shape, shape, 4, (True,)) for shape in (reversed(shapes) if fast_first else shapes)]
+    pictures = read(Facts(layers, tuple(inputs)), True).pictures
+    assert pictures == {"slow": int(fast_first), "fast": int(not fast_first)}
+
+
+def test_of_two_pictures_the_first_where_a_map_keeps_the_axes_of_neither() -> None:
+    shapes = [(1, 16, 20, 3), (1, 12, 10, 3), (1, 8, 3)]  # the last one is a signal
+    layer = conv("joined", 1, 8, 8, 4, reads=(0, 1, 2))
+    inputs = tuple(InputFacts(shape, shape, len(shape) - 1, (True,)) for shape in shapes)
+    assert read(Facts((layer,), inputs), True).pictures == {"joined": 0}

@@ -1,4 +1,4 @@
-"""Recurrent convolutions over clips: a map for each frame, or the map of a last state, and the frame under it."""
+"""Clips: recurrent convolutions, with a map for each frame or of a last state; two clips at different rates."""
 
 import re
 
@@ -207,3 +207,51 @@ def test_pairs_of_clips_through_one_recurrent_layer():
     rows = ops.convert_to_numpy(model.get_layer("dense").kernel)[:, 1].reshape(2, 3)
     maps = np.stack([np.maximum(a[i] @ rows[i] / 54, 0) for i in order], axis=1)
     np.testing.assert_allclose(explanation.maps, maps, **CLOSE)
+
+
+def conv(filters, kernel, strides=(1, 1, 1), **options):
+    return layers.Conv3D(filters, kernel, strides, padding="same", activation="relu", **options)
+
+
+class Pathways(keras.Model):
+    """SlowFast: a fast pathway of four times the frames, and a lateral convolution with a stride over time."""
+
+    def __init__(self):
+        super().__init__()
+        self.slow1 = conv(4, (1, 3, 3), (1, 2, 2), name="slow1")
+        self.fast1 = conv(2, (5, 3, 3), (1, 2, 2), name="fast1")
+        self.lateral = layers.Conv3D(4, (5, 1, 1), (4, 1, 1), padding="same", name="lateral")
+        self.joined = layers.Concatenate(name="joined")
+        self.slow2, self.fast2 = conv(4, (3, 3, 3), name="slow2"), conv(2, (3, 3, 3), name="fast2")
+        self.dense = layers.Dense(3, name="dense")
+
+    def call(self, clips):
+        slow, fast = self.slow1(clips[0]), self.fast1(clips[1])
+        slow, fast = self.slow2(self.joined([slow, self.lateral(fast)])), self.fast2(fast)
+        return self.dense(ops.concatenate([ops.mean(one, axis=(1, 2, 3)) for one in (slow, fast)], axis=-1))
+
+
+SLOW = np.random.default_rng(3).normal(size=(2, 2, 8, 10, 1)).astype(np.float32)
+FAST = np.random.default_rng(4).normal(size=(2, 8, 8, 10, 1)).astype(np.float32)
+
+
+def pathways(form):
+    model = Pathways()
+    if form == "subclassed":
+        model([SLOW, FAST])
+        return settle(model)
+    slow, fast = keras.Input(SLOW.shape[1:]), keras.Input(FAST.shape[1:])
+    y = model.call([slow, fast])
+    return settle(keras.Model([slow, fast] if form == "functional" else [fast, slow], y))
+
+
+@pytest.mark.parametrize("form", ["functional", "subclassed", "fast first"])
+def test_two_clips_in_a_list(form, unchanged):
+    """Each map has the size of its own clip; the slow pathway reads both, and keeps the frames of the slow one."""
+    model, clips = pathways(form), [FAST, SLOW] if form == "fast first" else [SLOW, FAST]
+    for layer, clip in (("slow1", SLOW), ("fast1", FAST), ("lateral", FAST), ("slow2", SLOW), ("fast2", FAST)):
+        with unchanged(model):
+            explanation = xaicore.explain(model, clips, 1, layer=layer)
+        assert explanation.input_size == clip.shape[1:4]
+        np.testing.assert_allclose(explanation.maps, gradcam(model, layer, clips), **CLOSE)
+    assert xaicore.explain(model, tuple(clips), 1).layer in ("slow2", "fast2")

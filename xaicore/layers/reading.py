@@ -92,7 +92,8 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
         for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows, frames[i], i).items():
             reads = of_name[name].reads
             is_over_one = not frames[i].frames or frames_of_runs(of_name[name], i, frames[i]) is not None
-            if name not in grids and (reads is None or i in reads) and is_over_one:
+            is_nearer = name not in grids or _is_nearer(grid, frames[i], grids[name], frames[pictures[name]])
+            if is_nearer and (reads is None or i in reads) and is_over_one:
                 grids[name], pictures[name] = grid, i
     return _with_states(Reading(frames, grids, pictures, reversed=reversed_layers(facts.layers)), facts)
 
@@ -110,6 +111,20 @@ def _with_states(reading: Reading, facts: Facts) -> Reading:
         states |= of_clip
     backwards = {name: maker for name, maker in reading.reversed.items() if name not in states}
     return replace(reading, grids=grids, pictures=pictures, states=states, reversed=backwards)
+
+
+def _is_nearer(grid: Grid, frame: Frame, other: Grid, over: Frame) -> bool:
+    """Whether a map that reads two inputs keeps the length of more axes of the first than of the second.
+
+    Of two clips of different rates that a pathway joins, these are the frames that it has a position for.
+    """
+    if len(frame.size) != len(over.size):
+        return False
+    kept, before = (
+        sum(length == given for length, given in zip(one.size, picture.size, strict=False))
+        for one, picture in ((grid, frame), (other, over))
+    )
+    return kept > before
 
 
 def _is_text(source: str | int | None, of_name: Mapping[str, LayerFacts]) -> bool:

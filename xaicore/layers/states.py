@@ -13,7 +13,7 @@ from xaicore.layers.axes import SEPARATORS
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import FRAMES, Frame
 
-__all__ = ["is_inside", "last_states", "reversed_layers"]
+__all__ = ["is_inside", "is_recurrent", "last_states", "reversed_layers"]
 
 
 def reversed_layers(layers: Sequence[LayerFacts]) -> dict[str, str]:
