@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-__all__ = ["Facts", "InputFacts", "LayerFacts", "Moves", "Span"]
+__all__ = ["ByShape", "Facts", "InputFacts", "LayerFacts", "Moves", "Span"]
+
+Known = TypeVar("Known")
 
 Moves = Mapping[int, Mapping[int, tuple[float, float]]]
 """{axis of a tensor: {axis of an input: where two slices come from}}, as `InputFacts.reader_moves`."""
@@ -137,3 +140,14 @@ class Facts:
     def named(self) -> dict[str, LayerFacts]:
         """{name or alias: layer}."""
         return {name: layer for layer in self.layers for name in (layer.name, *layer.aliases)}
+
+
+class ByShape(dict[Any, Known]):
+    """What is kept for inputs of each shape. The oldest entry goes, so that ever new shapes do not fill the memory."""
+
+    MOST = 16
+
+    def __setitem__(self, shape: Any, known: Known) -> None:
+        super().__setitem__(shape, known)
+        if len(self) > self.MOST:
+            del self[next(iter(self))]

@@ -14,6 +14,7 @@ CLIP = (1, 4, 6, 9, 3)
 
 
 def lstm(name: str, *shape: int, **facts: Any) -> LayerFacts:
+    facts.setdefault("takes", (0,))
     return LayerFacts(name, "ConvLSTM", shape, "convolution", len(shape) - 1, is_recurrent=True, **facts)
 
 
@@ -49,6 +50,37 @@ def test_what_may_have_read_something_else_lies_over_no_frame() -> None:
         assert place(clip(state, other, conv("conv", 1, 6, 9, 7, takes=takes)))[0] == "lstm"
 
 
+@pytest.mark.parametrize(
+    ("span", "ends", "backwards", "frame"),
+    [
+        ((0, 3), (0.375, 0.625), False, 3),
+        ((0, 2), (0.125, 0.625), False, 2),  # every second frame
+        ((1, 3), (0.375, 0.875), True, 1),
+        ((0, 3), (0.625, 0.375), False, 0),  # flipped
+        ((1, 3), (0.875, 0.375), True, 3),
+    ],
+)
+def test_the_last_of_the_frames_that_the_layer_takes(
+    span: tuple[int, int], ends: tuple[float, float], backwards: bool, frame: int
+) -> None:
+    """By the part of the clip that its argument depends on, and the direction in which it moves."""
+    state = lstm("lstm", 1, 6, 9, 5, takes=(), reads_backwards=backwards)
+    middle = {axis: (0.5, 0.5) for axis in range(5)}
+    moves = {1: middle | {1: ends}, 2: middle | {2: (0.25, 0.75)}, 3: middle | {3: (0.25, 0.75)}}
+    spans = {1: span, 2: (0, 5), 3: (0, 8), 4: (0, 2)}
+    seen = InputFacts(CLIP, CLIP, 4, (False,), (moves,), None, (spans,), "lstm")
+    found = find_place(Facts((state,), (seen,)), read(Facts((state,), (seen,)), True, "ndhwc"), (), lambda name: name)
+    assert found.sources[0].frame == frame
+
+
+def test_a_layer_of_which_nobody_knows_which_frames_it_takes() -> None:
+    with pytest.raises(LayerError, match="no layer gives a map of the picture"):
+        place(clip(lstm("lstm", 1, 6, 9, 5, takes=())))
+    fewer = conv("conv", 1, 2, 6, 9, 5)  # a stride over time
+    with pytest.raises(LayerError, match="'last' gives"):
+        place(clip(fewer, lstm("last", 1, 6, 9, 5, takes=("conv",)), reader="conv"), "last")
+
+
 def test_a_map_for_each_frame_is_preferred() -> None:
     steps = lstm("lstm", 1, 4, 6, 9, 5)
     state = lstm("last", 1, 6, 9, 5, takes=("lstm",))
@@ -67,7 +99,7 @@ def test_rows_of_a_picture_are_no_frames() -> None:
 
 
 def joined() -> tuple[LayerFacts, ...]:
-    forth, back = lstm("both/forth", 1, 6, 9, 5), lstm("both/back", 1, 6, 9, 5, takes=(0,), reads_backwards=True)
+    forth, back = lstm("both/forth", 1, 6, 9, 5), lstm("both/back", 1, 6, 9, 5, reads_backwards=True)
     return forth, back, lstm("both", 1, 6, 9, 10, reads_backwards=None), conv("conv", 1, 6, 9, 7, takes=("both",))
 
 

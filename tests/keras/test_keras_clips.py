@@ -56,7 +56,7 @@ LAST_STATES = {
     "without padding": ([lambda: lstm(padding="valid")], "lstm", 3),
     "with a stride": ([lambda: lstm(strides=2)], "lstm", 3),
     "backwards": ([lambda: lstm(go_backwards=True)], "lstm", 0),
-    "of the recurrent layer's base": ([lambda: Renamed(3, 3, padding="same", name="lstm")], "lstm", 3),
+    "of a class of one's own": ([lambda: Renamed(3, 3, padding="same", name="lstm")], "lstm", 3),
     "a convolution behind": ([lstm, lambda: layers.Conv2D(3, 3, activation="relu", name="conv")], "conv", 3),
     "a norm behind": ([lstm, lambda: layers.BatchNormalization(name="norm")], "norm", 3),
     "a pool and a convolution behind": (
@@ -82,6 +82,34 @@ def test_a_last_state_has_a_map_of_the_whole_clip_over_the_frame_read_last(name,
     assert explanation.input_size == (6, 9)
     assert shows(explanation, frame)
     assert not shows(explanation, 3 - frame)
+
+
+class Part(keras.Model):
+    """Reads what `part` takes of a clip."""
+
+    def __init__(self, part, **options):
+        super().__init__()
+        self.part, self.lstm, self.dense = part, lstm(**options), layers.Dense(3, name="dense")
+
+    def call(self, x):
+        return self.dense(ops.mean(self.lstm(self.part(x)), axis=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("part", "backwards", "frame"),
+    [
+        (lambda x: x[:, ::2], False, 2),
+        (lambda x: x[:, 1:], True, 1),
+        (lambda x: x / 2, False, 3),
+        (lambda x: ops.flip(x, axis=1), False, 0),
+    ],
+)
+def test_the_last_frame_that_is_read_of_a_part_of_a_clip(part, backwards, frame):
+    model = Part(part, go_backwards=backwards)
+    model(CLIPS)
+    explanation = xaicore.explain(settle(model), CLIPS, 1, input_axes="ndhwc")
+    np.testing.assert_allclose(explanation.maps, gradcam(model, "lstm"), **CLOSE)
+    assert shows(explanation, frame)
 
 
 SEQUENCES = {
@@ -114,7 +142,7 @@ def test_frames_that_are_convolved_one_by_one_have_a_map_each(over, layer):
     np.testing.assert_allclose(explanation.maps, gradcam(model, layer, each_frame=True), **CLOSE)
 
 
-@pytest.mark.parametrize("before", [frames, lambda: layers.Conv3D(3, 3, padding="same"), steps])
+@pytest.mark.parametrize("before", [frames, steps])
 @pytest.mark.parametrize(("backwards", "frame"), [(False, 3), (True, 0)])
 def test_a_last_state_by_its_name(before, backwards, frame):
     before = before() if before is not steps else steps("before")
@@ -122,6 +150,17 @@ def test_a_last_state_by_its_name(before, backwards, frame):
     explanation = xaicore.explain(model, CLIPS, 1, layer="lstm")
     np.testing.assert_allclose(explanation.maps, gradcam(model, "lstm"), **CLOSE)
     assert shows(explanation, frame)
+
+
+def test_a_clip_of_volumes():
+    x = np.random.default_rng(5).normal(size=(2, 3, 4, 6, 5, 1)).astype(np.float32)
+    i = keras.Input(x.shape[1:])
+    volumes = layers.ConvLSTM3D(2, 3, padding="same", name="lstm")(i)
+    model = settle(keras.Model(i, layers.Dense(3, name="dense")(layers.GlobalAveragePooling3D()(volumes))))
+    (axes,) = re.findall(r"input_axes='(\w+)'", refusal(model, x))
+    explanation = xaicore.explain(model, x, 1, input_axes=axes)
+    assert explanation.input_size == (4, 6, 5)
+    np.testing.assert_allclose(explanation.maps, gradcam(model, "lstm", x), **CLOSE)
 
 
 def test_a_clip_with_as_many_frames_as_rows():
@@ -255,3 +294,39 @@ def test_two_clips_in_a_list(form, unchanged):
         assert explanation.input_size == clip.shape[1:4]
         np.testing.assert_allclose(explanation.maps, gradcam(model, layer, clips), **CLOSE)
     assert xaicore.explain(model, tuple(clips), 1).layer in ("slow2", "fast2")
+
+
+class Mapped(keras.Model):
+    """Convolves the frames of each clip, as `over(conv, clips)` calls the convolution."""
+
+    def __init__(self, over):
+        super().__init__()
+        self.over = over
+        self.conv, self.dense = layers.Conv2D(3, 3, activation="relu", name="conv"), layers.Dense(3, name="dense")
+
+    def call(self, x):
+        return self.dense(ops.mean(self.over(self.conv, x), axis=(1, 2, 3)))
+
+
+def as_one_batch(conv, x):
+    maps = conv(ops.reshape(x, (-1, *x.shape[2:])))
+    return ops.reshape(maps, (-1, x.shape[1], *maps.shape[1:]))
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="the convolution of Keras on torch has no vmap")
+def test_a_convolution_in_a_vectorized_map_is_refused_with_what_works():
+    model = Mapped(ops.vectorized_map)
+    model(CLIPS)
+    message = refusal(settle(model), layer="conv")
+    if BACKEND == "tensorflow":
+        assert "'conv' does not reach the outputs" in message
+        assert refusal(model) == message
+        assert message.endswith("call it on one batch instead: x reshaped to (N * frames, ...)")
+    else:
+        assert "runs inside a loop or a compiled function" in message
+    model = Mapped(as_one_batch)
+    model(CLIPS)
+    explanation = xaicore.explain(settle(model), CLIPS, 1)
+    a = ops.convert_to_numpy(model.conv(CLIPS.reshape(-1, *CLIPS.shape[2:]))).reshape(2, 4, 4, 7, 3)
+    rows = ops.convert_to_numpy(model.dense.kernel)[:, 1] / (4 * 4 * 7)
+    np.testing.assert_allclose(explanation.maps, np.maximum(a @ rows, 0), **CLOSE)

@@ -68,14 +68,19 @@ class Frame:
             return 0
         if FRAMES in self.axes:
             return self.rows
-        return self.size[0] if len(self.size) == 3 else 0
+        return self.size[0] if len(self.size) > 2 else 0
+
+    @property
+    def clip_axis(self) -> int:
+        """The axis of the frames of such a clip."""
+        return self.axes.index(FRAMES if FRAMES in self.axes else _positions(self.axes)[0])
 
     def by_frame(self) -> Frame:
         """The same clip, shown one frame at a time: "ndhwc" as "nrhwc"."""
         if FRAMES in self.axes:
             return replace(self, rows=1)
-        first = _positions(self.axes)[0]
-        return replace(self, axes=self.axes.replace(first, FRAMES), size=self.size[1:])
+        axes = f"{self.axes[: self.clip_axis]}{FRAMES}{self.axes[self.clip_axis + 1 :]}"
+        return replace(self, axes=axes, size=self.size[1:])
 
     def arrange(self, array: np.ndarray, frame: int | None = None) -> np.ndarray:
         """An input (N, ...) as pictures (N * rows, C, *size); with `frame`, this one alone, (N, C, *size)."""

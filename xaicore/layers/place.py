@@ -19,7 +19,12 @@ from xaicore.layers.views import are_in_order, view_names
 
 __all__ = ["Place", "find_place"]
 
-EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
+EXAMPLES = {
+    2: "input_axes='nt'",
+    3: "input_axes='nhw' or input_axes='nct'",
+    5: "input_axes='ncdhw'",
+    6: "input_axes='ntdhwc'",
+}
 """What an input of this many axes may be, for messages."""
 
 
@@ -176,7 +181,7 @@ def _reversed_steps(name: str, maker: str, reading: Reading) -> LayerError:
     behind = "it" if name == maker else f"{maker!r} before it"
     return LayerError(
         f"layer {name!r} has its steps in reverse order: {behind} reads them from the last to the first and gives "
-        f"them in that order, so that each map would lie over another frame. {other}"
+        f"them in that order, so that each lies elsewhere in the input. {other}"
     )
 
 

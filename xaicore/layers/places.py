@@ -12,7 +12,7 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import InputError, MethodError
-from xaicore.facts import Facts
+from xaicore.facts import ByShape, Facts
 from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import check_axes, check_grid
 from xaicore.layers.outliers import check_outliers, token_streams
@@ -20,9 +20,6 @@ from xaicore.layers.place import Place, find_place
 from xaicore.layers.reading import Reading, read
 
 __all__ = ["Places"]
-
-MOST = 16
-"""The number of shapes whose facts are kept: pictures of ever new sizes must not fill the memory."""
 
 
 class Places:
@@ -58,7 +55,7 @@ class Places:
         self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
         self._outliers = check_outliers(outliers)
         self._needs_classifier = needs_classifier
-        self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}
+        self._known: ByShape[tuple[Facts | None, Place | None]] = ByShape()
 
     def find(self, x: Any) -> tuple[Facts | None, Place | None]:
         """The facts and the place for inputs of this shape; none for a backend that reports no facts.
@@ -71,8 +68,6 @@ class Places:
         key = *trees.places(x), shapes
         if key not in self._known:
             self._known[key] = self._find(x)
-            if len(self._known) > MOST:
-                del self._known[next(iter(self._known))]
         return self._known[key]
 
     def _refuse_notation(self) -> None:

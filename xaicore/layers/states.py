@@ -6,11 +6,11 @@ has read the whole clip: it tells where, not when, and its map lies over the fra
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from xaicore.facts import Facts, LayerFacts
+from xaicore.facts import Facts, InputFacts, LayerFacts
 from xaicore.layers.axes import SEPARATORS
-from xaicore.layers.grid import Grid
+from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import FRAMES, Frame
 
 __all__ = ["is_inside", "is_recurrent", "last_states", "reversed_layers"]
@@ -47,12 +47,14 @@ def last_states(facts: Facts, position: int, frame: Frame, grids: Mapping[str, G
         position, frame: of the input that is the clip.
         grids: of the layers that have a map for each frame.
     """
-    frames = frame.clip_length
     found: dict[str, int | None] = {}
-    for layer in facts.layers if frames else ():
+    for layer in facts.layers if frame.clip_length else ():
         sources = [found[str(source)] for source in layer.takes if source in found]
-        if is_recurrent(layer) and (_drops_frames(layer, facts, position, frame, grids) or _holds(layer, found)):
-            at = None if layer.reads_backwards is None else 0 if layer.reads_backwards else frames - 1
+        read = _frames_read(layer, facts.inputs[position], position, frame, grids) if is_recurrent(layer) else None
+        if read is not None:
+            at = None if layer.reads_backwards is None else read[0] if layer.reads_backwards else read[1]
+        elif is_recurrent(layer) and any(is_inside(name, layer.name) for name in found):
+            at = None
         elif sources and len(sources) == len(layer.takes):
             at = sources[0] if len(set(sources)) == 1 else None
         else:
@@ -71,15 +73,29 @@ def is_inside(name: str, around: str) -> bool:
     return name.startswith(around) and name[len(around) :][:1] in tuple(SEPARATORS)
 
 
-def _holds(layer: LayerFacts, states: Collection[str]) -> bool:
-    return any(is_inside(name, layer.name) for name in states)
+def _frames_read(
+    layer: LayerFacts, clip: InputFacts, position: int, frame: Frame, grids: Mapping[str, Grid]
+) -> tuple[int, int] | None:
+    """The frames that a recurrent layer takes first and last, if it takes several and gives one axis less.
+
+    None where nothing says which frames it takes: the layer before it may have skipped some.
+    """
+    every, axes = (0, frame.clip_length - 1), len(layer.shape) + 1
+    taken = [grids[str(source)] for source in layer.takes if source in grids]
+    if any(len(grid.axes) == axes and _keeps_frames(grid, frame) for grid in taken):
+        return every
+    if position in layer.takes:
+        return every if len(frame.axes) == axes and clip.reader_axis != 1 else None
+    if clip.reader != layer.name or clip.reader_shape is None or len(clip.reader_shape) != axes:
+        return None
+    span = clip.reader_spans[0] if clip.reader_spans else None
+    if clip.reader_axis == 1 or span is None:
+        return None
+    moves = clip.reader_moves[0] if clip.reader_moves else None
+    start, end = (0.0, 1.0) if moves is None else moves[1][frame.clip_axis]
+    first, last = span[frame.clip_axis]
+    return (first, last) if start < end else (last, first)
 
 
-def _drops_frames(layer: LayerFacts, facts: Facts, position: int, frame: Frame, grids: Mapping[str, Grid]) -> bool:
-    """Whether a recurrent layer takes a map for each frame, and gives one axis less."""
-    reader = facts.inputs[position]
-    taken = [grids[str(source)].axes for source in layer.takes if source in grids]
-    taken += [frame.axes for source in layer.takes if source == position]
-    if reader.reader == layer.name and reader.reader_shape is not None and reader.reader_axis != 1:
-        return len(reader.reader_shape) == len(layer.shape) + 1
-    return any(len(axes) == len(layer.shape) + 1 and axes[1] in ("d", "t", FRAMES) for axes in taken)
+def _keeps_frames(grid: Grid, frame: Frame) -> bool:
+    return grid.axes[1] == FRAMES or (grid.axes[1] == POSITIONS[3][0] and grid.size[0] == frame.clip_length)
