@@ -151,3 +151,11 @@ def test_of_two_pictures_the_first_where_a_map_keeps_the_axes_of_neither() -> No
     layer = conv("joined", 1, 8, 8, 4, reads=(0, 1, 2))
     inputs = tuple(InputFacts(shape, shape, len(shape) - 1, (True,)) for shape in shapes)
     assert read(Facts((layer,), inputs), True).pictures == {"joined": 0}
+
+
+def test_tokens_that_are_as_many_as_the_steps_of_a_signal_lie_over_the_picture() -> None:
+    shapes = [(1, 16, 16, 3), (1, 16, 3)]
+    tokens = LayerFacts("tokens", "Norm", (1, 16, 8), "norm", 2, reads=(0, 1))
+    inputs = tuple(InputFacts(shape, shape, len(shape) - 1, (True,)) for shape in shapes)
+    reading = read(Facts((conv("patches", 1, 4, 4, 8, reads=(0,)), tokens), inputs), True)
+    assert (reading.pictures["tokens"], reading.grids["tokens"].size) == (0, (4, 4))

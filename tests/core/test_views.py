@@ -62,6 +62,7 @@ def test_frames_are_in_order_where_a_recurrent_layer_reads_them(layer: LayerFact
         (((0,), (1,), (2,)), False),
         (((0, 1, 2),) * 3, False),
         (((0,), (0, 1)), False),  # of two of three frames
+        (((0,), (0, 1, 2), (0, 1, 2, 3)), False),  # two at a time
         (((0, 1), (0, 1, 2), (0, 1, 2, 3)), False),
     ],
 )

@@ -91,10 +91,10 @@ def _frames_read(
     span = clip.reader_spans[0] if clip.reader_spans else None
     if clip.reader_axis == 1 or span is None:
         return None
-    moves = clip.reader_moves[0] if clip.reader_moves else None
-    start, end = (0.0, 1.0) if moves is None else moves[1][frame.clip_axis]
+    moves = (clip.reader_moves[0] if clip.reader_moves else None) or {}
+    start, end = moves.get(1, {}).get(frame.clip_axis, (0.0, 1.0))
     first, last = span[frame.clip_axis]
-    return (first, last) if start < end else (last, first)
+    return (last, first) if end < start else (first, last)
 
 
 def _keeps_frames(grid: Grid, frame: Frame) -> bool:
