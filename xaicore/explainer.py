@@ -137,7 +137,7 @@ class Explainer:
 
         Args:
             x: exactly what the model takes, one image or a batch; a tuple is positional arguments, a dict keyword
-                arguments.
+                arguments, a list one argument.
             targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one
                 class per image; (N, K) classes; (1, K), the same K for all images; or a target from
                 `xaicore.targets`. In a one-output classifier, class 0 is the opposite of class 1.
@@ -268,7 +268,7 @@ def explain(
     Args:
         model: a model of any framework that a backend plugin accepts.
         x: one image or a batch, exactly as the model takes it; a tuple is positional arguments, a dict keyword
-            arguments.
+            arguments, a list one argument.
         targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one class
             per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
         method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.

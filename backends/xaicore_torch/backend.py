@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError, LayerError, MethodError
-from xaicore.facts import Facts
+from xaicore.facts import ByShape, Facts
 from xaicore.layers import Grid, has_rows, image_axes, listing, never_ran, read, split_run, with_moves_of
 from xaicore.outputs import tolerance
 from xaicore_torch.biases import find_biases
@@ -46,9 +46,6 @@ from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
 
-MOST = 16
-"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
-
 
 class TorchBackend(Backend):
     """One `torch.nn.Module`, without its wrappers: DataParallel, DistributedDataParallel, torch.compile.
@@ -69,7 +66,7 @@ class TorchBackend(Backend):
         if isinstance(self.model, torch.jit.ScriptModule):
             raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
-        self._facts: dict[tuple[Any, ...], Facts] = {}
+        self._facts: ByShape[Facts] = ByShape()
         self._runs: dict[str, int] = {}
         self._link: str | None = None
         self._may_be_single = True
@@ -94,8 +91,6 @@ class TorchBackend(Backend):
                 self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one
                 self._may_be_single = False
                 return self.observe(inputs)
-            if len(self._facts) > MOST:
-                del self._facts[next(iter(self._facts))]
         return self._facts[key]
 
     def layer_name(self, name: str) -> str:

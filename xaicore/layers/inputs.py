@@ -66,6 +66,27 @@ class Frame:
         """Whether the model makes the pictures itself."""
         return self.made_by is not None or self.taken_by is not None
 
+    @property
+    def clip_length(self) -> int:
+        """The number of frames of a clip that the model reads as one batch or as a volume; 0 for other inputs."""
+        if self.is_made or self.reshaped is not None or self.frames:
+            return 0
+        if FRAMES in self.axes:
+            return self.rows
+        return self.size[0] if len(self.size) > 2 else 0
+
+    @property
+    def clip_axis(self) -> int:
+        """The axis of the frames of such a clip."""
+        return self.axes.index(FRAMES if FRAMES in self.axes else _positions(self.axes)[0])
+
+    def by_frame(self) -> Frame:
+        """The same clip, shown one frame at a time: "ndhwc" as "nrhwc"."""
+        if FRAMES in self.axes:
+            return replace(self, rows=1)
+        axes = f"{self.axes[: self.clip_axis]}{FRAMES}{self.axes[self.clip_axis + 1 :]}"
+        return replace(self, axes=axes, size=self.size[1:])
+
     def arrange(self, array: np.ndarray, frame: int | None = None) -> np.ndarray:
         """An input (N, ...) as pictures (N * rows, C, *size); with `frame`, this one alone, (N, C, *size)."""
         if self.reshaped is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import InputError, LayerError, MethodError
-from xaicore.facts import AttentionFacts, Facts
+from xaicore.facts import AttentionFacts, ByShape, Facts
 from xaicore.layers.attention import attention_grid, read_blocks
 from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid
@@ -21,9 +21,6 @@ from xaicore.layers.place import Place, find_place, picture_place
 from xaicore.layers.reading import Reading, read
 
 __all__ = ["Places"]
-
-MOST = 16
-"""The number of shapes whose facts are kept: pictures of ever new sizes must not fill the memory."""
 
 
 class Places:
@@ -59,7 +56,7 @@ class Places:
         self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
         self._outliers = check_outliers(outliers)
         self._needs_classifier = needs_classifier
-        self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}
+        self._known: ByShape[tuple[Facts | None, Place | None]] = ByShape()
 
     def find(self, x: Any, needs_layer: bool = True) -> tuple[Facts | None, Place | None]:
         """The facts and the place for inputs of this shape; none for a backend that reports no facts.
@@ -77,8 +74,6 @@ class Places:
         key = of_layer if needs_layer or of_layer in self._known else (*of_layer[:-1], False)
         if key not in self._known:
             self._known[key] = self._find(x, needs_layer)
-            if len(self._known) > MOST:
-                del self._known[next(iter(self._known))]
         return self._known[key]
 
     def find_attention(self, x: Any, count: int | None) -> tuple[tuple[AttentionFacts, ...], Grid]:
@@ -142,7 +137,7 @@ class Places:
 
         Where there is none, the layer that is explained by default: CAM then says what it misses.
         """
-        default = choose_layer(facts.layers, reading.grids, reading.main_pictures)
+        default = choose_layer(facts.layers, reading.grids, reading.main_pictures, reading.states)
         names = [layer.name for layer in facts.layers]
         candidates = [name for name in names[names.index(default) :] if name in reading.grids]
         for name in reversed(candidates):
