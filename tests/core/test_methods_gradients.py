@@ -101,6 +101,18 @@ def test_noisy_copies_keep_the_class_that_was_predicted() -> None:
         close(e.maps[i : i + 1], literal_smooth(net, x[i : i + 1], "first", c, 4, 2.0))
 
 
+def test_noisy_copies_of_probabilities_have_directions_of_their_own() -> None:
+    """Behind an opaque softmax, the score is the centred logit of each copy."""
+    net, centred, x = ToyNet(), ToyNet(), pictures(6, 8)
+    centred.w = net.w - net.w.mean(axis=0)
+    method = xaicore.method("smoothgradcam++", n=3, sigma=0.5)
+    opaque, clear = (
+        xaicore.explain(None, x, 1, method=method, layer="first", backend=backend)
+        for backend in (ToyBackend(net, head="softmax"), ToyBackend(centred))
+    )
+    np.testing.assert_allclose(opaque.maps, clear.maps, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "options", [{"n": 0}, {"n": 2.5}, {"n": True}, {"sigma": -1}, {"sigma": np.nan}, {"sigma": "a"}]
 )
