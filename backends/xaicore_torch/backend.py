@@ -230,8 +230,9 @@ class TorchBackend(Backend):
             y = choose_tensor(returned, self.output, batch.count)
             output, outputs = named_shapes(returned, self.output)
             _, self._link, _ = find_link(y)
+            link = link_of(y)  # before the facts, which use the graph up
             self._runs.update(survey.runs)
-            return replace(survey.facts(y, batch.count), link=link_of(y), output=output, outputs=outputs)
+            return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
 
     def _record(
         self,
