@@ -1,0 +1,217 @@
+"""The attentions of a pass, in whatever library the model is written.
+
+Few functions of PyTorch compute attention weights, and a mode of functions sees their calls: fused attention, that of
+`nn.MultiheadAttention`, and a softmax over scores. What is asked for is computed in the open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from xaicore import BackendError
+from xaicore_torch.open_attention import Operands, multi_head, scaled_dot_product
+from xaicore_torch.private import FLEX
+from xaicore_torch.products import Product
+
+__all__ = ["Asked", "Attentions", "Seen"]
+
+SOFTMAXES = (F.softmax, torch.softmax, torch.Tensor.softmax)
+PRODUCTS = (torch.matmul, torch.Tensor.matmul, torch.bmm, torch.Tensor.bmm)
+PASSING = (
+    F.dropout,
+    torch.clone,
+    torch.dropout,
+    torch.reshape,
+    torch.Tensor.bfloat16,
+    torch.Tensor.clone,
+    torch.Tensor.contiguous,
+    torch.Tensor.float,
+    torch.Tensor.half,
+    torch.Tensor.reshape,
+    torch.Tensor.to,
+    torch.Tensor.type,
+    torch.Tensor.type_as,
+    torch.Tensor.view,
+)
+"""What a model may do to weights that it has computed by hand, before it multiplies them with values."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How one attention of a pass is kept.
+
+    Attributes:
+        with_gradients: its weights and output are leaves to differentiate by.
+        heads: H.
+    """
+
+    with_gradients: bool
+    heads: int
+
+
+@dataclass(eq=False)
+class Seen:
+    """One attention of a pass: weights (R, H, Q, T) and what they were made of, on the graph.
+
+    Attributes:
+        query, key, value: (R, H, Q, D), (R, H, T, D), (R, H, T, E), or None where a softmax was computed by hand.
+        output: (R, H, Q, E); None for weights that were not multiplied with values.
+        is_by_hand: the weights are a softmax that the model itself computed.
+    """
+
+    weights: torch.Tensor
+    query: torch.Tensor | None = None
+    key: torch.Tensor | None = None
+    value: torch.Tensor | None = None
+    output: torch.Tensor | None = None
+    is_by_hand: bool = False
+
+
+class Attentions(TorchFunctionMode):
+    """Sees what may be an attention while a model runs, and keeps those that are asked for: `with Attentions(asked):`.
+
+    The calls of a pass are counted, so that two passes over inputs of the same shapes have the same numbers. Where
+    gradients are asked for, the first attention switches recording on, as a `Recorder` does: only what follows it is
+    recorded. Under such a mode, PyTorch's own layers do not take the fast path that hides their attention.
+
+    Args:
+        asked: {number of a call: how it is kept}.
+
+    Attributes:
+        seen: {number: what was kept}.
+    """
+
+    def __init__(self, asked: Mapping[int, Asked]) -> None:
+        super().__init__()
+        self.seen: dict[int, Seen] = {}
+        self._asked = asked
+        self._calls = 0
+        self._carriers: dict[int, tuple[torch.Tensor, Seen]] = {}  # tensors that hold weights which were made by hand
+
+    def ask(self, number: int, shape: Sequence[int], scores: torch.Tensor | None) -> Asked | None:
+        """How a call is kept; None to leave it to PyTorch.
+
+        Args:
+            number: of the call, from 0.
+            shape: of the weights, (*rows, Q, T).
+            scores: what a softmax by hand takes.
+        """
+        return self._asked.get(number)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in FUSED:
+            return self._fused(func, args, kwargs)
+        if func in SOFTMAXES:
+            return self._softmax(func, args, kwargs)
+        if getattr(func, "__name__", "") == FLEX:
+            raise BackendError(
+                "the model computes attention with flex_attention, whose weights cannot be seen: build it with "
+                "scaled_dot_product_attention, in Transformers by attn_implementation='sdpa'"
+            )
+        result = func(*args, **kwargs)
+        if not self._carriers:
+            return result
+        if func in PASSING and (carried := self._carried(args[0])) is not None:
+            self._carriers[id(result)] = result, carried
+        elif func in PRODUCTS or func is torch.einsum:
+            return self._multiplied(func, args, kwargs, result)
+        return result
+
+    def _fused(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        in_the_open, shape_of = FUSED[func]
+        number, asked = self._next(shape_of(*args, **kwargs), None)
+        if asked is None:
+            return func(*args, **kwargs)
+
+        def attend(operands: Operands) -> tuple[torch.Tensor, torch.Tensor]:
+            def split(tensor: torch.Tensor) -> torch.Tensor:
+                return tensor.reshape(-1, asked.heads, *tensor.shape[-2:])
+
+            weights = operands.weights
+            kept = self._start(split(weights), asked)
+            output = split(operands.output(kept.reshape(weights.shape)))
+            q, k, v = map(split, (operands.query, operands.key, operands.value))
+            self.seen[number] = Seen(kept, q, k, v, output)
+            return _copy(output, (*weights.shape[:-1], output.shape[-1])), _copy(kept, weights.shape)
+
+        return in_the_open(attend, *args, **kwargs)
+
+    def _softmax(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        weights = func(*args, **kwargs)
+        scores = args[0] if args else kwargs["input"]
+        axis = args[1] if len(args) > 1 else kwargs.get("dim")
+        if scores.ndim < 3 or axis not in (-1, scores.ndim - 1):
+            return weights
+        number, asked = self._next(weights.shape, scores)
+        if asked is None:
+            return weights
+        kept = self._start(weights.reshape(-1, asked.heads, *weights.shape[-2:]), asked)
+        seen = self.seen[number] = Seen(kept, is_by_hand=True)
+        returned = _copy(kept, weights.shape)
+        self._carriers[id(returned)] = returned, seen
+        return returned
+
+    def _multiplied(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], result: torch.Tensor
+    ) -> torch.Tensor:
+        """The result of a product, kept where it is one of weights and values."""
+        read: Callable[..., Product | None] = Product.of_einsum if func is torch.einsum else Product.of_matrices
+        product = read(*args, *kwargs.values())
+        seen = None if product is None else self._carried(product.weights)
+        if product is None or seen is None or seen.output is not None:
+            return result
+        value, output = product.arranged(seen.weights.shape, result)
+        if value is None or output is None:
+            return result
+        seen.value, seen.output = value, output
+        self._carriers = {key: carrier for key, carrier in self._carriers.items() if carrier[1] is not seen}
+        return product.given_back(output, result)
+
+    def _next(self, shape: Sequence[int], scores: torch.Tensor | None) -> tuple[int, Asked | None]:
+        number = self._calls
+        self._calls += 1
+        return number, self.ask(number, tuple(shape), scores)
+
+    def _carried(self, tensor: torch.Tensor) -> Seen | None:
+        found = self._carriers.get(id(tensor))
+        return None if found is None else found[1]
+
+    def _start(self, weights: torch.Tensor, asked: Asked) -> torch.Tensor:
+        """The weights to differentiate by, if gradients are asked for; recording is on from here."""
+        if not asked.with_gradients:
+            return weights
+        torch.set_grad_enabled(True)
+        return weights if weights.requires_grad else weights.detach().requires_grad_()
+
+
+def _of_rows(query: torch.Tensor, key: torch.Tensor, *more: Any, **options: Any) -> tuple[int, ...]:
+    """The shape of the weights of `F.scaled_dot_product_attention`."""
+    return (*query.shape[:-1], key.shape[-2])
+
+
+def _of_heads(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, features: int, heads: int, *more: Any, **options: Any
+) -> tuple[int, ...]:
+    """The shape of the weights of `F.multi_head_attention_forward`, without the keys that it adds."""
+    return (query.shape[1] if query.ndim == 3 else 1, heads, len(query), len(key))
+
+
+def _copy(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """A copy for the model to go on with: it may write to it."""
+    return tensor.reshape(shape).clone()
+
+
+FUSED: dict[Callable[..., Any], tuple[Callable[..., Any], Callable[..., tuple[int, ...]]]] = {
+    F.scaled_dot_product_attention: (scaled_dot_product, _of_rows),
+    F.multi_head_attention_forward: (multi_head, _of_heads),
+}
+"""{function: the same in the open, and the shape of its weights}."""
