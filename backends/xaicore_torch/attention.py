@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from xaicore import BackendError
+from xaicore_torch.leaves import Leaves
 from xaicore_torch.open_attention import Operands, multi_head, scaled_dot_product
 from xaicore_torch.private import FLEX
 from xaicore_torch.products import Product
@@ -23,6 +24,9 @@ __all__ = ["Asked", "Attentions", "Seen"]
 
 SOFTMAXES = (F.softmax, torch.softmax, torch.Tensor.softmax)
 PRODUCTS = (torch.matmul, torch.Tensor.matmul, torch.bmm, torch.Tensor.bmm)
+ATTENTION = "attention"
+"""The kind of these leaves."""
+
 PASSING = (
     F.dropout,
     torch.clone,
@@ -76,23 +80,24 @@ class Seen:
 class Attentions(TorchFunctionMode):
     """Sees what may be an attention while a model runs, and keeps those that are asked for: `with Attentions(asked):`.
 
-    The calls of a pass are counted, so that two passes over inputs of the same shapes have the same numbers. Where
-    gradients are asked for, the first attention switches recording on, as a `Recorder` does: only what follows it is
-    recorded. Under such a mode, PyTorch's own layers do not take the fast path that hides their attention.
+    The calls of a pass are counted, so that two passes over inputs of the same shapes have the same numbers. Under such
+    a mode, PyTorch's own layers do not take the fast path that hides their attention.
 
     Args:
         asked: {number of a call: how it is kept}.
+        leaves: where weights and outputs are kept to differentiate by, as ("attention", (number, "weights")).
 
     Attributes:
         seen: {number: what was kept}.
     """
 
-    def __init__(self, asked: Mapping[int, Asked]) -> None:
+    def __init__(self, asked: Mapping[int, Asked], leaves: Leaves) -> None:
         super().__init__()
         self.seen: dict[int, Seen] = {}
         self._asked = asked
+        self._leaves = leaves
         self._calls = 0
-        self._carriers: dict[int, tuple[torch.Tensor, Seen]] = {}  # tensors that hold weights which were made by hand
+        self._carriers: dict[int, tuple[torch.Tensor, int, Asked]] = {}  # tensors that hold weights made by hand
 
     def ask(self, number: int, shape: Sequence[int], scores: torch.Tensor | None) -> Asked | None:
         """How a call is kept; None to leave it to PyTorch.
@@ -121,7 +126,7 @@ class Attentions(TorchFunctionMode):
         if not self._carriers:
             return result
         if func in PASSING and (carried := self._carried(args[0])) is not None:
-            self._carriers[id(result)] = result, carried
+            self._carriers[id(result)] = result, *carried
         elif func in PRODUCTS or func is torch.einsum:
             return self._multiplied(func, args, kwargs, result)
         return result
@@ -137,11 +142,12 @@ class Attentions(TorchFunctionMode):
                 return tensor.reshape(-1, asked.heads, *tensor.shape[-2:])
 
             weights = operands.weights
-            kept = self._start(split(weights), asked)
-            output = split(operands.output(kept.reshape(weights.shape)))
+            kept, given = self._keep(number, "weights", split(weights), asked)
+            given = given.reshape(weights.shape)
+            output, given_output = self._keep(number, "output", split(operands.output(given)), asked)
             q, k, v = map(split, (operands.query, operands.key, operands.value))
             self.seen[number] = Seen(kept, q, k, v, output)
-            return _copy(output, (*weights.shape[:-1], output.shape[-1])), _copy(kept, weights.shape)
+            return given_output.reshape(*weights.shape[:-1], -1), given
 
         return in_the_open(attend, *args, **kwargs)
 
@@ -154,11 +160,12 @@ class Attentions(TorchFunctionMode):
         number, asked = self._next(weights.shape, scores)
         if asked is None:
             return weights
-        kept = self._start(weights.reshape(-1, asked.heads, *weights.shape[-2:]), asked)
-        seen = self.seen[number] = Seen(kept, is_by_hand=True)
-        returned = _copy(kept, weights.shape)
-        self._carriers[id(returned)] = returned, seen
-        return returned
+        split = weights.reshape(-1, asked.heads, *weights.shape[-2:])
+        kept, given = self._keep(number, "weights", split, asked)
+        given = given.reshape(weights.shape).clone()
+        self.seen[number] = Seen(kept, is_by_hand=True)
+        self._carriers[id(given)] = given, number, asked
+        return given
 
     def _multiplied(
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], result: torch.Tensor
@@ -166,31 +173,37 @@ class Attentions(TorchFunctionMode):
         """The result of a product, kept where it is one of weights and values."""
         read: Callable[..., Product | None] = Product.of_einsum if func is torch.einsum else Product.of_matrices
         product = read(*args, *kwargs.values())
-        seen = None if product is None else self._carried(product.weights)
-        if product is None or seen is None or seen.output is not None:
+        carried = None if product is None else self._carried(product.weights)
+        if product is None or carried is None:
             return result
+        number, asked = carried
+        seen = self.seen[number]
         value, output = product.arranged(seen.weights.shape, result)
         if value is None or output is None:
             return result
-        seen.value, seen.output = value, output
-        self._carriers = {key: carrier for key, carrier in self._carriers.items() if carrier[1] is not seen}
-        return product.given_back(output, result)
+        seen.value = value
+        seen.output, given = self._keep(number, "output", output, asked)
+        self._carriers = {key: carrier for key, carrier in self._carriers.items() if carrier[1] != number}
+        return product.given_back(given, result)
 
     def _next(self, shape: Sequence[int], scores: torch.Tensor | None) -> tuple[int, Asked | None]:
         number = self._calls
         self._calls += 1
         return number, self.ask(number, tuple(shape), scores)
 
-    def _carried(self, tensor: torch.Tensor) -> Seen | None:
+    def _carried(self, tensor: torch.Tensor) -> tuple[int, Asked] | None:
+        """The number of the attention whose weights a tensor holds, and how it is kept."""
         found = self._carriers.get(id(tensor))
-        return None if found is None else found[1]
+        return None if found is None else found[1:]
 
-    def _start(self, weights: torch.Tensor, asked: Asked) -> torch.Tensor:
-        """The weights to differentiate by, if gradients are asked for; recording is on from here."""
+    def _keep(
+        self, number: int, what: str, tensor: torch.Tensor, asked: Asked
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is kept of a tensor, and what the model continues with."""
         if not asked.with_gradients:
-            return weights
-        torch.set_grad_enabled(True)
-        return weights if weights.requires_grad else weights.detach().requires_grad_()
+            return tensor, tensor.clone()
+        given = self._leaves.keep((ATTENTION, (number, what)), tensor)
+        return self._leaves.tensors[ATTENTION, (number, what)], given
 
 
 def _of_rows(query: torch.Tensor, key: torch.Tensor, *more: Any, **options: Any) -> tuple[int, ...]:
@@ -203,11 +216,6 @@ def _of_heads(
 ) -> tuple[int, ...]:
     """The shape of the weights of `F.multi_head_attention_forward`, without the keys that it adds."""
     return (query.shape[1] if query.ndim == 3 else 1, heads, len(query), len(key))
-
-
-def _copy(tensor: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """A copy for the model to go on with: it may write to it."""
-    return tensor.reshape(shape).clone()
 
 
 FUSED: dict[Callable[..., Any], tuple[Callable[..., Any], Callable[..., tuple[int, ...]]]] = {

@@ -14,6 +14,7 @@ from torch import nn
 from xaicore.facts import AttentionFacts
 from xaicore_torch.attention import Asked, Attentions, Seen
 from xaicore_torch.hooks import Hooks
+from xaicore_torch.leaves import Leaves
 from xaicore_torch.outputs import tensors_in
 
 __all__ = ["AttentionSurvey", "Known"]
@@ -51,7 +52,7 @@ class AttentionSurvey(Attentions):
     """
 
     def __init__(self, root: str) -> None:
-        super().__init__({})
+        super().__init__({}, Leaves())
         self._root = root
         self._running: list[Running] = []
         self._names: dict[int, str] = {}
