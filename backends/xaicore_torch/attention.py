@@ -20,12 +20,12 @@ from xaicore_torch.open_attention import Operands, multi_head, scaled_dot_produc
 from xaicore_torch.private import FLEX
 from xaicore_torch.products import Product
 
-__all__ = ["Asked", "Attentions", "Seen"]
+__all__ = ["OUTPUT", "WEIGHTS", "Asked", "Attentions", "Seen"]
 
 SOFTMAXES = (F.softmax, torch.softmax, torch.Tensor.softmax)
 PRODUCTS = (torch.matmul, torch.Tensor.matmul, torch.bmm, torch.Tensor.bmm)
-ATTENTION = "attention"
-"""The kind of these leaves."""
+WEIGHTS, OUTPUT = "attention", "attention output"
+"""The kinds of these leaves, which have the names of attentions."""
 
 PASSING = (
     F.dropout,
@@ -51,10 +51,12 @@ class Asked:
     """How one attention of a pass is kept.
 
     Attributes:
+        name: of its leaves.
         with_gradients: its weights and output are leaves to differentiate by.
         heads: H.
     """
 
+    name: str
     with_gradients: bool
     heads: int
 
@@ -85,7 +87,7 @@ class Attentions(TorchFunctionMode):
 
     Args:
         asked: {number of a call: how it is kept}.
-        leaves: where weights and outputs are kept to differentiate by, as ("attention", (number, "weights")).
+        leaves: where weights and outputs are kept to differentiate by, as (WEIGHTS, name) and (OUTPUT, name).
 
     Attributes:
         seen: {number: what was kept}.
@@ -142,9 +144,9 @@ class Attentions(TorchFunctionMode):
                 return tensor.reshape(-1, asked.heads, *tensor.shape[-2:])
 
             weights = operands.weights
-            kept, given = self._keep(number, "weights", split(weights), asked)
+            kept, given = self._keep(WEIGHTS, split(weights), asked)
             given = given.reshape(weights.shape)
-            output, given_output = self._keep(number, "output", split(operands.output(given)), asked)
+            output, given_output = self._keep(OUTPUT, split(operands.output(given)), asked)
             q, k, v = map(split, (operands.query, operands.key, operands.value))
             self.seen[number] = Seen(kept, q, k, v, output)
             return given_output.reshape(*weights.shape[:-1], -1), given
@@ -161,7 +163,7 @@ class Attentions(TorchFunctionMode):
         if asked is None:
             return weights
         split = weights.reshape(-1, asked.heads, *weights.shape[-2:])
-        kept, given = self._keep(number, "weights", split, asked)
+        kept, given = self._keep(WEIGHTS, split, asked)
         given = given.reshape(weights.shape).clone()
         self.seen[number] = Seen(kept, is_by_hand=True)
         self._carriers[id(given)] = given, number, asked
@@ -182,7 +184,7 @@ class Attentions(TorchFunctionMode):
         if value is None or output is None:
             return result
         seen.value = value
-        seen.output, given = self._keep(number, "output", output, asked)
+        seen.output, given = self._keep(OUTPUT, output, asked)
         self._carriers = {key: carrier for key, carrier in self._carriers.items() if carrier[1] != number}
         return product.given_back(given, result)
 
@@ -196,14 +198,12 @@ class Attentions(TorchFunctionMode):
         found = self._carriers.get(id(tensor))
         return None if found is None else found[1:]
 
-    def _keep(
-        self, number: int, what: str, tensor: torch.Tensor, asked: Asked
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is kept of a tensor, and what the model continues with."""
+    def _keep(self, kind: str, tensor: torch.Tensor, asked: Asked) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is kept of a tensor, and what the model continues with, which it may write to."""
         if not asked.with_gradients:
             return tensor, tensor.clone()
-        given = self._leaves.keep((ATTENTION, (number, what)), tensor)
-        return self._leaves.tensors[ATTENTION, (number, what)], given
+        given = self._leaves.keep((kind, asked.name), tensor)
+        return self._leaves.tensors[kind, asked.name], given
 
 
 def _of_rows(query: torch.Tensor, key: torch.Tensor, *more: Any, **options: Any) -> tuple[int, ...]:

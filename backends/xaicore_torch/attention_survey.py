@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,14 @@ from torch import nn
 from xaicore.facts import AttentionFacts
 from xaicore_torch.attention import Asked, Attentions, Seen
 from xaicore_torch.hooks import Hooks
+from xaicore_torch.inputs import Inputs
 from xaicore_torch.leaves import Leaves
 from xaicore_torch.outputs import tensors_in
+from xaicore_torch.private import without_backward_hooks
+from xaicore_torch.state import preserved_model, recorded_weights
+from xaicore_torch.survey import hooked_modules
 
-__all__ = ["AttentionSurvey", "Known"]
+__all__ = ["AttentionSurvey", "Known", "survey_attention"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,21 @@ class Known:
 
     facts: AttentionFacts
     number: int
+
+
+def survey_attention(model: nn.Module, batch: Inputs, run: Callable[[Inputs], torch.Tensor]) -> dict[str, Known]:
+    """{name: attention} of a model, in the order in which they run.
+
+    Args:
+        model: the model.
+        batch: what it takes.
+        run: runs it; gives the outputs to explain.
+    """
+    survey = AttentionSurvey(type(model).__name__)
+    with preserved_model(model, batch.picture.device), torch.enable_grad(), without_backward_hooks(model):
+        with recorded_weights(model), survey.watching(hooked_modules(model)):
+            y = run(batch.recording().clone())
+        return survey.attentions(y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +89,7 @@ class AttentionSurvey(Attentions):
         self._names[number] = frames[-1].name if frames else self._root
         if scores is not None and _mixes_channels(scores, frames):
             self._of_channels.add(number)
-        return Asked(True, shape[-3] if len(shape) > 3 else _heads(shape, frames))
+        return Asked(str(number), True, shape[-3] if len(shape) > 3 else _heads(shape, frames))
 
     def attentions(self, y: torch.Tensor) -> dict[str, Known]:
         """{name: attention}, in the order in which they ran, for the chosen outputs y."""

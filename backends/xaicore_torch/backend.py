@@ -16,10 +16,11 @@ from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError, LayerError, MethodError
-from xaicore.facts import Facts
-from xaicore.layers import Grid, has_rows, image_axes, listing, never_ran, read, split_run, with_moves_of
-from xaicore.outputs import tolerance
-from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
+from xaicore.facts import AttentionFacts, Facts
+from xaicore.layers import has_rows, image_axes, listing, never_ran, read, split_run, with_moves_of
+from xaicore_torch.attention_pass import AttentionPass
+from xaicore_torch.attention_survey import Known, survey_attention
+from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks, PassStopped
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, images_first, unwrap
@@ -29,8 +30,6 @@ from xaicore_torch.outputs import (
     Outputs,
     choose_tensor,
     find_link,
-    first_tensor,
-    is_half,
     link_of,
     named_shapes,
     tensors_in,
@@ -40,13 +39,11 @@ from xaicore_torch.outputs import read as read_outputs
 from xaicore_torch.passes import Mode, Recorded, pull_to, record
 from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import by_layer
+from xaicore_torch.recent import Recent
 from xaicore_torch.state import preserved_model, recorded_weights
 from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
-
-MOST = 16
-"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
 
 
 class TorchBackend(Backend):
@@ -61,18 +58,20 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
+    powers = frozenset({"attention"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
         if isinstance(self.model, torch.jit.ScriptModule):
             raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
-        self._facts: dict[tuple[Any, ...], Facts] = {}
+        self._facts: Recent[tuple[Any, ...], Facts] = Recent()
         self._runs: dict[str, int] = {}
         self._link: str | None = None
         self._may_be_single = True
         self._coupled: dict[tuple[Leaf, ...], bool | None] = {}
         self._classifiers: dict[str, DenseModule] = {}
+        self._attentions: Recent[tuple[Any, ...], dict[str, Known]] = Recent()
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
         """Every layer in order of completion, from a pass over the first image."""
@@ -92,8 +91,6 @@ class TorchBackend(Backend):
                 self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one
                 self._may_be_single = False
                 return self.observe(inputs)
-            if len(self._facts) > MOST:
-                del self._facts[next(iter(self._facts))]
         return self._facts[key]
 
     def layer_name(self, name: str) -> str:
@@ -115,18 +112,32 @@ class TorchBackend(Backend):
         batch = self._prepare(inputs)
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
             self.observe(inputs)
-        modes: list[Mode] = []
+        attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
+        modes: list[Mode] = [*attentions.modes]
         with preserved_model(self.model, batch.picture.device):
             recorded = self._record(batch, modules, direction is not None, modes)
             outputs, tensors = read_outputs(recorded.y, self._link), recorded.leaves.of("layer")
             gradients: dict[str, np.ndarray] = {}
+            pulled: Mapping[Leaf, np.ndarray | None] = {}
             if direction is not None:
                 rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
                 pulled = self._pull(batch, outputs, recorded.leaves.tensors, rows)
                 gradients = by_layer({name: pulled["layer", name] for name in tensors})
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
+            captured = attentions.captured(pulled)
         link = "softmax" if outputs.link == "log_softmax" else outputs.link
-        return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
+        return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link, captured)
+
+    def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
+        """Every attention in the order in which it runs, from a pass over the first image."""
+        return tuple(known.facts for known in self._known_attentions(inputs).values())
+
+    def _known_attentions(self, inputs: Any) -> dict[str, Known]:
+        is_one, batch = self.observe(inputs).count == 1, self._prepare(inputs)
+        key = batch.image_shapes
+        if key not in self._attentions:
+            self._attentions[key] = survey_attention(self.model, batch.first() if is_one else batch, self._run)
+        return self._attentions[key]
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""
@@ -184,9 +195,9 @@ class TorchBackend(Backend):
                     "method='gradcam', which equals CAM where CAM exists"
                 )
             with preserved_model(self.model, batch.picture.device):
-                evidence = self._features(batch.first(), layer, module, grid)
+                evidence = features(self._run, batch.first(), layer, module, grid)
                 if not evidence[0].any():  # zeros are of no use to the search
-                    evidence = self._features(batch, layer, module, grid)
+                    evidence = features(self._run, batch, layer, module, grid)
                 known = search_classifier(self.model, layer, *evidence)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
@@ -262,22 +273,6 @@ class TorchBackend(Backend):
     def _run(self, batch: Inputs) -> torch.Tensor:
         """The chosen outputs of one pass."""
         return choose_tensor(self._answer(batch), self.output, batch.count)
-
-    def _features(
-        self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Of one pass without recording: the layer's activations (N, C, *S), the outputs, and their tolerance."""
-        tensors: list[torch.Tensor] = []
-
-        def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            tensor = first_tensor(output)
-            tensors[:] = [] if tensor is None else [tensor.clone()]  # what follows may work in place
-
-        with Hooks({layer: module}, keep):
-            y = self._run(batch.clone())
-        if not tensors:
-            raise never_ran(layer)
-        return grid.arrange(to_host(tensors[0])), to_host(y), tolerance(is_half(tensors[0]) or is_half(y))
 
     def _pull(
         self, batch: Inputs, outputs: Outputs, leaves: Mapping[Leaf, torch.Tensor], direction: np.ndarray

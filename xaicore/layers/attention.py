@@ -1,9 +1,9 @@
-"""Which attentions of a model a method reads, the grid that their tokens lie on, and the tokens that are read in the end."""
+"""Which attentions of a model a method reads, the grid that their tokens lie on, and the queries that are read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from xaicore.errors import MethodError
@@ -32,6 +32,16 @@ class Tokens:
     grid: Grid
     read: tuple[int, ...]
 
+    def last(self, count: int | None) -> Tokens:
+        """The same of the last `count` attentions; of all where it is None."""
+        return self if count is None else replace(self, blocks=self.blocks[max(0, len(self.blocks) - count) :])
+
+    @property
+    def name(self) -> str:
+        """What a result names as its layer."""
+        names = [block.name for block in self.blocks]
+        return " + ".join(names) if len(names) < 3 else f"{len(names)} attentions, {names[0]} to {names[-1]}"
+
 
 def read_blocks(
     blocks: Sequence[AttentionFacts], count: int | None, facts: Facts, position: int
@@ -53,8 +63,8 @@ def read_blocks(
     over = [one for one in blocks if one.reached is not False and position in (reads[one.name] or (position,))]
     if not over:
         raise MethodError(
-            "no attention over the picture was seen: there is none, or functions of other libraries compute it, such as "
-            f"flash_attn's. {INSTEAD}"
+            "no attention over the picture was seen: there is none, or a function of another library, such as "
+            f"flash_attn, computes it. {INSTEAD}"
         )
     chosen = over if count is None else over[-count:]
     for i, block in enumerate(reversed(chosen)):
