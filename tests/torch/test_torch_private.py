@@ -94,10 +94,8 @@ def check_eager():
 
 
 def check_flex():
-    if not hasattr(torch.nn.attention, "flex_attention"):  # since 2.5, once it is imported
-        pytest.importorskip("torch.nn.attention.flex_attention")
-    from torch.nn.attention.flex_attention import flex_attention
-
+    flex_attention = pytest.importorskip("torch.nn.attention.flex_attention").flex_attention  # since 2.5
+    pytest.importorskip("torch._dynamo")  # without it, nothing was compiled, and eager() does nothing
     seen = []
 
     class Watch(TorchFunctionMode):
