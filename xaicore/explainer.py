@@ -187,11 +187,11 @@ class Explainer:
         plan = plan_for(methods)
         facts, place = self._places.find(x, plan.has_layer)
         grids = self._places.grids(x) if plan.has_biases else {}
-        blocks, tokens = self._places.find_attention(x, plan.blocks) if plan.has_attention else ((), None)
+        tokens = self._places.find_attention(x, plan.blocks, plan.has_layer) if plan.has_attention else None
         reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels)
         only_size = facts.count if facts is not None and facts.count > 1 else None
         walk = Walk(
-            *(self.backend, place, plan, methods, self.layers, blocks, tokens, target, reader.settle, self.ensemble),
+            *(self.backend, place, plan, methods, self.layers, tokens, target, reader.settle, self.ensemble),
             *(self.activation, self.batch_size, only_size, self.progress, grids),
         )
         captured, aim, maps_of = walk.run(x, reader.aim_for)

@@ -285,6 +285,11 @@ def test_needs() -> None:
         "deconv": "deconv",
         "guided-gradcam": ("gradients", "guided"),
         "fullgrad": ("input_gradients", "biases"),
+        "rollout": "attention",
+        "attention": "attention",
+        "legrad": "attention_gradients",
+        "gradeclip": "attention_gradients",
+        "chefer": "attention_gradients",
     }
 
 
@@ -308,7 +313,7 @@ def test_find_method_by_name_function_and_method() -> None:
 
 def test_unknown_names_get_the_near_ones() -> None:
     with pytest.raises(
-        xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*fullgrad; did you mean"
+        xaicore.MethodError, match=r"no method called 'grad-cam'; known: cam, .*chefer; did you mean"
     ) as e:
         find_method("grad-cam")
     assert "'gradcam'" in str(e.value).partition("did you mean")[2]

@@ -15,15 +15,14 @@ from xaicore.ensemble.options import Ensemble
 from xaicore.evidence import Evidence, InputPictures, Passes, Plan, Progress, aim_again, arranged, first_pass
 from xaicore.evidence.first import AimFor
 from xaicore.evidence.passes import Settle
-from xaicore.facts import AttentionFacts
-from xaicore.layers import Grid, Place
+from xaicore.layers import Grid, Place, Tokens
 from xaicore.maps import fuse
 from xaicore.methods import Method, apply
 from xaicore.targets import Aim, Target
 
 __all__ = ["Walk"]
 
-INPUT, ATTENTION = "the input", "attention"
+INPUT = "the input"
 """What a result names as its layer, where its method explains none."""
 
 Maps = dict[tuple[str, str], np.ndarray]
@@ -39,7 +38,7 @@ class Walk:
         place: where it is explained.
         plan: what all the methods need.
         methods, layers: what is computed, and where.
-        blocks, tokens: the attentions that are captured, and the grid of their tokens.
+        tokens: the attentions that are captured, and what their tokens are; None where no method reads any.
         target: what was asked for.
         settle: reads kinds of outputs.
         ensemble: the versions of the pictures, and how layers are joined.
@@ -52,8 +51,7 @@ class Walk:
     plan: Plan
     methods: Sequence[Method]
     layers: tuple[str, ...]
-    blocks: tuple[AttentionFacts, ...]
-    tokens: Grid | None
+    tokens: Tokens | None
     target: Target
     settle: Settle
     ensemble: Ensemble
@@ -88,14 +86,18 @@ class Walk:
         return [(" + ".join(layers), fuse(each, how))]
 
     def _layers(self, method: Method) -> tuple[str, ...]:
-        return self.layers if method.has_layer else (INPUT if not method.has_attention else ATTENTION,)
+        tokens = self._tokens(method)
+        return self.layers if method.has_layer else (INPUT if tokens is None else tokens.name,)
+
+    def _tokens(self, method: Method) -> Tokens | None:
+        return None if self.tokens is None or not method.has_attention else self.tokens.last(method.blocks)
 
     def _pass(self, x: Any, aim_for: AimFor, plan: Plan) -> tuple[Capture, Aim]:
         names: tuple[str, ...] = ()
         if plan.has_layer:
             names = self.layers if self.place is None else self.place.captured
-        blocks = self.blocks if plan.has_attention else ()
-        return first_pass(self.backend, x, plan, names, blocks, self.settle, aim_for)
+        tokens = self.tokens if plan.has_attention else None
+        return first_pass(self.backend, x, plan, names, tokens, self.settle, aim_for)
 
     def _changed(self, pictures: InputPictures, change: Change) -> Any:
         changed = change.of(pictures.array, pictures.letters)
@@ -115,9 +117,9 @@ class Walk:
         aimed = aim.repeated(1 if self.place is None else self.place.views)
         maps = {}
         for method in self.methods:
-            last = self.blocks if method.blocks is None else self.blocks[len(self.blocks) - method.blocks :]
+            tokens = self._tokens(method)
             for layer in self._layers(method):
-                evidence = Evidence(capture, captured, layer, aimed, passes, self.place, last, self.tokens, self.grids)
+                evidence = Evidence(capture, captured, layer, aimed, passes, self.place, tokens, self.grids)
                 maps[method.name, layer] = apply(method, evidence)
         return maps
 

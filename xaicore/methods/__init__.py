@@ -24,6 +24,7 @@ from xaicore.errors import MethodError, did_you_mean
 from xaicore.evidence import missing_power
 from xaicore.methods.ablation import ablationcam
 from xaicore.methods.apply import apply
+from xaicore.methods.attention import attention, chefer, gradeclip, legrad, rollout
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
 from xaicore.methods.eigen import eigencam, eigengradcam, segeigencam
@@ -91,6 +92,11 @@ METHODS: dict[str, Method] = {
         Method("deconv", deconv, "deconv", signed=True),
         Method("guided-gradcam", guided_gradcam, ("gradients", "guided"), signed=True),
         Method("fullgrad", fullgrad, ("input_gradients", "biases")),
+        Method("rollout", rollout, "attention"),
+        Method("attention", attention, "attention", blocks=1),
+        Method("legrad", legrad, "attention_gradients", blocks=2),
+        Method("gradeclip", gradeclip, "attention_gradients", blocks=1),
+        Method("chefer", chefer, "attention_gradients"),
     )
 }
 
