@@ -201,6 +201,7 @@ class Explainer:
                     method=method.name,
                     layer=" + ".join(layers),
                     signed=method.signed,
+                    of_pixels=method.is_of_pixels,
                     **shared,
                 )
             )

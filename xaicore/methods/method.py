@@ -71,6 +71,11 @@ class Method:
         return Plan.of([self.asks]).has_layer
 
     @property
+    def is_of_pixels(self) -> bool:
+        """Whether it reads gradients of the picture, so that neighbouring pixels of its maps differ."""
+        return bool(Plan.of([self.asks]).rules)
+
+    @property
     def has_attention(self) -> bool:
         """Whether it reads attention."""
         return Plan.of([self.asks]).has_attention

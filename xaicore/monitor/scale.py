@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xaicore import maps
 from xaicore.errors import InputError
 from xaicore.explanation import Explanation
 
@@ -19,8 +20,8 @@ class Scale:
     """The map value at the top of the colour scale, for each method.
 
     Args:
-        scale: None: each map has a scale of its own. "first": the largest value of a method's first maps with any
-            evidence. A number, or {method: number}.
+        scale: None: each map has a scale of its own. "first": the top of a method's first maps with any
+            evidence, as `Explanation.scaling` finds it. A number, or {method: number}.
         methods: the methods' names.
 
     Raises:
@@ -41,7 +42,7 @@ class Scale:
     def __call__(self, explanation: Explanation) -> Explanation:
         """The same explanation, on this scale."""
         if self._from_first_step and explanation.method not in self.tops and not explanation.empty.all():
-            self.tops[explanation.method] = float(explanation.maps.max())
+            self.tops[explanation.method] = float(maps.tops(explanation.maps, explanation.scaling).max())
         top = self.tops.get(explanation.method)
         if top is None:
             return explanation
