@@ -48,8 +48,8 @@ class WandbLogger(xaicore.Tracker):
 
     Args:
         run: the run to join, where it is not `wandb.run`.
-        options: `colormap`, `alpha`, `outline` and `diverging` as in `xaicore.Drawing`, and what `wandb.init` takes for a
-            run that is started: `project`, `entity`, `name`, `id`, `resume`, `group`, `job_type`, `tags`, `notes`,
+        options: `colormap`, `alpha`, `outline` and `diverging` as in `xaicore.Drawing`, and what `wandb.init` takes for
+            a run that is started: `project`, `entity`, `name`, `id`, `resume`, `group`, `job_type`, `tags`, `notes`,
             `dir`, `mode`. The latter have no effect on a run that is joined.
 
     Raises:
