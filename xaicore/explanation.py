@@ -37,7 +37,7 @@ class Explanation(DrawnMaps):
         predicted: (N,) int64 predicted classes, or None where outputs are no class scores.
         outputs: (N, ...) float32, as the backend gave them.
         outputs_kind: "logits", "probabilities" or "values".
-        empty: (M,) bool: no positive evidence at all, the map is zeros.
+        empty: (M,) bool: no evidence at all, the map is zeros.
         input_size: the spatial shape of the model's input, (H, W) for pictures.
         ids: (N,) names of the images.
         truth: (N,) int64 true classes, -1 where unknown; (N, classes) bool where an image has several; or None.
@@ -49,13 +49,14 @@ class Explanation(DrawnMaps):
         group: None for images that their ids identify; else the name of a set that changes from step to step, such as
             "worst": image n of a step replaces only image n of the same step.
         ceilings: (M,) the map values that are 1 in heatmaps, so that several steps share a scale; None: each
-            map's own maximum.
+            map's own largest magnitude.
         views: pictures per image: the frames of a clip, which the model convolves one by one, or the inputs that go
             through the same layers.
         view_names: the views' names in the order of their maps, such as "frame 0"; empty where there is one view.
         frames: how many frames the views have that follow each other; 1 where nothing says that they do. View v is of
             frame v // (views // frames).
         signed: negative values of the maps are evidence against the target.
+        of_pixels: the method computes the maps of the picture's gradients, pixel by pixel, see `scaling`.
     """
 
     maps: np.ndarray
@@ -81,6 +82,7 @@ class Explanation(DrawnMaps):
     view_names: tuple[str, ...] = ()
     frames: int = 1
     signed: bool = False
+    of_pixels: bool = False
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""
@@ -208,9 +210,10 @@ class Explanation(DrawnMaps):
 
         Keys: id, k, target, target_name, score, raw_score, predicted, predicted_name, truth (in a multi-label data set
         a list), truth_name (of a list: joined by ", "; "none" where it is empty), empty, method, layer, group, slot
-        (the position in a group, else None), model, asked (the targets that were asked for), maximum (of the map),
-        right, views (their names, in the order in which they lie side by side), frames (how many follow each other) and
-        view_maxima (of the map of each view). Unknown values are None; so are the last three where there is one view.
+        (the position in a group, else None), model, asked (the targets that were asked for), maximum and minimum (of
+        the map), signed, right, views (their names, in the order in which they lie side by side), frames (how many
+        follow each other) and view_maxima (the largest magnitude in the map of each view). Unknown values are None; so
+        are the last three where there is one view.
         """
         n = int(self.image_index[m])
         target = int(self.targets[m])
@@ -236,6 +239,8 @@ class Explanation(DrawnMaps):
             "model": self.model,
             "asked": self.target,
             "maximum": float(self.maps[m].max()),
+            "minimum": float(self.maps[m].min()),
+            "signed": self.signed,
             "right": self._right(n),
             **self._views_of(m),
         }
@@ -244,7 +249,7 @@ class Explanation(DrawnMaps):
         if self.views == 1:
             return {"views": None, "frames": None, "view_maxima": None}
         names = self.view_names or tuple(f"view {v}" for v in range(self.views))
-        maxima = self.maps[m].reshape(self.views, -1).max(axis=1).tolist()
+        maxima = np.abs(self.maps[m]).reshape(self.views, -1).max(axis=1).tolist()
         return {"views": list(names), "frames": self.frames if self.frames > 1 else None, "view_maxima": maxima}
 
 
@@ -255,7 +260,10 @@ def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> Non
         InputError: they differ in more than their images, or two images share an id.
     """
     alike = {
-        (one.method, one.layer, one.maps.shape[1:], len(one) // len(one.ids), one.outputs.shape[1:], one.view_names)
+        (
+            *(one.method, one.signed, one.layer, one.maps.shape[1:]),
+            *(len(one) // len(one.ids), one.outputs.shape[1:], one.view_names),
+        )
         for one in explanations
     }
     if len(alike) > 1:

@@ -19,7 +19,7 @@ __all__ = ["all_boxes", "boxes", "masks"]
 def masks(heatmaps: np.ndarray, threshold: float = 0.2) -> np.ndarray:
     """Where heatmaps (M, *S) exceed `threshold` (0 <= threshold < 1) of their own maximum: bool (M, *S).
 
-    A heatmap without evidence has an empty mask.
+    A heatmap without evidence for the target has an empty mask; evidence against it is never inside.
 
     Raises:
         InputError: the threshold is not in [0, 1).

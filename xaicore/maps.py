@@ -12,9 +12,12 @@ import numpy as np
 from xaicore.errors import InputError
 from xaicore.opencv import cv2
 
-__all__ = ["FUSIONS", "fuse", "normalize", "relu", "resize", "weighted_sum", "zoom"]
+__all__ = ["FUSIONS", "fuse", "normalize", "relu", "resize", "tops", "weighted_sum", "zoom"]
 
-NORMALIZATIONS = ("max", "minmax", "none")
+NORMALIZATIONS = ("max", "robust", "minmax", "none")
+
+BRIGHTEST = 99
+"""The percentile of the magnitudes that "robust" divides by."""
 
 FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max, "product": np.prod}
 """{how the maps of several layers become one: the function}."""
@@ -32,14 +35,15 @@ def relu(maps: np.ndarray) -> np.ndarray:
 
 
 def normalize(maps: np.ndarray, how: str = "max", ceilings: np.ndarray | None = None) -> np.ndarray:
-    """Scale each of the non-negative maps (M, *S) on its own; a map of zeros stays zeros.
+    """Scale each of the maps (M, *S) on its own, to [0, 1], or to [-1, 1] where they are signed; zero stays zero.
 
     Args:
-        maps: (M, *S), finite, >= 0.
-        how: "max" divides by the maximum, so that it becomes exactly 1; "minmax" subtracts the minimum first
-            (a constant map becomes zeros); "none" leaves the method's own scale.
-        ceilings: (M,) divisors for "max" instead of each map's own maximum; values above a ceiling become 1, and a
-            ceiling of 0 gives zeros.
+        maps: (M, *S), finite.
+        how: "max" divides by the largest magnitude, so that it becomes exactly 1, or -1; "robust" by the magnitudes'
+            99th percentile, beyond which values become 1 or -1; "minmax" subtracts the minimum first (a constant map
+            becomes zeros); "none" leaves the method's own scale.
+        ceilings: (M,) divisors for "max" and "robust" in the place of each map's own; values beyond a ceiling become 1
+            or -1, and a ceiling of 0 gives zeros.
 
     Raises:
         InputError: `how` is none of these, or there is another number of ceilings than of maps.
@@ -50,14 +54,26 @@ def normalize(maps: np.ndarray, how: str = "max", ceilings: np.ndarray | None = 
         return maps
     if ceilings is not None and np.shape(ceilings) != (len(maps),):
         raise InputError(f"ceilings of shape {np.shape(ceilings)} for {len(maps)} maps: expected one per map")
-    axes = tuple(range(1, maps.ndim))
     if how == "minmax":
-        maps = maps - maps.min(axis=axes, keepdims=True)
-    if how == "max" and ceilings is not None:
-        top = np.asarray(ceilings, maps.dtype).reshape(-1, *[1] * len(axes))
-        return np.minimum(np.divide(maps, top, out=np.zeros_like(maps), where=top > 0), 1)
-    top = maps.max(axis=axes, keepdims=True)
-    return np.divide(maps, top, out=np.zeros_like(maps), where=top > 0)
+        maps = maps - maps.min(axis=tuple(range(1, maps.ndim)), keepdims=True)
+        ceilings = None
+    divisors = tops(maps, how) if ceilings is None else np.asarray(ceilings, maps.dtype)
+    divisors = divisors.reshape(-1, *[1] * (maps.ndim - 1))
+    divided = np.divide(maps, divisors, out=np.zeros_like(maps), where=divisors > 0)
+    return np.clip(divided, -1, 1, out=divided)
+
+
+def tops(maps: np.ndarray, how: str = "max") -> np.ndarray:
+    """The value (M,) of each map (M, *S) that becomes 1: its largest magnitude; for "robust", their 99th percentile.
+
+    Where fewer than 1 % of a map's values differ from zero, "robust" takes the largest magnitude, too.
+    """
+    flat = maps.reshape(len(maps), -1)
+    largest: np.ndarray = np.maximum(flat.max(axis=1), -flat.min(axis=1))
+    if how != "robust":
+        return largest
+    high = np.percentile(np.abs(flat), BRIGHTEST, axis=1).astype(maps.dtype)
+    return np.where(high > 0, high, largest)
 
 
 def resize(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
@@ -102,7 +118,7 @@ def _sampled(maps: np.ndarray, axis: int, at: np.ndarray) -> np.ndarray:
 
 
 def fuse(maps: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:
-    """One map from several layers' (M, *S_i): each max-normalised, resized to the finest, joined.
+    """One map from several layers' (M, *S_i): each max-normalised, resized to the finest, joined. Signs stay.
 
     Normalising first keeps a layer with large activations from drowning the others.
 

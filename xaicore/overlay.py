@@ -2,6 +2,9 @@
 
 Viridis is the default: its lightness increases monotonically, so that brighter always means more evidence, also in
 print and for colour-blind readers. Jet and turbo reverse their lightness over half of their range.
+
+Signed heatmaps, in [-1, 1], have a diverging colour map: zero is neutral, and both ends darken alike, so that darker
+always means more evidence, for the target in one hue and against it in the other.
 """
 
 from __future__ import annotations
@@ -14,7 +17,20 @@ import numpy as np
 from xaicore.errors import InputError
 from xaicore.opencv import cv2
 
-__all__ = ["blend", "colorize", "colormaps", "outline"]
+__all__ = ["blend", "colorize", "colormaps", "diverging", "outline"]
+
+DIVERGING = {
+    "blue-red": "2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b",
+    "purple-orange": "6a51a3 8073ac b2abd2 d8daeb f7f7f7 fee0b6 fdb863 e08214 b35806",
+}
+"""{name: colours of -1, -0.75, ... 1}, from evidence against the target to evidence for it.
+
+After ColorBrewer's RdBu and PuOr (Harrower & Brewer 2003), which readers of every kind of colour vision tell apart.
+Both ends are about equally dark.
+"""
+
+ZERO = 128
+"""The place of zero in a diverging table: -1 is at 1, and 1 at 255."""
 
 
 def colormaps() -> tuple[str, ...]:
@@ -22,31 +38,53 @@ def colormaps() -> tuple[str, ...]:
     return tuple(sorted(name[9:].lower() for name in dir(cv2) if name.startswith("COLORMAP_")))
 
 
+def diverging() -> tuple[str, ...]:
+    """The names of colour maps for signed heatmaps."""
+    return tuple(DIVERGING)
+
+
 @lru_cache
 def _table(colormap: str) -> np.ndarray:
     """(256, 3) uint8 RGB."""
+    if colormap in DIVERGING:
+        stops = np.array([list(bytes.fromhex(color)) for color in DIVERGING[colormap].split()])
+        places = ZERO + (255 - ZERO) * np.linspace(-1, 1, len(stops))
+        columns = [np.interp(np.arange(256), places, stops[:, i]) for i in range(3)]
+        return _frozen(np.rint(np.stack(columns, axis=1)).astype(np.uint8))
     code = getattr(cv2, f"COLORMAP_{str(colormap).upper()}", None)
     if code is None:
-        raise InputError(f"no colour map called {colormap!r}; known: {', '.join(colormaps())}")
-    table: np.ndarray = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], code)[:, 0, ::-1].copy()
+        known = ", ".join((*colormaps(), *diverging()))
+        raise InputError(f"no colour map called {colormap!r}; known: {known}")
+    return _frozen(cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], code)[:, 0, ::-1].copy())
+
+
+def _frozen(table: np.ndarray) -> np.ndarray:
     table.setflags(write=False)
     return table
 
 
+def _levels(heatmaps: np.ndarray, colormap: str) -> np.ndarray:
+    """The places of heatmaps in the colour map's table, uint8."""
+    scaled = ZERO + heatmaps * (255 - ZERO) if colormap in DIVERGING else heatmaps * 255
+    levels: np.ndarray = np.rint(scaled).astype(np.uint8)
+    return levels
+
+
 def colorize(heatmaps: np.ndarray, colormap: str = "viridis") -> np.ndarray:
-    """Heatmaps (..., H, W) in [0, 1] as uint8 RGB (..., H, W, 3).
+    """Heatmaps (..., H, W) in [0, 1] as uint8 RGB (..., H, W, 3); in [-1, 1] where the colour map is diverging.
 
     Raises:
         InputError: the colour map is unknown.
     """
-    return _table(colormap)[np.rint(heatmaps * 255).astype(np.uint8)]
+    table = _table(colormap)
+    return table[_levels(heatmaps, colormap)]
 
 
 def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", alpha: float = 0.5) -> np.ndarray:
     """Pictures (M, H, W, 3) uint8 RGB under heatmaps (M, H, W) in [0, 1]: uint8 RGB (M, H, W, 3).
 
-    The opacity of a pixel is `alpha` times its heatmap value, so that the picture is unchanged where there is no
-    evidence. Colours are not rescaled.
+    The opacity of a pixel is `alpha` times the magnitude of its heatmap value, so that the picture is unchanged where
+    there is no evidence. Colours are not rescaled. With a diverging colour map, heatmaps are in [-1, 1].
 
     Raises:
         InputError: the shapes do not match, alpha is not in [0, 1], or the colour map is unknown.
@@ -60,8 +98,8 @@ def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", a
     table = _table(colormap).astype(np.float32)
     out = np.empty(images.shape, np.uint8)
     for blended, image, heatmap in zip(out, images, heatmaps, strict=True):  # one by one: float copies are large
-        opacity = (alpha * heatmap)[..., None]
-        color = table[np.rint(heatmap * 255).astype(np.uint8)]
+        opacity = (alpha * np.abs(heatmap))[..., None]
+        color = table[_levels(heatmap, colormap)]
         blended[:] = np.rint(image + opacity * (color - image))
     return out
 
@@ -74,7 +112,7 @@ def outline(
 ) -> np.ndarray:
     """The pictures with a line around the pixels with the most evidence, which are `share` of all pixels.
 
-    Pixels without evidence are never inside, so that the area may be smaller than `share`.
+    Pixels without evidence for the target are never inside, so that the area may be smaller than `share`.
 
     Raises:
         InputError: the share is not in (0, 1].

@@ -52,10 +52,11 @@ TEXTS = (
     "picture",
     "files",
     "views",
+    "scaling",
 )
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
-    *("score", "raw_score", "peak", "ceiling", "empty", "size", "frames", "view_maxima"),
+    *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "view_maxima"),
 )
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
 """The columns that name files; those of one row have the same stem, in different folders."""
@@ -115,14 +116,19 @@ def page(folder: RunFolder, drawing: xaicore.Drawing) -> str:
 
 def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing, maps: int) -> str:
     """The page that shows the columns; `maps` is the number of all maps of the run."""
-    colors = xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None], drawing.colormap)[0]
-    style = f"{''.join(map(_text, STYLES))}:root {{ --bar: linear-gradient(to right, {_gradient(colors)}); }}\n"
+    colors = drawing.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None])[0]
+    # Zero is at 128 of 255, and the first colour stands in for what is below -1.
+    diverging = drawing.colorize(np.maximum((np.arange(256, dtype=np.float32) - 128) / 127, -1)[None], signed=True)[0]
+    bars = {"bar": colors, "signed-bar": diverging}
+    ramps = "".join(f"--{name}: linear-gradient(to right, {_gradient(bar)}); " for name, bar in bars.items())
+    style = f"{''.join(map(_text, STYLES))}:root {{ {ramps}}}\n"
     script = "".join(map(_text, SCRIPTS))
     return _template().render(
         about=about,
         columns=columns,
         maps=maps,
-        channels={"RGB"[i]: " ".join(f"{value / 255:.4g}" for value in colors[:, i]) for i in range(3)},
+        channels=_channels(colors),
+        signed_channels=_channels(diverging),
         style=Markup(style),
         style_hash=_source_hash(style),
         script=Markup(script),
@@ -150,6 +156,11 @@ def _short(value: Any) -> Any:
     if isinstance(value, list):
         return [_short(one) for one in value]
     return xaicore.show.finite(float(f"{value:.6g}")) if isinstance(value, float) else value
+
+
+def _channels(colors: np.ndarray) -> dict[str, str]:
+    """{channel: its values, as a filter's table}."""
+    return {"RGB"[i]: " ".join(f"{value / 255:.4g}" for value in colors[:, i]) for i in range(3)}
 
 
 def _gradient(colors: np.ndarray) -> str:

@@ -43,7 +43,7 @@ class DiskLogger(xaicore.Logger):
         root: the run's folder; `runs/<run.name>` when None. An existing run continues: rows are added, and a
             row of the same step, image, method, layer and k replaces the earlier one. In a group of images that change
             from step to step, image n of a step counts as the same image, whatever its id.
-        options: `colormap`, `alpha`, `outline`, `maps`, `threshold`, see `xaicore_disk.options.Options`.
+        options: `colormap`, `alpha`, `outline`, `diverging`, `maps`, `threshold`, see `xaicore_disk.options.Options`.
 
     Raises:
         PluginError: an option is unknown.

@@ -49,6 +49,6 @@ class Options(xaicore.Drawing):
     def stored(self, values: np.ndarray) -> np.ndarray:
         """A map in the type in which it is stored."""
         limits = np.finfo(self.maps)
-        top = values.max()
+        top = np.abs(values).max()
         fits = top == 0 or limits.tiny <= top <= limits.max
         return values.astype(self.maps if fits else np.float32)

@@ -27,16 +27,17 @@ def make_row(
     contents = {"map": _npy(options.stored(explanation.maps[m]))}
     if explanation.drawable:
         heatmap, resized = explanation.heatmap(m), explanation.heatmap(m, normalize="none")
-        contents["heatmap"] = png(options.colorize(heatmap))
-        contents["grey"] = png(np.rint(xaicore.maps.normalize(resized[None])[0] * 255).astype(np.uint8))
+        contents["heatmap"] = png(options.colorize(heatmap, explanation.signed))
+        contents["grey"] = png(_grey(xaicore.maps.normalize(resized[None], explanation.scaling)[0], explanation.signed))
         if options.outline is not None:
             contents["outline"] = png(options.outline_alone(heatmap))
         if picture is not None:
-            contents["overlay"] = png(options.overlay(picture[None], heatmap[None])[0])
+            contents["overlay"] = png(options.overlay(picture[None], heatmap[None], explanation.signed)[0])
     row = {
         "step": step,
         **explanation.row(m),
-        "peak": None if resized is None else float(resized.max()),
+        "peak": None if resized is None else float(xaicore.maps.tops(resized[None], explanation.scaling)[0]),
+        "scaling": explanation.scaling,
         "ceiling": None if explanation.ceilings is None else float(explanation.ceilings[m]),
         "size": None if heatmap is None else list(heatmap.shape),
         "box": None if heatmap is None else options.box(heatmap),
@@ -54,6 +55,18 @@ def make_row(
 def picture_name(name: str, picture: np.ndarray) -> str:
     """The name of a picture's file; another picture of the same id has another name."""
     return f"pictures/{names.slug(name)}-{names.digest(name, repr(picture.shape), picture.tobytes())}.png"
+
+
+def _grey(heatmap: np.ndarray, signed: bool) -> np.ndarray:
+    """A heatmap (H, W) in [0, 1] for the page, which colours it: uint8 (H, W).
+
+    A signed one in [-1, 1] is (H, W, 3), evidence for the target in red and against it in green, so that the page can
+    scale both from zero.
+    """
+    if not signed:
+        return np.rint(heatmap * 255).astype(np.uint8)
+    parts = np.maximum(np.dstack([heatmap, -heatmap, np.zeros_like(heatmap)]), 0)
+    return np.rint(parts * 255).astype(np.uint8)
 
 
 def _npy(values: np.ndarray) -> bytes:

@@ -44,7 +44,7 @@ class MLflowLogger(xaicore.Tracker):
         run_id: a run to add to, such as that of a trainer's own logger, which is not MLflow's active run.
         experiment: the name of the experiment of a new run; made if there is none. MLflow's current one when None.
         tracking_uri: where the run is, or a new one starts; MLflow's current one when None.
-        drawing: `colormap`, `alpha` and `outline` as in `xaicore.Drawing`.
+        drawing: `colormap`, `alpha`, `outline` and `diverging` as in `xaicore.Drawing`.
 
     Raises:
         PluginError: an option is unknown.

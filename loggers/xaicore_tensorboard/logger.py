@@ -47,7 +47,7 @@ class TensorBoardLogger(xaicore.Tracker):
     Args:
         root: a local folder; `runs/<run.name>/xaicore` when None. Use a folder without other event files: with
             `--load_fast=false`, TensorBoard follows only the newest of a folder.
-        drawing: `colormap`, `alpha` and `outline` as in `xaicore.Drawing`.
+        drawing: `colormap`, `alpha`, `outline` and `diverging` as in `xaicore.Drawing`.
 
     Raises:
         InputError: the root is no local folder, or an option of drawing is out of range.

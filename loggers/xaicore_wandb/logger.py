@@ -48,9 +48,9 @@ class WandbLogger(xaicore.Tracker):
 
     Args:
         run: the run to join, where it is not `wandb.run`.
-        options: `colormap`, `alpha` and `outline` as in `xaicore.Drawing`, and what `wandb.init` takes for a run that
-            is started: `project`, `entity`, `name`, `id`, `resume`, `group`, `job_type`, `tags`, `notes`, `dir`,
-            `mode`. The latter have no effect on a run that is joined.
+        options: `colormap`, `alpha`, `outline` and `diverging` as in `xaicore.Drawing`, and what `wandb.init` takes for
+            a run that is started: `project`, `entity`, `name`, `id`, `resume`, `group`, `job_type`, `tags`, `notes`,
+            `dir`, `mode`. The latter have no effect on a run that is joined.
 
     Raises:
         PluginError: an option is unknown.

@@ -152,7 +152,7 @@ def test_target_by_name_and_by_number(shop: Workshop, labels: str) -> None:
         ("rosso", "4,2-12,8"),
     ]
     assert rows[0]["score"] == f"{(1 - score(AREA)) / 2:.3f}"
-    assert "1 map without positive evidence" in result.stdout
+    assert "1 map without evidence" in result.stdout
 
 
 def test_layers_are_fused_and_named(shop: Workshop) -> None:

@@ -343,6 +343,8 @@ def test_rows_in_plain_values(explanation: Explanation) -> None:
             "model": "builtins.NoneType",
             "asked": "top 2",
             "maximum": float(e.maps[m].max()),
+            "minimum": float(e.maps[m].min()),
+            "signed": False,
             "right": [int(e.predicted[0]) == 0, None, int(e.predicted[2]) == 2][n],
             "views": None,
             "frames": None,

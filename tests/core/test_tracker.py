@@ -141,7 +141,7 @@ def test_one_that_is_not_open_says_so(action: str) -> None:
 def test_unknown_options_are_refused_and_its_own_are_named() -> None:
     with pytest.raises(xaicore.PluginError) as caught:
         Toy(root="a", path="b", alpha=1)
-    assert str(caught.value) == "the toy logger has no option 'path'; known: root, colormap, alpha, outline"
+    assert str(caught.value) == "the toy logger has no option 'path'; known: root, colormap, alpha, outline, diverging"
 
     class Taking(Toy):
         more_options = ("mode",)
@@ -151,7 +151,8 @@ def test_unknown_options_are_refused_and_its_own_are_named() -> None:
             super().__init__(root, **options)
 
     assert Taking("a", mode="b", alpha=1).mode == "b"
-    with pytest.raises(xaicore.PluginError, match=r"no option 'x'; known: root, colormap, alpha, outline, mode$"):
+    known = "root, colormap, alpha, outline, diverging, mode"
+    with pytest.raises(xaicore.PluginError, match=rf"no option 'x'; known: {known}$"):
         Taking(x=1)
 
 
@@ -171,3 +172,15 @@ def test_what_a_subclass_must_have() -> None:
 
     with pytest.raises(TypeError, match="log_step"):
         Half()
+
+
+def test_signed_maps_have_the_diverging_colours_of_the_options() -> None:
+    values = np.array([[[[-2.0, 0, 1]]]])
+    one = explanation(values, signed=True, images=np.full((1, 1, 3, 3), 100, np.uint8))
+    toy = log(Toy(diverging="purple-orange"), (one, 0))
+    ((row, images),) = toy.maps
+    assert (row["signed"], row["minimum"]) == (True, -2)
+    assert xaicore.show.caption(row).endswith("given at conv | signed")
+    assert [tuple(images["heatmap"][0, i]) for i in (0, 1)] == [(0x6A, 0x51, 0xA3), (0xF7, 0xF7, 0xF7)]
+    np.testing.assert_array_equal(images["overlay"], one.overlays(diverging="purple-orange")[0])
+    assert tuple(images["overlay"][0, 1]) == (100, 100, 100)

@@ -83,6 +83,41 @@ def test_options_reach_the_pictures(tmp_path: Path) -> None:
     assert [row["box"] for row in rows] == one.boxes(0.6).tolist() != one.boxes().tolist()
 
 
+def test_signed_maps_keep_both_signs(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(1, 1, 5, 7)).astype(np.float32)
+    values[0, 0, 2, 3] = -7
+    one = explanation(values, signed=True, images=np.full((1, 5, 7, 3), 60, np.uint8))
+    (row,) = log(tmp_path, one, diverging="purple-orange")
+    assert (row["signed"], row["peak"], row["minimum"], row["scaling"]) == (True, 7, -7, "max")
+    heatmap = values[0, 0] / 7
+    expected = xaicore.overlay.colorize(heatmap, "purple-orange")
+    np.testing.assert_array_equal(rgb(tmp_path / row["heatmap"]), expected)
+    assert tuple(expected[2, 3]) == (0x6A, 0x51, 0xA3)
+    np.testing.assert_array_equal(rgb(tmp_path / row["overlay"]), one.overlays(diverging="purple-orange")[0])
+    parts = rgb(tmp_path / row["grey"]).astype(int)
+    np.testing.assert_array_equal(parts[..., 0], np.rint(np.maximum(heatmap, 0) * 255))
+    np.testing.assert_array_equal(parts[..., 1], np.rint(np.maximum(-heatmap, 0) * 255))
+    np.testing.assert_array_equal(np.load(tmp_path / row["map"]), values[0, 0])
+
+
+def test_maps_of_pixels_have_the_percentile_as_their_peak(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((1, 1, 20, 30)).astype(np.float32)
+    values[0, 0, 2, 3] = 90
+    (row,) = log(tmp_path, dataclasses.replace(explanation(values), of_pixels=True))
+    top = np.percentile(values, 99)
+    assert (row["maximum"], row["peak"], row["scaling"]) == (90, pytest.approx(top), "robust")
+    grey = cv2.imread(str(tmp_path / row["grey"]), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_allclose(grey, np.minimum(values[0, 0] / top, 1) * 255, atol=0.51)
+
+
+def test_negative_values_decide_the_type_of_a_stored_map(tmp_path: Path) -> None:
+    values = np.array([[[[-1e6, 1.0]]]], np.float32)
+    (row,) = log(tmp_path, explanation(values, signed=True), maps="float16")
+    stored = np.load(tmp_path / row["map"])
+    assert stored.dtype == np.float32
+    np.testing.assert_array_equal(stored, values[0, 0])
+
+
 def test_a_strip_of_views_is_one_row_that_names_them(tmp_path: Path) -> None:
     """Which frame a part of the files is of, and how much evidence is in it."""
     maps = np.random.default_rng(0).random((2, 1, 3, 5, 7)) * np.array([1, 4, 2])[:, None, None]
@@ -129,11 +164,14 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "model": "builtins.NoneType",
         "asked": "top 2",
         "maximum": 3.5,
+        "minimum": 0.0,
+        "signed": False,
         "right": True,
         "views": None,
         "frames": None,
         "view_maxima": None,
         "peak": 3.5,
+        "scaling": "max",
         "ceiling": None,
         "outline": None,
         "size": [5, 7],
@@ -334,7 +372,14 @@ def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
         "targets": ["top 2"],
         "images_from": ["user"],
         "normalize": "max",
-        "drawing": {"maps": "float16", "colormap": "viridis", "alpha": 0.5, "outline": 0.2, "threshold": 0.2},
+        "drawing": {
+            "maps": "float16",
+            "colormap": "viridis",
+            "alpha": 0.5,
+            "outline": 0.2,
+            "diverging": "blue-red",
+            "threshold": 0.2,
+        },
     }
 
 
@@ -488,7 +533,7 @@ def test_the_page_is_written_at_once_and_then_at_growing_distances(
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, maps, threshold",
+        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, diverging, maps, threshold",
     ):
         xaicore.open_loggers({"disk": {"colour": "red", "alpha": 1, "path": "x"}})
 

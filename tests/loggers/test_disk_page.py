@@ -316,6 +316,19 @@ def test_the_colours_are_those_of_the_maps(tmp_path: Path) -> None:
         assert re.search(rf"linear-gradient\(to right, {first}, .*{last}\)", shown.raw["style"])
         for i, channel in enumerate("rgb"):
             tables = [function["tablevalues"].split() for function in shown.all(f"fefunc{channel}")]
-            assert len(tables) == 2
-            assert tables[0] == tables[1]
+            assert len(tables) == 4  # alone and over pictures, and the same of signed maps
+            assert (tables[0], tables[2]) == (tables[1], tables[3])
             np.testing.assert_array_equal(np.rint(np.array(tables[0], float) * 255), colors[:, i])
+
+
+@pytest.mark.parametrize("name", xaicore.overlay.diverging())
+def test_the_colours_of_signed_maps_have_zero_in_the_middle(tmp_path: Path, name: str) -> None:
+    shown = page(tmp_path, example(), diverging=name)
+    colors = xaicore.overlay.colorize(np.array([[-1, -1, 0, 1]], np.float32), name)[0]
+    first, _, _, last = ("#" + bytes(color).hex() for color in colors)
+    assert re.search(rf"--signed-bar: linear-gradient\(to right, {first}, .*{last}\)", shown.raw["style"])
+    for i, channel in enumerate("rgb"):
+        table = shown.all(f"fefunc{channel}")[2]["tablevalues"].split()
+        assert len(table) == 256
+        chosen = np.array(table, float)[[0, 1, 128, 255]]
+        np.testing.assert_array_equal(np.rint(chosen * 255), colors[:, i])

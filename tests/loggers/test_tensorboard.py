@@ -471,7 +471,7 @@ print(*sys.modules)
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match=r"tensorboard logger has no option 'logdir', 'x'; known: root, colormap, alpha, outline$",
+        match=r"tensorboard logger has no option 'logdir', 'x'; known: root, colormap, alpha, outline, diverging$",
     ):
         xaicore.open_loggers({"tensorboard": {"logdir": "runs", "alpha": 1, "x": 1}})
 

@@ -775,8 +775,8 @@ def test_unknown_options_are_said_before_anything_starts(place: Path) -> None:
     with pytest.raises(xaicore.PluginError) as caught:
         xaicore.open_loggers({"wandb": {"projekt": "a", "alpha": 0.3, "step": 1}})
     assert str(caught.value) == (
-        "the wandb logger has no option 'projekt', 'step'; known: run, colormap, alpha, outline, project, entity, "
-        "name, id, resume, group, job_type, tags, notes, dir, mode"
+        "the wandb logger has no option 'projekt', 'step'; known: run, colormap, alpha, outline, diverging, project, "
+        "entity, name, id, resume, group, job_type, tags, notes, dir, mode"
     )
     assert not list(place.iterdir())
 

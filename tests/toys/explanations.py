@@ -18,6 +18,7 @@ def explanation(
     size: tuple[int, ...] | None = None,
     method: str = "given",
     outputs: np.ndarray | None = None,
+    signed: bool = False,
     **known: Any,
 ) -> xaicore.Explanation:
     """Of maps (N, K, *S), K of the classes 0 to 3 each; images, ids, truth and class_names as in a call."""
@@ -25,7 +26,7 @@ def explanation(
     def given(activations: np.ndarray, _: None) -> np.ndarray:
         return activations
 
-    given.__name__, given.needs = method, "activations"
+    given.__name__, given.needs, given.signed = method, "activations", signed
     n, k = maps.shape[:2]
     if outputs is None:
         outputs = np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32)

@@ -26,7 +26,7 @@ class Summary:
         pictures: how many.
         known: of how many of them the true class and a prediction are known.
         right: how many of these were predicted right.
-        empty: maps without positive evidence.
+        empty: maps without evidence.
         rows: one for each shown picture and target.
     """
 
@@ -97,7 +97,7 @@ def report(
     if summary.known:
         remark(table, f"{summary.right} of {summary.known} right")
     if summary.empty:
-        remark(table, f"{count(summary.empty, 'map')} without positive evidence")
+        remark(table, f"{count(summary.empty, 'map')} without evidence")
     if skipped:
         remark(screen, f"{count(skipped, 'picture')} skipped", "yellow")
     for name, exc in failed.items():
@@ -140,4 +140,6 @@ def _shared_folder(files: Sequence[str]) -> str:
 
 def _box(corners: np.ndarray, empty: bool) -> str:
     x0, y0, x1, y1 = corners
-    return "no evidence" if empty else f"{x0},{y0}-{x1},{y1}"
+    if empty:
+        return "no evidence"
+    return f"{x0},{y0}-{x1},{y1}" if x1 > x0 else "all against"  # of a signed map

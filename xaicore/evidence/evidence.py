@@ -16,7 +16,7 @@ from xaicore.evidence.checks import check_finite, check_map
 from xaicore.evidence.means import mean_gradients
 from xaicore.evidence.passes import Change, Passes
 from xaicore.evidence.scores import is_unchanged
-from xaicore.layers import Grid, Place, Tokens
+from xaicore.layers import Grid, Place, Tokens, split_run
 from xaicore.targets import Aim, Classes
 
 __all__ = ["Evidence"]
@@ -168,7 +168,7 @@ class Evidence:
     def bias_terms(self) -> Iterator[Mapping[str, np.ndarray]]:
         """For each image, {layer: its bias times the gradients at its output}, (1, K, *layer): one pass each.
 
-        The arrays have the framework's axes: `grids` arranges those that are maps, the others have no places.
+        The arrays have the framework's axes: see `placed`.
 
         Raises:
             MethodError: an image has several pictures.
@@ -181,6 +181,11 @@ class Evidence:
         biases = self.passes.backend.biases(self.passes.x)
         for n in range(len(self.passes.aim.classes)):
             yield bias_terms(self.passes, n, biases)
+
+    def placed(self, layer: str, terms: np.ndarray) -> np.ndarray | None:
+        """Terms of a layer as maps (1, K, C, *S) of the picture; None where it has no positions, as a dense layer."""
+        grid = self.grids.get(split_run(layer)[0])
+        return None if grid is None else grid.arrange(terms, targets=True)
 
     def scores(self, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed versions of each picture.

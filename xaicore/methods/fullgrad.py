@@ -39,8 +39,10 @@ def fullgrad(evidence: Evidence) -> np.ndarray:
     maps = _psi(of_input, evidence.size)
     for n, terms in enumerate(evidence.bias_terms()):
         _check_complete(evidence, n, of_input[n], terms)
-        for layer in terms.keys() & evidence.grids.keys():
-            maps[n] += _psi(evidence.grids[layer].arrange(terms[layer], targets=True), evidence.size)[0]
+        for layer, of_layer in terms.items():
+            placed = evidence.placed(layer, of_layer)
+            if placed is not None:
+                maps[n] += _psi(placed, evidence.size)[0]
     return maps
 
 
@@ -74,5 +76,5 @@ def _check_complete(evidence: Evidence, n: int, of_input: np.ndarray, terms: Map
         raise MethodError(
             f"fullgrad: the terms of the input and of {len(terms)} layers add up to {sums[:, worst].sum():.4g}, and "
             f"the score is {scores[worst]:.4g}. The net has more than ReLUs, poolings and layers with biases, such as "
-            "GELU, attention, layer norm, or a picture that is standardised inside: use 'integrated-gradients'"
+            "ReLU6, GELU, attention, layer norm, or a picture that is standardised inside: use 'integrated-gradients'"
         )

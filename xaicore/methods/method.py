@@ -75,6 +75,11 @@ class Method:
         return plan_for([self]).has_layer
 
     @property
+    def is_of_pixels(self) -> bool:
+        """Whether it reads gradients of the picture, so that neighbouring pixels of its maps differ."""
+        return bool(plan_for([self]).rules)
+
+    @property
     def has_attention(self) -> bool:
         """Whether it reads attention."""
         return plan_for([self]).has_attention

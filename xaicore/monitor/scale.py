@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xaicore import maps
 from xaicore.errors import InputError
 from xaicore.explanation import Explanation
 
@@ -19,8 +20,8 @@ class Scale:
     """The map value at the top of the colour scale, for each method.
 
     Args:
-        scale: None: each map has a scale of its own. "first": the largest value of a method's first maps with any
-            evidence. A number, or {method: number}.
+        scale: None: each map has a scale of its own. "first": the top of a method's first maps with any
+            evidence, as `Explanation.scaling` finds it. A number, or {method: number}.
         methods: the methods' names.
 
     Raises:
@@ -43,7 +44,7 @@ class Scale:
         """The same explanation, on this scale."""
         key = explanation.method, explanation.layer
         if self._from_first_step and key not in self._first and not explanation.empty.all():
-            self._first[key] = float(explanation.maps.max())
+            self._first[key] = float(maps.tops(explanation.maps, explanation.scaling).max())
         top = self._first.get(key, self.tops.get(explanation.method))
         if top is None:
             return explanation

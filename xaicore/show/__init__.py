@@ -6,7 +6,7 @@ Nothing here imports `Explanation`: functions take arrays, and rows as `Explanat
 from xaicore.show.drawing import Drawing
 from xaicore.show.encoding import png
 from xaicore.show.rows import by_group, by_target, image_key, image_name, map_key, mean, scores
-from xaicore.show.words import caption, digest, escape_surrogates, finite, safe_name, slug, verdict, views
+from xaicore.show.words import caption, digest, escape_surrogates, evidence, finite, safe_name, slug, verdict, views
 
 __all__ = [
     "Drawing",
@@ -15,6 +15,7 @@ __all__ = [
     "caption",
     "digest",
     "escape_surrogates",
+    "evidence",
     "finite",
     "image_key",
     "image_name",

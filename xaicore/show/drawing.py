@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xaicore import overlay
-from xaicore.errors import PluginError
+from xaicore.errors import InputError, PluginError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,6 +26,8 @@ class Drawing:
         colormap: of both: "viridis", "inferno", "magma", ... (`xaicore.overlay.colormaps()`).
         alpha: the overlay's opacity at the maximum, in [0, 1].
         outline: a share of the pixels, in (0, 1]: draw a line around those with the most evidence; None: no line.
+        diverging: the colour map of signed maps, from evidence against the target to evidence for it: "blue-red" or
+            "purple-orange" (`xaicore.overlay.diverging()`).
 
     Raises:
         InputError: a value is unknown or out of range.
@@ -34,9 +36,14 @@ class Drawing:
     colormap: str = "viridis"
     alpha: float = 0.5
     outline: float | None = None
+    diverging: str = "blue-red"
 
     def __post_init__(self) -> None:
         # Validate now, not in the middle of a run.
+        for option, known in (("colormap", overlay.colormaps()), ("diverging", overlay.diverging())):
+            name = getattr(self, option)
+            if str(name).lower() not in known:
+                raise InputError(f"{option}={name!r}: no colour map called {name!r}; known: {', '.join(known)}")
         self.overlay(np.zeros((1, 1, 1, 3), np.uint8), np.zeros((1, 1, 1), np.float32))
 
     @classmethod
@@ -62,15 +69,20 @@ class Drawing:
             )
         return cls(**options)
 
-    def colorize(self, heatmaps: np.ndarray) -> np.ndarray:
-        """Heatmaps (..., H, W) in [0, 1] as uint8 RGB (..., H, W, 3)."""
-        return overlay.colorize(heatmaps, self.colormap)
+    def colorize(self, heatmaps: np.ndarray, signed: bool = False) -> np.ndarray:
+        """Heatmaps (..., H, W) in [0, 1] as uint8 RGB (..., H, W, 3); signed ones in [-1, 1]."""
+        return overlay.colorize(heatmaps, self.diverging if signed else self.colormap)
 
-    def overlay(self, pictures: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
+    def overlay(self, pictures: np.ndarray, heatmaps: np.ndarray, signed: bool = False) -> np.ndarray:
         """Heatmaps (M, H, W) in [0, 1] over pictures (M, H, W, 3) uint8 RGB: uint8 RGB (M, H, W, 3).
+
+        Args:
+            pictures: below.
+            heatmaps: above.
+            signed: they are in [-1, 1], negative where evidence is against the target.
 
         Raises:
             InputError: the shapes do not fit.
         """
-        over = overlay.blend(pictures, heatmaps, self.colormap, self.alpha)
+        over = overlay.blend(pictures, heatmaps, self.diverging if signed else self.colormap, self.alpha)
         return over if self.outline is None else overlay.outline(over, heatmaps, self.outline)

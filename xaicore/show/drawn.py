@@ -23,6 +23,8 @@ class DrawnMaps:
     pictures: Pictures
     ceilings: np.ndarray | None
     views: int
+    signed: bool
+    of_pixels: bool
 
     @property
     def images(self) -> np.ndarray | None:
@@ -44,22 +46,37 @@ class DrawnMaps:
         """Whether the maps have two spatial axes; signals and volumes cannot be drawn."""
         return self.maps.ndim == (3 if self.views == 1 else 4)
 
-    def heatmaps(self, size: Sequence[int] | None = None, normalize: str = "max") -> np.ndarray:
+    @property
+    def scaling(self) -> str:
+        """How heatmaps are normalised unless the caller says so: "max", or "robust" for maps of single pixels.
+
+        A few pixels have most of the evidence of such a map: by its maximum, all others would be invisible.
+        """
+        return "robust" if self.of_pixels else "max"
+
+    def heatmaps(self, size: Sequence[int] | None = None, normalize: str | None = None) -> np.ndarray:
         """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1]; several views, (M, views, H, W).
 
-        They are resized first, then normalised, so that the maximum is exactly 1; a map without positive evidence is
-        zeros. If there are `ceilings`, "max" divides by them and clips values above 1.
+        They are resized first, then normalised, so that the maximum is exactly 1; a map without evidence is zeros. If
+        there are `ceilings`, "max" and "robust" divide by them and clip values above 1. Signed maps are in [-1, 1]:
+        they are divided by a magnitude, and zero stays zero.
 
         Args:
             size: (height, width); None: that of the user's pictures, else `input_size`.
-            normalize: "max", "minmax", or "none" for the method's own scale, which is not limited to 1.
+            normalize: "max"; "robust", by the 99th percentile of the magnitudes; "minmax"; or "none" for the method's
+                own scale, which is not limited to 1. None: see `scaling`.
 
         Raises:
-            InputError: the size does not fit the maps, or `normalize` is unknown.
+            InputError: the size does not fit the maps, or `normalize` is unknown, or moves the zero of signed maps.
         """
-        return self._heatmaps(slice(None), size, normalize)
+        return self._heatmaps(slice(None), size, normalize or self.scaling)
 
     def _heatmaps(self, rows: slice | list[int], size: Sequence[int] | None, normalize: str) -> np.ndarray:
+        if self.signed and normalize == "minmax":
+            raise InputError(
+                "normalize='minmax' moves the zero of signed maps, where evidence for and against the target meet: use "
+                "'max' or 'none'"
+            )
         if size is None:
             # Made pictures have the input's size, so there is no need to make them for this.
             given = self.pictures.given
@@ -80,20 +97,28 @@ class DrawnMaps:
         """Heatmaps (M, views, H, W) as (M, H, views * W)."""
         return heatmaps if self.views == 1 else np.concatenate(list(heatmaps.swapaxes(0, 1)), axis=-1)
 
-    def overlays(self, colormap: str = "viridis", alpha: float = 0.5, outline: float | None = None) -> np.ndarray:
+    def overlays(
+        self,
+        colormap: str = "viridis",
+        alpha: float = 0.5,
+        outline: float | None = None,
+        diverging: str = "blue-red",
+    ) -> np.ndarray:
         """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB.
 
         Args:
             colormap: "viridis", "inferno", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
             alpha: the opacity at the maximum; elsewhere it shrinks with the evidence.
             outline: a share of the pixels, such as 0.2: draw a line around those with the most evidence.
+            diverging: the colour map of signed maps, "blue-red" or "purple-orange", evidence against the target first.
 
         Raises:
             InputError: there are no pictures, or an argument is out of range.
         """
         images = self._images()
         heatmaps = self._side_by_side(self.heatmaps(self._size_of(images)))
-        return Drawing(colormap, alpha, outline).overlay(images[self.image_index], heatmaps)
+        drawing = Drawing(colormap, alpha, outline, diverging)
+        return drawing.overlay(images[self.image_index], heatmaps, self.signed)
 
     def _images(self) -> np.ndarray:
         if self.images is None:
@@ -109,13 +134,13 @@ class DrawnMaps:
         """The picture of row m, (H, W, 3) uint8 RGB; None if there is none."""
         return None if self.images is None else self.images[self.image_index[m]]
 
-    def heatmap(self, m: int, normalize: str = "max") -> np.ndarray:
+    def heatmap(self, m: int, normalize: str | None = None) -> np.ndarray:
         """Row m of `heatmaps(None, normalize)`, (H, W); several views lie side by side, (H, views * W).
 
         Raises:
             InputError: `normalize` is unknown, or the maps do not have the input's axes.
         """
-        return self._side_by_side(self._heatmaps([m], None, normalize))[0]
+        return self._side_by_side(self._heatmaps([m], None, normalize or self.scaling))[0]
 
     def overlay(self, m: int, drawing: Drawing | None = None) -> np.ndarray:
         """Row m of `overlays`, (H, W, 3) uint8 RGB.
@@ -124,7 +149,7 @@ class DrawnMaps:
             InputError: there are no pictures.
         """
         picture = self._images()[self.image_index[m]]
-        return (drawing or Drawing()).overlay(picture[None], self.heatmap(m)[None])[0]
+        return (drawing or Drawing()).overlay(picture[None], self.heatmap(m)[None], self.signed)[0]
 
     def draw(self, m: int, drawing: Drawing | None = None) -> dict[str, np.ndarray]:
         """Row m as images, uint8 RGB (H, W, 3): "picture" and "overlay", where there is a picture, and "heatmap".
@@ -134,13 +159,14 @@ class DrawnMaps:
         if not self.drawable:
             return {}
         drawing, picture, heatmap = drawing or Drawing(), self.picture(m), self.heatmap(m)
-        colored = {"heatmap": drawing.colorize(heatmap)}
+        colored = {"heatmap": drawing.colorize(heatmap, self.signed)}
         if picture is None:
             return colored
-        return {"picture": picture, "overlay": drawing.overlay(picture[None], heatmap[None])[0], **colored}
+        over = drawing.overlay(picture[None], heatmap[None], self.signed)[0]
+        return {"picture": picture, "overlay": over, **colored}
 
     def masks(self, threshold: float = 0.2) -> np.ndarray:
-        """Where a heatmap exceeds `threshold` of its maximum, bool (M, H, W).
+        """Where a heatmap exceeds `threshold` of its maximum, bool (M, H, W); not where evidence is against the target.
 
         Raises:
             InputError: the threshold is not in [0, 1).
@@ -150,7 +176,8 @@ class DrawnMaps:
     def boxes(self, threshold: float = 0.2) -> np.ndarray:
         """The box of the largest component of each mask: int64 (M, 4), x0, y0, x1, y1 in pixels, end exclusive.
 
-        As in CAM's localisation (Zhou et al. 2016), which uses 20 %. An empty map has the box 0, 0, 0, 0.
+        As in CAM's localisation (Zhou et al. 2016), which uses 20 %. A map without evidence for the target
+        has the box 0, 0, 0, 0.
 
         Raises:
             InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.
@@ -160,7 +187,8 @@ class DrawnMaps:
     def all_boxes(self, threshold: float = 0.2) -> list[np.ndarray]:
         """The boxes of all components of each mask, for evidence in several places: M arrays int64 (B, 4).
 
-        The largest component comes first, so that row 0 is the box of `boxes`. An empty map has none.
+        The largest component comes first, so that row 0 is the box of `boxes`. A map without evidence for the target
+        has none.
 
         Raises:
             InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.

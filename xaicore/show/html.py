@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.show.encoding import png
-from xaicore.show.words import caption
+from xaicore.show.words import caption, evidence
 
 __all__ = ["ROWS", "render", "show"]
 
@@ -75,7 +75,7 @@ def _part(image: np.ndarray, i: int, count: int) -> slice:
 
 
 def _caption(row: Mapping[str, Any]) -> str:
-    words = f"{caption(row)} | no positive evidence" if row["empty"] else caption(row)
+    words = " | ".join(filter(None, (caption(row), evidence(row))))
     return f"<figcaption>{html.escape(words)}</figcaption>"
 
 

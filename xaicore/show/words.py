@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["caption", "digest", "escape_surrogates", "finite", "safe_name", "slug", "verdict", "views"]
+__all__ = ["caption", "digest", "escape_surrogates", "evidence", "finite", "safe_name", "slug", "verdict", "views"]
 
 HASHED = re.compile(r"-[0-9a-f]{16}$")
 
@@ -24,15 +24,30 @@ def verdict(right: bool | None) -> str:
 def caption(row: Mapping[str, Any]) -> str:
     """One line about a map: "cat.png | dog 0.870 | predicted dog | truth cat | wrong | gradcam at conv".
 
-    Unknown values are left out. Where an image has several views, the line ends in their names. The result can be
-    encoded as UTF-8.
+    Unknown values are left out. A signed map is called so. Where an image has several views, the line ends in their
+    names. The result can be encoded as UTF-8.
     """
     score = f" {row['score']:.3f}" if math.isfinite(row["score"]) else ""
     words = [row["id"], f"{row['target_name'] or row['asked']}{score}"]
     words += [f"{name} {row[f'{name}_name']}" for name in ("predicted", "truth") if row[f"{name}_name"] is not None]
     words += [verdict(row["right"])] if row["right"] is not None else []
-    words += [f"{row['method']} at {row['layer']}", *filter(None, [views(row)])]
+    words += [f"{row['method']} at {row['layer']}"]
+    words += ["signed"] if row.get("signed") else []  # a logger of one's own may have made the row
+    words += filter(None, [views(row)])
     return escape_surrogates(" | ".join(words))
+
+
+def evidence(row: Mapping[str, Any], diverging: str = "blue-red") -> str:
+    """What a reader must know of a map's colours: "no evidence", or "blue against, red for the target"; else "".
+
+    Args:
+        row: of the map.
+        diverging: the colour map of signed maps, as in `Drawing`.
+    """
+    if row["empty"]:
+        return "no evidence" if row.get("signed") else "no positive evidence"
+    against, favour = diverging.split("-")
+    return f"{against} against, {favour} for the target" if row.get("signed") else ""
 
 
 def views(row: Mapping[str, Any]) -> str:
@@ -40,7 +55,7 @@ def views(row: Mapping[str, Any]) -> str:
 
     "" where there is one view.
     """
-    names = list(row.get("views") or ())  # a logger of one's own may have made the row
+    names = list(row.get("views") or ())
     listed = names if len(names) <= 4 else [*names[:2], f"... {names[-1]}"]
     return f"left to right: {', '.join(listed)}" if names else ""
 

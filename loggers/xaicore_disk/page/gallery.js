@@ -27,8 +27,10 @@ function showCounts(here) {
   if (judged.length) texts.push(`${judged.filter(verdict).length} of ${judged.length} right`);
   form.querySelector(".status").textContent = texts.join(" · ");
   document.getElementById("none").hidden = shown.length > 0;
-  const given = here.some((row) => row.ceiling !== null) ? "a fixed scale" : "each map's own maximum";
-  form.querySelector(".top").textContent = controls.shared.checked ? "the picture's maximum over all steps" : given;
+  const robust = here.some((row) => row.scaling === "robust");
+  const given = here.some((row) => row.ceiling !== null) ? "a fixed scale" : `each map's own ${robust ? "99th percentile" : "maximum"}`;
+  const top = controls.shared.checked ? "the picture's maximum over all steps" : given;
+  nameEnds(form.querySelector(".legend"), here.some((row) => row.signed), top);
 }
 
 function showStep(at) {

@@ -52,19 +52,25 @@ function setLink(link, target) {
 function fillLegend(legend, row, selection, shared) {
   const own = kindOf(row) !== "grey";
   const share = own ? 1 : factor(row, selection, shared);
-  legend.querySelector(".top").textContent = own ? "this map's maximum" : topText(row, selection, shared);
+  nameEnds(legend, Boolean(row.signed), own ? peakName(row) : topText(row, selection, shared));
   const mark = legend.querySelector("i");
   mark.hidden = share >= 1;
-  mark.style.setProperty("--share", share);
-  mark.title = `this map's maximum, ${number(row.peak)}`;
+  mark.style.setProperty("--share", row.signed ? 0.5 + share / 2 : share);
+  mark.title = `${peakName(row)}, ${number(row.peak)}`;
+}
+
+/** What the top of a map's own scale is. Single pixels of a map of pixels are far above all others. */
+function peakName({ scaling }) {
+  return scaling === "robust" ? "this map's 99th percentile" : "this map's maximum";
 }
 
 function topText(row, selection, shared) {
   if (shared) {
     const top = highest(selection.histories.get(row.id));
-    return `${number(top.peak)}, the maximum over all steps${top.step === null ? "" : ` (${stepName(top.step)})`}`;
+    const name = row.scaling === "robust" ? "the highest percentile" : "the maximum";
+    return `${number(top.peak)}, ${name} over all steps${top.step === null ? "" : ` (${stepName(top.step)})`}`;
   }
-  return row.ceiling === null ? `${number(row.peak)}, this map's maximum` : `${number(row.ceiling)}, a fixed scale`;
+  return row.ceiling === null ? `${number(row.peak)}, ${peakName(row)}` : `${number(row.ceiling)}, a fixed scale`;
 }
 
 /** Thumbnails of all maps of this picture at this step, as buttons. */
@@ -144,10 +150,10 @@ function fillFacts(row) {
     "raw score": number(row.raw_score),
     predicted: named(row.predicted_name, row.predicted),
     truth: named(row.truth_name, row.truth),
-    evidence: row.empty ? "none: no positive evidence" : "positive",
+    evidence: row.empty ? (row.signed ? "none" : "none: no positive evidence") : row.signed ? "signed" : "positive",
     method: row.method,
     layer: row.layer,
-    "map's maximum": row.peak === null ? null : number(row.peak),
+    [peakName(row).replace("this ", "")]: row.peak === null ? null : number(row.peak),
   };
   const list = within(".facts");
   list.replaceChildren();

@@ -11,6 +11,7 @@ function paint(stack, row, scale, part = null) {
   const kind = alone && kindOf(row) === "overlay" ? "heatmap" : kindOf(row);
   stack.dataset.kind = kind;
   stack.classList.toggle("bare", !row.picture);
+  stack.classList.toggle("signed", Boolean(row.signed));
   stack.classList.toggle("tiny", (row.size?.[1] ?? Infinity) / partsOf(row) <= 64);
   setPart(stack, row, part);
   stack.style.setProperty("--factor", scale);
@@ -89,10 +90,17 @@ function nameCard(element, id) {
   element.title = id;
 }
 
+/** Name the ends of the scale; that of signed maps goes from evidence against the target to evidence for it. */
+function nameEnds(legend, signed, top) {
+  legend.classList.toggle("signed", signed);
+  legend.querySelector(".bottom").textContent = signed ? "against" : "0";
+  legend.querySelector(".top").textContent = signed ? `for: ${top}` : top;
+}
+
 function notes(row, at) {
   const texts = [];
   if (kindOf(row) === "none") texts.push("no picture of this map");
-  if (row.empty) texts.push("no positive evidence");
+  if (row.empty) texts.push(row.signed ? "no evidence" : "no positive evidence");
   if (row.at !== at) texts.push(`from ${stepName(row.step)}`);
   return texts;
 }

@@ -94,7 +94,7 @@ function highest(history) {
   return history.reduce((top, row) => ((row.peak ?? -1) > (top.peak ?? -1) ? row : top));
 }
 
-/** The factor for the grey values, which are 1 at the map's own maximum, so that 1 becomes the top of the scale. */
+/** The factor for the grey values, which are 1 at the map's own peak, so that 1 becomes the top of the scale. */
 function factor(row, selection, shared) {
   if (row.peak === null) return 1;
   const top = shared ? highest(selection.histories.get(row.id)).peak : row.ceiling;
