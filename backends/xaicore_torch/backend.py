@@ -17,17 +17,16 @@ from torch.nn.parameter import is_lazy
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import AttentionFacts, Facts
-from xaicore.layers import has_rows, image_axes, listing, never_ran, read, split_run, with_moves_of
+from xaicore.layers import has_rows, listing, never_ran, read, split_run, with_moves_of
 from xaicore_torch.attention_pass import AttentionPass
 from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks, PassStopped
-from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
-from xaicore_torch.layout import find_module, images_first, unwrap
+from xaicore_torch.inputs import Inputs, check_not_lazy, prepare, with_batch_axis
+from xaicore_torch.layout import find_module, images_first, layer_name, unwrap
 from xaicore_torch.leaves import Leaf
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import (
-    Outputs,
     choose_tensor,
     find_link,
     link_of,
@@ -36,10 +35,12 @@ from xaicore_torch.outputs import (
     to_host,
 )
 from xaicore_torch.outputs import read as read_outputs
-from xaicore_torch.passes import Mode, Recorded, pull_to, record
+from xaicore_torch.passes import Mode, Recorded, record
 from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import by_layer
+from xaicore_torch.pulls import Gradients, Pulls
 from xaicore_torch.recent import Recent
+from xaicore_torch.rectifiers import VisibleRectifiers
 from xaicore_torch.state import preserved_model, recorded_weights
 from xaicore_torch.survey import Survey
 
@@ -58,7 +59,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
-    powers = frozenset({"attention"})
+    powers = frozenset({"attention", "input_gradients", "guided"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
@@ -69,7 +70,7 @@ class TorchBackend(Backend):
         self._runs: dict[str, int] = {}
         self._link: str | None = None
         self._may_be_single = True
-        self._coupled: dict[tuple[Leaf, ...], bool | None] = {}
+        self._pulls = Pulls(self.model)
         self._classifiers: dict[str, DenseModule] = {}
         self._attentions: Recent[tuple[Any, ...], dict[str, Known]] = Recent()
 
@@ -95,8 +96,7 @@ class TorchBackend(Backend):
 
     def layer_name(self, name: str) -> str:
         """The first of a module's names, without those of wrappers."""
-        module = find_module(self.model, name)
-        return next(first for first, known in self.model.named_modules() if known is module)
+        return layer_name(self.model, name)
 
     def capture(
         self,
@@ -107,26 +107,41 @@ class TorchBackend(Backend):
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
     ) -> Capture:
-        """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
+        """One forward pass, recorded from the first of these layers on, and one pull-back to all of them.
+
+        With rules it is recorded from the inputs on, and there is one pull-back more for "guided" and for "deconv".
+        """
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
-        batch = self._prepare(inputs)
+        batch, rules = self._prepare(inputs), rules if direction is not None else ()
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
             self.observe(inputs)
         attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
         modes: list[Mode] = [*attentions.modes]
+        modes += [VisibleRectifiers] if {"guided", "deconv"} & set(rules) else []
         with preserved_model(self.model, batch.picture.device):
-            recorded = self._record(batch, modules, direction is not None, modes)
+            recorded = self._record(batch, modules, direction is not None, modes, bool(rules))
             outputs, tensors = read_outputs(recorded.y, self._link), recorded.leaves.of("layer")
             gradients: dict[str, np.ndarray] = {}
             pulled: Mapping[Leaf, np.ndarray | None] = {}
+            of_inputs: dict[str, Gradients] = {}
             if direction is not None:
                 rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
-                pulled = self._pull(batch, outputs, recorded.leaves.tensors, rows)
+                facts = self._facts.get(batch.image_shapes)
+                pulled, of_inputs = self._pulls.to(recorded.leaves, outputs, rows, facts, rules)
                 gradients = by_layer({name: pulled["layer", name] for name in tensors})
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
             captured = attentions.captured(pulled)
-        link = "softmax" if outputs.link == "log_softmax" else outputs.link
-        return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link, captured)
+        positions = range(len(batch.tensors))
+        return Capture(
+            outputs.array,
+            outputs.kind,
+            activations,
+            batch.size,
+            gradients,
+            link="softmax" if outputs.link == "log_softmax" else outputs.link,
+            attention=captured,
+            input_gradients={rule: [one.get(("input", i)) for i in positions] for rule, one in of_inputs.items()},
+        )
 
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
         """Every attention in the order in which it runs, from a pass over the first image."""
@@ -203,24 +218,6 @@ class TorchBackend(Backend):
                 return as_dense(known).weight
         return as_dense(known).weight
 
-    def _image_axes(self, batch: Inputs, leaves: Mapping[Leaf, torch.Tensor], count: int) -> list[int] | None:
-        """Per leaf, the axis that holds the images, which is the first but for layers; None where it is not known."""
-        layers = {name: tensor for (kind, name), tensor in leaves.items() if kind == "layer"}
-        of_layers = self._layer_axes(batch, layers, count)
-        if of_layers is None or any(len(tensor) % count for (kind, _), tensor in leaves.items() if kind != "layer"):
-            return None
-        axes = dict(zip(layers, of_layers, strict=True))
-        return [axes[which] if kind == "layer" else 0 for kind, which in leaves]
-
-    def _layer_axes(self, batch: Inputs, layers: Mapping[str, torch.Tensor], count: int) -> list[int] | None:
-        facts = self._facts.get(batch.image_shapes)
-        shapes = [tensor.shape for tensor in layers.values()]
-        if facts is None or facts.count != 1:
-            return image_axes(shapes, None, count)
-        known = facts.named
-        seen = (known.get(self.layer_name(split_run(name)[0])) for name in layers)
-        return image_axes(shapes, [() if layer is None else layer.shape for layer in seen], count)
-
     def _prepare(self, inputs: Any) -> Inputs:
         return prepare(self.model, inputs, self._may_be_single)
 
@@ -252,10 +249,15 @@ class TorchBackend(Backend):
             return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
 
     def _record(
-        self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool, modes: Sequence[Mode]
+        self,
+        batch: Inputs,
+        modules: Mapping[str, nn.Module],
+        with_gradients: bool,
+        modes: Sequence[Mode] = (),
+        from_inputs: bool = False,
     ) -> Recorded:
         """One pass: the outputs, and the tensors to differentiate by."""
-        recorded = record(self._run, batch, modules, self._runs, with_gradients, modes)
+        recorded = record(self._run, batch, modules, self._runs, with_gradients, modes, from_inputs)
         self._runs.update(recorded.runs)
         for name in modules:
             if name not in recorded.runs:
@@ -273,19 +275,3 @@ class TorchBackend(Backend):
     def _run(self, batch: Inputs) -> torch.Tensor:
         """The chosen outputs of one pass."""
         return choose_tensor(self._answer(batch), self.output, batch.count)
-
-    def _pull(
-        self, batch: Inputs, outputs: Outputs, leaves: Mapping[Leaf, torch.Tensor], direction: np.ndarray
-    ) -> dict[Leaf, np.ndarray | None]:
-        """The direction (N, K, *O), pulled back to the leaves: (N, K, *leaf) each."""
-        if not leaves:
-            return {}
-        keys = tuple(leaves)
-        may_be_coupled = len(direction) > 1 and self._coupled.get(keys) is not False
-        axes = self._image_axes(batch, leaves, len(direction)) if may_be_coupled else None
-        try:
-            pulled, self._coupled[keys] = pull_to(leaves, outputs, direction, axes, self._coupled.get(keys))
-        except RuntimeError as exc:
-            shown = ", ".join(repr(which) for _, which in leaves)
-            raise BackendError(f"no gradients at {shown}: {exc}{inference_hint(self.model)}") from exc
-        return pulled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from xaicore import BackendError, InputError, XaicoreError
 from xaicore.trees import places
+from xaicore_torch.leaves import Leaves
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
 __all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "with_batch_axis"]
@@ -66,6 +68,17 @@ class Inputs:
     def clone(self) -> Inputs:
         """Copies, since some models write to their inputs."""
         return self._map(torch.Tensor.clone)
+
+    def kept(self, leaves: Leaves) -> Inputs:
+        """Copies; each floating-point input of one row per image is the leaf ("input", its position)."""
+        count, positions = self.count, itertools.count()
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            position, is_of_images = next(positions), bool(tensor.ndim) and len(tensor) == count
+            is_leaf = is_of_images and tensor.is_floating_point()
+            return leaves.keep(("input", position), tensor) if is_leaf else tensor.clone()
+
+        return self._map(keep)
 
     def recording(self) -> Inputs:
         """The same values; whatever is computed from them is recorded, also by a frozen model."""

@@ -22,7 +22,17 @@ from xaicore_torch.private import (
     compiled_module,
 )
 
-__all__ = ["batch_axis", "channel_axis", "find_module", "images_first", "kind_of", "taken_axis", "unwrap", "vectors"]
+__all__ = [
+    "batch_axis",
+    "channel_axis",
+    "find_module",
+    "images_first",
+    "kind_of",
+    "layer_name",
+    "taken_axis",
+    "unwrap",
+    "vectors",
+]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -55,6 +65,16 @@ def find_module(model: nn.Module, name: str) -> nn.Module:
             return model.get_submodule(candidate)
     names = [known for known, _ in model.named_modules() if known]
     raise unknown_layer(name, names, type(model).__name__)
+
+
+def layer_name(model: nn.Module, name: str) -> str:
+    """The first of a module's names, without those of wrappers.
+
+    Raises:
+        LayerError: no layer has this name.
+    """
+    module = find_module(model, name)
+    return next(first for first, known in model.named_modules() if known is module)
 
 
 # Modules whose outputs have the channels on axis 1, and those that work on the last axis.

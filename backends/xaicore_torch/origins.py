@@ -49,3 +49,17 @@ class Origins:
             self._known[current] = frozenset(own).union(*(self._known[other] for other in before))
             pending.pop()
         return tuple(sorted(self._known[node]))
+
+    def between(self, node: Any) -> list[Any]:
+        """The graph nodes that lead from the leaves to a node, this one included."""
+        self.of(node)
+        pending, seen = [node], {None, node}
+        found = []
+        while pending:
+            current = pending.pop()
+            if self._known[current]:
+                found.append(current)
+                before = {other for other, _ in current.next_functions} - seen
+                seen |= before
+                pending += before
+        return found

@@ -1,4 +1,4 @@
-"""One recorded pass of a model, and the pull-back to everything that it was recorded for."""
+"""One recorded pass of a model."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from xaicore import pull_in_half
-from xaicore.layers import pull_images
 from xaicore_torch.inputs import Inputs
-from xaicore_torch.leaves import Leaf, Leaves
-from xaicore_torch.outputs import Outputs
-from xaicore_torch.pullback import pull_back
+from xaicore_torch.leaves import Leaves
+from xaicore_torch.origins import Origins
 from xaicore_torch.recorder import Recorder
 
-__all__ = ["Mode", "Recorded", "pull_to", "record"]
+__all__ = ["Mode", "Recorded", "record"]
 
 Mode = Callable[[Leaves], contextlib.AbstractContextManager[Any]]
 """`mode(leaves)` surrounds a forward pass, such as a function mode that keeps leaves of its own. It is made anew where
@@ -42,6 +39,7 @@ def record(
     expected_runs: Mapping[str, int],
     with_gradients: bool,
     modes: Sequence[Mode] = (),
+    from_inputs: bool = False,
 ) -> Recorded:
     """One pass that keeps these layers as leaves. It is repeated where it was recorded wrongly.
 
@@ -54,6 +52,7 @@ def record(
         expected_runs: see `Recorder`.
         with_gradients: whether the pass is to be pulled back.
         modes: what surrounds it.
+        from_inputs: the inputs are leaves, too.
     """
     is_recording = False
     while True:
@@ -64,45 +63,30 @@ def record(
             stack.enter_context(torch.set_grad_enabled(is_recording))
             for mode in modes:
                 stack.enter_context(mode(leaves))
-            y = run(batch.clone())
+            if from_inputs and is_recording:
+                stack.enter_context(_RecordsAll())
+            y = run(batch.kept(leaves) if from_inputs else batch.clone())
         if recorder.missed_a_run:
             expected_runs = {}
             continue
-        if with_gradients and leaves.tensors and not y.requires_grad and not is_recording:
+        if with_gradients and not is_recording and _is_cut(y, leaves):
             is_recording = True
             continue
         return Recorded(y, leaves, recorder.runs)
 
 
-def pull_to(
-    leaves: Mapping[Leaf, torch.Tensor],
-    outputs: Outputs,
-    direction: np.ndarray,
-    axes: Sequence[int] | None,
-    is_coupled: bool | None,
-    retain_graph: bool = False,
-) -> tuple[dict[Leaf, np.ndarray | None], bool | None]:
-    """The direction (N, K, *O) pulled back to leaves, (N, K, *leaf) each, in one backward pass; and whether the images
-    are coupled.
+def _is_cut(y: torch.Tensor, leaves: Leaves) -> bool:
+    """Whether grad was off somewhere between leaves and outputs."""
+    inputs = list(leaves.of("input").values())
+    return not Origins(inputs).of(y.grad_fn) if inputs else bool(leaves.tensors) and not y.requires_grad
 
-    Args:
-        leaves: {leaf: tensor}.
-        outputs: of the pass.
-        direction: as checked.
-        axes, is_coupled: see `pull_images`.
-        retain_graph: whether the graph is needed again.
 
-    Returns:
-        None for a leaf that the outputs do not depend on.
-    """
-    may_underflow = outputs.like.dtype == torch.float16
-    retain = retain_graph or may_underflow or axes is not None
+class _RecordsAll(TorchFunctionMode):
+    """Records every operation, also those under the model's own no_grad."""
 
-    def pull_once(direction: np.ndarray) -> list[np.ndarray | None]:
-        return pull_back(outputs.start, list(leaves.values()), direction, like=outputs.like, retain_graph=retain)
+    def __init__(self) -> None:
+        super().__init__()
 
-    def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-        return pull_in_half(pull_once, direction) if may_underflow else pull_once(direction)
-
-    pulled, is_coupled = pull_images(pull, direction, axes, is_coupled)
-    return dict(zip(leaves, pulled, strict=True)), is_coupled
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with torch.enable_grad():
+            return func(*args, **(kwargs or {}))

@@ -28,7 +28,9 @@ __all__ = [
     "CHANGING",
     "COMPILED",
     "FLEX",
+    "HIDING",
     "LINKS",
+    "OTHER_ACTIVATIONS",
     "PASSING",
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
@@ -41,6 +43,8 @@ __all__ = [
     "graph_leaf",
     "has_forward_hooks",
     "has_forward_pre_hooks",
+    "is_rectifier",
+    "is_view",
     "link_result",
     "own_buffers",
     "parametrizations_uncached",
@@ -92,6 +96,28 @@ CHANGING = frozenset(
 )
 # These turn logits into probabilities:
 LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
+
+# Activations that are no ReLUs, by their nodes. 2.13, 2.14
+OTHER_ACTIVATIONS = {
+    "CeluBackward0": "CELU",
+    "CeluBackward1": "CELU",
+    "EluBackward0": "ELU",
+    "EluBackward1": "ELU",
+    "GeluBackward0": "GELU",
+    "HardswishBackward0": "Hardswish",
+    "LeakyReluBackward0": "LeakyReLU",
+    "LeakyReluBackward1": "LeakyReLU",
+    "MishBackward0": "Mish",
+    "PreluKernelBackward0": "PReLU",
+    "RreluWithNoiseBackward0": "RReLU",
+    "RreluWithNoiseBackward1": "RReLU",
+    "SiluBackward0": "SiLU",
+    "SoftplusBackward0": "Softplus",
+    "ThresholdBackward0": "Threshold",  # one that is no ReLU
+    "ThresholdBackward1": "Threshold",
+}
+# Nodes that stand for a whole part of a model, by a part of their names.
+HIDING = ("CompiledFunction", "DifferentiableGraph")
 
 
 def compiled_module(model: nn.Module) -> nn.Module | None:
@@ -145,10 +171,37 @@ def write_count(tensor: torch.Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version  # 2.4 to 2.14
 
 
+def is_view(tensor: torch.Tensor) -> bool:
+    """Whether autograd knows the tensor as a view of another one."""
+    return tensor._is_view()  # 2.4 to 2.14
+
+
 def link_result(node: Any) -> torch.Tensor:
     """The result that the graph node of a softmax, log-softmax or sigmoid keeps for its backward pass."""
     result: torch.Tensor = node._saved_result  # 2.4 to 2.14
     return result
+
+
+def is_rectifier(node: Any) -> bool:
+    """Whether a graph node is that of a ReLU, in any of its forms, see `rectifiers`."""
+    name = type(node).__name__  # 2.13, 2.14; so are the attributes
+    if name == "ReluBackward0":
+        return True
+    if name.startswith("HardtanhBackward"):
+        return bool(node._saved_min_val == 0)
+    if name.startswith("ThresholdBackward"):
+        return bool(node._saved_threshold == 0)
+    if name == "ClampMinBackward0":
+        return bool(node._saved_min == 0)
+    if name == "ClampBackward1":
+        return node._saved_min == 0 and node._saved_max in (None, 6)
+    if name in ("ClampBackward0", "ClampMinBackward1"):
+        return _is_zero(node._saved_min) and getattr(node, "_saved_max", None) is None
+    return name == "MaximumBackward0" and (_is_zero(node._saved_other) or _is_zero(node._saved_self))
+
+
+def _is_zero(tensor: torch.Tensor | None) -> bool:
+    return tensor is not None and not tensor.any()
 
 
 def graph_leaf(node: Any) -> torch.Tensor | None:

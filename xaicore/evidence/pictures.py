@@ -66,9 +66,9 @@ class InputPictures:
         for source in self._sources:
             one = of_inputs[source.position]
             if one is None:
-                raise MethodError(
-                    f"input {source.position} has no gradient, since it holds whole numbers: pass floating-point pixels"
-                )
+                is_whole = self._leaves[source.position][1].dtype.kind in "iub"
+                why = "since it holds whole numbers: pass floating-point pixels" if is_whole else "use method='gradcam'"
+                raise MethodError(f"input {source.position} has no gradient, {why}")
             n, k, *rest = one.shape
             rows = self._frame.arrange(one.reshape(n * k, *rest), source.frame)
             rows = rows.reshape(n, k, -1, *rows.shape[1:]).swapaxes(1, 2)

@@ -1,0 +1,103 @@
+"""The ReLUs of one recorded pass, and other rules by which gradients pass them.
+
+Guided backpropagation (Springenberg et al. 2014) lets a gradient pass where both the ReLU's input and the gradient are
+positive; the "deconvnet" (Zeiler & Fergus 2014) where the gradient is. Both are defined for ReLUs alone. What counts as
+one here: ReLU in every form, as a module, function or method, in place or not; ReLU6 and every hardtanh from 0 on;
+clamp(min=0), also with max=6; threshold at 0; the maximum with zeros. Such a unit hands on the gradient where its own
+derivative is 1.
+
+A net whose other activations are smooth or leaky has no rule of its own in the literature (iNNvestigate refuses them,
+captum and grad-cam treat them as linear), so GELU, SiLU, ELU and their like are refused. Sigmoid, tanh and softmax are
+gates or attention beside the ReLUs: their gradient stays as it is. Not seen is a ReLU that is written as a product or
+by torch.where, or hidden in a torch.autograd.Function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from xaicore import MethodError
+from xaicore_torch.leaves import Leaves
+from xaicore_torch.origins import Origins
+from xaicore_torch.private import HIDING, OTHER_ACTIVATIONS, is_rectifier, is_view
+
+__all__ = ["VisibleRectifiers", "find_rectifiers", "passing_by"]
+
+
+def find_rectifiers(start: Any, inputs: Sequence[torch.Tensor]) -> list[Any]:
+    """The graph nodes of the ReLUs between inputs and outputs.
+
+    Args:
+        start: the graph node of the outputs; None where they were not recorded.
+        inputs: the leaves that they were computed from.
+
+    Raises:
+        MethodError: there is no ReLU, or there are other activations.
+    """
+    nodes = Origins(inputs).between(start)
+    names = [type(node).__name__ for node in nodes]
+    hidden = next((name for name in names if any(part in name for part in HIDING)), None)
+    if hidden is not None:
+        raise MethodError(
+            f"guided gradients need to see every ReLU, and a part of the model is compiled ({hidden}): explain the "
+            "model that it was made from, or use method='gradcam'"
+        )
+    rectifiers = [node for node in nodes if is_rectifier(node)]
+    others = [name for node, name in zip(nodes, names, strict=True) if node not in rectifiers]
+    smooth = sorted({OTHER_ACTIVATIONS[name] for name in others if name in OTHER_ACTIVATIONS})
+    if smooth or not rectifiers:
+        seen = f"this one has {', '.join(smooth)}" if smooth else "this one has none"
+        raise MethodError(
+            f"guided and deconvolution gradients are defined for nets whose activations are ReLUs, and {seen}: use a "
+            "gradient as it is, such as method='gradient' or 'smoothgrad', or 'gradcam'"
+        )
+    return rectifiers
+
+
+@contextlib.contextmanager
+def passing_by(rule: str, rectifiers: Sequence[Any]) -> Iterator[None]:
+    """Inside, gradients pass these graph nodes by the rule "guided" or "deconv". Nothing else is changed."""
+    handles = [node.register_hook(_RULES[rule]) for node in rectifiers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _guided(handed_on: Sequence[torch.Tensor | None], arrived: Sequence[torch.Tensor | None]) -> Any:
+    return tuple(None if gradient is None else gradient.clamp(min=0) for gradient in handed_on)
+
+
+def _deconv(handed_on: Sequence[torch.Tensor | None], arrived: Sequence[torch.Tensor | None]) -> Any:
+    (gradient,) = arrived
+    return tuple(None if one is None or gradient is None else gradient.clamp(min=0) for one in handed_on)
+
+
+_RULES: dict[str, Callable[..., Any]] = {"guided": _guided, "deconv": _deconv}
+
+
+class VisibleRectifiers(TorchFunctionMode):
+    """Makes ReLUs that write into a view visible to `find_rectifiers`: their node lies inside of another's.
+
+    They write to a copy, which is then put into the view: the values are the same.
+    """
+
+    def __init__(self, leaves: Leaves) -> None:
+        super().__init__()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tensor = args[0] if args else None
+        writes = bool(kwargs.get("inplace")) or getattr(func, "__name__", "") in _WRITING
+        if writes and isinstance(tensor, torch.Tensor) and torch.is_grad_enabled() and is_view(tensor):
+            return tensor.copy_(func(tensor.clone(), *args[1:], **kwargs))
+        return func(*args, **kwargs)
+
+
+_WRITING = frozenset({"relu_", "hardtanh_", "threshold_", "clamp_", "clamp_min_"})
