@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xaicore_keras.rules import RELU_RULES, SECOND
+
 __all__ = ["Asked", "Leaf"]
 
 
@@ -54,6 +56,17 @@ class Asked:
         for rule in rules:
             pulls[rule] = (*pulls.get(rule, ()), *ends)
         return cls(read, tuple((rule, leaves) for rule, leaves in pulls.items() if leaves and is_pulled))
+
+    @classmethod
+    def second(cls, layer: str) -> Asked:
+        """The output of a layer, and second derivatives there."""
+        read = (Leaf("layer", layer),)
+        return cls(read, ((SECOND, read),))
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether ReLUs follow a rule of their own."""
+        return any(rule in RELU_RULES for rule, _ in self.pulls)
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:

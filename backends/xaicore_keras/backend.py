@@ -15,11 +15,11 @@ import keras
 import numpy as np
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
-from xaicore.errors import BackendError, XaicoreError
+from xaicore.errors import BackendError
 from xaicore.facts import Facts
 from xaicore.layers import has_rows, listing, never_ran, no_map, read, with_moves_of
 from xaicore.outputs import choose_name
-from xaicore_keras.advice import remedy, warn_of_preprocessor
+from xaicore_keras.advice import model_errors, warn_of_preprocessor
 from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.calls import first_tensor, shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
@@ -32,6 +32,7 @@ from xaicore_keras.private import all_layers
 from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
 from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_inputs, of_layers
+from xaicore_keras.rules import SECOND, check_bends
 from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
@@ -56,7 +57,9 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
-    powers = frozenset({"resume"})
+    powers = frozenset({"guided", "input_gradients", "resume", "second"})
+
+    _model_errors = staticmethod(model_errors)
 
     def __init__(self, model: keras.Model, output: int | str | None = None) -> None:
         self.model = model
@@ -96,6 +99,7 @@ class KerasBackend(Backend):
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
         check_layers(layers, survey, self.model)
+        check_bends(self.model, rules)
         asked = Asked.of(layers, differentiable_inputs(batch), rules, direction is not None)
         forward = self._forward(batch, survey, asked)
         outputs = class_axis_first(forward.outputs, survey)
@@ -114,6 +118,22 @@ class KerasBackend(Backend):
             survey.link,
             input_gradients={rule: of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
         )
+
+    def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
+        """The Hessian of each score times a layer's activations (N, K, *layer): one pass, one pull-back.
+
+        That is the derivative of <G(A), A'> by the activations A, with G the gradient of the score and A' = A constant.
+        It is zero where the score is piecewise linear in A.
+        """
+        batch = prepare(self.model, inputs)
+        survey = self._survey(batch)
+        check_layers([layer], survey, self.model)
+        asked = Asked.second(layer)
+        forward = self._forward(batch, survey, asked)
+        outputs = class_axis_first(forward.outputs, survey)
+        rows = check_direction(direction(outputs, kind_of_outputs(outputs, survey)), outputs)
+        with self._model_errors(batch):
+            return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
@@ -268,12 +288,3 @@ class KerasBackend(Backend):
             forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
         check_outputs(forward.outputs, batch.count)
         return forward
-
-    @contextlib.contextmanager
-    def _model_errors(self, batch: Inputs) -> Iterator[None]:
-        try:
-            yield
-        except XaicoreError:
-            raise
-        except Exception as exc:
-            raise BackendError(f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{remedy(exc)}") from exc
