@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from xaicore_keras.calls import Call
+from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
 from xaicore_keras.facts import Flow, Pull, Seen, along_axes, mixture
@@ -29,7 +29,6 @@ from xaicore_keras.paths import walk
 from xaicore_keras.private import tracer_scope
 from xaicore_keras.run import Program, Tap
 from xaicore_keras.state import preserved_model
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
@@ -40,7 +39,7 @@ _WITHOUT_FUSIONS: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type
 class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace, and a compiled pass that shows where the gradient arrives."""
         outputs: list[Any] = []
         numbers: list[int] = []
@@ -208,7 +207,7 @@ def _weights(model: Any) -> list[Any]:
 
 
 def _arrivals(
-    run: Run, recorder: CallRecorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
+    run: Run, recorder: Recorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
 ) -> dict[int, np.ndarray] | None:
     """{call: along all of its axes in one vector, where the gradient of a mixture of the outputs is not zero}."""
 

@@ -14,13 +14,12 @@ import keras
 import numpy as np
 import torch
 
-from xaicore_keras.calls import Call
+from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.run import Program, Tap
 from xaicore_keras.state import preserved_model
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 from xaicore_torch import tools
 
@@ -30,7 +29,7 @@ __all__ = ["TorchEngine"]
 class TorchEngine(Engine):
     """Runs models as they are, with gradients by autograd."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A pass over the values, recorded, since the record names the last operation."""
         tensors = [t.requires_grad_(t.is_floating_point()) for t in _tensors(batch)]
         with (
