@@ -6,19 +6,21 @@ import contextlib
 import functools
 import sys
 import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
-from xaicore.errors import BackendError, LayerError, XaicoreError
+from xaicore.errors import BackendError, XaicoreError
 from xaicore.facts import Facts
-from xaicore.layers import has_rows, listing, never_ran, no_map, read, split_run, with_moves_of
-from xaicore.outputs import are_probabilities, choose_name
+from xaicore.layers import has_rows, listing, never_ran, no_map, read, with_moves_of
+from xaicore.outputs import choose_name
 from xaicore_keras.advice import remedy, warn_of_preprocessor
+from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.calls import first_tensor, shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
@@ -28,6 +30,8 @@ from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
 from xaicore_keras.pullback import pull_back
+from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
+from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_inputs, of_layers
 from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
@@ -79,21 +83,37 @@ class KerasBackend(Backend):
         check_reachable(name, walk(self.model), type(self.model).__name__)
         return name
 
-    def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
-        """One compiled forward pass, and one pull-back to all of these layers."""
+    def capture(
+        self,
+        inputs: Any,
+        layers: Sequence[str],
+        direction: Direction | None = None,
+        *,
+        attention: Mapping[str, bool] = MappingProxyType({}),
+        rules: Sequence[str] = (),
+    ) -> Capture:
+        """One compiled forward pass, and one pull-back to all of these layers; one more for each rule but "plain"."""
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
-        self._check_layers(layers, survey)
-        forward = self._forward(batch, survey, layers, direction is not None and bool(layers))
-        outputs = _class_axis_first(forward.outputs, survey)
-        kind = _kind(outputs, survey)
-        gradients: dict[str, np.ndarray] = {}
+        check_layers(layers, survey, self.model)
+        asked = Asked.of(layers, differentiable_inputs(batch), rules, direction is not None)
+        forward = self._forward(batch, survey, asked)
+        outputs = class_axis_first(forward.outputs, survey)
+        kind = kind_of_outputs(outputs, survey)
+        pulled: dict[str, dict[Leaf, np.ndarray | None]] = {}
         if direction is not None:
             rows = check_direction(direction(outputs, kind), outputs)
             with self._model_errors(batch):
-                gradients = pull_back(forward, survey, self._traces, layers, rows) if layers else {}
-        activations = dict(zip(layers, forward.activations, strict=True))
-        return Capture(outputs, kind, activations, survey.input_size, gradients, survey.link)
+                pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
+        return Capture(
+            outputs,
+            kind,
+            of_layers(dict(zip(asked.read, forward.values, strict=True))),
+            survey.input_size,
+            of_layers(pulled.get("plain", {})),
+            survey.link,
+            input_gradients={rule: of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
+        )
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
@@ -155,14 +175,14 @@ class KerasBackend(Backend):
         """
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
-        self._check_layers([layer], survey)
+        check_layers([layer], survey, self.model)
 
         def search() -> str:
-            forward = self._forward(batch, survey, [layer], with_gradients=False)
+            forward = self._forward(batch, survey, Asked.of([layer]))
             grid = read(survey.facts, self.channels_last).grids.get(layer)
             if grid is None:
                 raise no_map(layer, survey.specs[layer].shape, survey.input_size)
-            features = grid.arrange(forward.activations[0])
+            features = grid.arrange(forward.values[0])
             return classifier_path(self.model, layer, features, forward.outputs)
 
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
@@ -172,17 +192,13 @@ class KerasBackend(Backend):
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
-        self._check_layers([layer], survey)
+        check_layers([layer], survey, self.model)
         start = np.asarray(activations, np.float32)
-        shape = survey.specs[split_run(layer)[0]].shape[1:]
-        if start.shape[1:] != shape or not len(start) or len(start) % batch.count:
-            raise BackendError(
-                f"activations of shape {start.shape} for {batch.count} images at layer {layer!r}: expected "
-                f"(N*R{''.join(f', {n}' for n in shape)}), R rows for each image"
-            )
+        check_start(start, layer, survey, batch.count)
         with self._model_errors(batch):
-            outputs = self._engine.resume(self._program(batch, survey, [layer]), self._traces, batch, start)
-        return _class_axis_first(outputs, survey)
+            program = self._program(batch, survey, Asked.of([layer]))
+            outputs = self._engine.resume(program, self._traces, batch, start)
+        return class_axis_first(outputs, survey)
 
     def _survey(self, batch: Inputs) -> Survey:
         """The survey for inputs of this form; made on one image, on all where the model takes no other batch size."""
@@ -244,34 +260,14 @@ class KerasBackend(Backend):
             made = Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
         return replace(made, facts=replace(made.facts, output=choose_name(shapes, self.output, None), outputs=shapes))
 
-    def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
-        return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))
+    def _program(self, batch: Inputs, survey: Survey, asked: Asked) -> Program:
+        return Program(weakref.ref(self.model), batch.structure, self.output, survey, asked)
 
-    def _forward(self, batch: Inputs, survey: Survey, layers: Sequence[str], with_gradients: bool) -> Forward:
+    def _forward(self, batch: Inputs, survey: Survey, asked: Asked) -> Forward:
         with self._model_errors(batch):
-            program = self._program(batch, survey, layers)
-            forward = self._engine.forward(program, self._traces, batch, with_gradients)
-        if not forward.outputs.ndim or len(forward.outputs) != batch.count:
-            raise BackendError(
-                f"the model returned {forward.outputs.shape} for {batch.count} images; expected ({batch.count}, ...), "
-                "one row per image"
-            )
+            forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
+        check_outputs(forward.outputs, batch.count)
         return forward
-
-    def _check_layers(self, names: Sequence[str], survey: Survey) -> None:
-        paths = [split_run(name)[0] for name in names]
-        if all(path in survey.specs for path in paths):
-            return
-        layers = walk(self.model)
-        for name in paths:
-            check_reachable(name, layers, type(self.model).__name__)
-            if name not in survey.called:
-                raise never_ran(name)
-            if name not in survey.specs:
-                raise LayerError(
-                    f"layer {name!r} gave no tensor, or runs inside a loop or a compiled function: name a layer around "
-                    "or before it; see `layers` for those that can be explained"
-                )
 
     @contextlib.contextmanager
     def _model_errors(self, batch: Inputs) -> Iterator[None]:
@@ -281,15 +277,3 @@ class KerasBackend(Backend):
             raise
         except Exception as exc:
             raise BackendError(f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{remedy(exc)}") from exc
-
-
-def _class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:
-    return outputs if outputs.ndim < 3 else np.moveaxis(outputs, survey.output_axis, 1)
-
-
-def _kind(outputs: np.ndarray, survey: Survey) -> str:
-    """The survey's kind, or "probabilities" for a softmax that the graph does not show as one."""
-    if survey.link is None and (survey.is_opaque or survey.kind == "values"):
-        tolerance = 1e-5 if survey.output_dtype in ("float32", "float64") else 2e-2
-        return "probabilities" if are_probabilities(outputs, tolerance) else survey.kind
-    return survey.kind

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from xaicore_keras.asked import Leaf
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
@@ -81,94 +82,104 @@ class JaxEngine(Engine):
         """Loops, `jax.jit` and `jax.checkpoint` trace their bodies by themselves."""
         return tracer_scope(tensor) is not tracer_scope(y)
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
         """The first step; `pull` is the second."""
-        key = ("forward", program.layers, with_gradients, program.output)
+        key = ("forward", program.asked, program.output)
         count, padded = batch.count, _padded(batch, traces, key)
         weights, tensors = _weights(program.model()), list(padded.tensors)
         trace_key = (*key, padded.signature(True))
-        steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors, with_gradients))
-        outputs, activations, held = steps.forward(weights, tensors)
+        steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors))
+        outputs, values, held = steps.forward(weights, tensors)
 
-        def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-            gradients = steps.pull(weights, held, _pad(direction, padded.count))
+        def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
+            gradients = steps.pull(weights, held, _pad(direction, padded.count), rule)
             return [None if g is None else _kept(g, count, padded.count) for g in gradients]
 
-        return Forward(np.array(outputs)[:count], [_kept(a, count, padded.count) for a in activations], pull)
+        return Forward(np.array(outputs)[:count], [_kept(value, count, padded.count) for value in values], pull)
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
         weights, tensors = _weights(program.model()), list(batch.tensors)
-        repeats, (layer,) = len(activations) // batch.count, program.layers
+        repeats, (leaf,) = len(activations) // batch.count, program.asked.read
 
         def run(start: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
             rows = [jnp.repeat(t, repeats, axis=0) if jnp.ndim(t) else t for t in tensors]
-            return program(rows, {layer: lambda t: start.astype(t.dtype)}, weights).astype(jnp.float32)
+            return program(rows, {leaf: lambda t: start.astype(t.dtype)}, weights).astype(jnp.float32)
 
-        key = ("resume", layer, activations.shape, program.output, batch.signature(True))
+        key = ("resume", leaf, activations.shape, program.output, batch.signature(True))
         step = traces.get(key, lambda: _compiled(program, run, activations, weights, tensors))
         return np.array(step(activations, weights, tensors))
 
 
 class Steps:
-    """The two steps, compiled for one shape of the inputs; the second for each number of targets."""
+    """The two steps, compiled for one shape of the inputs; the second for each number of targets and each rule."""
 
-    def __init__(self, program: Program, weights: Sequence[Any], tensors: Sequence[Any], with_gradients: bool) -> None:
-        self._pulls: dict[tuple[int, ...], Any] = {}
+    def __init__(self, program: Program, weights: Sequence[Any], tensors: Sequence[Any]) -> None:
+        self._asked = asked = program.asked
+        self._pulls: dict[tuple[str, tuple[int, ...]], Any] = {}
 
-        def run(weights: Sequence[Any], tensors: Sequence[Any], shifts: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-            """Outputs, and the activations before they are shifted."""
-            taken: dict[str, Any] = {}
-            taps = {name: _tap(taken, name, shifts.get(name)) for name in program.layers}
+        def run(weights: Sequence[Any], tensors: Sequence[Any], shifts: Mapping[int, Any]) -> tuple[Any, list[Any]]:
+            """Outputs, and the leaves before they are shifted: those that are pulled back to, by position."""
+            taken: dict[Leaf, Any] = {}
+            shift_of = {leaf: shifts.get(i) for i, leaf in enumerate(asked.pulled)}
+            taps = {leaf: _tap(taken, leaf, shift_of.get(leaf)) for leaf in asked.leaves}
             outputs = program(tensors, taps, weights)
-            return outputs.astype(jnp.float32), [taken[name] for name in program.layers]
+            return outputs.astype(jnp.float32), [taken[leaf] for leaf in asked.leaves]
 
         def forward(weights: Sequence[Any], tensors: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
-            if not with_gradients:
-                outputs, activations = run(weights, tensors, {})
-                return outputs, [a.astype(jnp.float32) for a in activations], []
-            # Zeros are added to each layer's output, to differentiate by them.
-            shifts = {name: jnp.zeros(aval.shape, aval.dtype) for name, aval in self._reached.items()}
-            outputs, pull, activations = jax.vjp(lambda shifts: run(weights, tensors, shifts), shifts, has_aux=True)
+            if not asked.pulls:
+                outputs, leaves = run(weights, tensors, {})
+                return outputs, [leaf.astype(jnp.float32) for leaf in leaves], []
+            # Zeros are added to each end, to differentiate by them.
+            shifts = {i: jnp.zeros(aval.shape, aval.dtype) for i, aval in self._reached.items()}
+            outputs, pull, leaves = jax.vjp(lambda shifts: run(weights, tensors, shifts), shifts, has_aux=True)
             # A compiled function copies everything that it returns, so weights are not returned.
-            leaves, self._tree = jax.tree.flatten(pull)
+            held, self._tree = jax.tree.flatten(pull)
             positions = {id(weight): i for i, weight in enumerate(weights)}
-            self._weight_of = [positions.get(id(leaf)) for leaf in leaves]
-            held = [leaf for leaf, weight in zip(leaves, self._weight_of, strict=True) if weight is None]
-            return outputs, [a.astype(jnp.float32) for a in activations], held
+            self._weight_of = [positions.get(id(one)) for one in held]
+            held = [one for one, weight in zip(held, self._weight_of, strict=True) if weight is None]
+            return outputs, [leaf.astype(jnp.float32) for leaf in leaves[: len(asked.read)]], held
 
-        self._layers = program.layers
         self._options = _options(program.model())
-        self._reached: dict[str, Any] = {}
-        if with_gradients:
+        self._reached: dict[int, Any] = {}
+        if asked.pulls:
             with preserved_model(program.model()):
                 traced = jax.make_jaxpr(run)(weights, tensors, {})
-            self._reached = reaching(traced.jaxpr, program.layers)
+            reached = reaching(traced.jaxpr, asked.leaves)
+            self._reached = {i: reached[leaf] for i, leaf in enumerate(asked.pulled) if leaf in reached}
         self.forward = _compiled(program, forward, weights, tensors)
 
-    def pull(self, weights: Sequence[Any], held: Sequence[Any], direction: np.ndarray) -> list[np.ndarray | None]:
-        """The gradient (N, K, ...) at each layer for a direction (N, K, *O); None without a path to the outputs."""
-        if not self._reached:
-            return [None for _ in self._layers]
-        if direction.shape not in self._pulls:
-            self._pulls[direction.shape] = jax.jit(self._pull).lower(weights, held, direction).compile(self._options)
-        gradients = self._pulls[direction.shape](weights, held, direction)
-        return [np.array(gradients[name]) if name in gradients else None for name in self._layers]
+    def pull(
+        self, weights: Sequence[Any], held: Sequence[Any], direction: np.ndarray, rule: str
+    ) -> list[np.ndarray | None]:
+        """The gradient (N, K, ...) at each end for a direction (N, K, *O); None without a path to the outputs."""
+        pulled = self._asked.pulled
+        ends = [i for i in map(pulled.index, self._asked.ends(rule)) if i in self._reached]
+        gradients: dict[int, Any] = {}
+        if ends:
+            key = (rule, direction.shape)
+            if key not in self._pulls:
+                step = functools.partial(self._pull, ends)
+                self._pulls[key] = jax.jit(step).lower(weights, held, direction).compile(self._options)
+            gradients = self._pulls[key](weights, held, direction)
+        places = map(pulled.index, self._asked.ends(rule))
+        return [np.array(gradients[i]) if i in gradients else None for i in places]
 
-    def _pull(self, weights: Sequence[Any], held: Sequence[Any], direction: Any) -> dict[str, Any]:
+    def _pull(self, ends: Sequence[int], weights: Sequence[Any], held: Sequence[Any], direction: Any) -> dict[int, Any]:
         rest = iter(held)
         leaves = [next(rest) if weight is None else weights[weight] for weight in self._weight_of]
         pull = jax.tree.unflatten(self._tree, leaves)
         if direction.shape[1] == 1:
             (gradients,) = pull(direction[:, 0])
-            return {name: gradient[:, None].astype(jnp.float32) for name, gradient in gradients.items()}
-        (gradients,) = jax.vmap(pull, in_axes=1, out_axes=1)(direction)
-        return {name: gradient.astype(jnp.float32) for name, gradient in gradients.items()}
+            gradients = {i: gradient[:, None] for i, gradient in gradients.items()}
+        else:
+            (gradients,) = jax.vmap(pull, in_axes=1, out_axes=1)(direction)
+        return {i: gradients[i].astype(jnp.float32) for i in ends}
 
 
-def _tap(taken: dict[str, Any], name: str, shift: Any) -> Tap:
+def _tap(taken: dict[Leaf, Any], leaf: Leaf, shift: Any) -> Tap:
     def tap(tensor: Any) -> Any:
-        taken[name] = tensor
+        taken[leaf] = tensor
         return tensor if shift is None else tensor + shift
 
     return tap
