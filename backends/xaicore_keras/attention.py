@@ -10,20 +10,22 @@ from __future__ import annotations
 import contextlib
 import string
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras import ops
 
+from xaicore import BackendError
 from xaicore_keras.arranged import Product, Roles, arranged, product_of_einsum, product_of_matmul
+from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import first_tensor
+from xaicore_keras.fused import Factors
 from xaicore_keras.hooks import Around, wrapped
 from xaicore_keras.paths import walk
 from xaicore_keras.private import replaced_functions
 
-__all__ = ["Attended", "AttentionPass", "Part"]
+__all__ = ["Attended", "AttentionPass", "Part", "attention_tapped"]
 
 Part = Callable[["Attended", str, Any], Any]
 """`part(attended, name, tensor)` takes a part, such as "weights"; for "weights" and "output", it returns what the model
@@ -35,19 +37,19 @@ class Attended:
     """One softmax over tokens, in the order images, heads, tokens, features; None where nothing shows it.
 
     Attributes:
-        path: of the innermost layer that it ran in.
-        number: which one there, counted from 1.
+        place: the path of the innermost layer that it ran in, and which one there it is, counted from 1: "mha#1".
         weights, query, key, value, output: as in `xaicore.Attention`.
+        answer: the weights as a softmax by hand returned them.
         causal: whether a query is kept from reading later keys; None where only the weights' values show it.
     """
 
-    path: str
-    number: int
+    place: str
     weights: Any = None
     query: Any = None
     key: Any = None
     value: Any = None
     output: Any = None
+    answer: Any = None
     causal: bool | None = None
 
 
@@ -58,11 +60,11 @@ class AttentionPass:
         found: the softmaxes over tokens that were wanted, in the order in which they ran.
     """
 
-    def __init__(self, model: Any, wanted: Callable[[str, int], bool], part: Part) -> None:
+    def __init__(self, model: Any, wanted: Callable[[str], bool], part: Part) -> None:
         """
         Args:
             model: any.
-            wanted: `wanted(path, number)`: whether an attention is computed in the open and recorded.
+            wanted: `wanted(place)`: whether an attention is computed in the open and recorded.
             part: called with each part that is known.
         """
         self.found: list[Attended] = []
@@ -110,42 +112,13 @@ class AttentionPass:
         with self._inside():
             if attended is None:
                 return original(query, key, value, *args, **kwargs)
-            return self._in_the_open(attended, query, key, value, *args, **kwargs)
-
-    def _in_the_open(
-        self,
-        attended: Attended,
-        query: Any,
-        key: Any,
-        value: Any,
-        bias: Any = None,
-        mask: Any = None,
-        scale: float | None = None,
-        is_causal: bool = False,
-        flash_attention: bool | None = None,
-        attn_logits_soft_cap: float | None = None,
-    ) -> Any:
-        query, key, value = (ops.convert_to_tensor(tensor) for tensor in (query, key, value))
-        heads, dtype = query.shape[2], keras.backend.result_type(query.dtype, key.dtype, value.dtype)
-        query, key, value = (_heads_first(tensor, heads) for tensor in (query, key, value))
-        precise = keras.backend.result_type(dtype, "float32")
-        query, key = ops.cast(query, precise), ops.cast(key, precise)
-        query = query * ops.cast(query.shape[-1] ** -0.5 if scale is None else scale, precise)
-        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
-        if attn_logits_soft_cap is not None:
-            scores = scores / (1 + ops.abs(scores) / attn_logits_soft_cap)
-        if bias is not None:
-            scores = scores + ops.cast(_of_scores(bias, heads), precise)
-        for allowed in (None if mask is None else _of_scores(mask, heads), _earlier(scores) if is_causal else None):
-            if allowed is not None:
-                scores = ops.where(ops.cast(allowed, "bool"), scores, ops.cast(_lowest(precise), precise))
-        attended.causal = True if is_causal else False if bias is None and mask is None else None
-        value = ops.cast(value, dtype)
-        for name, tensor in (("query", query), ("key", key), ("value", value)):
-            self._take(attended, name, tensor)
-        weights = self._take(attended, "weights", ops.cast(ops.softmax(scores), dtype))
-        output = self._take(attended, "output", ops.matmul(weights, value))
-        return ops.transpose(output, (0, 2, 1, 3))
+            factors = Factors.of(query, key, value, *args, **kwargs)
+            attended.causal = factors.causal
+            for name in ("query", "key", "value"):
+                self._take(attended, name, getattr(factors, name))
+            weights = self._take(attended, "weights", factors.weights)
+            output = self._take(attended, "output", keras.ops.matmul(weights, factors.value))
+            return keras.ops.transpose(output, (0, 2, 1, 3))
 
     def _softmax(self, original: Callable[..., Any], x: Any, axis: Any = -1) -> Any:
         size = len(x.shape)
@@ -175,7 +148,7 @@ class AttentionPass:
             return made
         roles = Roles.of(string.ascii_lowercase[: len(made.shape)], count)
         weights, back = arranged(made, "".join(roles.weights), roles.weights)
-        weights = back(self._take(attended, "weights", weights))
+        attended.answer = weights = back(self._take(attended, "weights", weights))
         self._unmixed.append((weights, attended, count))
         product = self._product
         if product is not None and product.result is scores:
@@ -228,9 +201,10 @@ class AttentionPass:
     def _next(self) -> Attended | None:
         path = self._around[-1]
         self._numbers[path] += 1
-        if not self._wanted(path, self._numbers[path]):
+        place = f"{path}#{self._numbers[path]}"
+        if not self._wanted(place):
             return None
-        self.found.append(Attended(path, self._numbers[path]))
+        self.found.append(Attended(place))
         return self.found[-1]
 
     def _take(self, attended: Attended, name: str, tensor: Any) -> Any:
@@ -248,25 +222,26 @@ class AttentionPass:
             self._is_inside = before
 
 
-def _heads_first(tensor: Any, heads: int) -> Any:
-    """(N, T, H, D) as (N, heads, T, D): each of fewer heads serves a group of neighbours."""
-    first = ops.transpose(tensor, (0, 2, 1, 3))
-    return first if first.shape[1] == heads else ops.repeat(first, heads // first.shape[1], axis=1)
+@contextlib.contextmanager
+def attention_tapped(model: Any, taps: Mapping[Leaf, Tap]) -> Iterator[None]:
+    """Call each tap with its part of an attention while a pass runs, whose attentions have the leaves' names.
 
+    Raises:
+        BackendError: one of them does not run in this pass.
+    """
+    if not taps:
+        yield
+        return
+    missing = set(taps)
 
-def _of_scores(tensor: Any, heads: int) -> Any:
-    """A mask or bias that broadcasts to (N, H, Q, T), as the running backend takes one of fewer axes."""
-    tensor = ops.convert_to_tensor(tensor)
-    if keras.backend.backend() == "jax" and len(tensor.shape) == 3:
-        return ops.expand_dims(tensor, 2 if tensor.shape[1] == heads else 1)
-    return tensor
+    def part(attended: Attended, name: str, tensor: Any) -> Any:
+        leaf = Leaf("attention", attended.place, name)
+        missing.discard(leaf)
+        return taps[leaf](tensor) if leaf in taps else tensor
 
-
-def _earlier(scores: Any) -> Any:
-    """(Q, T): whether a key stands no later than the query."""
-    return ops.expand_dims(ops.arange(ops.shape(scores)[-2]), 1) >= ops.arange(ops.shape(scores)[-1])
-
-
-def _lowest(dtype: str) -> float:
-    """The score of a key that is masked; a query without any other key reads all of them alike, as in Keras."""
-    return -0.7 * (1.7e308 if dtype == "float64" else 3.38953e38)
+    places = {leaf.name for leaf in taps}
+    with AttentionPass(model, places.__contains__, part).seen():
+        yield
+    if missing:
+        names = sorted(f"{leaf.part} of {leaf.name}" for leaf in missing)
+        raise BackendError(f"the model computed no {names[0]}, which a pass over one image had shown")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import layers, ops
-from keras_nets import gradients_of, numpy, pictures, settle
+from keras_nets import BACKEND, gradients_of, numpy, pictures, settle
 
 CHANNELS, TOKENS = 8, 7  # 2 x 3 patches after a class token
 EARLIER = np.tril(np.ones((TOKENS, TOKENS), bool))
@@ -20,9 +20,10 @@ def heads_first(t):
     return ops.transpose(t, (0, 2, 1, 3))
 
 
-def mixed(q, k, v, put, scale=1.0, mask=None, bias=0.0):
+def mixed(q, k, v, put, scale=1.0, mask=None, bias=None):
     """Attention in the open, of (N, T, H, D), all of as many heads."""
-    scores = ops.einsum("bqhd,bkhd->bhqk", q, k) * scale + bias
+    scores = ops.einsum("bqhd,bkhd->bhqk", q, k) * scale
+    scores = scores if bias is None else scores + ops.convert_to_tensor(bias)
     weights = put("weights", ops.softmax(scores if mask is None else ops.where(mask, scores, -1e9), axis=-1))
     return heads_first(put("output", ops.einsum("bhqk,bkhd->bhqd", weights, v)))
 
@@ -59,6 +60,20 @@ class Gqa(Mha):
 
     def __init__(self, **options):
         super().__init__(inner=layers.GroupQueryAttention(4, 4, 2, name="gqa"), **options)
+
+
+class Keyed(Mha):
+    """Each picture hides other tokens from its queries, but never the first."""
+
+    def call(self, t):
+        return self.inner(t, t, value_mask=self.seen(t), key_mask=self.seen(t))
+
+    def seen(self, t):
+        return ops.logical_or(t[..., 0] > 0, ops.arange(TOKENS) == 0)
+
+    def plain(self, t, put):
+        self.mask = self.seen(t)[:, None, None]
+        return super().plain(t, put)
 
 
 class OfMaps(Mha):
@@ -175,12 +190,10 @@ KINDS = {
     "dropout": lambda: Mha(dropout=0.5),
     "causal": lambda: Mha(causal=True),
     "masked": lambda: Mha(SOME),
-    "masked dropout": lambda: Mha(SOME, dropout=0.5),
+    "keyed": Keyed,
     "masked causal": lambda: Mha(SOME, causal=True),
     "masked by hand": lambda: Mha(EARLIER),
-    "no flash": lambda: Mha(flash_attention=False),
     "gqa": Gqa,
-    "causal gqa": lambda: Gqa(causal=True),
     "maps": OfMaps,
     "ops": ByOps,
     "biased": Biased,
@@ -224,18 +237,36 @@ class Vit(keras.Model):
         return self.dense(t[:, 0])
 
 
-def part_of(model, x, block, part):
-    """A part of an attention, as plain operations compute it."""
-    seen = {}
-    model.plain(x, lambda i, name, tensor: seen.setdefault((i, name), tensor))
-    return numpy(seen[block, part])
+def plain_parts(model, x):
+    """{(block, part): (N, ...)} of all attentions, as plain operations compute them."""
+
+    def parts(x):
+        seen = {}
+        model.plain(x, lambda i, name, tensor: seen.setdefault((i, name), tensor))
+        return list(seen.values()), list(seen)
+
+    if BACKEND == "jax":  # operation by operation it would take seconds to compile
+        import jax
+
+        keys = []
+        values = jax.jit(lambda x: (lambda found: keys.extend(found[1]) or found[0])(parts(x)))(x)
+    else:
+        values, keys = parts(x)
+    return dict(zip(keys, map(numpy, values), strict=True))
 
 
-def gradients_at(model, x, block, part, classes):
-    """The gradients (N, K, ...) at a part of an attention, by autodiff of plain operations."""
+def plain_gradients(model, x, classes):
+    """{(block, part): (N, K, ...)}, by autodiff of plain operations with zeros added to each part."""
+    shapes = {key: value.shape for key, value in plain_parts(model, x).items()}
+    ends = dict(zip(shapes, np.cumsum([np.prod(shape[1:]) for shape in shapes.values()]), strict=True))
 
-    def rest(given):
-        return model.plain(x, lambda i, name, tensor: given if (i, name) == (block, part) else tensor)
+    def cut(flat, key):
+        return flat[..., ends[key] - np.prod(shapes[key][1:]) : ends[key]]
 
-    found = gradients_of(rest, ops.convert_to_tensor(part_of(model, x, block, part)), np.asarray(classes))
-    return np.stack([numpy(gradient) for gradient in found], axis=1)
+    def shifted(flat):
+        return model.plain(x, lambda i, name, tensor: tensor + ops.reshape(cut(flat, (i, name)), shapes[i, name]))
+
+    zeros = np.zeros((len(x), max(ends.values())), np.float32)
+    found = gradients_of(shifted, ops.convert_to_tensor(zeros), np.asarray(classes))
+    flat = np.stack([numpy(gradient) for gradient in found], axis=1)
+    return {key: cut(flat, key).reshape(*flat.shape[:2], *shape[1:]) for key, shape in shapes.items()}

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from xaicore_keras.asked import Leaf
+from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
@@ -28,7 +28,7 @@ from xaicore_keras.facts import Flow, Pull, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.paths import walk
 from xaicore_keras.private import tracer_scope
-from xaicore_keras.run import Program, Tap
+from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 from xaicore_keras.traces import Traces
 

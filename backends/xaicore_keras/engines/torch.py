@@ -14,12 +14,12 @@ import keras
 import numpy as np
 import torch
 
-from xaicore_keras.asked import Leaf
+from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
-from xaicore_keras.run import Program, Tap
+from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 from xaicore_keras.traces import Traces
 from xaicore_torch import tools
