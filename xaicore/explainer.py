@@ -26,7 +26,7 @@ from xaicore.targets import Target
 
 __all__ = ["Explainer", "explain", "picture_input"]
 
-INPUT, ATTENTION = "the input", "attention"
+INPUT = "the input"
 """What a result names as its layer, where its method explains none."""
 
 
@@ -155,12 +155,12 @@ class Explainer:
         check_powers(methods, self.backend)
         plan = plan_for(methods)
         facts, place = self._places.find(x, plan.has_layer)
-        blocks, tokens = self._places.find_attention(x, plan.blocks) if plan.has_attention else ((), None)
+        tokens = self._places.find_attention(x, plan.blocks, plan.has_layer) if plan.has_attention else None
         names: tuple[str, ...] = ()
         if plan.has_layer:
             names = self.layers if place is None else place.captured
         reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels)
-        captured, aim = first_pass(self.backend, x, plan, names, blocks, reader.settle, reader.aim_for)
+        captured, aim = first_pass(self.backend, x, plan, names, tokens, reader.settle, reader.aim_for)
         capture = arranged(captured, place)
         count, k = aim.classes.shape
         views = 1 if place is None else place.views
@@ -185,10 +185,10 @@ class Explainer:
         }
         results = []
         for method in methods:
-            last = blocks if method.blocks is None else blocks[len(blocks) - method.blocks :]
-            layers = self.layers if method.has_layer else (INPUT if not method.has_attention else ATTENTION,)
+            last = None if tokens is None or not method.has_attention else tokens.last(method.blocks)
+            layers = self.layers if method.has_layer else (INPUT if last is None else last.name,)
             aimed = aim.repeated(views)
-            each = [Evidence(capture, captured, one, aimed, passes, place, last, tokens) for one in layers]
+            each = [Evidence(capture, captured, one, aimed, passes, place, last) for one in layers]
             maps = group_views(fuse([apply(method, one) for one in each]), count, views)
             empty = np.logical_not((maps > 0).reshape(len(maps), -1).any(axis=1))
             if place is not None and place.unreached and empty.all() and "gradients" in method.asks:

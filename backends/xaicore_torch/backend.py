@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,38 +14,36 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from xaicore import Backend, Capture, Direction, Layer, check_direction, pull_in_half
+from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError, LayerError, MethodError
-from xaicore.facts import Facts
-from xaicore.layers import Grid, has_rows, image_axes, listing, never_ran, pull_images, read, split_run, with_moves_of
-from xaicore.outputs import tolerance
-from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
+from xaicore.facts import AttentionFacts, Facts
+from xaicore.layers import has_rows, image_axes, listing, never_ran, read, split_run, with_moves_of
+from xaicore_torch.attention_pass import AttentionPass
+from xaicore_torch.attention_survey import Known, survey_attention
+from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks, PassStopped
 from xaicore_torch.inputs import Inputs, check_not_lazy, inference_hint, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, images_first, unwrap
+from xaicore_torch.leaves import Leaf
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import (
     Outputs,
     choose_tensor,
     find_link,
-    first_tensor,
-    is_half,
     link_of,
     named_shapes,
     tensors_in,
     to_host,
 )
 from xaicore_torch.outputs import read as read_outputs
+from xaicore_torch.passes import Mode, Recorded, pull_to, record
 from xaicore_torch.private import without_backward_hooks
-from xaicore_torch.pullback import by_layer, pull_back
-from xaicore_torch.recorder import Recorder
+from xaicore_torch.pullback import by_layer
+from xaicore_torch.recent import Recent
 from xaicore_torch.state import preserved_model, recorded_weights
 from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
-
-MOST = 16
-"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
 
 
 class TorchBackend(Backend):
@@ -59,18 +58,20 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
+    powers = frozenset({"attention"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
         if isinstance(self.model, torch.jit.ScriptModule):
             raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
-        self._facts: dict[tuple[Any, ...], Facts] = {}
+        self._facts: Recent[tuple[Any, ...], Facts] = Recent()
         self._runs: dict[str, int] = {}
         self._link: str | None = None
         self._may_be_single = True
-        self._coupled: dict[tuple[str, ...], bool | None] = {}
+        self._coupled: dict[tuple[Leaf, ...], bool | None] = {}
         self._classifiers: dict[str, DenseModule] = {}
+        self._attentions: Recent[tuple[Any, ...], dict[str, Known]] = Recent()
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
         """Every layer in order of completion, from a pass over the first image."""
@@ -90,8 +91,6 @@ class TorchBackend(Backend):
                 self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one
                 self._may_be_single = False
                 return self.observe(inputs)
-            if len(self._facts) > MOST:
-                del self._facts[next(iter(self._facts))]
         return self._facts[key]
 
     def layer_name(self, name: str) -> str:
@@ -99,22 +98,46 @@ class TorchBackend(Backend):
         module = find_module(self.model, name)
         return next(first for first, known in self.model.named_modules() if known is module)
 
-    def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
+    def capture(
+        self,
+        inputs: Any,
+        layers: Sequence[str],
+        direction: Direction | None = None,
+        *,
+        attention: Mapping[str, bool] = MappingProxyType({}),
+        rules: Sequence[str] = (),
+    ) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them."""
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
         batch = self._prepare(inputs)
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
             self.observe(inputs)
+        attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
+        modes: list[Mode] = [*attentions.modes]
         with preserved_model(self.model, batch.picture.device):
-            y, tensors = self._record(batch, modules, direction is not None)
-            outputs = read_outputs(y, self._link)
+            recorded = self._record(batch, modules, direction is not None, modes)
+            outputs, tensors = read_outputs(recorded.y, self._link), recorded.leaves.of("layer")
             gradients: dict[str, np.ndarray] = {}
+            pulled: Mapping[Leaf, np.ndarray | None] = {}
             if direction is not None:
                 rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
-                gradients = self._pull(batch, outputs, tensors, rows) if tensors else {}
+                pulled = self._pull(batch, outputs, recorded.leaves.tensors, rows)
+                gradients = by_layer({name: pulled["layer", name] for name in tensors})
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
+            captured = attentions.captured(pulled)
         link = "softmax" if outputs.link == "log_softmax" else outputs.link
-        return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link)
+        return Capture(outputs.array, outputs.kind, activations, batch.size, gradients, link, captured)
+
+    def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
+        """Every attention in the order in which it runs, from a pass over the first image."""
+        return tuple(known.facts for known in self._known_attentions(inputs).values())
+
+    def _known_attentions(self, inputs: Any) -> dict[str, Known]:
+        is_one, batch = self.observe(inputs).count == 1, self._prepare(inputs)
+        key = batch.image_shapes
+        if key not in self._attentions:
+            self._attentions[key] = survey_attention(self.model, batch.first() if is_one else batch, self._run)
+        return self._attentions[key]
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""
@@ -172,23 +195,31 @@ class TorchBackend(Backend):
                     "method='gradcam', which equals CAM where CAM exists"
                 )
             with preserved_model(self.model, batch.picture.device):
-                evidence = self._features(batch.first(), layer, module, grid)
+                evidence = features(self._run, batch.first(), layer, module, grid)
                 if not evidence[0].any():  # zeros are of no use to the search
-                    evidence = self._features(batch, layer, module, grid)
+                    evidence = features(self._run, batch, layer, module, grid)
                 known = search_classifier(self.model, layer, *evidence)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
 
-    def _image_axes(self, batch: Inputs, tensors: Mapping[str, torch.Tensor], count: int) -> list[int] | None:
-        """Per layer, the axis of its output that holds the images; None where the facts do not show it."""
+    def _image_axes(self, batch: Inputs, leaves: Mapping[Leaf, torch.Tensor], count: int) -> list[int] | None:
+        """Per leaf, the axis that holds the images, which is the first but for layers; None where it is not known."""
+        layers = {name: tensor for (kind, name), tensor in leaves.items() if kind == "layer"}
+        of_layers = self._layer_axes(batch, layers, count)
+        if of_layers is None or any(len(tensor) % count for (kind, _), tensor in leaves.items() if kind != "layer"):
+            return None
+        axes = dict(zip(layers, of_layers, strict=True))
+        return [axes[which] if kind == "layer" else 0 for kind, which in leaves]
+
+    def _layer_axes(self, batch: Inputs, layers: Mapping[str, torch.Tensor], count: int) -> list[int] | None:
         facts = self._facts.get(batch.image_shapes)
-        shapes = [tensor.shape for tensor in tensors.values()]
+        shapes = [tensor.shape for tensor in layers.values()]
         if facts is None or facts.count != 1:
             return image_axes(shapes, None, count)
         known = facts.named
-        layers = (known.get(self.layer_name(split_run(name)[0])) for name in tensors)
-        return image_axes(shapes, [() if layer is None else layer.shape for layer in layers], count)
+        seen = (known.get(self.layer_name(split_run(name)[0])) for name in layers)
+        return image_axes(shapes, [() if layer is None else layer.shape for layer in seen], count)
 
     def _prepare(self, inputs: Any) -> Inputs:
         return prepare(self.model, inputs, self._may_be_single)
@@ -221,31 +252,17 @@ class TorchBackend(Backend):
             return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
 
     def _record(
-        self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The outputs, and the layers' tensors to differentiate by. A pass is repeated where it was recorded wrongly.
-
-        That is where a layer ran less often than it did before, or where the model's own no_grad switched grad off.
-        """
-        expected_runs, is_recording = self._runs, False
-        while True:
-            recorder = Recorder(modules, expected_runs)
-            with recorder.hooks, torch.set_grad_enabled(is_recording):
-                y = self._run(batch.clone())
-            if recorder.missed_a_run:
-                expected_runs = {}
-                continue
-            if with_gradients and recorder.tensors and not y.requires_grad and not is_recording:
-                is_recording = True
-                continue
-            break
-        self._runs.update(recorder.runs)
+        self, batch: Inputs, modules: Mapping[str, nn.Module], with_gradients: bool, modes: Sequence[Mode]
+    ) -> Recorded:
+        """One pass: the outputs, and the tensors to differentiate by."""
+        recorded = record(self._run, batch, modules, self._runs, with_gradients, modes)
+        self._runs.update(recorded.runs)
         for name in modules:
-            if name not in recorder.runs:
+            if name not in recorded.runs:
                 raise never_ran(name)
-            if name not in recorder.tensors:
+            if ("layer", name) not in recorded.leaves.tensors:
                 raise LayerError(f"layer {name!r} gave no tensor")
-        return y, recorder.tensors
+        return recorded
 
     def _answer(self, batch: Inputs) -> Any:
         """What the model returns."""
@@ -257,41 +274,18 @@ class TorchBackend(Backend):
         """The chosen outputs of one pass."""
         return choose_tensor(self._answer(batch), self.output, batch.count)
 
-    def _features(
-        self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Of one pass without recording: the layer's activations (N, C, *S), the outputs, and their tolerance."""
-        tensors: list[torch.Tensor] = []
-
-        def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            tensor = first_tensor(output)
-            tensors[:] = [] if tensor is None else [tensor.clone()]  # what follows may work in place
-
-        with Hooks({layer: module}, keep):
-            y = self._run(batch.clone())
-        if not tensors:
-            raise never_ran(layer)
-        return grid.arrange(to_host(tensors[0])), to_host(y), tolerance(is_half(tensors[0]) or is_half(y))
-
     def _pull(
-        self, batch: Inputs, outputs: Outputs, tensors: Mapping[str, torch.Tensor], direction: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}."""
-        may_underflow = outputs.like.dtype == torch.float16
-        leaves, names = list(tensors.values()), tuple(tensors)
-        may_be_coupled = len(direction) > 1 and self._coupled.get(names) is not False
-        axes = self._image_axes(batch, tensors, len(direction)) if may_be_coupled else None
-
-        def pull_once(direction: np.ndarray) -> list[np.ndarray | None]:
-            retain = may_underflow or axes is not None
-            return pull_back(outputs.start, leaves, direction, like=outputs.like, retain_graph=retain)
-
-        def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-            return pull_in_half(pull_once, direction) if may_underflow else pull_once(direction)
-
+        self, batch: Inputs, outputs: Outputs, leaves: Mapping[Leaf, torch.Tensor], direction: np.ndarray
+    ) -> dict[Leaf, np.ndarray | None]:
+        """The direction (N, K, *O), pulled back to the leaves: (N, K, *leaf) each."""
+        if not leaves:
+            return {}
+        keys = tuple(leaves)
+        may_be_coupled = len(direction) > 1 and self._coupled.get(keys) is not False
+        axes = self._image_axes(batch, leaves, len(direction)) if may_be_coupled else None
         try:
-            pulled, self._coupled[names] = pull_images(pull, direction, axes, self._coupled.get(names))
+            pulled, self._coupled[keys] = pull_to(leaves, outputs, direction, axes, self._coupled.get(keys))
         except RuntimeError as exc:
-            shown = ", ".join(map(repr, tensors))
+            shown = ", ".join(repr(which) for _, which in leaves)
             raise BackendError(f"no gradients at {shown}: {exc}{inference_hint(self.model)}") from exc
-        return by_layer(names, pulled)
+        return pulled

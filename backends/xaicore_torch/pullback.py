@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -48,14 +48,14 @@ def pull_back(
         return [None if gradient is None else np.moveaxis(to_host(gradient), 0, 1) for gradient in gradients]
 
 
-def by_layer(names: Sequence[str], pulled: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
-    """{layer: gradient} of what `pull_back` returned.
+def by_layer(pulled: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
+    """{layer: gradient}, checked.
 
     Raises:
         LayerError: no gradient arrived at a layer.
     """
-    gradients = {name: gradient for name, gradient in zip(names, pulled, strict=True) if gradient is not None}
-    unreached = [name for name in names if name not in gradients]
+    gradients = {name: gradient for name, gradient in pulled.items() if gradient is not None}
+    unreached = [name for name in pulled if name not in gradients]
     if unreached:
         raise LayerError(
             f"layer {', '.join(map(repr, unreached))} does not reach the outputs: its output is not used (an "

@@ -12,8 +12,7 @@ from xaicore.capture import Attention, Capture
 from xaicore.errors import MethodError
 from xaicore.evidence.checks import check_finite, check_map
 from xaicore.evidence.passes import Passes
-from xaicore.facts import AttentionFacts
-from xaicore.layers import Grid, Place
+from xaicore.layers import Place, Tokens
 from xaicore.targets import Aim, Classes
 
 __all__ = ["Evidence"]
@@ -33,8 +32,7 @@ class Evidence:
         aim: the targets, of the pictures.
         passes: runs the model again.
         place: where the model is explained.
-        blocks: the facts of the attentions that were captured, in the order in which they ran.
-        tokens: the grid that the attentions' tokens lie on, where the method needs them.
+        tokens: the attentions that the method reads, and what their tokens are, where it needs any.
     """
 
     capture: Capture
@@ -43,8 +41,7 @@ class Evidence:
     aim: Aim
     passes: Passes
     place: Place | None = None
-    blocks: tuple[AttentionFacts, ...] = ()
-    tokens: Grid | None = None
+    tokens: Tokens | None = None
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -80,7 +77,8 @@ class Evidence:
     @property
     def attention(self) -> Mapping[str, Attention]:
         """{name: attention}, those that the method reads, in the order in which they ran."""
-        return {block.name: self.capture.attention[block.name] for block in self.blocks}
+        blocks = () if self.tokens is None else self.tokens.blocks
+        return {block.name: self.capture.attention[block.name] for block in blocks}
 
     def as_map(self, values: np.ndarray) -> np.ndarray:
         """Values of tokens (N, K, T) as maps (N, K, *size); prefix tokens are left out.
@@ -90,8 +88,8 @@ class Evidence:
         """
         if self.tokens is None:
             raise MethodError("no grid of tokens is known: a method that reads them needs 'attention'")
-        n, k, _ = values.shape
-        maps: np.ndarray = values[..., self.tokens.tokens].reshape(n, k, *self.tokens.size)
+        grid = self.tokens.grid
+        maps: np.ndarray = values[..., grid.tokens].reshape(*values.shape[:2], *grid.size)
         return maps
 
     @property

@@ -12,10 +12,10 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import InputError, LayerError, MethodError
-from xaicore.facts import AttentionFacts, Facts
-from xaicore.layers.attention import attention_grid, read_blocks
+from xaicore.facts import Facts
+from xaicore.layers.attention import Tokens, attention_grid, queries_read, read_blocks, stated_tokens
 from xaicore.layers.choice import choose_layer, default_layer
-from xaicore.layers.grid import Grid, check_axes, check_grid
+from xaicore.layers.grid import check_axes, check_grid
 from xaicore.layers.outliers import check_outliers, token_streams
 from xaicore.layers.place import Place, find_place, picture_place
 from xaicore.layers.reading import Reading, read
@@ -80,19 +80,28 @@ class Places:
                 del self._known[next(iter(self._known))]
         return self._known[key]
 
-    def find_attention(self, x: Any, count: int | None) -> tuple[tuple[AttentionFacts, ...], Grid]:
-        """The last `count` attentions, or all where it is None, and the grid that their tokens lie on.
+    def find_attention(self, x: Any, count: int | None, needs_layer: bool = False) -> Tokens:
+        """The last `count` attentions, or all where it is None, and what their tokens are.
+
+        Args:
+            x: what the model takes.
+            count: how many attentions are read.
+            needs_layer: a layer is explained, too, as in `find`.
 
         Raises:
             MethodError: the model has none, they do not attend over the picture's tokens, or nothing settles the grid.
         """
-        facts, place = self.find(x)
+        facts, place = self.find(x, needs_layer)
         if facts is None or place is None:
             raise MethodError(f"backend {self._backend.name!r} reports no facts, so that tokens have no known grid")
-        blocks = read_blocks(self._backend.attention(x), count, facts.count)
-        stated = [grid for grid in place.grids.values() if "l" in grid.axes] if self._grid is not None else []
-        grids = read(facts, self._backend.channels_last, self._input_axes).grids.values()
-        return blocks, attention_grid(blocks, stated or grids)
+        position = place.sources[0].position
+        blocks = read_blocks(self._backend.attention(x), count, facts, position)
+        if self._grid is None:
+            reading = read(facts, self._backend.channels_last, self._input_axes)
+            grid = attention_grid(blocks, reading, position)
+        else:
+            grid = stated_tokens(blocks, self._grid)
+        return Tokens(blocks, grid, queries_read(blocks, grid, facts, position))
 
     def _refuse_notation(self) -> None:
         notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes, "outliers": self._outliers}

@@ -22,6 +22,7 @@ from xaicore.backend import Backend
 from xaicore.errors import MethodError, did_you_mean
 from xaicore.evidence import missing_power
 from xaicore.methods.apply import apply
+from xaicore.methods.attention import attention, chefer, gradeclip, legrad, rollout
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
 from xaicore.methods.eigen import eigencam, eigengradcam
@@ -54,6 +55,11 @@ METHODS: dict[str, Method] = {
         Method("eigencam", eigencam, "activations"),
         Method("eigengradcam", eigengradcam),
         Method("random", random, "activations"),
+        Method("rollout", rollout, "attention"),
+        Method("attention", attention, "attention", blocks=1),
+        Method("legrad", legrad, "attention_gradients", blocks=2),
+        Method("gradeclip", gradeclip, "attention_gradients", blocks=1),
+        Method("chefer", chefer, "attention_gradients"),
     )
 }
 
