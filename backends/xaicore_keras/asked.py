@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from xaicore_keras.rules import RELU_RULES, SECOND
 
-__all__ = ["Asked", "Leaf"]
+__all__ = ["Asked", "Leaf", "Tap"]
+
+Tap = Callable[[Any], Any]
+"""`tap(tensor)` takes a tensor of the pass and returns what the model continues with."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +21,9 @@ class Leaf:
 
     Attributes:
         kind: "layer", "input" or "attention".
-        name: of a layer or attention; "conv#2" is the second call of "conv". The position of an input.
-        part: of an attention.
+        name: of a layer or attention; "conv#2" is the second call of "conv", or the second softmax over tokens in it.
+            The position of an input.
+        part: of an attention: "weights", "query", "key", "value" or "output".
     """
 
     kind: str
@@ -40,22 +46,30 @@ class Asked:
 
     @classmethod
     def of(
-        cls, layers: Sequence[str], inputs: Sequence[int] = (), rules: Sequence[str] = (), is_pulled: bool = False
+        cls,
+        layers: Sequence[str],
+        inputs: Sequence[int] = (),
+        rules: Sequence[str] = (),
+        is_pulled: bool = False,
+        attention: Mapping[Leaf, bool] = MappingProxyType({}),
     ) -> Asked:
-        """The outputs of layers, and gradients.
+        """The outputs of layers, parts of attentions, and gradients.
 
         Args:
             layers: whose outputs are returned.
             inputs: the positions of the inputs that have gradients.
             rules: by which directions are pulled back to the inputs.
-            is_pulled: whether there are directions; they are pulled back to the layers plainly.
+            is_pulled: whether there are directions; they are pulled back to layers and attentions plainly.
+            attention: {part of an attention: whether it has a gradient}.
         """
-        read = tuple(Leaf("layer", name) for name in layers)
+        outputs = tuple(Leaf("layer", name) for name in layers)
         ends = tuple(Leaf("input", position) for position in inputs)
-        pulls: dict[str, tuple[Leaf, ...]] = {"plain": read}
+        pulls: dict[str, tuple[Leaf, ...]] = {"plain": (*outputs, *(leaf for leaf, has in attention.items() if has))}
         for rule in rules:
             pulls[rule] = (*pulls.get(rule, ()), *ends)
-        return cls(read, tuple((rule, leaves) for rule, leaves in pulls.items() if leaves and is_pulled))
+        return cls(
+            (*outputs, *attention), tuple((rule, leaves) for rule, leaves in pulls.items() if leaves and is_pulled)
+        )
 
     @classmethod
     def second(cls, layer: str) -> Asked:

@@ -16,11 +16,12 @@ import numpy as np
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError
-from xaicore.facts import Facts
+from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers import has_rows, listing, never_ran, no_map, read, with_moves_of
 from xaicore.outputs import choose_name
 from xaicore_keras.advice import model_errors, warn_of_preprocessor
 from xaicore_keras.asked import Asked, Leaf
+from xaicore_keras.blocks import Block, choose_blocks, find_blocks
 from xaicore_keras.calls import first_tensor, shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
@@ -31,7 +32,7 @@ from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
 from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
-from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_inputs, of_layers
+from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_attention, of_inputs, of_layers
 from xaicore_keras.rules import SECOND, check_bends
 from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
@@ -57,7 +58,7 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
-    powers = frozenset({"guided", "input_gradients", "resume", "second"})
+    powers = frozenset({"attention", "guided", "input_gradients", "resume", "second"})
 
     _model_errors = staticmethod(model_errors)
 
@@ -95,12 +96,14 @@ class KerasBackend(Backend):
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
     ) -> Capture:
-        """One compiled forward pass, and one pull-back to all of these layers; one more for each rule but "plain"."""
+        """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
         check_layers(layers, survey, self.model)
         check_bends(self.model, rules)
-        asked = Asked.of(layers, differentiable_inputs(batch), rules, direction is not None)
+        blocks = choose_blocks(self._blocks(batch) if attention else (), attention)
+        parts = {leaf: has for block in blocks for leaf, has in block.leaves(attention[block.facts.name]).items()}
+        asked = Asked.of(layers, differentiable_inputs(batch), rules, direction is not None, parts)
         forward = self._forward(batch, survey, asked)
         outputs = class_axis_first(forward.outputs, survey)
         kind = kind_of_outputs(outputs, survey)
@@ -109,13 +112,15 @@ class KerasBackend(Backend):
             rows = check_direction(direction(outputs, kind), outputs)
             with self._model_errors(batch):
                 pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
+        values, plain = dict(zip(asked.read, forward.values, strict=True)), pulled.get("plain", {})
         return Capture(
             outputs,
             kind,
-            of_layers(dict(zip(asked.read, forward.values, strict=True))),
+            of_layers(values),
             survey.input_size,
-            of_layers(pulled.get("plain", {})),
+            of_layers(plain),
             survey.link,
+            attention={block.facts.name: of_attention(block, values, plain) for block in blocks},
             input_gradients={rule: of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
         )
 
@@ -134,6 +139,10 @@ class KerasBackend(Backend):
         rows = check_direction(direction(outputs, kind_of_outputs(outputs, survey)), outputs)
         with self._model_errors(batch):
             return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
+
+    def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
+        """Every attention in the order in which it runs, as one more pass over the first image shows them."""
+        return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
@@ -279,6 +288,18 @@ class KerasBackend(Backend):
                 seen = survey(inline=True)
             made = Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
         return replace(made, facts=replace(made.facts, output=choose_name(shapes, self.output, None), outputs=shapes))
+
+    def _blocks(self, batch: Inputs) -> tuple[Block, ...]:
+        """The attentions for inputs of this form, found by a pass like that of the survey."""
+        self._survey(batch)
+
+        def make() -> tuple[Block, ...]:
+            with self._model_errors(batch):
+                inline = bool(self._traces.facts.get("inline"))
+                return find_blocks(self._engine, self.model, batch, self.output, inline)
+
+        blocks: tuple[Block, ...] = self._traces.get(("attention", self.output, batch.signature(False)), make)
+        return blocks
 
     def _program(self, batch: Inputs, survey: Survey, asked: Asked) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, asked)

@@ -17,10 +17,10 @@ import keras
 import numpy as np
 
 from xaicore import BackendError
+from xaicore_keras.calls import Recorder
 from xaicore_keras.facts import Seen
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.run import Program
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["Engine", "Forward", "Run", "running_engine"]
@@ -49,7 +49,7 @@ class Engine(ABC):
     """How one of Keras' backends runs and differentiates a model."""
 
     @abstractmethod
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """One pass, and a pull-back of a mixture of the outputs.
 
         Without `inline`, a recorded tensor may lie out of reach of the gradients. The survey then reports no flows.

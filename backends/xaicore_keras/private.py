@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import importlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -27,6 +29,7 @@ __all__ = [
     "only_runs_a_graph",
     "prunable_graph",
     "relu_cap",
+    "replaced_functions",
     "run_graph",
     "taken_by",
     "tracer_scope",
@@ -118,6 +121,30 @@ _SET_BY_TRAINING = (
 def attributes_of_keras() -> frozenset[str]:
     """Names of the attributes that Keras itself sets on a model, also in `compile`, `fit`, `evaluate` and `predict`."""
     return frozenset({*vars(keras.Model(name="plain")), *_SET_BY_TRAINING})
+
+
+# keras.src.backend: 3.8.0 to 3.15.1. Whatever computes with Keras ends there: `keras.ops`, layers, activations.
+@contextlib.contextmanager
+def replaced_functions(functions: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Replace functions of the running backend, in this thread only.
+
+    Args:
+        functions: {"nn.softmax": function}, each called with the original and what the original would be called with.
+    """
+    backend, me = importlib.import_module("keras.src.backend"), threading.get_ident()
+    with contextlib.ExitStack() as stack:
+        for path, function in functions.items():
+            part, name = path.split(".")
+            module = getattr(backend, part)
+            original = getattr(module, name)
+
+            def replaced(*args: Any, _original: Any = original, _function: Any = function, **kwargs: Any) -> Any:
+                is_mine = threading.get_ident() == me
+                return _function(_original, *args, **kwargs) if is_mine else _original(*args, **kwargs)
+
+            stack.callback(setattr, module, name, original)
+            setattr(module, name, functools.wraps(original)(replaced))
+        yield
 
 
 # WrappedFunction.prune: TensorFlow 2.21. Nothing that is documented cuts a graph.

@@ -22,10 +22,10 @@ def pull_back(
     """The direction (N, K, *O), pulled back under a rule: {leaf: (N, K, *leaf)}.
 
     One image after the other where the outputs of one depend on the others; known from the first batch on. None for
-    a leaf that does not reach the outputs.
+    an input that does not reach the outputs.
 
     Raises:
-        LayerError: a layer does not reach the outputs.
+        LayerError: a layer or an attention does not reach the outputs.
     """
     if direction.ndim > 3:
         direction = np.moveaxis(direction, 2, survey.output_axis + 1)
@@ -46,9 +46,9 @@ def pull_back(
     pulled, traces.facts[key] = pull_images(pull_scaled, direction, axes, traces.facts.get(key))
     gradients = dict(zip(ends, pulled, strict=True))
     for leaf, gradient in gradients.items():
-        if leaf.kind == "layer" and gradient is None:
+        if leaf.kind != "input" and gradient is None:
             raise LayerError(
-                f"layer {leaf.name!r} does not reach the outputs: its output is not used, or what follows has no "
+                f"{leaf.kind} {leaf.name!r} does not reach the outputs: its output is not used, or what follows has no "
                 "gradient (an imported graph, integers). Name another: layer=... If the model calls it in "
                 "vectorized_map or map, which compute it in another way, call it on one batch instead: x reshaped to "
                 "(N * frames, ...)"

@@ -11,7 +11,8 @@ import keras
 
 from xaicore.layers import split_run
 from xaicore.outputs import choose_name
-from xaicore_keras.asked import Asked, Leaf
+from xaicore_keras.asked import Asked, Leaf, Tap
+from xaicore_keras.attention import attention_tapped
 from xaicore_keras.calls import first_tensor, replace_first_tensor
 from xaicore_keras.head import head_hook
 from xaicore_keras.hooks import Hook, at_call, hooked
@@ -20,10 +21,7 @@ from xaicore_keras.paths import walk
 from xaicore_keras.steps import batched_steps
 from xaicore_keras.survey import Survey
 
-__all__ = ["Answer", "Program", "Tap", "run_model"]
-
-Tap = Callable[[Any], Any]
-"""`tap(tensor)` takes a tensor of the pass and returns what the model continues with."""
+__all__ = ["Answer", "Program", "run_model"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +117,7 @@ class Program:
         with contextlib.ExitStack() as stack:
             if around is not None:
                 stack.enter_context(around)
+            stack.enter_context(attention_tapped(model, {leaf: tap for leaf, tap in taps.items() if leaf.part}))
             return run_model(model, self.structure, tensors, self.output, hooks, weights).tensor
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import pathlib
 import re
 
@@ -148,6 +149,7 @@ EXPECTED = {
     "keras.src.models.functional": (None, {}),
     "keras.src.models.sequential": (None, {}),
     "keras.src.ops.function": (None, {}),
+    "keras.src.backend": (None, {}),
     "wrap_function": (of_tensorflow, {"on": "tensorflow"}),
     "prune": (of_a_wrapped_function, {"on": "tensorflow"}),
     "internal_captures": (of_a_graph, {"on": "tensorflow"}),
@@ -166,6 +168,25 @@ def test_the_name_is_there(name):
         pytest.skip(f"only {where}")
     is_there = importlib.util.find_spec(name) if names_of is None else name in names_of()
     assert is_there, f"xaicore_keras/private.py uses {name}, which is gone in Keras {keras.__version__} on {BACKEND}"
+
+
+def test_the_functions_that_keras_ends_in_are_replaced():
+    def twice(original, *args, **kwargs):
+        seen.append(original)
+        return original(*args, **kwargs) * 2
+
+    functions, seen = {"nn.softmax": twice, "numpy.matmul": twice}, []
+    x = ops.convert_to_tensor(np.eye(2, dtype=np.float32))
+    with pytest.raises(ZeroDivisionError), private.replaced_functions(functions):
+        answers = [ops.softmax(x), keras.activations.softmax(x), layers.Softmax()(x), ops.matmul(x, x)]
+        1 / 0
+    assert len(seen) == 4
+    for found, plain in zip(answers, [*[ops.softmax(x)] * 3, x], strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(found), 2 * ops.convert_to_numpy(plain))
+    assert len(seen) == 4
+    attention = inspect.signature(private.importlib.import_module("keras.src.backend").nn.dot_product_attention)
+    taken = ["query", "key", "value", "bias", "mask", "scale", "is_causal", "flash_attention", "attn_logits_soft_cap"]
+    assert list(attention.parameters) == taken[: len(attention.parameters)]
 
 
 def test_layers_inside_of_a_layer():

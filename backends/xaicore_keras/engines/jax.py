@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from xaicore_keras.calls import Call
+from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jax_steps import Steps, compiled
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
@@ -26,7 +26,6 @@ from xaicore_keras.facts import Flow, Pull, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import tracer_scope
 from xaicore_keras.run import Program
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
@@ -35,7 +34,7 @@ __all__ = ["JaxEngine"]
 class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace, and a compiled pass that shows where the gradient arrives."""
         outputs: list[Any] = []
         numbers: list[int] = []
@@ -111,7 +110,7 @@ def _weights(model: Any) -> list[Any]:
 
 
 def _arrivals(
-    run: Run, recorder: CallRecorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
+    run: Run, recorder: Recorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
 ) -> dict[int, np.ndarray] | None:
     """{call: along all of its axes in one vector, where the gradient of a mixture of the outputs is not zero}."""
 

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from xaicore_keras.asked import Leaf
+from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.engines.jax_rules import Rule, has_hidden_relus, replayed
 from xaicore_keras.engines.jaxprs import reaching
 from xaicore_keras.paths import walk
 from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
-from xaicore_keras.run import Program, Tap
+from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 
 __all__ = ["Steps", "compiled"]

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore.errors import XaicoreError
-from xaicore_keras.calls import Call
+from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
 from xaicore_keras.engines.tensorflow_steps import Steps, concrete, inlined
@@ -27,7 +27,6 @@ from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import prunable_graph
 from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["TensorFlowEngine"]
@@ -36,7 +35,7 @@ __all__ = ["TensorFlowEngine"]
 class TensorFlowEngine(Engine):
     """Runs models as graph functions, with gradients by `tf.gradients`."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace; what it computes is where the gradient arrives, and nothing that only has effects."""
         feeds: list[Any] = []
         outputs: list[Any] = []

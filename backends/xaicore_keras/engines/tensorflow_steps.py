@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xaicore_keras.asked import Leaf
+from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.engines.tensorflow_rules import applied, has_hidden_relus, marked
 from xaicore_keras.private import is_captured, prunable_graph
 from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
-from xaicore_keras.run import Program, Tap
+from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 
 __all__ = ["Steps", "concrete", "inlined"]
