@@ -17,15 +17,14 @@ import numpy as np
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, Facts
-from xaicore.layers import has_rows, listing, never_ran, no_map, read, with_moves_of
+from xaicore.layers import has_rows, listing, no_map, read, with_moves_of
 from xaicore.outputs import choose_name
 from xaicore_keras.advice import model_errors, warn_of_preprocessor
 from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.blocks import Block, choose_blocks, find_blocks
-from xaicore_keras.calls import first_tensor, shape_of
+from xaicore_keras.calls import shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
-from xaicore_keras.hooks import PassStopped
 from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
@@ -34,7 +33,7 @@ from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
 from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_attention, of_inputs, of_layers
 from xaicore_keras.rules import SECOND, check_bends
-from xaicore_keras.run import Program, run_model
+from xaicore_keras.run import Program, run_model, taken_by
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
 from xaicore_keras.traces import traces_of
@@ -59,8 +58,6 @@ class KerasBackend(Backend):
 
     name = "keras"
     powers = frozenset({"attention", "guided", "input_gradients", "resume", "second"})
-
-    _model_errors = staticmethod(model_errors)
 
     def __init__(self, model: keras.Model, output: int | str | None = None) -> None:
         self.model = model
@@ -97,9 +94,7 @@ class KerasBackend(Backend):
         rules: Sequence[str] = (),
     ) -> Capture:
         """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        check_layers(layers, survey, self.model)
+        batch, survey = self._surveyed(inputs, layers)
         check_bends(self.model, rules)
         blocks = choose_blocks(self._blocks(batch) if attention else (), attention)
         parts = {leaf: has for block in blocks for leaf, has in block.leaves(attention[block.facts.name]).items()}
@@ -110,7 +105,7 @@ class KerasBackend(Backend):
         pulled: dict[str, dict[Leaf, np.ndarray | None]] = {}
         if direction is not None:
             rows = check_direction(direction(outputs, kind), outputs)
-            with self._model_errors(batch):
+            with model_errors(batch):
                 pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
         values, plain = dict(zip(asked.read, forward.values, strict=True)), pulled.get("plain", {})
         return Capture(
@@ -130,14 +125,12 @@ class KerasBackend(Backend):
         That is the derivative of <G(A), A'> by the activations A, with G the gradient of the score and A' = A constant.
         It is zero where the score is piecewise linear in A.
         """
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        check_layers([layer], survey, self.model)
+        batch, survey = self._surveyed(inputs, [layer])
         asked = Asked.second(layer)
         forward = self._forward(batch, survey, asked)
         outputs = class_axis_first(forward.outputs, survey)
         rows = check_direction(direction(outputs, kind_of_outputs(outputs, survey)), outputs)
-        with self._model_errors(batch):
+        with model_errors(batch):
             return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
 
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
@@ -146,19 +139,10 @@ class KerasBackend(Backend):
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
-        batch, taken = prepare(self.model, inputs), []
-
-        def keep(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
-            taken.append(self.to_numpy(first_tensor((args, kwargs))))
-            raise PassStopped
-
-        hooks, inline = [(walk(self.model)[layer], keep)], bool(self._traces.facts.get("inline"))
-        eager = self._engine.eager(self.model, batch, inline)
-        with self._model_errors(batch), preserved_model(self.model), eager as tensors, contextlib.suppress(PassStopped):
-            run_model(self.model, batch.structure, tensors, self.output, hooks)
-        if not taken:
-            raise never_ran(layer)
-        return np.asarray(taken[0])
+        batch = prepare(self.model, inputs)
+        eager = self._engine.eager(self.model, batch, bool(self._traces.facts.get("inline")))
+        with model_errors(batch), preserved_model(self.model), eager as tensors:
+            return self.to_numpy(taken_by(self.model, batch.structure, tensors, self.output, layer))
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
@@ -202,9 +186,7 @@ class KerasBackend(Backend):
         Raises:
             MethodError: there is none; found by the numbers of this batch, not by names.
         """
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        check_layers([layer], survey, self.model)
+        batch, survey = self._surveyed(inputs, [layer])
 
         def search() -> str:
             forward = self._forward(batch, survey, Asked.of([layer]))
@@ -219,15 +201,20 @@ class KerasBackend(Backend):
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        check_layers([layer], survey, self.model)
+        batch, survey = self._surveyed(inputs, [layer])
         start = np.asarray(activations, np.float32)
         check_start(start, layer, survey, batch.count)
-        with self._model_errors(batch):
+        with model_errors(batch):
             program = self._program(batch, survey, Asked.of([layer]))
             outputs = self._engine.resume(program, self._traces, batch, start)
         return class_axis_first(outputs, survey)
+
+    def _surveyed(self, inputs: Any, layers: Sequence[str]) -> tuple[Inputs, Survey]:
+        """The batch and its survey, in which these layers run."""
+        batch = prepare(self.model, inputs)
+        survey = self._survey(batch)
+        check_layers(layers, survey, self.model)
+        return batch, survey
 
     def _survey(self, batch: Inputs) -> Survey:
         """The survey for inputs of this form; made on one image, on all where the model takes no other batch size."""
@@ -257,7 +244,7 @@ class KerasBackend(Backend):
         """Give a model that was never called its weights. Tried once: layers without use stay unbuilt for ever."""
         if self._traces.is_built:
             return
-        with lock, preserved_modes(self.model), self._model_errors(batch), self._engine.isolated():
+        with lock, preserved_modes(self.model), model_errors(batch), self._engine.isolated():
             if isinstance(self.model, keras.Sequential):
                 if not self.model.built:  # a call would fix the batch size in its input
                     self.model.build((None, *batch.picture.shape[1:]))
@@ -280,7 +267,7 @@ class KerasBackend(Backend):
             return answer.tensor
 
         survey = functools.partial(self._engine.survey, run, self.model, batch, recorder=recorder)
-        with self._model_errors(batch), preserved_model(self.model):
+        with model_errors(batch), preserved_model(self.model):
             seen = survey(inline=False)
             # A call that is a compiled function may have been traced before, and runs no layer then.
             if not recorder.calls or any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
@@ -294,7 +281,7 @@ class KerasBackend(Backend):
         self._survey(batch)
 
         def make() -> tuple[Block, ...]:
-            with self._model_errors(batch):
+            with model_errors(batch):
                 inline = bool(self._traces.facts.get("inline"))
                 return find_blocks(self._engine, self.model, batch, self.output, inline)
 
@@ -305,7 +292,7 @@ class KerasBackend(Backend):
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, asked)
 
     def _forward(self, batch: Inputs, survey: Survey, asked: Asked) -> Forward:
-        with self._model_errors(batch):
+        with model_errors(batch):
             forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
         check_outputs(forward.outputs, batch.count)
         return forward

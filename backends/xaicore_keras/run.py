@@ -9,19 +9,19 @@ from typing import Any
 
 import keras
 
-from xaicore.layers import split_run
+from xaicore.layers import never_ran, split_run
 from xaicore.outputs import choose_name
 from xaicore_keras.asked import Asked, Leaf, Tap
 from xaicore_keras.attention import attention_tapped
 from xaicore_keras.calls import first_tensor, replace_first_tensor
 from xaicore_keras.head import head_hook
-from xaicore_keras.hooks import Hook, at_call, hooked
+from xaicore_keras.hooks import Hook, PassStopped, at_call, hooked
 from xaicore_keras.inputs import Structure
 from xaicore_keras.paths import walk
 from xaicore_keras.steps import batched_steps
 from xaicore_keras.survey import Survey
 
-__all__ = ["Answer", "Program", "run_model"]
+__all__ = ["Answer", "Program", "run_model", "taken_by"]
 
 
 @dataclass(frozen=True)
@@ -123,3 +123,24 @@ class Program:
 
 def _tapped(tap: Tap) -> Hook:
     return lambda args, kwargs, answer: replace_first_tensor(answer, tap)
+
+
+def taken_by(
+    model: keras.Model, structure: Structure, tensors: Sequence[Any], output: int | str | None, layer: str
+) -> Any:
+    """The first tensor that a layer takes in its first run, where the pass ends.
+
+    Raises:
+        LayerError: it does not run.
+    """
+    taken: list[Any] = []
+
+    def keep(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
+        taken.append(first_tensor((args, kwargs)))
+        raise PassStopped
+
+    with contextlib.suppress(PassStopped):
+        run_model(model, structure, tensors, output, [(walk(model)[layer], keep)])
+    if not taken:
+        raise never_ran(layer)
+    return taken[0]

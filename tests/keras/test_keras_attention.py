@@ -213,7 +213,7 @@ def test_windows_and_other_tokens_are_facts_and_the_core_refuses_them():
     (block,) = KerasBackend(functional(crossed)).attention(pictures(3))
     assert (block.name, block.shape, block.causal) == ("mha", (1, 2, 2, 6), False)
 
-    for function, message in ((windows, "within windows"), (crossed, "2 queries x 6 keys")):
+    for function, message in ((windows, "within windows"), (crossed, "nothing settles where the 6 tokens")):
         method = xaicore.Method("mean", lambda evidence: None, needs=("attention",))
         with pytest.raises(xaicore.MethodError, match=message):
             xaicore.explain(functional(function), pictures(3), method=method)
