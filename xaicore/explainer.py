@@ -207,7 +207,7 @@ class Explainer:
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""
-        _, place = self._places.find(x)
+        _, place = self._places.find(x, needs_layer=False)
         views = 1 if place is None else place.views
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
