@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from xaicore_keras.rules import RELU_RULES, SECOND
+
 __all__ = ["Asked", "Leaf", "Tap"]
 
 Tap = Callable[[Any], Any]
@@ -68,6 +70,17 @@ class Asked:
         return cls(
             (*outputs, *attention), tuple((rule, leaves) for rule, leaves in pulls.items() if leaves and is_pulled)
         )
+
+    @classmethod
+    def second(cls, layer: str) -> Asked:
+        """The output of a layer, and second derivatives there."""
+        read = (Leaf("layer", layer),)
+        return cls(read, ((SECOND, read),))
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether ReLUs follow a rule of their own."""
+        return any(rule in RELU_RULES for rule, _ in self.pulls)
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:

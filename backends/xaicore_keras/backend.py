@@ -15,24 +15,25 @@ import keras
 import numpy as np
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
-from xaicore.errors import BackendError, XaicoreError
+from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers import has_rows, listing, never_ran, no_map, read, with_moves_of
 from xaicore.outputs import choose_name
-from xaicore_keras.advice import remedy, warn_of_preprocessor
+from xaicore_keras.advice import model_errors, warn_of_preprocessor
 from xaicore_keras.asked import Asked, Leaf
-from xaicore_keras.blocks import Block, choose_blocks, find_blocks
+from xaicore_keras.blocks import Block, choose_blocks, find_blocks, leaves_of
+from xaicore_keras.building import build
 from xaicore_keras.calls import first_tensor, shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
 from xaicore_keras.hooks import PassStopped
-from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
+from xaicore_keras.inputs import Inputs, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
-from xaicore_keras.private import all_layers
 from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
-from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_attention, of_inputs, of_layers
+from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers
+from xaicore_keras.rules import SECOND, check_bends
 from xaicore_keras.run import Program, run_model
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
@@ -57,7 +58,9 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
-    powers = frozenset({"attention", "resume"})
+    powers = frozenset({"attention", "guided", "input_gradients", "resume", "second"})
+
+    _model_errors = staticmethod(model_errors)
 
     def __init__(self, model: keras.Model, output: int | str | None = None) -> None:
         self.model = model
@@ -94,12 +97,12 @@ class KerasBackend(Backend):
         rules: Sequence[str] = (),
     ) -> Capture:
         """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        check_layers(layers, survey, self.model)
+        batch, survey = self._surveyed(inputs, layers)
+        check_bends(self.model, rules)
         blocks = choose_blocks(self._blocks(batch) if attention else (), attention)
-        parts = {leaf: has for block in blocks for leaf, has in block.leaves(attention[block.facts.name]).items()}
-        asked = Asked.of(layers, differentiable_inputs(batch), rules, direction is not None, parts)
+        asked = Asked.of(
+            layers, differentiable_inputs(batch), rules, direction is not None, leaves_of(blocks, attention)
+        )
         forward = self._forward(batch, survey, asked)
         outputs = class_axis_first(forward.outputs, survey)
         kind = kind_of_outputs(outputs, survey)
@@ -108,21 +111,27 @@ class KerasBackend(Backend):
             rows = check_direction(direction(outputs, kind), outputs)
             with self._model_errors(batch):
                 pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
-        values, plain = dict(zip(asked.read, forward.values, strict=True)), pulled.get("plain", {})
-        return Capture(
-            outputs,
-            kind,
-            of_layers(values),
-            survey.input_size,
-            of_layers(plain),
-            survey.link,
-            attention={block.facts.name: of_attention(block, values, plain) for block in blocks},
-            input_gradients={rule: of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
-        )
+        values = dict(zip(asked.read, forward.values, strict=True))
+        arrays = arrays_of(values, pulled, blocks, rules, len(batch.tensors))
+        return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, **arrays)
 
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
         """Every attention in the order in which it runs, as one more pass over the first image shows them."""
         return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
+
+    def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
+        """The Hessian of each score times a layer's activations (N, K, *layer): one pass, one pull-back.
+
+        That is the derivative of <G(A), A'> by the activations A, with G the gradient of the score and A' = A constant.
+        It is zero where the score is piecewise linear in A.
+        """
+        batch, survey = self._surveyed(inputs, [layer])
+        asked = Asked.second(layer)
+        forward = self._forward(batch, survey, asked)
+        outputs = class_axis_first(forward.outputs, survey)
+        rows = check_direction(direction(outputs, kind_of_outputs(outputs, survey)), outputs)
+        with self._model_errors(batch):
+            return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
@@ -182,32 +191,34 @@ class KerasBackend(Backend):
         Raises:
             MethodError: there is none; found by the numbers of this batch, not by names.
         """
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        check_layers([layer], survey, self.model)
+        batch, survey = self._surveyed(inputs, [layer])
 
         def search() -> str:
             forward = self._forward(batch, survey, Asked.of([layer]))
             grid = read(survey.facts, self.channels_last).grids.get(layer)
             if grid is None:
                 raise no_map(layer, survey.specs[layer].shape, survey.input_size)
-            features = grid.arrange(forward.values[0])
-            return classifier_path(self.model, layer, features, forward.outputs)
+            return classifier_path(self.model, layer, grid.arrange(forward.values[0]), forward.outputs)
 
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
         return dense_of(walk(self.model)[self._traces.get(key, search)]).weight
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        check_layers([layer], survey, self.model)
+        batch, survey = self._surveyed(inputs, [layer])
         start = np.asarray(activations, np.float32)
         check_start(start, layer, survey, batch.count)
         with self._model_errors(batch):
             program = self._program(batch, survey, Asked.of([layer]))
             outputs = self._engine.resume(program, self._traces, batch, start)
         return class_axis_first(outputs, survey)
+
+    def _surveyed(self, inputs: Any, layers: Sequence[str]) -> tuple[Inputs, Survey]:
+        """The batch, and the survey for inputs of its form, in which these layers gave a tensor."""
+        batch = prepare(self.model, inputs)
+        survey = self._survey(batch)
+        check_layers(layers, survey, self.model)
+        return batch, survey
 
     def _survey(self, batch: Inputs) -> Survey:
         """The survey for inputs of this form; made on one image, on all where the model takes no other batch size."""
@@ -235,16 +246,10 @@ class KerasBackend(Backend):
 
     def _build(self, batch: Inputs) -> None:
         """Give a model that was never called its weights. Tried once: layers without use stay unbuilt for ever."""
-        if self._traces.is_built:
-            return
-        with lock, preserved_modes(self.model), self._model_errors(batch), self._engine.isolated():
-            if isinstance(self.model, keras.Sequential):
-                if not self.model.built:  # a call would fix the batch size in its input
-                    self.model.build((None, *batch.picture.shape[1:]))
-            elif known_inputs(self.model) is None and not all(layer.built for layer in all_layers(self.model)):
-                args, kwargs = batch.structure.pack(batch.first().tensors)
-                self.model(*args, **kwargs, training=False)
-        self._traces.is_built = True
+        if not self._traces.is_built:
+            with lock, preserved_modes(self.model), self._model_errors(batch), self._engine.isolated():
+                build(self.model, batch)
+            self._traces.is_built = True
 
     def _make_survey(self, batch: Inputs) -> Survey:
         if not self._traces.facts.setdefault("warned", False):
@@ -274,8 +279,8 @@ class KerasBackend(Backend):
         self._survey(batch)
 
         def make() -> tuple[Block, ...]:
+            inline = bool(self._traces.facts.get("inline"))
             with self._model_errors(batch):
-                inline = bool(self._traces.facts.get("inline"))
                 return find_blocks(self._engine, self.model, batch, self.output, inline)
 
         blocks: tuple[Block, ...] = self._traces.get(("attention", self.output, batch.signature(False)), make)
@@ -289,12 +294,3 @@ class KerasBackend(Backend):
             forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
         check_outputs(forward.outputs, batch.count)
         return forward
-
-    @contextlib.contextmanager
-    def _model_errors(self, batch: Inputs) -> Iterator[None]:
-        try:
-            yield
-        except XaicoreError:
-            raise
-        except Exception as exc:
-            raise BackendError(f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{remedy(exc)}") from exc

@@ -12,6 +12,7 @@ import functools
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import keras
@@ -24,10 +25,13 @@ __all__ = [
     "detached_copy",
     "functional_of",
     "is_captured",
+    "is_shut",
     "only_runs_a_graph",
     "prunable_graph",
+    "relu_cap",
     "replaced_functions",
     "run_graph",
+    "taken_by",
     "tracer_scope",
     "unnoticed_calls",
 ]
@@ -161,3 +165,26 @@ def is_captured(tensor: Any) -> bool:
 def tracer_scope(tensor: Any) -> Any:
     """The JAX transformation that traces a value; values inside and outside of a loop have different ones."""
     return getattr(tensor, "_trace", None)
+
+
+# Names of autograd's nodes, and _saved_min_val, _saved_max_val, _saved_self: torch 2.13.
+_SHUT = ("DifferentiableGraphBackward", "CompiledFunctionBackward", "CheckpointFunctionBackward")
+
+
+def relu_cap(node: Any) -> float | None:
+    """The cap of a ReLU that a node of PyTorch's graph differentiates, infinity without one; None for other nodes."""
+    name = node.name()
+    if name == "ReluBackward0":
+        return inf
+    is_relu = name == "HardtanhBackward0" and node._saved_min_val == 0
+    return float(node._saved_max_val) if is_relu else None
+
+
+def taken_by(node: Any) -> Any:
+    """What a capped ReLU took, of a node as above."""
+    return node._saved_self
+
+
+def is_shut(node: Any) -> bool:
+    """Whether a node of PyTorch's graph stands for operations that it does not show: scripted, compiled, recomputed."""
+    return node.name().endswith(_SHUT)

@@ -120,6 +120,12 @@ def of_a_tracer():
     return dir(tracers[0])
 
 
+def of_a_node():
+    import torch
+
+    return dir(torch.nn.functional.relu6(torch.ones(1, requires_grad=True)).grad_fn)
+
+
 EXPECTED = {
     # name: (what has it; the first and the last version of Keras, and the one backend, that have it)
     "_flatten_layers": (of_a_layer, {}),
@@ -148,6 +154,9 @@ EXPECTED = {
     "prune": (of_a_wrapped_function, {"on": "tensorflow"}),
     "internal_captures": (of_a_graph, {"on": "tensorflow"}),
     "_trace": (of_a_tracer, {"on": "jax"}),
+    "_saved_min_val": (of_a_node, {"on": "torch"}),
+    "_saved_max_val": (of_a_node, {"on": "torch"}),
+    "_saved_self": (of_a_node, {"on": "torch"}),
 }
 
 
@@ -261,3 +270,17 @@ def test_rematerialisation_is_off_for_a_while():
 def test_every_attribute_that_keras_sets_on_a_model_is_known():
     unknown = of_training() - private.attributes_of_keras() - vars(functional()).keys()
     assert not unknown, "the list in xaicore_keras/private.py lacks what Keras sets on a model"
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="nodes of PyTorch's graph")
+def test_relus_are_known_by_their_nodes():
+    import torch
+
+    x = torch.ones(2, requires_grad=True)
+    made = [torch.relu(x), torch.relu_(x * 2), torch.nn.functional.relu6(x), torch.nn.functional.hardtanh(x), x * 2]
+    assert [private.relu_cap(y.grad_fn) for y in made] == [np.inf, np.inf, 6, None, None]
+    assert private.taken_by(made[2].grad_fn) is not None
+    parts = torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2)
+    scripted = torch.jit.script(torch.nn.Sequential(*parts))
+    assert [private.is_shut(scripted(x[None] * 2).grad_fn) for _ in range(4)][-1]  # after some runs
+    assert not private.is_shut(made[0].grad_fn)

@@ -1,4 +1,4 @@
-"""Attention of published models, where their libraries are installed; Transformers' against its eager implementation."""
+"""Attention of published models, where their libraries are installed; Transformers' against its eager one."""
 
 import numpy as np
 import pytest

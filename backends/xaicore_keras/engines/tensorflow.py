@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from xaicore.errors import XaicoreError
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
-from xaicore_keras.engines.cut import Steps, concrete, inlined
 from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
+from xaicore_keras.engines.tensorflow_steps import Steps, concrete, inlined
 from xaicore_keras.facts import Flow, Seen, along_axes
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import prunable_graph
@@ -142,6 +143,8 @@ def _traced(
     if not traces.facts.get("static batch"):
         try:
             return traces.get((*key, batch.signature(False)), lambda: make(_specs(batch, static=False)))
+        except XaicoreError:
+            raise
         except Exception as exc:  # any that a model raises for an unknown batch size
             failure = exc
     try:

@@ -17,8 +17,11 @@ import torch
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
+from xaicore_keras.engines.torch_rules import applied, nodes, second
 from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
+from xaicore_keras.private import is_shut
+from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
 from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 from xaicore_keras.traces import Traces
@@ -71,8 +74,19 @@ class TorchEngine(Engine):
                 break
             recording = True
 
+        if asked.has_rules and any(map(is_shut, nodes(y))):
+            raise hidden_relus(program.model(), "a scripted, compiled or recomputed part")
+
         def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
-            return tools.pull_back(y, [taken[leaf] for leaf in asked.ends(rule)], direction)
+            ends = [taken[leaf] for leaf in asked.ends(rule)]
+            if rule == SECOND:
+                return [second(y, end, direction) for end in ends]
+            if rule not in RELU_RULES:
+                return tools.pull_back(y, ends, direction)
+            with applied(y, rule) as count:
+                if not count:
+                    raise no_relus(program.model(), rule)
+                return tools.pull_back(y, ends, direction)
 
         return Forward(tools.to_host(y).copy(), [tools.to_host(taken[leaf]) for leaf in asked.read], pull)
 

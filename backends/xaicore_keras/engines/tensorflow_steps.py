@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore_keras.asked import Leaf, Tap
+from xaicore_keras.engines.tensorflow_rules import applied, has_hidden_relus, marked
 from xaicore_keras.private import is_captured, prunable_graph
+from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
 from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 
@@ -26,7 +28,8 @@ class Steps:
     """The two steps, compiled. They do not refer to the model; only the graph that they are cut from does."""
 
     def __init__(self, program: Program, specs: Sequence[tf.TensorSpec], inline: bool) -> None:
-        self._asked = asked = program.asked
+        self._asked, self._model = program.asked, program.model
+        asked, model = program.asked, program.model()
         taken: dict[Leaf, Any] = {}
         feeds: dict[str, Any] = {}
         read: list[Any] = []
@@ -35,14 +38,18 @@ class Steps:
 
         def body() -> None:
             feeds["x"] = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in specs]
-            with preserved_model(program.model()), inlined(inline):
-                y = program(feeds["x"], {leaf: _tap(taken, leaf) for leaf in asked.leaves})
+            graph = tf.compat.v1.get_default_graph()
+            with preserved_model(model), inlined(inline or asked.has_rules):
+                around = marked(graph) if asked.has_rules or asked.ends(SECOND) else None
+                y = program(feeds["x"], {leaf: _tap(taken, leaf) for leaf in asked.leaves}, around=around)
+            if asked.has_rules and has_hidden_relus(graph):
+                raise hidden_relus(model, "a loop or a saved model")
             read[:] = [tf.cast(t, tf.float32) for t in (y, *(taken[leaf] for leaf in asked.read))]
             if asked.pulls:
-                forward_ops = set(y.graph.get_operations())
+                forward_ops = set(graph.get_operations())
                 feeds["direction"] = tf.compat.v1.placeholder(tf.float32, [None, None, *y.shape[1:]])
                 for rule, ends in asked.pulls:
-                    pulled[rule] = _Gradients.of(y, [taken[leaf] for leaf in ends], feeds["direction"])
+                    pulled[rule] = _Gradients.of(y, [taken[leaf] for leaf in ends], feeds["direction"], rule)
                 cut[:] = _cut([t for found in pulled.values() for t in (*found.one, *found.many)], forward_ops)
 
         prune = prunable_graph(body)
@@ -57,7 +64,10 @@ class Steps:
 
     def pull(self, direction: np.ndarray, cut: Sequence[Any], rule: str) -> list[np.ndarray | None]:
         """The gradient (N, K, ...) at each end for a direction (N, K, *O); None without a path to the outputs."""
-        return self._pulls[rule](direction, cut)
+        step = self._pulls[rule]
+        if rule in RELU_RULES and not step.passes_relus:
+            raise no_relus(self._model(), rule)
+        return step(direction, cut)
 
 
 def _tap(taken: dict[Leaf, Any], leaf: Leaf) -> Tap:
@@ -75,27 +85,48 @@ class _Gradients:
     reached: list[bool]
     one: list[Any]
     many: list[Any]
+    passes_relus: bool
 
     @classmethod
-    def of(cls, y: Any, ends: Sequence[Any], direction: Any) -> _Gradients:
+    def of(cls, y: Any, ends: Sequence[Any], direction: Any, rule: str) -> _Gradients:
         """The gradients of y (N, *O) at some tensors for a direction (N, K, *O), added to their graph."""
         rows = tf.cast(_swapped(direction), y.dtype)
-        one = tf.gradients(y, ends, grad_ys=rows[0])
-        reached = [gradient is not None for gradient in one]
-        ends = [end for end, is_reached in zip(ends, reached, strict=True) if is_reached]
-        many = tf.vectorized_map(lambda row: tf.gradients(y, ends, grad_ys=row), rows) if ends else []
+        differentiate = _second if rule == SECOND else _first
+        with applied(rule) as passed:
+            one = differentiate(y, ends, rows[0])
+            reached = [gradient is not None for gradient in one]
+            ends = [end for end, is_reached in zip(ends, reached, strict=True) if is_reached]
+            many = tf.vectorized_map(lambda row: differentiate(y, ends, row), rows) if ends else []
         return cls(
             reached,
             [tf.cast(gradient, tf.float32)[:, None] for gradient in one if gradient is not None],
             [_swapped(tf.cast(gradient, tf.float32)) for gradient in many],
+            passed.count > 0,
         )
+
+
+def _first(y: Any, ends: Sequence[Any], row: Any) -> list[Any]:
+    return tf.gradients(y, ends, grad_ys=row)
+
+
+def _second(y: Any, ends: Sequence[Any], row: Any) -> list[Any]:
+    """The Hessian of a score times each end's own values: the gradient of gradient * values, with these constant."""
+    gradients = tf.gradients(y, ends, grad_ys=row)
+    found: list[Any] = []
+    for end, gradient in zip(ends, gradients, strict=True):
+        if gradient is None:
+            found.append(None)
+            continue
+        (again,) = tf.gradients(gradient, end, grad_ys=tf.stop_gradient(end))
+        found.append(tf.zeros_like(end) if again is None else again)
+    return found
 
 
 class _Pull:
     """The second step under one rule."""
 
     def __init__(self, prune: Callable[..., Any], feeds: list[Any], gradients: _Gradients) -> None:
-        self._reached = gradients.reached
+        self._reached, self.passes_relus = gradients.reached, gradients.passes_relus
         if any(self._reached):
             self._one = _compiled(prune, feeds, gradients.one)
             self._many = _compiled(prune, feeds, gradients.many)
