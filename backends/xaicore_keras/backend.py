@@ -21,17 +21,17 @@ from xaicore.layers import has_rows, listing, no_map, read, with_moves_of
 from xaicore.outputs import choose_name
 from xaicore_keras.advice import model_errors, warn_of_preprocessor
 from xaicore_keras.asked import Asked, Leaf
-from xaicore_keras.blocks import Block, choose_blocks, find_blocks
+from xaicore_keras.blocks import Block, choose_blocks, find_blocks, leaves_of
+from xaicore_keras.building import build
 from xaicore_keras.calls import shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
-from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
+from xaicore_keras.inputs import Inputs, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
-from xaicore_keras.private import all_layers
 from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
-from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_attention, of_inputs, of_layers
+from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers
 from xaicore_keras.rules import SECOND, check_bends
 from xaicore_keras.run import Program, run_model, taken_by
 from xaicore_keras.state import lock, preserved_model, preserved_modes
@@ -97,8 +97,9 @@ class KerasBackend(Backend):
         batch, survey = self._surveyed(inputs, layers)
         check_bends(self.model, rules)
         blocks = choose_blocks(self._blocks(batch) if attention else (), attention)
-        parts = {leaf: has for block in blocks for leaf, has in block.leaves(attention[block.facts.name]).items()}
-        asked = Asked.of(layers, differentiable_inputs(batch), rules, direction is not None, parts)
+        asked = Asked.of(
+            layers, differentiable_inputs(batch), rules, direction is not None, leaves_of(blocks, attention)
+        )
         forward = self._forward(batch, survey, asked)
         outputs = class_axis_first(forward.outputs, survey)
         kind = kind_of_outputs(outputs, survey)
@@ -107,17 +108,13 @@ class KerasBackend(Backend):
             rows = check_direction(direction(outputs, kind), outputs)
             with model_errors(batch):
                 pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
-        values, plain = dict(zip(asked.read, forward.values, strict=True)), pulled.get("plain", {})
-        return Capture(
-            outputs,
-            kind,
-            of_layers(values),
-            survey.input_size,
-            of_layers(plain),
-            survey.link,
-            attention={block.facts.name: of_attention(block, values, plain) for block in blocks},
-            input_gradients={rule: of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
-        )
+        values = dict(zip(asked.read, forward.values, strict=True))
+        arrays = arrays_of(values, pulled, blocks, rules, len(batch.tensors))
+        return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, **arrays)
+
+    def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
+        """Every attention in the order in which it runs, as one more pass over the first image shows them."""
+        return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
 
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """The Hessian of each score times a layer's activations (N, K, *layer): one pass, one pull-back.
@@ -132,10 +129,6 @@ class KerasBackend(Backend):
         rows = check_direction(direction(outputs, kind_of_outputs(outputs, survey)), outputs)
         with model_errors(batch):
             return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
-
-    def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
-        """Every attention in the order in which it runs, as one more pass over the first image shows them."""
-        return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
@@ -193,8 +186,7 @@ class KerasBackend(Backend):
             grid = read(survey.facts, self.channels_last).grids.get(layer)
             if grid is None:
                 raise no_map(layer, survey.specs[layer].shape, survey.input_size)
-            features = grid.arrange(forward.values[0])
-            return classifier_path(self.model, layer, features, forward.outputs)
+            return classifier_path(self.model, layer, grid.arrange(forward.values[0]), forward.outputs)
 
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
         return dense_of(walk(self.model)[self._traces.get(key, search)]).weight
@@ -210,7 +202,7 @@ class KerasBackend(Backend):
         return class_axis_first(outputs, survey)
 
     def _surveyed(self, inputs: Any, layers: Sequence[str]) -> tuple[Inputs, Survey]:
-        """The batch and its survey, in which these layers run."""
+        """The batch, and the survey for inputs of its form, in which these layers gave a tensor."""
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
         check_layers(layers, survey, self.model)
@@ -242,16 +234,10 @@ class KerasBackend(Backend):
 
     def _build(self, batch: Inputs) -> None:
         """Give a model that was never called its weights. Tried once: layers without use stay unbuilt for ever."""
-        if self._traces.is_built:
-            return
-        with lock, preserved_modes(self.model), model_errors(batch), self._engine.isolated():
-            if isinstance(self.model, keras.Sequential):
-                if not self.model.built:  # a call would fix the batch size in its input
-                    self.model.build((None, *batch.picture.shape[1:]))
-            elif known_inputs(self.model) is None and not all(layer.built for layer in all_layers(self.model)):
-                args, kwargs = batch.structure.pack(batch.first().tensors)
-                self.model(*args, **kwargs, training=False)
-        self._traces.is_built = True
+        if not self._traces.is_built:
+            with lock, preserved_modes(self.model), model_errors(batch), self._engine.isolated():
+                build(self.model, batch)
+            self._traces.is_built = True
 
     def _make_survey(self, batch: Inputs) -> Survey:
         if not self._traces.facts.setdefault("warned", False):
@@ -281,8 +267,8 @@ class KerasBackend(Backend):
         self._survey(batch)
 
         def make() -> tuple[Block, ...]:
+            inline = bool(self._traces.facts.get("inline"))
             with model_errors(batch):
-                inline = bool(self._traces.facts.get("inline"))
                 return find_blocks(self._engine, self.model, batch, self.output, inline)
 
         blocks: tuple[Block, ...] = self._traces.get(("attention", self.output, batch.signature(False)), make)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from xaicore_keras.inputs import Inputs
 from xaicore_keras.run import run_model
 from xaicore_keras.state import preserved_model
 
-__all__ = ["Block", "choose_blocks", "find_blocks"]
+__all__ = ["Block", "choose_blocks", "find_blocks", "leaves_of"]
 
 _PARTS = ("weights", "query", "key", "value", "output")
 
@@ -61,6 +61,12 @@ def choose_blocks(blocks: Sequence[Block], names: Iterable[str]) -> list[Block]:
         if name not in known:
             raise LayerError(f"no attention called {name!r}; the model has {', '.join(known) or 'none'}")
     return [known[name] for name in names]
+
+
+def leaves_of(blocks: Sequence[Block], with_gradients: Mapping[str, bool]) -> dict[Leaf, bool]:
+    """{part: whether it has a gradient}, of attentions by name."""
+    leaves = [block.leaves(with_gradients[block.facts.name]) for block in blocks]
+    return {leaf: has for each in leaves for leaf, has in each.items()}
 
 
 class AttentionRecorder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from xaicore_keras.asked import Leaf
 from xaicore_keras.blocks import Block
 from xaicore_keras.survey import Survey
 
-__all__ = ["class_axis_first", "kind_of_outputs", "of_attention", "of_inputs", "of_layers"]
+__all__ = ["arrays_of", "class_axis_first", "kind_of_outputs", "of_layers"]
 
 
 def class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:
@@ -28,17 +29,42 @@ def kind_of_outputs(outputs: np.ndarray, survey: Survey) -> str:
     return survey.kind
 
 
+def arrays_of(
+    values: Mapping[Leaf, np.ndarray],
+    pulled: Mapping[str, Mapping[Leaf, np.ndarray | None]],
+    blocks: Sequence[Block],
+    rules: Sequence[str],
+    inputs: int,
+) -> dict[str, Any]:
+    """The arrays of a `Capture`, by the names of its fields.
+
+    Args:
+        values: of the leaves that were read.
+        pulled: {rule: gradients}.
+        blocks: the attentions that were asked for.
+        rules: by which gradients of the inputs were asked for.
+        inputs: how many the model has.
+    """
+    plain = pulled.get("plain", {})
+    return {
+        "activations": of_layers(values),
+        "gradients": of_layers(plain),
+        "attention": {block.facts.name: _of_attention(block, values, plain) for block in blocks},
+        "input_gradients": {rule: _of_inputs(pulled.get(rule, {}), inputs) for rule in rules},
+    }
+
+
 def of_layers(values: Mapping[Leaf, np.ndarray | None]) -> dict[str, np.ndarray]:
     """{layer: array}."""
     return {str(leaf.name): value for leaf, value in values.items() if leaf.kind == "layer" and value is not None}
 
 
-def of_inputs(pulled: Mapping[Leaf, np.ndarray | None], count: int) -> Sequence[np.ndarray | None]:
+def _of_inputs(pulled: Mapping[Leaf, np.ndarray | None], count: int) -> Sequence[np.ndarray | None]:
     """The gradient (N, K, *input) of each of the model's inputs; None for one without a gradient."""
     return [pulled.get(Leaf("input", position)) for position in range(count)]
 
 
-def of_attention(
+def _of_attention(
     block: Block, values: Mapping[Leaf, np.ndarray], pulled: Mapping[Leaf, np.ndarray | None]
 ) -> Attention:
     """One attention, from the values of its parts and from what was pulled back to them."""
