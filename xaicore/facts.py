@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-__all__ = ["AttentionFacts", "Facts", "InputFacts", "LayerFacts", "Moves", "Span"]
+__all__ = ["AttentionFacts", "ByShape", "Facts", "InputFacts", "LayerFacts", "Moves", "Span"]
+
+Known = TypeVar("Known")
 
 Moves = Mapping[int, Mapping[int, tuple[float, float]]]
 """{axis of a tensor: {axis of an input: where two slices come from}}, as `InputFacts.reader_moves`."""
@@ -45,6 +48,8 @@ class LayerFacts:
         run_reads: for each run, the positions of the inputs that it depended on; None where that is not known.
         is_recurrent: it reads its input step by step, along the first axis that is not the images'. A layer of the kind
             "recurrent" need not say so; one of another kind, such as a convolution with a state, does.
+        reads_backwards: a recurrent layer reads its steps from the last to the first, and gives them, or the last of
+            them, in this order; None where it joins both directions, its steps in the order of the input.
         run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
             reader it depended on}; empty where that is not known.
     """
@@ -68,6 +73,7 @@ class LayerFacts:
     runs: int = 1
     run_reads: tuple[tuple[int, ...], ...] | None = None
     is_recurrent: bool = False
+    reads_backwards: bool | None = False
     run_frames: Mapping[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
 
@@ -151,3 +157,14 @@ class Facts:
     def named(self) -> dict[str, LayerFacts]:
         """{name or alias: layer}."""
         return {name: layer for layer in self.layers for name in (layer.name, *layer.aliases)}
+
+
+class ByShape(dict[Any, Known]):
+    """What is kept for inputs of each shape. The oldest entry goes, so that ever new shapes do not fill the memory."""
+
+    MOST = 16
+
+    def __setitem__(self, shape: Any, known: Known) -> None:
+        super().__setitem__(shape, known)
+        if len(self) > self.MOST:
+            del self[next(iter(self))]

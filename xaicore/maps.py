@@ -5,19 +5,22 @@ N images, K targets per image, C channels, *S spatial axes, M = N * K maps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from xaicore.errors import InputError
 from xaicore.opencv import cv2
 
-__all__ = ["fuse", "normalize", "relu", "resize", "tops", "weighted_sum"]
+__all__ = ["FUSIONS", "fuse", "normalize", "relu", "resize", "tops", "weighted_sum", "zoom"]
 
 NORMALIZATIONS = ("max", "robust", "minmax", "none")
 
 BRIGHTEST = 99
 """The percentile of the magnitudes that "robust" divides by."""
+
+FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max, "product": np.prod}
+"""{how the maps of several layers become one: the function}."""
 
 
 def weighted_sum(weights: np.ndarray, activations: np.ndarray) -> np.ndarray:
@@ -93,25 +96,45 @@ def resize(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
             cv2.resize(source, size[::-1], dst=resized, interpolation=cv2.INTER_LINEAR)  # width first
         return out
     for axis, n in enumerate(size, start=1):
-        maps = _resize_axis(maps, axis, n)
+        maps = _sampled(maps, axis, (np.arange(n) + 0.5) * (maps.shape[axis] / n) - 0.5)
     return maps
 
 
-def _resize_axis(maps: np.ndarray, axis: int, n: int) -> np.ndarray:
-    old = maps.shape[axis]
-    at = np.clip((np.arange(n) + 0.5) * (old / n) - 0.5, 0, old - 1)
+def zoom(maps: np.ndarray, scale: float) -> np.ndarray:
+    """Magnify maps (M, *S) linearly about their centre, without a change of their size; edges are repeated."""
+    for axis, n in enumerate(maps.shape[1:], start=1):
+        maps = _sampled(maps, axis, (np.arange(n) + 0.5 - n / 2) / scale + n / 2 - 0.5)
+    return maps
+
+
+def _sampled(maps: np.ndarray, axis: int, at: np.ndarray) -> np.ndarray:
+    """Maps at these positions along one axis, between neighbours linearly."""
+    last = maps.shape[axis] - 1
+    at = np.clip(at, 0, last)
     low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, old - 1)
+    high = np.minimum(low + 1, last)
     fraction = (at - low).astype(maps.dtype).reshape(-1, *[1] * (maps.ndim - 1 - axis))
     return maps.take(low, axis) * (1 - fraction) + maps.take(high, axis) * fraction
 
 
-def fuse(maps: Sequence[np.ndarray]) -> np.ndarray:
-    """One map from several layers' (M, *S_i): each max-normalised, resized to the finest, averaged. Signs stay.
+def fuse(maps: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:
+    """One map from several layers' (M, *S_i): each max-normalised, resized to the finest, joined. Signs stay.
 
     Normalising first keeps a layer with large activations from drowning the others.
+
+    Args:
+        maps: of each layer.
+        how: "mean"; "max", what any layer shows; "product", what all of them show.
+
+    Raises:
+        InputError: `how` is none of these, or a product of maps with negative values.
     """
+    if how not in FUSIONS:
+        raise InputError(f"fuse={how!r} is not known; expected one of {', '.join(FUSIONS)}")
     if len(maps) == 1:
         return maps[0]
     finest = max((m.shape[1:] for m in maps), key=lambda shape: int(np.prod(shape)))
-    return np.stack([resize(normalize(m), finest) for m in maps]).mean(axis=0)
+    if how == "product" and any((m < 0).any() for m in maps):
+        raise InputError("a product would make positive evidence of two negative values: pass fuse='mean'")
+    fused: np.ndarray = FUSIONS[how](np.stack([resize(normalize(m), finest) for m in maps]), axis=0)
+    return fused

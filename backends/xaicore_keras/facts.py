@@ -15,7 +15,16 @@ import numpy as np
 from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
 from xaicore.layers import channel_axes, find_moves, find_span
 from xaicore_keras.calls import Call, shape_of
-from xaicore_keras.layout import channel_axis, default_axis, is_identity, is_recurrent, kind_of, permuted_axis, vectors
+from xaicore_keras.layout import (
+    channel_axis,
+    default_axis,
+    is_identity,
+    is_recurrent,
+    kind_of,
+    permuted_axis,
+    reads_backwards,
+    vectors,
+)
 from xaicore_keras.private import child_layers
 
 __all__ = ["Among", "Flow", "Pull", "Seen", "along_axes", "assign_axes", "facts_of", "mixture"]
@@ -176,6 +185,7 @@ class _Reader:
             run_reads=None if any(reads is None for reads in runs) else tuple(reads or () for reads in runs),
             run_frames=self._frames(calls),
             is_recurrent=is_recurrent(maker.layer),
+            reads_backwards=reads_backwards(maker.layer),
         )
 
     def _input(self, i: int) -> InputFacts:

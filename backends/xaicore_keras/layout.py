@@ -10,7 +10,7 @@ import keras
 from xaicore.layers import is_pooling
 from xaicore_keras.private import call_of_keras, child_layers
 
-__all__ = ["channel_axis", "default_axis", "is_identity", "kind_of", "permuted_axis", "vectors"]
+__all__ = ["channel_axis", "default_axis", "is_identity", "kind_of", "permuted_axis", "reads_backwards", "vectors"]
 
 # Classes whose `call` returns its input in inference.
 _IDENTITIES = {
@@ -41,12 +41,28 @@ def kind_of(layer: Any) -> str | None:
     """The kind of a layer, for `LayerFacts`: by its class, which may be derived from Keras'."""
     if is_pooling(type(layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer)):
         return "pooling"
+    if isinstance(layer, keras.layers.Bidirectional) and _joins_maps(layer):
+        return kind_of(layer.forward_layer)
     return next((kind for kind, classes in _CLASSES.items() if isinstance(layer, classes)), None)
 
 
 def is_recurrent(layer: Any) -> bool:
     """Whether a layer reads its input step by step; a ConvLSTM convolves, too."""
     return isinstance(layer, _CLASSES["recurrent"])
+
+
+def reads_backwards(layer: Any) -> bool | None:
+    """For `LayerFacts`; a layer of two directions puts the steps of the second one in the order of the first."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        is_turned = layer.return_sequences and getattr(layer.forward_layer, "go_backwards", False)
+        return True if is_turned else None
+    return bool(getattr(layer, "go_backwards", False))
+
+
+def _joins_maps(layer: Any) -> bool:
+    """Whether a layer of two directions joins the maps of a convolution, along their channels if it concatenates."""
+    is_last = getattr(layer.forward_layer, "data_format", None) == "channels_last"
+    return kind_of(layer.forward_layer) == "convolution" and (is_last or layer.merge_mode != "concat")
 
 
 def channel_axis(layer: Any, rank: int) -> int | None:
@@ -61,10 +77,14 @@ def channel_axis(layer: Any, rank: int) -> int | None:
     if isinstance(layer, keras.layers.TimeDistributed):
         axis = channel_axis(layer.layer, rank - 1)
         return None if axis is None else axis + 1
+    kind = kind_of(layer)
+    if isinstance(layer, keras.layers.Bidirectional) and hasattr(layer.forward_layer, "data_format"):
+        return channel_axis(layer.forward_layer, rank) if kind == "convolution" else None
     layout = getattr(layer, "data_format", None)
     if isinstance(layout, str):
-        return {"channels_first": 1, "channels_last": rank - 1}.get(layout)
-    kind = kind_of(layer)
+        # A ConvLSTM may have steps before its channels.
+        positions = getattr(getattr(layer, "cell", None), "rank", rank - 2)
+        return {"channels_first": rank - 1 - positions, "channels_last": rank - 1}.get(layout)
     if not call_of_keras(layer):
         return None
     if kind == "norm":

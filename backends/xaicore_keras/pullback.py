@@ -43,7 +43,8 @@ def pull_back(
         if gradient is None:
             raise LayerError(
                 f"layer {name!r} does not reach the outputs: its output is not used, or what follows has no gradient "
-                "(an imported graph, integers). Name another: layer=..."
+                "(an imported graph, integers). Name another: layer=... If the model calls it in vectorized_map or "
+                "map, which compute it in another way, call it on one batch instead: x reshaped to (N * frames, ...)"
             )
         gradients[name] = gradient
     return gradients

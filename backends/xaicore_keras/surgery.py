@@ -62,7 +62,7 @@ def cam_model(
     backend = KerasBackend(model, 0 if len(graph.outputs) > 1 else None)
     facts = backend.observe(_picture(graph))
     reading = read(facts, backend.channels_last)
-    path = layer or choose_pooled(facts.layers, reading.grids, reading.main_pictures)
+    path = layer or choose_pooled(facts.layers, reading.grids, reading.main_pictures, reading.states)
     last = _last_call(calls, path, type(model).__name__)
     grid = reading.grids.get(path)
     if grid is None or not set(grid.axes).isdisjoint("lr"):

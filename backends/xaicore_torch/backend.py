@@ -16,11 +16,12 @@ from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError, LayerError, MethodError
-from xaicore.facts import Facts
-from xaicore.layers import Grid, has_rows, listing, never_ran, read, split_run, with_moves_of
-from xaicore.outputs import tolerance
+from xaicore.facts import AttentionFacts, ByShape, Facts
+from xaicore.layers import has_rows, listing, never_ran, read, split_run, with_moves_of
+from xaicore_torch.attention_pass import AttentionPass
+from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.biases import find_biases
-from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
+from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
 from xaicore_torch.hooks import Hooks, PassStopped
 from xaicore_torch.inputs import Inputs, check_not_lazy, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, images_first, layer_name, unwrap
@@ -28,8 +29,6 @@ from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import (
     choose_tensor,
     find_link,
-    first_tensor,
-    is_half,
     link_of,
     named_shapes,
     tensors_in,
@@ -46,9 +45,6 @@ from xaicore_torch.survey import Survey
 
 __all__ = ["TorchBackend"]
 
-MOST = 16
-"""Shapes whose facts are kept, so that pictures of ever new sizes do not fill the memory."""
-
 
 class TorchBackend(Backend):
     """One `torch.nn.Module`, without its wrappers: DataParallel, DistributedDataParallel, torch.compile.
@@ -62,19 +58,20 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
-    powers = frozenset({"input_gradients", "guided", "biases"})
+    powers = frozenset({"attention", "biases", "guided", "input_gradients"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
         if isinstance(self.model, torch.jit.ScriptModule):
             raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
-        self._facts: dict[tuple[Any, ...], Facts] = {}
+        self._facts: ByShape[Facts] = ByShape()
         self._runs: dict[str, int] = {}
         self._link: str | None = None
         self._may_be_single = True
         self._pulls = Pulls(self.model)
         self._classifiers: dict[str, DenseModule] = {}
+        self._attentions: ByShape[dict[str, Known]] = ByShape()
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
         """Every layer in order of completion, from a pass over the first image."""
@@ -94,8 +91,6 @@ class TorchBackend(Backend):
                 self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one
                 self._may_be_single = False
                 return self.observe(inputs)
-            if len(self._facts) > MOST:
-                del self._facts[next(iter(self._facts))]
         return self._facts[key]
 
     def layer_name(self, name: str) -> str:
@@ -119,11 +114,15 @@ class TorchBackend(Backend):
         batch, rules = self._prepare(inputs), rules if direction is not None else ()
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
             self.observe(inputs)
-        modes: list[Mode] = [VisibleRectifiers] if {"guided", "deconv"} & set(rules) else []
+        attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
+        modes: list[Mode] = [*attentions.modes]
+        if {"guided", "deconv"} & set(rules):
+            modes.append(VisibleRectifiers)
         with preserved_model(self.model, batch.picture.device):
             recorded = self._record(batch, modules, direction is not None, modes, bool(rules))
             outputs, tensors = read_outputs(recorded.y, self._link), recorded.leaves.of("layer")
             gradients: dict[str, np.ndarray] = {}
+            pulled: Gradients = {}
             of_inputs: dict[str, Gradients] = {}
             if direction is not None:
                 rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
@@ -131,6 +130,7 @@ class TorchBackend(Backend):
                 pulled, of_inputs = self._pulls.to(recorded.leaves, outputs, rows, facts, rules)
                 gradients = by_layer({name: pulled["layer", name] for name in tensors})
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
+            captured = attentions.captured(pulled)
         positions = range(len(batch.tensors))
         return Capture(
             outputs.array,
@@ -139,12 +139,24 @@ class TorchBackend(Backend):
             batch.size,
             gradients,
             link="softmax" if outputs.link == "log_softmax" else outputs.link,
+            attention=captured,
             input_gradients={rule: [one.get(("input", i)) for i in positions] for rule, one in of_inputs.items()},
         )
 
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
         """What the innermost layers with weights answer to zeros, from a pass over the first image."""
         return find_biases(self.model, self._prepare(inputs).first())
+
+    def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
+        """Every attention in the order in which it runs, from a pass over the first image."""
+        return tuple(known.facts for known in self._known_attentions(inputs).values())
+
+    def _known_attentions(self, inputs: Any) -> dict[str, Known]:
+        is_one, batch = self.observe(inputs).count == 1, self._prepare(inputs)
+        key = batch.image_shapes
+        if key not in self._attentions:
+            self._attentions[key] = survey_attention(self.model, batch.first() if is_one else batch, self._run)
+        return self._attentions[key]
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""
@@ -201,9 +213,9 @@ class TorchBackend(Backend):
                     "method='gradcam', which equals CAM where CAM exists"
                 )
             with preserved_model(self.model, batch.picture.device):
-                evidence = self._features(batch.first(), layer, module, grid)
+                evidence = features(self._run, batch.first(), layer, module, grid)
                 if not evidence[0].any():  # zeros are of no use to the search
-                    evidence = self._features(batch, layer, module, grid)
+                    evidence = features(self._run, batch, layer, module, grid)
                 known = search_classifier(self.model, layer, *evidence)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
@@ -235,8 +247,9 @@ class TorchBackend(Backend):
             y = choose_tensor(returned, self.output, batch.count)
             output, outputs = named_shapes(returned, self.output)
             _, self._link, _ = find_link(y)
+            link = link_of(y)  # before the facts, which use the graph up
             self._runs.update(survey.runs)
-            return replace(survey.facts(y, batch.count), link=link_of(y), output=output, outputs=outputs)
+            return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
 
     def _record(
         self,
@@ -265,19 +278,3 @@ class TorchBackend(Backend):
     def _run(self, batch: Inputs) -> torch.Tensor:
         """The chosen outputs of one pass."""
         return choose_tensor(self._answer(batch), self.output, batch.count)
-
-    def _features(
-        self, batch: Inputs, layer: str, module: nn.Module, grid: Grid
-    ) -> tuple[np.ndarray, np.ndarray, float]:
-        """Of one pass without recording: the layer's activations (N, C, *S), the outputs, and their tolerance."""
-        tensors: list[torch.Tensor] = []
-
-        def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            tensor = first_tensor(output)
-            tensors[:] = [] if tensor is None else [tensor.clone()]  # what follows may work in place
-
-        with Hooks({layer: module}, keep):
-            y = self._run(batch.clone())
-        if not tensors:
-            raise never_ran(layer)
-        return grid.arrange(to_host(tensors[0])), to_host(y), tolerance(is_half(tensors[0]) or is_half(y))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from xaicore.layers import Dense, find_classifier
-from xaicore_torch.outputs import to_host
+from xaicore.layers import Dense, Grid, find_classifier, never_ran
+from xaicore.outputs import tolerance
+from xaicore_torch.hooks import Hooks
+from xaicore_torch.inputs import Inputs
+from xaicore_torch.outputs import first_tensor, is_half, to_host
 from xaicore_torch.private import Convolution, has_forward_pre_hooks
 
-__all__ = ["DenseModule", "as_dense", "search_classifier", "weight_is_computed"]
+__all__ = ["DenseModule", "as_dense", "features", "search_classifier", "weight_is_computed"]
 
 DenseModule: TypeAlias = nn.Linear | Convolution
 
@@ -37,6 +42,23 @@ def search_classifier(
         tolerance=tolerance,
     )
     return modules[found]
+
+
+def features(
+    run: Callable[[Inputs], torch.Tensor], batch: Inputs, layer: str, module: nn.Module, grid: Grid
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Of one pass without recording: the layer's activations (N, C, *S), the outputs, and their tolerance."""
+    tensors: list[torch.Tensor] = []
+
+    def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        tensor = first_tensor(output)
+        tensors[:] = [] if tensor is None else [tensor.clone()]  # what follows may work in place
+
+    with Hooks({layer: module}, keep):
+        y = run(batch.clone())
+    if not tensors:
+        raise never_ran(layer)
+    return grid.arrange(to_host(tensors[0])), to_host(y), tolerance(is_half(tensors[0]) or is_half(y))
 
 
 def as_dense(module: DenseModule) -> Dense:

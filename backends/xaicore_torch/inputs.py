@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class Inputs:
         except Exception as exc:
             raise BackendError(
                 f"the model raised {type(exc).__name__} for inputs {self}: {exc}{inference_hint(model)}"
-                f"{_picture_hint(model, self.picture)}"
+                f"{_picture_hint(model, self.picture)}{_argument_hint(model, self)}"
             ) from exc
 
     def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Inputs:
@@ -116,13 +117,14 @@ class Inputs:
 def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True) -> Inputs:
     """Tensors of all arrays, moved to the model's device; floating-point arrays get its type.
 
-    A tuple is positional arguments, a mapping keyword arguments, anything else the only argument. A single array one
-    axis short for the model's first convolution gets a batch axis if it `may_be_single`.
+    A tuple is positional arguments, a mapping keyword arguments, anything else the only argument, such as a list of
+    two clips. A single array one axis short for the model's first convolution gets a batch axis if it `may_be_single`.
 
     Raises:
-        InputError: there is no tensor or array, the batch is empty, or values are NaN or infinite.
+        InputError: there is no tensor or array, the batch is empty, values are NaN or infinite, or a list holds images
+            without a batch axis.
     """
-    if isinstance(inputs, list):
+    if isinstance(inputs, list) and not _are_batches(model, inputs):
         raise InputError(
             f"the inputs are a list of {len(inputs)}: stack images to one array (N, C, H, W), or pass a tuple, (a, b) "
             "for a model with several arguments and ([a, b],) for one whose argument is a list"
@@ -147,6 +149,15 @@ def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True) -> Inputs
     if batch.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in batch.tensors):
         raise InputError(f"the batch is empty: inputs {batch}; expected one image or more")
     return batch
+
+
+def _are_batches(model: nn.Module, values: list[Any]) -> bool:
+    """Whether a list is an argument of the model: it holds arrays with a row per image, as the first convolution
+    takes them, and no single images."""
+    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
+    arrays = [value for value in values if isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim]
+    is_batch = first is not None and max((array.ndim for array in arrays), default=0) >= len(first.kernel_size) + 2
+    return is_batch and len(arrays) == len(values) and len({len(array) for array in arrays}) == 1
 
 
 def with_batch_axis(model: nn.Module, value: Any) -> Any:
@@ -202,6 +213,23 @@ def _picture_hint(model: nn.Module, picture: torch.Tensor) -> str:
     if picture.dtype != weights:
         name = str(weights).removeprefix("torch.")
         return f". The model's weights are {name}: pass x.to(torch.{name}), with pixels scaled as in training"
+    return ""
+
+
+def _argument_hint(model: nn.Module, inputs: Inputs) -> str:
+    """The end of a message about arguments that do not fit; empty where the form of the inputs is not why."""
+    try:
+        inspect.signature(model.forward).bind(*inputs.args, **inputs.kwargs)
+        fits = True
+    except TypeError:
+        fits = False
+    if len(inputs.args) > 1 and not fits:
+        return ". A tuple is positional arguments: pass a list, [a, b], to a model whose argument is a list"
+    if len(inputs.args) == 1 and isinstance(inputs.args[0], list):
+        return (
+            ". A list is one argument: pass a tuple, (a, b), to a model with several arguments, and images of one size "
+            "as one array"
+        )
     return ""
 
 

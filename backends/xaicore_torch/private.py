@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 __all__ = [
     "CHANGING",
     "COMPILED",
+    "FLEX",
     "HIDING",
     "LINKS",
     "OTHER_ACTIVATIONS",
@@ -58,6 +59,9 @@ __all__ = [
 
 # The attribute under which torch.compile's wrapper keeps the module. 2.4 to 2.14
 COMPILED = "_orig_mod"
+
+# The name of the operator that flex_attention ends in, as a mode of functions sees it. 2.13 and 2.14
+FLEX = "flex_attention"
 
 # Classes of autograd's nodes, by the last operations of a model. 2.4 to 2.14
 # These only pass values on:

@@ -65,7 +65,7 @@ def cam_model(
     order, facts = _run_example(model, inputs)
     reading = read(facts)
     if layer is None:
-        name = choose_pooled(facts.layers, reading.grids, reading.main_pictures)
+        name = choose_pooled(facts.layers, reading.grids, reading.main_pictures, reading.states)
     else:
         name = _name_of(model, find_module(model, layer))
     module = model.get_submodule(name)

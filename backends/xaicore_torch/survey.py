@@ -20,7 +20,7 @@ from xaicore_torch.moves import moves_between, span_of
 from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
 
-__all__ = ["Survey"]
+__all__ = ["Survey", "hooked_modules"]
 
 READERS = ("convolution", "recurrent")
 
@@ -44,7 +44,7 @@ class Survey:
     """
 
     def __init__(self, model: nn.Module, inputs: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor]) -> None:
-        self.hooks = Hooks(_layers(model), self._on_output)
+        self.hooks = Hooks(hooked_modules(model), self._on_output)
         self.runs: dict[str, int] = {}
         self._inputs, self._leaves = list(inputs), list(leaves)
         # Integers cannot require grad.
@@ -230,7 +230,7 @@ class Survey:
         )
 
 
-def _layers(model: nn.Module) -> dict[str, nn.Module]:
+def hooked_modules(model: nn.Module) -> dict[str, nn.Module]:
     """{name: module} of what a survey hooks."""
     modules = dict(model.named_modules())
     computing = tuple(f"{name}." for name, module in modules.items() if isinstance(module, ParametrizationList))

@@ -8,6 +8,7 @@ from toynet import FixedBackend
 
 import xaicore
 from xaicore import Capture, Layer, default_layer, pull_in_half
+from xaicore.facts import ByShape
 
 ONES = np.ones((2, 3), np.float32)
 
@@ -167,3 +168,12 @@ def test_half_precision_that_overflows_is_pulled_back_plainly() -> None:
     (gradient,) = pull_in_half(pull, direction)
     assert seen == [1024, 1]
     np.testing.assert_array_equal(gradient, 1000)
+
+
+def test_what_is_kept_for_each_shape_does_not_grow_without_end() -> None:
+    kept: ByShape[int] = ByShape()
+    for length in range(40):
+        kept[(3, length)] = length
+    assert list(kept.values()) == list(range(24, 40))
+    kept[(3, 39)] = 0  # a known shape takes no other's place
+    assert (len(kept), kept[(3, 39)]) == (16, 0)

@@ -57,6 +57,38 @@ def test_table_and_log_hold_what_the_net_saw(shop: Workshop, labels: str) -> Non
     assert "2 of 2 pictures" in result.stderr
 
 
+def test_options_of_several_versions_and_layers(shop: Workshop) -> None:
+    draw(Path("a.png"))
+    options = ["--smooth", "3x0.2", "--augment", "hflip", "--augment", "smaller", "--fuse", "none"]
+    result = shop.explain("a.png", *options, "--layer", "colour", "--layer", "input", "--target", "1")
+    assert result.exit_code == 0, result.stderr
+    assert {(row["method"], row["layer"]) for row in shop.logged()} == {("gradcam", "colour"), ("gradcam", "input")}
+    config = shop.notes()[0]["config"]
+    assert (config["smooth"], config["augment"], config["fuse"]) == ([3, 0.2], ["hflip", "smaller"], "none")
+    for box in ("box gradcam at colour", "box gradcam at input"):
+        assert box in result.stdout.replace("\n", " ")
+    plain = shop.explain("a.png", "--layer", "colour", "--layer", "input", "--fuse", "max", "--smooth", "2")
+    assert plain.exit_code == 0
+    assert shop.logged()[-1]["layer"] == "colour + input"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--smooth", "0"], "expected a number of noisy copies, such as 16 or 16x0.15"),
+        (["--smooth", "3,0.2"], "expected a number of noisy copies"),
+        (["--augment", "flip"], "'flip' is not one of 'hflip', 'vflip', 'smaller', 'larger'"),
+        (["--fuse", "sum"], "'sum' is not one of 'mean', 'max', 'product', 'none'"),
+        (["--method", "refinecam"], "name two or more, one per resolution, with --layer ..."),
+    ],
+)
+def test_options_of_several_versions_out_of_range(shop: Workshop, options: list[str], message: str) -> None:
+    draw(Path("a.png"))
+    result = shop.explain("a.png", *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
 def test_run_is_described_to_the_loggers(shop: Workshop) -> None:
     draw(Path("a.png"))
     result = shop.explain("a.png", "--name", "first", "--method", "layercam", "--method", "gradcam", "--target", "1")
@@ -79,6 +111,9 @@ def test_run_is_described_to_the_loggers(shop: Workshop) -> None:
         "grid": None,
         "input_axes": None,
         "outliers": None,
+        "smooth": None,
+        "augment": [],
+        "fuse": "mean",
     }
     assert shop.notes()[-1] == {"closed": True}
     assert [row["method"] for row in shop.logged()] == ["layercam", "gradcam"]

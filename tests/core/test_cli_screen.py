@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from xaicore.cli.screen import console, count, plain, progress, remark, text, warnings_as_lines
+from xaicore.cli.screen import Bar, console, count, plain, remark, text, warnings_as_lines
 
 
 def screen(terminal: bool = False, width: int = 60) -> Console:
@@ -94,8 +95,8 @@ def test_warnings_that_are_errors_stay_errors() -> None:
 
 def test_a_terminal_gets_a_bar_which_goes_away() -> None:
     stream = screen(terminal=True)
-    with progress(stream, 4) as show:
-        show(3)
+    with Bar(stream, 4) as bar:
+        bar.show(3)
         remark(stream, "above the bar")
     shown = printed(stream)
     assert "explaining" in shown
@@ -104,14 +105,29 @@ def test_a_terminal_gets_a_bar_which_goes_away() -> None:
     assert shown.endswith("\x1b[2K")  # the bar's line is erased
 
 
+def test_passes_have_a_line_of_their_own_until_their_pictures_are_done() -> None:
+    stream = screen(terminal=True, width=100)
+    with Bar(stream, 4) as bar:
+        bar.show_passes(16, 2048)
+        bar.show_passes(32, 2048)
+    assert re.search(r"changed pictures.* 32/2048", printed(stream))
+    stream = screen(terminal=True, width=100)
+    with Bar(stream, 4) as bar:
+        bar.show_passes(32, 2048)
+        bar.show(1)
+    assert "1/4" in printed(stream)
+    assert "changed pictures" not in printed(stream)
+
+
 @settings(deadline=None)
 @given(st.integers(1, 300), st.data())
 def test_elsewhere_at_most_ten_lines_and_the_last_one_is_the_end(total: int, data: st.DataObject) -> None:
     steps = sorted(data.draw(st.sets(st.integers(1, total))) | {total})
     stream = screen()
-    with progress(stream, total) as show:
+    with Bar(stream, total) as bar:
         for done in steps:
-            show(done)
+            bar.show(done)
+            bar.show_passes(1, 2)
     lines = printed(stream).splitlines()
     assert len(lines) <= 10
     assert lines[-1] == f"{total} of {total} pictures"

@@ -28,7 +28,7 @@ def test_every_hook_has_a_heading_with_its_signature(hook):
 
 def test_every_kind_of_plugin_has_a_hook_and_its_group_is_documented():
     makers = {hook.__name__ for hook in HOOKS} - {"xaicore_missing"}  # which any plugin may have
-    assert {f"xaicore_{kind}" for kind in plugins.KINDS} == makers
+    assert {f"xaicore_{kind}" for kind in plugins.KINDS} - {"xaicore_method"} == makers  # a method is a function
     assert all(f'"{group}"' in PLUGINS for group in plugins.KINDS.values())
 
 

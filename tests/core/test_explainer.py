@@ -170,7 +170,7 @@ def test_methods_without_targets_repeat_their_map(backend: ToyBackend, x: np.nda
 def test_compare_is_one_capture(net: ToyNet, x: np.ndarray) -> None:
     backend = ToyBackend(net)
     explainer = Explainer(None, backend=backend)
-    names = [name for name, method in xaicore.METHODS.items() if method.takes_arrays]
+    names = [name for name, method in xaicore.METHODS.items() if method.takes_arrays and not method.fusion]
     results = explainer.compare(x, names, [1, 2, 3], ids=list("abc"), truth=[0, 1, 2], class_names=list("wxyz"))
     assert backend.calls == ["layers", "capture with gradients", "classifier_weights"]
     assert list(results) == names
@@ -528,7 +528,8 @@ def test_repr_tells_what_an_explainer_does(backend: ToyBackend, x: np.ndarray) -
 
 def test_explain_documents_all_its_arguments() -> None:
     for function in (xaicore.explain, Explainer.__call__, Explainer):
-        documented = re.findall(r"^ +(\w+): ", function.__doc__.partition("Args:")[2].partition("Raises:")[0], re.M)
+        text = function.__doc__.partition("Args:")[2].partition("Raises:")[0]
+        documented = [name for names in re.findall(r"^ +([\w, ]+): ", text, re.M) for name in names.split(", ")]
         assert documented == [name for name in inspect.signature(function).parameters if name != "self"]
 
 

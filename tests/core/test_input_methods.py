@@ -231,7 +231,9 @@ def test_methods_leave_the_input_and_the_random_state_alone(net: BiasNet, x: np.
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("smoothgrad", [3, *[32, 18] * 3]), ("gradient", [3]), ("guided", [3])])
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("smoothgrad", [3, *[16, 16, 16, 2] * 3]), ("gradient", [3]), ("guided", [3])]
+)
 def test_passes_come_in_batches(net: BiasNet, x: np.ndarray, name: str, sizes: list[int]) -> None:
     backend = BiasBackend(net)
     xaicore.explain(None, x, method=name, backend=backend)

@@ -176,3 +176,15 @@ def test_true_classes_of_an_image() -> None:
     assert [outputs.true_classes(indices, n) for n in range(2)] == [(2,), None]
     assert [outputs.true_classes(several, n) for n in range(2)] == [(0, 2), ()]
     assert outputs.true_classes(None, 0) is None
+
+
+def test_logits_of_outputs() -> None:
+    z = np.array([[1.5, -2.0, 0.25], [0.0, 3.0, -1.0]])
+    softmax, sigmoid = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), 1 / (1 + np.exp(-z))
+    np.testing.assert_array_equal(outputs.logits(z, "logits"), z)
+    for link in ("softmax", None):
+        found = outputs.logits(softmax, "probabilities", link)
+        np.testing.assert_allclose(found - found[:, :1], z - z[:, :1], rtol=1e-12, atol=1e-12)
+    for link in ("sigmoid", None):
+        np.testing.assert_allclose(outputs.logits(sigmoid, "probabilities", link), z, rtol=1e-12, atol=1e-12)
+    assert outputs.logits(np.array([[1.0, 0.0]]), "probabilities", "softmax").tolist() == [[0.0, -np.inf]]

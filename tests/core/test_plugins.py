@@ -125,7 +125,7 @@ def test_the_metadata_is_read_once(site: Site, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: asked.append(group) or [])
     registry = site.plugins()
     assert plugins.installed() is registry
-    assert asked == ["xaicore.backends", "xaicore.loggers"]
+    assert asked == ["xaicore.backends", "xaicore.loggers", "xaicore.methods"]
 
 
 def test_a_plugin_that_is_missing(site: Site) -> None:

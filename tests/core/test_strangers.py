@@ -1,4 +1,4 @@
-"""Two plugins of a third party, installed as packages of their own, are found and used like the first party's."""
+"""Plugins of a third party, installed as packages of their own, are found and used like the first party's."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ EXAMPLES = ROOT / "examples" / "plugins"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both packages and the module of the tutorial, built without a network."""
+    """A folder with the packages and the module of the tutorial, built without a network."""
     folder = tmp_path_factory.mktemp("strangers")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     pip += ["--no-compile", "--disable-pip-version-check", "--target", str(folder)]
     building = []
-    for name in ("xaicore-tinyconv", "xaicore-csvlog"):
+    for name in ("xaicore-tinyconv", "xaicore-csvlog", "xaicore-counterfactual"):
         source = tmp_path_factory.mktemp("source") / name  # a copy: building leaves folders behind
         shutil.copytree(EXAMPLES / name, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
         building.append(subprocess.Popen([*pip, str(source)], stderr=subprocess.PIPE, text=True))
@@ -65,7 +65,7 @@ from xaicore import plugins
 
 registry = plugins.installed()
 listing = [[p.kind, p.name, p.distribution, p.version, p.target] for p in registry.listing()]
-imported = sorted({"tinyconv", "xaicore_tinyconv", "xaicore_csvlog"} & set(sys.modules))
+imported = sorted({"tinyconv", "xaicore_tinyconv", "xaicore_csvlog", "xaicore_counterfactual"} & set(sys.modules))
 
 import xaicore
 import tinyconv_demo
@@ -86,6 +86,7 @@ with xaicore.Monitor(net, x[0], targets=[[0, 3]], loggers=[]) as monitor:
 np.savez(
     "seen.npz", single=single.maps,
     x=x, conv1=net.conv1, conv2=net.conv2, dense=net.dense, boxes=results["gradcam"].boxes(),
+    against=xaicore.explain(net, x, targets=[[0, 3], [1, 2]], method="counterfactual").maps,
     gradcam=results["gradcam"].maps, cam=results["cam"].maps, early=early.maps, scores=early.scores,
     heat=results["gradcam"].heatmaps(size=(24, 18)), images=early.images,
 )
@@ -111,6 +112,8 @@ def test_they_are_found_without_being_imported(used: tuple) -> None:
     said, _, _ = used
     assert ["backend", "tinyconv", "xaicore-tinyconv", "1.0", "xaicore_tinyconv"] in said["listing"]
     assert ["logger", "csv", "xaicore-csvlog", "1.0", "xaicore_csvlog"] in said["listing"]
+    target = "xaicore_counterfactual:counterfactual"
+    assert ["method", "counterfactual", "xaicore-counterfactual", "1.0", target] in said["listing"]
     assert said["imported"] == []
     assert not said["backend_before"]
 
@@ -128,7 +131,11 @@ def test_maps_are_the_closed_form(used: tuple) -> None:
     second = convolve(np.maximum(first, 0), a["conv2"])
     wanted = np.array([[0, 3], [1, 2]])
     rows = a["dense"].T[wanted]  # (N, K, C2)
-    cam = np.maximum(np.einsum("nkc,nhwc->nkhw", rows, np.maximum(second, 0)), 0)
+    linear = np.einsum("nkc,nhwc->nkhw", rows, np.maximum(second, 0))
+    against = np.maximum(-linear, 0).reshape(4, 12, 9) / (12 * 9)
+    np.testing.assert_allclose(a["against"], against, rtol=0, atol=1e-6)
+    assert a["against"].max() > 1e-4
+    cam = np.maximum(linear, 0)
     np.testing.assert_allclose(a["cam"], cam.reshape(4, 12, 9), rtol=0, atol=1e-5)
     np.testing.assert_allclose(a["gradcam"], cam.reshape(4, 12, 9) / (12 * 9), rtol=0, atol=1e-6)
     assert a["gradcam"].max() > 1e-4
@@ -236,7 +243,7 @@ def test_the_command_line_uses_both(installed: Path, tmp_path: Path) -> None:
 
     done = run(["-m", "xaicore", "plugins", "--check", "--json"], installed, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {"tinyconv", "csv"} <= {plugin["name"] for plugin in json.loads(done.stdout)}
+    assert {"tinyconv", "csv", "counterfactual"} <= {plugin["name"] for plugin in json.loads(done.stdout)}
 
 
 def test_the_examples_use_public_names_only() -> None:

@@ -54,6 +54,24 @@ def test_frames_are_in_order_where_a_recurrent_layer_reads_them(layer: LayerFact
     assert not are_in_order(clip(frames, layer), 1)
 
 
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        (((0,), (0, 1), (0, 1, 2)), True),
+        (((), (0,), (0, 1)), True),  # a state that is one frame behind
+        (((0,), (1,), (2,)), False),
+        (((0, 1, 2),) * 3, False),
+        (((0,), (0, 1)), False),  # of two of three frames
+        (((0,), (0, 1, 2), (0, 1, 2, 3)), False),  # two at a time
+        (((0, 1), (0, 1, 2), (0, 1, 2, 3)), False),
+    ],
+)
+def test_frames_are_in_order_where_a_loop_carries_a_state(runs: tuple[tuple[int, ...], ...], expected: bool) -> None:
+    layer = LayerFacts("cell", "Conv2d", (1, 4, 16, 24), "convolution", runs=len(runs), run_frames={0: runs})
+    assert are_in_order(clip(layer), 3) == expected
+    assert not are_in_order(clip(layer), 3, position=1)
+
+
 def test_frames_are_in_order_where_the_caller_says_so() -> None:
     assert stated_frame("ntchw", CLIP).in_order
     assert not stated_frame("nchw", InputFacts((1, 3, 16, 24))).in_order

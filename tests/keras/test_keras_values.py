@@ -471,12 +471,10 @@ def closed_forms(model, x, c):
     }
 
 
-def test_every_method_is_its_closed_form():
+def test_every_method_of_one_pass_is_its_closed_form():
     model, x = conv_gap_dense(), pictures()
-    methods = [name for name, method in xaicore.METHODS.items() if method.takes_arrays]
-    found = xaicore.Explainer(model).compare(x, methods, 1)
     expected = closed_forms(model, x, 1)
-    assert set(found) == set(expected)
+    found = xaicore.Explainer(model).compare(x, list(expected), 1)
     for method, explanation in found.items():
         maps = np.maximum(expected[method], 0)
         assert maps.any(), method

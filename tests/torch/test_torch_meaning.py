@@ -436,35 +436,6 @@ def test_each_tower_has_the_picture_that_it_reads():
         assert are_shown(x[i], explanation)
 
 
-class TwoRates(nn.Module):
-    """One clip at two rates, in a list."""
-
-    def __init__(self):
-        super().__init__()
-        self.slow, self.fast = Features(conv=nn.Conv3d), Features(conv=nn.Conv3d)
-        self.head = nn.Linear(8, 5)
-
-    def forward(self, clips):
-        slow, fast = self.slow(clips[0]), self.fast(clips[1])
-        return self.head(torch.cat([slow.mean((2, 3, 4)), fast.mean((2, 3, 4))], 1))
-
-
-def test_a_list_of_two_clips_is_passed_as_advised():
-    model, clips = TwoRates(), [rand(2, 3, 2, 8, 12), rand(2, 3, 8, 8, 12, seed=1)]
-    with pytest.raises(xaicore.InputError, match=r"\(\[a, b\],\) for one whose argument is a list"):
-        xaicore.explain(model, clips)
-    for layer, clip in (("slow", clips[0]), ("fast", clips[1])):
-        f = getattr(model, layer)(clip)
-        other = model.fast(clips[1]) if layer == "slow" else model.slow(clips[0])
-        both = (f, other) if layer == "slow" else (other, f)
-        y = model.head(torch.cat([one.mean((2, 3, 4)) for one in both], 1))
-        (g,) = torch.autograd.grad(y[:, 1].sum(), f)
-        expected = (f * g.mean((2, 3, 4), keepdim=True)).sum(1).relu().detach()
-        explanation = xaicore.explain(model, (clips,), 1, layer=layer)
-        np.testing.assert_allclose(explanation.maps, expected, rtol=1e-4, atol=1e-6)
-        assert explanation.input_size == clip.shape[2:]
-
-
 class Siamese(nn.Module):
     def __init__(self, stacked=False):
         super().__init__()

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
 
 import xaicore_torch
@@ -89,6 +91,23 @@ def check_eager():
     with private.eager():
         model(torch.zeros(1, 2))
     assert len(ran) == 1
+
+
+def check_flex():
+    flex_attention = pytest.importorskip("torch.nn.attention.flex_attention").flex_attention  # since 2.5
+    pytest.importorskip("torch._dynamo")  # without it, nothing was compiled, and eager() does nothing
+    seen = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append(getattr(func, "__name__", ""))
+            return func(*args, **(kwargs or {}))
+
+    query = torch.rand(1, 2, 16, 16)
+    with torch.no_grad(), private.eager(), Watch(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        flex_attention(query, query, query)
+    assert private.FLEX in seen
 
 
 def check_norms():
@@ -253,6 +272,7 @@ def check_traced_as_graph():
 CHECKS = {
     "CHANGING": check_changing,
     "COMPILED": check_compiled,
+    "FLEX": check_flex,
     "LINKS": check_links,
     "PASSING": check_passing,
     "AdaptiveAvgPool": check_pools,

@@ -32,10 +32,17 @@ class ToyNet:
     def forward(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Every layer's output for x (N, channels, *S)."""
         first = np.maximum(np.einsum("dc,nc...->nd...", self.u, x), 0)
+        return {"first": first, **self.after_first(first)}
+
+    def after_first(self, first: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of the layers behind the first one."""
         second = np.maximum(np.einsum("dc,nc...->nd...", self.v, first), 0)
-        spatial = tuple(range(2, x.ndim))
-        pool = second.mean(axis=spatial, keepdims=True)
-        return {"first": first, "second": second, "pool": pool, "dense": pool.reshape(len(x), -1) @ self.w.T}
+        return {"second": second, **self.after_second(second)}
+
+    def after_second(self, second: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs of the layers behind the second one."""
+        pool = second.mean(axis=tuple(range(2, second.ndim)), keepdims=True)
+        return {"pool": pool, "dense": pool.reshape(len(second), -1) @ self.w.T}
 
     def backward(self, values: dict[str, np.ndarray], d_logits: np.ndarray) -> dict[str, np.ndarray]:
         """Gradients (N, K, C, *S) of the layers, from d score / d logits (N, K, classes)."""
@@ -51,6 +58,7 @@ class ToyBackend(Backend):
     """Counts its calls. `head` is what the net puts on its logits and hides: "softmax", "sigmoid" or None."""
 
     name = "toy"
+    powers = frozenset({"resume"})
 
     def __init__(self, net: ToyNet | None = None, head: str | None = None, kind: str | None = None) -> None:
         self.net = net or ToyNet()
@@ -84,6 +92,11 @@ class ToyBackend(Backend):
             {name: gradients[name].astype(np.float32) for name in layers} if gradients else {},
             self.link,
         )
+
+    def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
+        self.calls.append("resume")
+        after = self.net.after_first if layer == "first" else self.net.after_second
+        return head_forward(after(activations)["dense"], self.head)
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         self.calls.append("classifier_weights")

@@ -16,8 +16,8 @@ from xaicore.cli.failures import Command
 from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.model import as_output, load_model, model_options
-from xaicore.cli.options import reading_options
-from xaicore.cli.screen import console, count, remark, warnings_as_lines
+from xaicore.cli.options import ensemble_options, reading_options
+from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
 from xaicore.cli.summary import report
 from xaicore.cli.work import Work
 from xaicore.errors import InputError
@@ -78,8 +78,14 @@ __all__ = ["command"]
     type=click.Choice(OUTLIERS),
     help="mask leaves out a transformer's outlier tokens, whose norm is far above the others'.  [default: they count]",
 )
+@ensemble_options
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, metavar="N", help="Pictures per pass."
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Pictures per pass, and for methods of many passes, changed pictures in each of them.",
 )
 @click.option(
     "--logger",
@@ -111,6 +117,9 @@ def command(
     grid: tuple[int, ...] | None,
     input_axes: str | None,
     outliers: str | None,
+    smooth: int | tuple[int, float] | None,
+    augment: Sequence[str],
+    fuse: str,
     batch_size: int,
     loggers: Sequence[str],
     out: str | None,
@@ -142,9 +151,15 @@ def command(
         root = Path(out) if out else Path("runs", run_name)
         logger_options = _loggers(loggers, root, out)
         loaded = load_model(model, preprocess, device)
+        bar = Bar(screen, len(files))
         explainer = Explainer(
             *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
             *(kind, axes, grid, input_axes, outliers),
+            smooth=smooth,
+            augment=augment,
+            fuse=None if fuse == "none" else fuse,
+            batch_size=batch_size,
+            progress=bar.show_passes,
         )
         summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
@@ -163,10 +178,13 @@ def command(
             "grid": grid,
             "input_axes": input_axes,
             "outliers": outliers,
+            "smooth": smooth,
+            "augment": list(augment),
+            "fuse": fuse,
         }
         work = Work(explainer, found, target, class_names, batches, logger_options, run_name, config)
         try:
-            work.run(screen)
+            work.run(bar)
         finally:
             report(work.summary, screen, work.title, batches.broken, work.failed, work.where.values())
     if work.batches.broken or work.failed:

@@ -11,16 +11,21 @@ from typing import Any
 import click
 
 from xaicore.data.names import Arguments
+from xaicore.ensemble import AUGMENTATIONS
 from xaicore.errors import XaicoreError
+from xaicore.maps import FUSIONS
 from xaicore.outputs import KINDS
 
-__all__ = ["LABELS", "OPTIONS", "in_options", "message", "reading_options"]
+__all__ = ["LABELS", "OPTIONS", "ensemble_options", "in_options", "message", "reading_options"]
 
 OPTIONS = {
     "activation": "--activation",
+    "augment": "--augment",
     "axes": "--axes",
     "backend": "--backend",
+    "batch_size": "--batch-size",
     "class_names": "--labels",
+    "fuse": "--fuse",
     "grid": "--grid",
     "input_axes": "--input-axes",
     "kind": "--kind",
@@ -28,6 +33,7 @@ OPTIONS = {
     "method": "--method",
     "outliers": "--outliers",
     "output": "--output",
+    "smooth": "--smooth",
     "targets": "--target",
     "truth": "--truth",
 }
@@ -53,6 +59,47 @@ class Positions(click.ParamType):
         if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", value):
             self.fail(f"{value!r}: expected positions joined by x, such as 14x14", param, ctx)
         return tuple(map(int, value.split("x")))
+
+
+class Noise(click.ParamType):
+    """Noisy copies: 16, or 16x0.15 with the noise as a fraction of the picture's range."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[int, float]:
+        """`16` as 16, `16x0.15` as (16, 0.15)."""
+        found = re.fullmatch(r"([1-9]\d*)(?:x(\d*\.?\d+))?", value)
+        if found is None:
+            self.fail(f"{value!r}: expected a number of noisy copies, such as 16 or 16x0.15", param, ctx)
+        return int(found[1]) if found[2] is None else (int(found[1]), float(found[2]))
+
+
+def ensemble_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of maps that are means over versions of a picture, or join several layers."""
+    options = (
+        click.option(
+            "--smooth",
+            type=Noise(),
+            metavar="N[xNOISE]",
+            help="The mean over this many noisy copies; 16x0.2 adds noise of 0.2 of the picture's range.",
+        ),
+        click.option(
+            "--augment",
+            type=click.Choice(list(AUGMENTATIONS)),
+            multiple=True,
+            help="The mean over the picture and this version of it, mapped back; may be repeated.",
+        ),
+        click.option(
+            "--fuse",
+            type=click.Choice([*FUSIONS, "none"]),
+            default="mean",
+            show_default=True,
+            help="How the maps of several --layer become one; none keeps them apart.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from xaicore.cli.options import in_options
 
-__all__ = ["console", "count", "new_table", "plain", "progress", "remark", "text", "warnings_as_lines"]
+__all__ = ["Bar", "console", "count", "new_table", "plain", "remark", "text", "warnings_as_lines"]
 
 WIDE = 100_000
 """Width when the output is not a terminal, so that tables in files never wrap."""
@@ -75,28 +75,48 @@ def warnings_as_lines(screen: Console) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def progress(screen: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function to call with the number of pictures done so far.
+class Bar:
+    """How far the work is: the pictures, and within them the passes of a method that needs many.
 
-    In a terminal it moves a bar, which vanishes at the end; elsewhere it prints a line per tenth of the work.
+    In a terminal it moves a bar, which vanishes at the end; elsewhere it prints a line per tenth of the pictures.
+
+    Args:
+        screen: where it is shown.
+        total: the number of pictures.
     """
-    if not screen.is_terminal:
-        yield _tenths(screen, total)
-        return
-    columns = (TextColumn("explaining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
 
+    def __init__(self, screen: Console, total: int) -> None:
+        self._screen, self._total, self._tenths = screen, total, 0
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._live = Progress(*columns, console=screen, transient=True) if screen.is_terminal else None
+        self._tasks: list[TaskID] = []
 
-def _tenths(screen: Console, total: int) -> Callable[[int], None]:
-    shown = 0
+    def __enter__(self) -> Bar:
+        if self._live is not None:
+            self._live.start()
+            tasks = (("explaining", self._total, True), ("", 1, False))
+            self._tasks = [self._live.add_task(name, total=total, visible=seen) for name, total, seen in tasks]
+        return self
 
-    def show(done: int) -> None:
-        nonlocal shown
-        if done * 10 // total > shown:
-            shown = done * 10 // total
-            remark(screen, f"{done} of {total} pictures")
+    def __exit__(self, *exc_info: object) -> None:
+        if self._live is not None:
+            self._live.stop()
 
-    return show
+    def show(self, done: int) -> None:
+        """Tell how many pictures are done."""
+        if self._live is not None:
+            self._live.update(self._tasks[0], completed=done)
+            self._live.reset(self._tasks[1], visible=False)
+        elif done * 10 // self._total > self._tenths:
+            self._tenths = done * 10 // self._total
+            remark(self._screen, f"{done} of {self._total} pictures")
+
+    def show_passes(self, done: int, total: int) -> None:
+        """Tell how many of a method's changed pictures are done."""
+        if self._live is not None:
+            speed = self._live.tasks[1].speed
+            rate = "" if speed is None else f", {speed:.3g} per second"
+            seen = done < total
+            self._live.update(
+                self._tasks[1], completed=done, total=total, visible=seen, description=f"changed pictures{rate}"
+            )

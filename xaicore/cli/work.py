@@ -7,12 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
-
 from xaicore.cli.batches import PictureBatch, PictureBatches
 from xaicore.cli.failures import Stopped
 from xaicore.cli.options import LABELS
-from xaicore.cli.screen import progress
+from xaicore.cli.screen import Bar
 from xaicore.cli.summary import Summary
 from xaicore.data.labels import Labels
 from xaicore.data.targets import read_target
@@ -70,8 +68,8 @@ class Work:
         places = {} if self.log is None else self.log.where
         return {name: where for name, where in places.items() if name not in self.failed}
 
-    def run(self, screen: Console) -> None:
-        """Explain all pictures.
+    def run(self, bar: Bar) -> None:
+        """Explain all pictures; the bar shows how far the work is.
 
         Raises:
             XaicoreError: the request is not possible, and nothing was explained.
@@ -79,10 +77,10 @@ class Work:
         """
         total = len(self.batches.files)
         try:
-            with ExitStack() as stack, progress(screen, total) as show:
+            with ExitStack() as stack, bar:
                 for batch in self.batches:
                     self._process(batch, stack)
-                    show(self.batches.read)
+                    bar.show(self.batches.read)
         except XaicoreError as exc:
             if not self.summary.pictures and not isinstance(exc, Stopped):
                 raise
@@ -109,7 +107,7 @@ class Work:
             labels = Labels.read(batch.ids, batch.truth, self.class_names, LABELS)
             target = read_target(self.target, labels.truth, labels.class_names, LABELS)
             results = self.explainer.run(batch.x, self.methods, target, batch.images, labels)
-            return {result.method: result for result in results}
+            return {self.explainer.key(result): result for result in results}
         except Exception as exc:
             is_expected = isinstance(exc, XaicoreError)
             is_failure = isinstance(exc, BackendError) and not isinstance(exc, OutputError)

@@ -4,10 +4,12 @@ from xaicore.evidence.arranging import arranged, group_views
 from xaicore.evidence.checks import check_captured, check_finite, check_map, check_not_boxes, check_outputs
 from xaicore.evidence.evidence import Evidence
 from xaicore.evidence.first import first_pass
+from xaicore.evidence.noise import is_noise, noisy
 from xaicore.evidence.passes import BATCH_SIZE, Passes
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.plan import NEEDS, Plan, missing_power
-from xaicore.evidence.scores import scores_of
+from xaicore.evidence.progress import Progress, check_progress
+from xaicore.evidence.scores import aim_again, is_unchanged, scores_of
 
 __all__ = [
     "BATCH_SIZE",
@@ -16,14 +18,20 @@ __all__ = [
     "InputPictures",
     "Passes",
     "Plan",
+    "Progress",
+    "aim_again",
     "arranged",
     "check_captured",
     "check_finite",
     "check_map",
     "check_not_boxes",
     "check_outputs",
+    "check_progress",
     "first_pass",
     "group_views",
+    "is_noise",
+    "is_unchanged",
     "missing_power",
+    "noisy",
     "scores_of",
 ]

@@ -32,7 +32,9 @@ def bias_terms(passes: Passes, n: int, biases: Mapping[str, np.ndarray]) -> dict
     inputs = trees.take(passes.backend.with_batch_axis(passes.x), slice(n, n + 1), len(passes.aim.classes))
 
     def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-        return aim_again(passes.target, passes.aim.of(n, 1), outputs, *passes.settle(outputs, kind, None)).direction
+        return aim_again(
+            passes.target, passes.aim.take(np.array([n])), outputs, *passes.settle(outputs, kind, None)
+        ).direction
 
     capture = passes.backend.capture(inputs, names, direction)
     check_captured(names, capture, True, passes.backend.name)

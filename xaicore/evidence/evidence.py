@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from xaicore.capture import Attention, Capture
 from xaicore.errors import MethodError
+from xaicore.evidence.arranging import arranged
 from xaicore.evidence.biases import bias_terms
 from xaicore.evidence.checks import check_finite, check_map
 from xaicore.evidence.means import mean_gradients
-from xaicore.evidence.passes import Passes
-from xaicore.facts import AttentionFacts
-from xaicore.layers import Grid, Place, split_run
+from xaicore.evidence.passes import Change, Passes
+from xaicore.evidence.scores import is_unchanged
+from xaicore.layers import Grid, Place, Tokens, split_run
 from xaicore.targets import Aim, Classes
 
 __all__ = ["Evidence"]
@@ -35,8 +36,7 @@ class Evidence:
         aim: the targets, of the pictures.
         passes: runs the model again.
         place: where the model is explained.
-        blocks: the facts of the attentions that were captured, in the order in which they ran.
-        tokens: the grid that the attentions' tokens lie on, where the method needs them.
+        tokens: the attentions that the method reads, and what their tokens are, where it needs any.
         grids: of all layers that are maps of the picture, where the method needs biases.
     """
 
@@ -46,8 +46,7 @@ class Evidence:
     aim: Aim
     passes: Passes
     place: Place | None = None
-    blocks: tuple[AttentionFacts, ...] = ()
-    tokens: Grid | None = None
+    tokens: Tokens | None = None
     grids: Mapping[str, Grid] = field(default_factory=dict)
 
     @property
@@ -60,6 +59,15 @@ class Evidence:
         """(N, C, *S), of the layer."""
         check_map(self.layer, self.capture)
         return self.capture.activations[self.layer]
+
+    @property
+    def unmasked(self) -> np.ndarray:
+        """(N, C, *S), the activations with the outlier tokens that are left out of the others; to change them."""
+        if self.place is None or not self.place.streams:
+            return self.activations
+        check_map(self.layer, self.capture)
+        runs = self.place.runs[self.layer]
+        return self.place.arrange({run: self.captured.activations[run] for run in runs})[self.layer]
 
     @property
     def gradients(self) -> np.ndarray:
@@ -84,7 +92,8 @@ class Evidence:
     @property
     def attention(self) -> Mapping[str, Attention]:
         """{name: attention}, those that the method reads, in the order in which they ran."""
-        return {block.name: self.capture.attention[block.name] for block in self.blocks}
+        blocks = () if self.tokens is None else self.tokens.blocks
+        return {block.name: self.capture.attention[block.name] for block in blocks}
 
     def as_map(self, values: np.ndarray) -> np.ndarray:
         """Values of tokens (N, K, T) as maps (N, K, *size); prefix tokens are left out.
@@ -94,8 +103,8 @@ class Evidence:
         """
         if self.tokens is None:
             raise MethodError("no grid of tokens is known: a method that reads them needs 'attention'")
-        n, k, _ = values.shape
-        maps: np.ndarray = values[..., self.tokens.tokens].reshape(n, k, *self.tokens.size)
+        grid = self.tokens.grid
+        maps: np.ndarray = values[..., grid.tokens].reshape(*values.shape[:2], *grid.size)
         return maps
 
     @property
@@ -129,6 +138,10 @@ class Evidence:
             found = self.passes.input_gradients(rule, pictures)
         check_finite(found, "the gradients of the input")
         return found
+
+    def own_scores(self, as_confidence: bool = False) -> np.ndarray:
+        """Scores (N, K) float64 of the pictures as they are, on the scale of `scores` and `resumed`."""
+        return self.passes.own_scores(as_confidence)
 
     def mean_gradients(
         self, rows: int, change: Callable[[np.ndarray, slice], np.ndarray], rule: str = "plain"
@@ -174,34 +187,45 @@ class Evidence:
         grid = self.grids.get(split_run(layer)[0])
         return None if grid is None else grid.arrange(terms, targets=True)
 
-    def scores(self, rows: int, change: Any) -> np.ndarray:
+    def scores(self, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed versions of each picture.
 
         Args:
             rows: R.
             change: `change(n, rows)` returns some of the changed pictures of image n, (rows, C, *size), for a slice of
-                rows.
+                rows. Where memory runs out, it is asked again for fewer.
+            as_confidence: a class scores its probability. Else its output as the model has it, its logit wherever that
+                can be reached, so that a single output behind a sigmoid tells pictures apart, too.
 
         Raises:
-            MethodError: an image has several pictures.
+            MethodError: an image has several pictures, the model makes them itself, or memory does not suffice for one.
         """
-        if self.passes.pictures.views > 1:
+        pictures = self.passes.pictures
+        if pictures.views > 1:
             raise MethodError(
-                f"an image has {self.passes.pictures.views} pictures here, which are scored together: use a method "
+                f"an image has {pictures.views} pictures here, which are scored together: use a method "
                 "that needs no changed inputs, such as 'gradcam'"
             )
-        return self.passes.scores(rows, change)
+        if pictures.is_made:
+            raise MethodError(
+                "the model makes the picture under the map of its input, so that there is no picture to change: use a "
+                "method that needs no changed inputs, such as 'gradcam'"
+            )
+        found = self.passes.scores(rows, change, as_confidence)
+        self._warn_unchanged(found, as_confidence, "the picture")
+        return found
 
-    def resumed(self, rows: int, change: Any) -> np.ndarray:
+    def resumed(self, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed versions of the layer's activations; the model runs from there on.
 
         Args:
             rows: R.
             change: `change(n, rows)` returns some of the changed activations of image n, (rows, C, *S), for a slice of
-                rows.
+                rows; `unmasked` has the activations to change. Prefix tokens stay as they are.
+            as_confidence: as in `scores`.
 
         Raises:
-            MethodError: an image has several maps at this layer.
+            MethodError: an image has several maps at this layer, or memory does not suffice for one.
         """
         runs = (self.layer,) if self.place is None else self.place.runs[self.layer]
         if self.passes.pictures.views > 1 or len(runs) > 1:
@@ -210,20 +234,59 @@ class Evidence:
                 "needs no changed activations, such as 'gradcam'"
             )
 
-        def put(n: int, maps: np.ndarray) -> np.ndarray:
+        def put(n: int, rows: slice) -> np.ndarray:
+            maps = change(n, rows)
             if self.place is None:
                 return maps
             return self.place.grids[self.layer].put(self.captured.activations[runs[0]][n : n + 1], maps)
 
-        return self.passes.resumed(runs[0], put, rows, change)
+        found = self.passes.resumed(runs[0], rows, put, as_confidence)
+        self._warn_unchanged(found, as_confidence, f"layer {self.layer!r}")
+        return found
+
+    def _warn_unchanged(self, scores: np.ndarray, as_confidence: bool, what: str) -> None:
+        still = is_unchanged(scores, self.own_scores(as_confidence)) if scores.size else np.zeros(0, bool)
+        if still.any():
+            warnings.warn(
+                f"{still.sum()} of {still.size} scores do not depend on {what}, whatever is changed in it: their maps "
+                "show nothing",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def gradients_again(
+        self, pictures: np.ndarray | None = None, direction: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Activations (N, C, *S) and gradients (N, K, C, *S) of the layer, from one more pass.
+
+        Args:
+            pictures: (N, C, *size), where they are wanted at other pictures. None: those of the first pass.
+            direction: d score / d outputs of other scores, (images, K, *O), for the outputs of `captured`, one row per
+                image. None: that of the targets, whose classes stay those of the first pass.
+        """
+        names = (self.layer,) if self.place is None else self.place.captured
+        capture = arranged(self.passes.capture(names, pictures, direction), self.place)
+        check_map(self.layer, capture)
+        return capture.activations[self.layer], capture.gradients[self.layer]
 
     @property
     def second(self) -> np.ndarray:
-        """The Hessian of each score times the layer's activations, (N, K, C, *S)."""
+        """The Hessian of each score times the layer's activations, (N, K, C, *S).
+
+        Raises:
+            MethodError: the score is no weighted sum of the outputs, so that it curves behind them, too.
+        """
+        if self.captured.outputs_kind == "probabilities" or self.passes.aim.scores is not None:
+            raise MethodError(
+                "second derivatives need a score that is a sum of outputs, and here it is computed from "
+                f"{self.captured.outputs_kind}: explain a model that returns logits, or use 'gradcam'"
+            )
 
         def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
             return self.passes.aim.direction
 
         runs = (self.layer,) if self.place is None else self.place.runs[self.layer]
         found = {run: self.passes.backend.second(self.passes.x, run, direction) for run in runs}
-        return found[runs[0]] if self.place is None else self.place.arrange(found, targets=True)[self.layer]
+        products = arranged(replace(self.captured, gradients=found), self.place).gradients[self.layer]
+        check_finite(products, f"the second derivatives at layer {self.layer!r}")
+        return products

@@ -14,7 +14,7 @@ from xaicore.errors import BackendError
 from xaicore.evidence.checks import check_captured
 from xaicore.evidence.passes import Settle
 from xaicore.evidence.plan import Plan
-from xaicore.facts import AttentionFacts
+from xaicore.layers import Tokens
 from xaicore.targets import Aim
 
 __all__ = ["first_pass"]
@@ -28,7 +28,7 @@ def first_pass(
     x: Any,
     plan: Plan,
     names: Sequence[str],
-    blocks: Sequence[AttentionFacts],
+    tokens: Tokens | None,
     settle: Settle,
     aim_for: AimFor,
 ) -> tuple[Capture, Aim]:
@@ -38,7 +38,7 @@ def first_pass(
         backend, x: the model and what it takes.
         plan: what is needed.
         names: the layers to capture.
-        blocks: the attentions to capture.
+        tokens: the attentions to capture, if any.
         settle, aim_for: read the outputs.
 
     Raises:
@@ -51,8 +51,9 @@ def first_pass(
         return aims[-1].direction
 
     extra: dict[str, Any] = {}
-    if blocks:
-        extra["attention"] = {block.name: "attention_gradients" in plan.needs for block in blocks}
+    if tokens is not None:
+        pulled = tokens.last(plan.pulled_blocks).blocks
+        extra["attention"] = {block.name: block in pulled for block in tokens.blocks}
     if plan.rules:
         extra["rules"] = plan.rules
     take: Any = backend.capture  # whose keywords a backend without the powers lacks

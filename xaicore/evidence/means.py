@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.evidence.passes import Passes
+from xaicore.evidence.progress import reported
 from xaicore.evidence.scores import aim_again
 
 __all__ = ["mean_gradients"]
@@ -27,15 +28,15 @@ def mean_gradients(passes: Passes, rule: str, rows: int, change: Callable[[int, 
     count, views = len(passes.aim.classes), passes.pictures.views
     starts = range(0, rows, passes.batch_size)
     means = []
-    for n in range(count):
-        total: Any = 0
-        for start in starts:
-            chosen = slice(start, min(start + passes.batch_size, rows))
-            found = _gradients(passes, rule, n, change(n, chosen))
-            total = total + found.reshape(-1, views, *found.shape[1:]).sum(axis=0, dtype=np.float64)
-            if passes.progress is not None:
-                passes.progress(n * rows + chosen.stop, count * rows)
-        means.append((total / rows).astype(np.float32))
+    with reported(passes.progress, count * rows) as report:
+        for n in range(count):
+            total: Any = 0
+            for start in starts:
+                chosen = slice(start, min(start + passes.batch_size, rows))
+                found = _gradients(passes, rule, n, change(n, chosen))
+                total = total + found.reshape(-1, views, *found.shape[1:]).sum(axis=0, dtype=np.float64)
+                report(n * rows + chosen.stop, count * rows)
+            means.append((total / rows).astype(np.float32))
     return np.concatenate(means)
 
 
@@ -45,7 +46,7 @@ def _gradients(passes: Passes, rule: str, n: int, changed: np.ndarray) -> np.nda
     inputs = passes.pictures.changed(changed, np.full(count, n))
 
     def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-        aim = passes.aim.of(n, count)
+        aim = passes.aim.take(np.full(count, n))
         return aim_again(passes.target, aim, outputs, *passes.settle(outputs, kind, None)).direction
 
     take: Any = passes.backend.capture  # whose keywords a backend without the power lacks

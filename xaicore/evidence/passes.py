@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,32 +12,36 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.capture import Capture
+from xaicore.errors import MethodError
+from xaicore.evidence.batches import Part, next_parts
+from xaicore.evidence.checks import check_captured
+from xaicore.evidence.memory import is_out_of_memory
 from xaicore.evidence.pictures import InputPictures
-from xaicore.evidence.scores import aim_again, score_again
+from xaicore.evidence.progress import Progress, reported
+from xaicore.evidence.scores import aim_again, confidence_again, score_again
 from xaicore.layers import Place
 from xaicore.targets import Aim, Target
 
-__all__ = ["BATCH_SIZE", "Passes", "Progress", "Settle"]
+__all__ = ["BATCH_SIZE", "Change", "Passes", "Settle"]
 
-BATCH_SIZE = 32
+BATCH_SIZE = 16
 """Rows of a batch of changed inputs or activations, unless the caller says how many."""
 
 Settle = Callable[[np.ndarray, str, "str | None"], "tuple[str, str | None]"]
 """`settle(outputs, kind, link)` returns the kind and the link of outputs, as they were settled for the first pass."""
 
-Progress = Callable[[int, int], None]
-"""`progress(done, total)` is called after each batch of rows."""
-
 Change = Callable[[int, slice], np.ndarray]
 """`change(n, rows)` makes some of the R changed pictures or activations of image n, (rows, C, *size)."""
 
-Put = Callable[[int, np.ndarray], np.ndarray]
-"""`put(n, maps)` turns maps (rows, C, *size) of image n into activations in the framework's axes."""
+Run = Callable[[np.ndarray, np.ndarray], Capture]
+"""`run(images, changed)` runs the model for changed rows; row i belongs to image images[i]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Passes:
     """Passes over changed versions of the same N images, in batches of bounded memory.
+
+    A batch for which memory does not suffice is halved, and so are those after it.
 
     Attributes:
         backend: runs the model.
@@ -45,8 +49,11 @@ class Passes:
         place: where the model is explained.
         target, aim: what was asked for, and what it was in the first pass.
         settle: reads kinds of outputs as in the first pass.
-        batch_size: rows of a batch.
-        progress: what is told how many rows are done.
+        first: what the first pass gave.
+        activation: the caller's choice, which turns outputs into probabilities.
+        batch_size: the most rows of a batch.
+        only_size: the number of images of a model that takes no other; None where it takes any.
+        progress: what is told how many rows are done, see `reported`.
     """
 
     backend: Backend
@@ -55,8 +62,11 @@ class Passes:
     target: Target
     aim: Aim
     settle: Settle
+    first: Capture
+    activation: str | None = None
     batch_size: int = BATCH_SIZE
-    progress: Progress | None = None
+    only_size: int | None = None
+    progress: Progress | bool | None = None
 
     @cached_property
     def pictures(self) -> InputPictures:
@@ -67,65 +77,118 @@ class Passes:
     def _batch(self) -> Any:
         return self.backend.with_batch_axis(self.x)
 
-    def scores(self, rows: int, change: Change) -> np.ndarray:
-        """Scores (N, R, K) float64 of R changed pictures of each image."""
+    def own_scores(self, as_confidence: bool = False) -> np.ndarray:
+        """Scores (N, K) float64 of the images as they are, see `scores`."""
+        return self._score(np.arange(len(self.aim.classes)), self.first, as_confidence)
 
-        def run(n: int, changed: np.ndarray) -> Capture:
-            chosen = np.full(len(changed), n)
-            return self.backend.capture(self.pictures.changed(changed, chosen), ())
+    def scores(self, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
+        """Scores (N, R, K) float64 of R changed pictures of each image.
 
-        return self._each(rows, change, run)
+        Args:
+            rows: R.
+            change: makes the pictures.
+            as_confidence: a class scores its probability, and not its output as the model has it.
+        """
 
-    def resumed(
-        self, layer: str, put: Callable[[int, np.ndarray], np.ndarray], rows: int, change: Change
-    ) -> np.ndarray:
+        def run(images: np.ndarray, changed: np.ndarray) -> Capture:
+            if self.only_size is not None:
+                missing = np.full(self.only_size - len(images), len(images) - 1)
+                filled = np.concatenate([np.arange(len(images)), missing])
+                images, changed = images[filled], changed[filled]
+            return self.backend.capture(self.pictures.changed(changed, images), ())
+
+        return self._each(rows, change, run, self.only_size or self.batch_size, as_confidence)
+
+    def resumed(self, layer: str, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed activations of a layer, for each image.
 
         Args:
             layer: where the model starts.
-            put: see `Put`.
             rows: R.
-            change: makes the maps.
+            change: makes the activations, in the framework's axes.
+            as_confidence: as in `scores`.
         """
-        count = len(self.aim.classes)
-        first = self.backend.capture(trees.take(self._batch, slice(0, 1), count), ())
+        count, first = len(self.aim.classes), self.first
 
-        def run(n: int, changed: np.ndarray) -> Capture:
-            inputs = trees.take(self._batch, slice(n, n + 1), count)
-            outputs = self.backend.resume(inputs, layer, put(n, changed))
+        def run(images: np.ndarray, changed: np.ndarray) -> Capture:
+            inputs = trees.take(self._batch, slice(images[0], images[-1] + 1), count)
+            outputs = self.backend.resume(inputs, layer, changed)
             return Capture(outputs, first.outputs_kind, {}, first.input_size, link=first.link)
 
-        return self._each(rows, change, run)
+        return self._each(rows, change, run, self.batch_size, as_confidence, is_even=True)
+
+    def capture(
+        self, layers: Sequence[str], pictures: np.ndarray | None = None, direction: np.ndarray | None = None
+    ) -> Capture:
+        """One pass with activations and gradients of layers, in the framework's axes.
+
+        Args:
+            layers: what to capture.
+            pictures: (N * views, C, *size), one changed version of each; None: the inputs as they are.
+            direction: (N, K, *O), of other scores than the targets'; None: the targets'.
+        """
+        inputs = self.x if pictures is None else self._changed(pictures)
+        capture = self.backend.capture(inputs, layers, self._aimed if direction is None else lambda *_: direction)
+        check_captured(layers, capture, True, self.backend.name)
+        kind, link = self.settle(capture.outputs, capture.outputs_kind, capture.link)
+        return replace(capture, outputs_kind=kind, link=link)
 
     def input_gradients(self, rule: str, pictures: np.ndarray) -> np.ndarray:
         """Gradients (N * views, K, C, *size) at changed pictures (N * views, C, *size), one version of each image."""
-        count = len(self.aim.classes)
-        inputs = self.pictures.changed(pictures, np.arange(count))
-
-        def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-            return aim_again(self.target, self.aim, outputs, *self.settle(outputs, kind, None)).direction
-
         take: Any = self.backend.capture  # whose keywords a backend without the power lacks
-        capture: Capture = take(inputs, (), direction, rules=(rule,))
+        capture: Capture = take(self._changed(pictures), (), self._aimed, rules=(rule,))
         return self.pictures.gradients(capture.input_gradients[rule])
 
-    def _each(self, rows: int, change: Change, run: Callable[[int, np.ndarray], Capture]) -> np.ndarray:
+    def _changed(self, pictures: np.ndarray) -> Any:
+        return self.pictures.changed(pictures, np.arange(len(self.aim.classes)))
+
+    def _aimed(self, outputs: np.ndarray, kind: str) -> np.ndarray:
+        """The direction of the targets, for other outputs of the same images."""
+        return aim_again(self.target, self.aim, outputs, *self.settle(outputs, kind, None)).direction
+
+    def _each(
+        self, rows: int, change: Change, run: Run, size: int, as_confidence: bool, is_even: bool = False
+    ) -> np.ndarray:
+        """Scores (N, R, K) of all rows, batch by batch."""
         count, k = self.aim.classes.shape
-        scores = np.empty((count, rows, k))
-        done = 0
-        for n in range(count):
-            for chosen in _slices(rows, self.batch_size):
-                capture = run(n, change(n, chosen))
-                scores[n, chosen] = self._score(n, capture)
-                done += len(capture.outputs)
-                if self.progress is not None:
-                    self.progress(done, count * rows)
-        return scores
+        total, done = count * rows, 0
+        scores = np.empty((total, k))
+        with reported(self.progress, total) as report:
+            while done < total:
+                parts = next_parts(done, count, rows, size, is_even)
+                images = np.repeat([n for n, _ in parts], [chosen.stop - chosen.start for _, chosen in parts])
+                try:
+                    capture = run(images, _joined(change, parts))
+                except Exception as exc:
+                    if not is_out_of_memory(exc):
+                        raise
+                    if len(images) == 1 or self.only_size is not None:
+                        raise _too_little(len(images)) from exc
+                    size = len(images) // 2
+                    continue
+                scores[done : done + len(images)] = self._score(images, capture, as_confidence)
+                done += len(images)
+                report(done, total)
+        return scores.reshape(count, rows, k)
 
-    def _score(self, n: int, capture: Capture) -> np.ndarray:
-        kind, link = self.settle(capture.outputs, capture.outputs_kind, capture.link)
-        return score_again(self.target, self.aim.of(n, len(capture.outputs)), capture.outputs, kind, link)
+    def _score(self, images: np.ndarray, capture: Capture, as_confidence: bool) -> np.ndarray:
+        """Scores (R, K) of rows of these images; rows behind them only fill the batch."""
+        outputs = capture.outputs[: len(images)]
+        kind, link = self.settle(outputs, capture.outputs_kind, capture.link)
+        aim = self.aim.take(images)
+        if as_confidence:
+            settled = Capture(outputs, kind, {}, capture.input_size, link=link)
+            return confidence_again(self.target, aim, settled, self.activation)
+        return score_again(self.target, aim, outputs, kind, link)
 
 
-def _slices(rows: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+def _too_little(rows: int) -> MethodError:
+    what = "a single changed version of an image" if rows == 1 else f"{rows} images, and the model takes no fewer"
+    return MethodError(
+        f"memory does not suffice for {what}: use a method of one pass, such as 'gradcam', or a device with more memory"
+    )
+
+
+def _joined(change: Change, parts: Sequence[Part]) -> np.ndarray:
+    changed = [change(n, rows) for n, rows in parts]
+    return changed[0] if len(changed) == 1 else np.concatenate(changed)

@@ -11,9 +11,10 @@ from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import MethodError
 from xaicore.layers import Frame, Place
+from xaicore.layers.grid import POSITIONS
 from xaicore.layers.runs import Source
 
-__all__ = ["InputPictures"]
+__all__ = ["InputPictures", "made_inside", "picture_input"]
 
 
 class InputPictures:
@@ -36,7 +37,7 @@ class InputPictures:
         arrays = [array for _, array in self._leaves]
         if place is None:
             position = max(range(len(arrays)), key=lambda i: arrays[i].ndim)
-            letters = "dhwt"[: arrays[position].ndim - 2]
+            letters = POSITIONS.get(arrays[position].ndim - 2, "dhwt"[: max(arrays[position].ndim - 2, 0)])
             axes = f"n{letters}c" if backend.channels_last else f"nc{letters}"
             shape = dict(zip(axes, arrays[position].shape, strict=True))
             self._frame = Frame(axes, tuple(shape[letter] for letter in letters))
@@ -46,15 +47,30 @@ class InputPictures:
         self.views = self._frame.rows * len(self._sources)
 
     @property
+    def letters(self) -> str:
+        """A letter per axis of a picture's positions, such as "hw"."""
+        return self._frame.positions
+
+    @property
     def is_made(self) -> bool:
         """Whether the model makes the pictures of its inputs, so that no input can be changed in their place."""
         return self._frame.is_made
 
     @cached_property
     def array(self) -> np.ndarray:
-        """(N * views, C, *size) float32; whole numbers keep their values."""
+        """(N * views, C, *size) float32; whole numbers keep their values.
+
+        Raises:
+            MethodError: the model makes the pictures of its inputs.
+        """
+        if self.is_made:
+            raise MethodError(
+                "the model makes the pictures of its inputs, so that none can be changed: explain the rest of the "
+                "model, behind these pictures, or use a method of one pass, such as 'gradcam', without smooth= and "
+                "augment="
+            )
         arranged = [self._frame.arrange(self._leaves[one.position][1], one.frame) for one in self._sources]
-        return _interleaved(arranged).astype(np.float32)
+        return _interleaved(arranged).astype(np.float32, copy=False)
 
     def gradients(self, of_inputs: Any) -> np.ndarray:
         """Gradients (N, K, *input), one for each input, as (N * views, K, C, *size).
@@ -87,12 +103,30 @@ class InputPictures:
         count = len(self._leaves[self._sources[0].position][1])
         arrays = {}
         for i, (at, leaf) in enumerate(self._leaves):
+            placed = [(each[:, :, s], one.frame) for s, one in enumerate(self._sources) if one.position == i]
+            if len(placed) == 1 and placed[0][1] is None:  # the picture is all of the input
+                whole = placed[0][0].reshape(-1, *pictures.shape[1:])
+                arrays[at] = _like(leaf, self._frame.restore(whole, leaf.shape[1:]))
+                continue
             array = leaf[chosen] if len(leaf) == count else leaf
-            for s, source in enumerate(self._sources):
-                if source.position == i:
-                    array = _put(array, self._frame, source.frame, each[:, :, s])
+            for part, frame in placed:
+                array = _put(array, self._frame, frame, part)
             arrays[at] = array
         return trees.replaced(self._x, arrays)
+
+
+def picture_input(backend: type[Backend], x: Any, place: Place | None = None) -> np.ndarray:
+    """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
+    arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
+    return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])
+
+
+def made_inside(backend: Backend, x: Any, frame: Frame) -> np.ndarray:
+    """The pictures that the model makes of x, as its first convolution takes them."""
+    if frame.taken_by is not None:
+        return backend.input_of(x, frame.taken_by)
+    name = str(frame.made_by)
+    return backend.capture(x, (name,)).activations[name]
 
 
 def _interleaved(arrays: list[np.ndarray]) -> np.ndarray:
@@ -103,10 +137,14 @@ def _put(array: np.ndarray, frame: Frame, of: int | None, pictures: np.ndarray) 
     """An input (R, ...) with other pictures (R, rows, C, *size) where the frame finds them."""
     one = array[:1]
     at = frame.arrange(np.arange(one.size).reshape(one.shape), of).reshape(-1)
-    values = pictures.reshape(len(array), -1)
+    changed = array.reshape(len(array), -1).copy()
+    changed[:, at] = _like(array, pictures.reshape(len(array), -1))
+    return changed.reshape(array.shape)
+
+
+def _like(array: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values in the type of an array; whole numbers are rounded, and kept in its range."""
     if array.dtype.kind in "iu":
         limits = np.iinfo(array.dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    changed = array.reshape(len(array), -1).copy()
-    changed[:, at] = values
-    return changed.reshape(array.shape)
+    return values.astype(array.dtype, copy=False)

@@ -13,6 +13,7 @@ __all__ = ["NEEDS", "Plan", "missing_power"]
 NEEDS: dict[str, str | None] = {
     "activations": None,
     "gradients": None,
+    "gradients_again": None,
     "weights": None,
     "attention": "attention",
     "attention_gradients": "attention",
@@ -26,7 +27,8 @@ NEEDS: dict[str, str | None] = {
 }
 """{what a method may need: the backend's power that it takes, None where every backend has it}."""
 
-OF_A_LAYER = frozenset({"activations", "gradients", "weights", "resume", "second"})
+OF_A_LAYER = frozenset({"activations", "gradients", "gradients_again", "weights", "resume", "second"})
+OF_ATTENTION = frozenset({"attention", "attention_gradients"})
 RULES = {"input_gradients": "plain", "guided": "guided", "deconv": "deconv"}
 WITH_GRADIENTS = frozenset({"gradients", "attention_gradients", *RULES})
 
@@ -38,16 +40,20 @@ class Plan:
     Attributes:
         needs: of all the methods, names in `NEEDS`.
         blocks: how many of the last attentions are read; None for all.
+        pulled_blocks: of how many of them gradients are needed; None for all.
     """
 
     needs: frozenset[str]
-    blocks: int | None = None
+    blocks: int | None = 0
+    pulled_blocks: int | None = 0
 
     @staticmethod
-    def of(needs: Iterable[Iterable[str]], blocks: Sequence[int | None] = ()) -> Plan:
-        """The plan for methods with these needs, and with these numbers of attentions."""
-        most = None if None in blocks else max((count for count in blocks if count is not None), default=0)
-        return Plan(frozenset(need for one in needs for need in one), most)
+    def of(methods: Iterable[tuple[Iterable[str], int | None]]) -> Plan:
+        """The plan for methods: what each needs, and how many attentions it reads; None for all."""
+        known = [(frozenset(needs), blocks) for needs, blocks in methods]
+        reading = [blocks for needs, blocks in known if needs & OF_ATTENTION]
+        pulling = [blocks for needs, blocks in known if "attention_gradients" in needs]
+        return Plan(frozenset().union(*(needs for needs, _ in known)), _most(reading), _most(pulling))
 
     @property
     def has_layer(self) -> bool:
@@ -57,7 +63,7 @@ class Plan:
     @property
     def has_attention(self) -> bool:
         """Whether attention is needed, with gradients or without."""
-        return bool(self.needs & {"attention", "attention_gradients"})
+        return bool(self.needs & OF_ATTENTION)
 
     @property
     def has_biases(self) -> bool:
@@ -73,6 +79,11 @@ class Plan:
     def rules(self) -> tuple[str, ...]:
         """The rules of the inputs' gradients."""
         return tuple(rule for need, rule in RULES.items() if need in self.needs)
+
+
+def _most(counts: Sequence[int | None]) -> int | None:
+    """The largest of these; None, which stands for all, is larger than any."""
+    return None if None in counts else max((count for count in counts if count is not None), default=0)
 
 
 def missing_power(needs: Iterable[str], backend: Backend) -> str | None:

@@ -11,7 +11,10 @@ from xaicore.capture import Capture
 from xaicore.outputs import class_count, is_dense, probabilities
 from xaicore.targets import Aim, Classes, Target, aim_at
 
-__all__ = ["aim_again", "score_again", "scores_of"]
+__all__ = ["aim_again", "confidence_again", "is_unchanged", "score_again", "scores_of"]
+
+UNCHANGED = 1e-6
+"""How far scores of one picture in different batches may be apart in float32, relative to their size."""
 
 
 def scores_of(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
@@ -63,6 +66,31 @@ def score_again(target: Target, aim: Aim, outputs: np.ndarray, kind: str, link: 
         return np.take_along_axis(flat[:, 0], aim.classes, axis=1)
     scores: np.ndarray = (aim.direction.reshape(*aim.classes.shape, -1) * flat).sum(axis=-1)
     return scores
+
+
+def confidence_again(target: Target, aim: Aim, capture: Capture, activation: str | None) -> np.ndarray:
+    """The scores (N, K) float64 of the same targets for other outputs, as `scores_of`: a class's probability.
+
+    Args:
+        target: what the caller asked for.
+        aim: what it was at first, for the same images.
+        capture: of the new pass, its kind and link settled.
+        activation: the caller's choice.
+    """
+    if aim.scores is not None:
+        return score_again(target, aim, capture.outputs, capture.outputs_kind, capture.link)
+    return scores_of(capture, aim, activation).reshape(aim.classes.shape)
+
+
+def is_unchanged(scores: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(N, K): whether all R changed versions of a picture score what the picture itself does.
+
+    Args:
+        scores: (N, R, K), R > 0.
+        own: (N, K), of the pictures as they are.
+    """
+    differences: np.ndarray = np.abs(scores - own[:, None]).max(axis=1)
+    return differences <= UNCHANGED * np.maximum(np.abs(scores).max(axis=1), np.abs(own))
 
 
 def _are_classes(aim: Aim, outputs: np.ndarray) -> bool:

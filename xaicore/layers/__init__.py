@@ -3,6 +3,7 @@
 Backends report facts of layers; what these mean is decided here, by one rule for all frameworks.
 """
 
+from xaicore.layers.attention import Tokens
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.choice import as_layers, choose_layer, choose_pooled, default_layer, is_pooling
 from xaicore.layers.classifier import Dense, find_classifier
@@ -25,6 +26,7 @@ __all__ = [
     "Place",
     "Places",
     "Reading",
+    "Tokens",
     "as_layers",
     "blank",
     "channel_axes",

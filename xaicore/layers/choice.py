@@ -10,8 +10,9 @@ from xaicore.backend import Layer
 from xaicore.errors import LayerError, type_name
 from xaicore.facts import LayerFacts
 from xaicore.layers.grid import Grid
+from xaicore.layers.states import is_inside
 
-__all__ = ["as_layers", "choose_layer", "choose_pooled", "default_layer", "is_pooling", "is_reached"]
+__all__ = ["as_layers", "choose_layer", "choose_pooled", "default_layer", "is_pooling", "is_reached", "joined_states"]
 
 PROJECTIONS = ("dense", "recurrent")
 """Kinds of layers that are explained by name only."""
@@ -47,22 +48,53 @@ def is_pooling(layer: type) -> bool:
     return any(POOLING.search(base.__name__) for base in layer.__mro__)
 
 
-def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str:
+def choose_layer(
+    layers: Sequence[LayerFacts],
+    grids: Mapping[str, Grid],
+    pictures: Sequence[int],
+    states: Mapping[str, int | None] | None = None,
+) -> str:
     """The layer to explain when none is named: the last one whose positions lead to the output.
 
     It has a grid, was not pooled, reads one of these inputs, and the gradient of the output arrives at its positions:
     after a class token's last attention, it arrives at no patch. Dense layers over tokens are projections inside of
     blocks (queries, keys, an MLP); the block or its norm is taken instead. A step of a recurrent layer holds all steps
-    before it; the map that it reads is taken instead.
+    before it; the map that it reads is taken instead. The map of a whole clip is taken only where none of its frames
+    leads to the output.
 
     Args:
         layers: of one pass, in order of completion.
         grids: of those that are maps of a picture.
         pictures: the positions of the inputs that are pictures.
+        states: the maps of a whole clip, as `Reading.states`.
 
     Raises:
-        LayerError: there is none.
+        LayerError: there is none, or the output joins last states of different frames.
     """
+    states = states or {}
+    timed = {name: grid for name, grid in grids.items() if name not in states}
+    found = _last_reached(layers, timed, pictures)
+    if found is None and states:
+        if None in states.values():
+            raise joined_states(next(name for name, frame in states.items() if frame is None), states)
+        found = _last_reached(layers, grids, pictures)
+    if found is not None:
+        return found
+    named = next((repr(layer.name) for layer in reversed(layers) if layer.name in grids), "...")
+    raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers, named)}")
+
+
+def joined_states(name: str, states: Mapping[str, int | None]) -> LayerError:
+    """The error to raise for a layer that joins last states of different frames."""
+    single = [one for one, frame in states.items() if frame is not None and not any(is_inside(s, one) for s in states)]
+    choice = " or ".join(f"layer={one!r}" for one in single) or "a layer before it"
+    return LayerError(
+        f"layer {name!r} joins last states that have read the clip in different directions: neither its last frame nor "
+        f"its first is the picture under the map. Name one of them: {choice}"
+    )
+
+
+def _last_reached(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str | None:
     # A gradient that is zero at every map shows no way.
     if not any(layer.reached for layer in layers if layer.name in grids):
         layers = [replace(layer, reached=None) for layer in layers]
@@ -74,17 +106,21 @@ def choose_layer(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictur
             continue
         if is_reached(layer, grid):
             return layer.name
-    named = next((repr(layer.name) for layer in reversed(layers) if layer.name in grids), "...")
-    raise LayerError(f"no layer gives a map of the picture that leads to the output; {_last_shapes(layers, named)}")
+    return None
 
 
-def choose_pooled(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str:
+def choose_pooled(
+    layers: Sequence[LayerFacts],
+    grids: Mapping[str, Grid],
+    pictures: Sequence[int],
+    states: Mapping[str, int | None] | None = None,
+) -> str:
     """The layer that `cam_model` pools when none is named: that of `choose_layer`, if it leads to no tokens.
 
     Raises:
         LayerError: there is none, or tokens lead to the output: their mean has no head that CAM explains.
     """
-    name = choose_layer(layers, grids, pictures)
+    name = choose_layer(layers, grids, pictures, states)
     at = [layer.name for layer in layers].index(name)
     tokens = [
         layer

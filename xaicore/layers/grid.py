@@ -77,12 +77,21 @@ class Grid:
     def put(self, array: np.ndarray, maps: np.ndarray) -> np.ndarray:
         """An array of one image (1, ...), R times, with other maps (R, C, *size) at its positions: (R, ...).
 
-        Prefix tokens keep their values.
+        Prefix tokens keep their values. Without any, the result is a view of the maps. An image has one row here.
         """
-        at = self.arrange(np.arange(array.size).reshape(array.shape)).reshape(-1)
-        changed = np.repeat(array.reshape(1, -1), len(maps), axis=0)
-        changed[:, at] = maps.reshape(len(maps), -1)
-        return changed.reshape(-1, *array.shape[1:])
+        positions = [letter for letter in self.axes if letter not in "nrc"]
+        order = [letter for letter in ("n", "r", "c", *positions) if letter in self.axes]
+        if "l" in self.axes:
+            maps = maps.reshape(*maps.shape[:2], -1)
+        if "c" not in self.axes:
+            maps = maps[:, 0]
+        if "r" in self.axes:
+            maps = maps[:, None]
+        if not self.prefix + self.suffix:
+            return maps.transpose([order.index(letter) for letter in self.axes])
+        changed = np.repeat(array, len(maps), axis=self.axes.index("n"))
+        changed.transpose([self.axes.index(letter) for letter in order])[..., self.tokens] = maps
+        return changed
 
 
 def check_grid(grid: Sequence[int]) -> tuple[int, ...]:

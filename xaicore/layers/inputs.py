@@ -57,9 +57,35 @@ class Frame:
         return len(self.axes)
 
     @property
+    def positions(self) -> str:
+        """The letters of the positions in the order of `size`."""
+        return "".join(_positions(self.axes)) if self.reshaped is None else POSITIONS[len(self.size)]
+
+    @property
     def is_made(self) -> bool:
         """Whether the model makes the pictures itself."""
         return self.made_by is not None or self.taken_by is not None
+
+    @property
+    def clip_length(self) -> int:
+        """The number of frames of a clip that the model reads as one batch or as a volume; 0 for other inputs."""
+        if self.is_made or self.reshaped is not None or self.frames:
+            return 0
+        if FRAMES in self.axes:
+            return self.rows
+        return self.size[0] if len(self.size) > 2 else 0
+
+    @property
+    def clip_axis(self) -> int:
+        """The axis of the frames of such a clip."""
+        return self.axes.index(FRAMES if FRAMES in self.axes else _positions(self.axes)[0])
+
+    def by_frame(self) -> Frame:
+        """The same clip, shown one frame at a time: "ndhwc" as "nrhwc"."""
+        if FRAMES in self.axes:
+            return replace(self, rows=1)
+        axes = f"{self.axes[: self.clip_axis]}{FRAMES}{self.axes[self.clip_axis + 1 :]}"
+        return replace(self, axes=axes, size=self.size[1:])
 
     def arrange(self, array: np.ndarray, frame: int | None = None) -> np.ndarray:
         """An input (N, ...) as pictures (N * rows, C, *size); with `frame`, this one alone, (N, C, *size)."""
@@ -67,11 +93,27 @@ class Frame:
             return array.reshape(len(array), *self.reshaped)
         if frame is not None:
             array = array.take([frame], axis=self.axes.index(FRAMES))
-        order = [letter for letter in ("n", FRAMES, "c", *_positions(self.axes)) if letter in self.axes]
+        order = self._order
         array = array.transpose([self.axes.index(letter) for letter in order])
         if FRAMES in order:
             array = array.reshape(-1, *array.shape[2:])
         return array if "c" in order else array[:, None]
+
+    def restore(self, pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Pictures (N * rows, C, *size) as inputs (N, *shape): the inverse of `arrange`, a view of the pictures."""
+        if self.reshaped is not None:
+            return pictures.reshape(-1, *shape)
+        order = self._order
+        if FRAMES in order:
+            pictures = pictures.reshape(-1, self.rows, *pictures.shape[1:])
+        if "c" not in order:
+            pictures = pictures[:, :, 0] if FRAMES in order else pictures[:, 0]
+        return pictures.transpose([order.index(letter) for letter in self.axes])
+
+    @property
+    def _order(self) -> list[str]:
+        """The axes of the input in the order of pictures."""
+        return [letter for letter in ("n", FRAMES, "c", *_positions(self.axes)) if letter in self.axes]
 
 
 def read_input(facts: InputFacts, count: int = 1) -> Frame | None:

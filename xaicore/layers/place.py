@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from xaicore.errors import LayerError
 from xaicore.facts import Facts, LayerFacts
-from xaicore.layers.choice import choose_layer, is_reached
+from xaicore.layers.choice import choose_layer, is_reached, joined_states
 from xaicore.layers.grid import Grid
 from xaicore.layers.inputs import Frame
 from xaicore.layers.reading import Reading
@@ -19,7 +19,12 @@ from xaicore.layers.views import are_in_order, view_names
 
 __all__ = ["Place", "find_place", "picture_place"]
 
-EXAMPLES = {2: "input_axes='nt'", 3: "input_axes='nhw' or input_axes='nct'", 5: "input_axes='ncdhw'"}
+EXAMPLES = {
+    2: "input_axes='nt'",
+    3: "input_axes='nhw' or input_axes='nct'",
+    5: "input_axes='ncdhw'",
+    6: "input_axes='ntdhwc'",
+}
 """What an input of this many axes may be, for messages."""
 
 
@@ -122,8 +127,12 @@ def find_place(
         raise _no_picture(facts)
     if not layers:
         _check_stacked(facts, reading)
-        layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures),)
+        if reading.reversed and not reading.grids:
+            name, maker = next(iter(reading.reversed.items()))
+            raise _reversed_steps(name, maker, reading)
+        layers = (choose_layer(facts.layers, reading.grids, reading.main_pictures, reading.states),)
     grids: dict[str, Grid] = {}
+    frames: dict[str, Frame] = {}
     runs: dict[str, tuple[str, ...]] = {}
     sources: dict[str, tuple[Source, ...]] = {}
     explained: dict[str, LayerFacts] = {}
@@ -134,8 +143,11 @@ def find_place(
             runs[name] = (name,)  # it never ran: the backend says so
             continue
         layer = explained[name] = of_name[known]
+        _check_steps(name, layer, reading)
         runs[name], sources[name] = runs_of(plain, run, layer, facts, reading)
-        frame = reading.frames[sources[name][0].position]
+        if reading.states.get(known) is not None:
+            sources[name] = tuple(replace(one, frame=reading.states[known]) for one in sources[name])
+        frame = frames[name] = reading.frame_under(known, sources[name][0].position)
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
@@ -144,7 +156,8 @@ def find_place(
         over = ", ".join(f"{name!r} over {' and '.join(map(str, at))}" for name, at in sources.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")
     at = next(iter(sources.values()), (Source(reading.main_pictures[0]),))
-    frame, position = reading.frames[at[0].position], at[0].position
+    position = at[0].position
+    frame = next(iter(frames.values()), reading.frames[position])
     rows = frame.rows if at[0].frame is None else len(at)
     in_order = frame.in_order or are_in_order(facts, rows, position)
     return Place(grids, runs, frame, at, in_order, _unreached(facts, reading, explained, grids))
@@ -155,6 +168,28 @@ def picture_place(facts: Facts, reading: Reading) -> Place:
     (position,) = reading.main_pictures
     frame = reading.frames[position]
     return Place({}, {}, frame, (Source(position),), frame.in_order or are_in_order(facts, frame.rows, position))
+
+
+def _check_steps(name: str, layer: LayerFacts, reading: Reading) -> None:
+    """Refuse a layer whose steps are not those of the clip in their order.
+
+    Raises:
+        LayerError: a recurrent layer before it reverses them, or joins last states of different frames.
+    """
+    if reading.states.get(layer.name, 0) is None:
+        raise joined_states(name, reading.states)
+    if layer.name in reading.reversed and len(layer.shape) > 2:
+        raise _reversed_steps(name, reading.reversed[layer.name], reading)
+
+
+def _reversed_steps(name: str, maker: str, reading: Reading) -> LayerError:
+    others = [f"Name another layer: layer={one!r}" for one in reading.grids]
+    other = others[-1] if others else "No other layer has a map"
+    behind = "it" if name == maker else f"{maker!r} before it"
+    return LayerError(
+        f"layer {name!r} has its steps in reverse order: {behind} reads them from the last to the first and gives "
+        f"them in that order, so that each lies elsewhere in the input. {other}"
+    )
 
 
 def _unreached(

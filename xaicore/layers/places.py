@@ -12,8 +12,8 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import InputError, LayerError, MethodError
-from xaicore.facts import AttentionFacts, Facts
-from xaicore.layers.attention import attention_grid, read_blocks
+from xaicore.facts import ByShape, Facts
+from xaicore.layers.attention import Tokens, attention_grid, queries_read, read_blocks, stated_tokens
 from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid
 from xaicore.layers.outliers import check_outliers, token_streams
@@ -21,9 +21,6 @@ from xaicore.layers.place import Place, find_place, picture_place
 from xaicore.layers.reading import Reading, read
 
 __all__ = ["Places"]
-
-MOST = 16
-"""The number of shapes whose facts are kept: pictures of ever new sizes must not fill the memory."""
 
 
 class Places:
@@ -59,7 +56,7 @@ class Places:
         self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
         self._outliers = check_outliers(outliers)
         self._needs_classifier = needs_classifier
-        self._known: dict[tuple[Any, ...], tuple[Facts | None, Place | None]] = {}
+        self._known: ByShape[tuple[Facts | None, Place | None]] = ByShape()
 
     def find(self, x: Any, needs_layer: bool = True) -> tuple[Facts | None, Place | None]:
         """The facts and the place for inputs of this shape; none for a backend that reports no facts.
@@ -77,23 +74,30 @@ class Places:
         key = of_layer if needs_layer or of_layer in self._known else (*of_layer[:-1], False)
         if key not in self._known:
             self._known[key] = self._find(x, needs_layer)
-            if len(self._known) > MOST:
-                del self._known[next(iter(self._known))]
         return self._known[key]
 
-    def find_attention(self, x: Any, count: int | None) -> tuple[tuple[AttentionFacts, ...], Grid]:
-        """The last `count` attentions, or all where it is None, and the grid that their tokens lie on.
+    def find_attention(self, x: Any, count: int | None, needs_layer: bool = False) -> Tokens:
+        """The last `count` attentions, or all where it is None, and what their tokens are.
+
+        Args:
+            x: what the model takes.
+            count: how many attentions are read.
+            needs_layer: a layer is explained, too, as in `find`.
 
         Raises:
             MethodError: the model has none, they do not attend over the picture's tokens, or nothing settles the grid.
         """
-        facts, place = self.find(x)
+        facts, place = self.find(x, needs_layer)
         if facts is None or place is None:
             raise MethodError(f"backend {self._backend.name!r} reports no facts, so that tokens have no known grid")
-        blocks = read_blocks(self._backend.attention(x), count, facts.count)
-        stated = [grid for grid in place.grids.values() if "l" in grid.axes] if self._grid is not None else []
-        grids = read(facts, self._backend.channels_last, self._input_axes).grids.values()
-        return blocks, attention_grid(blocks, stated or grids)
+        position = place.sources[0].position
+        blocks = read_blocks(self._backend.attention(x), count, facts, position)
+        if self._grid is None:
+            reading = read(facts, self._backend.channels_last, self._input_axes)
+            grid = attention_grid(blocks, reading, position)
+        else:
+            grid = stated_tokens(blocks, self._grid)
+        return Tokens(blocks, grid, queries_read(blocks, grid, facts, position))
 
     def grids(self, x: Any) -> dict[str, Grid]:
         """{layer: its grid} of all layers that are maps of the picture; channels first for a backend without facts."""
@@ -142,7 +146,7 @@ class Places:
 
         Where there is none, the layer that is explained by default: CAM then says what it misses.
         """
-        default = choose_layer(facts.layers, reading.grids, reading.main_pictures)
+        default = choose_layer(facts.layers, reading.grids, reading.main_pictures, reading.states)
         names = [layer.name for layer in facts.layers]
         candidates = [name for name in names[names.index(default) :] if name in reading.grids]
         for name in reversed(candidates):

@@ -7,8 +7,8 @@ stride. Tokens lie on such a grid too; the rest of them are prefix tokens (a cla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from xaicore.backend import Layer
@@ -20,14 +20,10 @@ from xaicore.layers.inputs import Frame, made_frame, read_input, stated_frame, u
 from xaicore.layers.moves import new_of_each
 from xaicore.layers.order import settle_order
 from xaicore.layers.prefixes import settle_prefixes
+from xaicore.layers.sizes import finer, prefix_of_signal, strided, token_grid
+from xaicore.layers.states import last_states, reversed_layers
 
-__all__ = ["Reading", "frames_of_runs", "listing", "read", "read_grids", "token_grid"]
-
-PREFIX = 8
-"""The most prefix tokens that are considered: a class token, a distillation token, and registers."""
-
-HALVINGS = 6
-"""How often a convolution's map is halved, in search of the size of later layers."""
+__all__ = ["Reading", "frames_of_runs", "listing", "read", "read_grids"]
 
 STATED = ("convolution", "pooling")
 """The kinds of layers whose positions are those of the picture, whatever their size."""
@@ -41,17 +37,26 @@ class Reading:
         frames: {position of an input: how it is a picture}, of those that are.
         grids: {layer: its grid}, of the layers and aliases whose outputs are maps of a picture.
         pictures: {layer: the position of the input that its grid lies over}, of the same layers.
+        states: {layer: the frame of a clip that its map lies over}, of the maps of a whole clip; as `last_states`.
+        reversed: {layer: the layer that reverses its steps}, as `reversed_layers`; these have no grid.
     """
 
     frames: Mapping[int, Frame]
     grids: Mapping[str, Grid]
     pictures: Mapping[str, int]
+    states: Mapping[str, int | None] = field(default_factory=dict)
+    reversed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def main_pictures(self) -> list[int]:
         """The inputs with the most positions: pictures beside signals, volumes beside pictures."""
         most = max((len(frame.size) for frame in self.frames.values()), default=0)
         return [i for i, frame in self.frames.items() if len(frame.size) == most]
+
+    def frame_under(self, name: str, position: int) -> Frame:
+        """How this input is a picture under the map of a layer: one of a clip's frames under that of a whole clip."""
+        frame = self.frames[position]
+        return frame if self.states.get(name) is None else frame.by_frame()
 
 
 def read(facts: Facts, channels_last: bool = False, input_axes: str | None = None) -> Reading:
@@ -87,9 +92,39 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
         for name, grid in read_grids(facts.layers, frames[i].size, facts.count, frames[i].rows, frames[i], i).items():
             reads = of_name[name].reads
             is_over_one = not frames[i].frames or frames_of_runs(of_name[name], i, frames[i]) is not None
-            if name not in grids and (reads is None or i in reads) and is_over_one:
+            is_nearer = name not in grids or _is_nearer(grid, frames[i], grids[name], frames[pictures[name]])
+            if is_nearer and (reads is None or i in reads) and is_over_one:
                 grids[name], pictures[name] = grid, i
-    return Reading(frames, grids, pictures)
+    return _with_states(Reading(frames, grids, pictures, reversed=reversed_layers(facts.layers)), facts)
+
+
+def _with_states(reading: Reading, facts: Facts) -> Reading:
+    """The reading, without the maps whose steps are reversed, and with those of whole clips."""
+    grids = {name: grid for name, grid in reading.grids.items() if name not in reading.reversed}
+    pictures, states = dict(reading.pictures), dict(reading.states)
+    for i, frame in reading.frames.items():
+        of_clip = last_states(facts, i, frame, grids)
+        settled = [layer for layer in facts.layers if of_clip.get(layer.name) is not None]
+        found = read_grids(settled, frame.by_frame().size, facts.count) if settled else {}
+        grids = {name: grid for name, grid in grids.items() if name not in of_clip} | found
+        pictures |= dict.fromkeys(found, i)
+        states |= of_clip
+    backwards = {name: maker for name, maker in reading.reversed.items() if name not in states}
+    return replace(reading, grids=grids, pictures=pictures, states=states, reversed=backwards)
+
+
+def _is_nearer(grid: Grid, frame: Frame, other: Grid, over: Frame) -> bool:
+    """Whether a map that reads two inputs keeps the length of more axes of the first than of the second.
+
+    Of two clips of different rates that a pathway joins, these are the frames that it has a position for.
+    """
+    if len(frame.size) != len(over.size):
+        return False
+    kept, before = (
+        sum(length == given for length, given in zip(one.size, picture.size, strict=False))
+        for one, picture in ((grid, frame), (other, over))
+    )
+    return kept > before
 
 
 def _is_text(source: str | int | None, of_name: Mapping[str, LayerFacts]) -> bool:
@@ -194,10 +229,10 @@ def _grid(
     if layer.shape[batch] != count or channel == batch or prod(lengths) < 2:
         return None
     if len(size) == 1 and layer.kind not in STATED and positions[0] < channel:
-        prefix = _prefix_of_signal(lengths[0], maps)
+        prefix = prefix_of_signal(lengths[0], maps)
         if prefix:
             return Grid(_letters(layer, batch, channel, "l"), (lengths[0] - prefix,), prefix)
-    if len(lengths) == len(size) and (layer.kind in STATED or lengths in {*_finer(maps), *_strided(size, lengths)}):
+    if len(lengths) == len(size) and (layer.kind in STATED or lengths in {*finer(maps), *strided(size, lengths)}):
         return Grid(_letters(layer, batch, channel, POSITIONS[len(size)]), lengths)
     if len(lengths) == 1:
         found = token_grid(lengths[0], size, maps)
@@ -218,59 +253,3 @@ def _batch_axis(layer: LayerFacts, channel: int, count: int) -> int:
 def _letters(layer: LayerFacts, batch: int, channel: int, positions: str) -> str:
     rest = iter(positions)
     return "".join("n" if axis == batch else "c" if axis == channel else next(rest) for axis in range(len(layer.shape)))
-
-
-def token_grid(
-    tokens: int, size: tuple[int, ...], maps: Sequence[tuple[int, ...]]
-) -> tuple[tuple[int, ...], int] | None:
-    """(grid, prefix tokens) with the fewest prefix tokens; None where no grid fits, or several fit as well.
-
-    Square patches that cover the picture count only where no convolution was seen: many numbers of tokens are the
-    product of several sizes.
-
-    Args:
-        tokens: their number, prefix tokens included.
-        size: the picture's, such as (H, W).
-        maps: the sizes of the maps of convolutions before.
-    """
-    candidates = _finer(maps) if maps else _patches(size)
-    left = {grid: tokens - prod(grid) for grid in candidates if prod(grid) > 1}
-    fitting = {grid: prefix for grid, prefix in left.items() if 0 <= prefix <= min(PREFIX, prod(grid) - 1)}
-    fewest = [grid for grid, prefix in fitting.items() if prefix == min(fitting.values())]
-    return (fewest[0], fitting[fewest[0]]) if len(fewest) == 1 else None
-
-
-def _prefix_of_signal(tokens: int, maps: Sequence[tuple[int, ...]]) -> int:
-    """Tokens that a signal's map does not account for, such as a class token; 0 where other positions explain them."""
-    if (tokens,) in _finer(maps):
-        return 0
-    left = [tokens - prod(size) for size in maps]
-    return min((prefix for prefix in left if 0 < prefix <= PREFIX), default=0)
-
-
-def _finer(maps: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The sizes of maps, and their halvings, rounded down or up; nets of clips may keep the first axis, time."""
-    found: dict[tuple[int, ...], None] = {}
-    for size in maps:
-        for kept in (0, 1) if len(size) == 3 else (0,):
-            down = up = size
-            for _ in range(HALVINGS):
-                found[down] = found[up] = None
-                down = (*down[:kept], *(n // 2 for n in down[kept:]))
-                up = (*up[:kept], *(-(-n // 2) for n in up[kept:]))
-    return list(found)
-
-
-def _patches(size: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """The grids of square patches that cover the picture exactly."""
-    for patch in range(1, min(size) + 1):
-        if all(length % patch == 0 for length in size):
-            yield tuple(length // patch for length in size)
-
-
-def _strided(size: tuple[int, ...], lengths: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """These lengths, if they are the picture's size divided by one stride, rounded down or up."""
-    for stride in range(1, max(size) + 1):
-        if all(found in (n // stride, -(-n // stride)) for found, n in zip(lengths, size, strict=True)):
-            yield lengths
-            return

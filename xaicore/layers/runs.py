@@ -102,11 +102,15 @@ def _runs_by_frame(
     """
     frames = frames_of_runs(layer, position, reading.frames[position])
     if frames is None:
+        others = [one for one, over in reading.pictures.items() if over == position and one in reading.grids]
+        advice = (
+            f"Name a layer that runs once for each: layer={others[-1]!r}"
+            if others
+            else "Flatten the frames into one batch before the convolution: x.flatten(0, 1)"
+        )
         raise LayerError(
             f"layer {name!r} ran {layer.runs} times, and the first convolution {len(reading.frames[position].frames)} "
-            f"times, once for each frame of input {position}: it has no map of its own for each frame. Name a layer "
-            "that runs once for each, such as a convolution or a block of them. Or flatten the frames into one batch "
-            "before the convolution: x.flatten(0, 1)"
+            f"times, once for each frame of input {position}: it has no map of its own for each frame. {advice}"
         )
     if isinstance(run, int):
         _check_run(name, run, layer)

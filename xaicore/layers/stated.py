@@ -10,7 +10,7 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame
-from xaicore.layers.reading import token_grid
+from xaicore.layers.sizes import token_grid
 
 __all__ = ["stated_grid"]
 

@@ -1,21 +1,23 @@
 """The views of an image: what they are called, and whether they follow each other.
 
-Frames of a clip and views of an object have the same axes. They are in order where the model reads them in order, or
-where the caller says that the axis is time.
+Frames of a clip and views of an object have the same axes. They are in order where the model reads them in order, in a
+recurrent layer or in a loop that carries a state, or where the caller says that the axis is time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.runs import Source
+from xaicore.layers.states import is_recurrent
 
 __all__ = ["are_in_order", "view_names"]
 
 
 def are_in_order(facts: Facts, rows: int, position: int = 0) -> bool:
-    """Whether a recurrent layer reads the rows of an image one after another.
+    """Whether a recurrent layer, or a loop that carries a state, reads the rows of an image one after another.
 
     Args:
         facts: of a pass.
@@ -32,8 +34,13 @@ def are_in_order(facts: Facts, rows: int, position: int = 0) -> bool:
             len(shape) > 2 and shape[images] == facts.count and shape[steps] == rows for shape in seen
         )
 
-    recurrent = (layer for layer in facts.layers if layer.kind == "recurrent" or layer.is_recurrent)
-    return rows > 1 and any(reads_rows(layer) for layer in recurrent)
+    def carries_state(layer: LayerFacts) -> bool:
+        runs = [set(run) for run in layer.run_frames.get(position, ())]
+        grows = all(one < other and len(other) == len(one) + 1 for one, other in pairwise(runs))
+        return len(runs) == rows and len(runs[0]) < 2 and grows
+
+    recurrent = (layer for layer in facts.layers if is_recurrent(layer))
+    return rows > 1 and (any(map(reads_rows, recurrent)) or any(map(carries_state, facts.layers)))
 
 
 def view_names(rows: int, in_order: bool, sources: Sequence[Source]) -> tuple[str, ...]:
@@ -46,7 +53,8 @@ def view_names(rows: int, in_order: bool, sources: Sequence[Source]) -> tuple[st
     """
     word = "frame" if in_order else "view"
     of_rows = [f"{word} {i}" for i in range(rows)] if rows > 1 else [""]
-    runs = [f"input {one.position}" if one.frame is None else f"{word} {one.frame}" for one in sources]
+    are_inputs = len({one.position for one in sources}) > 1  # their maps may lie over one frame of each
+    runs = [f"input {one.position}" if one.frame is None or are_inputs else f"{word} {one.frame}" for one in sources]
     if len(runs) == 1:
         runs = [""]
     elif len(set(runs)) < len(runs):  # several runs read the same picture

@@ -18,26 +18,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.errors import MethodError, did_you_mean
 from xaicore.evidence import missing_power
+from xaicore.methods.ablation import ablationcam
 from xaicore.methods.apply import apply
+from xaicore.methods.attention import attention, chefer, gradeclip, legrad, rollout
 from xaicore.methods.channelwise import gradcam, gradcam_plus_plus, xgradcam
 from xaicore.methods.classifier import cam
-from xaicore.methods.eigen import eigencam, eigengradcam
+from xaicore.methods.eigen import eigencam, eigengradcam, segeigencam
 from xaicore.methods.elementwise import gradcam_elementwise, hirescam, layercam
+from xaicore.methods.fem import fem
+from xaicore.methods.finer import finercam
 from xaicore.methods.fullgrad import fullgrad
 from xaicore.methods.guided import deconv, guided, guided_gradcam
 from xaicore.methods.input import gradient, input_x_gradient, smoothgrad
 from xaicore.methods.integrated import integrated_gradients
+from xaicore.methods.kernel import kpcacam
+from xaicore.methods.masking import iscam, scorecam, sscam
 from xaicore.methods.method import Method, MethodLike, plan_for
+from xaicore.methods.positions import reciprocam
 from xaicore.methods.randomized import random
+from xaicore.methods.refine import refinecam
+from xaicore.methods.sampling import rise
+from xaicore.methods.shapley import shapleycam
+from xaicore.methods.smooth import smooth_gradcam_plus_plus
 
 __all__ = [
     "METHODS",
     "Method",
     "MethodLike",
     "apply",
+    "check_fusions",
     "check_powers",
     "find_method",
     "find_methods",
@@ -58,6 +71,19 @@ METHODS: dict[str, Method] = {
         Method("eigencam", eigencam, "activations"),
         Method("eigengradcam", eigengradcam),
         Method("random", random, "activations"),
+        Method("smoothgradcam++", smooth_gradcam_plus_plus, ("activations", "gradients_again")),
+        Method("shapleycam", shapleycam, ("activations", "gradients", "second")),
+        Method("fem", fem, "activations"),
+        Method("kpcacam", kpcacam, "activations"),
+        Method("segeigencam", segeigencam),
+        Method("finercam", finercam, ("activations", "gradients_again")),
+        Method("refinecam", refinecam, fusion="product"),
+        Method("scorecam", scorecam, ("activations", "inputs")),
+        Method("sscam", sscam, ("activations", "inputs")),
+        Method("iscam", iscam, ("activations", "inputs")),
+        Method("ablationcam", ablationcam, ("activations", "resume")),
+        Method("reciprocam", reciprocam, ("activations", "resume")),
+        Method("rise", rise, "inputs"),
         Method("gradient", gradient, "input_gradients"),
         Method("input-x-gradient", input_x_gradient, "input_gradients", signed=True),
         Method("smoothgrad", smoothgrad, "input_gradients"),
@@ -66,22 +92,32 @@ METHODS: dict[str, Method] = {
         Method("deconv", deconv, "deconv", signed=True),
         Method("guided-gradcam", guided_gradcam, ("gradients", "guided"), signed=True),
         Method("fullgrad", fullgrad, ("input_gradients", "biases")),
+        Method("rollout", rollout, "attention"),
+        Method("attention", attention, "attention", blocks=1),
+        Method("legrad", legrad, "attention_gradients", blocks=2),
+        Method("gradeclip", gradeclip, "attention_gradients", blocks=1),
+        Method("chefer", chefer, "attention_gradients"),
     )
 }
 
 
 def find_method(method: MethodLike) -> Method:
-    """The method of this name, or a `Method` around a function.
+    """The method of this name, built in or an installed plugin's, or a `Method` around a function.
 
     Raises:
         MethodError: the name is unknown, or `method` is neither a name nor a function.
+        PluginError: the plugin of this name is broken.
     """
     if isinstance(method, Method):
         return method
     if isinstance(method, str):
         if method in METHODS:
             return METHODS[method]
-        raise MethodError(f"no method called {method!r}; known: {', '.join(METHODS)}{did_you_mean(method, METHODS)}")
+        registry = plugins.installed()
+        known = [*METHODS, *registry.names("method")]
+        if method in known:
+            return Method.around(registry.method(method), method)
+        raise MethodError(f"no method called {method!r}; known: {', '.join(known)}{did_you_mean(method, known)}")
     if callable(method):
         return Method.around(method)
     several = "; Explainer.compare takes several methods" if isinstance(method, (list, tuple)) else ""
@@ -128,4 +164,18 @@ def check_powers(methods: Iterable[Method], backend: Backend) -> None:
             raise MethodError(
                 f"method {one.name!r} needs {missing!r}, which backend {backend.name!r} does not offer; methods that "
                 f"it serves: {', '.join(fitting)}"
+            )
+
+
+def check_fusions(methods: Iterable[Method], layers: Sequence[str]) -> None:
+    """Refuse methods of several layers where there is one, before anything runs.
+
+    Raises:
+        MethodError: naming the first of them.
+    """
+    for one in methods:
+        if one.fusion is not None and len(layers) < 2:
+            raise MethodError(
+                f"method {one.name!r} joins the maps of several layers: name two or more, one per resolution, with "
+                "layer=..."
             )

@@ -75,6 +75,6 @@ def _check_complete(evidence: Evidence, n: int, of_input: np.ndarray, terms: Map
         worst = int((off - allowed).argmax())
         raise MethodError(
             f"fullgrad: the terms of the input and of {len(terms)} layers add up to {sums[:, worst].sum():.4g}, and "
-            f"the score is {scores[worst]:.4g}. The net has more than ReLUs, poolings and layers with biases, such as ReLU6, "
-            "GELU, attention, layer norm, or a picture that is standardised inside: use 'integrated-gradients'"
+            f"the score is {scores[worst]:.4g}. The net has more than ReLUs, poolings and layers with biases, such as "
+            "ReLU6, GELU, attention, layer norm, or a picture that is standardised inside: use 'integrated-gradients'"
         )

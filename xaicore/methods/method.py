@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,6 +30,8 @@ class Method:
         needs: what it asks for: a name in `xaicore.evidence.NEEDS`, or several of them.
         signed: the maps tell evidence against the target, too: negative values stay.
         blocks: how many of the last attentions it reads, where it needs attention; None for all.
+        fusion: how the maps of several layers become one, where that belongs to the method, which then takes no single
+            layer: a name in `xaicore.maps.FUSIONS`. None: as the caller says.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Method:
     needs: str | tuple[str, ...] = "gradients"
     signed: bool = False
     blocks: int | None = None
+    fusion: str | None = None
 
     def __post_init__(self) -> None:
         for need in self.asks:
@@ -45,7 +48,7 @@ class Method:
 
     @staticmethod
     def around(function: Callable[..., np.ndarray], name: str | None = None) -> Method:
-        """The method of a function that says what it needs by its attributes `needs`, `signed` and `blocks`."""
+        """The method of a function that says what it needs by its attributes, named as those of `Method`."""
         needs = getattr(function, "needs", "gradients")
         return Method(
             name or str(getattr(function, "__name__", type(function).__name__)),
@@ -53,6 +56,7 @@ class Method:
             needs if isinstance(needs, str) else tuple(needs),
             getattr(function, "signed", False),
             getattr(function, "blocks", None),
+            getattr(function, "fusion", None),
         )
 
     @property
@@ -68,29 +72,30 @@ class Method:
     @property
     def has_layer(self) -> bool:
         """Whether it explains a layer."""
-        return Plan.of([self.asks]).has_layer
+        return plan_for([self]).has_layer
 
     @property
     def is_of_pixels(self) -> bool:
         """Whether it reads gradients of the picture, so that neighbouring pixels of its maps differ."""
-        return bool(Plan.of([self.asks]).rules)
+        return bool(plan_for([self]).rules)
 
     @property
     def has_attention(self) -> bool:
         """Whether it reads attention."""
-        return Plan.of([self.asks]).has_attention
+        return plan_for([self]).has_attention
 
     @property
     def options(self) -> dict[str, Any]:
-        """{option: its default}: the function's keyword-only arguments."""
+        """{option: its default}: the function's keyword-only arguments, and the number of attentions that it reads."""
         parameters = inspect.signature(self.function).parameters.values()
-        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+        own = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+        return own | ({"blocks": self.blocks} if self.has_attention else {})
 
     def with_options(self, **options: Any) -> Method:
         """The same method with other options; its name says which.
 
         Raises:
-            MethodError: it has no such option.
+            MethodError: it has no such option, or `blocks` is no number of attentions.
         """
         known = self.options
         for name in options:
@@ -102,7 +107,21 @@ class Method:
         if not options:
             return self
         said = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        return replace(self, name=f"{self.name} ({said})", function=partial(self.function, **options))
+        own = {name: value for name, value in options.items() if name != "blocks" or not self.has_attention}
+        function = partial(self.function, **own) if own else self.function
+        return replace(self, name=f"{self.name} ({said})", function=function, blocks=self._blocks_read(options))
+
+    def _blocks_read(self, options: Mapping[str, Any]) -> int | None:
+        """How many of the last attentions it reads with these options: `blocks`, or those from `block` on."""
+        if not self.has_attention or not options.keys() & {"blocks", "block"}:
+            return self.blocks
+        if "blocks" not in options:
+            block = options["block"]
+            return -block if isinstance(block, int) and block < 0 else None
+        blocks: int | None = options["blocks"]
+        if blocks is not None and not (isinstance(blocks, int) and blocks > 0):
+            raise MethodError(f"blocks={blocks!r}: expected the number of the last attentions to read, or None for all")
+        return blocks
 
 
 MethodLike = str | Callable[..., np.ndarray] | Method
@@ -110,4 +129,4 @@ MethodLike = str | Callable[..., np.ndarray] | Method
 
 def plan_for(methods: Sequence[Method]) -> Plan:
     """One pass for several methods."""
-    return Plan.of([method.asks for method in methods], [one.blocks for one in methods if one.has_attention])
+    return Plan.of((method.asks, method.blocks) for method in methods)

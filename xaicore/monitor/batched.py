@@ -66,7 +66,7 @@ class BatchedExplainer:
         return target
 
     def __call__(self, sample: Sample, deadline: Deadline, start: int = 0) -> tuple[list[Explanation], int]:
-        """One explanation per method, without pictures, of all images or of those that there was time for.
+        """One explanation per method, and layer kept apart, without pictures, of all images that there was time for.
 
         Args:
             sample: N images.

@@ -15,6 +15,7 @@ import numpy as np
 from xaicore.data.choose import choose
 from xaicore.data.names import as_class_names
 from xaicore.errors import InputError
+from xaicore.evidence import BATCH_SIZE, Progress
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.logger import Run
@@ -24,7 +25,7 @@ from xaicore.monitor.batched import BatchedExplainer
 from xaicore.monitor.deadline import Deadline
 from xaicore.monitor.options import as_methods, check_options
 from xaicore.monitor.scale import Scale
-from xaicore.monitor.shipping import Shipper
+from xaicore.monitor.shipping import PATIENCE, Shipper
 from xaicore.monitor.warn import WarnOnce
 from xaicore.monitor.worst import Pool
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from xaicore.show.pictures import Pictures
 
 __all__ = ["Monitor"]
-
-PATIENCE = 60.0
-"""Seconds that closing waits for loggers: far longer than two steps take to encode. Nothing waits for ever."""
 
 
 class Monitor:
@@ -61,14 +59,14 @@ class Monitor:
         per_class: take the first images of each class of x, this many per class.
         class_names: one name per class, in class order, or {index: name}.
         targets: "predicted", "truth", a class (index or name), or whatever else `Explainer` takes.
-        method: a name, a function, or several, which share one pass.
-        layer, axes, grid, outliers, output, kind, activation, input_axes, backend: as in `Explainer`.
+        method: one or several, which share one pass.
+        layer, axes, grid, outliers, smooth, augment, fuse, output, kind, activation, input_axes, backend, progress: of
+            `Explainer`.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
         pool: (x, truth), a `Sample` or a loader.
         every: explain the first step, and each that reaches or passes a multiple of this number.
-        budget: seconds that a step may take. Images skipped for lack of time are reported, and go first at the next
-            step. None: no limit.
-        batch_size: images per pass.
+        budget: seconds that a step may take. Images that it skips are reported, and go first at the next step.
+        batch_size: images per pass, also changed ones.
         scale: None: each map has a colour scale of its own. "first": the largest value of the first step is the top of
             the scale from then on. A number, or {method: number}: that is the top. So steps can be compared.
         loggers: as `open_loggers` takes them.
@@ -103,16 +101,20 @@ class Monitor:
         axes: str | None = None,
         grid: Sequence[int] | None = None,
         outliers: str | None = None,
+        smooth: int | tuple[int, float] | None = None,
+        augment: bool | str | Sequence[str] = False,
+        fuse: str | None = "mean",
         output: int | str | None = None,
         kind: str | None = None,
         activation: str | None = None,
         input_axes: str | None = None,
         backend: Any = None,
+        progress: Progress | bool | None = None,
         worst: int = 0,
         pool: Any = None,
         every: int = 1,
         budget: float | None = 60.0,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         scale: float | str | Mapping[str, float] | None = None,
         loggers: Spec = "disk",
         name: str | None = None,
@@ -123,7 +125,8 @@ class Monitor:
         check_options(every, budget, batch_size, worst, pool)
         found, names = as_methods(method), as_class_names(class_names)
         explainer = Explainer(
-            model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, outliers
+            *(model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, outliers),
+            *(smooth, augment, fuse, batch_size, progress),
         )
         self._backend = explainer.backend
         with self._backend.undisturbed(x):
@@ -192,8 +195,8 @@ class Monitor:
                 variables of a Keras model, as `stateless_call` takes them.
 
         Returns:
-            The explanations: of the fixed images, one per method, then of the worst. Empty if the step is not due, no
-            logger works or takes anything any more, or the explanation failed.
+            The explanations: of the fixed images, one per method (and layer kept apart), then of the worst. Empty if
+            the step is not due, no logger works or takes anything any more, or the explanation failed.
 
         Raises:
             XaicoreError: what failed, with `on_error="raise"`.
@@ -218,10 +221,7 @@ class Monitor:
         return explanations
 
     def is_due(self, step: int) -> bool:
-        """Whether `step(step)` would explain: it has reached `every` since the last one, and a logger takes results.
-
-        For callbacks that have to prepare something for a step.
-        """
+        """Whether `step(step)` would explain, for callbacks that prepare it: it is due, and a logger takes results."""
         if self._shipper.loggers.all_failed or self._shipper.is_stuck:
             return False
         return self._last is None or step < self._last or step // self._every > self._last // self._every

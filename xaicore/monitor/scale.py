@@ -30,6 +30,7 @@ class Scale:
 
     def __init__(self, scale: float | str | Mapping[str, float] | None, methods: Sequence[str]) -> None:
         self._from_first_step = scale == "first"
+        self._first: dict[tuple[str, str], float] = {}  # by method and layer
         self.tops: dict[str, float] = {}
         if isinstance(scale, Mapping):
             missing = [name for name in methods if name not in scale]
@@ -41,9 +42,10 @@ class Scale:
 
     def __call__(self, explanation: Explanation) -> Explanation:
         """The same explanation, on this scale."""
-        if self._from_first_step and explanation.method not in self.tops and not explanation.empty.all():
-            self.tops[explanation.method] = float(maps.tops(explanation.maps, explanation.scaling).max())
-        top = self.tops.get(explanation.method)
+        key = explanation.method, explanation.layer
+        if self._from_first_step and key not in self._first and not explanation.empty.all():
+            self._first[key] = float(maps.tops(explanation.maps, explanation.scaling).max())
+        top = self._first.get(key, self.tops.get(explanation.method))
         if top is None:
             return explanation
         return dataclasses.replace(explanation, ceilings=np.full(len(explanation), top, np.float32))

@@ -15,7 +15,10 @@ from collections.abc import Callable, Sequence
 from xaicore.explanation import Explanation
 from xaicore.loggers import Loggers
 
-__all__ = ["Shipper"]
+__all__ = ["PATIENCE", "Shipper"]
+
+PATIENCE = 60.0
+"""Seconds that closing waits for loggers: far longer than two steps take to encode. Nothing waits for ever."""
 
 Parcel = tuple[Sequence[Explanation], "int | None"]
 

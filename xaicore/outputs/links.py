@@ -16,6 +16,7 @@ __all__ = [
     "SUM",
     "are_probabilities",
     "check_activation",
+    "logits",
     "matches_link",
     "probabilities",
     "raw_score",
@@ -68,6 +69,20 @@ def probabilities(outputs: np.ndarray, kind: str, link: str | None = None, activ
         link = "sigmoid" if single else activation or link or "softmax"
         rows = _sigmoid(rows) if link == "sigmoid" else _softmax(rows)
     return np.concatenate([1 - rows, rows], axis=1) if single else rows
+
+
+def logits(outputs: np.ndarray, kind: str, link: str | None = None) -> np.ndarray:
+    """The logits (N, C) float64 of several outputs; of probabilities up to a constant per image.
+
+    A softmax that nothing names is recognised by its sum. A probability that was rounded to 0 has a logit of -infinity.
+    """
+    rows = outputs.reshape(len(outputs), -1).astype(np.float64)
+    if kind != "probabilities":
+        return rows
+    with np.errstate(divide="ignore"):
+        if link == "sigmoid" or (link is None and not are_probabilities(rows, EQUAL)):
+            return np.log(rows) - np.log1p(-rows)
+        return np.log(rows)
 
 
 def raw_score(outputs: np.ndarray, kind: str, target: int) -> float:

@@ -35,10 +35,10 @@ class Aim:
     classes: np.ndarray
     scores: np.ndarray | None = None
 
-    def of(self, n: int, rows: int) -> Aim:
-        """The same for `rows` versions of image n alone."""
+    def take(self, chosen: np.ndarray) -> Aim:
+        """The same for the images at these positions, in any order, also repeated."""
         arrays = (self.direction, self.classes, self.scores)
-        return Aim(*(None if array is None else np.repeat(array[n : n + 1], rows, axis=0) for array in arrays))  # type: ignore[arg-type]
+        return Aim(*(None if array is None else array[chosen] for array in arrays))  # type: ignore[arg-type]
 
     def repeated(self, views: int) -> Aim:
         """The same for each of several views of every image."""

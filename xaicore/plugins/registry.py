@@ -1,22 +1,10 @@
-"""Find plugins by entry point, import only what is asked for, report what is broken.
-
-Reading the metadata imports nothing. A plugin is imported
-
-1. when the user names it,
-2. when its name is the root module of one of the model's base classes,
-3. while probing the rest for one that accepts the model.
-
-The first two raise when the plugin is broken; probing warns and goes on.
-
-`XAICORE_PLUGINS=a,b` limits plugins to these names; set and empty, it means none.
-"""
+"""The registry: entry points found, plugins imported one by one and checked."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,37 +14,14 @@ from xaicore import hookspecs
 from xaicore.backend import Backend
 from xaicore.errors import PluginError, XaicoreError, did_you_mean, type_name
 from xaicore.logger import Logger
+from xaicore.plugins.entry_point import KINDS, Plugin, describe, needs
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["KINDS", "Plugin", "Plugins", "check_instance", "install_command", "installed"]
+__all__ = ["Plugins", "check_instance", "installed"]
 
-KINDS = {"backend": "xaicore.backends", "logger": "xaicore.loggers"}
 CONTRACTS: dict[str, type[Backend] | type[Logger]] = {"backend": Backend, "logger": Logger}
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """One entry point, not imported.
-
-    Attributes:
-        kind: "backend" or "logger".
-        name: the entry point's.
-        distribution, version: of the package that has the entry point.
-        target: the module that the entry point names.
-        extras: the distribution's extras.
-    """
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    target: str
-    extras: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.kind} plugin {self.name!r} from {self.distribution} {self.version}"
 
 
 class Plugins:
@@ -99,6 +64,9 @@ class Plugins:
         Raises:
             PluginError: it is broken.
         """
+        if plugin.kind == "method":
+            self.method(plugin.name)
+            return None
         if "xaicore_missing" not in {hook.name for hook in self._manager.get_hookcallers(self.load(plugin)) or ()}:
             return None
         names, command = self._ask(plugin, "xaicore_missing") or ((), None)
@@ -112,12 +80,7 @@ class Plugins:
         """
         if plugin in self._loaded:
             return self._loaded[plugin]
-        try:
-            loaded: object = self._entry_points[plugin].load()
-        except ImportError as exc:
-            raise PluginError(_needs(plugin, exc)) from exc
-        except Exception as exc:  # a broken shared library raises OSError, a bad module anything
-            raise PluginError(f"{plugin} does not import: {type(exc).__name__}: {exc}") from exc
+        loaded = self._import(plugin)
         if not self._manager.is_registered(loaded):  # one module may serve both groups
             self._register(plugin, loaded)
         hook = f"xaicore_{plugin.kind}"
@@ -126,6 +89,15 @@ class Plugins:
                 f"{plugin} has no hook: {plugin.target} needs a function {hook} decorated with @xaicore.hookimpl"
             )
         self._loaded[plugin] = loaded
+        return loaded
+
+    def _import(self, plugin: Plugin) -> object:
+        try:
+            loaded: object = self._entry_points[plugin].load()
+        except ImportError as exc:
+            raise PluginError(needs(plugin, exc)) from exc
+        except Exception as exc:  # a broken shared library raises OSError, a bad module anything
+            raise PluginError(f"{plugin} does not import: {type(exc).__name__}: {exc}") from exc
         return loaded
 
     def _register(self, plugin: Plugin, loaded: object) -> None:
@@ -178,6 +150,18 @@ class Plugins:
                 found.name = plugin.name
         return found
 
+    def method(self, name: str) -> Callable[..., Any]:
+        """The function of the named method.
+
+        Raises:
+            PluginError: the plugin is missing or broken, or names no function.
+        """
+        plugin = self.find("method", name)
+        found = self._import(plugin)
+        if not callable(found):
+            raise PluginError(f"{plugin} names a {type_name(found)}; expected a function, as 'package.module:function'")
+        return found
+
     def logger(self, name: str, options: Mapping[str, Any]) -> Logger:
         """A logger built by the named plugin, not yet opened.
 
@@ -198,7 +182,7 @@ class Plugins:
         try:
             return self._manager.subset_hook_caller(hook, others)(**arguments)
         except ImportError as exc:
-            raise PluginError(_needs(plugin, exc)) from exc
+            raise PluginError(needs(plugin, exc)) from exc
         except XaicoreError:
             raise
         except Exception as exc:
@@ -238,21 +222,8 @@ def installed() -> Plugins:
     for kind, group in KINDS.items():
         for entry_point in entry_points(group=group):
             if wanted is None or entry_point.name in wanted:
-                found[_describe(kind, entry_point)] = entry_point
+                found[describe(kind, entry_point)] = entry_point
     return Plugins(found.items())
-
-
-def _describe(kind: str, entry_point: EntryPoint) -> Plugin:
-    unknown = "an unknown distribution"
-    try:  # after an aborted uninstallation it is None, or missing where importlib_metadata has replaced Python's own
-        metadata: Any = None if entry_point.dist is None else entry_point.dist.metadata
-    except FileNotFoundError:
-        metadata = None
-    if metadata is None:
-        return Plugin(kind, entry_point.name, unknown, "?", entry_point.value)
-    name, version = metadata.get("Name", unknown), metadata.get("Version", "?")
-    extras = tuple(metadata.get_all("Provides-Extra", ()))
-    return Plugin(kind, entry_point.name, name, version, entry_point.value, extras)
 
 
 def _named(model: Any) -> str:
@@ -268,21 +239,6 @@ def _advice(model: Any) -> str:
     if isinstance(model, (str, os.PathLike)):
         return "Load the model with its framework, and pass that"
     return "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
-
-
-def _needs(plugin: Plugin, exc: ImportError) -> str:
-    missing = getattr(exc, "name", None)
-    if not isinstance(exc, ModuleNotFoundError) or missing is None:
-        return f"{plugin} does not import: {exc}"
-    if missing.partition(".")[0] == plugin.target.partition(":")[0].partition(".")[0]:
-        return f"{plugin} is not there: no module {missing!r}; reinstall {plugin.distribution}"
-    return f"{plugin} needs {missing!r}; try: {install_command(plugin, missing.partition('.')[0])}"
-
-
-def install_command(plugin: Plugin, *packages: str) -> str:
-    """What to type to get what a plugin needs: its distribution's extra of the plugin's name, else these packages."""
-    extra = f'"{plugin.distribution}[{plugin.name}]"' if plugin.name in plugin.extras else ""
-    return f"pip install {extra or ' '.join(packages)}"
 
 
 def _join(names: Iterable[str]) -> str:

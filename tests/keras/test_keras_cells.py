@@ -1,0 +1,18 @@
+"""Every method on every kind of model does what the table in the docs says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from benchmarks.cells.cells import try_cells
+from benchmarks.cells.keras_nets import NETS
+from benchmarks.cells.page import read_page
+
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "methods" / "table.md"
+
+
+def test_the_table_is_what_was_seen() -> None:
+    keras.utils.set_random_seed(0)
+    assert try_cells(NETS) == read_page(TABLE.read_text())[f"keras-{keras.backend.backend()}"]

@@ -1,0 +1,136 @@
+"""The way from inputs to maps: one pass for all methods, and that again for each changed version of the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xaicore.backend import Backend
+from xaicore.capture import Capture
+from xaicore.ensemble.changes import Change
+from xaicore.ensemble.options import Ensemble
+from xaicore.evidence import Evidence, InputPictures, Passes, Plan, Progress, aim_again, arranged, first_pass
+from xaicore.evidence.first import AimFor
+from xaicore.evidence.passes import Settle
+from xaicore.layers import Grid, Place, Tokens
+from xaicore.maps import fuse
+from xaicore.methods import Method, apply
+from xaicore.targets import Aim, Target
+
+__all__ = ["Walk"]
+
+INPUT = "the input"
+"""What a result names as its layer, where its method explains none."""
+
+Maps = dict[tuple[str, str], np.ndarray]
+"""{(method, layer): maps (N * views * K, *S)}."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """One call of `Explainer`, once its arguments are read.
+
+    Attributes:
+        backend: runs the model.
+        place: where it is explained.
+        plan: what all the methods need.
+        methods, layers: what is computed, and where.
+        tokens: the attentions that are captured, and what their tokens are; None where no method reads any.
+        target: what was asked for.
+        settle: reads kinds of outputs.
+        ensemble: the versions of the pictures, and how layers are joined.
+        activation, batch_size, only_size, progress: of further passes, as in `Passes`.
+        grids: of all layers whose outputs are maps, where biases are read.
+    """
+
+    backend: Backend
+    place: Place | None
+    plan: Plan
+    methods: Sequence[Method]
+    layers: tuple[str, ...]
+    tokens: Tokens | None
+    target: Target
+    settle: Settle
+    ensemble: Ensemble
+    activation: str | None
+    batch_size: int
+    only_size: int | None
+    progress: Progress | bool | None
+    grids: Mapping[str, Grid]
+
+    def run(self, x: Any, aim_for: AimFor) -> tuple[Capture, Aim, Maps]:
+        """The pass over the inputs as they are, what it aimed at, and the maps.
+
+        Raises:
+            XaicoreError: outputs cannot be explained, or a method has no map.
+        """
+        if not self.ensemble.has_versions:
+            captured, aim = self._pass(x, aim_for, self.plan)
+            return captured, aim, self._maps(x, captured, aim)
+        pictures = InputPictures(self.backend, self.backend.with_batch_axis(x), self.place)
+        changes = self.ensemble.changes(pictures.letters)
+        captured, aim = self._pass(x, aim_for, Plan.of([]))
+        versions = ((change, self._again(self._changed(pictures, change), aim)) for change in changes)
+        return captured, aim, _average(versions, pictures.letters)
+
+    def joined(self, method: Method, maps: Maps) -> list[tuple[str, np.ndarray]]:
+        """(layer, maps) of one method: of its layers together, or of each where they are kept apart."""
+        layers = self._layers(method)
+        each = [maps[method.name, layer] for layer in layers]
+        how = method.fusion or self.ensemble.fuse
+        if how is None:
+            return list(zip(layers, each, strict=True))
+        return [(" + ".join(layers), fuse(each, how))]
+
+    def _layers(self, method: Method) -> tuple[str, ...]:
+        tokens = self._tokens(method)
+        return self.layers if method.has_layer else (INPUT if tokens is None else tokens.name,)
+
+    def _tokens(self, method: Method) -> Tokens | None:
+        return None if self.tokens is None or not method.has_attention else self.tokens.last(method.blocks)
+
+    def _pass(self, x: Any, aim_for: AimFor, plan: Plan) -> tuple[Capture, Aim]:
+        names: tuple[str, ...] = ()
+        if plan.has_layer:
+            names = self.layers if self.place is None else self.place.captured
+        tokens = self.tokens if plan.has_attention else None
+        return first_pass(self.backend, x, plan, names, tokens, self.settle, aim_for)
+
+    def _changed(self, pictures: InputPictures, change: Change) -> Any:
+        changed = change.of(pictures.array, pictures.letters)
+        return pictures.changed(changed, np.arange(len(pictures.array) // pictures.views))
+
+    def _again(self, x: Any, aim: Aim) -> Maps:
+        """The maps of changed inputs, for the targets that were chosen at first."""
+        captured, again = self._pass(x, lambda *outputs: aim_again(self.target, aim, *outputs), self.plan)
+        return self._maps(x, captured, again)
+
+    def _maps(self, x: Any, captured: Capture, aim: Aim) -> Maps:
+        capture = arranged(captured, self.place)
+        passes = Passes(
+            *(self.backend, x, self.place, self.target, aim, self.settle, captured),
+            *(self.activation, self.batch_size, self.only_size, self.progress),
+        )
+        aimed = aim.repeated(1 if self.place is None else self.place.views)
+        maps = {}
+        for method in self.methods:
+            tokens = self._tokens(method)
+            for layer in self._layers(method):
+                evidence = Evidence(capture, captured, layer, aimed, passes, self.place, tokens, self.grids)
+                maps[method.name, layer] = apply(method, evidence)
+        return maps
+
+
+def _average(versions: Iterable[tuple[Change, Maps]], letters: str) -> Maps:
+    """The mean over versions of the pictures, at each position over those that show it."""
+    sums: Maps = {}
+    counts: Maps = {}
+    for change, maps in versions:
+        for key, one in maps.items():
+            back, known = change.back(one, letters)
+            sums[key] = sums.get(key, 0) + np.where(known, back, 0).astype(np.float64)
+            counts[key] = counts.get(key, 0) + known.astype(np.int64)
+    return {key: (sums[key] / counts[key]).astype(np.float32) for key in sums}

@@ -1,0 +1,17 @@
+"""Find plugins by entry point, import only what is asked for, report what is broken.
+
+Reading the metadata imports nothing. A plugin is imported
+
+1. when the user names it,
+2. when its name is the root module of one of the model's base classes,
+3. while probing the rest for one that accepts the model.
+
+The first two raise when the plugin is broken; probing warns and goes on.
+
+`XAICORE_PLUGINS=a,b` limits plugins to these names; set and empty, it means none.
+"""
+
+from xaicore.plugins.entry_point import KINDS, Plugin, install_command
+from xaicore.plugins.registry import Plugins, check_instance, installed
+
+__all__ = ["KINDS", "Plugin", "Plugins", "check_instance", "install_command", "installed"]
