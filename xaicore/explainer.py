@@ -225,7 +225,8 @@ class Explainer:
                 if place is not None and place.unreached and empty.all() and needs_gradients:
                     warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
                 own: dict[str, Any] = {"maps": maps, "empty": empty, "method": method.name, "layer": layer}
-                results.append(Explanation(**own, signed=method.signed, of_pixels=method.is_of_pixels, **shared))
+                own |= {"signed": method.signed, "of_pixels": method.is_of_pixels}
+                results.append(Explanation(**own, **shared))
         return results
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:

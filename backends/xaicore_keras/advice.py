@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-__all__ = ["remedy", "warn_of_preprocessor"]
+from xaicore.errors import BackendError, XaicoreError
+from xaicore_keras.inputs import Inputs
+
+__all__ = ["model_errors", "warn_of_preprocessor"]
 
 
-def remedy(error: Exception) -> str:
+@contextlib.contextmanager
+def model_errors(inputs: Inputs) -> Iterator[None]:
+    """Raise what a model raises for these inputs as a BackendError, with what to do about it."""
+    try:
+        yield
+    except XaicoreError:
+        raise
+    except Exception as exc:
+        raise BackendError(f"the model raised {type(exc).__name__} for inputs {inputs}: {exc}{_remedy(exc)}") from exc
+
+
+def _remedy(error: Exception) -> str:
     """What to do about an error that depends on the processor: TensorFlow enables oneDNN only on newer ones."""
     if keras.backend.backend() != "tensorflow" or not re.search(r"only supports (the )?NHWC", str(error)):
         return ""

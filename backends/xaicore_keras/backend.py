@@ -6,29 +6,34 @@ import contextlib
 import functools
 import sys
 import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
-from xaicore.errors import BackendError, LayerError, XaicoreError
-from xaicore.facts import Facts
-from xaicore.layers import has_rows, listing, never_ran, no_map, read, split_run, with_moves_of
-from xaicore.outputs import are_probabilities, choose_name
-from xaicore_keras.advice import remedy, warn_of_preprocessor
-from xaicore_keras.calls import first_tensor, shape_of
+from xaicore.errors import BackendError
+from xaicore.facts import AttentionFacts, Facts
+from xaicore.layers import has_rows, listing, no_map, read, with_moves_of
+from xaicore.outputs import choose_name
+from xaicore_keras.advice import model_errors, warn_of_preprocessor
+from xaicore_keras.asked import Asked, Leaf
+from xaicore_keras.blocks import Block, choose_blocks, find_blocks
+from xaicore_keras.calls import shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
-from xaicore_keras.hooks import PassStopped
 from xaicore_keras.inputs import Inputs, known_inputs, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.private import all_layers
 from xaicore_keras.pullback import pull_back
-from xaicore_keras.run import Program, run_model
+from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
+from xaicore_keras.reading import class_axis_first, kind_of_outputs, of_attention, of_inputs, of_layers
+from xaicore_keras.rules import SECOND, check_bends
+from xaicore_keras.run import Program, run_model, taken_by
 from xaicore_keras.state import lock, preserved_model, preserved_modes
 from xaicore_keras.survey import CallRecorder, Survey
 from xaicore_keras.traces import traces_of
@@ -52,7 +57,7 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
-    powers = frozenset({"resume"})
+    powers = frozenset({"attention", "guided", "input_gradients", "resume", "second"})
 
     def __init__(self, model: keras.Model, output: int | str | None = None) -> None:
         self.model = model
@@ -79,37 +84,65 @@ class KerasBackend(Backend):
         check_reachable(name, walk(self.model), type(self.model).__name__)
         return name
 
-    def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
-        """One compiled forward pass, and one pull-back to all of these layers."""
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        self._check_layers(layers, survey)
-        forward = self._forward(batch, survey, layers, direction is not None and bool(layers))
-        outputs = _class_axis_first(forward.outputs, survey)
-        kind = _kind(outputs, survey)
-        gradients: dict[str, np.ndarray] = {}
+    def capture(
+        self,
+        inputs: Any,
+        layers: Sequence[str],
+        direction: Direction | None = None,
+        *,
+        attention: Mapping[str, bool] = MappingProxyType({}),
+        rules: Sequence[str] = (),
+    ) -> Capture:
+        """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
+        batch, survey = self._surveyed(inputs, layers)
+        check_bends(self.model, rules)
+        blocks = choose_blocks(self._blocks(batch) if attention else (), attention)
+        parts = {leaf: has for block in blocks for leaf, has in block.leaves(attention[block.facts.name]).items()}
+        asked = Asked.of(layers, differentiable_inputs(batch), rules, direction is not None, parts)
+        forward = self._forward(batch, survey, asked)
+        outputs = class_axis_first(forward.outputs, survey)
+        kind = kind_of_outputs(outputs, survey)
+        pulled: dict[str, dict[Leaf, np.ndarray | None]] = {}
         if direction is not None:
             rows = check_direction(direction(outputs, kind), outputs)
-            with self._model_errors(batch):
-                gradients = pull_back(forward, survey, self._traces, layers, rows) if layers else {}
-        activations = dict(zip(layers, forward.activations, strict=True))
-        return Capture(outputs, kind, activations, survey.input_size, gradients, survey.link)
+            with model_errors(batch):
+                pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
+        values, plain = dict(zip(asked.read, forward.values, strict=True)), pulled.get("plain", {})
+        return Capture(
+            outputs,
+            kind,
+            of_layers(values),
+            survey.input_size,
+            of_layers(plain),
+            survey.link,
+            attention={block.facts.name: of_attention(block, values, plain) for block in blocks},
+            input_gradients={rule: of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
+        )
+
+    def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
+        """The Hessian of each score times a layer's activations (N, K, *layer): one pass, one pull-back.
+
+        That is the derivative of <G(A), A'> by the activations A, with G the gradient of the score and A' = A constant.
+        It is zero where the score is piecewise linear in A.
+        """
+        batch, survey = self._surveyed(inputs, [layer])
+        asked = Asked.second(layer)
+        forward = self._forward(batch, survey, asked)
+        outputs = class_axis_first(forward.outputs, survey)
+        rows = check_direction(direction(outputs, kind_of_outputs(outputs, survey)), outputs)
+        with model_errors(batch):
+            return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
+
+    def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
+        """Every attention in the order in which it runs, as one more pass over the first image shows them."""
+        return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
-        batch, taken = prepare(self.model, inputs), []
-
-        def keep(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
-            taken.append(self.to_numpy(first_tensor((args, kwargs))))
-            raise PassStopped
-
-        hooks, inline = [(walk(self.model)[layer], keep)], bool(self._traces.facts.get("inline"))
-        eager = self._engine.eager(self.model, batch, inline)
-        with self._model_errors(batch), preserved_model(self.model), eager as tensors, contextlib.suppress(PassStopped):
-            run_model(self.model, batch.structure, tensors, self.output, hooks)
-        if not taken:
-            raise never_ran(layer)
-        return np.asarray(taken[0])
+        batch = prepare(self.model, inputs)
+        eager = self._engine.eager(self.model, batch, bool(self._traces.facts.get("inline")))
+        with model_errors(batch), preserved_model(self.model), eager as tensors:
+            return self.to_numpy(taken_by(self.model, batch.structure, tensors, self.output, layer))
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
@@ -153,16 +186,14 @@ class KerasBackend(Backend):
         Raises:
             MethodError: there is none; found by the numbers of this batch, not by names.
         """
-        batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
-        self._check_layers([layer], survey)
+        batch, survey = self._surveyed(inputs, [layer])
 
         def search() -> str:
-            forward = self._forward(batch, survey, [layer], with_gradients=False)
+            forward = self._forward(batch, survey, Asked.of([layer]))
             grid = read(survey.facts, self.channels_last).grids.get(layer)
             if grid is None:
                 raise no_map(layer, survey.specs[layer].shape, survey.input_size)
-            features = grid.arrange(forward.activations[0])
+            features = grid.arrange(forward.values[0])
             return classifier_path(self.model, layer, features, forward.outputs)
 
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
@@ -170,19 +201,20 @@ class KerasBackend(Backend):
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
+        batch, survey = self._surveyed(inputs, [layer])
+        start = np.asarray(activations, np.float32)
+        check_start(start, layer, survey, batch.count)
+        with model_errors(batch):
+            program = self._program(batch, survey, Asked.of([layer]))
+            outputs = self._engine.resume(program, self._traces, batch, start)
+        return class_axis_first(outputs, survey)
+
+    def _surveyed(self, inputs: Any, layers: Sequence[str]) -> tuple[Inputs, Survey]:
+        """The batch and its survey, in which these layers run."""
         batch = prepare(self.model, inputs)
         survey = self._survey(batch)
-        self._check_layers([layer], survey)
-        start = np.asarray(activations, np.float32)
-        shape = survey.specs[split_run(layer)[0]].shape[1:]
-        if start.shape[1:] != shape or not len(start) or len(start) % batch.count:
-            raise BackendError(
-                f"activations of shape {start.shape} for {batch.count} images at layer {layer!r}: expected "
-                f"(N*R{''.join(f', {n}' for n in shape)}), R rows for each image"
-            )
-        with self._model_errors(batch):
-            outputs = self._engine.resume(self._program(batch, survey, [layer]), self._traces, batch, start)
-        return _class_axis_first(outputs, survey)
+        check_layers(layers, survey, self.model)
+        return batch, survey
 
     def _survey(self, batch: Inputs) -> Survey:
         """The survey for inputs of this form; made on one image, on all where the model takes no other batch size."""
@@ -212,7 +244,7 @@ class KerasBackend(Backend):
         """Give a model that was never called its weights. Tried once: layers without use stay unbuilt for ever."""
         if self._traces.is_built:
             return
-        with lock, preserved_modes(self.model), self._model_errors(batch), self._engine.isolated():
+        with lock, preserved_modes(self.model), model_errors(batch), self._engine.isolated():
             if isinstance(self.model, keras.Sequential):
                 if not self.model.built:  # a call would fix the batch size in its input
                     self.model.build((None, *batch.picture.shape[1:]))
@@ -235,7 +267,7 @@ class KerasBackend(Backend):
             return answer.tensor
 
         survey = functools.partial(self._engine.survey, run, self.model, batch, recorder=recorder)
-        with self._model_errors(batch), preserved_model(self.model):
+        with model_errors(batch), preserved_model(self.model):
             seen = survey(inline=False)
             # A call that is a compiled function may have been traced before, and runs no layer then.
             if not recorder.calls or any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
@@ -244,52 +276,23 @@ class KerasBackend(Backend):
             made = Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
         return replace(made, facts=replace(made.facts, output=choose_name(shapes, self.output, None), outputs=shapes))
 
-    def _program(self, batch: Inputs, survey: Survey, layers: Sequence[str]) -> Program:
-        return Program(weakref.ref(self.model), batch.structure, self.output, survey, tuple(layers))
+    def _blocks(self, batch: Inputs) -> tuple[Block, ...]:
+        """The attentions for inputs of this form, found by a pass like that of the survey."""
+        self._survey(batch)
 
-    def _forward(self, batch: Inputs, survey: Survey, layers: Sequence[str], with_gradients: bool) -> Forward:
-        with self._model_errors(batch):
-            program = self._program(batch, survey, layers)
-            forward = self._engine.forward(program, self._traces, batch, with_gradients)
-        if not forward.outputs.ndim or len(forward.outputs) != batch.count:
-            raise BackendError(
-                f"the model returned {forward.outputs.shape} for {batch.count} images; expected ({batch.count}, ...), "
-                "one row per image"
-            )
+        def make() -> tuple[Block, ...]:
+            with model_errors(batch):
+                inline = bool(self._traces.facts.get("inline"))
+                return find_blocks(self._engine, self.model, batch, self.output, inline)
+
+        blocks: tuple[Block, ...] = self._traces.get(("attention", self.output, batch.signature(False)), make)
+        return blocks
+
+    def _program(self, batch: Inputs, survey: Survey, asked: Asked) -> Program:
+        return Program(weakref.ref(self.model), batch.structure, self.output, survey, asked)
+
+    def _forward(self, batch: Inputs, survey: Survey, asked: Asked) -> Forward:
+        with model_errors(batch):
+            forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
+        check_outputs(forward.outputs, batch.count)
         return forward
-
-    def _check_layers(self, names: Sequence[str], survey: Survey) -> None:
-        paths = [split_run(name)[0] for name in names]
-        if all(path in survey.specs for path in paths):
-            return
-        layers = walk(self.model)
-        for name in paths:
-            check_reachable(name, layers, type(self.model).__name__)
-            if name not in survey.called:
-                raise never_ran(name)
-            if name not in survey.specs:
-                raise LayerError(
-                    f"layer {name!r} gave no tensor, or runs inside a loop or a compiled function: name a layer around "
-                    "or before it; see `layers` for those that can be explained"
-                )
-
-    @contextlib.contextmanager
-    def _model_errors(self, batch: Inputs) -> Iterator[None]:
-        try:
-            yield
-        except XaicoreError:
-            raise
-        except Exception as exc:
-            raise BackendError(f"the model raised {type(exc).__name__} for inputs {batch}: {exc}{remedy(exc)}") from exc
-
-
-def _class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:
-    return outputs if outputs.ndim < 3 else np.moveaxis(outputs, survey.output_axis, 1)
-
-
-def _kind(outputs: np.ndarray, survey: Survey) -> str:
-    """The survey's kind, or "probabilities" for a softmax that the graph does not show as one."""
-    if survey.link is None and (survey.is_opaque or survey.kind == "values"):
-        tolerance = 1e-5 if survey.output_dtype in ("float32", "float64") else 2e-2
-        return "probabilities" if are_probabilities(outputs, tolerance) else survey.kind
-    return survey.kind

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 
-__all__ = ["Call", "first_tensor", "replace_first_tensor", "shape_of", "tensors_in"]
+__all__ = ["Call", "Recorder", "first_tensor", "replace_first_tensor", "shape_of", "tensors_in"]
 
 
 @dataclass(eq=False)
@@ -45,6 +45,18 @@ class Call:
     def dtype(self) -> str:
         """The type of the output."""
         return keras.backend.standardize_dtype(self.output.dtype)
+
+
+class Recorder(Protocol):
+    """Records what one pass calls.
+
+    Attributes:
+        calls: those that gave a tensor, in order of completion.
+        change: `change(number, tensor)` is what the model goes on with after a call; numbers count the calls.
+    """
+
+    calls: list[Call]
+    change: Callable[[int, Any], Any] | None
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:

@@ -17,10 +17,10 @@ import keras
 import numpy as np
 
 from xaicore import BackendError
+from xaicore_keras.calls import Recorder
 from xaicore_keras.facts import Seen
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.run import Program
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["Engine", "Forward", "Run", "running_engine"]
@@ -35,21 +35,21 @@ class Forward:
 
     Attributes:
         outputs: (N, ...) float32, in the model's layout.
-        activations: (N, ...) float32 for each layer of the program.
-        pull: takes a direction (N, K, ...) to a gradient (N, K, ...) float32 for each layer; None where a layer does
-            not reach the outputs. May be called again.
+        values: (N, ...) float32 for each leaf that the program reads.
+        pull: `pull(direction, rule)` takes a direction (N, K, ...) to a gradient (N, K, ...) float32 for each end of
+            the program under this rule; None where an end does not reach the outputs. May be called again.
     """
 
     outputs: np.ndarray
-    activations: list[np.ndarray]
-    pull: Callable[[np.ndarray], list[np.ndarray | None]]
+    values: list[np.ndarray]
+    pull: Callable[[np.ndarray, str], list[np.ndarray | None]]
 
 
 class Engine(ABC):
     """How one of Keras' backends runs and differentiates a model."""
 
     @abstractmethod
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """One pass, and a pull-back of a mixture of the outputs.
 
         Without `inline`, a recorded tensor may lie out of reach of the gradients. The survey then reports no flows.
@@ -77,12 +77,12 @@ class Engine(ABC):
             yield [keras.ops.convert_to_tensor(tensor) for tensor in batch.tensors]
 
     @abstractmethod
-    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
-        """One forward pass; without gradients, its `pull` must not be called."""
+    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
+        """One forward pass; its `pull` may be called for the rules that the program was asked for."""
 
     @abstractmethod
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
-        """Outputs (N*R, ...) float32 from activations (N*R, ...) of the program's one layer in the model's layout."""
+        """Outputs (N*R, ...) float32 from activations (N*R, ...) of the one leaf that the program reads."""
 
 
 def running_engine() -> Engine:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import importlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import keras
@@ -22,9 +25,13 @@ __all__ = [
     "detached_copy",
     "functional_of",
     "is_captured",
+    "is_shut",
     "only_runs_a_graph",
     "prunable_graph",
+    "relu_cap",
+    "replaced_functions",
     "run_graph",
+    "taken_by",
     "tracer_scope",
     "unnoticed_calls",
 ]
@@ -116,6 +123,30 @@ def attributes_of_keras() -> frozenset[str]:
     return frozenset({*vars(keras.Model(name="plain")), *_SET_BY_TRAINING})
 
 
+# keras.src.backend: 3.8.0 to 3.15.1. Whatever computes with Keras ends there: `keras.ops`, layers, activations.
+@contextlib.contextmanager
+def replaced_functions(functions: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Replace functions of the running backend, in this thread only.
+
+    Args:
+        functions: {"nn.softmax": function}, each called with the original and what the original would be called with.
+    """
+    backend, me = importlib.import_module("keras.src.backend"), threading.get_ident()
+    with contextlib.ExitStack() as stack:
+        for path, function in functions.items():
+            part, name = path.split(".")
+            module = getattr(backend, part)
+            original = getattr(module, name)
+
+            def replaced(*args: Any, _original: Any = original, _function: Any = function, **kwargs: Any) -> Any:
+                is_mine = threading.get_ident() == me
+                return _function(_original, *args, **kwargs) if is_mine else _original(*args, **kwargs)
+
+            stack.callback(setattr, module, name, original)
+            setattr(module, name, functools.wraps(original)(replaced))
+        yield
+
+
 # WrappedFunction.prune: TensorFlow 2.21. Nothing that is documented cuts a graph.
 def prunable_graph(body: Callable[[], None]) -> Callable[[Sequence[Any], Any], Callable[..., Any]]:
     """Build a TensorFlow graph by calling `body`; returns `prune(feeds, fetches)`, which cuts a function out of it."""
@@ -134,3 +165,26 @@ def is_captured(tensor: Any) -> bool:
 def tracer_scope(tensor: Any) -> Any:
     """The JAX transformation that traces a value; values inside and outside of a loop have different ones."""
     return getattr(tensor, "_trace", None)
+
+
+# Names of autograd's nodes, and _saved_min_val, _saved_max_val, _saved_self: torch 2.13.
+_SHUT = ("DifferentiableGraphBackward", "CompiledFunctionBackward", "CheckpointFunctionBackward")
+
+
+def relu_cap(node: Any) -> float | None:
+    """The cap of a ReLU that a node of PyTorch's graph differentiates, infinity without one; None for other nodes."""
+    name = node.name()
+    if name == "ReluBackward0":
+        return inf
+    is_relu = name == "HardtanhBackward0" and node._saved_min_val == 0
+    return float(node._saved_max_val) if is_relu else None
+
+
+def taken_by(node: Any) -> Any:
+    """What a capped ReLU took, of a node as above."""
+    return node._saved_self
+
+
+def is_shut(node: Any) -> bool:
+    """Whether a node of PyTorch's graph stands for operations that it does not show: scripted, compiled, recomputed."""
+    return node.name().endswith(_SHUT)

@@ -1,4 +1,4 @@
-"""Directions in output space, pulled back to layers."""
+"""Directions in output space, pulled back to the tensors of a pass."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from xaicore import LayerError, pull_in_half
 from xaicore.layers import image_axes, pull_images, split_run
+from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.engine import Forward
 from xaicore_keras.survey import Survey
 from xaicore_keras.traces import Traces
@@ -16,35 +17,52 @@ __all__ = ["pull_back"]
 
 
 def pull_back(
-    forward: Forward, survey: Survey, traces: Traces, layers: Sequence[str], direction: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The direction (N, K, *O), pulled back to the layers: {layer: (N, K, *layer)}.
+    forward: Forward, survey: Survey, traces: Traces, asked: Asked, direction: np.ndarray, rule: str = "plain"
+) -> dict[Leaf, np.ndarray | None]:
+    """The direction (N, K, *O), pulled back under a rule: {leaf: (N, K, *leaf)}.
 
-    One image after the other where the outputs of one depend on the others; known from the first batch on.
+    One image after the other where the outputs of one depend on the others; known from the first batch on. None for
+    an input that does not reach the outputs.
 
     Raises:
-        LayerError: a layer does not reach the outputs.
+        LayerError: a layer or an attention does not reach the outputs.
     """
     if direction.ndim > 3:
         direction = np.moveaxis(direction, 2, survey.output_axis + 1)
     direction = np.ascontiguousarray(direction)
-    is_half = any(survey.specs[split_run(name)[0]].dtype == "float16" for name in layers)
+    ends = asked.ends(rule)
+    paths = [split_run(str(leaf.name))[0] for leaf in ends if leaf.kind == "layer"]
+    behind = [survey.specs[path] for path in paths] if len(paths) == len(ends) else survey.specs.values()
+    is_half = any(spec.dtype == "float16" for spec in behind)
 
     def pull(direction: np.ndarray) -> Sequence[np.ndarray | None]:
-        return pull_in_half(forward.pull, direction) if is_half else forward.pull(direction)
+        return forward.pull(direction, rule)
 
-    key = ("coupled", survey.facts.output, tuple(layers))
-    shapes = [survey.specs[split_run(name)[0]].shape for name in layers]
-    of_one = shapes if survey.facts.count == 1 else None
-    axes = image_axes([a.shape for a in forward.activations], of_one, len(direction))
-    pulled, traces.facts[key] = pull_images(pull, direction, axes, traces.facts.get(key))
-    gradients: dict[str, np.ndarray] = {}
-    for name, gradient in zip(layers, pulled, strict=True):
-        if gradient is None:
+    def pull_scaled(direction: np.ndarray) -> Sequence[np.ndarray | None]:
+        return pull_in_half(pull, direction) if is_half else pull(direction)
+
+    key = ("coupled", survey.facts.output, ends, rule)
+    axes = _image_axes(forward, survey, asked, ends, len(direction))
+    pulled, traces.facts[key] = pull_images(pull_scaled, direction, axes, traces.facts.get(key))
+    gradients = dict(zip(ends, pulled, strict=True))
+    for leaf, gradient in gradients.items():
+        if leaf.kind != "input" and gradient is None:
             raise LayerError(
-                f"layer {name!r} does not reach the outputs: its output is not used, or what follows has no gradient "
-                "(an imported graph, integers). Name another: layer=... If the model calls it in vectorized_map or "
-                "map, which compute it in another way, call it on one batch instead: x reshaped to (N * frames, ...)"
+                f"{leaf.kind} {leaf.name!r} does not reach the outputs: its output is not used, or what follows has no "
+                "gradient (an imported graph, integers). Name another: layer=... If the model calls it in "
+                "vectorized_map or map, which compute it in another way, call it on one batch instead: x reshaped to "
+                "(N * frames, ...)"
             )
-        gradients[name] = gradient
     return gradients
+
+
+def _image_axes(forward: Forward, survey: Survey, asked: Asked, ends: Sequence[Leaf], count: int) -> list[int] | None:
+    """Per end, the axis that holds the images; None where that is not known. All but layers have them first."""
+    values = dict(zip(asked.read, forward.values, strict=True))
+    layers = [leaf for leaf in ends if leaf.kind == "layer"]
+    of_one = [survey.specs[split_run(str(leaf.name))[0]].shape for leaf in layers] if survey.facts.count == 1 else None
+    axes = image_axes([values[leaf].shape for leaf in layers], of_one, count) if layers else []
+    if axes is None:
+        return None
+    found = dict(zip(layers, axes, strict=True))
+    return [found.get(leaf, 0) for leaf in ends]

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from xaicore.layers import split_run
+from xaicore.layers import never_ran, split_run
 from xaicore.outputs import choose_name
+from xaicore_keras.asked import Asked, Leaf, Tap
+from xaicore_keras.attention import attention_tapped
 from xaicore_keras.calls import first_tensor, replace_first_tensor
 from xaicore_keras.head import head_hook
-from xaicore_keras.hooks import Hook, at_call, hooked
+from xaicore_keras.hooks import Hook, PassStopped, at_call, hooked
 from xaicore_keras.inputs import Structure
 from xaicore_keras.paths import walk
 from xaicore_keras.steps import batched_steps
 from xaicore_keras.survey import Survey
 
-__all__ = ["Answer", "Program", "Tap", "run_model"]
-
-Tap = Callable[[Any], Any]
-"""`tap(tensor)` takes the output of a layer and returns what the model continues with."""
+__all__ = ["Answer", "Program", "run_model", "taken_by"]
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,65 @@ class Program:
         structure: of the model's arguments.
         output: which of several outputs is explained.
         survey: for inputs of this structure.
-        layers: the layers whose outputs are read or replaced; "conv#2" is the second call of "conv".
+        asked: the tensors of a pass that are read, pulled back to or replaced.
     """
 
     model: Callable[[], Any]
     structure: Structure
     output: int | str | None
     survey: Survey
-    layers: tuple[str, ...]
+    asked: Asked
 
-    def __call__(self, tensors: Sequence[Any], taps: Mapping[str, Tap], weights: Sequence[Any] | None = None) -> Any:
-        """The chosen output (N, ...) of one pass; each tap is called at its layer's last call, or the named one."""
+    def __call__(
+        self,
+        tensors: Sequence[Any],
+        taps: Mapping[Leaf, Tap],
+        weights: Sequence[Any] | None = None,
+        around: contextlib.AbstractContextManager[Any] | None = None,
+    ) -> Any:
+        """The chosen output (N, ...) of one pass; a layer's tap is called at its last call, or at the named one.
+
+        The pass runs within `around`, and within what taps of other leaves need.
+        """
         model, head = self.model(), self.survey.head
-        layers = walk(model)
-        hooks = []
-        for name, tap in taps.items():
-            path, run = split_run(name)
-            number = run if isinstance(run, int) else self.survey.specs[path].calls
-            hooks.append((layers[path], at_call(number, _tapped(tap))))
+        layers, tensors = walk(model), list(tensors)
+        hooks: list[tuple[Any, Hook]] = []
         if head is not None:
-            hooks.insert(0, (layers[head.path], head_hook(layers[head.path], head)))
-        return run_model(model, self.structure, tensors, self.output, hooks, weights).tensor
+            hooks.append((layers[head.path], head_hook(layers[head.path], head)))
+        for leaf, tap in taps.items():
+            if leaf.kind == "input":
+                tensors[int(leaf.name)] = tap(tensors[int(leaf.name)])
+            elif leaf.kind == "layer":
+                path, run = split_run(str(leaf.name))
+                number = run if isinstance(run, int) else self.survey.specs[path].calls
+                hooks.append((layers[path], at_call(number, _tapped(tap))))
+        with contextlib.ExitStack() as stack:
+            if around is not None:
+                stack.enter_context(around)
+            stack.enter_context(attention_tapped(model, {leaf: tap for leaf, tap in taps.items() if leaf.part}))
+            return run_model(model, self.structure, tensors, self.output, hooks, weights).tensor
 
 
 def _tapped(tap: Tap) -> Hook:
     return lambda args, kwargs, answer: replace_first_tensor(answer, tap)
+
+
+def taken_by(
+    model: keras.Model, structure: Structure, tensors: Sequence[Any], output: int | str | None, layer: str
+) -> Any:
+    """The first tensor that a layer takes in its first run, where the pass ends.
+
+    Raises:
+        LayerError: it does not run.
+    """
+    taken: list[Any] = []
+
+    def keep(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
+        taken.append(first_tensor((args, kwargs)))
+        raise PassStopped
+
+    with contextlib.suppress(PassStopped):
+        run_model(model, structure, tensors, output, [(walk(model)[layer], keep)])
+    if not taken:
+        raise never_ran(layer)
+    return taken[0]

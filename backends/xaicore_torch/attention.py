@@ -164,7 +164,7 @@ class Attentions(TorchFunctionMode):
             return weights
         split = weights.reshape(-1, asked.heads, *weights.shape[-2:])
         kept, given = self._keep(WEIGHTS, split, asked)
-        given = given.reshape(weights.shape).clone()
+        given = given.reshape(weights.shape)
         self.seen[number] = Seen(kept, is_by_hand=True)
         self._carriers[id(given)] = given, number, asked
         return given

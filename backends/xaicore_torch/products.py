@@ -64,10 +64,10 @@ class Product:
         return values.reshape(rows, heads, keys, -1), output.reshape(rows, heads, queries, -1)
 
     def given_back(self, output: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
-        """The output (R, H, Q, E) in the axes of the result, as a copy that the model may write to."""
+        """The output (R, H, Q, E) in the axes of the result."""
         arranged = output.reshape([result.shape[axis] for axis in self.result_order])
         order = [self.result_order.index(axis) for axis in range(result.ndim)]
-        return arranged.permute(order).clone()
+        return arranged.permute(order)
 
 
 def _letters(term: str, ndim: int) -> str:

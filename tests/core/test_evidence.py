@@ -195,7 +195,9 @@ def test_a_plan_is_what_all_methods_need() -> None:
     assert (plan.has_layer, plan.has_attention, plan.has_direction) == (True, True, True)
     assert plan.rules == ("guided",)
     assert plan.blocks == 2
-    assert Plan.of([(["attention"], 2), (["attention"], None)]).blocks is None
+    assert plan.pulled_blocks == 2
+    both = Plan.of([(["attention"], None), (["attention_gradients"], 2)])
+    assert (both.blocks, both.pulled_blocks) == (None, 2)
 
 
 def test_a_power_that_is_missing_is_named_before_anything_runs() -> None:

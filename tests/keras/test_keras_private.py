@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import pathlib
 import re
 
@@ -119,6 +120,12 @@ def of_a_tracer():
     return dir(tracers[0])
 
 
+def of_a_node():
+    import torch
+
+    return dir(torch.nn.functional.relu6(torch.ones(1, requires_grad=True)).grad_fn)
+
+
 EXPECTED = {
     # name: (what has it; the first and the last version of Keras, and the one backend, that have it)
     "_flatten_layers": (of_a_layer, {}),
@@ -142,10 +149,14 @@ EXPECTED = {
     "keras.src.models.functional": (None, {}),
     "keras.src.models.sequential": (None, {}),
     "keras.src.ops.function": (None, {}),
+    "keras.src.backend": (None, {}),
     "wrap_function": (of_tensorflow, {"on": "tensorflow"}),
     "prune": (of_a_wrapped_function, {"on": "tensorflow"}),
     "internal_captures": (of_a_graph, {"on": "tensorflow"}),
     "_trace": (of_a_tracer, {"on": "jax"}),
+    "_saved_min_val": (of_a_node, {"on": "torch"}),
+    "_saved_max_val": (of_a_node, {"on": "torch"}),
+    "_saved_self": (of_a_node, {"on": "torch"}),
 }
 
 
@@ -157,6 +168,25 @@ def test_the_name_is_there(name):
         pytest.skip(f"only {where}")
     is_there = importlib.util.find_spec(name) if names_of is None else name in names_of()
     assert is_there, f"xaicore_keras/private.py uses {name}, which is gone in Keras {keras.__version__} on {BACKEND}"
+
+
+def test_the_functions_that_keras_ends_in_are_replaced():
+    def twice(original, *args, **kwargs):
+        seen.append(original)
+        return original(*args, **kwargs) * 2
+
+    functions, seen = {"nn.softmax": twice, "numpy.matmul": twice}, []
+    x = ops.convert_to_tensor(np.eye(2, dtype=np.float32))
+    with pytest.raises(ZeroDivisionError), private.replaced_functions(functions):
+        answers = [ops.softmax(x), keras.activations.softmax(x), layers.Softmax()(x), ops.matmul(x, x)]
+        1 / 0
+    assert len(seen) == 4
+    for found, plain in zip(answers, [*[ops.softmax(x)] * 3, x], strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(found), 2 * ops.convert_to_numpy(plain))
+    assert len(seen) == 4
+    attention = inspect.signature(private.importlib.import_module("keras.src.backend").nn.dot_product_attention)
+    taken = ["query", "key", "value", "bias", "mask", "scale", "is_causal", "flash_attention", "attn_logits_soft_cap"]
+    assert list(attention.parameters) == taken[: len(attention.parameters)]
 
 
 def test_layers_inside_of_a_layer():
@@ -240,3 +270,17 @@ def test_rematerialisation_is_off_for_a_while():
 def test_every_attribute_that_keras_sets_on_a_model_is_known():
     unknown = of_training() - private.attributes_of_keras() - vars(functional()).keys()
     assert not unknown, "the list in xaicore_keras/private.py lacks what Keras sets on a model"
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="nodes of PyTorch's graph")
+def test_relus_are_known_by_their_nodes():
+    import torch
+
+    x = torch.ones(2, requires_grad=True)
+    made = [torch.relu(x), torch.relu_(x * 2), torch.nn.functional.relu6(x), torch.nn.functional.hardtanh(x), x * 2]
+    assert [private.relu_cap(y.grad_fn) for y in made] == [np.inf, np.inf, 6, None, None]
+    assert private.taken_by(made[2].grad_fn) is not None
+    parts = torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2)
+    scripted = torch.jit.script(torch.nn.Sequential(*parts))
+    assert [private.is_shut(scripted(x[None] * 2).grad_fn) for _ in range(4)][-1]  # after some runs
+    assert not private.is_shut(made[0].grad_fn)

@@ -209,10 +209,10 @@ def truth(model, x, path, classes, choose=lambda y: y):
     """
     a, rest = split(model, x, path, choose)
     rows = np.asarray(classes)
-    return numpy(a), np.stack([numpy(gradient) for gradient in _gradients(rest, a, rows)], axis=1)
+    return numpy(a), np.stack([numpy(gradient) for gradient in gradients_of(rest, a, rows)], axis=1)
 
 
-def _gradients(function, a, rows):
+def gradients_of(function, a, rows):
     """For each column of rows (N, K) the gradient of these classes' outputs, float32."""
     if BACKEND == "torch":
         import torch

@@ -9,8 +9,9 @@ A method is a function with an attribute `needs`:
 - any other need, or a tuple of several: `f(evidence)`, which takes an `xaicore.Evidence`.
 
 The result is (N, K, *S), or (N, 1, *S) where the map is the same for every target. Negative values are set to zero
-afterwards, unless the function has the attribute `signed = True`. Your own function is passed as `method=`; without
-`needs`, it gets the gradients.
+afterwards, unless the function has the attribute `signed = True`. With `fusion = "product"`, the maps of several layers
+are multiplied, whatever the caller's `fuse=`. Your own function is passed as `method=`; without `needs`, it gets the
+gradients.
 """
 
 from __future__ import annotations

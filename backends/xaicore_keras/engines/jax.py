@@ -9,38 +9,32 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from xaicore_keras.calls import Call
+from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
+from xaicore_keras.engines.jax_steps import Steps, compiled
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
 from xaicore_keras.facts import Flow, Pull, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
-from xaicore_keras.paths import walk
 from xaicore_keras.private import tracer_scope
-from xaicore_keras.run import Program, Tap
-from xaicore_keras.state import preserved_model
-from xaicore_keras.survey import CallRecorder
+from xaicore_keras.run import Program
 from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
-
-_WITHOUT_FUSIONS: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace, and a compiled pass that shows where the gradient arrives."""
         outputs: list[Any] = []
         numbers: list[int] = []
@@ -82,125 +76,33 @@ class JaxEngine(Engine):
         """Loops, `jax.jit` and `jax.checkpoint` trace their bodies by themselves."""
         return tracer_scope(tensor) is not tracer_scope(y)
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
         """The first step; `pull` is the second."""
-        key = ("forward", program.layers, with_gradients, program.output)
+        key = ("forward", program.asked, program.output)
         count, padded = batch.count, _padded(batch, traces, key)
         weights, tensors = _weights(program.model()), list(padded.tensors)
         trace_key = (*key, padded.signature(True))
-        steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors, with_gradients))
-        outputs, activations, held = steps.forward(weights, tensors)
+        steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors))
+        outputs, values, held = steps.forward(weights, tensors)
 
-        def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-            gradients = steps.pull(weights, held, _pad(direction, padded.count))
+        def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
+            gradients = steps.pull(weights, held, _pad(direction, padded.count), rule)
             return [None if g is None else _kept(g, count, padded.count) for g in gradients]
 
-        return Forward(np.array(outputs)[:count], [_kept(a, count, padded.count) for a in activations], pull)
+        return Forward(np.array(outputs)[:count], [_kept(value, count, padded.count) for value in values], pull)
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
         weights, tensors = _weights(program.model()), list(batch.tensors)
-        repeats, (layer,) = len(activations) // batch.count, program.layers
+        repeats, (leaf,) = len(activations) // batch.count, program.asked.read
 
         def run(start: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
             rows = [jnp.repeat(t, repeats, axis=0) if jnp.ndim(t) else t for t in tensors]
-            return program(rows, {layer: lambda t: start.astype(t.dtype)}, weights).astype(jnp.float32)
+            return program(rows, {leaf: lambda t: start.astype(t.dtype)}, weights).astype(jnp.float32)
 
-        key = ("resume", layer, activations.shape, program.output, batch.signature(True))
-        step = traces.get(key, lambda: _compiled(program, run, activations, weights, tensors))
+        key = ("resume", leaf, activations.shape, program.output, batch.signature(True))
+        step = traces.get(key, lambda: compiled(program, run, activations, weights, tensors))
         return np.array(step(activations, weights, tensors))
-
-
-class Steps:
-    """The two steps, compiled for one shape of the inputs; the second for each number of targets."""
-
-    def __init__(self, program: Program, weights: Sequence[Any], tensors: Sequence[Any], with_gradients: bool) -> None:
-        self._pulls: dict[tuple[int, ...], Any] = {}
-
-        def run(weights: Sequence[Any], tensors: Sequence[Any], shifts: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-            """Outputs, and the activations before they are shifted."""
-            taken: dict[str, Any] = {}
-            taps = {name: _tap(taken, name, shifts.get(name)) for name in program.layers}
-            outputs = program(tensors, taps, weights)
-            return outputs.astype(jnp.float32), [taken[name] for name in program.layers]
-
-        def forward(weights: Sequence[Any], tensors: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
-            if not with_gradients:
-                outputs, activations = run(weights, tensors, {})
-                return outputs, [a.astype(jnp.float32) for a in activations], []
-            # Zeros are added to each layer's output, to differentiate by them.
-            shifts = {name: jnp.zeros(aval.shape, aval.dtype) for name, aval in self._reached.items()}
-            outputs, pull, activations = jax.vjp(lambda shifts: run(weights, tensors, shifts), shifts, has_aux=True)
-            # A compiled function copies everything that it returns, so weights are not returned.
-            leaves, self._tree = jax.tree.flatten(pull)
-            positions = {id(weight): i for i, weight in enumerate(weights)}
-            self._weight_of = [positions.get(id(leaf)) for leaf in leaves]
-            held = [leaf for leaf, weight in zip(leaves, self._weight_of, strict=True) if weight is None]
-            return outputs, [a.astype(jnp.float32) for a in activations], held
-
-        self._layers = program.layers
-        self._options = _options(program.model())
-        self._reached: dict[str, Any] = {}
-        if with_gradients:
-            with preserved_model(program.model()):
-                traced = jax.make_jaxpr(run)(weights, tensors, {})
-            self._reached = reaching(traced.jaxpr, program.layers)
-        self.forward = _compiled(program, forward, weights, tensors)
-
-    def pull(self, weights: Sequence[Any], held: Sequence[Any], direction: np.ndarray) -> list[np.ndarray | None]:
-        """The gradient (N, K, ...) at each layer for a direction (N, K, *O); None without a path to the outputs."""
-        if not self._reached:
-            return [None for _ in self._layers]
-        if direction.shape not in self._pulls:
-            self._pulls[direction.shape] = jax.jit(self._pull).lower(weights, held, direction).compile(self._options)
-        gradients = self._pulls[direction.shape](weights, held, direction)
-        return [np.array(gradients[name]) if name in gradients else None for name in self._layers]
-
-    def _pull(self, weights: Sequence[Any], held: Sequence[Any], direction: Any) -> dict[str, Any]:
-        rest = iter(held)
-        leaves = [next(rest) if weight is None else weights[weight] for weight in self._weight_of]
-        pull = jax.tree.unflatten(self._tree, leaves)
-        if direction.shape[1] == 1:
-            (gradients,) = pull(direction[:, 0])
-            return {name: gradient[:, None].astype(jnp.float32) for name, gradient in gradients.items()}
-        (gradients,) = jax.vmap(pull, in_axes=1, out_axes=1)(direction)
-        return {name: gradient.astype(jnp.float32) for name, gradient in gradients.items()}
-
-
-def _tap(taken: dict[str, Any], name: str, shift: Any) -> Tap:
-    def tap(tensor: Any) -> Any:
-        taken[name] = tensor
-        return tensor if shift is None else tensor + shift
-
-    return tap
-
-
-def _compiled(program: Program, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Trace the function, with hooks set, and compile it now: it is never traced again, when hooks are gone."""
-    with preserved_model(program.model()):
-        lowered = jax.jit(function).lower(*arguments)
-    return lowered.compile(compiler_options=_options(program.model()))
-
-
-def _options(model: Any) -> dict[str, str | bool] | None:
-    """Compiler options: no fusions of XLA's YNN library where most weights belong to dense layers, as in VGG.
-
-    On the CPU these fusions make a chain of dense layers take twenty times as long, and convolutions half as long.
-    """
-    if jax.default_backend() != "cpu" or not _can_switch_fusions():
-        return None
-    layers = [layer for layer in walk(model).values() if isinstance(layer, keras.layers.Dense) and layer.built]
-    dense = sum(prod(layer.kernel.shape) for layer in layers)
-    return _WITHOUT_FUSIONS if dense > sum(prod(variable.shape) for variable in model.variables) / 2 else None
-
-
-@functools.cache
-def _can_switch_fusions() -> bool:
-    try:
-        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=_WITHOUT_FUSIONS)
-    except RuntimeError:  # an XLA without this option
-        return False
-    return True
 
 
 def _weights(model: Any) -> list[Any]:
@@ -208,7 +110,7 @@ def _weights(model: Any) -> list[Any]:
 
 
 def _arrivals(
-    run: Run, recorder: CallRecorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
+    run: Run, recorder: Recorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
 ) -> dict[int, np.ndarray] | None:
     """{call: along all of its axes in one vector, where the gradient of a mixture of the outputs is not zero}."""
 

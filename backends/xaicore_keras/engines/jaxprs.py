@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
@@ -13,22 +13,22 @@ __all__ = ["link_of", "origins", "reaching"]
 # Operations that keep values, at most in another shape or type.
 _PASSING = {"reshape", "squeeze", "convert_element_type", "broadcast_in_dim"}
 
-Key = TypeVar("Key", int, str)
+Key = TypeVar("Key", bound=Hashable)
 
 
-def reaching(jaxpr: Any, layers: Sequence[Key]) -> dict[Key, Any]:
-    """{layer: shape and type} of the layers that the first output depends on and can be differentiated by.
+def reaching(jaxpr: Any, names: Sequence[Key]) -> dict[Key, Any]:
+    """{name: shape and type} of the tensors that the first output depends on and can be differentiated by.
 
-    The next outputs are those of the layers, in this order.
+    The next outputs are these tensors, in this order.
     """
-    y, *activations = jaxpr.outvars
+    y, *tensors = jaxpr.outvars
     needed = {y}
     for equation in reversed(jaxpr.eqns):
         if any(made in needed for made in equation.outvars):
             needed.update(read for read in equation.invars if not isinstance(read, Literal))
     return {
         name: variable.aval
-        for name, variable in zip(layers, activations, strict=False)
+        for name, variable in zip(names, tensors, strict=False)
         if not isinstance(variable, Literal)
         and variable in needed
         and jnp.issubdtype(variable.aval.dtype, jnp.floating)

@@ -17,28 +17,25 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xaicore_keras.calls import Call
+from xaicore.errors import XaicoreError
+from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
+from xaicore_keras.engines.tensorflow_steps import Steps, concrete, inlined
 from xaicore_keras.facts import Flow, Seen, along_axes
 from xaicore_keras.inputs import Inputs
-from xaicore_keras.private import is_captured, prunable_graph
-from xaicore_keras.run import Program, Tap
+from xaicore_keras.private import prunable_graph
+from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 
 __all__ = ["TensorFlowEngine"]
-
-# Operations that the second step repeats, since that costs less than to pass their results on.
-_REPEATED = {"Const", "ReadVariableOp"}
-_LOOPS = {"While", "StatelessWhile"}
 
 
 class TensorFlowEngine(Engine):
     """Runs models as graph functions, with gradients by `tf.gradients`."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace; what it computes is where the gradient arrives, and nothing that only has effects."""
         feeds: list[Any] = []
         outputs: list[Any] = []
@@ -47,7 +44,7 @@ class TensorFlowEngine(Engine):
 
         def body() -> None:
             feeds[:] = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in _specs(batch, static=True)]
-            with _inlined(inline):
+            with inlined(inline):
                 y = run(feeds, None)
             outputs[:] = [y]
             visible = [None if self.hides(y, call.output) else call.output for call in recorder.calls]
@@ -91,21 +88,25 @@ class TensorFlowEngine(Engine):
     @contextlib.contextmanager
     def eager(self, model: Any, batch: Inputs, inline: bool) -> Iterator[list[Any]]:
         """Inlined, the user's own compiled functions run as plain ones."""
-        with super().eager(model, batch, inline) as tensors, _inlined(inline):
+        with super().eager(model, batch, inline) as tensors, inlined(inline):
             yield tensors
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
         """The first step; `pull` is the second."""
-        key = ("forward", program.layers, with_gradients, program.output)
+        key = ("forward", program.asked, program.output)
         inline = bool(traces.facts.get("inline"))
         with tf.init_scope():
-            steps: Steps = _traced(traces, batch, key, lambda specs: Steps(program, specs, with_gradients, inline))
-            outputs, activations, cut = steps.forward(list(map(tf.convert_to_tensor, batch.tensors)))
-        return Forward(outputs.numpy(), [a.numpy() for a in activations], lambda direction: steps.pull(direction, cut))
+            steps: Steps = _traced(traces, batch, key, lambda specs: Steps(program, specs, inline))
+            outputs, values, cut = steps.forward(list(map(tf.convert_to_tensor, batch.tensors)))
+
+        def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
+            return steps.pull(direction, cut, rule)
+
+        return Forward(outputs.numpy(), [value.numpy() for value in values], pull)
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """A graph with the activations as an input, less the operations that only led to them."""
-        (layer,), shape = program.layers, (None, *activations.shape[1:])
+        (leaf,), shape = program.asked.read, (None, *activations.shape[1:])
         inline = bool(traces.facts.get("inline"))
         repeats = len(activations) // batch.count
 
@@ -115,60 +116,16 @@ class TensorFlowEngine(Engine):
             def body(start: Any, times: Any, *tensors: Any) -> Any:
                 times = repeats if is_static else times  # a model that reads its batch size needs a constant
                 rows = [tf.repeat(t, times, axis=0) if t.shape.rank else t for t in tensors]
-                with preserved_model(program.model()), _inlined(inline):
-                    return tf.cast(program(rows, {layer: lambda t: tf.cast(start, t.dtype)}), tf.float32)
+                with preserved_model(program.model()), inlined(inline):
+                    return tf.cast(program(rows, {leaf: lambda t: tf.cast(start, t.dtype)}), tf.float32)
 
             start_spec = tf.TensorSpec(activations.shape if is_static else shape, tf.float32)
-            return _concrete(body, [start_spec, tf.TensorSpec([], tf.int32), *specs])
+            return concrete(body, [start_spec, tf.TensorSpec([], tf.int32), *specs])
 
         with tf.init_scope():
-            step = _traced(traces, batch, ("resume", layer, shape, program.output), make, static_key=(repeats,))
+            step = _traced(traces, batch, ("resume", leaf, shape, program.output), make, static_key=(repeats,))
             tensors = map(tf.convert_to_tensor, batch.tensors)
             return step(tf.constant(activations), tf.constant(repeats), *tensors).numpy()
-
-
-class Steps:
-    """The two steps, compiled. They do not refer to the model; only the graph that they are cut from does."""
-
-    def __init__(self, program: Program, specs: Sequence[tf.TensorSpec], with_gradients: bool, inline: bool) -> None:
-        taken: dict[str, Any] = {}
-        feeds: dict[str, Any] = {}
-        fetches: dict[str, Any] = {"cut": [], "one": [], "many": []}
-
-        def body() -> None:
-            feeds["x"] = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in specs]
-            with preserved_model(program.model()), _inlined(inline):
-                y = program(feeds["x"], {name: _tap(taken, name) for name in program.layers})
-            activations = [taken[name] for name in program.layers]
-            fetches["forward"] = [tf.cast(t, tf.float32) for t in (y, *activations)]
-            if with_gradients:
-                forward_ops = set(y.graph.get_operations())
-                feeds["direction"] = tf.compat.v1.placeholder(tf.float32, [None, None, *y.shape[1:]])
-                fetches.update(_gradients(y, activations, feeds["direction"]))
-                fetches["cut"] = _cut(fetches["one"] + fetches["many"], forward_ops)
-
-        prune = prunable_graph(body)
-        self._forward = _compiled(prune, feeds["x"], [*fetches["forward"], *fetches["cut"]])
-        self._layers = len(program.layers)
-        self._reached = fetches.get("reached", [])
-        if any(self._reached):
-            arguments = [feeds["direction"], *fetches["cut"]]
-            self._one = _compiled(prune, arguments, fetches["one"])
-            self._many = _compiled(prune, arguments, fetches["many"])
-
-    def forward(self, tensors: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
-        """(outputs, activations, the tensors that `pull` needs)."""
-        outputs, *rest = self._forward(*tensors)
-        return outputs, rest[: self._layers], rest[self._layers :]
-
-    def pull(self, direction: np.ndarray, cut: Sequence[Any]) -> list[np.ndarray | None]:
-        """The gradient (N, K, ...) at each layer for a direction (N, K, *O); None without a path to the outputs."""
-        if not any(self._reached):
-            return [None] * self._layers
-        step = self._one if direction.shape[1] == 1 else self._many
-        with tf.init_scope():
-            gradients = iter(step(tf.constant(direction), *cut))
-        return [next(gradients).numpy() if reached else None for reached in self._reached]
 
 
 def _among(output: Any, calls: Sequence[Call]) -> tuple[int, ...] | None:
@@ -186,6 +143,8 @@ def _traced(
     if not traces.facts.get("static batch"):
         try:
             return traces.get((*key, batch.signature(False)), lambda: make(_specs(batch, static=False)))
+        except XaicoreError:
+            raise
         except Exception as exc:  # any that a model raises for an unknown batch size
             failure = exc
     try:
@@ -196,86 +155,6 @@ def _traced(
     return trace
 
 
-def _tap(taken: dict[str, Any], name: str) -> Tap:
-    def tap(tensor: Any) -> Any:
-        taken[name] = tensor
-        return tensor
-
-    return tap
-
-
-def _gradients(y: Any, activations: Sequence[Any], direction: Any) -> dict[str, list[Any]]:
-    """Which layers the gradient reaches, and pull-backs of one direction per image and, in one batch, of many."""
-    rows = tf.cast(_swapped(direction), y.dtype)
-    one = tf.gradients(y, activations, grad_ys=rows[0])
-    reached = [gradient is not None for gradient in one]
-    ends = [a for a, is_reached in zip(activations, reached, strict=True) if is_reached]
-    many: list[Any] = []
-    if ends:
-        many = tf.vectorized_map(lambda row: tf.gradients(y, ends, grad_ys=row), rows)
-    return {
-        "reached": reached,
-        "one": [tf.cast(gradient, tf.float32)[:, None] for gradient in one if gradient is not None],
-        "many": [_swapped(tf.cast(gradient, tf.float32)) for gradient in many],
-    }
-
-
-def _swapped(tensor: Any) -> Any:
-    """(N, K, ...) as (K, N, ...), and back."""
-    return tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])
-
-
-def _cut(gradients: Sequence[Any], forward_ops: set[Any]) -> list[Any]:
-    """The tensors of the forward pass that these gradients read, without weights and constants."""
-    cut: dict[Any, Any] = {}
-    seen: set[Any] = set()
-    pending = list(gradients)
-    while pending:
-        tensor = pending.pop()
-        if tensor.ref() in seen:
-            continue
-        seen.add(tensor.ref())
-        if tensor.op not in forward_ops:
-            pending.extend(tensor.op.inputs)
-        elif not _is_repeated(tensor.op) and not is_captured(tensor):
-            # Of a loop all outputs, since TensorFlow also lifts some of what lies before another loop.
-            outputs = tensor.op.outputs if tensor.op.type in _LOOPS else [tensor]
-            cut.update((output.ref(), output) for output in outputs)
-    return list(cut.values())
-
-
-def _is_repeated(op: Any) -> bool:
-    """Whether it reads a constant or weight, also one that mixed precision casts to another type."""
-    return op.type in _REPEATED or (op.type in ("Cast", "Identity") and _is_repeated(op.inputs[0].op))
-
-
-def _compiled(prune: Callable[..., Any], feeds: list[Any], fetches: list[Any]) -> Any:
-    """A part of the graph as a function, wrapped in another, because only then is it optimised."""
-    function = prune(feeds, fetches)
-    signature = [tf.TensorSpec(t.shape, t.dtype) for t in feeds]
-    return _concrete(lambda *tensors: function(*tensors), signature)
-
-
 def _specs(batch: Inputs, static: bool) -> list[tf.TensorSpec]:
     _, shapes, types = batch.signature(static)
     return [tf.TensorSpec(shape, dtype) for shape, dtype in zip(shapes, types, strict=True)]
-
-
-def _concrete(function: Callable[..., Any], signature: Sequence[tf.TensorSpec]) -> Any:
-    return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
-
-
-@contextlib.contextmanager
-def _inlined(inline: bool) -> Iterator[None]:
-    """Inline the user's own `tf.function`s: inside of a graph, that is what running them "eagerly" means.
-
-    A switch of the whole process, so it is set only for models that need it.
-    """
-    before = tf.config.functions_run_eagerly()
-    try:
-        if inline:
-            tf.config.run_functions_eagerly(True)
-        yield
-    finally:
-        if inline:
-            tf.config.run_functions_eagerly(before)

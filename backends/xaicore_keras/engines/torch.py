@@ -14,13 +14,16 @@ import keras
 import numpy as np
 import torch
 
-from xaicore_keras.calls import Call
+from xaicore_keras.asked import Leaf, Tap
+from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
+from xaicore_keras.engines.torch_rules import applied, nodes, second
 from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
-from xaicore_keras.run import Program, Tap
+from xaicore_keras.private import is_shut
+from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
+from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
-from xaicore_keras.survey import CallRecorder
 from xaicore_keras.traces import Traces
 from xaicore_torch import tools
 
@@ -30,7 +33,7 @@ __all__ = ["TorchEngine"]
 class TorchEngine(Engine):
     """Runs models as they are, with gradients by autograd."""
 
-    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: CallRecorder) -> Seen:
+    def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A pass over the values, recorded, since the record names the last operation."""
         tensors = [t.requires_grad_(t.is_floating_point()) for t in _tensors(batch)]
         with (
@@ -57,35 +60,49 @@ class TorchEngine(Engine):
         with self.isolated(), tools.preserved_model(model, tensors[0].device, _is_mutable):
             yield tensors
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs, with_gradients: bool) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
         """One pass. A model that switches grad off itself, around a frozen part, is recorded from the start."""
-        recording = False
+        asked, recording = program.asked, False
         while True:
-            taken: dict[str, torch.Tensor] = {}
-            taps = {name: _tap(taken, name, with_gradients) for name in program.layers}
+            taken: dict[Leaf, torch.Tensor] = {}
+            starts: list[torch.Tensor] = []
+            taps = {leaf: _tap(taken, leaf, starts if leaf in asked.pulled else None) for leaf in asked.leaves}
             tensors = _tensors(batch)
             with _preserved(program, tensors), torch.set_grad_enabled(recording):
                 y = program(tensors, taps)
-            if not with_gradients or y.requires_grad or recording:
+            if not asked.pulls or y.requires_grad or recording:
                 break
             recording = True
-        leaves = [taken[name] for name in program.layers]
-        pull = functools.partial(tools.pull_back, y, leaves)
-        return Forward(tools.to_host(y).copy(), [tools.to_host(leaf) for leaf in leaves], pull)
+
+        if asked.has_rules and any(map(is_shut, nodes(y))):
+            raise hidden_relus(program.model(), "a scripted, compiled or recomputed part")
+
+        def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
+            ends = [taken[leaf] for leaf in asked.ends(rule)]
+            if rule == SECOND:
+                return [second(y, end, direction) for end in ends]
+            if rule not in RELU_RULES:
+                return tools.pull_back(y, ends, direction)
+            with applied(y, rule) as count:
+                if not count:
+                    raise no_relus(program.model(), rule)
+                return tools.pull_back(y, ends, direction)
+
+        return Forward(tools.to_host(y).copy(), [tools.to_host(taken[leaf]) for leaf in asked.read], pull)
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """The recorded operations of a pass, less those that only led to the activations.
 
         Where a model cannot be recorded, all of it runs, and the activations replace what it computed.
         """
-        tensors, (layer,) = _tensors(batch), program.layers
+        tensors, (leaf,) = _tensors(batch), program.asked.read
         start = torch.from_numpy(activations).to(tensors[0].device)
         repeats = len(activations) // batch.count
 
         def run(start: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
             rows = [t.repeat_interleave(repeats, 0) if t.ndim else t for t in tensors]
             with _preserved(program, tensors):
-                return program(rows, {layer: lambda t: start.to(t.dtype)}).float()
+                return program(rows, {leaf: lambda t: start.to(t.dtype)}).float()
 
         def record() -> Callable[..., torch.Tensor]:
             try:
@@ -93,7 +110,7 @@ class TorchEngine(Engine):
             except Exception:  # any that recording raises: control flow by values, foreign code
                 return run
 
-        key = ("resume", layer, activations.shape, program.output, batch.signature(True))
+        key = ("resume", leaf, activations.shape, program.output, batch.signature(True))
         step = traces.get(key, record)
         with torch.inference_mode(False), torch.no_grad():
             return tools.to_host(step(start, *tensors))
@@ -164,21 +181,22 @@ def _preserved(program: Program, tensors: Sequence[torch.Tensor]) -> Iterator[No
         yield
 
 
-def _tap(taken: dict[str, torch.Tensor], name: str, with_gradients: bool) -> Tap:
+def _tap(taken: dict[Leaf, torch.Tensor], leaf: Leaf, starts: list[torch.Tensor] | None) -> Tap:
     """Takes a copy, so that what the model still writes into its own tensors is not seen.
 
-    With gradients, the first layer's copy becomes a leaf, and recording begins. No later one does, or the first would
-    lose its gradient.
+    A leaf that is pulled back to has `starts`, a list that all of them share. The first one's copy becomes a leaf of
+    autograd, and recording begins. No later one does, or the first would lose its gradient.
     """
 
     def tap(tensor: torch.Tensor) -> torch.Tensor:
-        taken[name] = tensor.clone()
-        if not with_gradients:
+        taken[leaf] = tensor.clone()
+        if starts is None:
             return tensor
-        if not (tensor.requires_grad and len(taken) > 1):
-            taken[name] = taken[name].detach().requires_grad_(tensor.is_floating_point())
+        if not (tensor.requires_grad and starts):
+            taken[leaf] = taken[leaf].detach().requires_grad_(tensor.is_floating_point())
+            starts.append(taken[leaf])
         torch.set_grad_enabled(True)
-        return taken[name].clone()
+        return taken[leaf].clone()
 
     return tap
 
