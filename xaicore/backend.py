@@ -206,11 +206,11 @@ class Backend(ABC):
         self._lacks("second derivatives", "use a method of first derivatives, such as 'gradcam'")
 
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
-        """{layer: what it answers to zeros, (1, *layer)}, of every layer with weights where that is not zero.
+        """{layer: f(z) - f'(z) z, (1, *layer)} of every layer f where that is not zero, z what it takes for one image.
 
-        That is the bias of a convolution or a dense layer, and of a normalisation what it adds for its mean. The names
-        are those that `capture` takes: of a layer that runs twice, "layer#1" and "layer#2". Layers inside of which
-        others lie are left out.
+        That is the bias of a convolution or a dense layer, of a normalisation what it adds for its mean, and of an
+        activation where its tangent meets the axis: at zero for a ReLU. The names are those that `capture` takes: of a
+        layer that runs twice, "layer#1" and "layer#2". Layers inside of which others lie are left out.
         """
         self._lacks("biases", "use a method that is complete without them, such as 'integrated-gradients'")
 

@@ -1,7 +1,8 @@
-"""The power "biases": what layers answer to zeros, and FullGrad's sum over a net of ReLUs."""
+"""The power "biases": what layers have beyond their derivatives, and FullGrad's sum over all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,45 @@ def test_terms_of_input_and_biases_add_up_to_the_score(model: Residual, x: torch
         for name, bias in biases.items():
             total = total + (capture.gradients[name][:, k] * bias).reshape(2, -1).sum(axis=1)
         np.testing.assert_allclose(total, scores[:, target].detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [nn.ReLU6, nn.GELU, nn.SiLU, nn.Sigmoid, lambda: nn.GroupNorm(2, 6), nn.Softplus])
+def test_activations_and_norms_have_biases_of_their_tangents(make: Callable[[], nn.Module], x: torch.Tensor) -> None:
+    """f(z) - f'(z) z, with which input and biases add up to the score of any net of such layers."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), make(), nn.Conv2d(6, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    net[0].weight.data *= 20  # beyond 6
+    leaf = x[:1].clone().requires_grad_()
+    taken = net[0](leaf)
+    expected = net[1](taken) - torch.autograd.functional.jvp(net[1], taken.detach(), taken.detach())[1]
+    backend = TorchBackend(net)
+    found = backend.biases(x[:1])
+    assert list(found) == ["0", "1", "2"]
+    np.testing.assert_allclose(found["1"], expected.detach().numpy(), atol=1e-4)
+    score = net(leaf)[0, 1]
+    direction = np.eye(4, dtype=np.float32)[None, [1]]
+    capture = backend.capture(x[:1], list(found), lambda outputs, kind: direction)
+    total = (torch.autograd.grad(score, leaf)[0] * leaf).sum().item()
+    total += sum((capture.gradients[name][:, 0] * bias).sum() for name, bias in found.items())
+    assert total == pytest.approx(score.item(), rel=1e-4)
+
+
+def test_a_layer_that_has_no_forward_derivative_has_no_bias(x: torch.Tensor) -> None:
+    class Round(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+            return value.round()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+            return gradient
+
+    class Rounding(nn.Module):
+        def forward(self, value: torch.Tensor) -> torch.Tensor:
+            return Round.apply(value)
+
+    net = nn.Sequential(nn.Conv2d(3, 2, 1), Rounding(), nn.Flatten())
+    assert list(TorchBackend(net).biases(x)) == ["0"]
 
 
 def test_a_layer_without_a_bias_has_none(x: torch.Tensor) -> None:

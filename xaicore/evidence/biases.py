@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from xaicore import trees
@@ -14,22 +12,22 @@ from xaicore.evidence.scores import aim_again
 __all__ = ["bias_terms"]
 
 
-def bias_terms(passes: Passes, n: int, biases: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def bias_terms(passes: Passes, n: int) -> dict[str, np.ndarray]:
     """{layer: its bias times the gradient of each score at its output} of image n, in the framework's axes.
 
-    The axis of targets follows the first: (1, K, *layer). One pass, of this image alone: the outputs of all layers are
-    kept until its end.
+    The axis of targets follows the first: (1, K, *layer). Two passes, of this image alone: the outputs of all these
+    layers are kept until the end.
 
     Args:
         passes: of the images.
         n: which image.
-        biases: as `Backend.biases` gives them.
 
     Raises:
         BackendError: the backend left a layer out.
     """
-    names = tuple(biases)
     inputs = trees.take(passes.backend.with_batch_axis(passes.x), slice(n, n + 1), len(passes.aim.classes))
+    biases = passes.backend.biases(inputs)
+    names = tuple(biases)
 
     def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
         return aim_again(

@@ -166,7 +166,7 @@ class Evidence:
         return found
 
     def bias_terms(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """For each image, {layer: its bias times the gradients at its output}, (1, K, *layer): one pass each.
+        """For each image, {layer: its bias times the gradients at its output}, (1, K, *layer): two passes each.
 
         The arrays have the framework's axes: see `placed`.
 
@@ -178,9 +178,8 @@ class Evidence:
                 f"an image has {self.passes.pictures.views} pictures here, and biases belong to all of them: use a "
                 "method that needs no biases, such as 'integrated-gradients'"
             )
-        biases = self.passes.backend.biases(self.passes.x)
         for n in range(len(self.passes.aim.classes)):
-            yield bias_terms(self.passes, n, biases)
+            yield bias_terms(self.passes, n)
 
     def placed(self, layer: str, terms: np.ndarray) -> np.ndarray | None:
         """Terms of a layer as maps (1, K, C, *S) of the picture; None where it has no positions, as a dense layer."""

@@ -19,18 +19,18 @@ MISSING = 0.01
 def fullgrad(evidence: Evidence) -> np.ndarray:
     """FullGrad (Srinivas & Fleuret 2019): psi(x G) + sum over layers and their channels of psi(b_l G_l).
 
-    Costs one more pass of each picture, which keeps the outputs of all its layers, and one over the first picture.
+    Costs two more passes of each picture, which keep the outputs of its layers.
 
     x is the picture, G the gradient of the score there, b_l the bias of layer l, G_l the gradient at its output; psi
-    takes the absolute value, rescales it to [0, 1] and resizes it to the picture. A batch norm has an implicit bias,
-    what it answers to zeros. Layers without positions, such as the classifier, have no place in the map.
+    takes the absolute value, rescales it to [0, 1] and resizes it to the picture. Biases are implicit, too: what a
+    layer's output has beyond its derivative times what it takes, as in a batch norm or a GELU. Layers without
+    positions, such as the classifier, have no place in the map.
 
     The paper rescales every channel for itself. Here, as in its authors' code, a layer is rescaled as a whole, since
     else the rounding noise of a channel without evidence would count as much as the strongest one.
 
-    x G and all b_l G_l add up to the score (completeness) where the net consists of ReLUs, poolings and layers that are
-    linear but for their bias. This is tested, and other nets are refused: a GELU, an attention or a layer norm adds
-    more than its bias.
+    x G and all b_l G_l add up to the score (completeness) where a net consists of sums and of layers that take one
+    tensor. This is tested, and other nets are refused: an attention, or a gate that multiplies a map, adds more.
 
     Raises:
         MethodError: the terms do not add up to the score.
@@ -75,6 +75,6 @@ def _check_complete(evidence: Evidence, n: int, of_input: np.ndarray, terms: Map
         worst = int((off - allowed).argmax())
         raise MethodError(
             f"fullgrad: the terms of the input and of {len(terms)} layers add up to {sums[:, worst].sum():.4g}, and "
-            f"the score is {scores[worst]:.4g}. The net has more than ReLUs, poolings and layers with biases, such as "
-            "ReLU6, GELU, attention, layer norm, or a picture that is standardised inside: use 'integrated-gradients'"
+            f"the score is {scores[worst]:.4g}. The net does more than layers of one input can account for, such as "
+            "attention, gates, or arithmetic between layers that adds a constant: use 'integrated-gradients'"
         )
