@@ -40,6 +40,7 @@ from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import by_layer
 from xaicore_torch.pulls import Gradients, Pulls
 from xaicore_torch.rectifiers import VisibleRectifiers
+from xaicore_torch.resume import Middles
 from xaicore_torch.state import preserved_model, recorded_weights
 from xaicore_torch.survey import Survey
 
@@ -58,7 +59,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
-    powers = frozenset({"attention", "biases", "guided", "input_gradients"})
+    powers = frozenset({"attention", "biases", "guided", "input_gradients", "resume"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
@@ -70,6 +71,7 @@ class TorchBackend(Backend):
         self._link: str | None = None
         self._may_be_single = True
         self._pulls = Pulls(self.model)
+        self._middles = Middles(self.model, self._run)
         self._classifiers: dict[str, DenseModule] = {}
         self._attentions: ByShape[dict[str, Known]] = ByShape()
 
@@ -110,6 +112,7 @@ class TorchBackend(Backend):
 
         With rules it is recorded from the inputs on, and there is one pull-back more for "guided" and for "deconv".
         """
+        self._middles.forget()
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
         batch, rules = self._prepare(inputs), rules if direction is not None else ()
         if not modules and not self._facts:  # outputs that are not recorded do not show their link
@@ -157,6 +160,19 @@ class TorchBackend(Backend):
         if key not in self._attentions:
             self._attentions[key] = survey_attention(self.model, batch.first() if is_one else batch, self._run)
         return self._attentions[key]
+
+    def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
+        """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`.
+
+        Where the model cannot be started there, a warning says so, and all of it runs.
+        """
+        module = find_module(self.model, split_run(layer)[0])
+        batch = self._prepare(inputs)
+        self.observe(inputs)  # outputs that are not recorded do not show their link
+        self._middles.refresh(batch, layer)
+        with preserved_model(self.model, batch.picture.device):
+            given = torch.from_numpy(np.ascontiguousarray(activations, np.float32))
+            return read_outputs(self._middles.of(batch, layer, module).outputs(given), self._link).array
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""

@@ -18,7 +18,7 @@ from xaicore.trees import places
 from xaicore_torch.leaves import Leaves
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
-__all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "with_batch_axis"]
+__all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "repeat_rows", "with_batch_axis"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,15 @@ class Inputs:
         """These images, then the same ones again."""
         count = self.count
         return self._map(lambda tensor: torch.cat([tensor] * 2) if tensor.ndim and len(tensor) == count else tensor)
+
+    def repeated(self, rows: int, copied: bool = False) -> Inputs:
+        """Each image this often in a row; a single one shares its memory unless it is copied."""
+        count = self.count
+
+        def repeat(tensor: torch.Tensor) -> torch.Tensor:
+            return repeat_rows(tensor, rows, copied) if tensor.ndim and len(tensor) == count else tensor
+
+        return self._map(repeat)
 
     def clone(self) -> Inputs:
         """Copies, since some models write to their inputs."""
@@ -174,6 +183,13 @@ def with_batch_axis(model: nn.Module, value: Any) -> Any:
         return value
     is_single = not first.in_channels or first.in_channels in (value.shape[0], value.shape[-1])  # a lazy one has 0
     return value[None] if is_single else value
+
+
+def repeat_rows(tensor: torch.Tensor, rows: int, copied: bool = False) -> torch.Tensor:
+    """(N, ...) as (N * R, ...), each image R times in a row; one image shares its memory unless it is copied."""
+    if len(tensor) == 1 and not copied:
+        return tensor.expand(rows, *tensor.shape[1:])
+    return tensor.repeat_interleave(rows, dim=0)
 
 
 def check_not_lazy(model: nn.Module, use: str) -> None:
