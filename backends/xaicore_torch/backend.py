@@ -20,6 +20,7 @@ from xaicore.facts import Facts
 from xaicore.layers import Grid, has_rows, listing, never_ran, read, split_run, with_moves_of
 from xaicore.outputs import tolerance
 from xaicore_torch.classifier import DenseModule, as_dense, search_classifier, weight_is_computed
+from xaicore_torch.hessian import differentiable_twice
 from xaicore_torch.hooks import Hooks, PassStopped
 from xaicore_torch.inputs import Inputs, check_not_lazy, prepare, with_batch_axis
 from xaicore_torch.layout import find_module, images_first, layer_name, unwrap
@@ -61,7 +62,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
-    powers = frozenset({"input_gradients", "guided"})
+    powers = frozenset({"input_gradients", "guided", "second"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
@@ -140,6 +141,15 @@ class TorchBackend(Backend):
             link="softmax" if outputs.link == "log_softmax" else outputs.link,
             input_gradients={rule: [one.get(("input", i)) for i in positions] for rule, one in of_inputs.items()},
         )
+
+    def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
+        """One forward pass, recorded from the layer on, and per target a backward pass and one through that."""
+        modules, batch = {layer: find_module(self.model, split_run(layer)[0])}, self._prepare(inputs)
+        with preserved_model(self.model, batch.picture.device):
+            recorded = self._record(batch, modules, True, [differentiable_twice])
+            outputs = read_outputs(recorded.y, self._link)
+            rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
+            return self._pulls.second(recorded.leaves, outputs, rows, self._facts.get(batch.image_shapes))
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""

@@ -29,6 +29,7 @@ __all__ = [
     "COMPILED",
     "HIDING",
     "LINKS",
+    "ONCE",
     "OTHER_ACTIVATIONS",
     "PASSING",
     "AdaptiveAvgPool",
@@ -112,6 +113,8 @@ OTHER_ACTIVATIONS = {
     "ThresholdBackward0": "Threshold",  # one that is no ReLU
     "ThresholdBackward1": "Threshold",
 }
+# The node that a torch.autograd.Function with @once_differentiable leaves in the graph of its gradient. 2.13, 2.14
+ONCE = "Error"
 # Nodes that stand for a whole part of a model, by a part of their names.
 HIDING = ("CompiledFunction", "DifferentiableGraph")
 
