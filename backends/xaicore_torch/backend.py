@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -22,16 +21,15 @@ from xaicore_torch.attention_pass import AttentionPass
 from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.biases import find_biases
 from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
-from xaicore_torch.hooks import Hooks, PassStopped
+from xaicore_torch.hessian import differentiable_twice
 from xaicore_torch.inputs import Inputs, check_not_lazy, prepare, with_batch_axis
-from xaicore_torch.layout import find_module, images_first, layer_name, unwrap
+from xaicore_torch.layout import find_module, layer_name, unwrap
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import (
     choose_tensor,
     find_link,
     link_of,
     named_shapes,
-    tensors_in,
     to_host,
 )
 from xaicore_torch.outputs import read as read_outputs
@@ -39,6 +37,7 @@ from xaicore_torch.passes import Mode, Recorded, record
 from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import by_layer
 from xaicore_torch.pulls import Gradients, Pulls
+from xaicore_torch.recorder import taken_by
 from xaicore_torch.rectifiers import VisibleRectifiers
 from xaicore_torch.resume import Middles
 from xaicore_torch.state import preserved_model, recorded_weights
@@ -59,7 +58,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
-    powers = frozenset({"attention", "biases", "guided", "input_gradients", "resume"})
+    powers = frozenset({"attention", "biases", "guided", "input_gradients", "resume", "second"})
 
     def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
         self.model = unwrap(model)
@@ -174,20 +173,20 @@ class TorchBackend(Backend):
             given = torch.from_numpy(np.ascontiguousarray(activations, np.float32))
             return read_outputs(self._middles.of(batch, layer, module).outputs(given), self._link).array
 
+    def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
+        """One forward pass, recorded from the layer on, and per target a backward pass and one through that."""
+        modules, batch = {layer: find_module(self.model, split_run(layer)[0])}, self._prepare(inputs)
+        with preserved_model(self.model, batch.picture.device):
+            recorded = self._record(batch, modules, True, [differentiable_twice])
+            outputs = read_outputs(recorded.y, self._link)
+            rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
+            return self._pulls.second(recorded.leaves, outputs, rows, self._facts.get(batch.image_shapes))
+
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""
-        taken: list[torch.Tensor] = []
-
-        def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            taken.extend(images_first(module, tensor).clone() for tensor in islice(tensors_in(args), 1))
-            raise PassStopped
-
-        batch, modules = self._prepare(inputs), {layer: find_module(self.model, layer)}
-        with preserved_model(self.model, batch.picture.device), Hooks(modules, keep), contextlib.suppress(PassStopped):
-            self._run(batch.clone())
-        if not taken:
-            raise never_ran(layer)
-        return to_host(taken[0])
+        batch, module = self._prepare(inputs), find_module(self.model, layer)
+        with preserved_model(self.model, batch.picture.device):
+            return to_host(taken_by(layer, module, lambda: self._run(batch.clone())))
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:

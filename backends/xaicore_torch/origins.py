@@ -9,7 +9,7 @@ import torch
 
 from xaicore_torch.private import graph_leaf
 
-__all__ = ["Origins"]
+__all__ = ["Origins", "graph_nodes"]
 
 
 class Origins:
@@ -52,14 +52,15 @@ class Origins:
 
     def between(self, node: Any) -> list[Any]:
         """The graph nodes that lead from the leaves to a node, this one included."""
-        self.of(node)
-        pending, seen = [node], {None, node}
-        found = []
-        while pending:
-            current = pending.pop()
-            if self._known[current]:
-                found.append(current)
-                before = {other for other, _ in current.next_functions} - seen
-                seen |= before
-                pending += before
-        return found
+        return [one for one in graph_nodes(node) if self.of(one)]
+
+
+def graph_nodes(node: Any) -> list[Any]:
+    """Every node of autograd's graph that a node was computed from, this one included."""
+    pending, seen, found = [node], {None, node}, []
+    while pending:
+        found.append(pending.pop())
+        before = {other for other, _ in found[-1].next_functions} - seen
+        seen |= before
+        pending += before
+    return found

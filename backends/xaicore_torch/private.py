@@ -30,6 +30,7 @@ __all__ = [
     "FLEX",
     "HIDING",
     "LINKS",
+    "ONCE",
     "OTHER_ACTIVATIONS",
     "PASSING",
     "AdaptiveAvgPool",
@@ -116,6 +117,8 @@ OTHER_ACTIVATIONS = {
     "ThresholdBackward0": "Threshold",  # one that is no ReLU
     "ThresholdBackward1": "Threshold",
 }
+# The node that a torch.autograd.Function with @once_differentiable leaves in the graph of its gradient. 2.13, 2.14
+ONCE = "Error"
 # Nodes that stand for a whole part of a model, by a part of their names.
 HIDING = ("CompiledFunction", "DifferentiableGraph")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -12,11 +12,12 @@ from torch import nn
 from xaicore import BackendError, pull_in_half
 from xaicore.facts import Facts
 from xaicore.layers import image_axes, pull_images, split_run
+from xaicore_torch.hessian import hessian_product
 from xaicore_torch.inputs import inference_hint
 from xaicore_torch.layout import layer_name
 from xaicore_torch.leaves import Leaf, Leaves
 from xaicore_torch.outputs import Outputs
-from xaicore_torch.pullback import pull_back
+from xaicore_torch.pullback import by_layer, pull_back
 from xaicore_torch.rectifiers import find_rectifiers, passing_by
 
 __all__ = ["Gradients", "Pulls"]
@@ -74,9 +75,23 @@ class Pulls:
             _check_arrived(found[rule])
         return {leaf: gradient for leaf, gradient in plain.items() if leaf not in inputs}, found
 
-    def are_coupled(self, layer: str) -> bool:
-        """Whether the images of a batch were coupled behind a layer, when it was pulled back to last."""
-        return bool(self._coupled.get((("layer", layer),)))
+    def second(self, leaves: Leaves, outputs: Outputs, direction: np.ndarray, facts: Facts | None) -> np.ndarray:
+        """The Hessian of each score times the activations of the only leaf, a layer: (N, K, *layer).
+
+        Raises:
+            LayerError: the outputs do not depend on it.
+            BackendError: an operation behind it has no first or second derivative.
+        """
+        ((leaf, tensor),) = leaves.tensors.items()
+        first = self._pull(leaves.tensors, outputs, direction, facts, retain_graph=True)
+        by_layer({leaf[1]: first[leaf]})
+
+        def multiply(direction: np.ndarray) -> list[np.ndarray | None]:
+            return [hessian_product(outputs, leaf[1], tensor, direction)]
+
+        found = self._pull(leaves.tensors, outputs, direction, facts, retain_graph=True, pull_once=multiply)[leaf]
+        assert found is not None
+        return found
 
     def _pull(
         self,
@@ -85,6 +100,7 @@ class Pulls:
         direction: np.ndarray,
         facts: Facts | None,
         retain_graph: bool,
+        pull_once: Callable[[np.ndarray], list[np.ndarray | None]] | None = None,
     ) -> Gradients:
         if not leaves:
             return {}
@@ -93,11 +109,13 @@ class Pulls:
         may_underflow = outputs.like.dtype == torch.float16
         retain = retain_graph or may_underflow or axes is not None
 
-        def pull_once(direction: np.ndarray) -> list[np.ndarray | None]:
+        def differentiate(direction: np.ndarray) -> list[np.ndarray | None]:
             return pull_back(outputs.start, list(leaves.values()), direction, like=outputs.like, retain_graph=retain)
 
+        once = pull_once or differentiate
+
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
-            return pull_in_half(pull_once, direction) if may_underflow else pull_once(direction)
+            return pull_in_half(once, direction) if may_underflow else once(direction)
 
         key = _key(leaves)
         try:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
+import torch
 from torch import nn
 
-from xaicore.layers import split_run
-from xaicore_torch.hooks import Hooks
+from xaicore.layers import never_ran, split_run
+from xaicore_torch.hooks import Hooks, PassStopped
+from xaicore_torch.layout import images_first
 from xaicore_torch.leaves import Leaves
-from xaicore_torch.outputs import replace_first_tensor
+from xaicore_torch.outputs import replace_first_tensor, tensors_in
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "taken_by"]
 
 
 class Recorder:
@@ -49,3 +53,22 @@ class Recorder:
         if not (is_last if chosen_run is None else self.runs[name] == chosen_run):
             return None
         return replace_first_tensor(output, lambda tensor: self._leaves.keep(("layer", name), tensor))
+
+
+def taken_by(layer: str, module: nn.Module, run: Callable[[], Any]) -> torch.Tensor:
+    """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis.
+
+    Raises:
+        LayerError: it does not run.
+    """
+    taken: list[torch.Tensor] = []
+
+    def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        taken.extend(images_first(module, tensor).clone() for tensor in islice(tensors_in(args), 1))
+        raise PassStopped
+
+    with Hooks({layer: module}, keep), contextlib.suppress(PassStopped):
+        run()
+    if not taken:
+        raise never_ran(layer)
+    return taken[0]

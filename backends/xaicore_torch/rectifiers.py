@@ -39,7 +39,7 @@ def find_rectifiers(start: Any, inputs: Sequence[torch.Tensor]) -> list[Any]:
     Raises:
         MethodError: there is no ReLU, or there are other activations.
     """
-    nodes = Origins(inputs).between(start)
+    nodes = [] if start is None else Origins(inputs).between(start)
     names = [type(node).__name__ for node in nodes]
     hidden = next((name for name in names if any(part in name for part in HIDING)), None)
     if hidden is not None:
