@@ -85,8 +85,11 @@ def test_layers_and_inputs_share_a_pass():
     for name in alone.gradients:
         np.testing.assert_allclose(both.activations[name], alone.activations[name], rtol=1e-6)
         np.testing.assert_allclose(both.gradients[name], alone.gradients[name], rtol=1e-6, atol=1e-8)
+    backwards = KerasBackend(model).capture(x, ["conv1"], toward(CLASSES), rules=RULES[::-1])  # no rule is left behind
     for rule in RULES:
-        np.testing.assert_allclose(both.input_gradients[rule][0], by_loops(model, x, CLASSES, rule), **CLOSE)
+        truth = by_loops(model, x, CLASSES, rule)
+        np.testing.assert_allclose(both.input_gradients[rule][0], truth, **CLOSE)
+        np.testing.assert_allclose(backwards.input_gradients[rule][0], truth, **CLOSE)
 
 
 def test_without_a_direction_there_are_no_gradients():
