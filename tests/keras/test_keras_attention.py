@@ -238,6 +238,23 @@ def test_an_attention_that_nothing_reads_is_not_reached():
     assert backend.capture(pictures(), (), None, attention={"b": False}).attention["b"].weights.shape == (2, 1, 6, 6)
 
 
+def test_an_attention_that_the_images_share_is_refused_for_several():
+    class Learned(Vit):
+        def build(self, shape):
+            self.scores = self.add_weight(shape=(1, TOKENS, TOKENS), name="scores")
+
+        def call(self, x):
+            t = self.tokens(x)
+            return self.dense(ops.matmul(ops.softmax(self.scores), t)[:, 0])
+
+    model, x = Learned(), pictures(3)
+    (name,) = names_of(model, x)
+    backend = KerasBackend(model)
+    assert backend.capture(x[:1], (), None, attention={name: False}).attention[name].weights.shape[0] == 1
+    with pytest.raises(xaicore.LayerError, match="1 rows for 3 images, which share it"):
+        backend.capture(x, (), None, attention={name: False})
+
+
 def test_a_name_that_is_none_is_refused():
     model = Vit()
     with pytest.raises(xaicore.LayerError, match="no attention called 'mha'; the model has around/mha, around~2/mha"):
