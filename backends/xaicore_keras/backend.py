@@ -109,7 +109,7 @@ class KerasBackend(Backend):
             with model_errors(batch):
                 pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
         values = dict(zip(asked.read, forward.values, strict=True))
-        arrays = arrays_of(values, pulled, blocks, rules, len(batch.tensors))
+        arrays = arrays_of(values, pulled, blocks, rules, batch)
         return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, **arrays)
 
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:

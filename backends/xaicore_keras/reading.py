@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from xaicore import Attention
+from xaicore import Attention, LayerError
 from xaicore.outputs import are_probabilities
 from xaicore_keras.asked import Leaf
 from xaicore_keras.blocks import Block
+from xaicore_keras.inputs import Inputs
 from xaicore_keras.survey import Survey
 
 __all__ = ["arrays_of", "class_axis_first", "kind_of_outputs", "of_layers"]
@@ -34,7 +35,7 @@ def arrays_of(
     pulled: Mapping[str, Mapping[Leaf, np.ndarray | None]],
     blocks: Sequence[Block],
     rules: Sequence[str],
-    inputs: int,
+    batch: Inputs,
 ) -> dict[str, Any]:
     """The arrays of a `Capture`, by the names of its fields.
 
@@ -43,14 +44,17 @@ def arrays_of(
         pulled: {rule: gradients}.
         blocks: the attentions that were asked for.
         rules: by which gradients of the inputs were asked for.
-        inputs: how many the model has.
+        batch: what the model took.
+
+    Raises:
+        LayerError: the images share an attention.
     """
     plain = pulled.get("plain", {})
     return {
         "activations": of_layers(values),
         "gradients": of_layers(plain),
-        "attention": {block.facts.name: _of_attention(block, values, plain) for block in blocks},
-        "input_gradients": {rule: _of_inputs(pulled.get(rule, {}), inputs) for rule in rules},
+        "attention": {block.facts.name: _of_attention(block, values, plain, batch.count) for block in blocks},
+        "input_gradients": {rule: _of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
     }
 
 
@@ -65,12 +69,17 @@ def _of_inputs(pulled: Mapping[Leaf, np.ndarray | None], count: int) -> Sequence
 
 
 def _of_attention(
-    block: Block, values: Mapping[Leaf, np.ndarray], pulled: Mapping[Leaf, np.ndarray | None]
+    block: Block, values: Mapping[Leaf, np.ndarray], pulled: Mapping[Leaf, np.ndarray | None], count: int
 ) -> Attention:
     """One attention, from the values of its parts and from what was pulled back to them."""
     parts = {leaf.part: values[leaf] for leaf in block.leaves(False)}
     gradients = {leaf.part: pulled.get(leaf) for leaf in block.leaves(True)}
     shape = parts["weights"].shape[:2]
+    if shape[0] % count:
+        raise LayerError(
+            f"attention {block.facts.name!r} has {shape[0]} rows for {count} images, which share it: explain one image "
+            "at a time, or use a method on a layer, such as 'gradcam'"
+        )
     return Attention(
         **{part: np.broadcast_to(array, (*shape, *array.shape[2:])) for part, array in parts.items()},
         weights_gradients=gradients["weights"],

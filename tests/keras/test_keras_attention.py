@@ -17,7 +17,7 @@ from xaicore_keras.backend import KerasBackend
 EXACT = {"rtol": 0, "atol": 1e-6}
 CLASSES = np.array([[0, 2], [1, 1], [2, 0]])  # of three pictures, two each
 MASKS = {"causal": EARLIER, "masked": SOME, "masked by hand": EARLIER, "masked causal": SOME & EARLIER, "layer": SOME}
-HEADS = {"gqa": 4, "one head": 1, "additive": 1}
+HEADS = {"gqa": 4, "grouped": 4, "one head": 1, "additive": 1}
 
 
 def at(classes):
@@ -99,6 +99,13 @@ def test_without_gradients_without_a_direction_and_of_some_alone():
     assert given.attention[second].weights_gradients is None
     found, expected = given.attention[first].weights_gradients, whole.attention[first].weights_gradients
     assert relative(found, expected) < 1e-6
+
+
+def test_a_query_that_reads_the_next_key_is_not_causal():
+    model = Vit()
+    model.attentions[0].options = {"attention_mask": np.tril(np.ones((1, TOKENS, TOKENS), bool), 1)}
+    model.attentions[1].options = {"attention_mask": EARLIER[None]}
+    assert [block.causal for block in KerasBackend(model).attention(pictures())] == [False, True]
 
 
 def test_layers_and_attentions_of_one_pass_are_those_of_two():
@@ -238,6 +245,23 @@ def test_an_attention_that_nothing_reads_is_not_reached():
     assert backend.capture(pictures(), (), None, attention={"b": False}).attention["b"].weights.shape == (2, 1, 6, 6)
 
 
+def test_an_attention_that_the_images_share_is_refused_for_several():
+    class Learned(Vit):
+        def build(self, shape):
+            self.scores = self.add_weight(shape=(1, TOKENS, TOKENS), name="scores")
+
+        def call(self, x):
+            t = self.tokens(x)
+            return self.dense(ops.matmul(ops.softmax(self.scores), t)[:, 0])
+
+    model, x = Learned(), pictures(3)
+    (name,) = names_of(model, x)
+    backend = KerasBackend(model)
+    assert backend.capture(x[:1], (), None, attention={name: False}).attention[name].weights.shape[0] == 1
+    with pytest.raises(xaicore.LayerError, match="1 rows for 3 images, which share it"):
+        backend.capture(x, (), None, attention={name: False})
+
+
 def test_a_name_that_is_none_is_refused():
     model = Vit()
     with pytest.raises(xaicore.LayerError, match="no attention called 'mha'; the model has around/mha, around~2/mha"):
@@ -295,10 +319,10 @@ def test_everything_is_as_before_when_the_model_fails_between_its_attentions(unc
 def test_other_threads_are_not_seen():
     """What another thread computes meanwhile is no attention of the model, and is computed as usual."""
     model, x, elsewhere = Vit("by hand"), pictures(3), []
-    q = np.random.default_rng(0).normal(size=(1, 5, 2, 4)).astype(np.float32)
+    q = np.random.default_rng(0).normal(size=(1, 2, 4, 4)).astype(np.float32)
 
     def attend():
-        elsewhere.append(numpy(ops.softmax(ops.convert_to_tensor(q))))
+        elsewhere.append(numpy(ops.matmul(ops.softmax(ops.convert_to_tensor(q)), q)))
 
     before = model.attentions[1].call
 
@@ -311,7 +335,7 @@ def test_other_threads_are_not_seen():
     object.__setattr__(model.attentions[1], "call", call)
     assert len(names_of(model, x)) == 2
     assert elsewhere
-    np.testing.assert_allclose(elsewhere[0], softmax(q), **EXACT)
+    np.testing.assert_allclose(elsewhere[0], softmax(q) @ q, **EXACT)
 
 
 def test_traces_are_kept():

@@ -114,6 +114,21 @@ class ByOps(Heads):
         return ops.dot_product_attention(q, k, v)
 
 
+class Grouped(Heads):
+    """Four heads of queries, two of keys and values."""
+
+    def __init__(self):
+        super().__init__()
+        sizes = zip("qkv", (4, 2, 2), strict=True)
+        self.q, self.k, self.v = (layers.EinsumDense("abc,cde->abde", (None, n, 2), name=name) for name, n in sizes)
+
+    def attend(self, q, k, v):
+        return ops.dot_product_attention(q, k, v, scale=0.5)
+
+    def plainly(self, q, k, v, put):
+        return mixed(q, ops.repeat(k, 2, axis=2), ops.repeat(v, 2, axis=2), put, 0.5)
+
+
 class Biased(Heads):
     """With a scale, and a bias for each head, as relative positions have."""
 
@@ -196,6 +211,7 @@ KINDS = {
     "gqa": Gqa,
     "maps": OfMaps,
     "ops": ByOps,
+    "grouped": Grouped,
     "biased": Biased,
     "by hand": ByHand,
     "einsum": ByEinsum,
