@@ -67,7 +67,8 @@ class Middle:
         # Rows that share their memory cost nothing, but what works in place, or reads memory, needs rows of its own.
         self._must_copy = not self._reproduces(outputs, must_copy=False)
         if self._must_copy and not self._reproduces(outputs, must_copy=True):
-            self._give_up()
+            self._done = {}
+            self._warn()
 
     def outputs(self, activations: torch.Tensor) -> torch.Tensor:
         """The outputs (N * R, ...) for a layer's activations (N * R, ...); row i belongs to image i // R."""
@@ -78,11 +79,17 @@ class Middle:
         except BackendError as exc:
             if not self._done or isinstance(exc.__cause__, (MemoryError, torch.OutOfMemoryError)):
                 raise
-        self._give_up()  # a module that does not run keeps nothing of what the model reads later
-        return self._pass(activations, rows)
+        # A module that does not run keeps nothing of what the model may read later.
+        done, self._done = self._done, {}
+        try:
+            y = self._pass(activations, rows)
+        except BaseException:  # so that was not why
+            self._done = done
+            raise
+        self._warn()
+        return y
 
-    def _give_up(self) -> None:
-        self._done = {}
+    def _warn(self) -> None:
         warnings.warn(
             f"{self._name}: it is run as a whole for each change, with the output of this layer replaced",
             RuntimeWarning,
