@@ -15,12 +15,17 @@ from xaicore_torch.origins import graph_nodes
 from xaicore_torch.outputs import Outputs, to_host
 from xaicore_torch.private import ONCE
 
-__all__ = ["differentiable_twice", "hessian_product"]
+__all__ = ["differentiable_twice", "hessian_product", "twice_differentiable"]
+
+
+def twice_differentiable() -> contextlib.AbstractContextManager[Any]:
+    """Attention in plain operations for the length of a forward pass: the fused ones have no second derivative."""
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def differentiable_twice(leaves: Leaves) -> contextlib.AbstractContextManager[Any]:
-    """A mode of the forward pass: attention in plain operations, since the fused ones have no second derivative."""
-    return sdpa_kernel(SDPBackend.MATH)
+    """The same as a mode of a recorded pass."""
+    return twice_differentiable()
 
 
 def hessian_product(outputs: Outputs, layer: str, tensor: torch.Tensor, direction: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from xaicore_torch.hessian import twice_differentiable
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import link_of, to_host
@@ -26,6 +27,7 @@ __all__ = [
     "recorded_weights",
     "to_host",
     "traced",
+    "twice_differentiable",
 ]
 
 

@@ -68,7 +68,9 @@ class TorchEngine(Engine):
             starts: list[torch.Tensor] = []
             taps = {leaf: _tap(taken, leaf, starts if leaf in asked.pulled else None) for leaf in asked.leaves}
             tensors = _tensors(batch)
-            with _preserved(program, tensors), torch.set_grad_enabled(recording):
+            is_second = any(rule == SECOND for rule, _ in asked.pulls)
+            twice = tools.twice_differentiable() if is_second else contextlib.nullcontext()
+            with _preserved(program, tensors), torch.set_grad_enabled(recording), twice:
                 y = program(tensors, taps)
             if not asked.pulls or y.requires_grad or recording:
                 break
