@@ -122,7 +122,7 @@ def test_the_readme_names_every_method():
     assert all(f"`{name}`" in README for name in xaicore.METHODS)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))])
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text()):
         target = "".join(link)
