@@ -28,6 +28,17 @@ class Gated(ConvGapDense):
         return self.dense((a * a.mean(1, keepdim=True)).mean((2, 3)))
 
 
+class Pooled(ConvGapDense):
+    """The classifier reads a pooled map, where CAM belongs; the other methods explain the map before."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x):
+        return self.dense(self.pool(self.relu2(self.conv2(self.relu1(self.conv1(x))))).mean((2, 3)))
+
+
 class Tokens(nn.Module):
     """3 x 4 patches, one attention, their mean."""
 
@@ -50,6 +61,7 @@ OF_ATTENTION = {"rollout", "attention", "legrad", "gradeclip", "chefer"}
 NETS = {
     "a convolutional net": (ConvGapDense, OF_ATTENTION | {"refinecam"}),
     "one output": (lambda: ConvGapDense(1), OF_ATTENTION | {"refinecam", "finercam"}),
+    "a pooled map": (Pooled, OF_ATTENTION | {"refinecam"}),
     "a gate": (Gated, OF_ATTENTION | {"refinecam", "fullgrad", "cam"}),
     "a transformer": (Tokens, {"refinecam", "fullgrad", "guided", "deconv", "guided-gradcam"}),  # it has no ReLU
 }
