@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xaicore.explainer import Explainer, explain
     from xaicore.explanation import Explanation
     from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
+    from xaicore.fitting import fitting_methods
     from xaicore.layers import default_layer, unknown_layer
     from xaicore.logger import Logger, Run
     from xaicore.loggers import Loggers, open_loggers
@@ -82,6 +83,7 @@ __all__ = [
     "check_direction",
     "default_layer",
     "explain",
+    "fitting_methods",
     "hookimpl",
     "layers",
     "localize",
@@ -106,6 +108,7 @@ _HOLDERS = {
     "xaicore.explainer": ("Explainer", "explain"),
     "xaicore.explanation": ("Explanation",),
     "xaicore.facts": ("AttentionFacts", "Facts", "InputFacts", "LayerFacts"),
+    "xaicore.fitting": ("fitting_methods",),
     "xaicore.layers": ("default_layer", "unknown_layer"),
     "xaicore.logger": ("Logger", "Run"),
     "xaicore.loggers": ("Loggers", "open_loggers"),
@@ -124,6 +127,7 @@ _MODULES = (
     "explainer",
     "explanation",
     "facts",
+    "fitting",
     "layers",
     "localize",
     "logger",

@@ -1,4 +1,4 @@
-"""The command line: `xaicore explain | layers | plugins`. One file per command.
+"""The command line: `xaicore explain | layers | methods | plugins`. One file per command.
 
 Only this package imports click and rich. Nothing else of xaicore imports this package.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from xaicore import __version__
-from xaicore.cli import explain, layers, plugins
+from xaicore.cli import explain, layers, methods, plugins
 
 __all__ = ["main"]
 
@@ -22,6 +22,7 @@ def main() -> None:
     Start with
       xaicore plugins                               list backends and loggers
       xaicore layers  --model my.net:build          list the layers of a model
+      xaicore methods --model my.net:build          list the methods that fit a model, and why others do not
       xaicore explain photos --model my.net:build   explain pictures
 
     Exit status: 0 success; 1 a picture, the model or a logger failed during the work; 2 the request is not possible,
@@ -31,4 +32,5 @@ def main() -> None:
 
 main.add_command(explain.command)
 main.add_command(layers.command)
+main.add_command(methods.command)
 main.add_command(plugins.command)

@@ -15,6 +15,7 @@ from xaicore.cli.batches import PictureBatches
 from xaicore.cli.failures import Command
 from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
+from xaicore.cli.methods_typed import read_methods
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import ensemble_options, reading_options
 from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
@@ -24,7 +25,7 @@ from xaicore.errors import InputError
 from xaicore.explainer import Explainer
 from xaicore.layers import OUTLIERS
 from xaicore.logger import Run
-from xaicore.methods import METHODS, find_methods
+from xaicore.methods import METHODS
 from xaicore.targets import TopK
 
 __all__ = ["command"]
@@ -40,7 +41,8 @@ __all__ = ["command"]
     default=["gradcam"],
     show_default=True,
     metavar="NAME",
-    help=f"May be repeated: all share one pass of the model. Known: {', '.join(METHODS)}.",
+    help='With options as in "rise(masks=2000)"; `xaicore methods` lists both. May be repeated: all share one pass of '
+    f"the model. Known: {', '.join(METHODS)}.",
 )
 @click.option(
     "--layer",
@@ -133,6 +135,7 @@ def command(
     Examples:
       xaicore explain photos --model my.net:build --labels names.txt
       xaicore explain "photos/**/*.jpg" --model my.net:build --method gradcam --method hirescam
+      xaicore explain photos --model my.net:build --method "rise(masks=2000)"
       xaicore explain photos --model my.net:build --top-k 3 --truth folder --out runs/a
 
     A picture that cannot be read is reported and skipped. Exit status: 0 all pictures are explained; 1 a picture, the
@@ -146,7 +149,7 @@ def command(
         if targets and top_k is not None:
             raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
         target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
-        found = find_methods(methods)
+        found = read_methods(methods)
         run_name = name or (Path(out).resolve().name if out else Run().name)
         root = Path(out) if out else Path("runs", run_name)
         logger_options = _loggers(loggers, root, out)

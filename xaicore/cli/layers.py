@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from rich.table import Table
 
-from xaicore import plugins
 from xaicore.backend import Backend, Capture
 from xaicore.cli.failures import Command
-from xaicore.cli.files import picture_id, read_picture
-from xaicore.cli.model import as_output, load_model, model_options
+from xaicore.cli.model import model_options
 from xaicore.cli.options import message, reading_options
 from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
+from xaicore.cli.trial import Trial
 from xaicore.errors import LayerError
 from xaicore.evidence import check_outputs
 from xaicore.facts import Facts
@@ -108,18 +106,15 @@ def command(
     """
     screen = console(stderr=True)
     with warnings_as_lines(screen):
-        file = "random dots" if path is None else picture_id(Path(path))
-        picture = _dots() if path is None else read_picture(Path(path))
-        found = load_model(model, preprocess, device)
-        of_model = plugins.installed().backend(found.model, as_output(output), backend)
-        x, _ = found.prepare.for_backend(of_model)(picture, file)
-        facts = of_model.observe(x[None])
+        trial = Trial.of(path, model, preprocess, device, backend, output)
+        of_model, x = trial.backend, trial.x
+        facts = of_model.observe(x)
         listing = (
-            _from_shapes(of_model, x[None], Places(of_model, as_layers(layer), axes, grid, input_axes))
+            _from_shapes(of_model, x, Places(of_model, as_layers(layer), axes, grid, input_axes))
             if facts is None
             else _from_facts(of_model, facts, layer, axes, grid, input_axes)
         )
-        capture = of_model.capture(x[None], ())
+        capture = of_model.capture(x, ())
         listing = listing.for_outputs(capture.outputs, layer is None)
         outputs = _outputs(capture, facts, kind)
     if as_json:
@@ -131,11 +126,6 @@ def command(
     for line in listing.inputs:
         remark(screen, line)
     remark(screen, f"outputs {tuple(outputs['shape'])} are {outputs['kind']}")
-
-
-def _dots() -> np.ndarray:
-    """A picture to run a model on: upright, so that swapped axes show."""
-    return np.random.default_rng(0).integers(0, 256, (480, 320, 3), np.uint8)
 
 
 def _from_facts(

@@ -29,13 +29,13 @@ class Model:
     prepare: Preparation
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def model_options(command: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
     """Add the options of every command that needs a model: the arguments of `load_model`, then the backend's."""
     options = (
         click.option(
             "--model",
             "model",
-            required=True,
+            required=required,
             metavar="MODULE:NAME",
             help="The model, as package.module:name; the current folder is searched too. A function or class is "
             "called without arguments; any other object is the model itself.",

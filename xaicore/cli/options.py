@@ -48,6 +48,9 @@ ARGUMENT = re.compile(
 )
 """An argument and its value, as Python writes them: axes='nlc', grid=(14, 14), output=1, layer=..."""
 
+METHOD = re.compile(r"xaicore\.method\('([^'()]+)', ([^()]*)\)")
+"""A method with options, as Python writes it: xaicore.method('legrad', blocks=4)."""
+
 
 class Positions(click.ParamType):
     """The positions of tokens: 14x14 for pictures, 8x14x14 for volumes and clips."""
@@ -146,7 +149,14 @@ def message(error: XaicoreError) -> str:
 
 def in_options(text: str) -> str:
     """Arguments in Python's notation as options: "axes='nlc'" becomes "--axes nlc"."""
-    return ARGUMENT.sub(lambda found: _typed(OPTIONS[found[1]], found[2]), text)
+    return ARGUMENT.sub(_replaced, METHOD.sub(r'--method "\1(\2)"', text))
+
+
+def _replaced(found: re.Match[str]) -> str:
+    argument, value = found.groups()
+    if argument == "grid" and value.lstrip("-").isdecimal():  # an option of RISE: that of `Explainer` has two numbers
+        return found[0]
+    return _typed(OPTIONS[argument], value)
 
 
 def _typed(option: str, value: str) -> str:

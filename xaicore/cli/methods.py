@@ -1,0 +1,113 @@
+"""`xaicore methods`: all methods; with a model, those that fit it, and why the others do not."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import click
+from rich.text import Text
+
+from xaicore.cli.failures import Command
+from xaicore.cli.model import model_options
+from xaicore.cli.options import in_options, reading_options
+from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
+from xaicore.cli.trial import Trial
+from xaicore.errors import InputError, PluginError
+from xaicore.fitting import fitting_methods, method_names
+from xaicore.methods import find_method
+
+__all__ = ["command"]
+
+
+@click.command("methods", cls=Command)
+@click.argument("path", required=False)
+@partial(model_options, required=False)
+@click.option("--layer", "layers", multiple=True, metavar="NAME", help="As in explain; may be repeated.")
+@reading_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    path: str | None,
+    model: str | None,
+    preprocess: str | None,
+    device: str | None,
+    backend: str | None,
+    output: str | None,
+    layers: Sequence[str],
+    kind: str | None,
+    axes: str | None,
+    grid: tuple[int, ...] | None,
+    input_axes: str | None,
+    as_json: bool,
+) -> None:
+    """List the methods, built in and of plugins: what each needs of a model, its options, and what it computes.
+
+    With --model, show which of them fit the model, and why the others do not. Each begins to explain the picture PATH,
+    or a picture of random dots; a method of many passes stops after the first.
+
+    The options of a method are given to explain as in --method "rise(masks=2000, grid=9)".
+
+    \b
+    Examples:
+      xaicore methods
+      xaicore methods --model my.net:build
+      xaicore methods photo.jpg --model my.net:build --layer features.4 --layer features.8
+      xaicore methods --model my.net:build --json | jq -r '.[] | select(.fits).name'
+    """
+    screen = console(stderr=True)
+    with warnings_as_lines(screen):
+        if model is None:
+            of_model = (path, preprocess, device, backend, output, *layers, kind, axes, grid, input_axes)
+            if any(value is not None for value in of_model):
+                raise InputError("a picture, and options of a model, need the model: add --model MODULE:NAME")
+            rows = [_row(name) for name in method_names()]
+        else:
+            trial = Trial.of(path, model, preprocess, device, backend, output)
+            found = fitting_methods(
+                *(trial.model, trial.x),
+                layer=list(layers) or None,
+                axes=axes,
+                grid=grid,
+                kind=kind,
+                input_axes=input_axes,
+                backend=trial.backend,
+            )
+            rows = [
+                {"name": name, "fits": reason is None, "reason": None if reason is None else in_options(reason)}
+                for name, reason in found.items()
+            ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, default=str))
+        return
+    table = new_table()
+    headings = ("name", "needs", "options", "computes") if model is None else ("name", "fits")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cells(row) if model is None else (text(row["name"]), _verdict(row))))
+    console().print(table)
+    if model is not None:
+        remark(screen, f"{sum(row['fits'] for row in rows)} of {len(rows)} methods fit")
+
+
+def _row(name: str) -> dict[str, Any]:
+    """What a method says of itself; of a broken plugin's, its error."""
+    try:
+        method = find_method(name)
+    except PluginError as exc:
+        return {"name": name, "needs": [], "options": {}, "computes": "", "error": str(exc)}
+    words = (inspect.getdoc(method.function) or "").partition("\n")[0]
+    return {"name": name, "needs": list(method.asks), "options": method.options, "computes": words, "error": None}
+
+
+def _cells(row: dict[str, Any]) -> list[Text]:
+    options = ", ".join(f"{name}={value!r}" for name, value in row["options"].items())
+    last = text(row["computes"]) if row["error"] is None else text(row["error"], "red")
+    return [text(row["name"]), text(", ".join(row["needs"])), text(options), last]
+
+
+def _verdict(row: dict[str, Any]) -> Text:
+    return text("yes", "green") if row["fits"] else text(f"no: {row['reason']}", "yellow")

@@ -1,0 +1,51 @@
+"""The one input on which commands run a model to see what fits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaicore import plugins
+from xaicore.backend import Backend
+from xaicore.cli.files import picture_id, read_picture
+from xaicore.cli.model import as_output, load_model
+
+__all__ = ["Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model, its backend, and a batch of one prepared picture."""
+
+    model: Any
+    backend: Backend
+    x: Any
+
+    @staticmethod
+    def of(
+        path: str | None,
+        model: str,
+        preprocess: str | None,
+        device: str | None,
+        backend: str | None,
+        output: str | None,
+    ) -> Trial:
+        """The options of `model_options` and a picture's path; without one, a picture of random dots.
+
+        Raises:
+            PictureError, InputError, PluginError: the picture cannot be read, or the model cannot be had.
+        """
+        file = "random dots" if path is None else picture_id(Path(path))
+        picture = _dots() if path is None else read_picture(Path(path))
+        found = load_model(model, preprocess, device)
+        of_model = plugins.installed().backend(found.model, as_output(output), backend)
+        x, _ = found.prepare.for_backend(of_model)(picture, file)
+        return Trial(found.model, of_model, x[None])
+
+
+def _dots() -> np.ndarray:
+    """A picture to run a model on: upright, so that swapped axes show."""
+    return np.random.default_rng(0).integers(0, 256, (480, 320, 3), np.uint8)
