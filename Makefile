@@ -20,7 +20,7 @@ JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ $(KERAS_TESTS): test-keras-%: $(KERAS)
 	KERAS_BACKEND=$* $(BIN)/python -m pytest tests/keras
 	$(if $(filter tensorflow,$*),\
 	  KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or layers")
+
+# Some tests compile for minutes; `make test` runs every fourth of these on TensorFlow and JAX.
+test-thorough: $(KERAS) ## run all of Keras' tests, also those that compile for minutes
+	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core tests/loggers/test_disk_*.py

@@ -40,8 +40,17 @@ POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases"
 """What a backend may offer beyond activations and gradients of layers, see `Backend.powers`."""
 
 RULES = ("plain", "guided", "deconv")
-"""How a gradient passes a ReLU on its way to the input: as it is; positive gradients at positive inputs alone (guided
-backpropagation, Springenberg et al. 2014); positive gradients alone (deconvolution, Zeiler & Fergus 2014)."""
+"""How a gradient g at the output of a ReLU, or of one with a cap, y = min(max(x, 0), cap), goes on to its input x:
+
+- "plain": g where 0 < x < cap, else 0;
+- "guided": max(g, 0) where 0 < x < cap, else 0 (guided backpropagation, Springenberg et al. 2014);
+- "deconv": max(g, 0), whatever x is (deconvolution, Zeiler & Fergus 2014).
+
+The papers define the last two for the ReLU alone. Other activations, such as GELU, SiLU, leaky ReLUs, gates and
+softmax, pass gradients plainly between ReLUs, as in captum. Where no ReLU lies between the inputs and the outputs, a
+backend raises a MethodError that names the activations it has seen. What counts as a ReLU is what the framework shows
+as one.
+"""
 
 HALF_SCALE = 1024.0
 """float16 loses gradients below 6e-8, so this multiple of them is computed; where it overflows, the plain ones."""

@@ -12,7 +12,6 @@ import functools
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import inf
 from typing import Any
 
 import keras
@@ -25,13 +24,12 @@ __all__ = [
     "detached_copy",
     "functional_of",
     "is_captured",
+    "is_relu",
     "is_shut",
     "only_runs_a_graph",
     "prunable_graph",
-    "relu_cap",
     "replaced_functions",
     "run_graph",
-    "taken_by",
     "tracer_scope",
     "unnoticed_calls",
 ]
@@ -167,22 +165,13 @@ def tracer_scope(tensor: Any) -> Any:
     return getattr(tensor, "_trace", None)
 
 
-# Names of autograd's nodes, and _saved_min_val, _saved_max_val, _saved_self: torch 2.13.
+# Names of autograd's nodes, and _saved_min_val: torch 2.13.
 _SHUT = ("DifferentiableGraphBackward", "CompiledFunctionBackward", "CheckpointFunctionBackward")
 
 
-def relu_cap(node: Any) -> float | None:
-    """The cap of a ReLU that a node of PyTorch's graph differentiates, infinity without one; None for other nodes."""
-    name = node.name()
-    if name == "ReluBackward0":
-        return inf
-    is_relu = name == "HardtanhBackward0" and node._saved_min_val == 0
-    return float(node._saved_max_val) if is_relu else None
-
-
-def taken_by(node: Any) -> Any:
-    """What a capped ReLU took, of a node as above."""
-    return node._saved_self
+def is_relu(node: Any) -> bool:
+    """Whether a node of PyTorch's graph differentiates a ReLU, with or without a cap."""
+    return node.name() == "ReluBackward0" or (node.name() == "HardtanhBackward0" and node._saved_min_val == 0)
 
 
 def is_shut(node: Any) -> bool:

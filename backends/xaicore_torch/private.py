@@ -105,15 +105,21 @@ OTHER_ACTIVATIONS = {
     "EluBackward0": "ELU",
     "EluBackward1": "ELU",
     "GeluBackward0": "GELU",
+    "HardsigmoidBackward0": "Hardsigmoid",
     "HardswishBackward0": "Hardswish",
+    "HardtanhBackward0": "Hardtanh",  # one that is no ReLU
+    "HardtanhBackward1": "Hardtanh",
     "LeakyReluBackward0": "LeakyReLU",
     "LeakyReluBackward1": "LeakyReLU",
     "MishBackward0": "Mish",
     "PreluKernelBackward0": "PReLU",
     "RreluWithNoiseBackward0": "RReLU",
     "RreluWithNoiseBackward1": "RReLU",
+    "SigmoidBackward0": "Sigmoid",
     "SiluBackward0": "SiLU",
+    "SoftmaxBackward0": "Softmax",
     "SoftplusBackward0": "Softplus",
+    "TanhBackward0": "Tanh",
     "ThresholdBackward0": "Threshold",  # one that is no ReLU
     "ThresholdBackward1": "Threshold",
 }

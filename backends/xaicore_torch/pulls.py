@@ -66,7 +66,7 @@ class Pulls:
         plain = self._pull(first, outputs, direction, facts, retain_graph=bool(special))
         if "plain" in rules:
             found["plain"] = {leaf: plain[leaf] for leaf in inputs}
-        rectifiers = find_rectifiers(_node(outputs), list(inputs.values())) if special else ()
+        rectifiers = find_rectifiers(_node(outputs), list(inputs.values()), special[0]) if special else ()
         for rule in special:
             with passing_by(rule, rectifiers):
                 retain = rule != special[-1]

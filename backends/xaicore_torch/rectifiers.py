@@ -1,15 +1,9 @@
-"""The ReLUs of one recorded pass, and other rules by which gradients pass them.
+"""The ReLUs of one recorded pass, and the rules of `xaicore.backend.RULES` by which gradients pass them.
 
-Guided backpropagation (Springenberg et al. 2014) lets a gradient pass where both the ReLU's input and the gradient are
-positive; the "deconvnet" (Zeiler & Fergus 2014) where the gradient is. Both are defined for ReLUs alone. What counts as
-one here: ReLU in every form, as a module, function or method, in place or not; ReLU6 and every hardtanh from 0 on;
-clamp(min=0), also with max=6; threshold at 0; the maximum with zeros. Such a unit hands on the gradient where its own
-derivative is 1.
-
-A net whose other activations are smooth or leaky has no rule of its own in the literature (iNNvestigate refuses them,
-captum and grad-cam treat them as linear), so GELU, SiLU, ELU and their like are refused. Sigmoid, tanh and softmax are
-gates or attention beside the ReLUs: their gradient stays as it is. Not seen is a ReLU that is written as a product or
-by torch.where, or hidden in a torch.autograd.Function.
+What counts as a ReLU here: ReLU in every form, as a module, function or method, in place or not; ReLU6 and every
+hardtanh from 0 on; clamp(min=0), also with max=6; threshold at 0; the maximum with zeros. A hard sigmoid that is
+written as relu6(x + 3) / 6 counts, too: autograd does not keep the 3. Not seen is a ReLU that is written as a product
+or by torch.where, or hidden in a torch.autograd.Function.
 """
 
 from __future__ import annotations
@@ -29,32 +23,31 @@ from xaicore_torch.private import HIDING, OTHER_ACTIVATIONS, is_rectifier, is_vi
 __all__ = ["VisibleRectifiers", "find_rectifiers", "passing_by"]
 
 
-def find_rectifiers(start: Any, inputs: Sequence[torch.Tensor]) -> list[Any]:
+def find_rectifiers(start: Any, inputs: Sequence[torch.Tensor], rule: str) -> list[Any]:
     """The graph nodes of the ReLUs between inputs and outputs.
 
     Args:
         start: the graph node of the outputs; None where they were not recorded.
         inputs: the leaves that they were computed from.
+        rule: that they are to follow, for the message.
 
     Raises:
-        MethodError: there is no ReLU, or there are other activations.
+        MethodError: there is no ReLU, or a part of the graph does not show its operations.
     """
     nodes = [] if start is None else Origins(inputs).between(start)
     names = [type(node).__name__ for node in nodes]
     hidden = next((name for name in names if any(part in name for part in HIDING)), None)
     if hidden is not None:
         raise MethodError(
-            f"guided gradients need to see every ReLU, and a part of the model is compiled ({hidden}): explain the "
-            "model that it was made from, or use method='gradcam'"
+            f"the rule {rule!r} needs to see every ReLU, and a part of the model is compiled ({hidden}): explain the "
+            "model that it was made from, or use method='gradient' (command line: --method gradient)"
         )
     rectifiers = [node for node in nodes if is_rectifier(node)]
-    others = [name for node, name in zip(nodes, names, strict=True) if node not in rectifiers]
-    smooth = sorted({OTHER_ACTIVATIONS[name] for name in others if name in OTHER_ACTIVATIONS})
-    if smooth or not rectifiers:
-        seen = f"this one has {', '.join(smooth)}" if smooth else "this one has none"
+    if not rectifiers:
+        seen = ", ".join(sorted({OTHER_ACTIVATIONS[name] for name in names if name in OTHER_ACTIVATIONS}))
         raise MethodError(
-            f"guided and deconvolution gradients are defined for nets whose activations are ReLUs, and {seen}: use a "
-            "gradient as it is, such as method='gradient' or 'smoothgrad', or 'gradcam'"
+            f"the rule {rule!r} is defined for ReLUs, and no ReLU lies between the inputs and the outputs; its "
+            f"activations: {seen or 'none'}. Use method='gradient' (command line: --method gradient)"
         )
     return rectifiers
 

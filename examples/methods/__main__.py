@@ -22,7 +22,14 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "methods"
 CAT, DOG = 281, 251
 """ImageNet's tabby and dalmatian."""
 
-OPTIONS: dict[str, dict[str, Any]] = {"rise": {"masks": 2000}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "rise": {"masks": 600},
+    "scorecam": {"channels": 64},
+    "sscam": {"channels": 8},
+    "iscam": {"channels": 24},
+    "refinecam": {},
+}
+"""Of methods of many passes, so that the galleries take minutes."""
 OF_INPUT = ("input_gradients", "guided", "deconv")
 SCORES = ("activations", "gradients", "weights", "attention", "attention_gradients", "resume", "second", *OF_INPUT)
 """What methods need whose evidence is quick to get; the others are left out of the pointing game."""

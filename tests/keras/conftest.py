@@ -35,6 +35,36 @@ elif BACKEND == "torch":
     torch.set_num_threads(THREADS)
 
 
+COMPILED = BACKEND in ("tensorflow", "jax")
+LONG = {
+    *("attention", "attention_parity", "clips", "ensemble", "input_methods"),
+    *("passes", "powers", "powers_door", "powers_second"),
+}
+"""Modules of tests each of which compiles passes of its own. On torch, where nothing is compiled, all of them run."""
+
+SHARE = 4
+
+
+def pytest_addoption(parser):
+    parser.addoption("--thorough", action="store_true", help="run all tests, also those that compile for minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where passes are compiled, every fourth test of the long modules stands for the others."""
+    if not COMPILED or config.getoption("--thorough") or len({item.path for item in items}) < 2:
+        return
+    counts = collections.Counter()
+    left_out = []
+    for item in items:
+        if item.path.stem.removeprefix("test_keras_") in LONG:
+            counts[item.path] += 1
+            if counts[item.path] % SHARE != 1:
+                left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    gone = set(map(id, left_out))
+    items[:] = [item for item in items if id(item) not in gone]
+
+
 def pytest_report_header():
     return f"keras {keras.__version__} on {BACKEND}"
 

@@ -13,6 +13,11 @@ from benchmarks.cells.page import read_page
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "methods" / "table.md"
 
 
-def test_the_table_is_what_was_seen() -> None:
+def test_the_table_is_what_was_seen(request) -> None:
+    """Where passes are compiled, the convolutional net's column alone, unless --thorough."""
     keras.utils.set_random_seed(0)
-    assert try_cells(NETS) == read_page(TABLE.read_text())[f"keras-{keras.backend.backend()}"]
+    backend = keras.backend.backend()
+    is_whole = backend == "torch" or request.config.getoption("--thorough")
+    nets = NETS if is_whole else {"CNN": NETS["CNN"]}
+    table = read_page(TABLE.read_text())[f"keras-{backend}"]
+    assert try_cells(nets) == {method: {kind: row[kind] for kind in nets} for method, row in table.items()}

@@ -206,14 +206,20 @@ WRITTEN = {
     "compiled functions": (lambda: calls(compiled(OWN_RELU), compiled(ops.relu)), np.inf),
     "ReLU6 layers": (lambda: functional(stack(layers.ReLU(6), layers.ReLU(max_value=6.0))), 6),
     "ReLU6 operations": (lambda: calls(ops.relu6, keras.activations.relu6), 6),
-    "another cap": (lambda: functional(stack(layers.ReLU(0.5), layers.ReLU(max_value=0.5))), 0.5),
+    "a ReLU and a minimum": (lambda: functional(stack(layers.ReLU(0.5), layers.ReLU(max_value=0.5))), 0.5),
 }
 
 
 @functools.cache
 def written_out(cap):
     """(the weights, the outputs, {rule: the gradients}) of the same net with each rule written out, by autodiff."""
-    truths = {rule: functional(stack(Unit(rule, cap), Unit(rule, cap))) for rule in RULES}
+
+    def unit(rule):
+        if cap in (6, np.inf):
+            return Unit(rule, cap)
+        return lambda x: ops.minimum(Unit(rule)(x), cap)  # so Keras runs other caps
+
+    truths = {rule: functional(stack(unit(rule), unit(rule))) for rule in RULES}
     outputs = numpy(run(truths["plain"], LARGE))
     return truths["plain"].get_weights(), outputs, {r: input_gradients(truths[r], LARGE, CLASSES) for r in RULES}
 
@@ -228,6 +234,15 @@ def test_relus_however_they_are_written(written):
     np.testing.assert_allclose(given.outputs, outputs, rtol=1e-4, atol=1e-5)
     for rule in RULES:
         np.testing.assert_allclose(given.input_gradients[rule][0], truths[rule], **CLOSE)
+
+
+def test_a_full_relu6_hands_on_what_the_rules_say():
+    x = np.array([[-1, 2, 8]], np.float32)
+    model = settle(keras.Sequential([keras.Input((3,)), layers.ReLU(6), layers.Dense(2, use_bias=False)]))
+    model.layers[-1].set_weights([np.repeat([[1, -1]], 3, 0)])
+    truths = {"plain": [[0, 1, 0], [0, -1, 0]], "guided": [[0, 1, 0], [0, 0, 0]], "deconv": [[1, 1, 1], [0, 0, 0]]}
+    for rule, truth in truths.items():
+        np.testing.assert_array_equal(gradients(model, x, [[0, 1]], rule)[0], [truth])
 
 
 @pytest.mark.parametrize("net", [nested, shared, residual, mixed, gate])
@@ -271,14 +286,15 @@ def test_half_precision(dtype):
 @pytest.mark.parametrize("activation", ["gelu", "silu", "elu", "leaky_relu", "hard_sigmoid"])
 def test_a_net_without_relus_is_refused(activation, rule):
     model = argued(activation)
-    with pytest.raises(xaicore.BackendError, match=rf"{rule}.*no ReLU.*its activations: {activation}.*'gradient'"):
+    seen = rf"{rule}.*no ReLU.*its activations: {activation}.*'gradient' \(command line: --method gradient\)"
+    with pytest.raises(xaicore.MethodError, match=seen):
         gradients(model, pictures(), CLASSES, rule)
     assert gradients(model, pictures(), CLASSES, "plain")[0] is not None
 
 
 def test_the_activations_of_layers_and_operations_are_named():
     model = functional(stack(layers.LeakyReLU(0.1), ops.silu, layers.ELU()))
-    with pytest.raises(xaicore.BackendError, match="its activations: ") as caught:
+    with pytest.raises(xaicore.MethodError, match="its activations: ") as caught:
         gradients(model, pictures(), CLASSES, "guided")
     assert all(name in str(caught.value) for name in ("LeakyReLU", "Silu", "ELU"))
 
@@ -293,7 +309,7 @@ def test_the_activations_of_layers_and_operations_are_named():
 )
 def test_what_keras_computes_by_relus_and_is_none_is_refused(odd):
     model = functional(stack(layers.ReLU(), odd()))
-    with pytest.raises(xaicore.BackendError, match=r"guided.*'odd'.*'gradient'"):
+    with pytest.raises(xaicore.MethodError, match=r"guided.*'odd'.*'gradient'"):
         gradients(model, pictures(), CLASSES, "guided")
     assert gradients(model, pictures(), CLASSES, "plain")[0] is not None
 
@@ -311,7 +327,7 @@ def test_relus_in_a_loop_are_refused():
             return ops.scan(lambda a, b: (ops.relu(a) * 1.5 - 0.1, b), x, ops.ones((3,)))[0]
 
     model = functional(stack(Loop() if BACKEND == "tensorflow" else Scan(), layers.ReLU()))
-    with pytest.raises(xaicore.BackendError, match=r"runs ReLUs inside a loop.*'gradient'"):
+    with pytest.raises(xaicore.MethodError, match=r"runs ReLUs inside a loop.*'gradient'"):
         gradients(model, pictures(), CLASSES, "guided")
 
 

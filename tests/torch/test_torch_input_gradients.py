@@ -320,37 +320,62 @@ def test_relu6_hands_nothing_on_where_it_is_full(form):
     np.testing.assert_array_equal(found["deconv"][0], [[[1, 1, 1], [0, 0, 0]]])
 
 
-SMOOTH = {
+OTHERS = {
     "GELU": nn.GELU(),
     "SiLU": nn.SiLU(inplace=True),
     "Mish": nn.Mish(),
     "ELU": nn.ELU(inplace=True),
     "CELU": nn.CELU(),
     "Hardswish": nn.Hardswish(),
+    "Hardsigmoid": nn.Hardsigmoid(),
+    "Hardtanh": nn.Hardtanh(),
     "LeakyReLU": nn.LeakyReLU(inplace=True),
     "PReLU": nn.PReLU(),
+    "Sigmoid": nn.Sigmoid(),
+    "Softmax": nn.Softmax(1),
     "Softplus": nn.Softplus(),
+    "Tanh": nn.Tanh(),
     "Threshold": nn.Threshold(0.5, 0),
-    "RReLU": nn.RReLU(),
+    "RReLU": nn.RReLU().eval(),
 }
 
 
 @pytest.mark.parametrize("rule", ["guided", "deconv"])
-@pytest.mark.parametrize("name", list(SMOOTH))
-def test_smooth_and_leaky_activations_are_refused_by_name(name, rule, unchanged):
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_other_activations_pass_gradients_plainly_between_relus(name, rule):
+    x = pictures()
+    first, second, mixed = ConvGapDense(), ConvGapDense(), ConvGapDense()
+    first.relu1 = second.relu1 = mixed.relu1 = OTHERS[name]
+    found = gradients(mixed, x, (rule,)).input_gradients[rule][0]
+    z = second.conv2(second.relu1(second.conv1(x)))
+    signal = torch.stack([second.dense.weight[classes] for classes in torch.as_tensor(CLASSES)])
+    signal = signal[..., None, None] / z[0, 0].numel() * (signal > 0)[..., None, None]
+    signal = signal.expand(*signal.shape[:3], *z.shape[2:])
+    passed = signal * (z > 0)[:, None] if rule == "guided" else signal
+    leaf = x.clone().requires_grad_()
+    z = first.conv2(first.relu1(first.conv1(leaf)))
+    expected = [torch.autograd.grad(z, leaf, passed[:, k], retain_graph=True)[0] for k in range(passed.shape[1])]
+    np.testing.assert_allclose(found, torch.stack(expected, 1), **CLOSE)
+
+
+@pytest.mark.parametrize("rule", ["guided", "deconv"])
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_a_net_without_relus_is_refused_with_its_activations(name, rule, unchanged):
     model = ConvGapDense()
-    model.relu1 = SMOOTH[name]
-    with unchanged(model), pytest.raises(MethodError, match=f"this one has {name}: use .*'gradient'"):
+    model.relu1, model.relu2 = OTHERS[name], nn.LogSigmoid()
+    seen = (
+        rf"'{rule}' is defined for ReLUs, and no ReLU .*activations: {name}\. Use method='gradient' \(.*--method grad"
+    )
+    with unchanged(model), pytest.raises(MethodError, match=seen):
         gradients(model, pictures(), (rule,))
+    assert gradients(model, pictures(), ("plain",)).input_gradients["plain"][0].any()
 
 
-def test_a_net_without_relu_is_refused_and_gates_beside_relus_are_not():
-    model, x = ConvGapDense(), pictures()
-    model.relu1, model.relu2 = nn.Tanh(), nn.Sigmoid()
-    with pytest.raises(MethodError, match="this one has none"):
-        gradients(model, x, ("guided",))
-    model.relu2 = nn.ReLU()
-    gradients(model, x, ("guided",))
+def test_a_net_without_activations_is_refused():
+    model = ConvGapDense()
+    model.relu1 = model.relu2 = nn.Identity()
+    with pytest.raises(MethodError, match="its activations: none"):
+        gradients(model, pictures(), ("guided",))
 
 
 def test_an_activation_that_does_not_lie_between_input_and_output_does_not_count():

@@ -24,9 +24,7 @@ def unit(rule, cap=np.inf):
             zero = ops.zeros_like(g)
             if rule != "plain":
                 g = ops.where(g > 0, g, zero)
-            if rule != "deconv":
-                g = ops.where(x > 0, g, zero)
-            return ops.where(x < cap, g, zero)
+            return g if rule == "deconv" else ops.where((x > 0) & (x < cap), g, zero)
 
         y = ops.where(x > 0, x, ops.zeros_like(x))
         return (y if cap == np.inf else ops.where(y < cap, y, ops.full_like(y, cap))), grad

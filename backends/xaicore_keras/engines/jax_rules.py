@@ -95,18 +95,15 @@ def _called(jaxpr: Any, equation: Any, *taken: Any) -> Any:
 def _unit(function: Callable[[Any], Any], cap: float, rule: Rule) -> Callable[[Any], Any]:
     """A ReLU whose cap may be infinite."""
 
-    def forward(x: Any) -> tuple[Any, tuple[Any, Any]]:
-        return function(x), (x > 0, None if cap == inf else x < cap)
+    def forward(x: Any) -> tuple[Any, Any]:
+        return function(x), x > 0 if cap == inf else (x > 0) & (x < cap)
 
-    def backward(where: tuple[Any, Any], gradient: Any) -> tuple[Any]:
+    def backward(is_open: Any, gradient: Any) -> tuple[Any]:
         rule.count += 1
-        is_positive, is_below = where
         zero = jnp.zeros_like(gradient)
         if rule.name != "plain":
             gradient = jnp.maximum(gradient, zero)
-        if rule.name != "deconv":
-            gradient = jnp.where(is_positive, gradient, zero)
-        return (gradient if is_below is None else jnp.where(is_below, gradient, zero),)
+        return (gradient if rule.name == "deconv" else jnp.where(is_open, gradient, zero),)
 
     unit = jax.custom_vjp(function)
     unit.defvjp(forward, backward)

@@ -69,7 +69,7 @@ def _relu6(op: Any, gradient: Any) -> Any:
     state.count += 1
     gradient = tf.nn.relu(gradient)
     if state.rule == "deconv":
-        return tf.where(op.outputs[0] < 6, gradient, tf.zeros_like(gradient))
+        return gradient
     return tf.raw_ops.Relu6Grad(gradients=gradient, features=op.outputs[0])
 
 

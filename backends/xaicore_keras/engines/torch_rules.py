@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from math import inf
 from typing import Any
 
 import numpy as np
 import torch
 
-from xaicore_keras.private import relu_cap, taken_by
+from xaicore_keras.private import is_relu
 from xaicore_torch import tools
 
 __all__ = ["applied", "nodes", "second"]
@@ -23,12 +22,12 @@ def applied(y: torch.Tensor, rule: str) -> Iterator[int]:
     A ReLU's own backward pass multiplies a gradient by 0 or 1. "guided" makes the gradient positive before that;
     "deconv" puts the positive gradient in place of what comes out.
     """
-    caps = {node: cap for node in nodes(y) if (cap := relu_cap(node)) is not None}
+    relus = [node for node in nodes(y) if is_relu(node)]
     with contextlib.ExitStack() as stack:
-        for node, cap in caps.items():
-            hook = node.register_prehook(_positive) if rule == "guided" else node.register_hook(_deconvolved(node, cap))
+        for node in relus:
+            hook = node.register_prehook(_positive) if rule == "guided" else node.register_hook(_deconvolved)
             stack.callback(hook.remove)
-        yield len(caps)
+        yield len(relus)
 
 
 def nodes(y: torch.Tensor) -> list[Any]:
@@ -69,11 +68,5 @@ def _positive(gradients: Any) -> Any:
     return (gradients[0].clamp(min=0),)
 
 
-def _deconvolved(node: Any, cap: float) -> Any:
-    below = None if cap == inf else taken_by(node) < cap
-
-    def hook(own: Any, gradients: Any) -> Any:
-        (positive,) = _positive(gradients)
-        return (positive if below is None else positive * below, *own[1:])
-
-    return hook
+def _deconvolved(own: Any, gradients: Any) -> Any:
+    return (*_positive(gradients), *own[1:])
