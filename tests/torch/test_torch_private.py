@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, TensorDataset
@@ -56,6 +57,32 @@ NODES = {
 }
 
 
+ACTIVATIONS = [
+    F.celu(X),
+    F.celu_(X.clone()),
+    F.elu(X),
+    F.elu_(X.clone()),
+    F.gelu(X),
+    F.hardswish(X),
+    F.leaky_relu(X),
+    F.leaky_relu_(X.clone()),
+    F.mish(X),
+    F.prelu(X, torch.ones(1)),
+    F.rrelu(X, training=True),
+    F.rrelu_(X.clone(), training=True),
+    F.silu(X),
+    F.softplus(X),
+    F.threshold(X, 1, 0),
+    F.threshold_(X.clone(), 1, 0),
+    F.hardsigmoid(X),
+    F.hardtanh(X),
+    F.hardtanh_(X.clone()),
+    F.sigmoid(X),
+    F.tanh(X),
+    F.softmax(X, 0),
+]
+
+
 def names_of_nodes(expected):
     return {name: type(NODES[name]().grad_fn).__name__ for name in expected}
 
@@ -71,6 +98,55 @@ def check_changing():
 def check_links():
     assert names_of_nodes(private.LINKS) == {name: name for name in private.LINKS}
     assert list(private.LINKS.values()) == ["softmax", "log_softmax", "sigmoid"]
+
+
+def check_other_activations():
+    found = [type(one.grad_fn).__name__ for one in ACTIVATIONS]
+    assert {*found, "HardtanhBackward1"} == set(private.OTHER_ACTIVATIONS)  # of in-place ones, in some versions
+
+
+def check_hiding():
+    compiled = torch.compile(lambda x: x.relu(), backend="aot_eager")(torch.rand(2, requires_grad=True))
+    scripted = torch.jit.script(nn.Sequential(nn.ReLU(), nn.Tanh()))
+    for _ in range(3):  # it is put together once it has been seen to run
+        traced = scripted(torch.rand(2, requires_grad=True))
+    for y, part in zip((compiled, traced), private.HIDING, strict=True):
+        assert part in y.grad_fn.name()
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return g * 2
+
+
+def check_once():
+    x, g = (torch.ones(2, requires_grad=True) for _ in range(2))
+    (gradient,) = torch.autograd.grad(Once.apply(x), x, g, create_graph=True)
+    assert type(gradient.grad_fn).__name__ == private.ONCE
+
+
+def check_is_rectifier():
+    zero = torch.zeros(())
+    written = [X.clone() for _ in range(5)]
+    rectifiers = [X.relu(), F.relu6(X), F.hardtanh(X, 0, 9), F.threshold(X, 0, 0), X.clamp(min=0), X.clamp(0, 6)]
+    rectifiers += [torch.clamp_min(X, 0), torch.clamp_min(X, zero), X.clamp(min=zero), X.maximum(zero), zero.maximum(X)]
+    rectifiers += [written[0].relu_(), F.hardtanh_(written[1], 0, 6), F.threshold_(written[2], 0, 0)]
+    rectifiers += [written[3].clamp_(min=0), written[4].clamp_min_(0)]
+    others = [X.clamp(0, 1), X.clamp(max=0), X.clamp(min=1), torch.clamp_min(X, 1), F.hardtanh(X), X.maximum(zero + 1)]
+    others += [F.threshold(X, 1, 0), X.clamp(zero, zero + 1), torch.clamp_min(X, zero + 1), X * 2, X.tanh()]
+    assert all(private.is_rectifier(one.grad_fn) for one in rectifiers)
+    assert not any(private.is_rectifier(one.grad_fn) for one in others)
+
+
+def check_is_view():
+    assert private.is_view(torch.ones(2)[:1])
+    assert not private.is_view(torch.ones(2))
 
 
 def check_compiled_module():
@@ -273,7 +349,10 @@ CHECKS = {
     "CHANGING": check_changing,
     "COMPILED": check_compiled,
     "FLEX": check_flex,
+    "HIDING": check_hiding,
     "LINKS": check_links,
+    "ONCE": check_once,
+    "OTHER_ACTIVATIONS": check_other_activations,
     "PASSING": check_passing,
     "AdaptiveAvgPool": check_pools,
     "AdaptiveMaxPool": check_pools,
@@ -286,6 +365,8 @@ CHECKS = {
     "graph_leaf": check_graph_leaf,
     "has_forward_hooks": check_forward_hooks,
     "has_forward_pre_hooks": check_forward_pre_hooks,
+    "is_rectifier": check_is_rectifier,
+    "is_view": check_is_view,
     "link_result": check_link_result,
     "own_buffers": check_own_buffers,
     "parametrizations_uncached": check_parametrizations_uncached,
