@@ -67,7 +67,7 @@ $(KERAS_TESTS): test-keras-%: $(KERAS)
 	$(if $(filter tensorflow,$*),\
 	  KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or layers")
 
-# Some tests compile for minutes; `make test` runs every fourth of these on TensorFlow and JAX.
+# Some tests compile for minutes; `make test` runs every eighth of these on TensorFlow and JAX.
 test-thorough: $(KERAS) ## run all of Keras' tests, also those that compile for minutes
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 

@@ -42,7 +42,7 @@ LONG = {
 }
 """Modules of tests each of which compiles passes of its own. On torch, where nothing is compiled, all of them run."""
 
-SHARE = 4
+SHARE = 8
 
 
 def pytest_addoption(parser):
@@ -50,7 +50,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Where passes are compiled, every fourth test of the long modules stands for the others."""
+    """Where passes are compiled, every eighth test of the long modules stands for the others."""
     if not COMPILED or config.getoption("--thorough") or len({item.path for item in items}) < 2:
         return
     counts = collections.Counter()

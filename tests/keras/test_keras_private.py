@@ -155,8 +155,6 @@ EXPECTED = {
     "internal_captures": (of_a_graph, {"on": "tensorflow"}),
     "_trace": (of_a_tracer, {"on": "jax"}),
     "_saved_min_val": (of_a_node, {"on": "torch"}),
-    "_saved_max_val": (of_a_node, {"on": "torch"}),
-    "_saved_self": (of_a_node, {"on": "torch"}),
 }
 
 
