@@ -55,11 +55,13 @@ class Figure:
     rounds: int | None = None
 
 
-def ours(*methods: str, **options: Any) -> Callable[[nn.Module, torch.Tensor], Callable[[], Any]]:
-    """One call of `compare`, of class 3."""
+def ours(
+    *methods: str, at_last: bool = False, **options: Any
+) -> Callable[[nn.Module, torch.Tensor], Callable[[], Any]]:
+    """One call of `compare`, of class 3; at the layer of the other libraries, or at the one that xaicore finds."""
 
     def make(model: nn.Module, x: torch.Tensor) -> Callable[[], Any]:
-        explainer = xaicore.Explainer(model, batch_size=BATCH)
+        explainer = xaicore.Explainer(model, layer=last_layer(model) if at_last else None, batch_size=BATCH)
         found = [xaicore.methods.method(name, **options) for name in methods]
         return partial(explainer.compare, x, found, 3)
 
@@ -87,13 +89,13 @@ def forward_and_backward(model: nn.Module, x: torch.Tensor) -> Callable[[], Any]
 
 
 def grad_cam(name: str) -> Callable[[nn.Module, torch.Tensor], Callable[[], Any]]:
-    """A method of pytorch-grad-cam at the layer that xaicore explains."""
+    """A method of pytorch-grad-cam."""
 
     def make(model: nn.Module, x: torch.Tensor) -> Callable[[], Any]:
         import pytorch_grad_cam
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-        cam = getattr(pytorch_grad_cam, name)(model=model, target_layers=[last_layer(model)])
+        cam = getattr(pytorch_grad_cam, name)(model=model, target_layers=[model.get_submodule(last_layer(model))])
         cam.batch_size = BATCH
         return lambda: cam(input_tensor=x, targets=[ClassifierOutputTarget(3)] * len(x))
 
@@ -101,12 +103,12 @@ def grad_cam(name: str) -> Callable[[nn.Module, torch.Tensor], Callable[[], Any]
 
 
 def torchcam(name: str) -> Callable[[nn.Module, torch.Tensor], Callable[[], Any]]:
-    """A method of torchcam at the layer that xaicore explains."""
+    """A method of torchcam."""
 
     def make(model: nn.Module, x: torch.Tensor) -> Callable[[], Any]:
         import torchcam.methods
 
-        cam = getattr(torchcam.methods, name)(model, target_layer=last_layer(model), batch_size=BATCH)
+        cam = getattr(torchcam.methods, name)(model, target_layer=model.get_submodule(last_layer(model)), batch_size=BATCH)
 
         def run() -> Any:
             with torch.no_grad():
@@ -118,10 +120,14 @@ def torchcam(name: str) -> Callable[[nn.Module, torch.Tensor], Callable[[], Any]
     return make
 
 
-def last_layer(model: nn.Module) -> nn.Module:
-    """The layer that xaicore explains."""
+@cache
+def last_layer(model: nn.Module) -> str:
+    """The last map that a module makes in its only run: other libraries take the first run of a shared one."""
+    backend = xaicore.Explainer(model).backend
     x = torch.zeros(1, 3, 224, 224)
-    return model.get_submodule(xaicore.default_layer(xaicore.Explainer(model).backend.layers(x)))
+    facts = backend.observe(x)
+    maps = {layer.name for layer in backend.layers(x) if layer.spatial and not layer.pooled}
+    return [layer.name for layer in facts.layers if layer.name in maps and layer.runs == 1][-1]
 
 
 def arithmetic(model: nn.Module, x: torch.Tensor) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -149,15 +155,15 @@ FIGURES = (
     Figure("ResNet-50", 1, "eigencam, arithmetic", "grad-cam", 1 / 20, arithmetic, "pytorch_grad_cam"),
     Figure(
         *("EfficientNet-Lite0", 1, "scorecam", "grad-cam", 1.0),
-        *(against(ours("scorecam"), grad_cam("ScoreCAM")), "pytorch_grad_cam", 2),
+        *(against(ours("scorecam", at_last=True), grad_cam("ScoreCAM")), "pytorch_grad_cam", 2),
     ),
     Figure(
         *("EfficientNet-Lite0", 1, "scorecam", "torchcam", 1.0),
-        *(against(ours("scorecam"), torchcam("ScoreCAM")), "torchcam", 2),
+        *(against(ours("scorecam", at_last=True), torchcam("ScoreCAM")), "torchcam", 2),
     ),
     Figure(
         *("ResNet-50", 1, "ablationcam", "grad-cam", 1 / 20),
-        *(against(ours("ablationcam"), grad_cam("AblationCAM")), "pytorch_grad_cam", 1),
+        *(against(ours("ablationcam", at_last=True), grad_cam("AblationCAM")), "pytorch_grad_cam", 1),
     ),
 )
 
