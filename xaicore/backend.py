@@ -33,10 +33,13 @@ __all__ = [
     "pull_in_half",
 ]
 
-Direction = Callable[[np.ndarray, str], np.ndarray]
-"""`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32."""
+Direction = Callable[..., np.ndarray]
+"""`direction(outputs, kind)` takes outputs (N, *O) and their kind; returns d score / d outputs (N, K, *O) float32.
 
-POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases")
+A backend with the power "parts" calls `direction(outputs, kind, parts)` where the other outputs were asked for.
+"""
+
+POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases", "parts")
 """What a backend may offer beyond activations and gradients of layers, see `Backend.powers`."""
 
 RULES = ("plain", "guided", "deconv")
@@ -93,7 +96,9 @@ class Backend(ABC):
 
     - "attention": `attention`, and `capture(attention=...)`;
     - "input_gradients": `capture(rules=("plain",))`; "guided": the rules "guided" and "deconv", too;
-    - "resume", "second", "biases": the methods of these names.
+    - "resume", "second", "biases": the methods of these names;
+    - "parts": `capture(parts=True)`; an `xaicore.outputs.Output` as `output`, which names axes or reads the model's
+      answer; lists of one entry per image among outputs.
     """
 
     @abstractmethod
@@ -116,7 +121,8 @@ class Backend(ABC):
 
         - "attention": `attention`, {name, as the method `attention` lists it: whether its gradients are wanted};
         - "input_gradients": `rules`, some of `RULES`: the gradients of the inputs that are wanted. Whatever the rules,
-          outputs, activations and the gradients of layers are those of the model as it is.
+          outputs, activations and the gradients of layers are those of the model as it is;
+        - "parts": `parts`, whether all outputs are wanted, in `Capture.parts` and as the third argument of `direction`.
         """
 
     def attention(self, inputs: Any) -> Sequence[AttentionFacts]:

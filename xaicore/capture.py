@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xaicore.errors import BackendError
-from xaicore.outputs import KINDS, LINKS
+from xaicore.outputs import KINDS, LINKS, Answer, Parts
 
 __all__ = ["Attention", "Capture"]
 
@@ -49,6 +49,7 @@ class Capture:
         attention: {name: attention}, of those that were asked for.
         input_gradients: {rule: (N, K, *input) for each input in the order of `Facts.inputs`}, for the rules that were
             asked for; None for an input that has no gradient, such as whole numbers.
+        parts: {name or position: N arrays} of all outputs, where they were asked for, as the framework has them.
     """
 
     outputs: np.ndarray
@@ -59,9 +60,15 @@ class Capture:
     link: str | None = None
     attention: Mapping[str, Attention] = field(default_factory=dict)
     input_gradients: Mapping[str, Sequence[np.ndarray | None]] = field(default_factory=dict)
+    parts: Parts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.outputs_kind not in KINDS:
             raise BackendError(f"Capture.outputs_kind is {self.outputs_kind!r}; expected one of {KINDS}")
         if self.link not in LINKS:
             raise BackendError(f"Capture.link is {self.link!r}; expected one of {LINKS}")
+
+    @property
+    def answer(self) -> Answer:
+        """What the pass says of the outputs."""
+        return Answer(self.outputs, self.outputs_kind, self.link, self.parts)

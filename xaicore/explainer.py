@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,13 @@ from xaicore.data.reader import Reader
 from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
 from xaicore.errors import InputError, type_name
-from xaicore.evidence import BATCH_SIZE, Progress, check_progress, group_views, scores_of
+from xaicore.evidence import BATCH_SIZE, Progress, check_parts, check_progress
 from xaicore.evidence.pictures import made_inside, picture_input
 from xaicore.explanation import Explanation
-from xaicore.layers import Places, as_layers, blank
+from xaicore.layers import Places, as_layers
 from xaicore.methods import Method, MethodLike, check_fusions, check_powers, find_method, find_methods, plan_for
-from xaicore.outputs import check_activation, check_kind, predicted_classes
+from xaicore.outputs import Output, check_activation, check_kind, output_of
+from xaicore.results import Found, explanations
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Target
 
@@ -38,7 +39,8 @@ class Explainer:
         layer: a name, several names (their maps are fused), or None: the last map of the image that no pooling layer
             made, found on the first call.
         backend: a plugin's name, a `Backend`, or None: chosen by the model's class.
-        output: which of several outputs is explained, an index or a name.
+        output: which of several outputs is explained, an index or a name; or a function of the model's answer, in its
+            framework, that returns the tensor to explain, a row per image.
         activation: "softmax" or "sigmoid", which turns outputs into probabilities. None: what the model itself puts on
             them, else softmax for several outputs and sigmoid for one. "sigmoid" is for several labels per image.
         kind: "logits", "probabilities" or "values", what the outputs are. None: by the end of the model and its loss;
@@ -47,6 +49,8 @@ class Explainer:
             "nhwc" or "nlc": n images, c channels, h w d t positions, l tokens.
         grid: the positions that tokens stand for, (h, w); tokens before them are prefix tokens.
         input_axes: the same letters for the input, such as "nhwc".
+        output_axes: a letter per axis of the output where nothing in the model says which is which, such as "nlc": n
+            images, c classes, l tokens or boxes, h w d t positions.
         outliers: "mask" leaves out a transformer's outlier tokens, whose norm exceeds three times the median of their
             image (Darcet et al. 2024). None: they count.
         smooth: the mean of the maps of this many noisy copies of the pictures; (copies, noise) says how much noise, as
@@ -72,12 +76,13 @@ class Explainer:
         method: MethodLike = "gradcam",
         layer: str | Sequence[str] | None = None,
         backend: str | Backend | None = None,
-        output: int | str | None = None,
+        output: int | str | Callable[[Any], Any] | None = None,
         activation: str | None = None,
         kind: str | None = None,
         axes: str | None = None,
         grid: Sequence[int] | None = None,
         input_axes: str | None = None,
+        output_axes: str | None = None,
         outliers: str | None = None,
         smooth: int | tuple[int, float] | None = None,
         augment: bool | str | Sequence[str] = False,
@@ -95,16 +100,13 @@ class Explainer:
         self.method = find_method(method)
         self.activation = activation
         self.model_name = type_name(model)
-        if isinstance(backend, Backend):
-            if output is not None:
-                raise InputError(f"output={output!r} with a Backend instance: build the backend for that output")
-            plugins.check_instance(backend, "backend", "backend=")
-            self.backend = backend
-        else:
-            self.backend = plugins.installed().backend(model, output, backend)
+        self._backend_for = partial(plugins.backend_for, model, backend)
+        self._reading: dict[Output, Explainer] = {}
+        self.backend = self._backend_for(output_of(output, output_axes))
         self._finds_layer = layer is None
         needs_classifier = self.method.needs == "weights"
-        self._places = Places(self.backend, as_layers(layer), axes, grid, input_axes, outliers, needs_classifier)
+        self._find = (as_layers(layer), axes, grid, input_axes, outliers, needs_classifier)
+        self._places = Places(self.backend, *self._find)
 
     def __repr__(self) -> str:
         return f"<Explainer of {self.describe([self.method])}>"
@@ -182,52 +184,35 @@ class Explainer:
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, and per layer kept apart; for callers that have read their arguments already."""
+        if target.output is not None:
+            return self._reads(target.output).run(x, methods, target, images, labels)
         check_powers(methods, self.backend)
+        check_parts(target, self.backend)
         check_fusions(methods, self.layers)
         plan = plan_for(methods)
         facts, place = self._places.find(x, plan.has_layer)
         grids = self._places.grids(x) if plan.has_biases else {}
         tokens = self._places.find_attention(x, plan.blocks, plan.has_layer) if plan.has_attention else None
-        reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels)
+        size = () if place is None else place.frame.size
+        reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels, size)
         only_size = facts.count if facts is not None and facts.count > 1 else None
         walk = Walk(
             *(self.backend, place, plan, methods, self.layers, tokens, target, reader.settle, self.ensemble),
             *(self.activation, self.batch_size, only_size, self.progress, grids),
         )
         captured, aim, maps_of = walk.run(x, reader.aim_for)
-        count, k = aim.classes.shape
-        input_size = captured.input_size if place is None else place.frame.size
-        views = 1 if place is None else place.views
-        shared: dict[str, Any] = {
-            "image_index": np.repeat(np.arange(count), k),
-            "targets": aim.classes.reshape(-1),
-            "scores": scores_of(captured, aim, self.activation),
-            "predicted": predicted_classes(captured.outputs, captured.outputs_kind),
-            "outputs": captured.outputs,
-            "outputs_kind": captured.outputs_kind,
-            "input_size": input_size,
-            "views": views,
-            "view_names": () if place is None else place.view_names,
-            "frames": 1 if place is None else place.frames,
-            "ids": reader.labels.ids,
-            "truth": reader.labels.truth,
-            "class_names": reader.labels.class_names,
-            "model": self.model_name,
-            "target": str(target),
-            "pictures": self.pictures(x, count, input_size, images),
-        }
-        results = []
-        for method in methods:
-            for layer, rows in walk.joined(method, maps_of):
-                maps = group_views(rows, count, views)
-                empty = np.logical_not((maps != 0).reshape(len(maps), -1).any(axis=1))
-                needs_gradients = {"gradients", "gradients_again"} & set(method.asks)
-                if place is not None and place.unreached and empty.all() and needs_gradients:
-                    warnings.warn(blank(place.unreached), RuntimeWarning, stacklevel=3)
-                own: dict[str, Any] = {"maps": maps, "empty": empty, "method": method.name, "layer": layer}
-                own |= {"signed": method.signed, "of_pixels": method.is_of_pixels}
-                results.append(Explanation(**own, **shared))
-        return results
+        size = size or captured.input_size
+        pictures = self.pictures(x, len(aim.classes), size, images)
+        return explanations(walk, Found(captured, aim, maps_of), reader.labels, pictures, self.model_name)
+
+    def _reads(self, output: Output) -> Explainer:
+        """The same explainer, of another part of the model's answer."""
+        if output not in self._reading:
+            reading = copy.copy(self)
+            reading.backend = self._backend_for(output)
+            reading._places = Places(reading.backend, *self._find)
+            self._reading[output] = reading
+        return self._reading[output]
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""
@@ -248,10 +233,11 @@ def explain(
     layer: str | Sequence[str] | None = None,
     axes: str | None = None,
     grid: Sequence[int] | None = None,
-    output: int | str | None = None,
+    output: int | str | Callable[[Any], Any] | None = None,
     activation: str | None = None,
     kind: str | None = None,
     input_axes: str | None = None,
+    output_axes: str | None = None,
     outliers: str | None = None,
     smooth: int | tuple[int, float] | None = None,
     augment: bool | str | Sequence[str] = False,
@@ -274,7 +260,7 @@ def explain(
             per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
         method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.
         layer: a name, several names (their maps are fused), or None: the last map that no pooling layer made.
-        axes, grid, output, activation, kind, input_axes, outliers: as in `Explainer`.
+        axes, grid, output, activation, kind, input_axes, output_axes, outliers: as in `Explainer`.
         smooth, augment, fuse, batch_size, progress: as in `Explainer`.
         images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
         ids: N names; "0", "1", ... when None.
@@ -288,7 +274,7 @@ def explain(
             was expected. The model is as before.
     """
     explainer = Explainer(
-        *(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, outliers),
+        *(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, output_axes, outliers),
         *(smooth, augment, fuse, batch_size, progress),
     )
     return explainer(x, targets, images, ids, truth, class_names)

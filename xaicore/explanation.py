@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Explanation"]
 
 PER_IMAGE = ("predicted", "outputs", "truth")
-PER_ROW = ("maps", "targets", "scores", "empty", "ceilings")
+PER_ROW = ("maps", "targets", "scores", "empty", "ceilings", "names", "target_boxes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,9 @@ class Explanation(DrawnMaps):
             frame v // (views // frames).
         signed: negative values of the maps are evidence against the target.
         of_pixels: the method computes the maps of the picture's gradients, pixel by pixel, see `scaling`.
+        names: (M,) what each target is called, such as a word; None: by its class.
+        target_boxes: (M, 4) where each target lies in the picture: x0, y0, x1, y1 in pixels of `input_size`, NaN where
+            it lies nowhere; None for targets that have no place.
     """
 
     maps: np.ndarray
@@ -83,6 +86,8 @@ class Explanation(DrawnMaps):
     frames: int = 1
     signed: bool = False
     of_pixels: bool = False
+    names: np.ndarray | None = None
+    target_boxes: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""
@@ -102,6 +107,15 @@ class Explanation(DrawnMaps):
             return ""
         names = self.class_names or ()
         return names[index] if index < len(names) else str(int(index))
+
+    def target_name(self, m: int) -> str:
+        """What the target of row m is called: its own name, else that of its class; "" for neither."""
+        return self.class_name(int(self.targets[m])) if self.names is None else str(self.names[m])
+
+    def target_box(self, m: int) -> tuple[float, float, float, float] | None:
+        """Where the target of row m lies in the picture: x0, y0, x1, y1 in pixels of `input_size`; None for nowhere."""
+        box = None if self.target_boxes is None else self.target_boxes[m]
+        return None if box is None or np.isnan(box).any() else tuple(map(float, box))  # type: ignore[return-value]
 
     def true_classes(self, n: int) -> tuple[int, ...] | None:
         """The true classes of image n, none or several in a multi-label data set; None where they are unknown."""
@@ -208,12 +222,12 @@ class Explanation(DrawnMaps):
     def row(self, m: int) -> dict[str, Any]:
         """What is known of row m, as plain values.
 
-        Keys: id, k, target, target_name, score, raw_score, predicted, predicted_name, truth (in a multi-label data set
-        a list), truth_name (of a list: joined by ", "; "none" where it is empty), empty, method, layer, group, slot
-        (the position in a group, else None), model, asked (the targets that were asked for), maximum and minimum (of
-        the map), signed, right, views (their names, in the order in which they lie side by side), frames (how many
-        follow each other) and view_maxima (the largest magnitude in the map of each view). Unknown values are None; so
-        are the last three where there is one view.
+        Keys: id, k, target, target_name, target_box (x0, y0, x1, y1), score, raw_score, predicted, predicted_name,
+        truth (in a multi-label data set a list), truth_name (of a list: joined by ", "; "none" where it is empty),
+        empty, method, layer, group, slot (the position in a group, else None), model, asked (the targets that were
+        asked for), maximum and minimum (of the map), signed, right, views (their names, in the order in which they lie
+        side by side), frames (how many follow each other) and view_maxima (the largest magnitude in the map of each
+        view). Unknown values are None; so are the last three where there is one view.
         """
         n = int(self.image_index[m])
         target = int(self.targets[m])
@@ -224,7 +238,8 @@ class Explanation(DrawnMaps):
             "id": self.ids[n],
             "k": m % (len(self) // len(self.ids)),
             "target": target,
-            "target_name": self.class_name(target),
+            "target_name": self.target_name(m),
+            "target_box": self.target_box(m),
             "score": float(self.scores[m]),
             "raw_score": self.raw_score(m),
             "predicted": predicted,

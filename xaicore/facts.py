@@ -143,6 +143,9 @@ class Facts:
             link that it applies, or "values"; None where there is no such loss.
         output: the name or position of the output that is explained.
         outputs: {name or position: shape} of all outputs.
+        class_axis: which axis of the explained output, as the model gives it, is axis 1 of `Capture.outputs`, the
+            classes; None where nothing in the model says which axis holds them.
+        class_count: how many classes the model's own configuration names; None where it names none.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -152,6 +155,8 @@ class Facts:
     trained_for: str | None = None
     output: int | str | None = None
     outputs: Mapping[int | str, tuple[int, ...]] = field(default_factory=dict)
+    class_axis: int | None = 1
+    class_count: int | None = None
 
     @property
     def named(self) -> dict[str, LayerFacts]:

@@ -15,16 +15,18 @@ import pluggy
 if TYPE_CHECKING:
     from xaicore.backend import Backend
     from xaicore.logger import Logger
+    from xaicore.outputs import Output
 
 hookspec = pluggy.HookspecMarker("xaicore")
 hookimpl = pluggy.HookimplMarker("xaicore")
 
 
 @hookspec(firstresult=True)
-def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
+def xaicore_backend(model: Any, output: int | str | Output | None) -> Backend | None:
     """Return a backend for this model, or None if the model is not of this framework.
 
-    `output` chooses one of several outputs, by index or name; None if the caller did not choose.
+    `output` chooses one of several outputs, by index or name; None if the caller did not choose. A backend with the
+    power "parts" also gets an `xaicore.outputs.Output`.
     """
 
 

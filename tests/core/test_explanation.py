@@ -329,6 +329,7 @@ def test_rows_in_plain_values(explanation: Explanation) -> None:
             "k": m % 2,
             "target": int(e.targets[m]),
             "target_name": "wxyz"[e.targets[m]],
+            "target_box": None,
             "score": float(e.scores[m]),
             "raw_score": float(e.outputs[n, e.targets[m]]),
             "predicted": int(e.predicted[n]),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
 from xaicore.data.labels import Labels, calls_binary
-from xaicore.evidence import check_not_boxes, check_outputs
+from xaicore.evidence import check_class_axis, check_not_boxes, check_outputs
 from xaicore.facts import Facts
-from xaicore.outputs import settle_kind
+from xaicore.outputs import Answer, settle_kind
 from xaicore.targets import Aim, Target, aim_at
 
 __all__ = ["Reader"]
@@ -22,6 +22,7 @@ class Reader:
         finds_layer: a layer was found, and not named.
         target: what to explain.
         labels: what the caller knows of the images.
+        size: (H, W) of the picture that the model sees, where it is known.
 
     Attributes:
         labels: compared with the outputs, once `aim_for` has seen them.
@@ -35,6 +36,7 @@ class Reader:
         finds_layer: bool,
         target: Target,
         labels: Labels,
+        size: tuple[int, ...] = (),
     ) -> None:
         self.labels = labels
         self._facts = facts
@@ -42,30 +44,36 @@ class Reader:
         self._activation = activation
         self._finds_layer = finds_layer
         self._target = target
+        self._size = size
         # Without facts, the model's end is unknown.
         self._is_binary = facts is None or calls_binary(target, labels)
 
-    def settle(self, outputs: np.ndarray, kind: str, link: str | None) -> tuple[str, str | None]:
-        """The kind and the link of outputs; a link that the pass did not show is that of the facts."""
+    def settle(self, answer: Answer) -> Answer:
+        """The answer with its kind and link, and what the facts say; a link that the pass did not show is theirs."""
         facts = self._facts
-        return settle_kind(
-            outputs,
-            kind,
-            link if link is not None or facts is None else facts.link,
+        kind, link = settle_kind(
+            answer.outputs,
+            answer.kind,
+            answer.link if answer.link is not None or facts is None else facts.link,
             trained_for=None if facts is None else facts.trained_for,
             chosen=self._kind,
             activation=self._activation,
             is_binary=self._is_binary,
         )
+        known = replace(answer, kind=kind, link=link, size=self._size, class_names=self.labels.class_names)
+        if facts is None:
+            return known
+        return replace(known, name=facts.output, class_axis=facts.class_axis or 1, class_count=facts.class_count)
 
-    def aim_for(self, outputs: np.ndarray, kind: str, link: str | None) -> Aim:
+    def aim_for(self, answer: Answer) -> Aim:
         """The targets' directions, for outputs that can be explained and fit the labels.
 
         Raises:
             InputError, LayerError, OutputError, TargetError, BackendError: they cannot, or do not.
         """
-        if self._facts is not None:
-            check_not_boxes(self._facts, kind)
-        check_outputs(outputs, self._finds_layer)
-        self.labels = self.labels.checked(outputs, kind)
-        return aim_at(self._target, outputs, kind, self._activation or link)
+        if self._facts is not None and not self._target.needs_parts:
+            check_not_boxes(self._facts, answer.kind)
+        check_class_axis(self._facts, answer.outputs)
+        check_outputs(answer.outputs, self._finds_layer, len(self._size) or 2)
+        self.labels = self.labels.checked(answer.outputs, answer.kind)
+        return aim_at(self._target, replace(answer, link=self._activation or answer.link))

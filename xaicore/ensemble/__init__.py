@@ -2,6 +2,6 @@
 
 from xaicore.ensemble.changes import AUGMENTATIONS, Change
 from xaicore.ensemble.options import Ensemble
-from xaicore.ensemble.walk import Walk
+from xaicore.ensemble.walk import Maps, Walk
 
-__all__ = ["AUGMENTATIONS", "Change", "Ensemble", "Walk"]
+__all__ = ["AUGMENTATIONS", "Change", "Ensemble", "Maps", "Walk"]

@@ -20,7 +20,7 @@ from xaicore.maps import fuse
 from xaicore.methods import Method, apply
 from xaicore.targets import Aim, Target
 
-__all__ = ["Walk"]
+__all__ = ["Maps", "Walk"]
 
 INPUT = "the input"
 """What a result names as its layer, where its method explains none."""
@@ -97,7 +97,7 @@ class Walk:
         if plan.has_layer:
             names = self.layers if self.place is None else self.place.captured
         tokens = self.tokens if plan.has_attention else None
-        return first_pass(self.backend, x, plan, names, tokens, self.settle, aim_for)
+        return first_pass(self.backend, x, plan, names, tokens, self.settle, aim_for, self.target.needs_parts)
 
     def _changed(self, pictures: InputPictures, change: Change) -> Any:
         changed = change.of(pictures.array, pictures.letters)
@@ -105,7 +105,7 @@ class Walk:
 
     def _again(self, x: Any, aim: Aim) -> Maps:
         """The maps of changed inputs, for the targets that were chosen at first."""
-        captured, again = self._pass(x, lambda *outputs: aim_again(self.target, aim, *outputs), self.plan)
+        captured, again = self._pass(x, lambda answer: aim_again(self.target, aim, answer), self.plan)
         return self._maps(x, captured, again)
 
     def _maps(self, x: Any, captured: Capture, aim: Aim) -> Maps:

@@ -1,7 +1,15 @@
 """What methods compute maps from: one pass for all of them, further passes where they ask for more, all checked."""
 
 from xaicore.evidence.arranging import arranged, group_views
-from xaicore.evidence.checks import check_captured, check_finite, check_map, check_not_boxes, check_outputs
+from xaicore.evidence.checks import (
+    check_captured,
+    check_class_axis,
+    check_finite,
+    check_map,
+    check_not_boxes,
+    check_outputs,
+    check_parts,
+)
 from xaicore.evidence.evidence import Evidence
 from xaicore.evidence.first import first_pass
 from xaicore.evidence.noise import is_noise, noisy
@@ -22,10 +30,12 @@ __all__ = [
     "aim_again",
     "arranged",
     "check_captured",
+    "check_class_axis",
     "check_finite",
     "check_map",
     "check_not_boxes",
     "check_outputs",
+    "check_parts",
     "check_progress",
     "first_pass",
     "group_views",

@@ -6,29 +6,44 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xaicore.backend import Backend
 from xaicore.capture import Capture
-from xaicore.errors import BackendError, InputError, LayerError, OutputError
+from xaicore.errors import BackendError, InputError, LayerError, OutputError, TargetError
 from xaicore.facts import Facts
 from xaicore.layers import no_map
 from xaicore.outputs import OF_ONE_BOX, boxes_among, is_dense, scores_of_boxes
+from xaicore.targets import Target
 
-__all__ = ["check_captured", "check_finite", "check_map", "check_not_boxes", "check_outputs"]
+__all__ = [
+    "check_captured",
+    "check_class_axis",
+    "check_finite",
+    "check_map",
+    "check_not_boxes",
+    "check_outputs",
+    "check_parts",
+]
 
 
-def check_outputs(outputs: np.ndarray, finds_layer: bool) -> None:
+def check_outputs(outputs: np.ndarray, finds_layer: bool, picture_axes: int = 2) -> None:
     """Refuse outputs that cannot be explained.
+
+    Args:
+        outputs: (N, *O).
+        finds_layer: no layer was named.
+        picture_axes: how many spatial axes the picture has.
 
     Raises:
         InputError: there are none.
         BackendError: some are NaN.
-        LayerError: they are a score per position, and no layer was named.
+        LayerError: they are a score per position of the picture, and no layer was named.
     """
     if not len(outputs):
         raise InputError(f"the batch is empty: outputs {outputs.shape}; expected one image or more")
     nan = int(np.isnan(outputs).sum())
     if nan:
         raise BackendError(f"the outputs have {nan} NaN values of {outputs.size}; check weights and inputs")
-    if is_dense(outputs) and finds_layer:
+    if is_dense(outputs) and outputs.ndim - 2 == picture_axes and finds_layer:
         raise LayerError(
             f"outputs {outputs.shape} are a score per position, where the last map says little; name the layer to "
             "explain: layer=..."
@@ -61,6 +76,35 @@ def check_not_boxes(facts: Facts, kind: str) -> None:
             f"output {output!r} {shape} holds scores for each of the boxes {rows!r} {outputs[rows]}, as detectors do, "
             f"not one score per class: {OF_ONE_BOX}"
         )
+
+
+def check_parts(target: Target, backend: Backend) -> None:
+    """Refuse a target that reads outputs which the backend does not give.
+
+    Raises:
+        TargetError: it does not.
+    """
+    if target.needs_parts and "parts" not in backend.powers:
+        raise TargetError(
+            f"target {target!s} reads all outputs of the model, and backend {backend.name!r} gives the explained one "
+            "alone: explain a model that returns the number in question as (N, 1)"
+        )
+
+
+def check_class_axis(facts: Facts | None, outputs: np.ndarray) -> None:
+    """Refuse outputs of more than two axes, of which nothing says where the classes are.
+
+    Raises:
+        OutputError: nothing does.
+    """
+    if facts is None or facts.class_axis is not None or not is_dense(outputs):
+        return
+    letters = "nlc" if outputs.ndim == 3 else "nchw" if outputs.ndim == 4 else "ncdhw"
+    also = letters.replace("c", "") + "c" if outputs.ndim > 3 else "ncl"
+    raise OutputError(
+        f"outputs {outputs.shape}: nothing in the model says which axis holds the classes: pass "
+        f"output_axes={letters!r} or {also!r}, a letter per axis (n images, c classes, l tokens, h w d t positions)"
+    )
 
 
 def check_captured(names: Sequence[str], capture: Capture, with_gradients: bool, backend: str) -> None:

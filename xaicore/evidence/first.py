@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from xaicore.evidence.checks import check_captured
 from xaicore.evidence.passes import Settle
 from xaicore.evidence.plan import Plan
 from xaicore.layers import Tokens
+from xaicore.outputs import Answer, Parts
 from xaicore.targets import Aim
 
 __all__ = ["first_pass"]
 
-AimFor = Callable[[np.ndarray, str, "str | None"], Aim]
-"""`aim_for(outputs, kind, link)` chooses the targets, and raises where the outputs cannot be explained."""
+AimFor = Callable[[Answer], Aim]
+"""`aim_for(answer)` chooses the targets, and raises where the outputs cannot be explained."""
 
 
 def first_pass(
@@ -31,6 +33,7 @@ def first_pass(
     tokens: Tokens | None,
     settle: Settle,
     aim_for: AimFor,
+    with_parts: bool = False,
 ) -> tuple[Capture, Aim]:
     """One pass that gives all that a plan needs. Targets are compared with the outputs before anything is pulled back.
 
@@ -40,17 +43,18 @@ def first_pass(
         names: the layers to capture.
         tokens: the attentions to capture, if any.
         settle, aim_for: read the outputs.
+        with_parts: whether the targets read other outputs, too.
 
     Raises:
         BackendError: the backend left something out, or did not call the direction once.
     """
     aims: list[Aim] = []
 
-    def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-        aims.append(aim_for(outputs, *settle(outputs, kind, None)))
+    def direction(outputs: np.ndarray, kind: str, parts: Parts = MappingProxyType({})) -> np.ndarray:
+        aims.append(aim_for(settle(Answer(outputs, kind, parts=parts))))
         return aims[-1].direction
 
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"parts": True} if with_parts else {}
     if tokens is not None:
         pulled = tokens.last(plan.pulled_blocks).blocks
         extra["attention"] = {block.name: block in pulled for block in tokens.blocks}
@@ -59,9 +63,9 @@ def first_pass(
     take: Any = backend.capture  # whose keywords a backend without the powers lacks
     capture: Capture = take(x, names, direction if plan.has_direction else None, **extra)
     if not plan.has_direction:
-        direction(capture.outputs, capture.outputs_kind)
-    kind, link = settle(capture.outputs, capture.outputs_kind, capture.link)
-    capture = replace(capture, outputs_kind=kind, link=link)
+        direction(capture.outputs, capture.outputs_kind, capture.parts)
+    settled = settle(capture.answer)
+    capture = replace(capture, outputs_kind=settled.kind, link=settled.link)
     if len(aims) != 1:
         raise BackendError(f"backend {backend.name!r} called direction {len(aims)} times; expected one call")
     check_captured(names, capture, "gradients" in plan.needs, backend.name)

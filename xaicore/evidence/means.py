@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from xaicore.capture import Capture
 from xaicore.evidence.passes import Passes
 from xaicore.evidence.progress import reported
-from xaicore.evidence.scores import aim_again
 
 __all__ = ["mean_gradients"]
 
@@ -44,10 +44,7 @@ def _gradients(passes: Passes, rule: str, n: int, changed: np.ndarray) -> np.nda
     """Gradients (R * views, K, C, *size) at changed versions of image n."""
     count = len(changed) // passes.pictures.views
     inputs = passes.pictures.changed(changed, np.full(count, n))
-
-    def direction(outputs: np.ndarray, kind: str) -> np.ndarray:
-        aim = passes.aim.take(np.full(count, n))
-        return aim_again(passes.target, aim, outputs, *passes.settle(outputs, kind, None)).direction
-
+    direction = passes.aimed(np.full(count, n))
     take: Any = passes.backend.capture  # whose keywords a backend without the power lacks
-    return passes.pictures.gradients(take(inputs, (), direction, rules=(rule,)).input_gradients[rule])
+    capture: Capture = take(inputs, (), direction, rules=(rule,), **passes.asking)
+    return passes.pictures.gradients(capture.input_gradients[rule])

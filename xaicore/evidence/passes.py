@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from xaicore import trees
-from xaicore.backend import Backend
+from xaicore.backend import Backend, Direction
 from xaicore.capture import Capture
 from xaicore.errors import MethodError
 from xaicore.evidence.batches import Part, next_parts
@@ -20,6 +21,7 @@ from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.progress import Progress, reported
 from xaicore.evidence.scores import aim_again, confidence_again, score_again
 from xaicore.layers import Place
+from xaicore.outputs import Answer, Parts
 from xaicore.targets import Aim, Target
 
 __all__ = ["BATCH_SIZE", "Change", "Passes", "Settle"]
@@ -27,8 +29,8 @@ __all__ = ["BATCH_SIZE", "Change", "Passes", "Settle"]
 BATCH_SIZE = 16
 """Rows of a batch of changed inputs or activations, unless the caller says how many."""
 
-Settle = Callable[[np.ndarray, str, "str | None"], "tuple[str, str | None]"]
-"""`settle(outputs, kind, link)` returns the kind and the link of outputs, as they were settled for the first pass."""
+Settle = Callable[[Answer], Answer]
+"""`settle(answer)` adds to outputs what is known of them: their kind and link, as in the first pass."""
 
 Change = Callable[[int, slice], np.ndarray]
 """`change(n, rows)` makes some of the R changed pictures or activations of image n, (rows, C, *size)."""
@@ -95,7 +97,9 @@ class Passes:
                 missing = np.full(self.only_size - len(images), len(images) - 1)
                 filled = np.concatenate([np.arange(len(images)), missing])
                 images, changed = images[filled], changed[filled]
-            return self.backend.capture(self.pictures.changed(changed, images), ())
+            take: Any = self.backend.capture  # whose keywords a backend without the powers lacks
+            captured: Capture = take(self.pictures.changed(changed, images), (), **self.asking)
+            return captured
 
         return self._each(rows, change, run, self.only_size or self.batch_size, as_confidence)
 
@@ -109,6 +113,11 @@ class Passes:
             as_confidence: as in `scores`.
         """
         count, first = len(self.aim.classes), self.first
+        if self.target.needs_parts:
+            raise MethodError(
+                f"target {self.target!s} reads all outputs of the model, and a pass from layer {layer!r} on returns "
+                "one: use a method without such passes, such as 'gradcam'"
+            )
 
         def run(images: np.ndarray, changed: np.ndarray) -> Capture:
             inputs = trees.take(self._batch, slice(images[0], images[-1] + 1), count)
@@ -128,23 +137,38 @@ class Passes:
             direction: (N, K, *O), of other scores than the targets'; None: the targets'.
         """
         inputs = self.x if pictures is None else self._changed(pictures)
-        capture = self.backend.capture(inputs, layers, self._aimed if direction is None else lambda *_: direction)
+        take: Any = self.backend.capture  # whose keywords a backend without the powers lacks
+        capture: Capture
+        if direction is None:
+            capture = take(inputs, layers, self.aimed(), **self.asking)
+        else:
+            capture = take(inputs, layers, lambda *_: direction)
         check_captured(layers, capture, True, self.backend.name)
-        kind, link = self.settle(capture.outputs, capture.outputs_kind, capture.link)
-        return replace(capture, outputs_kind=kind, link=link)
+        settled = self.settle(capture.answer)
+        return replace(capture, outputs_kind=settled.kind, link=settled.link)
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """What a pass in which the targets are aimed at is asked for: all outputs, where the targets read them."""
+        return {"parts": True} if self.target.needs_parts else {}
+
+    def aimed(self, images: np.ndarray | None = None) -> Direction:
+        """The direction of the targets for other outputs of these images, all of them where none are given."""
+        aim = self.aim if images is None else self.aim.take(images)
+
+        def direction(outputs: np.ndarray, kind: str, parts: Parts = MappingProxyType({})) -> np.ndarray:
+            return aim_again(self.target, aim, self.settle(Answer(outputs, kind, parts=parts))).direction
+
+        return direction
 
     def input_gradients(self, rule: str, pictures: np.ndarray) -> np.ndarray:
         """Gradients (N * views, K, C, *size) at changed pictures (N * views, C, *size), one version of each image."""
         take: Any = self.backend.capture  # whose keywords a backend without the power lacks
-        capture: Capture = take(self._changed(pictures), (), self._aimed, rules=(rule,))
+        capture: Capture = take(self._changed(pictures), (), self.aimed(), rules=(rule,), **self.asking)
         return self.pictures.gradients(capture.input_gradients[rule])
 
     def _changed(self, pictures: np.ndarray) -> Any:
         return self.pictures.changed(pictures, np.arange(len(self.aim.classes)))
-
-    def _aimed(self, outputs: np.ndarray, kind: str) -> np.ndarray:
-        """The direction of the targets, for other outputs of the same images."""
-        return aim_again(self.target, self.aim, outputs, *self.settle(outputs, kind, None)).direction
 
     def _each(
         self, rows: int, change: Change, run: Run, size: int, as_confidence: bool, is_even: bool = False
@@ -173,13 +197,12 @@ class Passes:
 
     def _score(self, images: np.ndarray, capture: Capture, as_confidence: bool) -> np.ndarray:
         """Scores (R, K) of rows of these images; rows behind them only fill the batch."""
-        outputs = capture.outputs[: len(images)]
-        kind, link = self.settle(outputs, capture.outputs_kind, capture.link)
-        aim = self.aim.take(images)
+        parts = {name: part[: len(images)] for name, part in capture.parts.items()}
+        given = Answer(capture.outputs[: len(images)], capture.outputs_kind, capture.link, parts)
+        answer, aim = self.settle(given), self.aim.take(images)
         if as_confidence:
-            settled = Capture(outputs, kind, {}, capture.input_size, link=link)
-            return confidence_again(self.target, aim, settled, self.activation)
-        return score_again(self.target, aim, outputs, kind, link)
+            return confidence_again(self.target, aim, answer, self.activation)
+        return score_again(self.target, aim, answer)
 
 
 def _too_little(rows: int) -> MethodError:

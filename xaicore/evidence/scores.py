@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xaicore.capture import Capture
-from xaicore.outputs import class_count, is_dense, probabilities
+from xaicore.outputs import Answer, class_count, is_dense, probabilities
 from xaicore.targets import Aim, Classes, Target, aim_at
 
 __all__ = ["aim_again", "confidence_again", "is_unchanged", "score_again", "scores_of"]
@@ -17,7 +16,7 @@ UNCHANGED = 1e-6
 """How far scores of one picture in different batches may be apart in float32, relative to their size."""
 
 
-def scores_of(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
+def scores_of(answer: Answer, aim: Aim, activation: str | None) -> np.ndarray:
     """Scores (M,): the target's own, if it has any; else the probability of its class.
 
     A target that is no class scores its direction times the outputs.
@@ -25,38 +24,39 @@ def scores_of(capture: Capture, aim: Aim, activation: str | None) -> np.ndarray:
     classes = aim.classes
     if aim.scores is not None:
         return aim.scores.reshape(-1)
-    flat = capture.outputs.reshape(len(classes), 1, -1)
+    flat = answer.outputs.reshape(len(classes), 1, -1)
     linear = (aim.direction.reshape(*classes.shape, -1) * flat).sum(axis=-1, dtype=np.float64)
-    if (classes < 0).all() or is_dense(capture.outputs):  # a class of a score map has no single probability
+    if (classes < 0).all() or is_dense(answer.outputs):  # a class of a score map has no single probability
         return linear.reshape(-1)
-    p = probabilities(capture.outputs, capture.outputs_kind, capture.link, activation)
+    p = probabilities(answer.outputs, answer.kind, answer.link, activation)
     chosen = np.take_along_axis(p, np.maximum(classes, 0), axis=1)
     return np.where(classes < 0, linear, chosen).reshape(-1)
 
 
-def aim_again(target: Target, aim: Aim, outputs: np.ndarray, kind: str, link: str | None) -> Aim:
+def aim_again(target: Target, aim: Aim, answer: Answer) -> Aim:
     """The same targets for other outputs (N, *O), such as those of changed inputs: a predicted class stays the one
     that was predicted at first.
 
     Args:
         target: what the caller asked for.
         aim: what it was at first, for the same images.
-        outputs, kind, link: of the new pass.
+        answer: of the new pass.
     """
     if aim.scores is not None:
-        return aim_at(target, outputs, kind, link)
-    if kind == "probabilities" and _are_classes(aim, outputs):  # their direction depends on the outputs
-        return Classes(aim.classes).aim(outputs, kind, link)
+        return aim_at(target.again(aim), answer)
+    if answer.kind == "probabilities" and _are_classes(aim, answer.outputs):  # their direction depends on the outputs
+        return Classes(aim.classes).aim(answer.outputs, answer.kind, answer.link)
     return aim
 
 
-def score_again(target: Target, aim: Aim, outputs: np.ndarray, kind: str, link: str | None) -> np.ndarray:
+def score_again(target: Target, aim: Aim, answer: Answer) -> np.ndarray:
     """The scores (N, K) float64 of the same targets for other outputs: a class's output as the model has it.
 
     In a one-output classifier, class 0 scores -z, or 1 - p.
     """
+    outputs, kind = answer.outputs, answer.kind
     if aim.scores is not None:
-        again = aim_at(target, outputs, kind, link).scores
+        again = aim_at(target.again(aim), answer).scores
         assert again is not None
         return again
     flat = outputs.reshape(len(outputs), 1, -1).astype(np.float64)
@@ -68,18 +68,18 @@ def score_again(target: Target, aim: Aim, outputs: np.ndarray, kind: str, link: 
     return scores
 
 
-def confidence_again(target: Target, aim: Aim, capture: Capture, activation: str | None) -> np.ndarray:
+def confidence_again(target: Target, aim: Aim, answer: Answer, activation: str | None) -> np.ndarray:
     """The scores (N, K) float64 of the same targets for other outputs, as `scores_of`: a class's probability.
 
     Args:
         target: what the caller asked for.
         aim: what it was at first, for the same images.
-        capture: of the new pass, its kind and link settled.
+        answer: of the new pass.
         activation: the caller's choice.
     """
     if aim.scores is not None:
-        return score_again(target, aim, capture.outputs, capture.outputs_kind, capture.link)
-    return scores_of(capture, aim, activation).reshape(aim.classes.shape)
+        return score_again(target, aim, answer)
+    return scores_of(answer, aim, activation).reshape(aim.classes.shape)
 
 
 def is_unchanged(scores: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -116,7 +116,7 @@ class BatchedExplainer:
         """Explain some of the images in one pass: one explanation per method."""
         batch = sample.take(chosen)
         labels = Labels(batch.ids, batch.truth, self.class_names)
-        target = target.take(chosen) if isinstance(target, Classes) else target
+        target = target.take(chosen)
         results = self.explainer.run(batch.x, self.methods, target, None, labels)
         # Pictures are made once, for the sample as a whole: made of a batch, they would have a scale of their own.
         return [dataclasses.replace(one, pictures=NO_PICTURES) for one in results]

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import inspect
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,16 +52,15 @@ class Monitor:
         model: a model of any framework that a backend plugin accepts.
         x: the images to explain: N inputs as the model takes them, or one; a `Sample`; or, with `first` or
             `per_class`, a loader of batches (x, truth) to take them from. They stay the same for the whole run.
-        truth: N true classes, as in `Explainer`.
-        images: the pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of x when None.
+        truth, images: as in `Explainer`.
         ids: N names; when None, position and hash of the content, so that a resumed run has the same.
         first: take the first images of x, this many.
         per_class: take the first images of each class of x, this many per class.
         class_names: one name per class, in class order, or {index: name}.
         targets: "predicted", "truth", a class (index or name), or whatever else `Explainer` takes.
         method: one or several, which share one pass.
-        layer, axes, grid, outliers, smooth, augment, fuse, output, kind, activation, input_axes, backend, progress: of
-            `Explainer`.
+        layer, axes, grid, outliers, smooth, augment, fuse, output, output_axes, kind, activation, input_axes: of
+            `Explainer`; so are backend and progress.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
         pool: (x, truth), a `Sample` or a loader.
         every: explain the first step, and each that reaches or passes a multiple of this number.
@@ -104,7 +103,8 @@ class Monitor:
         smooth: int | tuple[int, float] | None = None,
         augment: bool | str | Sequence[str] = False,
         fuse: str | None = "mean",
-        output: int | str | None = None,
+        output: int | str | Callable[[Any], Any] | None = None,
+        output_axes: str | None = None,
         kind: str | None = None,
         activation: str | None = None,
         input_axes: str | None = None,
@@ -125,7 +125,7 @@ class Monitor:
         check_options(every, budget, batch_size, worst, pool)
         found, names = as_methods(method), as_class_names(class_names)
         explainer = Explainer(
-            *(model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, outliers),
+            *(model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, output_axes, outliers),
             *(smooth, augment, fuse, batch_size, progress),
         )
         self._backend = explainer.backend

@@ -1,5 +1,6 @@
 """Reading outputs: which one is explained, what kind it is, which class is predicted, how probable, or true."""
 
+from xaicore.outputs.answer import Answer, Output, Parts, output_of
 from xaicore.outputs.choice import OF_ONE_BOX, boxes_among, choose_name, choose_output, scores_of_boxes
 from xaicore.outputs.links import (
     ACTIVATIONS,
@@ -32,6 +33,9 @@ __all__ = [
     "LINKS",
     "OF_ONE_BOX",
     "SUM",
+    "Answer",
+    "Output",
+    "Parts",
     "are_probabilities",
     "boxes_among",
     "check_activation",
@@ -43,6 +47,7 @@ __all__ = [
     "label_count",
     "logits",
     "matches_link",
+    "output_of",
     "predicted_classes",
     "probabilities",
     "raw_score",

@@ -14,6 +14,7 @@ from xaicore import hookspecs
 from xaicore.backend import Backend
 from xaicore.errors import PluginError, XaicoreError, did_you_mean, type_name
 from xaicore.logger import Logger
+from xaicore.outputs import Output
 from xaicore.plugins.entry_point import KINDS, Plugin, describe, needs
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Plugins:
                 self._manager.unregister(loaded)
             raise PluginError(f"{plugin} does not keep the contract: {exc}") from exc
 
-    def backend(self, model: Any, output: int | str | None = None, name: str | None = None) -> Backend:
+    def backend(self, model: Any, output: int | str | Output | None = None, name: str | None = None) -> Backend:
         """A backend for this model: the named one, else the one of the model's class, else the first that accepts it.
 
         Raises:
@@ -142,7 +143,7 @@ class Plugins:
             f"no backend accepts {_named(model)} (bases from: {bases}); tried {outcome}. {_advice(model)}"
         )
 
-    def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | None) -> Backend | None:
+    def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | Output | None) -> Backend | None:
         found = self._ask(plugin, "xaicore_backend", model=model, output=output)
         if found is not None:
             check_instance(found, "backend", str(plugin))

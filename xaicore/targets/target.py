@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from xaicore.errors import TargetError, type_name
-from xaicore.outputs import class_count
+from xaicore.outputs import Answer, Output, class_count
 
 __all__ = ["Aim", "Target", "aim_at", "check_aim"]
 
@@ -29,27 +30,40 @@ class Aim:
         classes: (N, K) int64; -1 where the target is no class.
         scores: (N, K), where the target knows its score, such as a similarity. None: the probability of a class, and
             for any other target its direction times the outputs.
+        names: (N, K) texts, what each target is called, such as a word; None: by its class.
+        boxes: (N, K, 4), where each target lies in the picture: x0, y0, x1, y1 in pixels, NaN where it lies nowhere;
+            None for targets that have no place.
+        rows: (N,), which image of the caller's batch each row is of; None: these, in order.
     """
 
     direction: np.ndarray
     classes: np.ndarray
     scores: np.ndarray | None = None
+    names: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def take(self, chosen: np.ndarray) -> Aim:
         """The same for the images at these positions, in any order, also repeated."""
-        arrays = (self.direction, self.classes, self.scores)
+        numbered = self if self.rows is not None else replace(self, rows=np.arange(len(self.classes)))
+        arrays = (numbered.direction, numbered.classes, numbered.scores, numbered.names, numbered.boxes, numbered.rows)
         return Aim(*(None if array is None else array[chosen] for array in arrays))  # type: ignore[arg-type]
 
     def repeated(self, views: int) -> Aim:
         """The same for each of several views of every image."""
-        if views == 1:
-            return self
-        arrays = (self.direction, self.classes, self.scores)
-        return Aim(*(None if array is None else np.repeat(array, views, axis=0) for array in arrays))  # type: ignore[arg-type]
+        return self if views == 1 else self.take(np.repeat(np.arange(len(self.classes)), views))
 
 
 class Target(ABC):
-    """What to explain. `str(target)` names it in results and logs."""
+    """What to explain. `str(target)` names it in results and logs.
+
+    Attributes:
+        needs_parts: whether `aim` reads outputs beside the explained one, `Answer.parts`.
+        output: for a target that says itself what is explained of the model's answer.
+    """
+
+    needs_parts: ClassVar[bool] = False
+    output: Output | None = None
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -58,22 +72,37 @@ class Target(ABC):
     def aim(self, outputs: np.ndarray, kind: str) -> Aim:
         """Choose directions for outputs (N, *O) of this kind ("logits", "probabilities", "values").
 
-        A target that pulls probabilities back to their logits may take a third argument, `link`: "softmax" or
-        "sigmoid", what turned the logits into these probabilities, or None where nothing says so.
+        Two more arguments are passed to a target that takes them:
+
+        - `link`: "softmax" or "sigmoid", what turned logits into these probabilities, or None where nothing says so;
+        - `answer`: all that is known of the outputs, an `xaicore.outputs.Answer`.
 
         Raises:
             TargetError: the target has no meaning for these outputs.
         """
 
+    def take(self, chosen: slice | np.ndarray) -> Target:
+        """The target of some of the images, by position; itself where it is the same for all."""
+        return self
 
-def aim_at(target: Target, outputs: np.ndarray, kind: str, link: str | None = None) -> Aim:
-    """The aim of a target, validated; `link` is passed on to targets that take it.
+    def again(self, aim: Aim) -> Target:
+        """The same targets for other outputs of images that `aim` explains, such as those of changed pictures.
+
+        A target that chooses by the outputs returns one that keeps its choice; one that has something for each image
+        of the caller's batch takes that of `aim.rows`.
+        """
+        return self
+
+
+def aim_at(target: Target, answer: Answer) -> Aim:
+    """The aim of a target, validated.
 
     Raises:
         TargetError: the target has no meaning for these outputs, or its aim does not fit them.
     """
-    options = {"link": link} if "link" in inspect.signature(target.aim).parameters else {}
-    return check_aim(target.aim(outputs, kind, **options), target, outputs)
+    taken = inspect.signature(target.aim).parameters
+    options = {name: value for name, value in (("link", answer.link), ("answer", answer)) if name in taken}
+    return check_aim(target.aim(answer.outputs, answer.kind, **options), target, answer.outputs)
 
 
 def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
@@ -98,8 +127,16 @@ def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
             f"target {target!s} gave class {np.max(aim.classes)} for outputs {outputs.shape}: expected classes below "
             f"{count}, or -1 where the target is no class"
         )
-    scores = aim.scores
-    if scores is not None and np.shape(scores) != shape[:2]:
-        raise TargetError(f"target {target!s} gave scores of shape {np.shape(scores)}: expected {shape[:2]}")
-    scores = None if scores is None else np.asarray(scores, np.float64)
-    return Aim(np.asarray(aim.direction, np.float32), np.asarray(aim.classes, np.int64), scores)
+    for name, more in (("scores", ()), ("names", ()), ("boxes", (4,))):
+        array = getattr(aim, name)
+        if array is not None and np.shape(array) != (*shape[:2], *more):
+            raise TargetError(
+                f"target {target!s} gave {name} of shape {np.shape(array)}: expected {(*shape[:2], *more)}"
+            )
+    return replace(
+        aim,
+        direction=np.asarray(aim.direction, np.float32),
+        classes=np.asarray(aim.classes, np.int64),
+        scores=None if aim.scores is None else np.asarray(aim.scores, np.float64),
+        boxes=None if aim.boxes is None else np.asarray(aim.boxes, np.float64),
+    )
