@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -102,7 +103,8 @@ class Explainer:
         self.model_name = type_name(model)
         self._backend_for = partial(plugins.backend_for, model, backend)
         self._reading: dict[Output, Explainer] = {}
-        self.backend = self._backend_for(output_of(output, output_axes))
+        self._output = output_of(output, output_axes)
+        self.backend = self._backend_for(self._output)
         self._finds_layer = layer is None
         needs_classifier = self.method.needs == "weights"
         self._find = (as_layers(layer), axes, grid, input_axes, outliers, needs_classifier)
@@ -184,7 +186,8 @@ class Explainer:
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, and per layer kept apart; for callers that have read their arguments already."""
-        if target.output is not None:
+        if target.output is not None and target.output != self._output:
+            labels = replace(labels, truth=None, class_names=None)  # they are of the model's own outputs
             return self._reads(target.output).run(x, methods, target, images, labels)
         check_powers(methods, self.backend)
         check_parts(target, self.backend)
@@ -209,7 +212,8 @@ class Explainer:
         """The same explainer, of another part of the model's answer."""
         if output not in self._reading:
             reading = copy.copy(self)
-            reading.backend = self._backend_for(output)
+            reading._output, reading.backend = output, self._backend_for(output)
+            reading.kind = "values" if output.is_score else self.kind
             reading._places = Places(reading.backend, *self._find)
             self._reading[output] = reading
         return self._reading[output]

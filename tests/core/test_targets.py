@@ -237,12 +237,13 @@ def test_out_of_range_for_one_output() -> None:
 
 
 @pytest.mark.parametrize("kind", ["logits", "probabilities", "values"])
-@pytest.mark.parametrize("wanted", [None, 1, TopK(2)])
+@pytest.mark.parametrize("wanted", [None, TopK(2)])
 def test_a_score_a_position_needs_a_target_of_its_own(wanted: object, kind: str) -> None:
-    name = {None: "predicted", 1: "class 1"}.get(wanted, "top 2")  # type: ignore[call-overload]
-    expected = rf"target '{name}' needs one score per class, \(N, classes\); these outputs have shape \(2, 3, 4, 4\)"
-    with pytest.raises(xaicore.TargetError, match=expected):
-        aimed(wanted, np.zeros((2, 3, 4, 4), np.float32), kind)
+    name = "predicted" if wanted is None else "top 2"
+    for shape, advice in (((2, 3, 4, 4), r"Region\(class\)"), ((2, 3, 4), r"Words\(\)")):
+        expected = rf"target '{name}' needs one score per class, \(N, classes\), and these outputs .*{advice}"
+        with pytest.raises(xaicore.TargetError, match=expected):
+            aimed(wanted, np.zeros(shape, np.float32), kind)
 
 
 # Predictions and probabilities.

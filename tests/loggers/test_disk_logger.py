@@ -150,6 +150,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "k": 0,
         "target": 1,
         "target_name": "bee",
+        "target_box": None,
         "score": pytest.approx(np.exp(2) / np.exp([0, 2, 1, 0]).sum(), rel=1e-6),
         "raw_score": 2.0,
         "predicted": 1,

@@ -31,6 +31,8 @@ class Output:
             images are on the first axis, and the backend finds the classes.
         read: a function of the model's answer, in its framework, that returns the tensor to explain, a row per image.
             It is differentiated through.
+        is_score: the tensor holds scores, (N,) or (N, K), that are explained as they are: a softmax or sigmoid that
+            made them is not left out.
 
     Raises:
         InputError: the letters are unknown, repeat, or lack the images.
@@ -39,6 +41,7 @@ class Output:
     name: int | str | None = None
     axes: str | None = None
     read: Callable[[Any], Any] | None = None
+    is_score: bool = False
 
     def __post_init__(self) -> None:
         if self.axes is None:

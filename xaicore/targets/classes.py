@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import InputError, TargetError
-from xaicore.outputs import class_count, is_dense, label_count, predicted_classes
+from xaicore.outputs import Answer, class_count, is_dense, label_count, predicted_classes
+from xaicore.targets.regions import Region
 from xaicore.targets.target import Aim, Target
 from xaicore.trees import as_array
 
@@ -125,10 +126,13 @@ class Classes(Target):
                 "[[a, b]], the same classes for all"
             )
 
-    def aim(self, outputs: np.ndarray, kind: str, link: str | None = None) -> Aim:
-        """The given classes, compared with the outputs."""
-        _check_class_scores(outputs, str(self))
+    def aim(self, outputs: np.ndarray, kind: str, link: str | None = None, answer: Answer | None = None) -> Aim:
+        """The given classes, compared with the outputs; in a score map, each where it is predicted (`Region`)."""
         self.check_count(len(outputs))
+        if is_dense(outputs) and outputs.ndim > 3 and kind != "values":
+            rows = self.classes.reshape(1, 1) if self.classes.ndim == 0 else self.classes.reshape(len(self.classes), -1)
+            return Region(rows).aim(outputs, kind, answer or Answer(outputs, kind, link))
+        _check_class_scores(outputs, str(self))
         rows = self.classes[:, None] if self.classes.ndim == 1 else self.classes
         classes = np.broadcast_to(rows, (len(outputs), rows.shape[1] if rows.ndim else 1))
         count = label_count(outputs, kind)
@@ -162,9 +166,16 @@ def as_target(targets: Any) -> Target:
 def _check_class_scores(outputs: np.ndarray, target: str) -> None:
     if is_dense(outputs):
         raise TargetError(
-            f"target {target!r} needs one score per class, (N, classes); these outputs have shape {outputs.shape}. "
-            "Pass a Target of your own, whose direction says which positions count"
+            f"target {target!r} needs one score per class, (N, classes), and these outputs have shape {outputs.shape}: "
+            f"pass {_advice(outputs)}"
         )
+
+
+def _advice(outputs: np.ndarray) -> str:
+    """Which targets fit outputs with a score for each class at each position."""
+    if outputs.ndim == 3:
+        return "targets=xaicore.targets.Words(), the token at each position, or Word(position), one of them"
+    return "targets=xaicore.targets.Region(class), where the class is predicted, in a mask, or in a box"
 
 
 def _aim_at(outputs: np.ndarray, kind: str, classes: np.ndarray, link: str | None) -> Aim:
