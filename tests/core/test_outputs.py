@@ -79,9 +79,31 @@ def test_advice_names_no_boxes() -> None:
     heads = {"boxes": np.zeros((2, 4)), "logits": np.zeros((2, 5))}
     with pytest.raises(OutputError, match="say which one, output='logits'"):
         outputs.choose_output(heads, None, None)
-    detections = {"boxes": np.zeros((2, 9, 4)), "logits": np.zeros((2, 9, 5))}
-    with pytest.raises(OutputError, match="as detectors do, not one score per class: explain a model that returns"):
+    detections = {"boxes": np.zeros((2, 9, 4)), "masks": np.zeros((2, 9, 5, 5))}
+    with pytest.raises(OutputError, match="as detectors do, not one score per class: name boxes, targets=xaicore"):
         outputs.choose_output(detections, None, None)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "chosen"),
+    [
+        ({"pred_boxes": (2, 9, 4), "pred_logits": (2, 9, 5)}, "pred_logits"),
+        ({"pred_boxes": (2, 9, 4), "pred_logits": (2, 9, 5), "hidden": (2, 9, 8)}, "pred_logits"),
+        ({"boxes": (2, 9, 4), "labels": (2, 9), "scores": (2, 9), "masks": (2, 9, 1, 6, 6)}, "scores"),
+        ({0: (2, 9, 4), 1: (2, 9)}, 1),
+        ({"boxes": (2, 9, 4), "labels": (2, 9), "class_ids": (2, 9)}, None),
+        ({0: (2, 9, 4), 1: (2, 9), 2: (2, 9, 7)}, None),
+        ({"boxes": (2, 4), "classes": (2, 5)}, None),
+    ],
+    ids=str,
+)
+def test_of_boxes_the_scores_are_explained(shapes: dict[int | str, tuple[int, ...]], chosen: int | str | None) -> None:
+    parts = {name: np.zeros(shape) for name, shape in shapes.items()}
+    if chosen is not None:
+        assert outputs.choose_name(parts, None, None) == chosen
+        return
+    with pytest.raises(OutputError):
+        outputs.choose_name(parts, None, None)
 
 
 @pytest.mark.parametrize("output", ["name", 2, None])

@@ -336,7 +336,7 @@ def test_boxes_of_queries_and_their_scores_are_no_classes(form):
     for output in model.output_names:
         with pytest.raises(xaicore.OutputError, match=r"holds (boxes|scores for each of the boxes).*as \(N, 1\)"):
             xaicore.explain(model, x, 1, output=output, layer="conv")
-    with pytest.raises(xaicore.OutputError, match=r"as detectors do, .* of one box, as \(N, 1\)"):
+    with pytest.raises(xaicore.OutputError, match=r"'(classes|first)' .* of one box, as \(N, 1\)"):
         xaicore.explain(model, x, 1)
     scores = model.get_layer("classes" if form == "queries" else "first").output
     score = keras.Model(model.inputs, scores[:, 0, 1:2])  # as the message says

@@ -1,7 +1,7 @@
 """Reading outputs: which one is explained, what kind it is, which class is predicted, how probable, or true."""
 
 from xaicore.outputs.answer import Answer, Output, Parts, output_of
-from xaicore.outputs.choice import OF_ONE_BOX, boxes_among, choose_name, choose_output, scores_of_boxes
+from xaicore.outputs.choice import OF_ONE_BOX, boxes_among, choose_name, choose_output, part_shape, scores_of_boxes
 from xaicore.outputs.links import (
     ACTIVATIONS,
     EQUAL,
@@ -25,6 +25,7 @@ from xaicore.outputs.reading import (
     settle_kind,
     true_classes,
 )
+from xaicore.outputs.structure import Part, parts_of
 
 __all__ = [
     "ACTIVATIONS",
@@ -35,6 +36,7 @@ __all__ = [
     "SUM",
     "Answer",
     "Output",
+    "Part",
     "Parts",
     "are_probabilities",
     "boxes_among",
@@ -48,6 +50,8 @@ __all__ = [
     "logits",
     "matches_link",
     "output_of",
+    "part_shape",
+    "parts_of",
     "predicted_classes",
     "probabilities",
     "raw_score",

@@ -8,14 +8,28 @@ from typing import Any, TypeVar
 
 from xaicore.errors import BackendError, OutputError
 
-__all__ = ["OF_ONE_BOX", "boxes_among", "choose_name", "choose_output", "scores_of_boxes"]
+__all__ = [
+    "OF_ONE_BOX",
+    "boxes_among",
+    "choose_name",
+    "choose_output",
+    "is_called_boxes",
+    "part_shape",
+    "scores_of_boxes",
+]
 
 BOXES = re.compile(r"(?<![a-z])b?box(es)?(?![a-z])|bounding.?box", re.IGNORECASE)
 """What outputs that hold boxes call themselves, unless `SCORES` is in the name too."""
 
 SCORES = re.compile(r"score|logit|class|cls|label|prob|conf", re.IGNORECASE)
 
-OF_ONE_BOX = "explain a model that returns the number in question, of one box, as (N, 1)"
+LABELS = re.compile(r"label|class.?ids?$", re.IGNORECASE)
+"""What outputs that hold the class of each box call themselves, beside those of their scores."""
+
+OF_ONE_BOX = (
+    "name boxes, targets=xaicore.targets.Boxes(3), or explain a model that returns the number in question, of one "
+    "box, as (N, 1)"
+)
 
 Shapes = Mapping[int | str, tuple[int, ...]]
 Tensor = TypeVar("Tensor")
@@ -33,9 +47,12 @@ def choose_name(
 ) -> int | str:
     """The name or position of the output that is explained; for backends.
 
+    Of boxes and their scores, the scores are explained.
+
     Args:
-        outputs: {name or position: tensor with a shape}, in the model's order.
-        output: the caller's choice, a name or a position (from the end if negative); None where there is none.
+        outputs: {name or position: tensor with a shape}, in the model's order; also shapes, or parts as of `parts_of`.
+        output: the caller's choice, a name or a position (from the end if negative); None where there is none. The
+            name of a nest with one part, "aux" for "aux.logits", is that of the part.
         answer: what the model returned; its type is named where it holds no tensor.
         preferred: the output to take where the caller chose none.
 
@@ -43,13 +60,11 @@ def choose_name(
         OutputError: the model has no such output, or several and nothing chooses between them.
         BackendError: it returned no tensor at all.
     """
-    shapes = {name: tuple(getattr(tensor, "shape", ())) for name, tensor in outputs.items()}
+    shapes = {name: part_shape(part) for name, part in outputs.items()}
     described = ", ".join(f"{name!r} {shape}" for name, shape in shapes.items()) or type(answer).__name__
     if output is not None:
-        names = list(outputs)
-        is_position = isinstance(output, int) and output not in outputs and -len(names) <= output < len(names)
-        name = names[output] if is_position else output  # type: ignore[index]  # a position is an int
-        if name not in outputs:
+        name = _named(list(outputs), output)
+        if name is None:
             raise OutputError(f"output={output!r} is none of the model's outputs: {described}")
         return name
     if preferred is not None and preferred in outputs:
@@ -58,6 +73,9 @@ def choose_name(
         return next(iter(outputs))
     if outputs:
         boxes = boxes_among(shapes)
+        scores = _scores(shapes)
+        if len(scores) == 1:
+            return scores[0]
         if boxes and all(len(shape) > 2 or shape in _rows(shapes, boxes) for shape in shapes.values()):
             raise OutputError(f"the model returned {described}, as detectors do, not one score per class: {OF_ONE_BOX}")
         example = next((name for name in outputs if name not in boxes), next(iter(outputs)))
@@ -78,7 +96,7 @@ def boxes_among(shapes: Shapes) -> list[int | str]:
     return [
         name
         for name, shape in shapes.items()
-        if _is_called_boxes(name) or (len(shape) > 1 and shape[-1] == 4 and has_rows_of_its_own(name, shape))
+        if is_called_boxes(name) or (len(shape) > 1 and shape[-1] == 4 and has_rows_of_its_own(name, shape))
     ]
 
 
@@ -92,8 +110,39 @@ def scores_of_boxes(shapes: Shapes, name: int | str) -> int | str | None:
     return None
 
 
-def _is_called_boxes(name: int | str) -> bool:
+def is_called_boxes(name: int | str) -> bool:
+    """Whether an output's name says that it holds boxes."""
     return bool(BOXES.search(str(name))) and not SCORES.search(str(name))
+
+
+def part_shape(part: Any) -> tuple[int, ...]:
+    """The shape of a part of an answer; of a list of one tensor per image, that of the array with zeros where a tensor
+    has less: (N, most, ...). A tuple is a shape."""
+    if isinstance(part, tuple):
+        return part
+    if not isinstance(part, list):
+        return tuple(getattr(part, "shape", ()))
+    lengths = zip(*(tuple(tensor.shape) for tensor in part), strict=True)
+    return (len(part), *map(max, lengths))
+
+
+def _named(names: list[int | str], output: int | str) -> int | str | None:
+    """The output that a name or a position means; None where there is none, or several."""
+    if output in names:
+        return output
+    inside = [name for name in names if str(name).startswith(f"{output}.")]
+    if len(inside) == 1:
+        return inside[0]
+    is_position = isinstance(output, int) and not inside and -len(names) <= output < len(names)
+    return names[output] if is_position else None  # type: ignore[index]  # a position is an int
+
+
+def _scores(shapes: Shapes) -> list[int | str]:
+    """The outputs that hold the scores of boxes: by their names, where several have a row per box."""
+    by_shape = [name for name in shapes if scores_of_boxes(shapes, name) is not None]
+    if len(by_shape) < 2:
+        return by_shape
+    return [name for name in by_shape if SCORES.search(str(name)) and not LABELS.search(str(name))]
 
 
 def _rows(shapes: Shapes, boxes: list[int | str]) -> set[tuple[int, ...]]:
