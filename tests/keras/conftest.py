@@ -4,36 +4,54 @@ TensorFlow enables oneDNN on some processors only. The tests enable it on all; T
 that do not depend on it.
 """
 
+import atexit
 import collections
+import gc
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
-# Every net here is compiled to run once or twice: optimising the code would take most of the time.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 import keras
 import pytest
 from fingerprints import guard
 from keras.src.backend.common import global_state
 from keras_state import fingerprint
+from processes import environment, python
 
 BACKEND = keras.backend.backend()
 
 # One thread, as several of these processes run beside each other; OMP_NUM_THREADS chooses another number.
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
+# XLA compiles every net here to run once or twice: optimising the code would take most of the time.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+elif BACKEND == "jax":
+    import jax
+
+    # Half of the programs have been compiled before, for another test's model: they are kept in a folder.
+    compiled = tempfile.mkdtemp(prefix="xaicore-jax-")
+    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+    # The other code generator takes half as long. A release of XLA that does not know the flag ends the process.
+    other = f"{os.environ['XLA_FLAGS']} --xla_cpu_use_fusion_emitters=false"
+    if python("-c", "import jax; jax.devices()", env=environment(variables={"XLA_FLAGS": other})).returncode == 0:
+        os.environ["XLA_FLAGS"] = other
 elif BACKEND == "torch":
     import torch
 
     torch.set_num_threads(THREADS)
-
 
 COMPILED = BACKEND in ("tensorflow", "jax")
 LONG = {
@@ -63,6 +81,13 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=left_out)
     gone = set(map(id, left_out))
     items[:] = [item for item in items if id(item) not in gone]
+
+
+def pytest_collection_finish():
+    """The frameworks' modules stay: collections of garbage need not look at them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def pytest_report_header():

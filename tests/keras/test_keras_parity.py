@@ -24,8 +24,11 @@ import xaicore
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
 CLOSE = 1e-3
+FEW = 4
+"""Photographs whose maps are compared; the outputs are of all twenty."""
 FEW_PASSES = {"activations", "gradients", "weights", "gradients_again"}
 METHODS = [one for one in xaicore.METHODS.values() if set(one.asks) <= FEW_PASSES and one.fusion is None]
+METHODS = [xaicore.method(one.name, n=4) if one.name == "smoothgradcam++" else one for one in METHODS]
 METHODS += [xaicore.METHODS["shapleycam"], xaicore.method("ablationcam", channels=8)]
 METHODS += [xaicore.method("scorecam", channels=8), xaicore.method("iscam", channels=2, samples=4)]
 """Those of few passes, and some of many, with few channels each."""
@@ -76,8 +79,8 @@ def weights(from_the_root: None) -> dict[str, np.ndarray]:
 def explained(
     photos: tuple[np.ndarray, np.ndarray], theirs: torch.nn.Module, ours: keras.Model
 ) -> tuple[dict[str, xaicore.Explanation], dict[str, xaicore.Explanation]]:
-    """({method: Explanation} of PyTorch, the same of Keras), each from one capture, at the layer that is found."""
-    x, methods = photos[0], METHODS
+    """({method: Explanation} of PyTorch, the same of Keras), of the first photographs, at the layer that is found."""
+    x, methods = photos[0][:FEW], METHODS
     return (
         xaicore.Explainer(theirs).compare(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), methods),
         xaicore.Explainer(ours).compare(x, methods),
@@ -88,8 +91,8 @@ def explained(
 def of_pixels(
     photos: tuple[np.ndarray, np.ndarray], theirs: torch.nn.Module, ours: keras.Model
 ) -> tuple[dict[str, xaicore.Explanation], dict[str, xaicore.Explanation]]:
-    """As `explained`, of the first photographs."""
-    x = photos[0][:4]
+    """As `explained`, for maps of the picture's resolution."""
+    x = photos[0][:FEW]
     return (
         xaicore.Explainer(theirs).compare(np.ascontiguousarray(x.transpose(0, 3, 1, 2)), PIXELS),
         xaicore.Explainer(ours).compare(x, PIXELS),
@@ -121,7 +124,7 @@ def test_maps_are_pytorchs(
 ) -> None:
     expected, found = (explanations[method] for explanations in explained)
     assert (expected.layer, found.layer) == ("_swish", "head_relu")
-    assert found.maps.shape == expected.maps.shape == (20, 7, 7)
+    assert found.maps.shape == expected.maps.shape == (FEW, 7, 7)
     assert np.array_equal(found.targets, expected.targets)
     assert np.array_equal(found.empty, expected.empty)
     difference = np.abs(normalised(found.maps) - normalised(expected.maps)).max()
@@ -138,7 +141,7 @@ def test_maps_of_pixels_are_pytorchs(
     # Rounding puts single ReLU6 units on the other side of zero, or of six. Each changes all pixels that it sees, which
     # at the last blocks are many, by up to 2 % of the maximum. Deconvolution does not look at the forward pass.
     expected, found = (explanations[method] for explanations in of_pixels)
-    assert found.maps.shape == expected.maps.shape == (4, 224, 224)
+    assert found.maps.shape == expected.maps.shape == (FEW, 224, 224)
     assert np.array_equal(found.targets, expected.targets)
     share = {"gradient": 0.97, "input-x-gradient": 0.97, "deconv": 1}.get(method, 0.99)
     for one, other in zip(found.maps, expected.maps, strict=True):
