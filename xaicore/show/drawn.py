@@ -173,16 +173,33 @@ class DrawnMaps:
         """
         return localize.masks(self.heatmaps(), threshold)
 
-    def boxes(self, threshold: float = 0.2) -> np.ndarray:
+    def boxes(self, threshold: float = 0.2, components: int | None = None) -> np.ndarray:
         """The box of the largest component of each mask: int64 (M, 4), x0, y0, x1, y1 in pixels, end exclusive.
 
         As in CAM's localisation (Zhou et al. 2016), which uses 20 %. A map without evidence for the target
         has the box 0, 0, 0, 0.
 
+        Args:
+            threshold: a share of the maximum.
+            components: the boxes of this many components instead, for several instances: int64 (M, components, 4), the
+                largest component first. Where a mask has fewer, the rest are 0, 0, 0, 0.
+
         Raises:
-            InputError: the threshold is not in [0, 1), or the maps are not two-dimensional.
+            InputError: the threshold is not in [0, 1), `components` is no number from 1, or the maps are not
+                two-dimensional.
         """
-        return localize.boxes(self.masks(threshold))
+        return localize.boxes(self.masks(threshold), components)
+
+    def points(self) -> np.ndarray:
+        """The pixel with the most evidence for the target in each map: int64 (M, 2), x and y.
+
+        Of several equal ones, the middle of their largest component, see `xaicore.localize.points`. A map without
+        evidence for the target has the point -1, -1.
+
+        Raises:
+            InputError: the maps are not two-dimensional.
+        """
+        return localize.points(self.heatmaps(normalize="none"))  # other scales clip, and would make maxima equal
 
     def all_boxes(self, threshold: float = 0.2) -> list[np.ndarray]:
         """The boxes of all components of each mask, for evidence in several places: M arrays int64 (B, 4).
