@@ -108,7 +108,9 @@ def torchcam(name: str) -> Callable[[nn.Module, torch.Tensor], Callable[[], Any]
     def make(model: nn.Module, x: torch.Tensor) -> Callable[[], Any]:
         import torchcam.methods
 
-        cam = getattr(torchcam.methods, name)(model, target_layer=model.get_submodule(last_layer(model)), batch_size=BATCH)
+        cam = getattr(torchcam.methods, name)(
+            model, target_layer=model.get_submodule(last_layer(model)), batch_size=BATCH
+        )
 
         def run() -> Any:
             with torch.no_grad():

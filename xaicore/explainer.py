@@ -209,6 +209,7 @@ class Explainer:
             "views": views,
             "view_names": () if place is None else place.view_names,
             "frames": 1 if place is None else place.frames,
+            "positions": "" if place is None else place.positions,
             "ids": reader.labels.ids,
             "truth": reader.labels.truth,
             "class_names": reader.labels.class_names,

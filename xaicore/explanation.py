@@ -12,6 +12,7 @@ import numpy as np
 
 from xaicore.errors import InputError
 from xaicore.outputs import is_dense, raw_score, true_classes
+from xaicore.show.drawing import Drawing
 from xaicore.show.drawn import DrawnMaps
 from xaicore.show.pictures import Pictures
 
@@ -57,6 +58,8 @@ class Explanation(DrawnMaps):
             frame v // (views // frames).
         signed: negative values of the maps are evidence against the target.
         of_pixels: the method computes the maps of the picture's gradients, pixel by pixel, see `scaling`.
+        positions: a letter per axis of `input_size` where the model or the caller says what they are, such as "hw", or
+            "thw" for a video; "" where nothing does.
     """
 
     maps: np.ndarray
@@ -83,6 +86,7 @@ class Explanation(DrawnMaps):
     frames: int = 1
     signed: bool = False
     of_pixels: bool = False
+    positions: str = ""
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""
@@ -139,9 +143,12 @@ class Explanation(DrawnMaps):
         from xaicore.show import html
 
         per_image = len(self) // len(self.ids)
-        most = max(1, html.ROWS // (per_image * self.views)) * per_image
-        shown = range(min(len(self), max(1, html.ROWS // self.views), most))
-        return html.render(repr(self), ((self.row(m), self.draw(m)) for m in shown), len(self) - len(shown))
+        parts = self.views * (html.SLICES if self.form == "volume" else 1)
+        most = max(1, html.ROWS // (per_image * parts)) * per_image
+        shown = range(min(len(self), max(1, html.ROWS // parts), most))
+        drawing = Drawing(slices=html.SLICES)
+        drawn = ((self.row(m, drawing), self.draw(m, drawing)) for m in shown)
+        return html.render(repr(self), drawn, len(self) - len(shown))
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
         """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.
@@ -205,15 +212,16 @@ class Explanation(DrawnMaps):
             return float(self.scores[m])
         return raw_score(self.outputs[self.image_index[m]], self.outputs_kind, target)
 
-    def row(self, m: int) -> dict[str, Any]:
-        """What is known of row m, as plain values.
+    def row(self, m: int, drawing: Drawing | None = None) -> dict[str, Any]:
+        """What is known of row m, as plain values; of a volume, which slices `draw(m, drawing)` shows.
 
         Keys: id, k, target, target_name, score, raw_score, predicted, predicted_name, truth (in a multi-label data set
         a list), truth_name (of a list: joined by ", "; "none" where it is empty), empty, method, layer, group, slot
         (the position in a group, else None), model, asked (the targets that were asked for), maximum and minimum (of
-        the map), signed, right, views (their names, in the order in which they lie side by side), frames (how many
-        follow each other) and view_maxima (the largest magnitude in the map of each view). Unknown values are None; so
-        are the last three where there is one view.
+        the map), signed, right, views (their names, in the order in which they lie side by side; the slices of a volume
+        are views), frames (how many follow each other), view_maxima (the largest magnitude in the map of each view),
+        columns (views per line) and part ("frame" or "slice", what the views that follow each other are). Unknown
+        values are None; so are the last five where there is one view.
         """
         n = int(self.image_index[m])
         target = int(self.targets[m])
@@ -242,15 +250,8 @@ class Explanation(DrawnMaps):
             "minimum": float(self.maps[m].min()),
             "signed": self.signed,
             "right": self._right(n),
-            **self._views_of(m),
+            **self._views_of(m, drawing),
         }
-
-    def _views_of(self, m: int) -> dict[str, Any]:
-        if self.views == 1:
-            return {"views": None, "frames": None, "view_maxima": None}
-        names = self.view_names or tuple(f"view {v}" for v in range(self.views))
-        maxima = np.abs(self.maps[m]).reshape(self.views, -1).max(axis=1).tolist()
-        return {"views": list(names), "frames": self.frames if self.frames > 1 else None, "view_maxima": maxima}
 
 
 def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> None:

@@ -131,9 +131,11 @@ class DiskLogger(xaicore.Logger):
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
         """Write the files first and the row second. Encoding takes longest and needs no lock."""
         row, files = make_row(explanation, m, step, self._options)
-        name, picture = row["picture"], explanation.picture(m)
+        name = row["picture"]
         with folder.locked():
-            if picture is not None and not folder.has(name):  # rows of the same image share it
+            if name is not None and not folder.has(name):  # rows of the same image share it
+                picture = explanation.picture(m, self._options)
+                assert picture is not None
                 folder.add(name, png(picture))
             for path, content in files.items():
                 folder.add(path, content)

@@ -36,11 +36,9 @@ class Options(xaicore.Drawing):
         super().__post_init__()
         self.box(np.zeros((1, 1), np.float32))  # validates the threshold
 
-    def outline_alone(self, heatmap: np.ndarray) -> np.ndarray:
-        """The outline of a heatmap (H, W), white where it is and transparent elsewhere: (H, W, 4) uint8 RGBA."""
-        assert self.outline is not None
-        line = xaicore.overlay.outline(np.zeros((1, *heatmap.shape, 3), np.uint8), heatmap[None], self.outline)[0]
-        return np.dstack([np.full_like(line, 255), line[..., :1]])
+    def outline_alone(self, line: np.ndarray) -> np.ndarray:
+        """A line (H, W) bool, white where it is and transparent elsewhere: (H, W, 4) uint8 RGBA."""
+        return np.dstack([np.full((*line.shape, 3), 255, np.uint8), line.astype(np.uint8) * 255])
 
     def box(self, heatmap: np.ndarray) -> list[int]:
         """The box of a heatmap (H, W): x0, y0, x1, y1 as `Explanation.boxes` has it."""
