@@ -33,8 +33,8 @@ STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
 SCRIPTS = (
-    *("rows.js", "views.js", "paint.js", "curve.js", "grid.js", "large.js", "reel.js", "controls.js", "play.js"),
-    *("clips.js", "keys.js", "gallery.js"),
+    *("rows.js", "views.js", "paint.js", "profile.js", "curve.js", "grid.js", "large.js", "reel.js", "controls.js"),
+    *("play.js", "clips.js", "wheel.js", "keys.js", "gallery.js"),
 )
 """The parts of the script, in order; they share one scope."""
 
@@ -52,11 +52,12 @@ TEXTS = (
     "picture",
     "files",
     "views",
+    "part",
     "scaling",
 )
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
-    *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "view_maxima"),
+    *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "columns", "view_maxima"),
 )
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
 """The columns that name files; those of one row have the same stem, in different folders."""

@@ -40,7 +40,7 @@ def draw(signals: np.ndarray) -> np.ndarray:
     """
     count, channels, length = signals.shape
     lanes = min(channels, LANES)
-    lane = max(40, 200 // lanes)
+    lane = max(40, 180 // lanes)
     pictures = np.empty((count, lanes * lane + GAP + BAND, width_of(length), 3), np.uint8)
     pictures[:] = GROUND
     for picture, signal in zip(pictures, signals, strict=True):
