@@ -120,16 +120,22 @@ class Explanation(DrawnMaps):
         true = self.true_classes(n)
         return None if true is None or self.predicted is None else int(self.predicted[n]) in true
 
-    def save(self, directory: str | os.PathLike[str]) -> Path:
+    def save(self, directory: str | os.PathLike[str], **options: Any) -> Path:
         """Write pictures, overlays, raw maps and an index.html; returns the path of the latter.
+
+        Args:
+            directory: made if there is none.
+            options: of the disk logger, such as `animation="webp"` and, for volumes, `spacing=(2.5, 0.8, 0.8)`.
 
         Raises:
             LoggerError: the folder cannot be written.
+            PluginError, InputError, DependencyError: an option is unknown, out of range, or needs another library.
         """
         from xaicore.loggers import open_loggers
 
         root = Path(directory).expanduser()
-        with open_loggers({"disk": {"root": root}}, name=root.resolve().name, on_error="raise", quiet=True) as log:
+        loggers = {"disk": {**options, "root": root}}
+        with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
             log(self)
         return root / "index.html"
 

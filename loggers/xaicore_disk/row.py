@@ -9,7 +9,7 @@ import numpy as np
 
 import xaicore
 from xaicore.show import png
-from xaicore_disk import manifest, names
+from xaicore_disk import manifest, names, nifti
 from xaicore_disk.options import Options
 
 __all__ = ["make_row", "picture_name"]
@@ -34,6 +34,7 @@ def make_row(
         )
         if options.outline is not None:
             contents["outline"] = png(options.outline_alone(explanation.outline(m, options)))
+        contents |= _of_parts(explanation, m, options)
     row = {
         "step": step,
         **explanation.row(m, options),
@@ -46,11 +47,24 @@ def make_row(
     }
     row |= {name: xaicore.show.finite(row[name]) for name in ("score", "raw_score", "ceiling")}
     stem = _stem(row, contents)
-    files = {column: f"{column}s/{stem}{'.npy' if column == 'map' else '.png'}" for column in contents}
+    suffixes = {"map": ".npy", "animation": f".{options.animation}", "volume": ".nii.gz"}
+    files = {column: f"{column}s/{stem}{suffixes.get(column, '.png')}" for column in contents}
     row |= {column: files.get(column) for column in manifest.FILES}
     if picture is not None:
         row["picture"] = picture_name(row["id"], picture)
     return row, {files[column]: content for column, content in contents.items()}
+
+
+def _of_parts(explanation: xaicore.Explanation, m: int, options: Options) -> dict[str, bytes]:
+    """The files that clips and volumes have beside those of pictures, as the options ask for them."""
+    found = {}
+    if options.animation is not None and explanation.tiling(options).parts > 1:
+        kind = "heatmap" if explanation.images is None else "overlay"
+        found["animation"] = explanation.animation(m, kind, options.animation, drawing=options)
+    affine = nifti.affine_of(options.spacing, explanation.ids[explanation.image_index[m]])
+    if affine is not None and explanation.form == "volume" and explanation.views == 1:
+        found["volume"] = nifti.nifti(explanation.values(m, "none"), affine)
+    return found
 
 
 def picture_name(name: str, picture: np.ndarray) -> str:

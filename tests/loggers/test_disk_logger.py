@@ -176,6 +176,8 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "scaling": "max",
         "ceiling": None,
         "outline": None,
+        "animation": None,
+        "volume": None,
         "size": [5, 7],
         "box": [2, 1, 3, 2],
         "images_from": "user",
@@ -410,6 +412,8 @@ def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
             "axis": 0,
             "slices": None,
             "threshold": 0.2,
+            "animation": None,
+            "spacing": None,
         },
     }
 

@@ -9,6 +9,7 @@ import numpy as np
 from xaicore import localize
 from xaicore.errors import InputError
 from xaicore.show import tiles
+from xaicore.show.animation import encode
 from xaicore.show.drawing import Drawing
 from xaicore.show.drawn_row import DrawnRow
 
@@ -84,6 +85,40 @@ class DrawnMaps(DrawnRow):
             kind: np.stack([tiles.montage(one, self.views) for one in array.reshape(-1, self.views, *array.shape[1:])])
             for kind, array in self._drawn_tiles(m, whole).items()
         }
+
+    def animation(
+        self,
+        m: int,
+        kind: str = "overlay",
+        format: str = "webp",
+        milliseconds: int = 250,
+        drawing: Drawing | None = None,
+    ) -> bytes:
+        """The frames of a clip or the slices of a volume one after the other, as the bytes of an animated file.
+
+        Args:
+            m: a row.
+            kind: "overlay", "picture" or "heatmap".
+            format: "webp", without loss, or "gif".
+            milliseconds: per frame.
+            drawing: how, and which slices.
+
+        Raises:
+            InputError: the row has no frames or slices that follow each other, or no such image.
+            DependencyError: no installed library encodes this format.
+        """
+        drawing = drawing or Drawing()
+        parts = self.tiling(drawing).parts
+        if not self.drawable or parts < 2:
+            raise InputError(
+                f"animation of maps {self.maps.shape[1:]}: expected a volume, or frames that follow each other, as "
+                "Explainer(input_axes='ntchw') says of views"
+            )
+        drawn = self._drawn_tiles(m, drawing)
+        if kind not in drawn:
+            raise InputError(f"kind={kind!r}: expected one of {', '.join(map(repr, drawn))}")
+        tiled = drawn[kind].reshape(parts, -1, *drawn[kind].shape[1:])
+        return encode(np.stack([tiles.montage(one, len(one)) for one in tiled]), format, milliseconds)
 
     def masks(self, threshold: float = 0.2) -> np.ndarray:
         """Where a heatmap exceeds `threshold` of its maximum, bool (M, H, W); not where evidence is against the target.

@@ -115,6 +115,11 @@ class DrawnRow:
         tiling = self.tiling(drawing)
         return tiles.montage(self._heat_tiles(m, tiling, normalize or self.scaling)[0], tiling.columns)
 
+    def values(self, m: int, normalize: str | None = None) -> np.ndarray:
+        """Row m of `heatmaps(None, normalize)` with the axes of the input: (H, W), (D, H, W), (T,), or (views, ...)."""
+        values: np.ndarray = self._heatmaps([m], None, normalize or self.scaling)[0]
+        return values
+
     def peak(self, m: int) -> float:
         """The value of row m's map, at the picture's resolution, that is 1 in its heatmap if there are no ceilings."""
         return float(maps.tops(self._heatmaps([m], None, "none"), self.scaling)[0])

@@ -172,8 +172,9 @@ function addFact(list, term, ...values) {
 }
 
 function fileLinks(row) {
-  const paths = [row.picture, ...["overlay", "heatmap", "map"].map((column) => file(row, column))];
-  const texts = ["picture", "overlay", "heatmap", "raw map (.npy)"];
+  const columns = ["overlay", "heatmap", "map", "volume", "animation"];
+  const paths = [row.picture, ...columns.map((column) => file(row, column))];
+  const texts = ["picture", "overlay", "heatmap", "raw map (.npy)", "NIfTI", "animation"];
   return paths.flatMap((path, i) => {
     if (path === null) return [];
     const link = document.createElement("a");
