@@ -12,6 +12,7 @@ import numpy as np
 
 from xaicore.errors import InputError
 from xaicore.outputs import is_dense, raw_score, true_classes
+from xaicore.show.drawing import Drawing
 from xaicore.show.drawn import DrawnMaps
 from xaicore.show.pictures import Pictures
 
@@ -60,6 +61,8 @@ class Explanation(DrawnMaps):
         names: (M,) what each target is called, such as a word; None: by its class.
         target_boxes: (M, 4) where each target lies in the picture: x0, y0, x1, y1 in pixels of `input_size`, NaN where
             it lies nowhere; None for targets that have no place.
+        positions: a letter per axis of `input_size` where the model or the caller says what they are, such as "hw", or
+            "thw" for a video; "" where nothing does.
     """
 
     maps: np.ndarray
@@ -88,6 +91,7 @@ class Explanation(DrawnMaps):
     of_pixels: bool = False
     names: np.ndarray | None = None
     target_boxes: np.ndarray | None = None
+    positions: str = ""
 
     def __len__(self) -> int:
         """The number of rows, M = N * K."""
@@ -130,16 +134,22 @@ class Explanation(DrawnMaps):
         true = self.true_classes(n)
         return None if true is None or self.predicted is None else int(self.predicted[n]) in true
 
-    def save(self, directory: str | os.PathLike[str]) -> Path:
+    def save(self, directory: str | os.PathLike[str], **options: Any) -> Path:
         """Write pictures, overlays, raw maps and an index.html; returns the path of the latter.
+
+        Args:
+            directory: made if there is none.
+            options: of the disk logger, such as `animation="webp"` and, for volumes, `spacing=(2.5, 0.8, 0.8)`.
 
         Raises:
             LoggerError: the folder cannot be written.
+            PluginError, InputError, DependencyError: an option is unknown, out of range, or needs another library.
         """
         from xaicore.loggers import open_loggers
 
         root = Path(directory).expanduser()
-        with open_loggers({"disk": {"root": root}}, name=root.resolve().name, on_error="raise", quiet=True) as log:
+        loggers = {"disk": {**options, "root": root}}
+        with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
             log(self)
         return root / "index.html"
 
@@ -153,9 +163,12 @@ class Explanation(DrawnMaps):
         from xaicore.show import html
 
         per_image = len(self) // len(self.ids)
-        most = max(1, html.ROWS // (per_image * self.views)) * per_image
-        shown = range(min(len(self), max(1, html.ROWS // self.views), most))
-        return html.render(repr(self), ((self.row(m), self.draw(m)) for m in shown), len(self) - len(shown))
+        parts = self.views * (html.SLICES if self.form == "volume" else 1)
+        most = max(1, html.ROWS // (per_image * parts)) * per_image
+        shown = range(min(len(self), max(1, html.ROWS // parts), most))
+        drawing = Drawing(slices=html.SLICES)
+        drawn = ((self.row(m, drawing), self.draw(m, drawing)) for m in shown)
+        return html.render(repr(self), drawn, len(self) - len(shown))
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
         """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.
@@ -219,15 +232,16 @@ class Explanation(DrawnMaps):
             return float(self.scores[m])
         return raw_score(self.outputs[self.image_index[m]], self.outputs_kind, target)
 
-    def row(self, m: int) -> dict[str, Any]:
-        """What is known of row m, as plain values.
+    def row(self, m: int, drawing: Drawing | None = None) -> dict[str, Any]:
+        """What is known of row m, as plain values; of a volume, which slices `draw(m, drawing)` shows.
 
         Keys: id, k, target, target_name, target_box (x0, y0, x1, y1), score, raw_score, predicted, predicted_name,
         truth (in a multi-label data set a list), truth_name (of a list: joined by ", "; "none" where it is empty),
         empty, method, layer, group, slot (the position in a group, else None), model, asked (the targets that were
         asked for), maximum and minimum (of the map), signed, right, views (their names, in the order in which they lie
-        side by side), frames (how many follow each other) and view_maxima (the largest magnitude in the map of each
-        view). Unknown values are None; so are the last three where there is one view.
+        side by side; the slices of a volume are views), frames (how many follow each other), view_maxima (the largest
+        magnitude in the map of each view), columns (views per line) and part ("frame" or "slice", what the views that
+        follow each other are). Unknown values are None; so are the last five where there is one view.
         """
         n = int(self.image_index[m])
         target = int(self.targets[m])
@@ -257,15 +271,8 @@ class Explanation(DrawnMaps):
             "minimum": float(self.maps[m].min()),
             "signed": self.signed,
             "right": self._right(n),
-            **self._views_of(m),
+            **self._views_of(m, drawing),
         }
-
-    def _views_of(self, m: int) -> dict[str, Any]:
-        if self.views == 1:
-            return {"views": None, "frames": None, "view_maxima": None}
-        names = self.view_names or tuple(f"view {v}" for v in range(self.views))
-        maxima = np.abs(self.maps[m]).reshape(self.views, -1).max(axis=1).tolist()
-        return {"views": list(names), "frames": self.frames if self.frames > 1 else None, "view_maxima": maxima}
 
 
 def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> None:

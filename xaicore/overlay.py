@@ -109,10 +109,18 @@ def outline(
     heatmaps: np.ndarray,
     share: float = 0.2,
     color: tuple[int, int, int] = (255, 255, 255),
+    level: float | None = None,
 ) -> np.ndarray:
     """The pictures with a line around the pixels with the most evidence, which are `share` of all pixels.
 
     Pixels without evidence for the target are never inside, so that the area may be smaller than `share`.
+
+    Args:
+        images: (M, H, W, 3) uint8 RGB.
+        heatmaps: (M, H, W).
+        share: of the pixels of each heatmap.
+        color: of the line, RGB.
+        level: the smallest value inside, for heatmaps that are parts of a larger one; None: by the share.
 
     Raises:
         InputError: the share is not in (0, 1].
@@ -121,7 +129,7 @@ def outline(
         raise InputError(f"outline={share!r}: expected a share of the pixels, 0 < outline <= 1")
     out: np.ndarray = np.ascontiguousarray(images).copy()
     for image, heatmap in zip(out, heatmaps, strict=True):
-        inside = (heatmap >= np.quantile(heatmap, 1 - share)) & (heatmap > 0)
+        inside = (heatmap >= (np.quantile(heatmap, 1 - share) if level is None else level)) & (heatmap > 0)
         contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         thickness = max(1, round(min(heatmap.shape) / 150))
         cv2.drawContours(image, contours, -1, color, thickness)

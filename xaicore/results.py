@@ -54,6 +54,7 @@ def explanations(walk: Walk, found: Found, labels: Labels, pictures: Pictures, m
         "views": views,
         "view_names": () if place is None else place.view_names,
         "frames": 1 if place is None else place.frames,
+        "positions": "" if place is None else place.positions,
         "ids": labels.ids,
         "truth": labels.truth,
         "class_names": labels.class_names,

@@ -75,7 +75,7 @@ class Tracker(Logger):
 
         Args:
             row: what is known of the map.
-            images: as `Explanation.draw` gives them; empty for signals and volumes.
+            images: as `Explanation.draw` gives them: of a volume a montage of slices, of a signal its curve.
         """
 
     @abstractmethod
@@ -112,7 +112,7 @@ class Tracker(Logger):
             self._complete()
         self._step = number
         for m in range(len(explanation)):
-            row = {"step": number, **explanation.row(m)}
+            row = {"step": number, **explanation.row(m, self.drawing)}
             self.log_map(row, explanation.draw(m, self.drawing))
             self._rows[map_key(row)] = row
         if number is None:

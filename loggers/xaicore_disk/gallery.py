@@ -33,8 +33,8 @@ STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
 SCRIPTS = (
-    *("rows.js", "views.js", "paint.js", "curve.js", "grid.js", "large.js", "reel.js", "controls.js", "play.js"),
-    *("clips.js", "keys.js", "gallery.js"),
+    *("rows.js", "views.js", "paint.js", "profile.js", "curve.js", "grid.js", "large.js", "reel.js", "controls.js"),
+    *("play.js", "clips.js", "wheel.js", "keys.js", "gallery.js"),
 )
 """The parts of the script, in order; they share one scope."""
 
@@ -52,13 +52,14 @@ TEXTS = (
     "picture",
     "files",
     "views",
+    "part",
     "scaling",
 )
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
-    *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "view_maxima"),
+    *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "columns", "view_maxima"),
 )
-NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline")
+NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline", "animation", "volume")
 """The columns that name files; those of one row have the same stem, in different folders."""
 
 
@@ -95,8 +96,8 @@ class Columns:
         return {"texts": list(self._texts), "text": self._text, "plain": self._plain}
 
     def _add(self, row: manifest.Row) -> None:
-        stem, columns = _named_alike(row)
-        known = {**row, "picture": _checked_name(row["picture"]), "files": " ".join(columns)}
+        stem, files = _named_alike(row)
+        known = {**row, "picture": _checked_name(row["picture"]), "files": " ".join(files)}
         known["views"] = json.dumps(row["views"]) if row.get("views") else None
         for name, texts in self._text.items():
             text = known.get(name)  # older versions had fewer columns
@@ -138,11 +139,11 @@ def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing,
 
 
 def _named_alike(row: manifest.Row) -> tuple[str | None, list[str]]:
-    """The stem that this row's files share, and the columns that have a file."""
+    """The stem that this row's files share, and the columns that have a file, with its ending: "overlay.png"."""
     stem = PurePosixPath(row["map"] or "").stem
-    suffixes = {column: ".npy" if column == "map" else ".png" for column in NAMED_ALIKE}
+    named = ((column, _checked_name(row.get(column)) or "") for column in NAMED_ALIKE)
     return stem, [
-        column for column, suffix in suffixes.items() if _checked_name(row.get(column)) == f"{column}s/{stem}{suffix}"
+        f"{column}.{name.partition('.')[2]}" for column, name in named if name.partition(".")[0] == f"{column}s/{stem}"
     ]
 
 

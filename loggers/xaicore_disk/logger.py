@@ -10,6 +10,8 @@
         greys/*.png        the map, 255 at its maximum; the page scales and colours it
         outlines/*.png     the outline alone, with the option `outline`
         maps/*.npy         the method's own map, at the layer's resolution
+        animations/*.webp  the overlays of a clip or volume one after the other, with the option `animation`
+        volumes/*.nii.gz   the map of a volume at its resolution, with the option `spacing`
 
 The files of a row are written before it, and the page last. So the files that a row names exist, whenever the
 process is killed; the page may be behind the manifest until the run is opened again or closed.
@@ -43,7 +45,8 @@ class DiskLogger(xaicore.Logger):
         root: the run's folder; `runs/<run.name>` when None. An existing run continues: rows are added, and a
             row of the same step, image, method, layer and k replaces the earlier one. In a group of images that change
             from step to step, image n of a step counts as the same image, whatever its id.
-        options: `colormap`, `alpha`, `outline`, `diverging`, `maps`, `threshold`, see `xaicore_disk.options.Options`.
+        options: `colormap`, `alpha`, `outline`, `diverging`, `axis`, `slices`, `maps`, `threshold`,
+            `animation`, `spacing`, see `xaicore_disk.options.Options`.
 
     Raises:
         PluginError: an option is unknown.
@@ -66,7 +69,9 @@ class DiskLogger(xaicore.Logger):
         Raises:
             LoggerError: the folder cannot be made or written, or holds a page or run of another program.
             InputError: a monitor has watched other pictures in this run.
+            DependencyError: an option needs a library that is not installed.
         """
+        self._options.check_libraries()
         folder = RunFolder(Path("runs", names.folder_name(run.name)) if self._root is None else self._root)
         with folder.locked():
             about.start(folder, run, self._options)
@@ -131,9 +136,11 @@ class DiskLogger(xaicore.Logger):
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
         """Write the files first and the row second. Encoding takes longest and needs no lock."""
         row, files = make_row(explanation, m, step, self._options)
-        name, picture = row["picture"], explanation.picture(m)
+        name = row["picture"]
         with folder.locked():
-            if picture is not None and not folder.has(name):  # rows of the same image share it
+            if name is not None and not folder.has(name):  # rows of the same image share it
+                picture = explanation.picture(m, self._options)
+                assert picture is not None
                 folder.add(name, png(picture))
             for path, content in files.items():
                 folder.add(path, content)

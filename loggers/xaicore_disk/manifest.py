@@ -34,7 +34,7 @@ __all__ = [
     "superseded_files",
 ]
 
-FILES = ("picture", "overlay", "heatmap", "map", "grey", "outline")
+FILES = ("picture", "overlay", "heatmap", "map", "grey", "outline", "animation", "volume")
 """The columns that name files, relative to the run's folder, with forward slashes; None where there is none."""
 
 FOLDERS = tuple(f"{column}s" for column in FILES)
@@ -42,7 +42,7 @@ FOLDERS = tuple(f"{column}s" for column in FILES)
 REQUIRED = ("step", "id", "method", "layer", "k", "picture", "overlay", "heatmap", "map")
 """The columns that rows of every version have."""
 
-FILE_NAME = re.compile(rf"({'|'.join(FOLDERS)})/[A-Za-z0-9_-]+\.(png|npy)")
+FILE_NAME = re.compile(rf"({'|'.join(FOLDERS)})/[A-Za-z0-9_-]+\.(png|npy|webp|gif|nii\.gz)")
 """The names that this package gives to files. A manifest may come from elsewhere and name any file."""
 
 Row = dict[str, Any]

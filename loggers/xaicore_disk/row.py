@@ -9,7 +9,7 @@ import numpy as np
 
 import xaicore
 from xaicore.show import png
-from xaicore_disk import manifest, names
+from xaicore_disk import manifest, names, nifti
 from xaicore_disk.options import Options
 
 __all__ = ["make_row", "picture_name"]
@@ -23,33 +23,48 @@ def make_row(
     The name of a file holds a hash of its row's key and of all contents. Other contents have other names, so the files
     that a row names are those that were written for it.
     """
-    heatmap, resized, picture = None, None, explanation.picture(m)
+    peak, resized = None, None
+    picture = explanation.picture(m, options) if explanation.drawable else None
     contents = {"map": _npy(options.stored(explanation.maps[m]))}
     if explanation.drawable:
-        heatmap, resized = explanation.heatmap(m), explanation.heatmap(m, normalize="none")
-        contents["heatmap"] = png(options.colorize(heatmap, explanation.signed))
-        contents["grey"] = png(_grey(xaicore.maps.normalize(resized[None], explanation.scaling)[0], explanation.signed))
+        peak, resized = explanation.peak(m), explanation.heatmap(m, "none", options)
+        contents |= {kind: png(image) for kind, image in explanation.draw(m, options).items() if kind != "picture"}
+        contents["grey"] = png(
+            _grey(xaicore.maps.normalize(resized[None], "max", np.array([peak]))[0], explanation.signed)
+        )
         if options.outline is not None:
-            contents["outline"] = png(options.outline_alone(heatmap))
-        if picture is not None:
-            contents["overlay"] = png(options.overlay(picture[None], heatmap[None], explanation.signed)[0])
+            contents["outline"] = png(options.outline_alone(explanation.outline(m, options)))
+        contents |= _of_parts(explanation, m, options)
     row = {
         "step": step,
-        **explanation.row(m),
-        "peak": None if resized is None else float(xaicore.maps.tops(resized[None], explanation.scaling)[0]),
+        **explanation.row(m, options),
+        "peak": peak,
         "scaling": explanation.scaling,
         "ceiling": None if explanation.ceilings is None else float(explanation.ceilings[m]),
-        "size": None if heatmap is None else list(heatmap.shape),
-        "box": None if heatmap is None else options.box(heatmap),
+        "size": None if resized is None else list(resized.shape),
+        "box": options.box(explanation.heatmap(m)) if explanation.form == "picture" else None,
         "images_from": explanation.images_from,
     }
     row |= {name: xaicore.show.finite(row[name]) for name in ("score", "raw_score", "ceiling")}
     stem = _stem(row, contents)
-    files = {column: f"{column}s/{stem}{'.npy' if column == 'map' else '.png'}" for column in contents}
+    suffixes = {"map": ".npy", "animation": f".{options.animation}", "volume": ".nii.gz"}
+    files = {column: f"{column}s/{stem}{suffixes.get(column, '.png')}" for column in contents}
     row |= {column: files.get(column) for column in manifest.FILES}
     if picture is not None:
         row["picture"] = picture_name(row["id"], picture)
     return row, {files[column]: content for column, content in contents.items()}
+
+
+def _of_parts(explanation: xaicore.Explanation, m: int, options: Options) -> dict[str, bytes]:
+    """The files that clips and volumes have beside those of pictures, as the options ask for them."""
+    found = {}
+    if options.animation is not None and explanation.tiling(options).parts > 1:
+        kind = "heatmap" if explanation.images is None else "overlay"
+        found["animation"] = explanation.animation(m, kind, options.animation, drawing=options)
+    affine = nifti.affine_of(options.spacing, explanation.ids[explanation.image_index[m]])
+    if affine is not None and explanation.form == "volume" and explanation.views == 1:
+        found["volume"] = nifti.nifti(explanation.values(m, "none"), affine)
+    return found
 
 
 def picture_name(name: str, picture: np.ndarray) -> str:

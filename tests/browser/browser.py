@@ -180,6 +180,12 @@ class Tab:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, **at, button="left", clickCount=1)
 
+    def wheel(self, selector: str, down: float = 0, right: float = 0) -> None:
+        """Turn the wheel over the middle of the first such element, by pixels."""
+        x, y, width, height = self.box(selector)
+        at = {"x": x + width / 2, "y": y + height / 2}
+        self.call("Input.dispatchMouseEvent", type="mouseWheel", **at, deltaX=right, deltaY=down)
+
     def choose(self, selector: str, value: object) -> None:
         """Set a control and say so, as its own way of being set does."""
         attribute = "checked" if isinstance(value, bool) else "value"

@@ -246,7 +246,7 @@ def test_the_large_view_has_the_strip_with_names_and_evidence(tmp_path: Path, vi
     for v in (3, 0, 2):
         tab.click(f"#large .parts li:nth-child({v + 1}) button")
         tab.settle()
-        np.testing.assert_allclose(seen(tab, "#large .views .photo > a > img", 0.5), COLORS[v], atol=1)
+        np.testing.assert_allclose(seen(tab, "#large .views .photo .stack", 0.5), COLORS[v], atol=1)
         np.testing.assert_allclose(seen(tab, OVERLAY, 0.5), expected(v), atol=2)
         np.testing.assert_allclose(seen(tab, "#large .heatmap .stack", 0.5), heat((SHARES[v],))[0], atol=2)
         assert texts(tab, "#large .views figcaption")[0] == text(tab, "#large .player .frame") == FRAMES[v]

@@ -153,8 +153,8 @@ def test_a_place_of_a_changing_group_is_gone_through_by_steps(run: Path, visit: 
         tab.key("Escape")
 
 
-def test_signals_have_numbers_and_their_raw_map(tmp_path: Path, visit: Visit) -> None:
-    one = toy_run.explanation(np.ones((2, 1, 9)), [[1, 0, 0]] * 2, "first", truth=[0, 1])
+def test_what_cannot_be_drawn_has_numbers_and_its_raw_map(tmp_path: Path, visit: Visit) -> None:
+    one = toy_run.explanation(np.ones((2, 1, 2, 2, 2, 2)), [[1, 0, 0]] * 2, "first", truth=[0, 1])
     with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise") as log:
         for step in (1, 2):
             log(one, step)

@@ -251,7 +251,7 @@ def test_volumes_have_masks_but_no_boxes() -> None:
     x = np.random.default_rng(0).normal(size=(1, 3, 3, 4, 5)).astype(np.float32)
     e = xaicore.explain(None, x, backend=ToyBackend())
     assert e.masks().shape == (1, 3, 4, 5)
-    assert e.images is None
+    assert e.images.shape == (1, 3, 4, 5, 3)
     with pytest.raises(InputError, match=r"boxes need two-dimensional masks \(M, H, W\), got shape \(1, 3, 4, 5\)"):
         e.boxes()
 
@@ -350,6 +350,8 @@ def test_rows_in_plain_values(explanation: Explanation) -> None:
             "views": None,
             "frames": None,
             "view_maxima": None,
+            "columns": None,
+            "part": None,
         }
         assert {type(value) for value in row.values()} <= {str, int, float, bool, type(None)}
 

@@ -350,8 +350,8 @@ def test_the_table() -> None:
         "A uniform map has a share of 0.200 in the box.",
     ]
     assert repr(one) == (
-        "<Localization of 4 of 4 rows, 4 images: mine at conv of builtins.NoneType: top1_error 0.250, top5_error 0.250, "
-        "gt_known_error 0.250, pointing 1.000, energy 0.750, iou 0.750, precision 0.750, recall 0.750>"
+        "<Localization of 4 of 4 rows, 4 images: mine at conv of builtins.NoneType: top1_error 0.250, "
+        "top5_error 0.250, gt_known_error 0.250, pointing 1.000, energy 0.750, iou 0.750, precision 0.750, recall 0.750>"
     )
     assert len(one) == 4
     with pytest.raises(dataclasses.FrozenInstanceError):

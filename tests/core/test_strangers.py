@@ -168,7 +168,7 @@ def test_the_logger_appends_a_row_a_map(used: tuple) -> None:
     assert [row["step"] for row in rows] == ["4", "4", "4", "4", "5", "5"]
     for row, m in zip(rows, [0, 1, 2, 3, 2, 3], strict=True):
         later = {"raw_score", "group", "slot", "model", "asked", "maximum", "right"}  # keys that came after the columns
-        later |= {"views", "frames", "view_maxima", "minimum", "signed", "target_box"}
+        later |= {"views", "frames", "view_maxima", "columns", "part", "minimum", "signed", "target_box"}
         known = {k: "" if v is None else str(v) for k, v in said["rows"][m].items() if k not in later}
         assert {name: row[name] for name in known} == known
         assert [int(row[name]) for name in ("x0", "y0", "x1", "y1")] == a["boxes"][m].tolist()

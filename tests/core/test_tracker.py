@@ -59,7 +59,16 @@ def test_maps_are_given_one_by_one_with_their_images() -> None:
         np.testing.assert_array_equal(images["overlay"], one.overlays("magma", 0.8, 0.3)[m])
         assert set(images) == {"picture", "overlay", "heatmap"}
     (signal, images), _ = log(Toy(), (explanation(np.ones((2, 1, 9))), 0)).maps
-    assert (signal["id"], images) == ("0", {})
+    assert (signal["id"], set(images)) == ("0", {"picture", "overlay", "heatmap"})
+    (nothing, images), _ = log(Toy(), (explanation(np.ones((2, 1, 2, 2, 2, 2))), 0)).maps
+    assert (nothing["id"], images) == ("0", {})
+
+
+def test_a_volumes_row_and_images_have_the_slices_that_the_option_asks_for() -> None:
+    one = explanation(np.random.default_rng(0).random((1, 1, 9, 4, 5)))
+    [(row, images)] = log(Toy(axis=2, slices=3), (one, 0)).maps
+    assert (row["views"], row["columns"]) == (["slice 0", "slice 2", "slice 4"], 3)
+    assert images["overlay"].shape == (9, 12, 3)
 
 
 def test_a_map_is_drawn_after_the_one_before_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +150,8 @@ def test_one_that_is_not_open_says_so(action: str) -> None:
 def test_unknown_options_are_refused_and_its_own_are_named() -> None:
     with pytest.raises(xaicore.PluginError) as caught:
         Toy(root="a", path="b", alpha=1)
-    assert str(caught.value) == "the toy logger has no option 'path'; known: root, colormap, alpha, outline, diverging"
+    known = "known: root, colormap, alpha, outline, diverging, axis, slices"
+    assert str(caught.value) == f"the toy logger has no option 'path'; {known}"
 
     class Taking(Toy):
         more_options = ("mode",)
@@ -151,7 +161,7 @@ def test_unknown_options_are_refused_and_its_own_are_named() -> None:
             super().__init__(root, **options)
 
     assert Taking("a", mode="b", alpha=1).mode == "b"
-    known = "root, colormap, alpha, outline, diverging, mode"
+    known = "root, colormap, alpha, outline, diverging, axis, slices, mode"
     with pytest.raises(xaicore.PluginError, match=rf"no option 'x'; known: {known}$"):
         Taking(x=1)
 

@@ -171,10 +171,14 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "views": None,
         "frames": None,
         "view_maxima": None,
+        "columns": None,
+        "part": None,
         "peak": 3.5,
         "scaling": "max",
         "ceiling": None,
         "outline": None,
+        "animation": None,
+        "volume": None,
         "size": [5, 7],
         "box": [2, 1, 3, 2],
         "images_from": "user",
@@ -270,9 +274,36 @@ def test_pictures_are_made_of_the_input_and_say_so(tmp_path: Path) -> None:
     assert "rescaled input" in (tmp_path / "index.html").read_text()
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 9), (2, 1, 3, 4, 5)])
-def test_signals_and_volumes_have_a_map_alone(tmp_path: Path, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(2, 1, 9), (2, 1, 7, 4, 5)])
+@pytest.mark.parametrize("options", [{}, {"axis": 2, "slices": 3, "outline": 0.3, "alpha": 0.8}])
+def test_signals_and_volumes_have_files_as_they_are_drawn(
+    tmp_path: Path, shape: tuple[int, ...], options: dict[str, Any]
+) -> None:
     one = explanation(np.random.default_rng(0).random(shape))
+    drawing = xaicore.Drawing(**options)
+    rows = log(tmp_path, one, **options)
+    for m, row in enumerate(rows):
+        drawn = one.draw(m, drawing)
+        for kind, image in drawn.items():
+            np.testing.assert_array_equal(rgb(tmp_path / row[kind]), image)
+        np.testing.assert_array_equal(np.load(tmp_path / row["map"]), one.maps[m])
+        assert row["size"] == list(drawn["heatmap"].shape[:2])
+        assert row["peak"] == one.maps[m].max()
+        grey = cv2.imread(str(tmp_path / row["grey"]), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(grey, np.rint(one.heatmap(m, drawing=drawing) * 255))
+        assert row["box"] is None
+        assert (row["outline"] is None) == (drawing.outline is None)
+        if drawing.outline is not None:
+            line = cv2.imread(str(tmp_path / row["outline"]), cv2.IMREAD_UNCHANGED)[..., 3] > 0
+            assert (drawn["overlay"][line] == 255).all()
+            assert line.any()
+    assert {name: rows[0][name] for name in ("views", "columns", "part")} == {
+        name: one.row(0, drawing)[name] for name in ("views", "columns", "part")
+    }
+
+
+def test_what_cannot_be_drawn_has_a_map_alone(tmp_path: Path) -> None:
+    one = explanation(np.random.default_rng(0).random((2, 1, 2, 3, 4, 5)))
     rows = log(tmp_path, one)
     for m, row in enumerate(rows):
         names = ("picture", "overlay", "heatmap", "grey", "outline", "box", "size", "peak")
@@ -379,7 +410,11 @@ def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
             "alpha": 0.5,
             "outline": 0.2,
             "diverging": "blue-red",
+            "axis": 0,
+            "slices": None,
             "threshold": 0.2,
+            "animation": None,
+            "spacing": None,
         },
     }
 
@@ -534,7 +569,7 @@ def test_the_page_is_written_at_once_and_then_at_growing_distances(
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, diverging, maps, threshold",
+        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, diverging, axis, slices, maps",
     ):
         xaicore.open_loggers({"disk": {"colour": "red", "alpha": 1, "path": "x"}})
 

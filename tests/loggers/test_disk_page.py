@@ -133,9 +133,9 @@ def test_the_data_are_the_rows_of_the_manifest(tmp_path: Path) -> None:
             assert seen[name] == row[name], name
         for name in ("score", "raw_score", "peak"):
             assert seen[name] == pytest.approx(row[name], rel=1e-5)
-        for column in seen["files"].split():
-            assert row[column] == f"{column}s/{seen['stem']}{'.npy' if column == 'map' else '.png'}"
-        assert seen["files"].split() == ["overlay", "heatmap", "map", "grey", "outline"]
+        for column, ending in (name.split(".") for name in seen["files"].split()):
+            assert row[column] == f"{column}s/{seen['stem']}.{ending}"
+        assert seen["files"].split() == ["overlay.png", "heatmap.png", "map.npy", "grey.png", "outline.png"]
     assert shown.data["alpha"] == 0.5
     assert len(shown.data["texts"]) == len(set(shown.data["texts"]))
 
@@ -162,7 +162,11 @@ def test_rows_of_older_versions_are_shown(tmp_path: Path) -> None:
     }
     columns = gallery.Columns([row])
     (seen,) = rendered(tmp_path / "index.html", columns).rows
-    assert (seen["files"], seen["picture"], seen["score"]) == ("overlay heatmap map", "pictures/a-1.png", 0.25)
+    assert (seen["files"], seen["picture"], seen["score"]) == (
+        "overlay.png heatmap.png map.npy",
+        "pictures/a-1.png",
+        0.25,
+    )
     assert [seen[name] for name in ("group", "slot", "peak", "ceiling", "raw_score", "size")] == [None] * 6
 
 
@@ -179,7 +183,7 @@ def test_files_of_a_manifest_from_elsewhere_are_not_led_to(tmp_path: Path, name:
     row = read_manifest(page_folder(tmp_path))[0]
     columns = gallery.Columns([{**row, "overlay": name, "picture": name if name[0] != "o" else None}])
     (seen,) = rendered(tmp_path / "index.html", columns).rows
-    assert "overlay" not in seen["files"].split()
+    assert "overlay." not in seen["files"]
     assert seen["picture"] is None
 
 

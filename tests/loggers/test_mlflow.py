@@ -580,8 +580,15 @@ def test_without_pictures_there_are_heatmaps(store: Store) -> None:
 
 
 @pytest.mark.parametrize("shape", [(9,), (3, 4, 5)])
-def test_signals_and_volumes_have_numbers_alone(store: Store, shape: tuple[int, ...]) -> None:
-    one = explanation(np.ones((2, 1, *shape)), truth=[0, 1])
+def test_signals_and_volumes_have_their_curve_and_their_slices(store: Store, shape: tuple[int, ...]) -> None:
+    one = explanation(np.random.default_rng(0).random((1, 1, *shape)))
+    found = store.log((one, 0))
+    [(_, image)] = found.images("xaicore/0/overlay 0 given conv")
+    np.testing.assert_array_equal(image, one.overlay(0))
+
+
+def test_what_cannot_be_drawn_has_numbers_alone(store: Store) -> None:
+    one = explanation(np.ones((2, 1, 2, 2, 2, 2)), truth=[0, 1])
     found = store.log((one, 0))
     assert found.files == {}
     assert found.metric("xaicore/score/1 0") == [(0, float(one.scores[1]))]
@@ -694,7 +701,7 @@ def test_a_server_is_logged_to_and_its_death_noticed(served: tuple[str, subproce
 
 
 def test_unknown_options_are_named() -> None:
-    known = "run_id, experiment, tracking_uri, colormap, alpha, outline, diverging"
+    known = "run_id, experiment, tracking_uri, colormap, alpha, outline, diverging, axis, slices"
     with pytest.raises(xaicore.PluginError, match=f"mlflow logger has no option 'uri', 'x'; known: {known}$"):
         xaicore.open_loggers({"mlflow": {"uri": "sqlite:///a.db", "alpha": 1, "x": 1}})
 

@@ -444,8 +444,15 @@ def test_without_pictures_there_are_heatmaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(9,), (3, 4, 5)])
-def test_signals_and_volumes_have_numbers_alone(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    one = explanation(np.ones((2, 1, *shape)), truth=[0, 1])
+def test_signals_and_volumes_have_their_curve_and_their_slices(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    one = explanation(np.random.default_rng(0).random((1, 1, *shape)))
+    found = log(tmp_path, (one, 0))
+    [event] = found.Tensors("xaicore/0/0/given/conv/overlay")
+    np.testing.assert_array_equal(picture(event), one.overlay(0))
+
+
+def test_what_cannot_be_drawn_has_numbers_alone(tmp_path: Path) -> None:
+    one = explanation(np.ones((2, 1, 2, 2, 2, 2)), truth=[0, 1])
     found = log(tmp_path, (one, 0))
     assert pictures(found) == []
     assert curve(found, "xaicore/score/1/0") == [(0, np.float32(one.scores[1]))]
@@ -471,7 +478,7 @@ print(*sys.modules)
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match=r"tensorboard logger has no option 'logdir', 'x'; known: root, colormap, alpha, outline, diverging$",
+        match=r"logger has no option 'logdir', 'x'; known: root, colormap, alpha, outline, diverging, axis, slices$",
     ):
         xaicore.open_loggers({"tensorboard": {"logdir": "runs", "alpha": 1, "x": 1}})
 

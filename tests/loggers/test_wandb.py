@@ -343,13 +343,11 @@ def test_thin_pictures_stay_as_they_are(place: Path, size: tuple[int, int]) -> N
 
 def test_what_has_no_pictures_has_rows_and_what_has_no_photos_heatmaps(place: Path) -> None:
     rng = np.random.default_rng(1)
-    signal_ = explanation(rng.random((2, 1, 9)), method="signal")
-    volume = explanation(rng.random((2, 1, 3, 4, 5)), method="volume")
+    nothing = explanation(rng.random((2, 1, 2, 3, 2, 2)), method="nothing")
     flat = explanation(rng.random((2, 1, 5, 5)), method="flat", images=None)
-    assert signal_.images is None
+    assert nothing.images is None
     with xaicore.open_loggers("wandb", on_error="raise") as log:
-        log(signal_, step=0)
-        log(volume, step=0)
+        log(nothing, step=0)
         log.flush()
         log(flat, step=1)
         log.flush()
@@ -359,9 +357,18 @@ def test_what_has_no_pictures_has_rows_and_what_has_no_photos_heatmaps(place: Pa
     assert not [key for key in first if key.startswith(("xaicore/overlay", "xaicore/heatmap"))]
     assert same(run.pictures(second["xaicore/heatmap/flat"]), heat(flat))
     none = [(row["method"], row["overlay"], row["photo"]) for row in run.increments[0]]
-    assert none == [("signal", None, None)] * 2 + [("volume", None, None)] * 2
-    assert [row["maximum"] for row in run.increments[0][:2]] == signal_.maps.max(axis=1).tolist()
+    assert none == [("nothing", None, None)] * 2
+    assert [row["maximum"] for row in run.increments[0][:2]] == nothing.maps.reshape(2, -1).max(axis=1).tolist()
     assert [row["overlay"].shape for row in run.increments[2]] == [(14, 18, 3)] * 2
+
+
+@pytest.mark.parametrize("shape", [(9,), (3, 4, 5)])
+def test_signals_and_volumes_have_their_curve_and_their_slices(place: Path, shape: tuple[int, ...]) -> None:
+    one = explanation(np.random.default_rng(0).random((1, 1, *shape)))
+    with xaicore.open_loggers("wandb", on_error="raise") as log:
+        log(one, step=0)
+    run = the_run(place)
+    assert same(run.pictures(run.rows[0]["xaicore/overlay/given"]), one.overlays())
 
 
 def test_scores_that_are_no_numbers_are_left_out(place: Path) -> None:
@@ -775,8 +782,8 @@ def test_unknown_options_are_said_before_anything_starts(place: Path) -> None:
     with pytest.raises(xaicore.PluginError) as caught:
         xaicore.open_loggers({"wandb": {"projekt": "a", "alpha": 0.3, "step": 1}})
     assert str(caught.value) == (
-        "the wandb logger has no option 'projekt', 'step'; known: run, colormap, alpha, outline, diverging, project, "
-        "entity, name, id, resume, group, job_type, tags, notes, dir, mode"
+        "the wandb logger has no option 'projekt', 'step'; known: run, colormap, alpha, outline, diverging, axis, "
+        "slices, project, entity, name, id, resume, group, job_type, tags, notes, dir, mode"
     )
     assert not list(place.iterdir())
 

@@ -43,6 +43,7 @@ class Place:
         unreached: the layers at whose positions the gradient of the output does not arrive.
         streams: {layer: the layer whose norms tell its outlier tokens}, if these are left out.
         in_order: the rows of an input follow each other, as the frames of a clip do.
+        in_time: the model reads the slices of a volume one after another, so that these are frames.
     """
 
     grids: Mapping[str, Grid]
@@ -52,6 +53,7 @@ class Place:
     in_order: bool = False
     unreached: tuple[str, ...] = ()
     streams: Mapping[str, str] = field(default_factory=dict)
+    in_time: bool = False
 
     @property
     def captured(self) -> tuple[str, ...]:
@@ -68,6 +70,12 @@ class Place:
     def view_names(self) -> tuple[str, ...]:
         """The names of an image's views; empty where it has one."""
         return view_names(self.frame.rows, self.in_order, self.sources)
+
+    @property
+    def positions(self) -> str:
+        """A letter per axis of a picture: "hw", or "thw" where the first axis of a volume is known to be time."""
+        letters = self.frame.positions
+        return f"t{letters[1:]}" if self.in_time else letters
 
     @property
     def frames(self) -> int:
@@ -160,14 +168,22 @@ def find_place(
     frame = next(iter(frames.values()), reading.frames[position])
     rows = frame.rows if at[0].frame is None else len(at)
     in_order = frame.in_order or are_in_order(facts, rows, position)
-    return Place(grids, runs, frame, at, in_order, _unreached(facts, reading, explained, grids))
+    in_time = _in_time(facts, frame, position)
+    return Place(grids, runs, frame, at, in_order, _unreached(facts, reading, explained, grids), in_time=in_time)
 
 
 def picture_place(facts: Facts, reading: Reading) -> Place:
     """The place of the only picture, for methods that need no layer."""
     (position,) = reading.main_pictures
     frame = reading.frames[position]
-    return Place({}, {}, frame, (Source(position),), frame.in_order or are_in_order(facts, frame.rows, position))
+    in_order = frame.in_order or are_in_order(facts, frame.rows, position)
+    return Place({}, {}, frame, (Source(position),), in_order, in_time=_in_time(facts, frame, position))
+
+
+def _in_time(facts: Facts, frame: Frame, position: int) -> bool:
+    """Whether a recurrent layer reads the slices of a volume; a cube's axes are not told apart by their lengths."""
+    is_clip = len(frame.size) == 3 and not frame.is_made and frame.size.count(frame.size[0]) == 1
+    return is_clip and are_in_order(facts, frame.size[0], position)
 
 
 def _check_steps(name: str, layer: LayerFacts, reading: Reading) -> None:

@@ -6,60 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xaicore import localize, maps
+from xaicore import localize
 from xaicore.errors import InputError
+from xaicore.show import tiles
+from xaicore.show.animation import encode
 from xaicore.show.drawing import Drawing
-from xaicore.show.pictures import Pictures
+from xaicore.show.drawn_row import DrawnRow
 
 __all__ = ["DrawnMaps"]
 
 
-class DrawnMaps:
-    """The drawing methods of `Explanation`, which has these attributes."""
-
-    maps: np.ndarray
-    image_index: np.ndarray
-    input_size: tuple[int, ...]
-    pictures: Pictures
-    ceilings: np.ndarray | None
-    views: int
-    signed: bool
-    of_pixels: bool
-
-    @property
-    def images(self) -> np.ndarray | None:
-        """The pictures (N, H, W, 3) uint8 RGB, in the frame that the model sees; None if there are none.
-
-        Where the caller gave none, they are made of the input on first use: as it is when it is uint8, lies in [0, 1],
-        or holds pixels of 0 to 255, else rescaled by the batch's minimum and maximum. Several views of an image lie
-        side by side, (N, H, views * W, 3).
-        """
-        return self.pictures.array
-
-    @property
-    def images_from(self) -> str | None:
-        """Where `images` come from: "user", "input" or "rescaled"; None where there are none."""
-        return self.pictures.source
-
-    @property
-    def drawable(self) -> bool:
-        """Whether the maps have two spatial axes; signals and volumes cannot be drawn."""
-        return self.maps.ndim == (3 if self.views == 1 else 4)
-
-    @property
-    def scaling(self) -> str:
-        """How heatmaps are normalised unless the caller says so: "max", or "robust" for maps of single pixels.
-
-        A few pixels have most of the evidence of such a map: by its maximum, all others would be invisible.
-        """
-        return "robust" if self.of_pixels else "max"
+class DrawnMaps(DrawnRow):
+    """The drawing methods of `Explanation`: of all rows here, of one row in `DrawnRow`."""
 
     def heatmaps(self, size: Sequence[int] | None = None, normalize: str | None = None) -> np.ndarray:
         """The maps at the pictures' resolution, (M, H, W) float32 in [0, 1]; several views, (M, views, H, W).
 
         They are resized first, then normalised, so that the maximum is exactly 1; a map without evidence is zeros. If
         there are `ceilings`, "max" and "robust" divide by them and clip values above 1. Signed maps are in [-1, 1]:
-        they are divided by a magnitude, and zero stays zero.
+        they are divided by a magnitude, and zero stays zero. Those of volumes are (M, D, H, W), of signals (M, T).
 
         Args:
             size: (height, width); None: that of the user's pictures, else `input_size`.
@@ -71,99 +36,89 @@ class DrawnMaps:
         """
         return self._heatmaps(slice(None), size, normalize or self.scaling)
 
-    def _heatmaps(self, rows: slice | list[int], size: Sequence[int] | None, normalize: str) -> np.ndarray:
-        if self.signed and normalize == "minmax":
-            raise InputError(
-                "normalize='minmax' moves the zero of signed maps, where evidence for and against the target meet: use "
-                "'max' or 'none'"
-            )
-        if size is None:
-            # Made pictures have the input's size, so there is no need to make them for this.
-            given = self.pictures.given
-            size = self.input_size if given is None else self._size_of(given)
-        ceilings = None if self.ceilings is None else self.ceilings[rows]
-        chosen = self.maps[rows]
-        views = chosen if self.views == 1 else chosen.reshape(-1, *chosen.shape[2:])
-        resized = maps.resize(views, size)
-        resized = resized if self.views == 1 else resized.reshape(*chosen.shape[:2], *resized.shape[1:])
-        return maps.normalize(resized, normalize, ceilings)
-
-    def _size_of(self, images: np.ndarray) -> tuple[int, int]:
-        """(H, W) of one view in pictures (N, H, views * W, 3)."""
-        height, width = images.shape[1:3]
-        return height, width // self.views
-
-    def _side_by_side(self, heatmaps: np.ndarray) -> np.ndarray:
-        """Heatmaps (M, views, H, W) as (M, H, views * W)."""
-        return heatmaps if self.views == 1 else np.concatenate(list(heatmaps.swapaxes(0, 1)), axis=-1)
-
     def overlays(
         self,
         colormap: str = "viridis",
         alpha: float = 0.5,
         outline: float | None = None,
         diverging: str = "blue-red",
+        axis: int = 0,
+        slices: int | None = None,
     ) -> np.ndarray:
-        """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB.
+        """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB; each volume is a montage of slices.
 
         Args:
             colormap: "viridis", "inferno", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
             alpha: the opacity at the maximum; elsewhere it shrinks with the evidence.
             outline: a share of the pixels, such as 0.2: draw a line around those with the most evidence.
             diverging: the colour map of signed maps, "blue-red" or "purple-orange", evidence against the target first.
+            axis, slices: of volumes, as in `Drawing`.
 
         Raises:
             InputError: there are no pictures, or an argument is out of range.
         """
-        images = self._images()
-        heatmaps = self._side_by_side(self.heatmaps(self._size_of(images)))
-        drawing = Drawing(colormap, alpha, outline, diverging)
-        return drawing.overlay(images[self.image_index], heatmaps, self.signed)
+        self._images()
+        drawing = Drawing(colormap, alpha, outline, diverging, axis, slices)
+        return np.stack([self.overlay(m, drawing) for m in range(len(self.maps))])
 
-    def _images(self) -> np.ndarray:
-        if self.images is None:
+    def slices(self, m: int, axis: int = 0, drawing: Drawing | None = None) -> dict[str, np.ndarray]:
+        """All slices of a volume along an axis, as images, uint8 RGB (S, H, W, 3): the keys of `draw`.
+
+        Slice i is at index i of the input, or of the user's pictures. Several views lie side by side in each slice.
+
+        Args:
+            m: a row.
+            axis: 0, 1 or 2.
+            drawing: how; its own `axis` and `slices` do not count.
+
+        Raises:
+            InputError: the maps are not of volumes, or there is no such axis.
+        """
+        if self.form != "volume":
             raise InputError(
-                f"no pictures to lay the heatmaps over: the input (spatial shape {self.input_size}) is not one or "
-                "three channels of a picture; pass images=, uint8 (N, H, W, 3)"
+                f"slices of maps {self.maps.shape[1:]} over an input {self.input_size}: expected volumes, with three "
+                "positions each. draw(m) draws signals and pictures"
             )
-        return self.images
+        drawing = drawing or Drawing()
+        whole = Drawing(*(drawing.colormap, drawing.alpha, drawing.outline, drawing.diverging, axis), max(self._size()))
+        return {
+            kind: np.stack([tiles.montage(one, self.views) for one in array.reshape(-1, self.views, *array.shape[1:])])
+            for kind, array in self._drawn_tiles(m, whole).items()
+        }
 
-    # The same for one row: a thousand targets of large pictures, drawn at once, would be gigabytes.
+    def animation(
+        self,
+        m: int,
+        kind: str = "overlay",
+        format: str = "webp",
+        milliseconds: int = 250,
+        drawing: Drawing | None = None,
+    ) -> bytes:
+        """The frames of a clip or the slices of a volume one after the other, as the bytes of an animated file.
 
-    def picture(self, m: int) -> np.ndarray | None:
-        """The picture of row m, (H, W, 3) uint8 RGB; None if there is none."""
-        return None if self.images is None else self.images[self.image_index[m]]
-
-    def heatmap(self, m: int, normalize: str | None = None) -> np.ndarray:
-        """Row m of `heatmaps(None, normalize)`, (H, W); several views lie side by side, (H, views * W).
+        Args:
+            m: a row.
+            kind: "overlay", "picture" or "heatmap".
+            format: "webp", without loss, or "gif".
+            milliseconds: per frame.
+            drawing: how, and which slices.
 
         Raises:
-            InputError: `normalize` is unknown, or the maps do not have the input's axes.
+            InputError: the row has no frames or slices that follow each other, or no such image.
+            DependencyError: no installed library encodes this format.
         """
-        return self._side_by_side(self._heatmaps([m], None, normalize or self.scaling))[0]
-
-    def overlay(self, m: int, drawing: Drawing | None = None) -> np.ndarray:
-        """Row m of `overlays`, (H, W, 3) uint8 RGB.
-
-        Raises:
-            InputError: there are no pictures.
-        """
-        picture = self._images()[self.image_index[m]]
-        return (drawing or Drawing()).overlay(picture[None], self.heatmap(m)[None], self.signed)[0]
-
-    def draw(self, m: int, drawing: Drawing | None = None) -> dict[str, np.ndarray]:
-        """Row m as images, uint8 RGB (H, W, 3): "picture" and "overlay", where there is a picture, and "heatmap".
-
-        Empty if the maps cannot be drawn, see `drawable`.
-        """
-        if not self.drawable:
-            return {}
-        drawing, picture, heatmap = drawing or Drawing(), self.picture(m), self.heatmap(m)
-        colored = {"heatmap": drawing.colorize(heatmap, self.signed)}
-        if picture is None:
-            return colored
-        over = drawing.overlay(picture[None], heatmap[None], self.signed)[0]
-        return {"picture": picture, "overlay": over, **colored}
+        drawing = drawing or Drawing()
+        parts = self.tiling(drawing).parts
+        if not self.drawable or parts < 2:
+            raise InputError(
+                f"animation of maps {self.maps.shape[1:]}: expected a volume, or frames that follow each other, as "
+                "Explainer(input_axes='ntchw') says of views"
+            )
+        drawn = self._drawn_tiles(m, drawing)
+        if kind not in drawn:
+            raise InputError(f"kind={kind!r}: expected one of {', '.join(map(repr, drawn))}")
+        tiled = drawn[kind].reshape(parts, -1, *drawn[kind].shape[1:])
+        return encode(np.stack([tiles.montage(one, len(one)) for one in tiled]), format, milliseconds)
 
     def masks(self, threshold: float = 0.2) -> np.ndarray:
         """Where a heatmap exceeds `threshold` of its maximum, bool (M, H, W); not where evidence is against the target.

@@ -17,12 +17,16 @@ from typing import Any
 import numpy as np
 
 from xaicore.show.encoding import png
+from xaicore.show.tiles import cut
 from xaicore.show.words import caption, evidence
 
-__all__ = ["ROWS", "render", "show"]
+__all__ = ["ROWS", "SLICES", "render", "show"]
 
 ROWS = 24
 """Maps that are shown, one per view; a page of thousands of inline pictures would stop the browser."""
+
+SLICES = 8
+"""The slices of a volume that are shown, evenly spaced."""
 
 
 def render(title: str, rows: Iterable[tuple[Mapping[str, Any], Mapping[str, np.ndarray]]], more: int = 0) -> str:
@@ -50,15 +54,16 @@ def _named(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _content(row: Mapping[str, Any], images: Mapping[str, np.ndarray]) -> str:
-    return _strip(row["views"], images) if row.get("views") else _images(images)
+    names = row.get("views")
+    return _strip(names, images, row.get("columns") or len(names)) if names else _images(images)
 
 
-def _strip(names: Sequence[str], images: Mapping[str, np.ndarray]) -> str:
+def _strip(names: Sequence[str], images: Mapping[str, np.ndarray], columns: int) -> str:
     """A list of views from left to right, each with its name over its photo, overlay and heatmap."""
+    tiles = {kind: cut(image, len(names), columns) for kind, image in images.items()}
     items = []
     for i, name in enumerate(names):
-        # Every image has its views side by side, all of one width.
-        parts = {kind: image[:, _part(image, i, len(names))] for kind, image in images.items()}
+        parts = {kind: of_kind[i] for kind, of_kind in tiles.items()}
         shown = "".join(
             f'<img alt="{kind}, {html.escape(name)}" title="{kind}" src="{_data_url(part)}" '
             'style="display:block;width:100%;margin-bottom:2px">'
@@ -67,11 +72,6 @@ def _strip(names: Sequence[str], images: Mapping[str, np.ndarray]) -> str:
         items.append(f'<li style="flex:1 0 6em;max-width:16em">{html.escape(name)}{shown}</li>')
     style = "display:flex;gap:4px;overflow-x:auto;list-style:none;margin:0;padding:0"
     return f'<ol style="{style}" tabindex="0" role="list" aria-label="views">{"".join(items)}</ol>'
-
-
-def _part(image: np.ndarray, i: int, count: int) -> slice:
-    width = image.shape[1] // count
-    return slice(i * width, (i + 1) * width)
 
 
 def _caption(row: Mapping[str, Any]) -> str:

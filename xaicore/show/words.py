@@ -53,11 +53,13 @@ def evidence(row: Mapping[str, Any], diverging: str = "blue-red") -> str:
 def views(row: Mapping[str, Any]) -> str:
     """The names of a row's views as they lie side by side: "left to right: frame 0, frame 1, ... frame 15".
 
-    "" where there is one view.
+    Those of several lines: "8 per line: slice 0, slice 2, ... slice 126". "" where there is one view.
     """
     names = list(row.get("views") or ())
+    columns = row.get("columns") or len(names)
     listed = names if len(names) <= 4 else [*names[:2], f"... {names[-1]}"]
-    return f"left to right: {', '.join(listed)}" if names else ""
+    how = "left to right" if columns >= len(names) else f"{columns} per line"
+    return f"{how}: {', '.join(listed)}" if names else ""
 
 
 def slug(text: str, length: int = 80, allowed: str = "A-Za-z0-9_-", keep: str = "start") -> str:

@@ -1,6 +1,8 @@
-// Going from frame to frame of a clip, by hand or by playing. Each place has a frame of its own.
+// Going from frame to frame of a clip, or from slice to slice of a volume, by hand or by playing. Each place has a frame
+// of its own.
 
 const FRAME = 250; // milliseconds per frame
+const SLICE = 100; // milliseconds per slice, of which there are more
 const CALM = matchMedia("(prefers-reduced-motion: reduce)"); // then once to the end, at the pace of steps
 const partAt = new Map(); // the part that was chosen, by place
 const running = new Set(); // the places that play
@@ -57,7 +59,11 @@ function keepTime() {
   if (!running.size) {
     clearInterval(clock);
     clock = null;
-  } else if (clock === null) clock = setInterval(nextFrames, CALM.matches ? PAUSE : FRAME);
+  } else if (clock === null) clock = setInterval(nextFrames, CALM.matches ? PAUSE : shown.some(isOfSlices) ? SLICE : FRAME);
+}
+
+function isOfSlices({ row }) {
+  return partWord(row) === "slice";
 }
 
 function nextFrames() {
@@ -80,11 +86,12 @@ function fillPlayer(player, place, row) {
   const [button, range, label] = ["button", "input", ".frame"].map((name) => player.querySelector(name));
   const plays = running.has(place.key);
   button.classList.toggle("playing", plays);
-  button.setAttribute("aria-label", `${plays ? "pause" : "play"} the frames of ${row.id}`);
-  button.title = plays ? "pause the frames (k)" : "play the frames (k)";
+  const word = partWord(row);
+  button.setAttribute("aria-label", `${plays ? "pause" : "play"} the ${word}s of ${row.id}`);
+  button.title = `${plays ? "pause" : "play"} the ${word}s (k)`;
   range.max = partsOf(row) - 1;
   range.value = part;
-  range.setAttribute("aria-label", `frame of ${row.id}`);
+  range.setAttribute("aria-label", `${word} of ${row.id}`);
   range.setAttribute("aria-valuetext", partName(row, part));
   if (label) label.textContent = partName(row, part);
 }

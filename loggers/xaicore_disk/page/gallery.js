@@ -114,6 +114,11 @@ grid.addEventListener("click", (event) => {
 grid.addEventListener("input", ({ target }) => {
   chooseFrame(target.closest(".cell").entry.place.key, target.valueAsNumber);
 });
+grid.addEventListener("wheel", wheelOnGrid, { passive: false });
+dialog.addEventListener("wheel", wheelOnLarge, { passive: false });
+within(".reel .profile").addEventListener("click", ({ currentTarget, clientX }) => {
+  chooseFrame(open, partAtX(currentTarget, clientX));
+});
 dialog.addEventListener("input", ({ target }) => {
   if (target.closest(".player")) chooseFrame(open, target.valueAsNumber);
   else passOn(target);

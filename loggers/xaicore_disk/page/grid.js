@@ -66,12 +66,16 @@ function moveFocus(cell, key) {
   if (next) focusCell(next);
 }
 
+const WIDE = 2.2; // in heights: pictures such as curves, which get wide cards
+
 /** Give all cells one shape: that of the pictures, or a square if these differ; leave room for players. */
 function shapeCells() {
   grid.classList.toggle("clips", rows.some(isPlayable));
-  const shapes = new Set(rows.map(cardShape));
-  const shape = shapes.size === 1 ? [...shapes][0] : 1;
-  grid.style.setProperty("--shape", Math.min(Math.max(shape, 0.6), 1.8));
+  const shapes = [...new Set(rows.map(cardShape))];
+  const isWide = shapes.every((shape) => shape > WIDE);
+  grid.classList.toggle("wide", isWide);
+  const shape = isWide ? Math.min(...shapes) : shapes.length === 1 ? shapes[0] : 1;
+  grid.style.setProperty("--shape", Math.min(Math.max(shape, 0.6), isWide ? 4.5 : 1.8));
 }
 
 /** Load the images of entries that the cells near the window show next. */

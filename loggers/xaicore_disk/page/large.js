@@ -30,7 +30,7 @@ function fillViews(row, scale) {
   photo.hidden = !row.picture;
   overlay.hidden = !row.picture || kindOf(row) === "none";
   heatmap.hidden = kindOf(row) === "none";
-  show(photo.querySelector("img"), row.picture);
+  paint(photo.querySelector(".stack"), row, scale);
   photo.querySelector("img").alt = row.id;
   paint(overlay.querySelector(".stack"), row, scale);
   overlay.querySelector("img").alt = describe(row);
@@ -40,6 +40,7 @@ function fillViews(row, scale) {
   [photo, overlay, heatmap].forEach((figure, i) => setLink(figure.querySelector("a"), links[i]));
   overlay.querySelector("figcaption").textContent = `${row.method} for ${targetName(row)}`;
   within(".views").style.setProperty("--shape", partShape(row));
+  within(".views").classList.toggle("wide", partShape(row) > WIDE);
   within(".under").hidden = heatmap.hidden;
 }
 
@@ -171,8 +172,9 @@ function addFact(list, term, ...values) {
 }
 
 function fileLinks(row) {
-  const paths = [row.picture, ...["overlay", "heatmap", "map"].map((column) => file(row, column))];
-  const texts = ["picture", "overlay", "heatmap", "raw map (.npy)"];
+  const columns = ["overlay", "heatmap", "map", "volume", "animation"];
+  const paths = [row.picture, ...columns.map((column) => file(row, column))];
+  const texts = ["picture", "overlay", "heatmap", "raw map (.npy)", "NIfTI", "animation"];
   return paths.flatMap((path, i) => {
     if (path === null) return [];
     const link = document.createElement("a");

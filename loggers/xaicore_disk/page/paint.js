@@ -12,7 +12,7 @@ function paint(stack, row, scale, part = null) {
   stack.dataset.kind = kind;
   stack.classList.toggle("bare", !row.picture);
   stack.classList.toggle("signed", Boolean(row.signed));
-  stack.classList.toggle("tiny", (row.size?.[1] ?? Infinity) / partsOf(row) <= 64);
+  stack.classList.toggle("tiny", (row.size?.[1] ?? Infinity) / sheetOf(row)[0] <= 64);
   setPart(stack, row, part);
   stack.style.setProperty("--factor", scale);
   show(stack.querySelector(".photo"), row.picture);
@@ -69,9 +69,12 @@ function ensure(host, name) {
   return host.querySelector(`.${name}`) ?? host.appendChild(made());
 }
 
-/** Fill the strip of all frames below, and mark the one that is shown above. */
+/** Fill the strip of all frames below, and mark the one that is shown above; of a sheet, the evidence in each slice. */
 function fillFilm(card, row, scale, part) {
-  if (!isPlayable(row)) return card.querySelector(".film")?.remove();
+  const [other, isFilm] = isSheet(row) ? [".film", false] : [".profile", isPlayable(row)];
+  card.querySelector(other)?.remove();
+  if (isSheet(row) && isPlayable(row)) return fillProfile(ensure(card, "profile"), row, part);
+  if (!isFilm) return card.querySelector(".film")?.remove();
   const film = ensure(card, "film");
   paint(film.querySelector(".stack"), row, scale);
   const values = { "--film-shape": partShape(row) * partsOf(row), "--parts": partsOf(row), "--part": part };

@@ -9,7 +9,10 @@ function fillReel(row, scale) {
   if (host.hidden) return showPart(row, null);
   const list = within(".parts");
   list.setAttribute("aria-label", isPlayable(row) ? "Frames" : "Views");
-  if (reel?.row !== row || reel.scale !== scale) {
+  list.hidden = isSheet(row) && isPlayable(row); // hundreds of slices: their evidence as bars, in the place of pictures
+  within(".reel .profile").hidden = !list.hidden;
+  if (list.hidden) list.replaceChildren();
+  else if (reel?.row !== row || reel.scale !== scale) {
     list.replaceChildren(...Array.from({ length: partsOf(row) }, (_, part) => partItem(row, scale, part)));
   }
   reel = { row, scale };
@@ -34,14 +37,13 @@ function updateParts() {
   showPart(row, part);
   const buttons = [...within(".parts").querySelectorAll("button")];
   buttons.forEach((button, i) => button.setAttribute("aria-current", i === part));
-  reveal(within(".parts"), buttons[part]);
+  if (buttons.length) reveal(within(".parts"), buttons[part]);
+  else fillProfile(within(".reel .profile"), row, part);
   if (isPlayable(row)) fillPlayer(within(".reel .player"), place, row);
 }
 
 function showPart(row, part) {
-  for (const image of [within(".views .photo > a > img"), ...dialog.querySelectorAll(".views .stack")]) {
-    setPart(image, row, part);
-  }
+  for (const stack of dialog.querySelectorAll(".views .stack")) setPart(stack, row, part);
   within(".views .photo figcaption").textContent = part === null ? "picture" : partName(row, part);
 }
 

@@ -24,8 +24,8 @@ function pictureKey({ group, id }) {
 
 /** The path of a row's file, such as its "overlay"; null if there is none. */
 function file(row, column) {
-  if (!row.files.split(" ").includes(column)) return null;
-  return `${column}s/${row.stem}.${column === "map" ? "npy" : "png"}`;
+  const named = row.files.split(" ").find((name) => name.startsWith(`${column}.`));
+  return named ? `${column}s/${row.stem}${named.slice(column.length)}` : null;
 }
 
 /** A class's name; "class 3" if it has only a number. */

@@ -1,12 +1,30 @@
 // The views of a picture, side by side in its files. They are shown in parts, one after the other: a part is a frame of
-// a clip, with all inputs of that moment, or one of several views that have no order.
+// a clip or a slice of a volume, with all inputs of that moment, or one of several views that have no order. The parts
+// are in one line, a strip, or in several, a sheet.
 
 /** Turn the row's views into a list; a row of an older version, or whose facts do not fit together, has one view. */
 function readViews(row) {
   const views = row.views && JSON.parse(row.views);
   const fit = views?.length > 1 && row.view_maxima?.length === views.length && views.length % (row.frames ?? 1) === 0;
   row.views = fit ? views : null;
-  if (!fit) row.frames = null;
+  if (!fit) row.frames = row.columns = null;
+}
+
+/** The columns and lines of parts in the row's files. */
+function sheetOf(row) {
+  const parts = partsOf(row);
+  const columns = row.columns ? (row.columns * parts) / row.views.length : parts;
+  return [columns, Math.ceil(parts / columns)];
+}
+
+/** Whether the parts are in several lines. */
+function isSheet(row) {
+  return sheetOf(row)[1] > 1;
+}
+
+/** What the parts of a row are called. */
+function partWord(row) {
+  return row.part ?? "frame";
 }
 
 /** The number of parts; 1 for a picture with one view. */
@@ -31,7 +49,8 @@ function partName(row, part) {
 
 /** The width of a part, in heights. */
 function partShape(row) {
-  return row.size ? row.size[1] / row.size[0] / partsOf(row) : 1;
+  const [columns, lines] = sheetOf(row);
+  return row.size ? (row.size[1] * lines) / (row.size[0] * columns) : 1;
 }
 
 /** The maximum of the map in a part, as a share of that in all parts. */
@@ -60,13 +79,22 @@ function cardShape(row) {
   return (partShape(row) * columns) / lines;
 }
 
-/** Let an element show a part of a strip; null: all of it. */
+/** Let an element show a part of a strip or of a sheet; null: all of it. */
 function setPart(element, row, part) {
   const is = part !== null && partsOf(row) > 1;
   element.classList.toggle("part", is);
+  element.classList.toggle("sheet", is && isSheet(row));
   if (!is) return;
-  element.style.setProperty("--at", part / (partsOf(row) - 1));
-  element.style.setProperty("--part-shape", partShape(row));
+  const [columns, lines] = sheetOf(row);
+  const values = {
+    "--part-shape": partShape(row),
+    "--at": part / (partsOf(row) - 1),
+    "--across": columns,
+    "--down": lines,
+    "--column": part % columns,
+    "--line": Math.floor(part / columns),
+  };
+  for (const [name, value] of Object.entries(values)) element.style.setProperty(name, value);
 }
 
 /** The stacks of a card, one per part that it shows at once; the first one is there already. */

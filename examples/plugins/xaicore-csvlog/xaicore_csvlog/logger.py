@@ -56,7 +56,7 @@ class CsvLogger(Logger):
         """
         if self._file is None:
             raise self.not_open()
-        boxes = explanation.boxes().tolist() if explanation.drawable else [()] * len(explanation)
+        boxes = explanation.boxes().tolist() if explanation.form == "picture" else [()] * len(explanation)
         for m, box in enumerate(boxes):
             corners = dict(zip(("x0", "y0", "x1", "y1"), box, strict=False))  # a signal or a volume has none
             self._rows.writerow({"run": self._run, "step": step, **explanation.row(m), **corners})
