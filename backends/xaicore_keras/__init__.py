@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from xaicore import Backend, DependencyError, hookimpl
 
 if TYPE_CHECKING:
+    from xaicore.outputs import Output
+    from xaicore.targets import Score
     from xaicore_keras.callback import HeatmapCallback
     from xaicore_keras.surgery import cam_model
 
-__all__ = ["HeatmapCallback", "cam_model", "xaicore_backend", "xaicore_missing"]
+__all__ = ["HeatmapCallback", "Score", "cam_model", "xaicore_backend", "xaicore_missing"]
 
 INSTALL = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
 
 
 @hookimpl
-def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
+def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend | None:
     """A backend for any `keras.Model` of Keras 3; whoever has one has imported Keras."""
     keras = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
@@ -37,7 +39,11 @@ def xaicore_missing() -> tuple[list[str], str] | None:
 
 
 def __getattr__(name: str) -> Any:
-    modules = {"HeatmapCallback": "xaicore_keras.callback", "cam_model": "xaicore_keras.surgery"}
+    modules = {
+        "HeatmapCallback": "xaicore_keras.callback",
+        "Score": "xaicore.targets",
+        "cam_model": "xaicore_keras.surgery",
+    }
     if name not in modules:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

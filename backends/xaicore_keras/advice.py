@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-from xaicore.errors import BackendError, XaicoreError
+from xaicore.errors import BackendError, OutputError, XaicoreError
+from xaicore_keras.answers import UnreadAnswer
 from xaicore_keras.inputs import Inputs
 
 __all__ = ["model_errors", "warn_of_preprocessor"]
@@ -23,6 +24,8 @@ def model_errors(inputs: Inputs) -> Iterator[None]:
         yield
     except XaicoreError:
         raise
+    except UnreadAnswer as exc:
+        raise OutputError(str(exc)) from exc.__cause__
     except Exception as exc:
         raise BackendError(f"the model raised {type(exc).__name__} for inputs {inputs}: {exc}{_remedy(exc)}") from exc
 

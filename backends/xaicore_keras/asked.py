@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -20,9 +20,9 @@ class Leaf:
     """A tensor of a pass.
 
     Attributes:
-        kind: "layer", "input" or "attention".
+        kind: "layer", "input", "attention" or "output".
         name: of a layer or attention; "conv#2" is the second call of "conv", or the second softmax over tokens in it.
-            The position of an input.
+            The position of an input. The name or position of an output of the model.
         part: of an attention: "weights", "query", "key", "value" or "output".
     """
 
@@ -52,8 +52,9 @@ class Asked:
         rules: Sequence[str] = (),
         is_pulled: bool = False,
         attention: Mapping[Leaf, bool] = MappingProxyType({}),
+        parts: Iterable[int | str] = (),
     ) -> Asked:
-        """The outputs of layers, parts of attentions, and gradients.
+        """The outputs of layers, parts of attentions, outputs of the model, and gradients.
 
         Args:
             layers: whose outputs are returned.
@@ -61,14 +62,17 @@ class Asked:
             rules: by which directions are pulled back to the inputs.
             is_pulled: whether there are directions; they are pulled back to layers and attentions plainly.
             attention: {part of an attention: whether it has a gradient}.
+            parts: the outputs of the model that are returned beside the one that is explained.
         """
+        answers = (Leaf("output", name) for name in parts)
         outputs = tuple(Leaf("layer", name) for name in layers)
         ends = tuple(Leaf("input", position) for position in inputs)
         pulls: dict[str, tuple[Leaf, ...]] = {"plain": (*outputs, *(leaf for leaf, has in attention.items() if has))}
         for rule in rules:
             pulls[rule] = (*pulls.get(rule, ()), *ends)
         return cls(
-            (*outputs, *attention), tuple((rule, leaves) for rule, leaves in pulls.items() if leaves and is_pulled)
+            (*outputs, *attention, *answers),
+            tuple((rule, leaves) for rule, leaves in pulls.items() if leaves and is_pulled),
         )
 
     @classmethod
@@ -81,6 +85,11 @@ class Asked:
     def has_rules(self) -> bool:
         """Whether ReLUs follow a rule of their own."""
         return any(rule in RELU_RULES for rule, _ in self.pulls)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether outputs of the model are returned as it gives them, beside the one that is explained."""
+        return any(leaf.kind == "output" for leaf in self.read)
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -15,15 +14,12 @@ import keras
 import numpy as np
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
-from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, Facts
-from xaicore.layers import has_rows, listing, no_map, read, with_moves_of
-from xaicore.outputs import choose_name
-from xaicore_keras.advice import model_errors, warn_of_preprocessor
+from xaicore.layers import listing, no_map, read
+from xaicore.outputs import Output
+from xaicore_keras.advice import model_errors
 from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.blocks import Block, choose_blocks, find_blocks, leaves_of
-from xaicore_keras.building import build
-from xaicore_keras.calls import shape_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
 from xaicore_keras.inputs import Inputs, prepare, takes_channels_last, with_batch_axis
@@ -31,12 +27,13 @@ from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
-from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers
+from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers, parts_of
 from xaicore_keras.rules import SECOND, check_bends
-from xaicore_keras.run import Program, run_model, taken_by
-from xaicore_keras.state import lock, preserved_model, preserved_modes
-from xaicore_keras.survey import CallRecorder, Survey
-from xaicore_keras.traces import traces_of
+from xaicore_keras.run import Program, taken_by
+from xaicore_keras.state import preserved_model
+from xaicore_keras.survey import Survey
+from xaicore_keras.surveys import Surveys
+from xaicore_keras.traces import Traces, traces_of
 from xaicore_keras.weights import assigned, digest
 
 __all__ = ["KerasBackend"]
@@ -50,21 +47,24 @@ class KerasBackend(Backend):
 
     Args:
         model: functional, Sequential or subclassed, of any precision, frozen or training.
-        output: which of several outputs is explained, an index or a name.
+        output: which of several outputs is explained, an index or a name, or a path such as "decoder.logits" of nested
+            ones; or an `xaicore.outputs.Output`, whose function of the model's answer is compiled with the model.
 
     Raises:
         BackendError: Keras runs on an unknown backend.
     """
 
     name = "keras"
-    powers = frozenset({"attention", "guided", "input_gradients", "resume", "second"})
+    powers = frozenset({"attention", "guided", "input_gradients", "parts", "resume", "second"})
 
-    def __init__(self, model: keras.Model, output: int | str | None = None) -> None:
+    def __init__(self, model: keras.Model, output: int | str | Output | None = None) -> None:
         self.model = model
-        self.output = output
+        self.output = output if isinstance(output, Output) else Output(output)
         self.channels_last = takes_channels_last(model)
         self._engine = running_engine()
-        self._traces = traces_of(model)
+        # A caller's function may refer to the model: passes that are kept with the model must not hold it.
+        self._traces = traces_of(model) if self.output.read is None else Traces()
+        self._surveys = Surveys(model, self.output, self._engine, self._traces, self.channels_last)
 
     def layers(self, inputs: Any) -> tuple[Layer, ...]:
         """Every layer in order of completion, as one pass over the first image shows them."""
@@ -72,8 +72,9 @@ class KerasBackend(Backend):
 
     def observe(self, inputs: Any) -> Facts:
         """The facts of one pass over the first image, kept for inputs of the same shapes."""
-        facts = self._survey(prepare(self.model, inputs)).facts
-        return replace(facts, trained_for=trained_for(self.model, self.output))
+        facts = self._surveys.of(prepare(self.model, inputs)).facts
+        loss = None if self.output.read is not None else trained_for(self.model, self.output.name)
+        return replace(facts, trained_for=loss)
 
     def layer_name(self, name: str) -> str:
         """The name itself: a layer has one path.
@@ -92,25 +93,29 @@ class KerasBackend(Backend):
         *,
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
+        parts: bool = False,
     ) -> Capture:
         """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
         batch, survey = self._surveyed(inputs, layers)
         check_bends(self.model, rules)
         blocks = choose_blocks(self._blocks(batch) if attention else (), attention)
         asked = Asked.of(
-            layers, differentiable_inputs(batch), rules, direction is not None, leaves_of(blocks, attention)
+            *(layers, differentiable_inputs(batch), rules, direction is not None, leaves_of(blocks, attention)),
+            parts=survey.types if parts else (),
         )
         forward = self._forward(batch, survey, asked)
         outputs = class_axis_first(forward.outputs, survey)
         kind = kind_of_outputs(outputs, survey)
+        values = dict(zip(asked.read, forward.values, strict=True))
+        more = parts_of(values, survey, self.output, batch.count)
         pulled: dict[str, dict[Leaf, np.ndarray | None]] = {}
         if direction is not None:
-            rows = check_direction(direction(outputs, kind), outputs)
+            given = direction(outputs, kind, more) if parts else direction(outputs, kind)
+            rows = check_direction(given, outputs)
             with model_errors(batch):
                 pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
-        values = dict(zip(asked.read, forward.values, strict=True))
         arrays = arrays_of(values, pulled, blocks, rules, batch)
-        return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, **arrays)
+        return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, parts=more, **arrays)
 
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
         """Every attention in the order in which it runs, as one more pass over the first image shows them."""
@@ -204,67 +209,13 @@ class KerasBackend(Backend):
     def _surveyed(self, inputs: Any, layers: Sequence[str]) -> tuple[Inputs, Survey]:
         """The batch, and the survey for inputs of its form, in which these layers gave a tensor."""
         batch = prepare(self.model, inputs)
-        survey = self._survey(batch)
+        survey = self._surveys.of(batch)
         check_layers(layers, survey, self.model)
         return batch, survey
 
-    def _survey(self, batch: Inputs) -> Survey:
-        """The survey for inputs of this form; made on one image, on all where the model takes no other batch size."""
-        self._build(batch)
-        self._traces.refresh(self.model)
-
-        def make() -> Survey:
-            first = batch.first()
-            for attempt in (first.differentiable(), first):
-                with contextlib.suppress(BackendError):
-                    return self._with_order(self._make_survey(attempt), attempt)
-            return self._make_survey(batch)
-
-        key = ("survey", self.output, batch.signature(with_batch=False))
-        survey: Survey = self._traces.get(key, make)
-        return survey
-
-    def _with_order(self, survey: Survey, first: Inputs) -> Survey:
-        """The survey of one image, with the order of several rows per image, which only two images show."""
-        if has_rows(survey.facts):
-            with contextlib.suppress(BackendError):
-                two = self._make_survey(first.map(lambda tensor: keras.ops.concatenate([tensor, tensor])))
-                return replace(survey, facts=with_moves_of(survey.facts, two.facts))
-        return survey
-
-    def _build(self, batch: Inputs) -> None:
-        """Give a model that was never called its weights. Tried once: layers without use stay unbuilt for ever."""
-        if not self._traces.is_built:
-            with lock, preserved_modes(self.model), model_errors(batch), self._engine.isolated():
-                build(self.model, batch)
-            self._traces.is_built = True
-
-    def _make_survey(self, batch: Inputs) -> Survey:
-        if not self._traces.facts.setdefault("warned", False):
-            self._traces.facts["warned"] = warn_of_preprocessor(self.model)
-        recorder = CallRecorder(self.model)
-        taken: list[Any] = []
-        shapes: dict[int | str, tuple[int, ...]] = {}
-
-        def run(tensors: Sequence[Any], weights: Sequence[Any] | None) -> Any:
-            taken[:] = tensors
-            answer = run_model(self.model, batch.structure, tensors, self.output, recorder.hooks(), weights)
-            shapes.update((name, shape_of(tensor)) for name, tensor in answer.outputs.items())
-            return answer.tensor
-
-        survey = functools.partial(self._engine.survey, run, self.model, batch, recorder=recorder)
-        with model_errors(batch), preserved_model(self.model):
-            seen = survey(inline=False)
-            # A call that is a compiled function may have been traced before, and runs no layer then.
-            if not recorder.calls or any(self._engine.hides(seen.output, call.output) for call in recorder.calls):
-                self._traces.facts["inline"] = True
-                seen = survey(inline=True)
-            made = Survey.of(recorder, taken, batch.count, seen, self._engine.hides, self.channels_last)
-        return replace(made, facts=replace(made.facts, output=choose_name(shapes, self.output, None), outputs=shapes))
-
     def _blocks(self, batch: Inputs) -> tuple[Block, ...]:
         """The attentions for inputs of this form, found by a pass like that of the survey."""
-        self._survey(batch)
+        self._surveys.of(batch)
 
         def make() -> tuple[Block, ...]:
             inline = bool(self._traces.facts.get("inline"))

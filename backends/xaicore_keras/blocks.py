@@ -14,6 +14,7 @@ import numpy as np
 from xaicore import LayerError
 from xaicore.facts import AttentionFacts
 from xaicore.layers import split_run
+from xaicore.outputs import Output
 from xaicore_keras.asked import Leaf
 from xaicore_keras.attention import Attended, AttentionPass
 from xaicore_keras.calls import Call
@@ -94,7 +95,7 @@ class AttentionRecorder:
         return tensor if self.change is None else self.change(len(self.calls) - 1, tensor)
 
 
-def find_blocks(engine: Engine, model: Any, batch: Inputs, output: int | str | None, inline: bool) -> tuple[Block, ...]:
+def find_blocks(engine: Engine, model: Any, batch: Inputs, output: Output, inline: bool) -> tuple[Block, ...]:
     """Every attention in the order in which it runs; found on one image where the model takes one.
 
     Softmaxes inside of loops and compiled functions are out of reach, and left out. The caller handles the model's
@@ -107,7 +108,7 @@ def find_blocks(engine: Engine, model: Any, batch: Inputs, output: int | str | N
     return _blocks_of(engine, model, batch, output, inline)
 
 
-def _blocks_of(engine: Engine, model: Any, batch: Inputs, output: int | str | None, inline: bool) -> tuple[Block, ...]:
+def _blocks_of(engine: Engine, model: Any, batch: Inputs, output: Output, inline: bool) -> tuple[Block, ...]:
     recorder = AttentionRecorder(model)
 
     def run(tensors: Sequence[Any], weights: Sequence[Any] | None) -> Any:
@@ -150,7 +151,7 @@ def _is_attention(attended: Attended, shape: Sequence[int]) -> bool:
     return attended.output is not None or shape[-1] == shape[-2]
 
 
-def _causal(engine: Engine, model: Any, batch: Inputs, output: int | str | None, inline: bool) -> dict[str, bool]:
+def _causal(engine: Engine, model: Any, batch: Inputs, output: Output, inline: bool) -> dict[str, bool]:
     """{place: whether no weight of a later key differs from 0}, where a mask may say so."""
     found = {}
 

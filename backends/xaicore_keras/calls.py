@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import keras
 
-__all__ = ["Call", "Recorder", "first_tensor", "replace_first_tensor", "shape_of", "tensors_in"]
+__all__ = ["Call", "Recorder", "first_tensor", "producer", "replace_first_tensor", "shape_of", "tensors_in"]
 
 
 @dataclass(eq=False)
@@ -82,3 +82,17 @@ def replace_first_tensor(answer: Any, change: Callable[[Any], Any]) -> Any:
         return answer
     new = change(tensor)
     return keras.tree.map_structure(lambda leaf: new if leaf is tensor else leaf, answer)
+
+
+def producer(calls: Sequence[Call], at: int) -> int | None:
+    """The innermost call that made the input of call `at`."""
+    tensor = calls[at].input
+    for i, call in enumerate(calls[:at]):
+        if call.output is tensor:
+            return i
+    # Mixed precision passes on a copy of another type. Then it is the call before, if that has the shape.
+    if at and tensor is not None:
+        before = calls[at - 1].output
+        if before.dtype != tensor.dtype and tuple(before.shape) == tuple(tensor.shape):
+            return at - 1
+    return None

@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
-from xaicore_keras.calls import Call, first_tensor
+from xaicore_keras.calls import Call, first_tensor, producer
 from xaicore_keras.hooks import Hook, at_call
 from xaicore_keras.layout import is_identity
 from xaicore_keras.private import call_of_keras
 
-__all__ = ["Head", "find_head", "head_hook"]
+__all__ = ["Head", "KeptLogits", "find_head", "head_hook"]
 
 _RESHAPING = ("Reshape", "Flatten", "Squeeze", "ExpandDims", "Cast")
 # Activations that are no link: what comes out of them is neither a logit nor a probability.
@@ -56,7 +56,7 @@ def find_head(calls: Sequence[Call], y: Any) -> tuple[str | None, str | None, He
             return "logits", link, Head(call.path, number, is_bare)
         if not is_identity(call.layer) and type(call.layer).__name__ not in _RESHAPING:
             return _kind_without_link(call.layer), None, None
-        at = _producer(calls, at)
+        at = producer(calls, at)
     return None, None, None
 
 
@@ -67,6 +67,34 @@ def head_hook(layer: Any, head: Head) -> Hook:
         return first_tensor((args, kwargs)) if head.is_bare else _linear_twin(layer)(*args, **kwargs)
 
     return at_call(head.call, hook)
+
+
+class KeptLogits:
+    """The logits of a pass whose model continues with its own answer at the head, so that all outputs are its own.
+
+    `before` and `after` are hooks on the head's layer, around those that replace its answer.
+    """
+
+    def __init__(self) -> None:
+        self._answer: Any = None
+        self._logits: Any = None
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
+        """Keep the layer's own answer."""
+        self._answer = answer
+        return answer
+
+    def after(self, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
+        """Keep the logits; the layer gives its own answer."""
+        self._logits = first_tensor(answer)
+        return self._answer
+
+    def in_place_of(self, y: Any) -> Any:
+        """The logits in the shape and type of the model's output, which only reshapes what the layer gave."""
+        logits = self._logits
+        if len(logits.shape) != len(y.shape) or tuple(logits.shape) != tuple(y.shape):
+            logits = keras.ops.reshape(logits, keras.ops.shape(y))
+        return keras.ops.cast(logits, y.dtype)
 
 
 def _linear_twin(layer: keras.Layer) -> Any:
@@ -120,17 +148,3 @@ def _kind_without_link(layer: Any) -> str | None:
     if type(layer).__name__ in _BENDING or activation not in (None, keras.activations.linear):
         return "values"
     return "logits" if hasattr(layer, "kernel") and call_of_keras(layer) else None
-
-
-def _producer(calls: Sequence[Call], at: int) -> int | None:
-    """The innermost call that made the input of call `at`."""
-    tensor = calls[at].input
-    for i, call in enumerate(calls[:at]):
-        if call.output is tensor:
-            return i
-    # Mixed precision passes on a copy of another type. Then it is the call before, if that has the shape.
-    if at and tensor is not None:
-        before = calls[at - 1].output
-        if before.dtype != tensor.dtype and tuple(before.shape) == tuple(tensor.shape):
-            return at - 1
-    return None

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from xaicore import Attention, LayerError
-from xaicore.outputs import are_probabilities
+from xaicore.outputs import Output, are_probabilities
 from xaicore_keras.asked import Leaf
 from xaicore_keras.blocks import Block
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.survey import Survey
 
-__all__ = ["arrays_of", "class_axis_first", "kind_of_outputs", "of_layers"]
+__all__ = ["arrays_of", "class_axis_first", "kind_of_outputs", "of_layers", "parts_of"]
 
 
 def class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:
@@ -56,6 +57,40 @@ def arrays_of(
         "attention": {block.facts.name: _of_attention(block, values, plain, batch.count) for block in blocks},
         "input_gradients": {rule: _of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
     }
+
+
+def parts_of(
+    values: Mapping[Leaf, np.ndarray], survey: Survey, output: Output, count: int
+) -> dict[int | str, Sequence[np.ndarray]]:
+    """{name or position: an array per image} of the outputs that were asked for, in the model's types.
+
+    An output that is the same for any number of images, such as the anchors of a detector, is that of every image. One
+    whose length depends on values is left out.
+    """
+    found: dict[int | str, Sequence[np.ndarray]] = {}
+    for leaf, value in values.items():
+        if leaf.kind != "output":
+            continue
+        name, kind = leaf.name, survey.types[leaf.name]
+        axis = output.order[0] if output.order is not None and name == survey.facts.output else 0
+        array = value if keras.backend.is_float_dtype(kind) else value.astype(kind)
+        rows = _by_image(np.moveaxis(array, axis, 0) if axis else array, count, survey, name, axis)
+        if rows is not None:
+            found[name] = rows
+    return found
+
+
+def _by_image(array: np.ndarray, count: int, survey: Survey, name: int | str, axis: int) -> Sequence[np.ndarray] | None:
+    """An array per image, by what the axis of the images was in the pass that was surveyed."""
+    shape, surveyed = survey.facts.outputs[name], survey.facts.count
+    if not shape:
+        return [array] * count
+    length = shape[axis]
+    if length != surveyed and len(array) == length:
+        return [array] * count
+    if not length or length % surveyed or len(array) * surveyed != length * count:
+        return None
+    return list(array if length == surveyed else array.reshape(count, -1, *array.shape[1:]))
 
 
 def of_layers(values: Mapping[Leaf, np.ndarray | None]) -> dict[str, np.ndarray]:

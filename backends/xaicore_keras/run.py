@@ -10,67 +10,41 @@ from typing import Any
 import keras
 
 from xaicore.layers import never_ran, split_run
-from xaicore.outputs import choose_name
+from xaicore.outputs import Output
+from xaicore_keras.answers import Answer, answer_of, in_order
 from xaicore_keras.asked import Asked, Leaf, Tap
 from xaicore_keras.attention import attention_tapped
-from xaicore_keras.calls import first_tensor, replace_first_tensor
-from xaicore_keras.head import head_hook
+from xaicore_keras.calls import first_tensor, replace_first_tensor, shape_of
+from xaicore_keras.head import KeptLogits, head_hook
 from xaicore_keras.hooks import Hook, PassStopped, at_call, hooked
-from xaicore_keras.inputs import Structure
+from xaicore_keras.inputs import Structure, picture_of
 from xaicore_keras.paths import walk
 from xaicore_keras.steps import batched_steps
 from xaicore_keras.survey import Survey
 
-__all__ = ["Answer", "Program", "run_model", "taken_by"]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model returned: {name or position: tensor}, and the name of the one that is explained."""
-
-    outputs: Mapping[int | str, Any]
-    name: int | str
-
-    @property
-    def tensor(self) -> Any:
-        """The output that is explained."""
-        return self.outputs[self.name]
+__all__ = ["Program", "run_model", "taken_by"]
 
 
 def run_model(
     model: keras.Layer,
     structure: Structure,
     tensors: Sequence[Any],
-    output: int | str | None,
+    output: Output,
     hooks: Iterable[tuple[Any, Hook]],
     weights: Sequence[Any] | None = None,
 ) -> Answer:
-    """The outputs of the model in inference mode; `weights` stand in for `model.variables`.
+    """The answer of the model in inference mode; `weights` stand in for `model.variables`.
 
-    In a stateless scope, what the model assigns (seeds, counters, statistics) is assigned to nothing.
+    In a stateless scope, what the model assigns (seeds, counters, statistics) is assigned to nothing. A caller's
+    function of the answer runs in it, too, since it may call parts of the model.
 
     Raises:
-        BackendError: the model has no such output, or several and `output` is None.
+        BackendError, UnreadAnswer: as `answer_of` does.
     """
     args, kwargs = structure.pack(tensors)
     mapping = None if weights is None else list(zip(model.variables, weights, strict=True))
     with batched_steps(model), hooked(hooks), keras.StatelessScope(mapping, initialize_variables=False):
-        answer = model(*args, **kwargs, training=False)
-    outputs = _named_outputs(model, answer)
-    return Answer(outputs, choose_name(outputs, output, answer))
-
-
-def _named_outputs(model: Any, answer: Any) -> dict[int | str, Any]:
-    """{name or position: tensor}; a functional model's outputs by their names."""
-    if isinstance(answer, Mapping):
-        outputs = dict(answer)
-    else:
-        several = answer if isinstance(answer, (list, tuple)) else [answer]
-        names = getattr(model, "output_names", None) or ()
-        keys = names if len(set(names)) == len(several) else range(len(several))
-        outputs = dict(zip(keys, several, strict=True))
-    tensors = {key: first_tensor(value) for key, value in outputs.items()}
-    return {key: tensor for key, tensor in tensors.items() if tensor is not None}
+        return answer_of(model, model(*args, **kwargs, training=False), output, shape_of(picture_of(tensors))[0])
 
 
 @dataclass(frozen=True)
@@ -80,14 +54,14 @@ class Program:
     Attributes:
         model: a weak reference, since traces keep programs.
         structure: of the model's arguments.
-        output: which of several outputs is explained.
+        output: which part of the model's answer is explained.
         survey: for inputs of this structure.
         asked: the tensors of a pass that are read, pulled back to or replaced.
     """
 
     model: Callable[[], Any]
     structure: Structure
-    output: int | str | None
+    output: Output
     survey: Survey
     asked: Asked
 
@@ -104,8 +78,11 @@ class Program:
         """
         model, head = self.model(), self.survey.head
         layers, tensors = walk(model), list(tensors)
+        logits = KeptLogits() if self.asked.has_parts and head is not None else None
         hooks: list[tuple[Any, Hook]] = []
         if head is not None:
+            if logits is not None:
+                hooks.append((layers[head.path], at_call(head.call, logits.before)))
             hooks.append((layers[head.path], head_hook(layers[head.path], head)))
         for leaf, tap in taps.items():
             if leaf.kind == "input":
@@ -114,20 +91,25 @@ class Program:
                 path, run = split_run(str(leaf.name))
                 number = run if isinstance(run, int) else self.survey.specs[path].calls
                 hooks.append((layers[path], at_call(number, _tapped(tap))))
+        if head is not None and logits is not None:
+            hooks.append((layers[head.path], at_call(head.call, logits.after)))
         with contextlib.ExitStack() as stack:
             if around is not None:
                 stack.enter_context(around)
             stack.enter_context(attention_tapped(model, {leaf: tap for leaf, tap in taps.items() if leaf.part}))
-            return run_model(model, self.structure, tensors, self.output, hooks, weights).tensor
+            answer = run_model(model, self.structure, tensors, self.output, hooks, weights)
+            for leaf, tap in taps.items():
+                if leaf.kind == "output":
+                    tap(answer.outputs[leaf.name])
+            tensor = answer.tensor if logits is None else logits.in_place_of(answer.tensor)
+            return in_order(tensor, self.output)
 
 
 def _tapped(tap: Tap) -> Hook:
     return lambda args, kwargs, answer: replace_first_tensor(answer, tap)
 
 
-def taken_by(
-    model: keras.Model, structure: Structure, tensors: Sequence[Any], output: int | str | None, layer: str
-) -> Any:
+def taken_by(model: keras.Model, structure: Structure, tensors: Sequence[Any], output: Output, layer: str) -> Any:
     """The first tensor that a layer takes in its first run, where the pass ends.
 
     Raises:

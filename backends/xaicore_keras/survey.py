@@ -10,7 +10,10 @@ import keras
 
 from xaicore.facts import Facts
 from xaicore.layers import read
+from xaicore.outputs import Output
+from xaicore_keras.answers import Answer
 from xaicore_keras.calls import Call, first_tensor, replace_first_tensor, shape_of, tensors_in
+from xaicore_keras.classes import find_class_axis
 from xaicore_keras.facts import Seen, assign_axes, facts_of
 from xaicore_keras.head import Head, find_head
 from xaicore_keras.hooks import Hook
@@ -76,8 +79,9 @@ class Survey:
         called: the paths of all layers that were called, also of those inside loops and compiled functions.
         kind, link, head: of the outputs, once the head's link is taken off. Without a head, the link is one that
             the outputs have been through already.
-        output_axis: the class axis of the outputs in the model's own layout.
+        output_axis: the class axis of the outputs as a `Program` gives them.
         output_dtype: the type of the outputs.
+        types: {name or position: type} of all outputs of the model.
         input_size: the positions of the picture.
         is_opaque: the outputs were made by something that does not show what it computes.
     """
@@ -90,6 +94,7 @@ class Survey:
     head: Head | None
     output_axis: int
     output_dtype: str
+    types: Mapping[int | str, str]
     input_size: tuple[int, ...]
     is_opaque: bool
 
@@ -100,6 +105,8 @@ class Survey:
         inputs: Sequence[Any],
         count: int,
         seen: Seen,
+        answer: Answer,
+        output: Output,
         hides: Callable[[Any, Any], bool],
         channels_last: bool,
     ) -> Survey:
@@ -110,18 +117,26 @@ class Survey:
             inputs: the tensors that the model took.
             count: images in that pass.
             seen: what the engine saw.
+            answer: what the model returned.
+            output: which part of it is explained.
             hides: `hides(y, tensor)`: whether a tensor is out of reach from y, so that its call does not count.
             channels_last: how models of this configuration take pictures.
         """
-        y = seen.output
+        y, rank, order = seen.output, len(seen.output.shape), output.order
         known = [(call, flow) for call, flow in zip(recorder.calls, seen.flows, strict=True)]
         known = [(call, flow) for call, flow in known if not hides(y, call.output)]
         calls = [call for call, _ in known]
         facts = facts_of(calls, inputs, [flow for _, flow in known], count)
         assign_axes(calls, facts)
-        kind, link, head = find_head(calls, y)
+        ends = [call for call in calls if call.output is y]
+        class_axis = find_class_axis(calls, y) if order is None else order[min(1, rank - 1)]
+        if class_axis is not None:
+            for call in ends:
+                call.axis = class_axis
+        assumed = next((call.axis for call in ends), default_axis(rank))
+        kind, link, head = ("values", None, None) if output.is_score else find_head(calls, y)
         if kind is None:  # over which axis the last operation takes a softmax is unknown
-            link = None if seen.link == "softmax" and len(y.shape) > 2 else seen.link
+            link = None if seen.link == "softmax" and rank > 2 else seen.link
         specs: dict[str, LayerSpec] = {}
         for call in calls:
             number = specs[call.path].calls + 1 if call.path in specs else 1
@@ -130,14 +145,21 @@ class Survey:
         picture = max(map(shape_of, inputs), key=len)
         size = reading.frames[reading.main_pictures[0]].size if reading.frames else picture[1:]
         return cls(
-            facts=replace(facts, link=link),
+            facts=replace(
+                facts,
+                link=link,
+                output=answer.name,
+                outputs={name: shape_of(tensor) for name, tensor in answer.outputs.items()},
+                class_axis=class_axis,
+            ),
             specs=specs,
             called=frozenset(recorder.called),
             kind=kind or ("probabilities" if link else "logits"),
             link=link,
             head=head,
-            output_axis=next((call.axis for call in calls if call.output is y), default_axis(len(y.shape))),
+            output_axis=1 if order is not None else assumed if class_axis is None else class_axis,
             output_dtype=keras.backend.standardize_dtype(y.dtype),
+            types={name: keras.backend.standardize_dtype(one.dtype) for name, one in answer.outputs.items()},
             input_size=size,
             is_opaque=kind is None,
         )

@@ -1,5 +1,6 @@
 """The Python of the page on Keras runs as it stands there."""
 
+import keras
 import numpy as np
 import pages
 
@@ -14,3 +15,5 @@ def test_the_page_on_keras():
     assert explainer(x, 1).outputs_kind == "logits"
     assert not any(weight.trainable for weight in names["backbone"].weights)
     np.testing.assert_allclose(explanation.scores.reshape(2, 2).sum(axis=1), 1, rtol=1e-6)
+    score = keras.ops.convert_to_numpy(names["old_for_its_kind"](names["two_heads"](names["small"])))
+    np.testing.assert_allclose(names["of_score"].scores, score, rtol=1e-4, atol=1e-6)

@@ -79,7 +79,8 @@ class JaxEngine(Engine):
     def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
         """The first step; `pull` is the second."""
         key = ("forward", program.asked, program.output)
-        count, padded = batch.count, _padded(batch, traces, key)
+        # Outputs need not have a row per image, so that rows of padding could not be told from others.
+        count, padded = batch.count, batch if program.asked.has_parts else _padded(batch, traces, key)
         weights, tensors = _weights(program.model()), list(padded.tensors)
         trace_key = (*key, padded.signature(True))
         steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors))
@@ -179,7 +180,9 @@ def _padded(batch: Inputs, traces: Traces, key: Hashable) -> Inputs:
 
 
 def _kept(array: Any, count: int, padded: int) -> np.ndarray:
-    """The rows of the first images; a layer may have several rows per image."""
+    """The rows of the first images, without those of padding; a layer may have several rows per image."""
+    if count == padded:
+        return np.array(array)
     rows = len(array) * count // padded if array.ndim and len(array) % padded == 0 else count
     return np.array(array)[:rows]
 
