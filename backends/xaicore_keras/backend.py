@@ -19,6 +19,7 @@ from xaicore.layers import listing, no_map, read
 from xaicore.outputs import Output
 from xaicore_keras.advice import model_errors
 from xaicore_keras.asked import Asked, Leaf
+from xaicore_keras.biases import find_biases
 from xaicore_keras.blocks import Block, choose_blocks, find_blocks, leaves_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
@@ -55,7 +56,7 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
-    powers = frozenset({"attention", "guided", "input_gradients", "parts", "resume", "second"})
+    powers = frozenset({"attention", "biases", "guided", "input_gradients", "parts", "resume", "second"})
 
     def __init__(self, model: keras.Model, output: int | str | Output | None = None) -> None:
         self.model = model
@@ -135,10 +136,15 @@ class KerasBackend(Backend):
         with model_errors(batch):
             return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
 
+    def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
+        """What each layer has beyond its derivative times what it takes; two more runs of each, not compiled."""
+        batch = prepare(self.model, inputs).first()
+        return find_biases(self._engine, self.model, batch, self._surveys.of(batch), self.output, self._inline)
+
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
         batch = prepare(self.model, inputs)
-        eager = self._engine.eager(self.model, batch, bool(self._traces.facts.get("inline")))
+        eager = self._engine.eager(self.model, batch, self._inline)
         with model_errors(batch), preserved_model(self.model), eager as tensors:
             return self.to_numpy(taken_by(self.model, batch.structure, tensors, self.output, layer))
 
@@ -206,6 +212,11 @@ class KerasBackend(Backend):
             outputs = self._engine.resume(program, self._traces, batch, start)
         return class_axis_first(outputs, survey)
 
+    @property
+    def _inline(self) -> bool:
+        """Whether passes trace the user's own compiled functions as plain ones; known after the survey."""
+        return bool(self._traces.facts.get("inline"))
+
     def _surveyed(self, inputs: Any, layers: Sequence[str]) -> tuple[Inputs, Survey]:
         """The batch, and the survey for inputs of its form, in which these layers gave a tensor."""
         batch = prepare(self.model, inputs)
@@ -218,9 +229,8 @@ class KerasBackend(Backend):
         self._surveys.of(batch)
 
         def make() -> tuple[Block, ...]:
-            inline = bool(self._traces.facts.get("inline"))
             with model_errors(batch):
-                return find_blocks(self._engine, self.model, batch, self.output, inline)
+                return find_blocks(self._engine, self.model, batch, self.output, self._inline)
 
         blocks: tuple[Block, ...] = self._traces.get(("attention", self.output, batch.signature(False)), make)
         return blocks

@@ -84,6 +84,14 @@ class Engine(ABC):
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) float32 from activations (N*R, ...) of the one leaf that the program reads."""
 
+    @abstractmethod
+    def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
+        """f(z) and f'(z) z, a Jacobian-vector product, of a function f of one tensor z; not compiled.
+
+        Raises:
+            Exception: whatever the framework raises where f has no forward derivative.
+        """
+
 
 def running_engine() -> Engine:
     """The engine of the backend that Keras runs on.

@@ -13,7 +13,7 @@ from xaicore_keras.hooks import Hook, at_call
 from xaicore_keras.layout import is_identity
 from xaicore_keras.private import call_of_keras
 
-__all__ = ["Head", "KeptLogits", "find_head", "head_hook"]
+__all__ = ["Head", "KeptLogits", "find_head", "head_hook", "logits_of"]
 
 _RESHAPING = ("Reshape", "Flatten", "Squeeze", "ExpandDims", "Cast")
 # Activations that are no link: what comes out of them is neither a logit nor a probability.
@@ -63,10 +63,12 @@ def find_head(calls: Sequence[Call], y: Any) -> tuple[str | None, str | None, He
 def head_hook(layer: Any, head: Head) -> Hook:
     """A hook that makes the layer answer with its logits at the call of the head; the model continues with them."""
 
-    def hook(args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> Any:
-        return first_tensor((args, kwargs)) if head.is_bare else _linear_twin(layer)(*args, **kwargs)
+    return at_call(head.call, lambda args, kwargs, answer: logits_of(layer, head, args, kwargs))
 
-    return at_call(head.call, hook)
+
+def logits_of(layer: Any, head: Head, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What the layer of the head answers without its link."""
+    return first_tensor((args, kwargs)) if head.is_bare else _linear_twin(layer)(*args, **kwargs)
 
 
 class KeptLogits:

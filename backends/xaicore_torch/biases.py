@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from xaicore.layers import offset
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs
 from xaicore_torch.outputs import to_host
 from xaicore_torch.state import preserved_model
 
-__all__ = ["find_biases"]
-
-ROUNDING = 1e-5
-"""The share of an output's largest value that may be rounding."""
+__all__ = ["find_biases", "pushed"]
 
 
 def find_biases(model: nn.Module, batch: Inputs) -> Mapping[str, np.ndarray]:
@@ -32,39 +30,45 @@ def find_biases(model: nn.Module, batch: Inputs) -> Mapping[str, np.ndarray]:
         model: without wrappers.
         batch: what it takes, one image.
     """
-    found: dict[str, list[np.ndarray]] = {}
+    found: dict[str, list[np.ndarray | None]] = {}
 
     def ask(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         is_one = len(args) == 1 and isinstance(args[0], torch.Tensor) and args[0].is_floating_point()
-        found.setdefault(name, []).append(to_host(_bias(module, args[0])) if is_one else np.zeros(1, np.float32))
+        found.setdefault(name, []).append(_bias(module, args[0]) if is_one else None)
 
     modules = {name: module for name, module in model.named_modules() if name and _is_innermost(module)}
     with preserved_model(model, batch.picture.device), Hooks(modules, ask):
         batch.clone().run(model)
-    return {name: bias for name, bias in _named(found) if bias.any()}
+    return {name: bias for name, bias in _named(found) if bias is not None}
 
 
-def _bias(module: nn.Module, taken: torch.Tensor) -> torch.Tensor:
-    """f(z) - f'(z) z, zeros where it is no more than rounding; f(0), which is exact, where both are the same."""
+def pushed(function: Callable[[torch.Tensor], Any], tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """f(z) and f'(z) z, of a function f of one tensor z, which may write to it.
 
-    def forward(z: torch.Tensor) -> Any:
-        return module.forward(z.clone())  # some work in place
+    Raises:
+        RuntimeError, NotImplementedError, TypeError: f has no forward derivative.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch scripts derivatives, which it deprecates
+        output, linear = torch.func.jvp(lambda z: function(z.clone()), (tensor,), (tensor,))[:2]
+    return output, linear
+
+
+def _bias(module: nn.Module, taken: torch.Tensor) -> np.ndarray | None:
+    """f(z) - f'(z) z; None where it is zero, or where the module has no forward derivative."""
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # torch scripts derivatives, which it deprecates
-            output, linear = torch.func.jvp(forward, (taken,), (taken,))[:2]
+        output, linear = pushed(module.forward, taken)
     except (NotImplementedError, RuntimeError, TypeError):
-        return torch.zeros(1)
-    offset = output - linear
-    allowed = ROUNDING * max(float(output.abs().max()), float(linear.abs().max())) if offset.numel() else 0.0
-    if not offset.abs().max() > allowed:
-        return torch.zeros(1)
-    at_zero = forward(torch.zeros_like(taken))
-    return at_zero if torch.allclose(at_zero, offset, rtol=0, atol=10 * allowed) else offset
+        return None
+
+    def at_zero() -> np.ndarray:
+        return to_host(module.forward(torch.zeros_like(taken)))
+
+    return offset(to_host(output), to_host(linear), at_zero, torch.finfo(taken.dtype).eps)
 
 
-def _named(found: Mapping[str, list[np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+def _named(found: Mapping[str, list[np.ndarray | None]]) -> Iterator[tuple[str, np.ndarray | None]]:
     for name, runs in found.items():
         for run, bias in enumerate(runs, start=1):
             yield (name if len(runs) == 1 else f"{name}#{run}"), bias

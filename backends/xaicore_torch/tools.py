@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from xaicore_torch.biases import pushed
 from xaicore_torch.hessian import twice_differentiable
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.origins import Origins
@@ -24,6 +25,7 @@ __all__ = [
     "preserved_loader",
     "preserved_model",
     "pull_back",
+    "pushed",
     "recorded_weights",
     "to_host",
     "traced",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +15,9 @@ __all__ = ["BACKENDS", "KINDS", "try_cells"]
 
 BACKENDS = ("torch", "keras-tensorflow", "keras-jax", "keras-torch")
 KINDS = ("CNN", "ViT", "Swin", "1-D", "3-D")
+
+MEASURED = re.compile(r"(add up to|the score is) -?[\d.e+-]+(?=[,.] )")
+"""Numbers in a reason that depend on the random weights."""
 
 OPTIONS: dict[str, dict[str, Any]] = {"iscam": {"samples": 2}, "rise": {"masks": 64}, "sscam": {"samples": 2}}
 """Of methods whose usual number of passes says no more than a smaller one about whether they work."""
@@ -37,7 +41,7 @@ def try_cells(nets: Mapping[str, tuple[Callable[[], Any], tuple[int, ...]]]) -> 
                     warnings.simplefilter("ignore")  # such as those about maps without evidence
                     explanation = explainer(x, [[1, 3]])
             except xaicore.MethodError as exc:
-                found[name][kind] = str(exc)
+                found[name][kind] = MEASURED.sub(r"\1 ...", str(exc))
                 continue
             positions = len(shape) - 2
             assert explanation.maps.shape[0] == 4

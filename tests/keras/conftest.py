@@ -55,7 +55,7 @@ elif BACKEND == "torch":
 
 COMPILED = BACKEND in ("tensorflow", "jax")
 LONG = {
-    *("attention", "attention_parity", "clips", "ensemble", "input_methods"),
+    *("attention", "attention_parity", "biases", "clips", "ensemble", "input_methods"),
     *("passes", "powers", "powers_door", "powers_second"),
 }
 """Modules of tests each of which compiles passes of its own. On torch, where nothing is compiled, all of them run."""

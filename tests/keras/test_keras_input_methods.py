@@ -72,6 +72,16 @@ def test_smoothgrad_and_guided_gradcam(model: keras.Model, x: np.ndarray) -> Non
     np.testing.assert_allclose(both["guided-gradcam"].maps, both["guided"].maps * both["gradcam"].maps, atol=1e-5)
 
 
-def test_fullgrad_needs_a_power_that_keras_lacks(model: keras.Model, x: np.ndarray) -> None:
-    with pytest.raises(xaicore.MethodError, match="'fullgrad' needs 'biases', which backend 'keras' does not offer"):
-        xaicore.explain(model, x, method="fullgrad")
+def test_fullgrad(model: keras.Model, x: np.ndarray) -> None:
+    """The input's term and that of the convolution, whose bias counts where its ReLU lets it through."""
+    found = xaicore.explain(model, x, [[3, 0]], method="fullgrad")
+    kernel, bias = (np.array(w) for w in model.get_layer("conv").get_weights())
+    is_on = x @ kernel[0, 0] + bias > 0
+    for k, target in enumerate([3, 0]):
+        rows = model.get_layer("dense").get_weights()[0][:, target] / 48
+        expected = np.zeros((2, 6, 8))
+        for terms in (gradient(model, x, target) * x, rows * bias * is_on):
+            low, high = (bound(abs(terms), axis=(1, 2, 3), keepdims=True) for bound in (np.min, np.max))
+            expected += ((abs(terms) - low) / (high - low)).sum(-1)
+        np.testing.assert_allclose(found.maps[k::2], expected, atol=1e-4)
+    assert found.layer == "the input"

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import xaicore
 from xaicore_torch.backend import TorchBackend
 
 
@@ -127,6 +128,19 @@ def test_a_layer_that_has_no_forward_derivative_has_no_bias(x: torch.Tensor) -> 
 
 def test_a_layer_without_a_bias_has_none(x: torch.Tensor) -> None:
     assert TorchBackend(nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.ReLU(), nn.Flatten())).biases(x) == {}
+
+
+def test_layers_of_another_output_have_no_terms(model: Residual, x: torch.Tensor) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.other = model, nn.Conv2d(3, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.other(x).mean((2, 3)), self.net(x)
+
+    found = xaicore.Explainer(Two().eval(), "fullgrad", output=1)(x, [[2, 0]])
+    np.testing.assert_allclose(found.maps, xaicore.explain(model, x, [[2, 0]], method="fullgrad").maps, atol=1e-5)
 
 
 def test_a_computed_weight_and_a_hook_of_the_users(model: Residual, x: torch.Tensor) -> None:

@@ -12,6 +12,7 @@ from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import blank, never_ran, no_map, unknown_layer
 from xaicore.layers.moves import find_moves, find_span, has_rows, with_moves_of
+from xaicore.layers.offsets import offset
 from xaicore.layers.outliers import OUTLIERS, find_outliers
 from xaicore.layers.place import Place, find_place
 from xaicore.layers.places import Places
@@ -45,6 +46,7 @@ __all__ = [
     "listing",
     "never_ran",
     "no_map",
+    "offset",
     "pull_images",
     "read",
     "read_grids",

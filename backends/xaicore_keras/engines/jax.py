@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -104,6 +104,11 @@ class JaxEngine(Engine):
         key = ("resume", leaf, activations.shape, program.output, batch.signature(True))
         step = traces.get(key, lambda: compiled(program, run, activations, weights, tensors))
         return np.array(step(activations, weights, tensors))
+
+    def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
+        """By `jax.jvp`."""
+        output, linear = jax.jvp(function, (tensor,), (tensor,))
+        return output, linear
 
 
 def _weights(model: Any) -> list[Any]:

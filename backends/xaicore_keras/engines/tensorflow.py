@@ -127,6 +127,27 @@ class TensorFlowEngine(Engine):
             tensors = map(tf.convert_to_tensor, batch.tensors)
             return step(tf.constant(activations), tf.constant(repeats), *tensors).numpy()
 
+    def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
+        """By two pull-backs: the first, u -> f'(z)^T u, is linear in u, and the second pulls z back through it.
+
+        That is how `tf.autodiff.ForwardAccumulator` does it, too, which records nothing in `tf.init_scope`.
+        """
+
+        made: list[Any] = []
+
+        def body() -> None:
+            z = tf.compat.v1.placeholder(tensor.dtype, tensor.shape)
+            output = function(z)
+            start = tf.zeros_like(output)
+            (pulled,) = tf.gradients(output, z, start, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            (linear,) = tf.gradients(pulled, start, z, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            made[:] = [z, output, linear]
+
+        prune = prunable_graph(body)
+        z, *fetches = made
+        output, linear = prune([z], fetches)(tensor)
+        return output, linear
+
 
 def _among(output: Any, calls: Sequence[Call]) -> tuple[int, ...] | None:
     """The calls whose outputs this one depends on; None where one of them lies in another graph."""

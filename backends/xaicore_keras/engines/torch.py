@@ -117,6 +117,10 @@ class TorchEngine(Engine):
         with torch.inference_mode(False), torch.no_grad():
             return tools.to_host(step(start, *tensors))
 
+    def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
+        """By `torch.func.jvp`."""
+        return tools.pushed(function, tensor)
+
 
 def _reads(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> list[tuple[int, ...] | None]:
     """The inputs that each output depends on; not known where a picture of integers is among them."""
