@@ -1,0 +1,1 @@
+"""Targets beyond classes, on real models."""
