@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from xaicore.show import Drawing
     from xaicore.targets import Target
     from xaicore.tracker import Tracker
+    from xaicore.windows import sliding
 
 __version__ = "0.1.0"
 
@@ -95,6 +96,7 @@ __all__ = [
     "pull_in_half",
     "randomness",
     "show",
+    "sliding",
     "targets",
     "unknown_layer",
 ]
@@ -117,6 +119,7 @@ _HOLDERS = {
     "xaicore.show": ("Drawing",),
     "xaicore.targets": ("Target",),
     "xaicore.tracker": ("Tracker",),
+    "xaicore.windows": ("sliding",),
 }
 _MODULES = (
     "backend",
@@ -143,6 +146,7 @@ _MODULES = (
     "targets",
     "tracker",
     "trees",
+    "windows",
 )
 
 if not TYPE_CHECKING:

@@ -124,6 +124,11 @@ class Explainer:
         return f"{self.model_name}: {names} at {layer}, backend {self.backend.name or type(self.backend).__name__}"
 
     @property
+    def places(self) -> Places:
+        """Where the model is explained, for inputs of each shape."""
+        return self._places
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The layers that are explained; empty until the first call where none was named."""
         return self._places.layers

@@ -32,6 +32,7 @@ def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["every"].shape == (8, 6, 10, 3)
     assert names["heat"].shape == (2, 40)
     assert names["data"][8:12] == b"WEBP"
+    assert names["explanation"].maps.shape == (2, 6, 8, 10)  # of windows
     assert {path.name for path in Path("runs").iterdir()} == {"volumes", "videos"}
     assert len(list(Path("runs/videos/animations").iterdir())) == 1
 

@@ -12,10 +12,11 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import InputError, LayerError, MethodError
-from xaicore.facts import ByShape, Facts
+from xaicore.facts import ByShape, Facts, InputFacts
 from xaicore.layers.attention import Tokens, attention_grid, queries_read, read_blocks, stated_tokens
 from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid
+from xaicore.layers.inputs import Frame, stated_frame, usual_frame
 from xaicore.layers.outliers import check_outliers, token_streams
 from xaicore.layers.place import Place, find_place, picture_place
 from xaicore.layers.reading import Reading, read
@@ -75,6 +76,22 @@ class Places:
         if key not in self._known:
             self._known[key] = self._find(x, needs_layer)
         return self._known[key]
+
+    def frame_before(self, shape: tuple[int, ...]) -> Frame:
+        """The axes of an input of this shape, before any pass: those that the caller states, else the framework's.
+
+        Raises:
+            InputError: the input has neither one, two nor three positions, or not the axes that are stated.
+        """
+        if self._input_axes is not None and len(self._input_axes) == len(shape):
+            return stated_frame(self._input_axes, InputFacts(shape))
+        frame = None if self._input_axes is not None else usual_frame(shape, self._backend.channels_last)
+        if frame is None:
+            expected = (
+                f"the axes {self._input_axes!r}" if self._input_axes else "(N, C, ...) with one to three positions"
+            )
+            raise InputError(f"an input of shape {shape}: expected {expected}")
+        return frame
 
     def find_attention(self, x: Any, count: int | None, needs_layer: bool = False) -> Tokens:
         """The last `count` attentions, or all where it is None, and what their tokens are.
