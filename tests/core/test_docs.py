@@ -118,6 +118,15 @@ def test_the_example_of_a_tracker_works(monkeypatch):
         names["MyLogger"](x=1)
 
 
+def test_every_measure_of_localisation_is_documented():
+    page = (ROOT / "docs" / "localisation.md").read_text()
+    result = xaicore.localize.evaluate(example(n=1, k=1, truth=[0]), [[0, 0, 5, 5]], classes="any")
+    measures = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.M)))
+    assert sorted(measures[: len(result.estimates)]) == sorted(result.estimates)
+    options = set(inspect.signature(xaicore.localize.evaluate).parameters) - {"explanation"}
+    assert all(f"`{name}" in page or f"{name})" in page for name in options - {"threshold"})
+
+
 def test_the_readme_names_every_method():
     assert all(f"`{name}`" in README for name in xaicore.METHODS)
 
