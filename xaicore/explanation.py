@@ -223,12 +223,12 @@ class Explanation(DrawnMaps):
         return replace(first, **arrays, image_index=np.concatenate(index), ids=ids, pictures=pictures)
 
     def raw_score(self, m: int) -> float:
-        """The target's output as the model has it, before softmax or sigmoid; its score where it is no class.
+        """The target's output as the model has it, before softmax or sigmoid; its score where it is no class or a box.
 
         In a one-output classifier the raw score of class 0 is the negative logit (or 1 - p).
         """
         target = int(self.targets[m])
-        if target < 0 or is_dense(self.outputs):
+        if target < 0 or is_dense(self.outputs) or self.target_boxes is not None:
             return float(self.scores[m])
         return raw_score(self.outputs[self.image_index[m]], self.outputs_kind, target)
 
