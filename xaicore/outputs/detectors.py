@@ -229,6 +229,8 @@ def _explained(answer: Answer, n: int, name: int | str | None) -> tuple[np.ndarr
     Raises:
         OutputError: `outputs` are not made of that output.
     """
+    if answer.outputs.ndim < 2:
+        raise OutputError(f"outputs {answer.outputs.shape} hold one number per image: expected one for each box")
     shape, axis = answer.outputs.shape[1:], answer.class_axis - 1
     places = np.moveaxis(np.arange(int(np.prod(shape))).reshape(shape), 0, axis)
     values = np.moveaxis(answer.outputs[n], 0, axis)

@@ -61,8 +61,8 @@ class OfDetector(Target):
 
     @property
     def of_label(self) -> str:
-        """The label, for texts: " of dog", or ""."""
-        return "" if self.label is None else f" of {self.label}"
+        """The label, for texts: " of dog", " of class 3", or ""."""
+        return "" if self.label is None else f" of {'' if isinstance(self.label, str) else 'class '}{self.label}"
 
 
 class Box(OfDetector):
@@ -130,7 +130,7 @@ class Box(OfDetector):
         found, chosen = self.chosen(answer)
         for n, (box,) in enumerate(chosen):
             if box is None:
-                raise TargetError(self._missing(found[n], n, answer))
+                raise TargetError(self._missing(found, n, answer))
         return aim_at_boxes(chosen, answer)
 
     def choose(self, found: Detections, n: int, label: int | None) -> list[Found | None]:
@@ -157,15 +157,15 @@ class Box(OfDetector):
         place: np.ndarray = self.near[n] if self.per_image else self.near
         return place
 
-    def _missing(self, found: Detections, n: int, answer: Answer) -> str:
+    def _missing(self, found: Sequence[Detections], n: int, answer: Answer) -> str:
         def name(label: int) -> str:
             return class_text(label, answer)
 
-        if not len(found.boxes):
-            return nowhere(n)
+        if not len(found[n].boxes):
+            return nowhere(None if all(not len(one.boxes) for one in found) else n)
         if self.near is not None:
-            return nearest(found, n, self._place(n), self.overlap, self.threshold, self.of_label, name)
-        return missing(found, n, self.i, self.threshold, self.of_label, name)
+            return nearest(found[n], n, self._place(n), self.overlap, self.threshold, self.of_label, name)
+        return missing(found[n], n, self.i, self.threshold, self.of_label, name)
 
 
 class Boxes(OfDetector):
