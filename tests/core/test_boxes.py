@@ -7,6 +7,7 @@ import pytest
 from detector import DetectorBackend, DetectorNet
 
 import xaicore
+from xaicore.ensemble import AUGMENTATIONS
 from xaicore.outputs import Answer
 from xaicore.targets import Aim, Box, Boxes, Detections, Detector, Target, Yolo, aim_at
 
@@ -86,7 +87,8 @@ def test_queries_and_classes_of_one_number_are_not_mixed_up(class_axis: int, x: 
     aim = aim_at(Box(1, label=4), answer)
     for n, one in enumerate(sigmoid(net.logits(x))):
         q = int(np.argsort(-one[:, 4])[1])
-        assert aim.scores is not None and aim.scores[n, 0] == pytest.approx(one[q, 4], abs=1e-6)
+        assert aim.scores is not None
+        assert aim.scores[n, 0] == pytest.approx(one[q, 4], abs=1e-6)
         at = np.argwhere(aim.direction[n, 0])
         assert at.tolist() == [[4, q] if class_axis == 2 else [q, 4]]
 
@@ -99,7 +101,8 @@ def test_objectness_is_a_factor_of_the_score_and_has_a_slope(net: DetectorNet, x
     )
     p = sigmoid(net.logits(x))
     scores = p * p[..., :1]
-    assert aim.scores is not None and aim.boxes is not None
+    assert aim.scores is not None
+    assert aim.boxes is not None
     for n in range(3):
         q, c = np.unravel_index(scores[n].argmax(), scores[n].shape)
         assert aim.scores[n, 0] == pytest.approx(scores[n, q, c], abs=1e-6)
@@ -114,7 +117,9 @@ def test_images_with_fewer_boxes_are_filled_up(net: DetectorNet, x: np.ndarray) 
     result = explainer(x, targets=Boxes(5), class_names=["cat", "dog", "bird"])
     assert len(result) == 9  # three at most
     assert [result.target_name(m) for m in range(9)] == ["dog"] * 3 + ["bird", "bird", "no box"] + ["bird"] * 3
-    assert result.targets[5] == -1 and result.scores[5] == 0 and result.target_box(5) is None
+    assert result.targets[5] == -1
+    assert result.scores[5] == 0
+    assert result.target_box(5) is None
     assert result.empty.tolist() == [m == 5 for m in range(9)]
     assert result.row(0)["target_box"] == pytest.approx(net.boxes(6, 9)[0])
 
@@ -123,7 +128,8 @@ def test_a_label_counts_alone(net: DetectorNet, x: np.ndarray) -> None:
     names = ["cat", "dog", "bird"]
     explainer = xaicore.Explainer(net, backend=DetectorBackend("queries", net, class_count=3))
     result = explainer(x, targets=Box(label="bird"), class_names=names)
-    assert result.targets.tolist() == [2, 2, 2] and result.target == "best box of bird"
+    assert result.targets.tolist() == [2, 2, 2]
+    assert result.target == "best box of bird"
     assert result.scores == pytest.approx(sigmoid(net.logits(x))[..., 2].max(axis=1), abs=1e-6)
 
 
@@ -181,11 +187,14 @@ def test_a_box_that_is_gone_scores_nothing_in_a_changed_picture(net: DetectorNet
     changed[0, :, :3, :3] = 0  # the cell of the best box of image 0
     parts = backend.parts(changed)
     aim = aim_at(again, Answer(backend.outputs(changed), "logits", None, parts, "scores", 1, (6, 9)))
-    assert aim.scores is not None and aim.scores[0, 0] == 0 and not aim.direction[0].any()
+    assert aim.scores is not None
+    assert aim.scores[0, 0] == 0
+    assert not aim.direction[0].any()
     assert aim.scores[1:, 0] == pytest.approx([ranked(net, x)[n][0][2] for n in (1, 2)], abs=1e-6)
     nothing = backend.parts(x * 0)
     aim = aim_at(again, Answer(backend.outputs(x * 0), "logits", None, nothing, "scores", 1, (6, 9)))
-    assert aim.direction.shape == (3, 1, 0) and not aim.scores.any()
+    assert aim.direction.shape == (3, 1, 0)
+    assert not aim.scores.any()
 
 
 def test_a_function_of_ones_own_reads_anything(net: DetectorNet, x: np.ndarray) -> None:
@@ -215,7 +224,8 @@ def test_every_aim_fits_the_contract(net: DetectorNet, x: np.ndarray) -> None:
     for target in (Box(), Boxes(2), Box(near=(0, 0, 3, 3)).following([None] * 3)):
         assert isinstance(target, Target)
         aim = aim_at(target, answer)
-        assert isinstance(aim, Aim) and aim.direction.shape[::2] == (3, 3)
+        assert isinstance(aim, Aim)
+        assert aim.direction.shape[::2] == (3, 3)
 
 
 def test_centres_and_sizes_are_fractions_where_a_detector_says_so(net: DetectorNet, x: np.ndarray) -> None:
@@ -225,3 +235,21 @@ def test_centres_and_sizes_are_fractions_where_a_detector_says_so(net: DetectorN
     assert result.target_box(0) == pytest.approx(net.boxes(6, 9)[ranked(net, x)[0][0][0]])
     first = Detector("pred_boxes", "logits", None, "cxcywh", True, "sigmoid", background="first")
     assert 0 not in xaicore.Explainer(net, backend=backend)(x, targets=Boxes(6, read=first)).targets
+
+
+def test_a_flipped_or_scaled_picture_has_its_box_elsewhere() -> None:
+    box = np.array([[1.0, 2.0, 4.0, 3.0]])
+    assert AUGMENTATIONS["hflip"].moved(box, (6, 9)) == pytest.approx(np.array([[5, 2, 8, 3]]))
+    assert AUGMENTATIONS["vflip"].moved(box, (6, 9)) == pytest.approx(np.array([[1, 3, 4, 4]]))
+    assert AUGMENTATIONS["larger"].moved(box, (6, 9)) == pytest.approx(np.array([[0.65, 1.9, 3.95, 3.0]]))
+
+
+def test_the_object_is_found_in_the_flipped_picture(net: DetectorNet, x: np.ndarray) -> None:
+    """Cells are at the same places in the flipped picture, where another one sees the object."""
+    net.offsets[:] = 0
+    options = {"backend": DetectorBackend("queries", net, class_count=3), "method": "gradcam"}
+    plain = xaicore.Explainer(net, **options)(x, targets=Box(0, label=1))
+    both = xaicore.Explainer(net, augment="hflip", **options)(x, targets=Box(0, label=1))
+    # A net of 1 x 1 convolutions and means commutes with flips.
+    assert both.maps == pytest.approx(plain.maps, abs=1e-6)
+    assert not both.empty.any()

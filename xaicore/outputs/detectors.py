@@ -47,7 +47,7 @@ def read_detections(answer: Answer, read: Read | None = None) -> list[Detections
         return found
     names = answer.parts.keys()
     if names >= {"boxes", "scores", "labels"}:
-        return Detector()(answer)
+        return Detector("boxes", "scores", "labels")(answer)
     if names >= {"logits", "pred_boxes"} and not names & set(OPEN):
         return _of_queries(answer)(answer)
     raise OutputError(
@@ -77,8 +77,8 @@ class Detector:
     """
 
     boxes: int | str = "boxes"
-    scores: int | str = "scores"
-    labels: int | str | None = "labels"
+    scores: int | str = "classes"
+    labels: int | str | None = None
     format: str = "xyxy"
     relative: bool = False
     activation: str | None = None
