@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xaicore.errors import InputError
-from xaicore.outputs import is_dense, raw_score, true_classes
+from xaicore.outputs import is_dense, joined_rows, raw_score, true_classes
 from xaicore.show.drawing import Drawing
 from xaicore.show.drawn import DrawnMaps
 from xaicore.show.pictures import Pictures
@@ -215,7 +215,8 @@ class Explanation(DrawnMaps):
 
         def joined(name: str) -> np.ndarray | None:
             arrays = [getattr(one, name) for one in explanations]
-            return None if any(array is None for array in arrays) else np.concatenate(arrays)
+            join = joined_rows if name == "outputs" else np.concatenate
+            return None if any(array is None for array in arrays) else join(arrays)
 
         index = [one.image_index + start for one, start in zip(explanations, starts, strict=True)]
         arrays: dict[str, Any] = {name: joined(name) for name in (*PER_IMAGE, *PER_ROW)}
@@ -284,7 +285,8 @@ def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> Non
     alike = {
         (
             *(one.method, one.signed, one.layer, one.maps.shape[1:]),
-            *(len(one) // len(one.ids), one.outputs.shape[1:], one.view_names),
+            *(len(one) // len(one.ids), one.view_names),
+            one.outputs.shape[1:] if one.target_boxes is None else None,  # a detector finds more in some images
         )
         for one in explanations
     }

@@ -2,7 +2,7 @@
 
 from xaicore.outputs.answer import Answer, Output, Parts, output_of
 from xaicore.outputs.choice import OF_ONE_BOX, boxes_among, choose_name, choose_output, part_shape, scores_of_boxes
-from xaicore.outputs.detections import FORMATS, Detections, Found, corners, overlaps
+from xaicore.outputs.detections import FORMATS, Detections, Found, corners, joined_rows, overlaps
 from xaicore.outputs.detectors import Detector, Read, Yolo, read_detections
 from xaicore.outputs.links import (
     ACTIVATIONS,
@@ -55,6 +55,7 @@ __all__ = [
     "class_count",
     "corners",
     "is_dense",
+    "joined_rows",
     "label_count",
     "logits",
     "matches_link",

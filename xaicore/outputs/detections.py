@@ -13,7 +13,7 @@ import numpy as np
 
 from xaicore.errors import InputError, TargetError
 
-__all__ = ["FORMATS", "Detections", "Found", "corners", "overlaps"]
+__all__ = ["FORMATS", "Detections", "Found", "corners", "joined_rows", "overlaps"]
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
 """How four numbers may say a box: two corners; a corner and the size; the centre and the size."""
@@ -167,6 +167,15 @@ def corners(boxes: np.ndarray, form: str, size: Sequence[int] | None = None) -> 
         first = first - second / 2
     found = np.concatenate([first, second if form == "xyxy" else first + second], axis=1)
     return found if size is None else found * np.array([*size[::-1], *size[::-1]], np.float64)
+
+
+def joined_rows(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays (N, ...) one after the other; what has fewer boxes, or less of another axis, is padded with zeros."""
+    most = np.max([array.shape[1:] for array in arrays], axis=0)
+    padding = [[(0, 0), *((0, int(m - n)) for m, n in zip(most, array.shape[1:], strict=True))] for array in arrays]
+    return np.concatenate(
+        [array if not np.any(more) else np.pad(array, more) for array, more in zip(arrays, padding, strict=True)]
+    )
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:
