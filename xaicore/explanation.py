@@ -13,7 +13,7 @@ import numpy as np
 from xaicore.errors import InputError
 from xaicore.outputs import is_dense, joined_rows, raw_score, true_classes
 from xaicore.show.drawing import Drawing
-from xaicore.show.drawn import DrawnMaps
+from xaicore.show.framed import FramedMaps
 from xaicore.show.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PER_ROW = ("maps", "targets", "scores", "empty", "ceilings", "names", "target_bo
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation(DrawnMaps):
+class Explanation(FramedMaps):
     """Maps of N images and K targets each: row m = n * K + k of M = N * K explains target k of image n.
 
     Attributes:

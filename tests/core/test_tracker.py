@@ -161,7 +161,7 @@ def test_unknown_options_are_refused_and_its_own_are_named() -> None:
             super().__init__(root, **options)
 
     assert Taking("a", mode="b", alpha=1).mode == "b"
-    known = "root, colormap, alpha, outline, diverging, axis, slices, mode"
+    known = "root, colormap, alpha, outline, diverging, axis, slices, boxes, mode"
     with pytest.raises(xaicore.PluginError, match=rf"no option 'x'; known: {known}$"):
         Taking(x=1)
 

@@ -569,7 +569,7 @@ def test_the_page_is_written_at_once_and_then_at_growing_distances(
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, diverging, axis, slices, maps",
+        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, diverging, axis, slices, boxes",
     ):
         xaicore.open_loggers({"disk": {"colour": "red", "alpha": 1, "path": "x"}})
 
