@@ -104,7 +104,5 @@ def test_a_loggers_own_drawing_has_more_options() -> None:
         line: int = 1
 
     assert Mine.from_options({"line": 3, "alpha": 1}, "mine") == Mine(alpha=1, line=3)
-    with pytest.raises(
-        xaicore.PluginError, match=r"diverging, axis, slices, boxes, line$"
-    ):
+    with pytest.raises(xaicore.PluginError, match=r"diverging, axis, slices, boxes, line$"):
         Mine.from_options({"lines": 3}, "mine")

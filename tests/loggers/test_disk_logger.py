@@ -180,6 +180,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "animation": None,
         "volume": None,
         "size": [5, 7],
+        "input_size": [5, 7],
         "box": [2, 1, 3, 2],
         "images_from": "user",
     }
@@ -412,6 +413,7 @@ def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
             "diverging": "blue-red",
             "axis": 0,
             "slices": None,
+            "boxes": True,
             "threshold": 0.2,
             "animation": None,
             "spacing": None,
