@@ -55,7 +55,7 @@ def test_cards_and_large_views_have_the_box(tmp_path: Path, visit: Visit) -> Non
 
 def test_the_line_is_bright_on_dark(tmp_path: Path, visit: Visit) -> None:
     tab = visit(write(tmp_path, (48, 64)))
-    x, y, width, height = tab.box(".cell rect")
+    x, y, _, height = tab.box(".cell rect")
     column = tab.screenshot()[int(y + height / 2), int(x) - 8 : int(x) + 8].astype(int).sum(axis=1)
     assert column.max() > 700
     assert column.min() < 100
