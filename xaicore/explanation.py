@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xaicore.errors import InputError
-from xaicore.outputs import is_dense, raw_score, true_classes
+from xaicore.outputs import is_dense, joined_rows, raw_score, true_classes
 from xaicore.show.drawing import Drawing
-from xaicore.show.drawn import DrawnMaps
+from xaicore.show.framed import FramedMaps
 from xaicore.show.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PER_ROW = ("maps", "targets", "scores", "empty", "ceilings", "names", "target_bo
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation(DrawnMaps):
+class Explanation(FramedMaps):
     """Maps of N images and K targets each: row m = n * K + k of M = N * K explains target k of image n.
 
     Attributes:
@@ -215,7 +215,8 @@ class Explanation(DrawnMaps):
 
         def joined(name: str) -> np.ndarray | None:
             arrays = [getattr(one, name) for one in explanations]
-            return None if any(array is None for array in arrays) else np.concatenate(arrays)
+            join = joined_rows if name == "outputs" else np.concatenate
+            return None if any(array is None for array in arrays) else join(arrays)
 
         index = [one.image_index + start for one, start in zip(explanations, starts, strict=True)]
         arrays: dict[str, Any] = {name: joined(name) for name in (*PER_IMAGE, *PER_ROW)}
@@ -223,12 +224,12 @@ class Explanation(DrawnMaps):
         return replace(first, **arrays, image_index=np.concatenate(index), ids=ids, pictures=pictures)
 
     def raw_score(self, m: int) -> float:
-        """The target's output as the model has it, before softmax or sigmoid; its score where it is no class.
+        """The target's output as the model has it, before softmax or sigmoid; its score where it is no class or a box.
 
         In a one-output classifier the raw score of class 0 is the negative logit (or 1 - p).
         """
         target = int(self.targets[m])
-        if target < 0 or is_dense(self.outputs):
+        if target < 0 or is_dense(self.outputs) or self.target_boxes is not None:
             return float(self.scores[m])
         return raw_score(self.outputs[self.image_index[m]], self.outputs_kind, target)
 
@@ -284,7 +285,8 @@ def _check_alike(explanations: Sequence[Explanation], ids: Sequence[str]) -> Non
     alike = {
         (
             *(one.method, one.signed, one.layer, one.maps.shape[1:]),
-            *(len(one) // len(one.ids), one.outputs.shape[1:], one.view_names),
+            *(len(one) // len(one.ids), one.view_names),
+            one.outputs.shape[1:] if one.target_boxes is None else None,  # a detector finds more in some images
         )
         for one in explanations
     }

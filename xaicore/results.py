@@ -47,7 +47,7 @@ def explanations(walk: Walk, found: Found, labels: Labels, pictures: Pictures, m
         "image_index": np.repeat(np.arange(count), k),
         "targets": aim.classes.reshape(-1),
         "scores": scores_of(captured.answer, aim, walk.activation),
-        "predicted": predicted_classes(captured.outputs, captured.outputs_kind),
+        "predicted": predicted_classes(captured.outputs, captured.outputs_kind) if walk.target.of_class_axis else None,
         "outputs": captured.outputs,
         "outputs_kind": captured.outputs_kind,
         "input_size": captured.input_size if place is None else place.frame.size,
@@ -68,6 +68,8 @@ def explanations(walk: Walk, found: Found, labels: Labels, pictures: Pictures, m
     for method in walk.methods:
         for layer, rows in walk.joined(method, found.maps):
             maps = group_views(rows, count, views)
+            if aim.boxes is not None:  # a method that reads activations alone has a map of a box that is not there
+                maps = np.where(_is_there(aim.boxes, maps.ndim), maps, np.float32(0))
             empty = np.logical_not((maps != 0).reshape(len(maps), -1).any(axis=1))
             needs_gradients = {"gradients", "gradients_again"} & set(method.asks)
             if place is not None and place.unreached and empty.all() and needs_gradients:
@@ -76,3 +78,9 @@ def explanations(walk: Walk, found: Found, labels: Labels, pictures: Pictures, m
             own |= {"signed": method.signed, "of_pixels": method.is_of_pixels}
             results.append(Explanation(**own, **shared))
     return results
+
+
+def _is_there(boxes: np.ndarray, axes: int) -> np.ndarray:
+    """Whether each row has a box, (M, 1, ...)."""
+    is_there: np.ndarray = ~np.isnan(boxes).any(axis=-1).reshape(-1, *[1] * (axes - 1))
+    return is_there

@@ -33,8 +33,8 @@ STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
 SCRIPTS = (
-    *("rows.js", "views.js", "paint.js", "profile.js", "curve.js", "grid.js", "large.js", "reel.js", "controls.js"),
-    *("play.js", "clips.js", "wheel.js", "keys.js", "gallery.js"),
+    *("rows.js", "views.js", "boxes.js", "paint.js", "profile.js", "curve.js", "grid.js", "large.js", "reel.js"),
+    *("controls.js", "play.js", "clips.js", "wheel.js", "keys.js", "gallery.js"),
 )
 """The parts of the script, in order; they share one scope."""
 
@@ -58,6 +58,7 @@ TEXTS = (
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
     *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "columns", "view_maxima"),
+    *("target_box", "input_size"),
 )
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline", "animation", "volume")
 """The columns that name files; those of one row have the same stem, in different folders."""

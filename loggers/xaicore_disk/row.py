@@ -42,6 +42,7 @@ def make_row(
         "scaling": explanation.scaling,
         "ceiling": None if explanation.ceilings is None else float(explanation.ceilings[m]),
         "size": None if resized is None else list(resized.shape),
+        "input_size": list(explanation.input_size),
         "box": options.box(explanation.heatmap(m)) if explanation.form == "picture" else None,
         "images_from": explanation.images_from,
     }

@@ -94,7 +94,7 @@ def test_a_drawing_of_a_loggers_options() -> None:
     assert Drawing.from_options({"outline": 0.2, "colormap": "magma"}, "mine") == Drawing("magma", 0.5, 0.2)
     with pytest.raises(xaicore.PluginError) as caught:
         Drawing.from_options({"alpha": 0.3, "color": 1, "x": 2}, "mine", ["root"], ["mode", "id"])
-    known = "known: root, colormap, alpha, outline, diverging, axis, slices, mode, id"
+    known = "known: root, colormap, alpha, outline, diverging, axis, slices, boxes, mode, id"
     assert str(caught.value) == f"the mine logger has no option 'color', 'x'; {known}"
 
 
@@ -104,5 +104,5 @@ def test_a_loggers_own_drawing_has_more_options() -> None:
         line: int = 1
 
     assert Mine.from_options({"line": 3, "alpha": 1}, "mine") == Mine(alpha=1, line=3)
-    with pytest.raises(xaicore.PluginError, match=r"known: colormap, alpha, outline, diverging, axis, slices, line$"):
+    with pytest.raises(xaicore.PluginError, match=r"diverging, axis, slices, boxes, line$"):
         Mine.from_options({"lines": 3}, "mine")

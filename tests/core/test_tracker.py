@@ -150,7 +150,7 @@ def test_one_that_is_not_open_says_so(action: str) -> None:
 def test_unknown_options_are_refused_and_its_own_are_named() -> None:
     with pytest.raises(xaicore.PluginError) as caught:
         Toy(root="a", path="b", alpha=1)
-    known = "known: root, colormap, alpha, outline, diverging, axis, slices"
+    known = "known: root, colormap, alpha, outline, diverging, axis, slices, boxes"
     assert str(caught.value) == f"the toy logger has no option 'path'; {known}"
 
     class Taking(Toy):
@@ -161,7 +161,7 @@ def test_unknown_options_are_refused_and_its_own_are_named() -> None:
             super().__init__(root, **options)
 
     assert Taking("a", mode="b", alpha=1).mode == "b"
-    known = "root, colormap, alpha, outline, diverging, axis, slices, mode"
+    known = "root, colormap, alpha, outline, diverging, axis, slices, boxes, mode"
     with pytest.raises(xaicore.PluginError, match=rf"no option 'x'; known: {known}$"):
         Taking(x=1)
 

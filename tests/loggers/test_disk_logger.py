@@ -180,6 +180,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "animation": None,
         "volume": None,
         "size": [5, 7],
+        "input_size": [5, 7],
         "box": [2, 1, 3, 2],
         "images_from": "user",
     }
@@ -412,6 +413,7 @@ def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
             "diverging": "blue-red",
             "axis": 0,
             "slices": None,
+            "boxes": True,
             "threshold": 0.2,
             "animation": None,
             "spacing": None,
@@ -569,7 +571,7 @@ def test_the_page_is_written_at_once_and_then_at_growing_distances(
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, diverging, axis, slices, maps",
+        match="has no option 'colour', 'path'; known: root, colormap, alpha, outline, diverging, axis, slices, boxes",
     ):
         xaicore.open_loggers({"disk": {"colour": "red", "alpha": 1, "path": "x"}})
 

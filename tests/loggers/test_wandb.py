@@ -783,7 +783,7 @@ def test_unknown_options_are_said_before_anything_starts(place: Path) -> None:
         xaicore.open_loggers({"wandb": {"projekt": "a", "alpha": 0.3, "step": 1}})
     assert str(caught.value) == (
         "the wandb logger has no option 'projekt', 'step'; known: run, colormap, alpha, outline, diverging, axis, "
-        "slices, project, entity, name, id, resume, group, job_type, tags, notes, dir, mode"
+        "slices, boxes, project, entity, name, id, resume, group, job_type, tags, notes, dir, mode"
     )
     assert not list(place.iterdir())
 

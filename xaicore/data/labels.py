@@ -9,6 +9,7 @@ import numpy as np
 
 from xaicore.data.names import PYTHON, Arguments, as_class_names, as_ids, check_class_names, read_ids
 from xaicore.data.truth import as_truth, check_classes, check_count
+from xaicore.errors import InputError
 from xaicore.targets import Classes, Target
 
 __all__ = ["Labels", "calls_binary"]
@@ -50,6 +51,22 @@ class Labels:
         check_classes(self.truth, outputs, kind, self.arguments.truth)
         check_class_names(self.class_names, outputs, kind)
         return replace(self, ids=as_ids(self.ids, len(outputs)))
+
+    def counted(self, count: int, class_count: int | None) -> Labels:
+        """The labels for N images, with an id for each, where classes are no axis of the outputs.
+
+        Args:
+            count: N.
+            class_count: how many classes the model's configuration names, if it does.
+
+        Raises:
+            InputError: there are more or fewer than N, an id repeats, or the names are of another number.
+        """
+        check_count(self.truth, count)
+        names = self.class_names
+        if names is not None and class_count is not None and len(names) != class_count:
+            raise InputError(f"{len(names)} class names, and the model's configuration names {class_count} classes")
+        return replace(self, ids=as_ids(self.ids, count))
 
 
 def calls_binary(target: Target, labels: Labels) -> bool:

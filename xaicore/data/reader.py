@@ -73,7 +73,11 @@ class Reader:
         """
         if self._facts is not None and not self._target.needs_parts:
             check_not_boxes(self._facts, answer.kind)
-        check_class_axis(self._facts, answer.outputs)
+        if self._target.of_class_axis:
+            check_class_axis(self._facts, answer.outputs)
         check_outputs(answer.outputs, self._finds_layer, len(self._size) or 2)
-        self.labels = self.labels.checked(answer.outputs, answer.kind)
+        if self._target.of_class_axis:
+            self.labels = self.labels.checked(answer.outputs, answer.kind)
+        else:
+            self.labels = self.labels.counted(len(answer.outputs), answer.class_count)
         return aim_at(self._target, replace(answer, link=self._activation or answer.link))

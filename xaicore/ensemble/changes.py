@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,15 @@ class Change:
             at = self.scale * (np.arange(n) + 0.5 - n / 2)
             known &= (np.abs(at) <= n / 2).reshape(-1, *[1] * (known.ndim - 1 - axis))
         return self._flip(zoom(maps, 1 / self.scale), letters), known
+
+    def moved(self, boxes: np.ndarray, size: Sequence[int]) -> np.ndarray:
+        """Where boxes (..., 4), x0, y0, x1, y1 in pixels of pictures (H, W), lie in the changed version."""
+        moved = boxes.copy()
+        for axis, (letter, length) in enumerate(zip("wh", size[::-1], strict=True)):
+            ends = moved[..., [axis, axis + 2]]
+            ends = length - ends[..., ::-1] if self.flipped == letter else ends
+            moved[..., [axis, axis + 2]] = self.scale * (ends - length / 2) + length / 2
+        return moved
 
     def _flip(self, arrays: np.ndarray, letters: str) -> np.ndarray:
         return arrays if self.flipped is None else np.flip(arrays, 1 + letters.index(self.flipped))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,8 @@ class Walk:
         pictures = InputPictures(self.backend, self.backend.with_batch_axis(x), self.place)
         changes = self.ensemble.changes(pictures.letters)
         captured, aim = self._pass(x, aim_for, Plan.of([]))
-        versions = ((change, self._again(self._changed(pictures, change), aim)) for change in changes)
+        size = captured.input_size if self.place is None else self.place.frame.size
+        versions = ((c, self._again(self._changed(pictures, c), _moved(aim, c, size))) for c in changes)
         return captured, aim, _average(versions, pictures.letters)
 
     def joined(self, method: Method, maps: Maps) -> list[tuple[str, np.ndarray]]:
@@ -122,6 +123,13 @@ class Walk:
                 evidence = Evidence(capture, captured, layer, aimed, passes, self.place, tokens, self.grids)
                 maps[method.name, layer] = apply(method, evidence)
         return maps
+
+
+def _moved(aim: Aim, change: Change, size: Sequence[int]) -> Aim:
+    """The same targets where they lie in a changed version of pictures of this size."""
+    if aim.boxes is None or len(size) != 2:
+        return aim
+    return replace(aim, boxes=change.moved(aim.boxes, size))
 
 
 def _average(versions: Iterable[tuple[Change, Maps]], letters: str) -> Maps:

@@ -14,8 +14,9 @@ from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.methods import Method
 from xaicore.monitor.deadline import Deadline
+from xaicore.monitor.following import Places
 from xaicore.show.pictures import Pictures
-from xaicore.targets import Classes, Target
+from xaicore.targets import Box, Classes, Target
 
 __all__ = ["BatchedExplainer"]
 
@@ -48,11 +49,17 @@ class BatchedExplainer:
         self.class_names, self.batch_size = class_names, batch_size
         is_truth = isinstance(targets, str) and targets == TRUTH
         self._target = None if is_truth else read_target(targets, None, class_names)
+        self._places = Places()
 
     @property
     def fits_any_sample(self) -> bool:
-        """Whether the target does not depend on the number of images: it is not one class per image."""
-        return not (isinstance(self._target, Classes) and self._target.per_image)
+        """Whether the target does not depend on the number of images: it is not one class or place per image."""
+        return not getattr(self._target, "per_image", False)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the target is of the outputs' classes, as true classes are."""
+        return self._target is None or self._target.of_class_axis
 
     def target(self, sample: Sample) -> Target:
         """The target for this sample.
@@ -61,7 +68,7 @@ class BatchedExplainer:
             TargetError: the sample has another number of images, or no true classes where these are the target.
         """
         target = read_target(TRUTH, sample.truth) if self._target is None else self._target
-        if isinstance(target, Classes):
+        if isinstance(target, (Box, Classes)):
             target.check_count(len(sample))
         return target
 
@@ -104,7 +111,8 @@ class BatchedExplainer:
         elif sample.truth is not None and sample.truth.ndim == 1:
             position = most_suspicious(sample.truth)
         probed = self._explain(sample, target, slice(position, position + 1))[0]
-        check_classes(sample.truth, probed.outputs, probed.outputs_kind)
+        if target.of_class_axis:
+            check_classes(sample.truth, probed.outputs, probed.outputs_kind)
 
     def pictures(self, sample: Sample, input_size: tuple[int, ...]) -> Pictures:
         """The sample's pictures, all on one scale where they are made of inputs."""
@@ -116,7 +124,8 @@ class BatchedExplainer:
         """Explain some of the images in one pass: one explanation per method."""
         batch = sample.take(chosen)
         labels = Labels(batch.ids, batch.truth, self.class_names)
-        target = target.take(chosen)
+        target = self._places.follow(target.take(chosen), batch.ids or ())
         results = self.explainer.run(batch.x, self.methods, target, None, labels)
+        self._places.learn(results[0])
         # Pictures are made once, for the sample as a whole: made of a batch, they would have a scale of their own.
         return [dataclasses.replace(one, pictures=NO_PICTURES) for one in results]

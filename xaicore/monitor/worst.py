@@ -35,7 +35,7 @@ class Pool:
 
     Raises:
         InputError: there are no images, or labels of another number; or the targets are one class per image of another
-            sample.
+            sample, or boxes.
     """
 
     def __init__(self, source: Any, batched: BatchedExplainer) -> None:
@@ -43,6 +43,8 @@ class Pool:
             raise InputError(
                 "per-image targets cannot be used for the worst predictions: use 'predicted', 'truth' or [[a, b]]"
             )
+        if not batched.has_classes:
+            raise InputError("the worst predictions need a score per class, which boxes of a detector do not have")
         class_names = batched.class_names
         self.source, self._batched, self._backend = source, batched, batched.explainer.backend
         if isinstance(source, tuple) and len(source) == 2:

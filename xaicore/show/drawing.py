@@ -32,6 +32,7 @@ class Drawing:
         axis: of a volume, which its slices are cut along: 0, 1 or 2.
         slices: of a volume, how many of its slices are drawn, evenly spaced, with the first and the last one; None: all
             of them, or as many as a montage of four million pixels holds.
+        boxes: draw the box of a target that has one, in pictures and overlays.
 
     Raises:
         InputError: a value is unknown or out of range.
@@ -43,6 +44,7 @@ class Drawing:
     diverging: str = "blue-red"
     axis: int = 0
     slices: int | None = None
+    boxes: bool = True
 
     def __post_init__(self) -> None:
         # Validate now, not in the middle of a run.

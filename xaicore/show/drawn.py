@@ -44,6 +44,7 @@ class DrawnMaps(DrawnRow):
         diverging: str = "blue-red",
         axis: int = 0,
         slices: int | None = None,
+        boxes: bool = True,
     ) -> np.ndarray:
         """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB; each volume is a montage of slices.
 
@@ -53,12 +54,13 @@ class DrawnMaps(DrawnRow):
             outline: a share of the pixels, such as 0.2: draw a line around those with the most evidence.
             diverging: the colour map of signed maps, "blue-red" or "purple-orange", evidence against the target first.
             axis, slices: of volumes, as in `Drawing`.
+            boxes: draw the box of each target that has one.
 
         Raises:
             InputError: there are no pictures, or an argument is out of range.
         """
         self._images()
-        drawing = Drawing(colormap, alpha, outline, diverging, axis, slices)
+        drawing = Drawing(colormap, alpha, outline, diverging, axis, slices, boxes)
         return np.stack([self.overlay(m, drawing) for m in range(len(self.maps))])
 
     def slices(self, m: int, axis: int = 0, drawing: Drawing | None = None) -> dict[str, np.ndarray]:

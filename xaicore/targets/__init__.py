@@ -3,7 +3,17 @@
 Write your own by deriving from `Target`: `aim(outputs, kind)` returns an `Aim`.
 """
 
-from xaicore.outputs import ACTIVATIONS, class_count, is_dense, predicted_classes, probabilities
+from xaicore.outputs import (
+    ACTIVATIONS,
+    Detections,
+    Detector,
+    Yolo,
+    class_count,
+    is_dense,
+    predicted_classes,
+    probabilities,
+)
+from xaicore.targets.boxes import Box, Boxes
 from xaicore.targets.classes import Classes, Predicted, TopK, as_target
 from xaicore.targets.regions import Region
 from xaicore.targets.score import Score
@@ -17,8 +27,12 @@ __all__ = [
     "ACTIVATIONS",
     "CTC",
     "Aim",
+    "Box",
+    "Boxes",
     "Classes",
     "Contrast",
+    "Detections",
+    "Detector",
     "Predicted",
     "Probability",
     "Region",
@@ -29,6 +43,7 @@ __all__ = [
     "Value",
     "Word",
     "Words",
+    "Yolo",
     "aim_at",
     "as_target",
     "check_aim",

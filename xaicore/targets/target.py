@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -18,7 +19,10 @@ import numpy as np
 from xaicore.errors import TargetError, type_name
 from xaicore.outputs import Answer, Output, class_count
 
-__all__ = ["Aim", "Target", "aim_at", "check_aim"]
+__all__ = ["Aim", "Places", "Target", "aim_at", "check_aim"]
+
+Places = Sequence["tuple[np.ndarray, np.ndarray] | None"]
+"""Per image, the classes (K,) and boxes (K, 4) of its targets; None where nothing is known of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +63,15 @@ class Target(ABC):
 
     Attributes:
         needs_parts: whether `aim` reads outputs beside the explained one, `Answer.parts`.
+        of_class_axis: whether the classes of its aims are those of the outputs' class axis. Labels and predictions are
+            compared with that axis, but not for a target such as a box, whose classes are the detector's labels.
+        follows: whether a monitor follows what it chose at the first step, see `following`.
         output: for a target that says itself what is explained of the model's answer.
     """
 
     needs_parts: ClassVar[bool] = False
+    of_class_axis: ClassVar[bool] = True
+    follows: ClassVar[bool] = False
     output: Output | None = None
 
     def __str__(self) -> str:
@@ -90,6 +99,16 @@ class Target(ABC):
 
         A target that chooses by the outputs returns one that keeps its choice; one that has something for each image
         of the caller's batch takes that of `aim.rows`.
+        """
+        return self
+
+    def following(self, places: Places) -> Target:
+        """The same targets at another step of a training, wherever they are by now; for targets that have a place.
+
+        What is gone scores 0, and is no error.
+
+        Args:
+            places: where they were last found, for each image.
         """
         return self
 
@@ -122,7 +141,7 @@ def check_aim(aim: Aim, target: Target, outputs: np.ndarray) -> Aim:
     if np.shape(aim.classes) != shape[:2]:
         raise TargetError(f"target {target!s} gave classes of shape {np.shape(aim.classes)}: expected {shape[:2]}")
     count = max(2, class_count(outputs))
-    if np.max(aim.classes) >= count:
+    if target.of_class_axis and np.max(aim.classes) >= count:
         raise TargetError(
             f"target {target!s} gave class {np.max(aim.classes)} for outputs {outputs.shape}: expected classes below "
             f"{count}, or -1 where the target is no class"

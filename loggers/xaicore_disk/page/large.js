@@ -151,6 +151,7 @@ function fillFacts(row) {
     "raw score": number(row.raw_score),
     predicted: named(row.predicted_name, row.predicted),
     truth: named(row.truth_name, row.truth),
+    box: row.target_box === null ? null : row.target_box.map((x) => number(x)).join(", "),
     evidence: row.empty ? (row.signed ? "none" : "none: no positive evidence") : row.signed ? "signed" : "positive",
     method: row.method,
     layer: row.layer,

@@ -18,6 +18,7 @@ function paint(stack, row, scale, part = null) {
   show(stack.querySelector(".photo"), row.picture);
   show(stack.querySelector(".heat"), kind === "none" ? null : file(row, kind));
   show(stack.querySelector(".line"), kind === "grey" ? file(row, "outline") : null);
+  drawBox(stack, row);
 }
 
 /** Set an image's source, unless it is the same: setting it would load it again. */
