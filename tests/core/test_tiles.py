@@ -97,6 +97,7 @@ def test_each_slice_is_drawn_as_the_picture_of_that_slice(axis: int, signed: boo
 def test_an_outline_is_around_a_share_of_the_volume_not_of_each_slice() -> None:
     heat = np.zeros((1, 1, 4, 5, 6))
     heat[0, 0, 2, 1:4, 1:5] = 1
+    heat[0, 0, 1, 1:4, 1:5] = 0.5  # the most evidence of its slice
     one = explanation(heat, images=np.zeros((1, 4, 5, 6, 3), np.uint8))
     drawn = one.slices(0, drawing=Drawing(alpha=0, outline=0.1))["overlay"]
     assert [int((image == 255).all(axis=-1).sum()) for image in drawn] == [0, 0, 10, 0]
