@@ -196,6 +196,20 @@ def test_truth_of_several_labels() -> None:
     assert few.top1_error.count == 1
 
 
+def test_one_right_class_of_several_is_enough() -> None:
+    """Whatever the map of the other, which is not there, would show."""
+    boxes, classes = [[[0, 0, 4, 4], [6, 4, 10, 8]]], [[0, 1]]
+    assert localize.evaluate(explained(GOOD), boxes, classes=classes).top5_wrong.tolist() == [0]
+    assert localize.evaluate(explained(BAD), boxes, classes=classes).top5_wrong is None
+
+
+def test_a_class_that_is_explained_twice() -> None:
+    e = explanation(np.stack([GOOD, BAD])[None], outputs=logits(0, 1), truth=[0])
+    e = dataclasses.replace(e, targets=np.array([0, 0]))
+    one = localize.evaluate(e, [[0, 0, 4, 4]])
+    assert (one.found.tolist(), one.top1_wrong.tolist()) == ([True, False], [0])
+
+
 # The pointing game.
 
 
