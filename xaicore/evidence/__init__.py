@@ -10,6 +10,7 @@ from xaicore.evidence.checks import (
     check_outputs,
     check_parts,
 )
+from xaicore.evidence.coupling import Coupling
 from xaicore.evidence.evidence import Evidence
 from xaicore.evidence.first import first_pass
 from xaicore.evidence.noise import is_noise, noisy
@@ -22,6 +23,7 @@ from xaicore.evidence.scores import aim_again, is_unchanged, scores_of
 __all__ = [
     "BATCH_SIZE",
     "NEEDS",
+    "Coupling",
     "Evidence",
     "InputPictures",
     "Passes",
