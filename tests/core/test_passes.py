@@ -258,6 +258,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return stream
 
 
+def test_noisy_copies_are_counted(x: np.ndarray) -> None:
+    told: list[tuple[int, int]] = []
+    one = method("smoothgradcam++", n=3)
+    xaicore.explain(None, x, 1, method=one, backend=ToyBackend(), progress=lambda *numbers: told.append(numbers))
+    assert told == [(3, 9), (6, 9), (9, 9)]  # of three images
+
+
 @pytest.mark.parametrize("library", ["tqdm", "rich"])
 def test_a_bar_with_the_rate_and_the_time_left(x: np.ndarray, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     stderr = terminal(monkeypatch)

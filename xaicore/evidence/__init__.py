@@ -17,7 +17,7 @@ from xaicore.evidence.noise import is_noise, noisy
 from xaicore.evidence.passes import BATCH_SIZE, Passes
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.plan import NEEDS, Plan, missing_power
-from xaicore.evidence.progress import Progress, check_progress
+from xaicore.evidence.progress import Progress, check_progress, reported
 from xaicore.evidence.scores import aim_again, is_unchanged, scores_of
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "is_unchanged",
     "missing_power",
     "noisy",
+    "reported",
     "scores_of",
 ]
