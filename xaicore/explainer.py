@@ -18,7 +18,7 @@ from xaicore.data.reader import Reader
 from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
 from xaicore.errors import InputError, type_name
-from xaicore.evidence import BATCH_SIZE, Progress, check_parts, check_progress
+from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress
 from xaicore.evidence.pictures import made_inside, picture_input
 from xaicore.explanation import Explanation
 from xaicore.layers import Places, as_layers
@@ -109,6 +109,7 @@ class Explainer:
         needs_classifier = self.method.needs == "weights"
         self._find = (as_layers(layer), axes, grid, input_axes, outliers, needs_classifier)
         self._places = Places(self.backend, *self._find)
+        self._coupling = Coupling()
 
     def __repr__(self) -> str:
         return f"<Explainer of {self.describe([self.method])}>"
@@ -206,7 +207,7 @@ class Explainer:
         only_size = facts.count if facts is not None and facts.count > 1 else None
         walk = Walk(
             *(self.backend, place, plan, methods, self.layers, tokens, target, reader.settle, self.ensemble),
-            *(self.activation, self.batch_size, only_size, self.progress, grids),
+            *(self.activation, self.batch_size, only_size, self.progress, self._coupling, grids),
         )
         captured, aim, maps_of = walk.run(x, reader.aim_for)
         size = size or captured.input_size
@@ -219,7 +220,7 @@ class Explainer:
             reading = copy.copy(self)
             reading._output, reading.backend = output, self._backend_for(output)
             reading.kind = "values" if output.is_score else self.kind
-            reading._places = Places(reading.backend, *self._find)
+            reading._places, reading._coupling = Places(reading.backend, *self._find), Coupling()
             self._reading[output] = reading
         return self._reading[output]
 

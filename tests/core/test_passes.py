@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from biasnet import BiasBackend
 from hypothesis import given
 from hypothesis import strategies as st
 from toynet import ToyBackend, ToyNet
@@ -116,7 +117,36 @@ def test_a_batch_that_is_too_large_is_halved(x: np.ndarray, error: Exception, na
     np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-5, atol=1e-5)
     first = [16, 8, 4, 2] if name == "rise" else [12, 4, 2]  # three images of four channels, one, half of one
     assert backend.rows[1 : 1 + len(first)] == first
-    assert set(backend.rows[1 + len(first) :]) <= {2, 3}
+    assert backend.rows[1 + len(first)] == 1  # shows whether rows influence each other
+    assert set(backend.rows[2 + len(first) :]) <= {2, 3}
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
+def test_batches_of_gradients_are_halved_too(x: np.ndarray, error: Exception) -> None:
+    class Cramped(BiasBackend):
+        def capture(self, inputs: Any, *args: Any, **kwargs: Any) -> xaicore.Capture:
+            found = super().capture(inputs, *args, **kwargs)
+            if len(inputs) > 5:
+                raise error
+            return found
+
+    one = method("integrated-gradients", steps=17)
+    expected = xaicore.explain(None, x, 1, method=one, backend=BiasBackend())
+    backend = Cramped()
+    found = xaicore.explain(None, x, 1, method=one, backend=backend)
+    np.testing.assert_allclose(found.maps, expected.maps, rtol=1e-5, atol=1e-5)
+    assert backend.sizes == [3, 16, 8, 4, 1, 4, 4, 4, 1, *[4, 4, 4, 4, 1] * 2]
+
+
+def test_too_little_memory_for_one_gradient(x: np.ndarray) -> None:
+    class Cramped(BiasBackend):
+        def capture(self, inputs: Any, *args: Any, **kwargs: Any) -> xaicore.Capture:
+            if self.sizes:
+                raise MemoryError("1 GB")
+            return super().capture(inputs, *args, **kwargs)
+
+    with pytest.raises(MethodError, match="memory does not suffice for a single changed version"):
+        xaicore.explain(None, x, 1, method="smoothgrad", backend=Cramped())
 
 
 @pytest.mark.parametrize("one", [RISE, "ablationcam"])
@@ -176,7 +206,7 @@ def test_a_model_of_one_batch_size_gets_it(x: np.ndarray) -> None:
     )
     factors = np.arange(1, 6, dtype=np.float32)[:, None, None, None]
     scores = passes.scores(5, lambda n, rows: x[n] * factors[rows])
-    assert sizes == [3] * 5
+    assert sizes == [3] * (5 + 1)  # and one that shows whether rows influence each other
     for n in range(3):
         np.testing.assert_allclose(scores[n, :, 0], backend.capture(x[n] * factors, ()).outputs[:, 1], rtol=1e-5)
 
@@ -226,6 +256,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(progress, "time", Clock())
     return stream
+
+
+def test_noisy_copies_are_counted(x: np.ndarray) -> None:
+    told: list[tuple[int, int]] = []
+    one = method("smoothgradcam++", n=3)
+    xaicore.explain(None, x, 1, method=one, backend=ToyBackend(), progress=lambda *numbers: told.append(numbers))
+    assert told == [(3, 9), (6, 9), (9, 9)]  # of three images
 
 
 @pytest.mark.parametrize("library", ["tqdm", "rich"])

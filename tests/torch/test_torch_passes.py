@@ -116,3 +116,19 @@ def test_the_model_is_as_before(unchanged, one):
     model(pictures()).sum().backward()
     with unchanged(model):
         xaicore.explain(model, pictures(), [[0, 1]], method=one)
+
+
+@pytest.mark.parametrize("name", ["scorecam", "ablationcam", "integrated-gradients"])
+def test_a_batch_norm_without_running_statistics(name):
+    """Each changed version is normalised by itself, as the image is; several images are refused."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, track_running_stats=False), nn.ReLU(), nn.Conv2d(6, 4, 3)]
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    x = torch.randn(2, 3, 8, 10)
+    one = xaicore.Explainer(model, name, layer="0", batch_size=1)
+    many = xaicore.Explainer(model, name, layer="0")
+    with pytest.warns(RuntimeWarning, match="run one by one"):
+        found = many(x[:1], [[1, 2]])
+    np.testing.assert_allclose(found.maps, one(x[:1], [[1, 2]]).maps, rtol=1e-4, atol=1e-6)
+    with pytest.raises(xaicore.MethodError, match="the 2 images of the batch influence each other"):
+        many(x, [[1, 2]])

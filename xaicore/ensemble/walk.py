@@ -12,7 +12,7 @@ from xaicore.backend import Backend
 from xaicore.capture import Capture
 from xaicore.ensemble.changes import Change
 from xaicore.ensemble.options import Ensemble
-from xaicore.evidence import Evidence, InputPictures, Passes, Plan, Progress, aim_again, arranged, first_pass
+from xaicore.evidence import Coupling, Evidence, InputPictures, Passes, Plan, Progress, aim_again, arranged, first_pass
 from xaicore.evidence.first import AimFor
 from xaicore.evidence.passes import Settle
 from xaicore.layers import Grid, Place, Tokens
@@ -42,7 +42,7 @@ class Walk:
         target: what was asked for.
         settle: reads kinds of outputs.
         ensemble: the versions of the pictures, and how layers are joined.
-        activation, batch_size, only_size, progress: of further passes, as in `Passes`.
+        activation, batch_size, only_size, progress, coupling: of further passes, as in `Passes`.
         grids: of all layers whose outputs are maps, where biases are read.
     """
 
@@ -59,6 +59,7 @@ class Walk:
     batch_size: int
     only_size: int | None
     progress: Progress | bool | None
+    coupling: Coupling
     grids: Mapping[str, Grid]
 
     def run(self, x: Any, aim_for: AimFor) -> tuple[Capture, Aim, Maps]:
@@ -113,7 +114,7 @@ class Walk:
         capture = arranged(captured, self.place)
         passes = Passes(
             *(self.backend, x, self.place, self.target, aim, self.settle, captured),
-            *(self.activation, self.batch_size, self.only_size, self.progress),
+            *(self.activation, self.batch_size, self.only_size, self.progress, self.coupling),
         )
         aimed = aim.repeated(1 if self.place is None else self.place.views)
         maps = {}

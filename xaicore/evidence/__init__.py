@@ -10,18 +10,20 @@ from xaicore.evidence.checks import (
     check_outputs,
     check_parts,
 )
+from xaicore.evidence.coupling import Coupling
 from xaicore.evidence.evidence import Evidence
 from xaicore.evidence.first import first_pass
 from xaicore.evidence.noise import is_noise, noisy
 from xaicore.evidence.passes import BATCH_SIZE, Passes
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.plan import NEEDS, Plan, missing_power
-from xaicore.evidence.progress import Progress, check_progress
+from xaicore.evidence.progress import Progress, check_progress, reported
 from xaicore.evidence.scores import aim_again, is_unchanged, scores_of
 
 __all__ = [
     "BATCH_SIZE",
     "NEEDS",
+    "Coupling",
     "Evidence",
     "InputPictures",
     "Passes",
@@ -43,5 +45,6 @@ __all__ = [
     "is_unchanged",
     "missing_power",
     "noisy",
+    "reported",
     "scores_of",
 ]

@@ -1,8 +1,10 @@
-"""Errors of frameworks that say: too little memory."""
+"""Errors of frameworks that say: too little memory; and how many rows the next batch then has."""
 
 from __future__ import annotations
 
-__all__ = ["is_out_of_memory"]
+from xaicore.errors import MethodError
+
+__all__ = ["fewer_rows", "is_out_of_memory"]
 
 NAMES = {"OutOfMemoryError", "ResourceExhaustedError"}
 """Classes of PyTorch and TensorFlow."""
@@ -22,3 +24,25 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
+
+
+def fewer_rows(error: Exception, rows: int, is_fixed: bool = False) -> int:
+    """Half as many rows as the batch had that failed with this error.
+
+    Args:
+        error: raised again, unless it says that memory ran out.
+        rows: of that batch.
+        is_fixed: the model takes no fewer.
+
+    Raises:
+        MethodError: the batch cannot be halved.
+    """
+    if not is_out_of_memory(error):
+        raise error
+    if rows == 1 or is_fixed:
+        what = f"{rows} images, and the model takes no fewer" if is_fixed else "a single changed version of an image"
+        raise MethodError(
+            f"memory does not suffice for {what}: use a method of one pass, such as 'gradcam', or a device with more "
+            "memory"
+        ) from error
+    return rows // 2

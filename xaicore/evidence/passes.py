@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,8 @@ from xaicore.capture import Capture
 from xaicore.errors import MethodError
 from xaicore.evidence.batches import Part, next_parts
 from xaicore.evidence.checks import check_captured
-from xaicore.evidence.memory import is_out_of_memory
+from xaicore.evidence.coupling import Coupling
+from xaicore.evidence.memory import fewer_rows
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.progress import Progress, reported
 from xaicore.evidence.scores import aim_again, confidence_again, score_again
@@ -56,6 +57,7 @@ class Passes:
         batch_size: the most rows of a batch.
         only_size: the number of images of a model that takes no other; None where it takes any.
         progress: what is told how many rows are done, see `reported`.
+        coupling: what is known of rows that influence each other; they run one by one.
     """
 
     backend: Backend
@@ -69,6 +71,7 @@ class Passes:
     batch_size: int = BATCH_SIZE
     only_size: int | None = None
     progress: Progress | bool | None = None
+    coupling: Coupling = field(default_factory=Coupling)
 
     @cached_property
     def pictures(self) -> InputPictures:
@@ -101,7 +104,7 @@ class Passes:
             captured: Capture = take(self.pictures.changed(changed, images), (), **self.asking)
             return captured
 
-        return self._each(rows, change, run, self.only_size or self.batch_size, as_confidence)
+        return self._each(rows, change, run, self.only_size or self.batch_size, as_confidence, "")
 
     def resumed(self, layer: str, rows: int, change: Change, as_confidence: bool = False) -> np.ndarray:
         """Scores (N, R, K) float64 of R changed activations of a layer, for each image.
@@ -124,7 +127,7 @@ class Passes:
             outputs = self.backend.resume(inputs, layer, changed)
             return Capture(outputs, first.outputs_kind, {}, first.input_size, link=first.link)
 
-        return self._each(rows, change, run, self.batch_size, as_confidence, is_even=True)
+        return self._each(rows, change, run, self.batch_size, as_confidence, layer)
 
     def capture(
         self, layers: Sequence[str], pictures: np.ndarray | None = None, direction: np.ndarray | None = None
@@ -170,25 +173,25 @@ class Passes:
     def _changed(self, pictures: np.ndarray) -> Any:
         return self.pictures.changed(pictures, np.arange(len(self.aim.classes)))
 
-    def _each(
-        self, rows: int, change: Change, run: Run, size: int, as_confidence: bool, is_even: bool = False
-    ) -> np.ndarray:
-        """Scores (N, R, K) of all rows, batch by batch."""
+    def _each(self, rows: int, change: Change, run: Run, size: int, as_confidence: bool, start: str) -> np.ndarray:
+        """Scores (N, R, K) of all rows, batch by batch, by passes that start at a layer, or at the inputs: ""."""
         count, k = self.aim.classes.shape
         total, done = count * rows, 0
         scores = np.empty((total, k))
+        size = self.coupling.most_rows(start, count, size)
         with reported(self.progress, total) as report:
             while done < total:
-                parts = next_parts(done, count, rows, size, is_even)
+                parts = next_parts(done, count, rows, size, is_even=bool(start))
                 images = np.repeat([n for n, _ in parts], [chosen.stop - chosen.start for _, chosen in parts])
                 try:
-                    capture = run(images, _joined(change, parts))
+                    changed = _joined(change, parts)
+                    capture = run(images, changed)
+                    again = partial(_first_again, run, images, changed)
+                    if self.coupling.see(start, capture.outputs[: len(images)], again):
+                        size = self.coupling.most_rows(start, count, size)
+                        continue
                 except Exception as exc:
-                    if not is_out_of_memory(exc):
-                        raise
-                    if len(images) == 1 or self.only_size is not None:
-                        raise _too_little(len(images)) from exc
-                    size = len(images) // 2
+                    size = fewer_rows(exc, len(images), self.only_size is not None)
                     continue
                 scores[done : done + len(images)] = self._score(images, capture, as_confidence)
                 done += len(images)
@@ -205,11 +208,9 @@ class Passes:
         return score_again(self.target, aim, answer)
 
 
-def _too_little(rows: int) -> MethodError:
-    what = "a single changed version of an image" if rows == 1 else f"{rows} images, and the model takes no fewer"
-    return MethodError(
-        f"memory does not suffice for {what}: use a method of one pass, such as 'gradcam', or a device with more memory"
-    )
+def _first_again(run: Run, images: np.ndarray, changed: np.ndarray, rows: int) -> np.ndarray:
+    """The outputs of a batch that holds the first of these rows so often."""
+    return run(images[:1].repeat(rows), changed[:1].repeat(rows, axis=0)).outputs
 
 
 def _joined(change: Change, parts: Sequence[Part]) -> np.ndarray:

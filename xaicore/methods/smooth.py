@@ -3,7 +3,7 @@
 import numpy as np
 
 from xaicore.errors import MethodError
-from xaicore.evidence import Evidence, is_noise, noisy
+from xaicore.evidence import Evidence, is_noise, noisy, reported
 from xaicore.maps import weighted_sum
 from xaicore.methods.channelwise import weights_of_powers
 
@@ -36,12 +36,14 @@ def smooth_gradcam_plus_plus(evidence: Evidence, *, n: int = 16, sigma: float = 
             f"method 'smoothgradcam++' with n={n!r}, sigma={sigma!r}: expected a number of noisy copies, and their "
             "noise as a fraction of the picture's range, such as 0.15"
         )
-    pictures = evidence.pictures
+    pictures, count = evidence.pictures, len(evidence.passes.aim.classes)
     means: list[np.ndarray] = []
-    for copy in range(n):
-        _, gradients = evidence.gradients_again(noisy(pictures, copy, sigma))
-        g = gradients.astype(np.float64)
-        powers = [g / n, g**2 / n, g**3 / n]
-        means = [mean + one for mean, one in zip(means, powers, strict=True)] if means else powers
+    with reported(evidence.passes.progress, n * count) as report:
+        for copy in range(n):
+            _, gradients = evidence.gradients_again(noisy(pictures, copy, sigma))
+            g = gradients.astype(np.float64)
+            powers = [g / n, g**2 / n, g**3 / n]
+            means = [mean + one for mean, one in zip(means, powers, strict=True)] if means else powers
+            report((copy + 1) * count, n * count)
     activations = evidence.activations
     return weighted_sum(weights_of_powers(activations, *means), activations)
