@@ -68,4 +68,8 @@ class Coupling:
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> bool:
-    return bool(np.abs(one - other).max(initial=0) > CLOSE * np.abs(one).max(initial=0))
+    """Whether outputs of one row differ; zeros at the end of ragged ones only fill the batch."""
+    length = min(len(one), len(other)) if one.ndim else None
+    behind = max((np.abs(row[length:]).max(initial=0) for row in (one, other) if row.ndim), default=0)
+    apart = max(np.abs(one[:length] - other[:length]).max(initial=0), behind) if one.ndim else abs(one - other)
+    return bool(apart > CLOSE * np.abs(one).max(initial=0))
