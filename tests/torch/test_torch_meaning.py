@@ -605,7 +605,7 @@ def test_the_axes_of_an_input(name):
     model = Prepared(prepare, channels, conv)
     explanation = check(model, x, "last", model.last)
     assert explanation.input_size == size
-    assert explanation.heatmap(0).shape == size
+    assert explanation.values(0).shape == size
 
 
 @pytest.mark.parametrize("size", [(16, 24), (16, 16)])

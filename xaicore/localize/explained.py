@@ -58,8 +58,8 @@ class Explained(Protocol):
         """Pictures per image."""
 
     @property
-    def drawable(self) -> bool:
-        """Whether the maps have two spatial axes."""
+    def form(self) -> str | None:
+        """What the maps lie over: "picture" where they have two spatial axes."""
 
     def heatmap(self, m: int, normalize: str | None = None) -> np.ndarray:
         """Row m at the picture's resolution, (H, W)."""
