@@ -166,6 +166,12 @@ def test_grey_volumes_are_given_and_others_refused() -> None:
             volumes(images=images)
 
 
+def test_no_box_is_drawn_across_slices() -> None:
+    one = volumes(n=1, k=1)
+    boxed = dataclasses.replace(one, target_boxes=np.array([[1.0, 1, 4, 4]]))
+    np.testing.assert_array_equal(boxed.draw(0)["overlay"], one.draw(0)["overlay"])
+
+
 def test_what_has_no_slices_says_so() -> None:
     with pytest.raises(xaicore.InputError, match=r"slices of maps \(5, 7\) over an input \(5, 7\): expected volumes"):
         explanation(np.ones((1, 1, 5, 7))).slices(0)

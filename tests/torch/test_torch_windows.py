@@ -84,7 +84,7 @@ def test_a_target_that_every_window_chooses_for_itself_is_refused():
     model = Pointwise().eval()
     with torch.no_grad():
         model.head.weight.copy_(10 * torch.eye(3, 6))
-    with pytest.raises(xaicore.InputError, match=r"chose the classes .* in one window and .* in another: name them"):
+    with pytest.raises(xaicore.InputError, match=r"top 1 chose \[.\] in one window and \[.\] in another: name the"):
         xaicore.sliding(xaicore.Explainer(model), 3 * noise(1, 2, 8, 8, 8), 2, 0, targets=xaicore.targets.TopK(1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class DrawnMaps(DrawnRow):
                 "positions each. draw(m) draws signals and pictures"
             )
         drawing = drawing or Drawing()
-        whole = Drawing(*(drawing.colormap, drawing.alpha, drawing.outline, drawing.diverging, axis), max(self._size()))
+        whole = replace(drawing, axis=axis, slices=max(self._size()))
         return {
             kind: np.stack([tiles.montage(one, self.views) for one in array.reshape(-1, self.views, *array.shape[1:])])
             for kind, array in self._drawn_tiles(m, whole).items()

@@ -72,7 +72,7 @@ class FramedMaps(DrawnMaps):
         return {kind: one if kind == "heatmap" else self._framed(m, one) for kind, one in drawn.items()}
 
     def _framed(self, m: int, picture: np.ndarray) -> np.ndarray:
-        """A picture with the box of row m; without it where several views lie side by side, which have no one box."""
-        if self.target_boxes is None or self.views > 1:
+        """A picture with the box of row m; without it for several views, and for slices, which have no one box."""
+        if self.target_boxes is None or self.views > 1 or self.form != "picture":
             return picture
         return framed(picture, self.target_boxes[m], self.input_size)

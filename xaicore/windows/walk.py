@@ -80,7 +80,7 @@ def sliding(
         one = target.take(slice(n, n + 1)) if isinstance(target, Classes) else target
         walk = _Walk(explainer, cut, n, frame, labels.class_names)
         found.append(walk.run(walk.predicted() if asked else _of_all_windows(one)))
-    return _joined(found, explainer, array, frame, labels, images, str(target))
+    return _joined(found, array, frame, labels, images, str(target))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Whole:
     maps: np.ndarray
     outputs: np.ndarray
     scores: np.ndarray
-    last: Explanation = field(repr=False)
+    first: Explanation = field(repr=False)
 
 
 @dataclass
@@ -139,29 +139,23 @@ class _Walk:
         stitch: Stitch | None = None
         outputs: list[np.ndarray] = []
         scores: list[np.ndarray] = []
-        chosen: np.ndarray | None = None
+        first: Explanation | None = None
         for starts, windows in self.cut.batches(self.n):
             result = self.explainer(windows, target, class_names=self.class_names)
             self._check(result)
             count = len(result) // len(starts)
             stitch = stitch or Stitch(self.cut.plan, count)
-            classes = result.targets.reshape(-1, count)
-            chosen = classes[0] if chosen is None else chosen
-            if (classes != chosen).any():
-                other = classes[(classes != chosen).any(axis=1)][0]
-                raise InputError(
-                    f"the target {target} chose the classes {chosen.tolist()} in one window and {other.tolist()} in "
-                    "another: name them, such as targets=3 or targets=[[3, 7]]"
-                )
+            first = first or result.take([0])
+            _check_alike(first, result)
             resized = maps.resize(result.maps, self.cut.plan.window).reshape(len(starts), count, *self.cut.plan.window)
             for start, of_window in zip(starts, resized, strict=True):
                 stitch.add(start, of_window)
             outputs.append(result.outputs)
             scores.append(result.scores.reshape(-1, count))
         assert stitch is not None
-        return _Whole(
-            stitch.maps(), np.concatenate(outputs).mean(axis=0), np.concatenate(scores).mean(axis=0), result.take([0])
-        )
+        assert first is not None
+        mean_outputs, mean_scores = (np.concatenate(one).mean(axis=0) for one in (outputs, scores))
+        return _Whole(stitch.maps(), mean_outputs, mean_scores, first)
 
     def _check(self, result: Explanation) -> None:
         """Refuse windows that cannot be stitched.
@@ -180,6 +174,26 @@ class _Walk:
             raise InputError(
                 f"outputs of shape {result.outputs.shape} for {len(result.ids)} windows: expected one row of scores "
                 "per window. Explain a model that ends in the score of a window"
+            )
+
+
+def _check_alike(first: Explanation, result: Explanation) -> None:
+    """Refuse windows that are explained for other targets than the first one.
+
+    Raises:
+        InputError: a target chose other classes, or words, or has a place of its own in each window.
+    """
+    if result.target_boxes is not None and np.isfinite(result.target_boxes).any():
+        raise InputError(f"the target {result.target} lies in one place of a window: explain that part of the input")
+    for chosen, asked in ((first.targets, result.targets), (first.names, result.names)):
+        if chosen is None or asked is None:
+            continue
+        rows = asked.reshape(-1, len(chosen))
+        differs = (rows != chosen).any(axis=1)
+        if differs.any():
+            raise InputError(
+                f"the target {result.target} chose {chosen.tolist()} in one window and {rows[differs][0].tolist()} in "
+                "another: name the classes, such as targets=3 or targets=[[3, 7]]"
             )
 
 
@@ -202,7 +216,6 @@ def _of_all_windows(target: Target) -> Target:
 
 def _joined(
     found: list[_Whole],
-    explainer: Explainer,
     array: np.ndarray,
     frame: Frame,
     labels: Labels,
@@ -210,19 +223,21 @@ def _joined(
     asked: str,
 ) -> Explanation:
     """One explanation of the inputs."""
-    last = found[-1].last
+    first = found[0].first
     outputs = np.stack([one.outputs for one in found])
-    checked = labels.checked(outputs, last.outputs_kind)
+    checked = labels.checked(outputs, first.outputs_kind)
     assert checked.ids is not None
     count = len(found[0].maps)
     whole = np.concatenate([one.maps for one in found])
     return replace(
-        last,
+        first,
         maps=whole,
         image_index=np.repeat(np.arange(len(found)), count),
-        targets=np.concatenate([one.last.targets for one in found]),
+        targets=np.concatenate([one.first.targets for one in found]),
         scores=np.concatenate([one.scores for one in found]),
-        predicted=predicted_classes(outputs, last.outputs_kind),
+        names=None if first.names is None else np.concatenate([one.first.names for one in found]),
+        target_boxes=None,
+        predicted=predicted_classes(outputs, first.outputs_kind),
         outputs=outputs,
         empty=np.logical_not((whole != 0).reshape(len(whole), -1).any(axis=1)),
         input_size=frame.size,
