@@ -195,6 +195,7 @@ class Explainer:
         if target.output is not None and target.output != self._output:
             labels = replace(labels, truth=None, class_names=None)  # they are of the model's own outputs
             return self._reads(target.output).run(x, methods, target, images, labels)
+        x = self.backend.with_batch_axis(x) if isinstance(x, list) else x
         check_powers(methods, self.backend)
         check_parts(target, self.backend)
         check_fusions(methods, self.layers)

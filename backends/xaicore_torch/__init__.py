@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from xaicore import Backend, DependencyError, hookimpl
 
 if TYPE_CHECKING:
+    from xaicore.outputs import Output
+    from xaicore.targets import Score
     from xaicore_torch.surgery import cam_model
 
-__all__ = ["cam_model", "xaicore_backend"]
+__all__ = ["Score", "cam_model", "xaicore_backend"]
 
 
 @hookimpl
-def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
+def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend | None:
     """A backend for any `torch.nn.Module` but Keras' layers, which are such modules on Keras' torch backend."""
     torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
     if torch is None or not isinstance(model, torch.nn.Module):
@@ -26,9 +28,10 @@ def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
 
 
 def __getattr__(name: str) -> Any:
-    if name != "cam_model":
+    modules = {"Score": "xaicore.targets", "cam_model": "xaicore_torch.surgery"}
+    if name not in modules:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return importlib.import_module("xaicore_torch.surgery").cam_model
+        return getattr(importlib.import_module(modules[name]), name)
     except ImportError as exc:
-        raise DependencyError(f'cam_model needs PyTorch ({exc}): pip install "xaicore[torch]"') from exc
+        raise DependencyError(f'{name} needs PyTorch ({exc}): pip install "xaicore[torch]"') from exc

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,32 +15,27 @@ from torch.nn.parameter import is_lazy
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.errors import BackendError, LayerError, MethodError
 from xaicore.facts import AttentionFacts, ByShape, Facts
-from xaicore.layers import has_rows, listing, never_ran, read, split_run, with_moves_of
+from xaicore.layers import listing, never_ran, read, split_run
+from xaicore.outputs import Output
+from xaicore_torch.answers import Chosen
 from xaicore_torch.attention_pass import AttentionPass
 from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.biases import find_biases
 from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
+from xaicore_torch.explained import Explained
 from xaicore_torch.hessian import differentiable_twice
-from xaicore_torch.inputs import Inputs, check_not_lazy, prepare, with_batch_axis
+from xaicore_torch.inputs import Inputs
 from xaicore_torch.layout import find_module, layer_name, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import (
-    choose_tensor,
-    find_link,
-    link_of,
-    named_shapes,
-    to_host,
-)
-from xaicore_torch.outputs import read as read_outputs
+from xaicore_torch.outputs import to_host
 from xaicore_torch.passes import Mode, Recorded, record
-from xaicore_torch.private import without_backward_hooks
 from xaicore_torch.pullback import by_layer
 from xaicore_torch.pulls import Gradients, Pulls
 from xaicore_torch.recorder import taken_by
 from xaicore_torch.rectifiers import VisibleRectifiers
 from xaicore_torch.resume import Middles
-from xaicore_torch.state import preserved_model, recorded_weights
-from xaicore_torch.survey import Survey
+from xaicore_torch.state import preserved_model
+from xaicore_torch.surveys import Surveys
 
 __all__ = ["TorchBackend"]
 
@@ -51,26 +45,25 @@ class TorchBackend(Backend):
 
     Args:
         model: on any device, in any precision, frozen or training.
-        output: which of several outputs is explained, an index or a name.
+        output: which of several outputs is explained, an index or a name; or an `Output`, which names the axes of it,
+            or reads it from the model's answer by a function in torch, through which gradients go.
 
     Raises:
         BackendError: the model is TorchScript.
     """
 
     name = "torch"
-    powers = frozenset({"attention", "biases", "guided", "input_gradients", "resume", "second"})
+    powers = frozenset({"attention", "biases", "guided", "input_gradients", "parts", "resume", "second"})
 
-    def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
+    def __init__(self, model: nn.Module, output: int | str | Output | None = None) -> None:
         self.model = unwrap(model)
         if isinstance(self.model, torch.jit.ScriptModule):
             raise BackendError("a TorchScript model has no hooks: explain the model that it was made from")
         self.output = output
-        self._facts: ByShape[Facts] = ByShape()
-        self._runs: dict[str, int] = {}
-        self._link: str | None = None
-        self._may_be_single = True
+        self._explained = Explained(self.model, output)
+        self._surveys = Surveys(self.model, self._explained)
         self._pulls = Pulls(self.model)
-        self._middles = Middles(self.model, self._run)
+        self._middles = Middles(self.model, self._explained.run_in_order)
         self._classifiers: dict[str, DenseModule] = {}
         self._attentions: ByShape[dict[str, Known]] = ByShape()
 
@@ -80,19 +73,7 @@ class TorchBackend(Backend):
 
     def observe(self, inputs: Any) -> Facts:
         """The facts of one pass over the first image, kept for inputs of the same shapes."""
-        batch = self._prepare(inputs)
-        key = batch.image_shapes
-        if key not in self._facts:
-            try:
-                self._facts[key] = self._survey(batch)
-            except BackendError:
-                as_given = prepare(self.model, inputs, may_be_single=False)
-                if as_given.image_shapes == key:
-                    raise
-                self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one
-                self._may_be_single = False
-                return self.observe(inputs)
-        return self._facts[key]
+        return self._surveys.observe(inputs)
 
     def layer_name(self, name: str) -> str:
         """The first of a module's names, without those of wrappers."""
@@ -106,6 +87,7 @@ class TorchBackend(Backend):
         *,
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
+        parts: bool = False,
     ) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them.
 
@@ -114,21 +96,23 @@ class TorchBackend(Backend):
         self._middles.forget()
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
         batch, rules = self._prepare(inputs), rules if direction is not None else ()
-        if not modules and not self._facts:  # outputs that are not recorded do not show their link
+        if not modules and self._surveys.is_empty:  # outputs that are not recorded do not show their link
             self.observe(inputs)
         attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
         modes: list[Mode] = [*attentions.modes]
         if {"guided", "deconv"} & set(rules):
             modes.append(VisibleRectifiers)
         with preserved_model(self.model, batch.picture.device):
-            recorded = self._record(batch, modules, direction is not None, modes, bool(rules))
-            outputs, tensors = read_outputs(recorded.y, self._link), recorded.leaves.of("layer")
+            recorded = self._record(batch, modules, direction is not None, modes, bool(rules), parts)
+            outputs, tensors = self._explained.read(recorded.chosen.y), recorded.leaves.of("layer")
+            others = self._explained.parts(recorded.chosen, batch) if parts else {}
             gradients: dict[str, np.ndarray] = {}
             pulled: Gradients = {}
             of_inputs: dict[str, Gradients] = {}
             if direction is not None:
-                rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
-                facts = self._facts.get(batch.image_shapes)
+                more = (others,) if parts else ()
+                rows = check_direction(direction(outputs.array, outputs.kind, *more), outputs.array)
+                facts = self._surveys.known(batch)
                 pulled, of_inputs = self._pulls.to(recorded.leaves, outputs, rows, facts, rules)
                 gradients = by_layer({name: pulled["layer", name] for name in tensors})
             activations = {name: to_host(tensor) for name, tensor in tensors.items()}
@@ -143,6 +127,7 @@ class TorchBackend(Backend):
             link="softmax" if outputs.link == "log_softmax" else outputs.link,
             attention=captured,
             input_gradients={rule: [one.get(("input", i)) for i in positions] for rule, one in of_inputs.items()},
+            parts=others,
         )
 
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
@@ -157,7 +142,9 @@ class TorchBackend(Backend):
         is_one, batch = self.observe(inputs).count == 1, self._prepare(inputs)
         key = batch.image_shapes
         if key not in self._attentions:
-            self._attentions[key] = survey_attention(self.model, batch.first() if is_one else batch, self._run)
+            self._attentions[key] = survey_attention(
+                self.model, batch.first() if is_one else batch, self._explained.run
+            )
         return self._attentions[key]
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
@@ -171,22 +158,23 @@ class TorchBackend(Backend):
         self._middles.refresh(batch, layer)
         with preserved_model(self.model, batch.picture.device):
             given = torch.from_numpy(np.ascontiguousarray(activations, np.float32))
-            return read_outputs(self._middles.of(batch, layer, module).outputs(given), self._link).array
+            y = self._middles.of(batch, layer, module).outputs(given)
+            return self._explained.read_in_order(y).array
 
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """One forward pass, recorded from the layer on, and per target a backward pass and one through that."""
         modules, batch = {layer: find_module(self.model, split_run(layer)[0])}, self._prepare(inputs)
         with preserved_model(self.model, batch.picture.device):
             recorded = self._record(batch, modules, True, [differentiable_twice])
-            outputs = read_outputs(recorded.y, self._link)
+            outputs = self._explained.read(recorded.chosen.y)
             rows = check_direction(direction(outputs.array, outputs.kind), outputs.array)
-            return self._pulls.second(recorded.leaves, outputs, rows, self._facts.get(batch.image_shapes))
+            return self._pulls.second(recorded.leaves, outputs, rows, self._surveys.known(batch))
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis."""
         batch, module = self._prepare(inputs), find_module(self.model, layer)
         with preserved_model(self.model, batch.picture.device):
-            return to_host(taken_by(layer, module, lambda: self._run(batch.clone())))
+            return to_host(taken_by(layer, module, lambda: self._explained.run(batch.clone())))
 
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
@@ -196,8 +184,8 @@ class TorchBackend(Backend):
         return to_host(value) if value.is_floating_point() else value.detach().cpu().numpy()
 
     def with_batch_axis(self, inputs: Any) -> Any:
-        """A single array one axis short for the first convolution gets a batch axis."""
-        return with_batch_axis(self.model, inputs) if self._may_be_single else inputs
+        """A single array one axis short for the first convolution gets a batch axis; a list of them is one array."""
+        return self._surveys.with_batch_axis(inputs)
 
     @property
     def ready(self) -> bool:
@@ -228,43 +216,16 @@ class TorchBackend(Backend):
                     "method='gradcam', which equals CAM where CAM exists"
                 )
             with preserved_model(self.model, batch.picture.device):
-                evidence = features(self._run, batch.first(), layer, module, grid)
+                evidence = features(self._explained.run, batch.first(), layer, module, grid)
                 if not evidence[0].any():  # zeros are of no use to the search
-                    evidence = features(self._run, batch, layer, module, grid)
+                    evidence = features(self._explained.run, batch, layer, module, grid)
                 known = search_classifier(self.model, layer, *evidence)
                 self._classifiers[layer] = known
                 return as_dense(known).weight
         return as_dense(known).weight
 
     def _prepare(self, inputs: Any) -> Inputs:
-        return prepare(self.model, inputs, self._may_be_single)
-
-    def _survey(self, batch: Inputs) -> Facts:
-        """Survey one image; all of them where the model takes no batch of another size."""
-        try:
-            facts = self._survey_batch(batch.first())
-        except BackendError:
-            if batch.count == 1:
-                raise
-            return self._survey_batch(batch)
-        if has_rows(facts):  # the order of several rows per image, two images show
-            with contextlib.suppress(BackendError):
-                return with_moves_of(facts, self._survey_batch(batch.first().twice()))
-        return facts
-
-    def _survey_batch(self, batch: Inputs) -> Facts:
-        with preserved_model(self.model, batch.picture.device), torch.enable_grad():
-            recording = batch.recording()
-            copies = recording.clone()
-            survey = Survey(self.model, copies.tensors, recording.tensors)
-            with without_backward_hooks(self.model), recorded_weights(self.model), survey.hooks:
-                returned = self._answer(copies)
-            y = choose_tensor(returned, self.output, batch.count)
-            output, outputs = named_shapes(returned, self.output)
-            _, self._link, _ = find_link(y)
-            link = link_of(y)  # before the facts, which use the graph up
-            self._runs.update(survey.runs)
-            return replace(survey.facts(y, batch.count), link=link, output=output, outputs=outputs)
+        return self._surveys.prepare(inputs)
 
     def _record(
         self,
@@ -273,23 +234,19 @@ class TorchBackend(Backend):
         with_gradients: bool,
         modes: Sequence[Mode] = (),
         from_inputs: bool = False,
+        parts: bool = False,
     ) -> Recorded:
-        """One pass: the outputs, and the tensors to differentiate by."""
-        recorded = record(self._run, batch, modules, self._runs, with_gradients, modes, from_inputs)
-        self._runs.update(recorded.runs)
+        """One pass: the outputs, with all parts or alone, and the tensors to differentiate by."""
+
+        def run(batch: Inputs) -> Chosen:
+            chosen = self._explained.chosen(batch)
+            return chosen if parts else Chosen(chosen.y)
+
+        recorded = record(run, batch, modules, self._surveys.runs, with_gradients, modes, from_inputs)
+        self._surveys.runs.update(recorded.runs)
         for name in modules:
             if name not in recorded.runs:
                 raise never_ran(name)
             if ("layer", name) not in recorded.leaves.tensors:
                 raise LayerError(f"layer {name!r} gave no tensor")
         return recorded
-
-    def _answer(self, batch: Inputs) -> Any:
-        """What the model returns."""
-        if not self._facts:
-            check_not_lazy(self.model, "it is explained")
-        return batch.run(self.model)
-
-    def _run(self, batch: Inputs) -> torch.Tensor:
-        """The chosen outputs of one pass."""
-        return choose_tensor(self._answer(batch), self.output, batch.count)

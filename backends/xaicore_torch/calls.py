@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.graph import GradientEdge
 
 from xaicore.facts import Moves
 from xaicore_torch.layout import kind_of
@@ -23,6 +24,7 @@ class Snapshot:
         self.tensor = tensor
         self.shape = tuple(tensor.shape)
         self.node = tensor.grad_fn
+        self.edge = None if tensor.grad_fn is None else GradientEdge(tensor.grad_fn, tensor.output_nr)
         self.write_count = write_count(tensor)
 
     @property

@@ -41,11 +41,10 @@ def hessian_product(outputs: Outputs, layer: str, tensor: torch.Tensor, directio
     Raises:
         BackendError: an operation behind the layer has no second derivative.
     """
-    like, activations = outputs.like, tensor.detach()
-    rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1))).to(like.device, like.dtype)
+    activations = tensor.detach()
     products = []
     try:
-        for row in rows.reshape(-1, *like.shape):
+        for row in outputs.rows(direction):
             # A function that can be differentiated once says so in the graph only where its gradient requires grad.
             row = row.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(outputs.start, [tensor], [row], create_graph=True)

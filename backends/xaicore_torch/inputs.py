@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import BackendError, InputError, XaicoreError
 from xaicore.trees import places
 from xaicore_torch.leaves import Leaves
+from xaicore_torch.listed import are_batches, are_pictures, no_list, stacked
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
 __all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "repeat_rows", "with_batch_axis"]
@@ -23,10 +24,16 @@ __all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "repeat_rows
 
 @dataclass(frozen=True)
 class Inputs:
-    """One batch: the model's arguments, on its device. Tensors may lie inside of dictionaries, lists and tuples."""
+    """One batch: the model's arguments, on its device. Tensors may lie inside of dictionaries, lists and tuples.
+
+    Attributes:
+        args, kwargs: positional and keyword arguments.
+        is_list: the only argument is one tensor of all images, and the model takes a list of them.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    is_list: bool = False
 
     @property
     def tensors(self) -> list[torch.Tensor]:
@@ -101,7 +108,8 @@ class Inputs:
             BackendError: the model raised.
         """
         try:
-            return model(*self.args, **self.kwargs)
+            args = ([*self.args[0].unbind()],) if self.is_list else self.args
+            return model(*args, **self.kwargs)
         except XaicoreError:
             raise
         except Exception as exc:
@@ -115,7 +123,7 @@ class Inputs:
             return function(value) if isinstance(value, torch.Tensor) else value
 
         args, kwargs = tree_map(apply, (self.args, self.kwargs))
-        return Inputs(args, kwargs)
+        return Inputs(args, kwargs, self.is_list)
 
     def __str__(self) -> str:
         return ", ".join(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in self.tensors)
@@ -123,21 +131,20 @@ class Inputs:
 
 @torch.inference_mode(False)  # so that copies can be recorded, whatever mode the caller is in
 @torch.no_grad()
-def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True) -> Inputs:
+def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True, takes_list: bool = False) -> Inputs:
     """Tensors of all arrays, moved to the model's device; floating-point arrays get its type.
 
     A tuple is positional arguments, a mapping keyword arguments, anything else the only argument, such as a list of
     two clips. A single array one axis short for the model's first convolution gets a batch axis if it `may_be_single`.
+    A list of pictures of one size is one tensor, of which the model takes a list; so is an array, if it `takes_list`.
 
     Raises:
         InputError: there is no tensor or array, the batch is empty, values are NaN or infinite, or a list holds images
             without a batch axis.
     """
-    if isinstance(inputs, list) and not _are_batches(model, inputs):
-        raise InputError(
-            f"the inputs are a list of {len(inputs)}: stack images to one array (N, C, H, W), or pass a tuple, (a, b) "
-            "for a model with several arguments and ([a, b],) for one whose argument is a list"
-        )
+    is_list = are_pictures(model, inputs)
+    if isinstance(inputs, list) and not is_list and not are_batches(model, inputs):
+        raise no_list(len(inputs))
     parameter = next(model.parameters(), None)
 
     def convert(name: str, value: Any) -> Any:
@@ -151,8 +158,9 @@ def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True) -> Inputs
     elif isinstance(inputs, tuple):
         batch = Inputs(tuple(convert(f"input {i}", value) for i, value in enumerate(inputs)), {})
     else:
-        value = convert("the input", inputs)
-        batch = Inputs((with_batch_axis(model, value) if may_be_single else value,), {})
+        value = convert("the input", stacked(inputs) if is_list else inputs)
+        value = with_batch_axis(model, value) if may_be_single else value
+        batch = Inputs((value,), {}, is_list or (takes_list and isinstance(value, torch.Tensor)))
     if not batch.tensors:
         raise InputError(f"no tensor or array among the inputs ({type(inputs).__name__}): expected (N, C, H, W)")
     if batch.picture.ndim == 0 or any(t.ndim and len(t) == 0 for t in batch.tensors):
@@ -160,21 +168,15 @@ def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True) -> Inputs
     return batch
 
 
-def _are_batches(model: nn.Module, values: list[Any]) -> bool:
-    """Whether a list is an argument of the model: it holds arrays with a row per image, as the first convolution
-    takes them, and no single images."""
-    first = next((module for module in model.modules() if isinstance(module, Convolution)), None)
-    arrays = [value for value in values if isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim]
-    is_batch = first is not None and max((array.ndim for array in arrays), default=0) >= len(first.kernel_size) + 2
-    return is_batch and len(arrays) == len(values) and len({len(array) for array in arrays}) == 1
-
-
 def with_batch_axis(model: nn.Module, value: Any) -> Any:
-    """A single tensor or array one axis short for the model's first convolution gets a batch axis; all else stays.
+    """A single tensor or array one axis short for the model's first convolution gets a batch axis, and a list of such
+    pictures is one array; all else stays.
 
     Only where its first or last axis has the convolution's channels: a batch of (N, mel, time), to which the model adds
     a channel axis, is one axis short too.
     """
+    if are_pictures(model, value):
+        return stacked(value)
     if not isinstance(value, (np.ndarray, torch.Tensor)):
         return value
     first = next((module for module in model.modules() if isinstance(module, Convolution)), None)

@@ -9,21 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import is_tensor
 from torch.autograd.graph import GradientEdge
 
-from xaicore import BackendError
-from xaicore.outputs import SUM, are_probabilities, choose_name, choose_output, tolerance
+from xaicore.outputs import SUM, are_probabilities, tolerance
+from xaicore_torch.arrangement import AS_GIVEN, Arrangement
 from xaicore_torch.private import CHANGING, LINKS, PASSING, link_result, softmax_axis
 
 __all__ = [
     "Outputs",
-    "choose_tensor",
     "find_link",
     "first_tensor",
     "is_half",
+    "last_activation",
     "link_of",
-    "named_shapes",
     "read",
     "replace_first_tensor",
     "tensors_in",
@@ -36,11 +34,12 @@ class Outputs:
     """The outputs of one pass, and where to pull back from.
 
     Attributes:
-        array: (N, ...) float32.
-        kind: "logits" or "probabilities".
+        array: (N, *O) float32, the classes on axis 1.
+        kind: "logits", "probabilities", or "values" of the caller's scores.
         link: "softmax", "log_softmax", "sigmoid" or None: what the model itself puts on its logits.
         start: the tensor, or the edge of the graph just below the link.
         like: a tensor with the shape, type and device of one direction at `start`.
+        arrangement: where the axes of the array lie in the tensor.
     """
 
     array: np.ndarray
@@ -48,6 +47,12 @@ class Outputs:
     link: str | None
     start: torch.Tensor | GradientEdge
     like: torch.Tensor
+    arrangement: Arrangement = AS_GIVEN
+
+    def rows(self, direction: np.ndarray) -> torch.Tensor:
+        """Directions (N, K, *O) as K tensors like `like`."""
+        given = np.ascontiguousarray(self.arrangement.directions(direction))
+        return torch.from_numpy(given).to(self.like.device, self.like.dtype).reshape(-1, *self.like.shape)
 
 
 def to_host(tensor: torch.Tensor) -> np.ndarray:
@@ -96,65 +101,6 @@ def replace_first_tensor(output: Any, change: Callable[[torch.Tensor], torch.Ten
     return None
 
 
-def choose_tensor(returned: Any, output: int | str | None, count: int) -> torch.Tensor:
-    """The tensor that is explained, among all that the model returned for `count` images.
-
-    Without `output`: the only tensor, or the one called "logits".
-
-    Raises:
-        BackendError: there is none, several and `output` does not say which, or it has not one row per image.
-    """
-    _refuse_lists_per_image(returned)
-    chosen = choose_output(_outputs(returned), output, returned, preferred="logits")
-    if chosen.ndim == 0 or len(chosen) != count:
-        raise BackendError(
-            f"the model returned {tuple(chosen.shape)} for {count} images; expected ({count}, ...), one row per "
-            "image. A squeeze() without an axis drops the batch axis of a single image. A model with one answer for a "
-            "bag of images: wrap it in one that takes (1, images, ...), a batch of one bag, and passes x[0] on"
-        )
-    return chosen
-
-
-def named_shapes(returned: Any, output: int | str | None) -> tuple[int | str, dict[int | str, tuple[int, ...]]]:
-    """The name or position of the output that is explained, and the shapes of all outputs; for `Facts`."""
-    outputs = _outputs(returned)
-    name = choose_name(outputs, output, returned, preferred="logits")
-    return name, {name: tuple(tensor.shape) for name, tensor in outputs.items()}
-
-
-def _refuse_lists_per_image(returned: Any) -> None:
-    """Refuse what detectors return: a list with one dictionary of boxes and scores per image, not one row per image.
-
-    Raises:
-        BackendError: the model returned such a list.
-    """
-    if not isinstance(returned, (tuple, list)) or not returned:
-        return
-    if all(isinstance(part, Mapping) for part in returned):
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in returned[0].items() if is_tensor(value))
-        raise BackendError(
-            f"the model returned a list of {len(returned)} dictionaries ({shapes}), as detectors do: what it found in "
-            "each image, not outputs (N, classes). Explain a model that returns one score per image: wrap it in a "
-            "Module whose forward returns the score of the box in question as (N, 1)"
-        )
-
-
-def _outputs(returned: Any) -> dict[int | str, torch.Tensor]:
-    """{name or position: tensor}, the first tensor of each output."""
-    if isinstance(returned, torch.Tensor):
-        return {0: returned}
-    if isinstance(returned, Mapping):
-        parts = dict(returned)
-    elif hasattr(returned, "_asdict"):
-        parts = returned._asdict()
-    elif isinstance(returned, (tuple, list)):
-        parts = dict(enumerate(returned))
-    else:
-        parts = {"logits": getattr(returned, "logits", None)}
-    tensors = {name: first_tensor(part) for name, part in parts.items()}
-    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
-
-
 def link_of(y: torch.Tensor) -> str | None:
     """What a model's last operation puts on its logits: "softmax" (also for a log-softmax), "sigmoid" or None.
 
@@ -167,40 +113,70 @@ def link_of(y: torch.Tensor) -> str | None:
     return "softmax" if link == "log_softmax" else link
 
 
-def find_link(y: torch.Tensor) -> tuple[str, str | None, Any]:
-    """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link."""
+def find_link(y: torch.Tensor, class_axis: int = 1) -> tuple[str, str | None, Any]:
+    """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link.
+
+    A softmax is one over the axis of the classes.
+    """
+    link, node, is_whole = last_activation(y)
+    if link is None:
+        return "logits", None, None
+    result = link_result(node)
+    if link != "sigmoid" and not _is_over_classes(node, result, y, class_axis, is_whole):
+        return "logits", None, None
+    if not is_whole:
+        return ("logits" if link == "log_softmax" else "probabilities"), None, None
+    return "logits", link, node
+
+
+def last_activation(y: torch.Tensor) -> tuple[str | None, Any, bool]:
+    """(link, its graph node, whether the outputs are all of its result, in its order) of recorded outputs."""
     node: Any = y.grad_fn
     is_whole = True
     while (name := type(node).__name__) in PASSING or name in CHANGING:
         is_whole = is_whole and name in PASSING
         node = node.next_functions[0][0]
     link = LINKS.get(name)
-    if link is None:
-        return "logits", None, None
-    result = link_result(node)
-    if link != "sigmoid" and (result.ndim < 2 or softmax_axis(node) not in (1, 1 - result.ndim)):
-        return "logits", None, None  # a softmax over something else than classes
-    if not is_whole or result.numel() != y.numel():
-        return ("logits" if link == "log_softmax" else "probabilities"), None, None
-    return "logits", link, node
+    return link, node, is_whole and (link is None or link_result(node).numel() == y.numel())
 
 
-def read(y: torch.Tensor, known_link: str | None = None) -> Outputs:
+def _is_over_classes(node: Any, result: torch.Tensor, y: torch.Tensor, class_axis: int, is_whole: bool) -> bool:
+    """Whether a softmax is one over the classes: a reshape may follow, so that numbers of elements are compared."""
+    if result.ndim < 2:
+        return False
+    axis = softmax_axis(node) % result.ndim
+    if class_axis >= y.ndim or result.shape[axis] != y.shape[class_axis]:  # a part of the classes, or one of them
+        return axis == 1 and (y.ndim < 2 or not is_whole)
+    return result.shape[:axis].numel() == y.shape[:class_axis].numel() if is_whole else axis > 0
+
+
+def read(
+    y: torch.Tensor,
+    known_link: str | None = None,
+    arrangement: Arrangement = AS_GIVEN,
+    is_score: bool = False,
+) -> Outputs:
     """The outputs, with their logits where a softmax, log-softmax or sigmoid ends the model.
 
     Args:
         y: the model's outputs.
         known_link: the link of outputs that were not recorded; the graph of recorded ones shows it.
+        arrangement: where their axes lie.
+        is_score: they are scores, which are read as they are.
     """
-    kind, link, node = find_link(y) if y.grad_fn is not None else ("logits", known_link, None)
     array = to_host(y).copy()  # some models return a tensor that they keep
+    if is_score:
+        return Outputs(arrangement.outputs(array), "values", None, y, y, arrangement)
+    is_recorded = y.grad_fn is not None
+    kind, link, node = find_link(y, arrangement.class_axis) if is_recorded else ("logits", known_link, None)
     if link is not None:
         array = _logits(array, link)
-    elif kind == "logits" and are_probabilities(array, tolerance(is_half(y), SUM)):
+    array = arrangement.outputs(array)
+    if link is None and kind == "logits" and are_probabilities(array, tolerance(is_half(y), SUM)):
         kind = "probabilities"
     if node is None:
-        return Outputs(array, kind, link, y, y)
-    return Outputs(array, kind, link, GradientEdge(*node.next_functions[0]), link_result(node))
+        return Outputs(array, kind, link, y, y, arrangement)
+    return Outputs(array, kind, link, GradientEdge(*node.next_functions[0]), link_result(node), arrangement)
 
 
 def _logits(p: np.ndarray, link: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from xaicore_torch.answers import Chosen
 from xaicore_torch.inputs import Inputs
 from xaicore_torch.leaves import Leaves
 from xaicore_torch.origins import Origins
@@ -25,15 +26,15 @@ the pass is repeated."""
 
 @dataclass(frozen=True)
 class Recorded:
-    """One pass: its outputs, its leaves, and {layer: how often it ran}."""
+    """One pass: what it answered, its leaves, and {layer: how often it ran}."""
 
-    y: torch.Tensor
+    chosen: Chosen
     leaves: Leaves
     runs: Mapping[str, int]
 
 
 def record(
-    run: Callable[[Inputs], torch.Tensor],
+    run: Callable[[Inputs], Chosen],
     batch: Inputs,
     modules: Mapping[str, nn.Module],
     expected_runs: Mapping[str, int],
@@ -46,7 +47,7 @@ def record(
     That is where a layer ran less often than it did before, or where the model's own no_grad switched grad off.
 
     Args:
-        run: runs the model; gives the outputs to explain.
+        run: runs the model; gives what is explained.
         batch: what it takes; a pass gets copies.
         modules: {layer: module}.
         expected_runs: see `Recorder`.
@@ -65,14 +66,14 @@ def record(
                 stack.enter_context(mode(leaves))
             if from_inputs and is_recording:
                 stack.enter_context(_RecordsAll())
-            y = run(batch.kept(leaves) if from_inputs else batch.clone())
+            chosen = run(batch.kept(leaves) if from_inputs else batch.clone())
         if recorder.missed_a_run:
             expected_runs = {}
             continue
-        if with_gradients and not is_recording and _is_cut(y, leaves):
+        if with_gradients and not is_recording and _is_cut(chosen.y, leaves):
             is_recording = True
             continue
-        return Recorded(y, leaves, recorder.runs)
+        return Recorded(chosen, leaves, recorder.runs)
 
 
 def _is_cut(y: torch.Tensor, leaves: Leaves) -> bool:

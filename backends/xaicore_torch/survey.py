@@ -14,6 +14,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
 from xaicore.layers import is_pooling
 from xaicore_torch.calls import Call, Snapshot
+from xaicore_torch.class_axis import find_class_axis
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, images_first, taken_axis, vectors
 from xaicore_torch.moves import moves_between, span_of
@@ -77,6 +78,10 @@ class Survey:
             if not call.is_ambiguous:
                 last[call.name] = call
         return Facts(tuple(self._layer_facts(call, runs[call.name]) for call in last.values()), inputs, count)
+
+    def class_axis(self, y: torch.Tensor) -> int | None:
+        """Which axis of the chosen outputs y holds the classes, see `find_class_axis`; before `facts`."""
+        return find_class_axis(y, self._calls)
 
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         tensor = first_tensor(output)

@@ -103,7 +103,7 @@ def test_dense_outputs_ask_for_a_layer():
     with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score per position.*layer="):
         xaicore.explain(model, pictures())
     with pytest.raises(xaicore.TargetError, match=r"needs one score per class.*\(2, 2, 4, 7\)"):
-        xaicore.explain(model, pictures(), 1, layer="1")
+        xaicore.explain(model, pictures(), xaicore.targets.TopK(1), layer="1")
 
 
 def test_a_model_without_maps():

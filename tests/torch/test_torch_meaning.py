@@ -1229,8 +1229,8 @@ def test_several_values_are_no_classes():
 
 
 def test_detections_are_refused_as_what_they_are():
-    model = Scores(4, lambda y: [{"boxes": y[:1], "scores": y[:1, 0]}])
-    with pytest.raises(xaicore.BackendError, match=r"boxes \(1, 4\), scores \(1,\).*detectors"):
+    model = Scores(4, lambda y: [{"boxes": row.expand(2, 4), "scores": row[:2]} for row in y])
+    with pytest.raises(xaicore.OutputError, match=r"'scores' \(1, 2\) holds scores for each of the boxes.*Boxes\(3\)"):
         xaicore.explain(model, PICTURES)
     model = Scores(4, lambda y: {"boxes": y, "scores": y[:, :3]})
     with pytest.raises(xaicore.OutputError, match=r"'boxes' \(1, 4\) holds boxes"):
@@ -1388,4 +1388,4 @@ def test_facts_are_kept_for_a_few_shapes_only():
     backend = TorchBackend(Scores(3))
     for width in range(8, 30):
         backend.observe(rand(1, 3, 8, width))
-    assert len(backend._facts) == 16
+    assert len(backend._surveys._facts) == 16

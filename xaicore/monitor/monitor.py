@@ -130,7 +130,7 @@ class Monitor:
         )
         self._backend = explainer.backend
         with self._backend.undisturbed(x):
-            x = self._backend.with_batch_axis(x) if hasattr(x, "shape") else x
+            x = self._backend.with_batch_axis(x) if hasattr(x, "shape") or isinstance(x, list) else x
             sample = choose(x, truth, images, ids, first, per_class, names, self._backend.to_numpy)
             self.sample = sample.named(self._backend.to_numpy)
         self._batched = BatchedExplainer(explainer, found, targets, names, batch_size)

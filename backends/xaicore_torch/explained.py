@@ -1,0 +1,88 @@
+"""The output of a model that is explained: run, chosen, and read by what a survey showed of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from xaicore.facts import Facts
+from xaicore.outputs import Output
+from xaicore_torch.answers import Choice, Chosen, HostParts, configured_classes
+from xaicore_torch.arrangement import Arrangement
+from xaicore_torch.inputs import Inputs, check_not_lazy
+from xaicore_torch.outputs import Outputs, find_link, read
+from xaicore_torch.survey import Survey
+
+__all__ = ["Explained"]
+
+
+class Explained:
+    """Runs a model, and knows what of its answer is explained.
+
+    Args:
+        model: any module.
+        output: the caller's choice, as in `TorchBackend`.
+    """
+
+    def __init__(self, model: nn.Module, output: int | str | Output | None) -> None:
+        self._model, self._choice = model, Choice(output)
+        self._link: str | None = None
+        self._class_axis: int | None = None
+        self._is_known = False
+
+    def answer(self, batch: Inputs) -> Any:
+        """What the model returns."""
+        if not self._is_known:
+            check_not_lazy(self._model, "it is explained")
+        return batch.run(self._model)
+
+    def chosen(self, batch: Inputs) -> Chosen:
+        """What one pass answers, with all parts."""
+        return self.choose(self.answer(batch), batch)
+
+    def choose(self, answer: Any, batch: Inputs) -> Chosen:
+        """What of an answer is explained."""
+        return self._choice.of(answer, batch.count)
+
+    def run(self, batch: Inputs) -> torch.Tensor:
+        """The explained output of one pass, as the model gives it."""
+        return self.chosen(batch).y
+
+    def run_in_order(self, batch: Inputs) -> torch.Tensor:
+        """The same, in the axes of `Capture.outputs`."""
+        y = self.run(batch)
+        return self._arrangement(y).tensor(y)
+
+    def read(self, y: torch.Tensor) -> Outputs:
+        """The outputs of a pass."""
+        return read(y, self._link, self._arrangement(y), self._choice.is_score)
+
+    def read_in_order(self, y: torch.Tensor) -> Outputs:
+        """The same, of what `run_in_order` gave."""
+        return read(y, self._link, is_score=self._choice.is_score)
+
+    def parts(self, chosen: Chosen, batch: Inputs) -> HostParts:
+        """All parts of an answer, for `Capture.parts`."""
+        return self._choice.parts_on_host(chosen, batch.count)
+
+    def facts(self, survey: Survey, chosen: Chosen, batch: Inputs) -> Facts:
+        """The facts of a recorded pass, whose graph is used up. What they say of the output is kept."""
+        y, is_stated = chosen.y, self._choice.is_arranged or self._choice.is_score
+        self._class_axis = None if is_stated else survey.class_axis(y)
+        arrangement = self._arrangement(y)
+        _, self._link, _ = find_link(y, arrangement.class_axis)
+        self._is_known = True
+        return replace(
+            survey.facts(y, batch.count),
+            link="softmax" if self._link == "log_softmax" else self._link,
+            output=chosen.name,
+            outputs=chosen.shapes,
+            class_axis=arrangement.class_axis_of_rows if is_stated else self._class_axis,
+            class_count=configured_classes(self._model),
+        )
+
+    def _arrangement(self, y: torch.Tensor) -> Arrangement:
+        return self._choice.arrangement(y, self._class_axis)
