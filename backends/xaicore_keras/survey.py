@@ -17,7 +17,6 @@ from xaicore_keras.classes import find_class_axis
 from xaicore_keras.facts import Seen, assign_axes, facts_of
 from xaicore_keras.head import Head, find_head
 from xaicore_keras.hooks import Hook
-from xaicore_keras.layout import default_axis
 from xaicore_keras.paths import loop_around, walk
 
 __all__ = ["CallRecorder", "LayerSpec", "Survey"]
@@ -79,7 +78,7 @@ class Survey:
         called: the paths of all layers that were called, also of those inside loops and compiled functions.
         kind, link, head: of the outputs, once the head's link is taken off. Without a head, the link is one that
             the outputs have been through already.
-        output_axis: the class axis of the outputs as a `Program` gives them.
+        output_axis: the class axis of the outputs as a `Program` gives them; 1 where nothing says which one it is.
         output_dtype: the type of the outputs.
         types: {name or position: type} of all outputs of the model.
         input_size: the positions of the picture.
@@ -133,7 +132,6 @@ class Survey:
         if class_axis is not None:
             for call in ends:
                 call.axis = class_axis
-        assumed = next((call.axis for call in ends), default_axis(rank))
         kind, link, head = ("values", None, None) if output.is_score else find_head(calls, y)
         if kind is None:  # over which axis the last operation takes a softmax is unknown
             link = None if seen.link == "softmax" and rank > 2 else seen.link
@@ -157,7 +155,7 @@ class Survey:
             kind=kind or ("probabilities" if link else "logits"),
             link=link,
             head=head,
-            output_axis=1 if order is not None else assumed if class_axis is None else class_axis,
+            output_axis=class_axis if order is None and class_axis is not None else 1,
             output_dtype=keras.backend.standardize_dtype(y.dtype),
             types={name: keras.backend.standardize_dtype(one.dtype) for name, one in answer.outputs.items()},
             input_size=size,

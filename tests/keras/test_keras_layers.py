@@ -246,8 +246,9 @@ def test_score_maps_ask_for_a_layer():
     model = functional(lambda i: layers.Conv2D(2, 1)(layers.ReLU(name="relu")(layers.Conv2D(4, 3)(i))))
     with pytest.raises(xaicore.LayerError, match=r"outputs \(2, 2, 4, 7\) are a score per position.*layer="):
         xaicore.explain(model, pictures())
-    with pytest.raises(xaicore.TargetError, match=r"needs one score per class.*\(2, 2, 4, 7\)"):
-        xaicore.explain(model, pictures(), 1, layer="relu")
+    explanation = xaicore.explain(model, pictures(), 1, layer="relu")  # where the class is predicted
+    assert explanation.outputs.shape == (2, 2, 4, 7)
+    assert (explanation.scores > 0.5).all()
 
 
 def test_a_model_without_maps():
