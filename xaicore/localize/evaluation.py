@@ -164,7 +164,7 @@ def _picture_size(explanation: Explained) -> tuple[int, int]:
             f"evaluate() of a {type(explanation).__name__}: expected an Explanation; for those of compare(), evaluate "
             "each of its values"
         )
-    if explanation.views > 1 or not explanation.drawable:
+    if explanation.views > 1 or explanation.maps.ndim != 3:
         views = f", {explanation.views} views per image" if explanation.views > 1 else ""
         raise InputError(
             f"maps of shape {explanation.maps.shape[1:]}{views}: boxes are of one two-dimensional map (H, W) per row"

@@ -57,9 +57,5 @@ class Explained(Protocol):
     def views(self) -> int:
         """Pictures per image."""
 
-    @property
-    def drawable(self) -> bool:
-        """Whether the maps have two spatial axes."""
-
     def heatmap(self, m: int, normalize: str | None = None) -> np.ndarray:
         """Row m at the picture's resolution, (H, W)."""
