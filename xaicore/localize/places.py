@@ -121,8 +121,9 @@ def _middle(plateau: np.ndarray) -> tuple[int, int]:
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels (H, W), OpenCV's statistics by label, and the labels in order: largest first, then in reading order."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     # OpenCV numbers components block by block, so that the first label is not the first in reading order.
-    inside = np.flatnonzero(labels)
-    found, first = np.unique(labels.flat[inside], return_index=True)
-    return labels, stats, found[np.lexsort((inside[first], -stats[found, cv2.CC_STAT_AREA]))]
+    inside = np.flatnonzero(labels)[::-1]
+    first = np.zeros(count, np.int64)
+    first[labels.flat[inside]] = inside  # from the last pixel to the first: the first one stays
+    return labels, stats, 1 + np.lexsort((first[1:], -stats[1:, cv2.CC_STAT_AREA]))

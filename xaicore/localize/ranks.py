@@ -7,7 +7,7 @@ import numpy as np
 from xaicore.errors import InputError
 from xaicore.localize.explained import Explained
 from xaicore.localize.truth import TrueBoxes
-from xaicore.outputs import class_count
+from xaicore.outputs import class_count, is_dense
 
 __all__ = ["wrong_in_top"]
 
@@ -29,7 +29,7 @@ def wrong_in_top(explanation: Explained, true: TrueBoxes, found: np.ndarray) -> 
     """
     if true.classes is None:
         return None, None, ("Top-1 and top-5 errors need the class of each true box: pass classes=.",)
-    if explanation.predicted is None:
+    if explanation.predicted is None or is_dense(explanation.outputs):
         return None, None, ("Top-1 and top-5 errors need predicted classes, and the outputs are no scores of classes.",)
     order = _best_first(explanation.outputs, explanation.predicted)
     _check_range(true.classes, order.shape[1], explanation.outputs.shape)
