@@ -19,7 +19,15 @@ NORMALIZATIONS = ("max", "robust", "minmax", "none")
 BRIGHTEST = 99
 """The percentile of the magnitudes that "robust" divides by."""
 
-FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max, "product": np.prod}
+
+def _strongest(maps: np.ndarray, axis: int) -> np.ndarray:
+    """The values with the largest magnitude along an axis; of equal ones, the first."""
+    chosen = np.expand_dims(np.abs(maps).argmax(axis=axis), axis)
+    found: np.ndarray = np.take_along_axis(maps, chosen, axis).squeeze(axis)
+    return found
+
+
+FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": _strongest, "product": np.prod}
 """{how the maps of several layers become one: the function}."""
 
 
@@ -124,7 +132,7 @@ def fuse(maps: Sequence[np.ndarray], how: str = "mean") -> np.ndarray:
 
     Args:
         maps: of each layer.
-        how: "mean"; "max", what any layer shows; "product", what all of them show.
+        how: "mean"; "max", what any layer shows, by magnitude where maps are signed; "product", what all of them show.
 
     Raises:
         InputError: `how` is none of these, or a product of maps with negative values.

@@ -49,7 +49,14 @@ def test_all_methods_are_listed_without_a_model(shop: Workshop) -> None:
     assert result.exit_code == 0
     rows = {row["name"]: row for row in read_table(result.stdout)}
     assert list(rows) == [*METHODS, "frame"]
-    assert rows["frame"] == {"name": "frame", "needs": "gradients", "options": "width=2", "computes": "A frame."}
+    assert rows["frame"] == {
+        "name": "frame",
+        "needs": "gradients",
+        "options": "width=2",
+        "cost": "1",
+        "computes": "A frame.",
+    }
+    assert rows["scorecam"]["cost"] == "1 + C"
     assert rows["shapleycam"]["needs"] == "activations, gradients, second"
     assert rows["rise"]["options"] == "masks=4000, grid=7, p=0.5, seed=0"
     assert "Selvaraju" in rows["gradcam"]["computes"]

@@ -1,5 +1,6 @@
 """docs/methods cannot drift from the methods."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -38,6 +39,28 @@ def test_a_section_has_formula_source_needs_options_and_cost(method):
     assert stated == [f"{name}={value!r}".replace("'", '"') for name, value in method.options.items()]
     assert bool(stated) != options.startswith("none")
     assert "pass" in cost
+
+
+@pytest.mark.parametrize("method", xaicore.METHODS.values(), ids=lambda method: method.name)
+def test_the_cost_is_what_the_method_says(method):
+    """In the index, and in the section by its words: "one forward pass", "1 + C forward passes", "two passes"."""
+    (cost,) = re.findall(rf"^\| \[`{re.escape(method.name)}`\]\(\S+\) \| (.*?) \|", INDEX, re.M)
+    assert cost.replace("`", "") == method.cost
+    words = " ".join(SECTIONS[method.name][1].split("Cost:")[1].split("\n\n")[0].split())
+    count, _, how = method.cost.partition(", ")
+    begins = {"1": ("one pass", "one forward"), "2": ("two passes",), "3": ("three passes",)}
+    written = count.replace("C samples", "C · samples")
+    assert words.startswith((*begins.get(count, ()), f"{written} ")) or how == "from the layer on"
+    assert ("forward" in words and "backward" not in words) == (how != "" or "masks" in count or "C" in count)
+    assert ("from the layer on" in words) == (how == "from the layer on")
+
+
+@pytest.mark.parametrize("method", xaicore.METHODS.values(), ids=lambda method: method.name)
+def test_what_a_method_computes_is_a_sentence_of_one_line(method):
+    """`xaicore methods` shows the first line of its docstring."""
+    lines = inspect.getdoc(method.function).split("\n")
+    assert lines[0].endswith(".")
+    assert not "".join(lines[1:2])
 
 
 WITHOUT_SOURCE = {"gradcam-elementwise", "attention", "random"}

@@ -289,6 +289,17 @@ def test_a_product_of_signed_maps(x: np.ndarray) -> None:
     assert (explained(x, 2, signed, ["first", "second"], fuse="mean") < 0).any()
 
 
+def test_the_largest_of_signed_maps_is_the_one_of_largest_magnitude(x: np.ndarray) -> None:
+    """Where one layer says -0.9 and another 0.2, the fused map says -0.9."""
+    signed = xaicore.Method("signed", lambda a, g: g.sum(axis=2), signed=True)
+    layers = ["first", "second"]
+    first, second = (maps.normalize(explained(x, 2, signed, layer)) for layer in layers)
+    fused = explained(x, 2, signed, layers, fuse="max")
+    expected = [one if abs(one) >= abs(other) else other for one, other in zip(first.flat, second.flat, strict=True)]
+    np.testing.assert_allclose(fused.flat, expected, atol=1e-6)
+    assert (fused < np.maximum(first, second)).any()
+
+
 def test_a_smooth_map_of_several_layers(x: np.ndarray) -> None:
     each = [maps.normalize(explained(x, 2, layer=layer, smooth=3)) for layer in ("first", "second")]
     found = explained(x, 2, layer=["first", "second"], smooth=3, fuse="max")

@@ -43,7 +43,9 @@ def command(
     input_axes: str | None,
     as_json: bool,
 ) -> None:
-    """List the methods, built in and of plugins: what each needs of a model, its options, and what it computes.
+    """List the methods, built in and of plugins: their needs, options and cost, and what each computes.
+
+    The cost is in passes per picture; C is the number of channels of the layer, P that of its positions.
 
     With --model, show which of them fit the model, and why the others do not. Each begins to explain the picture PATH,
     or a picture of random dots; a method of many passes stops after the first.
@@ -83,7 +85,7 @@ def command(
         click.echo(json.dumps(rows, indent=2, default=str))
         return
     table = new_table()
-    headings = ("name", "needs", "options", "computes") if model is None else ("name", "fits")
+    headings = ("name", "needs", "options", "cost", "computes") if model is None else ("name", "fits")
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
@@ -98,15 +100,16 @@ def _row(name: str) -> dict[str, Any]:
     try:
         method = find_method(name)
     except PluginError as exc:
-        return {"name": name, "needs": [], "options": {}, "computes": "", "error": str(exc)}
+        return {"name": name, "needs": [], "options": {}, "cost": "", "computes": "", "error": str(exc)}
     words = (inspect.getdoc(method.function) or "").partition("\n")[0]
-    return {"name": name, "needs": list(method.asks), "options": method.options, "computes": words, "error": None}
+    said = {"needs": list(method.asks), "options": method.options, "cost": method.cost}
+    return {"name": name, **said, "computes": words, "error": None}
 
 
 def _cells(row: dict[str, Any]) -> list[Text]:
     options = ", ".join(f"{name}={value!r}" for name, value in row["options"].items())
     last = text(row["computes"]) if row["error"] is None else text(row["error"], "red")
-    return [text(row["name"]), text(", ".join(row["needs"])), text(options), last]
+    return [text(row["name"]), text(", ".join(row["needs"])), text(options), text(row["cost"]), last]
 
 
 def _verdict(row: dict[str, Any]) -> Text:

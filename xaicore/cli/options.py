@@ -44,9 +44,10 @@ LABELS = Arguments(OPTIONS["targets"], OPTIONS["truth"], OPTIONS["class_names"],
 
 ARGUMENT = re.compile(
     rf"(?<![\w.'\"-])({'|'.join(OPTIONS)})="
-    r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\([-\d, ]*\)|\.\.\.|-?\d+|None\b)"
+    r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\([-\d, ]*\)|\([a-z](?:, [a-z])+\)|\.\.\.|-?\d+|None\b|"
+    r"(?=[ ,;:)]|\.?$|\. ))"
 )
-"""An argument and its value, as Python writes them: axes='nlc', grid=(14, 14), output=1, layer=..."""
+"""An argument and its value, as Python writes them: axes='nlc', grid=(14, 14), output=1; or grid=(h, w), layer=..."""
 
 METHOD = re.compile(r"xaicore\.method\('([^'()]+)', ([^()]*)\)")
 """A method with options, as Python writes it: xaicore.method('legrad', blocks=4)."""
@@ -161,8 +162,10 @@ def _replaced(found: re.Match[str]) -> str:
 
 def _typed(option: str, value: str) -> str:
     """One option with a value, as it is typed into a shell."""
-    if value == "...":
-        return f"{option} ..."
+    if value in ("", "..."):
+        return f"{option} {value}".rstrip()
+    if re.fullmatch(r"\([a-z, ]+\)", value):
+        return f"{option} {'x'.join(value[1:-1].upper().split(', '))}"
     given = ast.literal_eval(value)
     if given is None:
         return f"no {option}"

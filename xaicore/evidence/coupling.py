@@ -40,8 +40,8 @@ class Coupling:
         if images > 1:
             raise MethodError(
                 f"the {images} images of the batch influence each other in this model, as in a batch norm without "
-                "running statistics, and so do their scores: pass one image per call, or use a method of one pass, "
-                "such as 'gradcam'"
+                "running statistics, and so do their scores: pass one image per call (command line: --batch-size 1), "
+                "or use a method of one pass, such as 'gradcam'"
             )
         if size > 1:
             warnings.warn(

@@ -15,6 +15,11 @@ from xaicore.evidence import NEEDS, Plan
 
 __all__ = ["Method", "MethodLike", "plan_for"]
 
+OF_FIRST = frozenset(
+    {"activations", "gradients", "weights", "attention", "attention_gradients", "input_gradients", "guided", "deconv"}
+)
+"""Needs that the first pass may serve alone."""
+
 ARRAYS = ("activations", "gradients", "weights")
 """Needs of functions of two arrays, `f(activations, second)`."""
 
@@ -32,6 +37,9 @@ class Method:
         blocks: how many of the last attentions it reads, where it needs attention; None for all.
         fusion: how the maps of several layers become one, where that belongs to the method, which then takes no single
             layer: a name in `xaicore.maps.FUSIONS`. None: as the caller says.
+        cost: in passes per picture, the first one included, such as "1 + C", with C channels and P positions of the
+            layer, and options by their names. Left empty, that of the first pass where its needs may be served by it:
+            "1, forward" without gradients.
     """
 
     name: str
@@ -40,11 +48,14 @@ class Method:
     signed: bool = False
     blocks: int | None = None
     fusion: str | None = None
+    cost: str = ""
 
     def __post_init__(self) -> None:
         for need in self.asks:
             if need not in NEEDS:
                 raise MethodError(f"method {self.name!r} needs {need!r}; expected some of {', '.join(NEEDS)}")
+        if not self.cost and OF_FIRST.issuperset(self.asks):
+            object.__setattr__(self, "cost", "1" if plan_for([self]).has_direction else "1, forward")
 
     @staticmethod
     def around(function: Callable[..., np.ndarray], name: str | None = None) -> Method:
@@ -57,6 +68,7 @@ class Method:
             getattr(function, "signed", False),
             getattr(function, "blocks", None),
             getattr(function, "fusion", None),
+            getattr(function, "cost", ""),
         )
 
     @property
