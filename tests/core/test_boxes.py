@@ -163,6 +163,7 @@ def test_the_same_object_has_the_largest_product_of_score_and_overlap() -> None:
     assert found.near(place, 0.5, label=1) is None
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("method", ["rise", "integrated-gradients", "smoothgrad"])
 def test_methods_of_many_passes_follow_one_object(method: str, net: DetectorNet, x: np.ndarray) -> None:
     """In a detector whose cells do not see each other, only the pixels of its own cell bear on a box."""
@@ -175,6 +176,12 @@ def test_methods_of_many_passes_follow_one_object(method: str, net: DetectorNet,
         assert means[0] > means[1]
         if method != "rise":
             assert means[1] == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_without_a_box_are_not_said_to_depend_on_nothing(net: DetectorNet, x: np.ndarray) -> None:
+    result = xaicore.Explainer(net, "rise", backend=DetectorBackend("ragged", net), progress=False)(x, targets=Boxes(3))
+    assert result.empty.tolist() == [m == 5 for m in range(9)]
 
 
 def test_scorecam_scores_the_same_box_under_each_mask(net: DetectorNet, x: np.ndarray) -> None:
