@@ -150,6 +150,20 @@ def test_boxes_that_overlap_are_left_out_of_one_label() -> None:
     assert [one.places[0] for one in found.ranked(1, threshold=0.95)] == []
 
 
+def test_the_same_object_has_the_largest_product_of_score_and_overlap() -> None:
+    place = np.array([0.0, 0, 10, 10])
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 6]], float)  # overlaps 1, 0.9 and 0.6
+    for scores, best in (([0.01, 0.9, 0.9], 1), ([0.8, 0.1, 0.9], 0), ([0.1, 0.1, 0.9], 2), ([0.8, 0.9, 0.9], 1)):
+        found = Detections(boxes, np.array(scores), np.zeros(3), np.arange(3))
+        box = found.near(place, 0.5)
+        assert box is not None
+        assert box.places == (best,)
+        assert box.score == scores[best]
+    assert found.near(place + 50, 0.5) is None
+    assert found.near(place, 0.5, label=1) is None
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("method", ["rise", "integrated-gradients", "smoothgrad"])
 def test_methods_of_many_passes_follow_one_object(method: str, net: DetectorNet, x: np.ndarray) -> None:
     """In a detector whose cells do not see each other, only the pixels of its own cell bear on a box."""
@@ -162,6 +176,12 @@ def test_methods_of_many_passes_follow_one_object(method: str, net: DetectorNet,
         assert means[0] > means[1]
         if method != "rise":
             assert means[1] == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_without_a_box_are_not_said_to_depend_on_nothing(net: DetectorNet, x: np.ndarray) -> None:
+    result = xaicore.Explainer(net, "rise", backend=DetectorBackend("ragged", net), progress=False)(x, targets=Boxes(3))
+    assert result.empty.tolist() == [m == 5 for m in range(9)]
 
 
 def test_scorecam_scores_the_same_box_under_each_mask(net: DetectorNet, x: np.ndarray) -> None:
@@ -247,7 +267,7 @@ def test_a_flipped_or_scaled_picture_has_its_box_elsewhere() -> None:
 def test_the_object_is_found_in_the_flipped_picture(net: DetectorNet, x: np.ndarray) -> None:
     """Cells are at the same places in the flipped picture, where another one sees the object."""
     net.offsets[:] = 0
-    options = {"backend": DetectorBackend("queries", net, class_count=3), "method": "gradcam"}
+    options = {"backend": DetectorBackend("queries", net, class_count=3), "method": "layercam"}
     plain = xaicore.Explainer(net, **options)(x, targets=Box(0, label=1))
     both = xaicore.Explainer(net, augment="hflip", **options)(x, targets=Box(0, label=1))
     # A net of 1 x 1 convolutions and means commutes with flips.

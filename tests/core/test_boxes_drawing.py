@@ -30,9 +30,9 @@ def found() -> xaicore.Explanation:
 @pytest.mark.parametrize("shade", [0, 100, 255])
 def test_a_line_is_seen_on_any_picture(shade: int) -> None:
     picture = np.full((40, 60, 3), shade, np.uint8)
-    out = framed(picture, np.array([5.0, 4, 15, 12]), (20, 30))
+    out = framed(picture, np.array([5.0, 2, 15, 6]), (10, 30))
     assert (picture == shade).all()
-    assert (out[8:24, 10:30][[0, -1]] == 255).all()  # twice as large
+    assert (out[8:24, 10:30][[0, -1]] == 255).all()  # twice as wide, and four times as high
     assert (out[8:24, 10:30][:, [0, -1]] == 255).all()
     assert (out[7:25, 9:31][[0, -1]] == 0).all()
     assert (out[7:25, 9:31][:, [0, -1]] == 0).all()

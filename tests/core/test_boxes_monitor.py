@@ -39,10 +39,7 @@ def test_the_same_object_is_followed() -> None:
         (first,) = monitor.step(0)
         cells = [rank(first, training.net, m) for m in range(2)]
         training.net.offsets += 0.2  # boxes move
-        training.x[:, :, :, :] = training.x[::-1]  # the monitor keeps copies
-        training.backend.least = 0.5  # others are found, too
-        training.net.w *= -1
-        training.net.w[0] += 8  # class 0 instead of the others
+        training.net.bias[cells] = -9
         (gone,) = monitor.step(1)
         assert gone.scores.tolist() == [0, 0]
         assert gone.empty.all()
@@ -50,9 +47,9 @@ def test_the_same_object_is_followed() -> None:
         assert [gone.target_name(m) for m in range(2)] == ["1 not found", "2 not found"]
         assert gone.target_box(0) is None
         assert caption(gone.row(0)).split(" | ")[1] == "1 not found 0.000"
-        training.net.w[0] -= 8
-        training.net.w *= -1
         training.net.offsets += 0.2
+        training.net.bias[:] = 1  # others are better now
+        training.net.bias[cells] = 0
         (found,) = monitor.step(2)
         assert [rank(found, training.net, m) for m in range(2)] == cells
         assert found.target == "best box"

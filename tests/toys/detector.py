@@ -1,7 +1,7 @@
 """A detector whose gradients can be written down, as a backend with the power "parts".
 
 map       = relu(U x)                    U (D, 3), a 1 x 1 convolution
-logits    = W mean(map in cell q)        W (C, D); Q cells of equal size, row by row
+logits    = W mean(map in cell q) + b_q  W (C, D); Q cells of equal size, row by row; b is 0 at first
 box of q  = cell q, moved by its own offset in pixels
 
 The derivative of logit (q, c) with respect to the map is W[c] / (pixels of a cell) within cell q, and 0 elsewhere.
@@ -26,6 +26,7 @@ class DetectorNet:
         rng = np.random.default_rng(seed)
         self.u, self.w = rng.normal(size=(5, 3)), rng.normal(size=(classes, 5)) * 3
         self.cells = cells
+        self.bias = np.zeros((cells[0] * cells[1], 1))
         self.offsets = rng.uniform(-0.4, 0.4, (cells[0] * cells[1], 2))
 
     def map(self, x: np.ndarray) -> np.ndarray:
@@ -33,7 +34,7 @@ class DetectorNet:
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """(N, Q, C)."""
-        return self._by_cell(self.map(x)).mean(axis=(3, 5)).reshape(len(x), 5, -1).swapaxes(1, 2) @ self.w.T
+        return self._by_cell(self.map(x)).mean(axis=(3, 5)).reshape(len(x), 5, -1).swapaxes(1, 2) @ self.w.T + self.bias
 
     def boxes(self, height: int, width: int) -> np.ndarray:
         """(Q, 4), x0, y0, x1, y1."""

@@ -245,6 +245,8 @@ class Evidence:
 
     def _warn_unchanged(self, scores: np.ndarray, as_confidence: bool, what: str) -> None:
         still = is_unchanged(scores, self.own_scores(as_confidence)) if scores.size else np.zeros(0, bool)
+        if self.passes.aim.boxes is not None:  # a row without a box says so itself
+            still &= ~np.isnan(self.passes.aim.boxes).any(axis=-1)
         if still.any():
             warnings.warn(
                 f"{still.sum()} of {still.size} scores do not depend on {what}, whatever is changed in it: their maps "

@@ -1,0 +1,68 @@
+"""One box of a Keras detector, against its closed form: a dense layer on each cell of the last map."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import xaicore
+from xaicore.targets import Box, Boxes, Detector, Yolo
+
+
+def detector(classes: int = 3) -> keras.Model:
+    """{"boxes": (N, 12, 4) corners in pixels, "classes": (N, 12, classes) logits}."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((24, 32, 3))
+    seen = keras.layers.Conv2D(6, 8, 8, activation="relu", name="map")(inputs)
+    cells = keras.layers.Reshape((12, 6))(seen)
+    scores = keras.layers.Dense(classes, name="scores")(cells)
+    sizes = keras.layers.Dense(4, name="sizes")(cells)
+    return keras.Model(inputs, {"boxes": keras.ops.abs(sizes) + np.array([0, 0, 5, 5], "float32"), "classes": scores})
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return np.random.default_rng(1).uniform(size=(2, 24, 32, 3)).astype(np.float32)
+
+
+READ = Detector("boxes", "classes", activation="sigmoid")
+
+
+@pytest.mark.parametrize("classes", [3, 12])
+def test_maps_scores_and_boxes(classes: int, x: np.ndarray) -> None:
+    """12 classes are as many as there are boxes."""
+    model = detector(classes)
+    result = xaicore.explain(model, x, Boxes(2, read=READ), output="classes", layer="map")
+    answer = {name: keras.ops.convert_to_numpy(part) for name, part in model(x).items()}
+    seen = keras.ops.convert_to_numpy(keras.Model(model.inputs[0], model.get_layer("map").output)(x))
+    weights = keras.ops.convert_to_numpy(model.get_layer("scores").kernel)
+    p = 1 / (1 + np.exp(-answer["classes"]))
+    for m in range(4):
+        n, k = divmod(m, 2)
+        q = int(np.argsort(-p[n].max(axis=1))[k])
+        c = int(p[n, q].argmax())
+        assert result.targets[m] == c
+        assert result.scores[m] == pytest.approx(p[n, q, c], abs=1e-5)
+        assert result.target_box(m) == pytest.approx(answer["boxes"][n, q], abs=1e-4)
+        np.testing.assert_allclose(result.maps[m], np.maximum(seen[n] @ weights[:, c] / 12, 0), atol=1e-6)
+
+
+def test_a_single_tensor(x: np.ndarray) -> None:
+    model = detector()
+    parts = model.output
+    joined = keras.layers.Concatenate()([parts["boxes"], keras.ops.sigmoid(parts["classes"])])
+    single = keras.Model(model.inputs[0], joined)
+    read = Yolo("xyxy", axis=2, nms=None)
+    result = xaicore.explain(single, x, Box(0, read=read), layer="map")
+    p = 1 / (1 + np.exp(-keras.ops.convert_to_numpy(model(x)["classes"])))
+    assert result.scores == pytest.approx(p.max(axis=(1, 2)), abs=1e-5)
+    assert not result.empty.all()
+
+
+def test_a_method_of_many_passes_follows_the_box(x: np.ndarray) -> None:
+    result = xaicore.explain(
+        detector(), x, Box(0, read=READ), output="classes", method="rise", progress=False, batch_size=32
+    )
+    assert result.maps.shape[0] == 2
+    assert not result.empty.any()
