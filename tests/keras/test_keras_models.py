@@ -389,6 +389,33 @@ def test_activations_and_gradients_equal_the_oracle(build):
         assert shapes[case.layer][1:] == given.activations[case.layer].shape[1:]
 
 
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: keras.Sequential([model])], ids=["", "nested"])
+def test_a_layer_that_only_a_call_builds(wrap):
+    """Symbolic tensors do not call what a layer with shapes of its own has inside."""
+
+    class Doubled(layers.Layer):
+        def __init__(self):
+            super().__init__(name="doubled")
+            self.sum = layers.Add()
+
+        def build(self, shape):
+            self.built = True
+
+        def compute_output_shape(self, shape):
+            return shape
+
+        def call(self, x):
+            return self.sum([x, x])
+
+    doubled = Doubled()
+    model = wrap(functional(lambda i: head(doubled(body(i)))))
+    assert not doubled.sum.built
+    for _ in range(2):
+        explanation = xaicore.explain(model, pictures(), 1)
+        np.testing.assert_allclose(explanation.outputs, numpy(run(model, pictures())), **CLOSE)
+        assert explanation.maps.any()
+
+
 def test_a_model_that_was_never_built_gets_built_and_is_explained():
     model = keras.Sequential([layers.Conv2D(4, 3), layers.ReLU(name="relu"), layers.Flatten(), layers.Dense(3)])
     explanation = xaicore.explain(model, pictures(), 1, method="hirescam")
