@@ -44,12 +44,28 @@ function refine() {
   fillSelect(controls.layer, valuesOf("layer", ofMethod).map((layer) => [layer, layer]));
   const ofLayer = (row) => ofMethod(row) && row.layer === controls.layer.value;
   const numbers = valuesOf("k", ofLayer).sort((a, b) => a - b);
-  fillSelect(controls.k, numbers.map((k) => [k, targetOption(k, (row) => ofLayer(row) && row.k === k)]));
+  fillSelect(controls.k, targetOptions(numbers, ofLayer));
   fillClasses(rows.filter(ofGroup));
   setVisible("methods", controls.method.length > 1);
   setVisible("layers", controls.layer.length > 1);
   setVisible("targets", controls.k.length > 1);
-  grid.classList.toggle("tall", controls.k.length > 1); // the cards then name the prediction, too
+  const isJudged = rows.some((row) => ofGroup(row) && verdictText(row));
+  grid.classList.toggle("tall", isJudged && controls.k.length > 1); // the cards then name the prediction, too
+  grid.classList.toggle("brief", !isJudged);
+  controls.search.placeholder = controls.k.value === "all" ? "id or target" : "id";
+}
+
+/**
+ * The options of the targets of these rows. "all" comes first, and is selected, where pictures have no prediction, which
+ * would be the first of their targets: the words of a sentence, the boxes of a detector.
+ */
+function targetOptions(numbers, passes) {
+  const names = numbers.map((k) => targetOption(k, (row) => passes(row) && row.k === k));
+  const repeated = new Set(names).size < names.length;
+  const options = numbers.map((k, i) => [k, repeated ? `${k + 1}: ${names[i]}` : names[i]]);
+  if (options.length < 2) return options;
+  const predicted = rows.some((row) => passes(row) && row.predicted !== null);
+  return predicted ? [...options, ["all", "all"]] : [["all", "all"], ...options];
 }
 
 /** The name of target k: its class if that is the same for all pictures, else its number. */
@@ -92,7 +108,8 @@ function classNames(list) {
 /** The rows of the selected group, method, layer and target. */
 function chosen() {
   const { group, method, layer, k } = controls;
-  return choose({ group: group.value || null, method: method.value, layer: layer.value, k: Number(k.value) });
+  const target = k.value === "all" ? null : Number(k.value);
+  return choose({ group: group.value || null, method: method.value, layer: layer.value, k: target });
 }
 
 /** Whether a row passes the filters. */
@@ -100,7 +117,10 @@ function passes(row) {
   const [role, index] = controls.class.value.split(" ");
   if (role && !isClass(row, role, Number(index))) return false;
   if (controls.wrong.checked && verdict(row) !== false) return false;
-  return row.id.toLowerCase().includes(controls.search.value.trim().toLowerCase());
+  if (selection.every && isFiller(row, selection)) return false;
+  const texts = selection.every ? [row.id, targetName(row)] : [row.id];
+  const searched = controls.search.value.trim().toLowerCase();
+  return texts.some((text) => text.toLowerCase().includes(searched));
 }
 
 /** Set the controls of the large view to the values of the page's controls. */

@@ -9,7 +9,8 @@ function update() {
   const at = controls.step.valueAsNumber;
   const here = entriesAt(selection, at);
   shown = here.filter(({ row }) => passes(row));
-  if (controls.sort.value === "worst") shown.sort((a, b) => badness(b.row) - badness(a.row));
+  if (controls.sort.value === "worst") sortByBadness(shown);
+  grid.classList.toggle("every", selection.every);
   document.body.style.setProperty("--opacity", controls.opacity.value);
   arrange(shown, (card, { place, row }) => {
     fillCard(card, row, factor(row, selection, controls.shared.checked), at, partOf(place, row));
@@ -20,10 +21,25 @@ function update() {
   if (open !== null) updateLarge(at);
 }
 
-function showCounts(here) {
+/** The worst pictures come first. The targets of a picture stay together. */
+function sortByBadness(entries) {
+  const firsts = new Map();
+  for (const { row } of entries) if (!firsts.has(placeKey(row))) firsts.set(placeKey(row), badness(row));
+  entries.sort((a, b) => firsts.get(placeKey(b.row)) - firsts.get(placeKey(a.row)));
+}
+
+/** The first of the rows of each picture. */
+function firstOfEach(list) {
+  return [...Map.groupBy(list, (row) => placeKey(row)).values()].map(([first]) => first);
+}
+
+function showCounts(rowsHere) {
+  const here = firstOfEach(rowsHere);
+  const left = firstOfEach(shown.map(({ row }) => row));
   const judged = here.filter((row) => verdict(row) !== null);
   const pictures = `${here.length} picture${here.length === 1 ? "" : "s"}`;
-  const texts = [shown.length === here.length ? pictures : `${shown.length} of ${pictures}`];
+  const texts = [left.length === here.length ? pictures : `${left.length} of ${pictures}`];
+  if (selection.every) texts.push(`${shown.length} target${shown.length === 1 ? "" : "s"}`);
   if (judged.length) texts.push(`${judged.filter(verdict).length} of ${judged.length} right`);
   form.querySelector(".status").textContent = texts.join(" · ");
   document.getElementById("none").hidden = shown.length > 0;
@@ -75,14 +91,14 @@ function turnPage(by) {
 
 /** Go to the step of a row, and to its place: in a changing group, a picture's place differs from step to step. */
 function goTo(row) {
-  open = placeKey(row);
+  open = placeKey(row, selection.every);
   controls.step.value = row.at;
   update();
 }
 
-/** Select the method, layer and target of a row. */
+/** Select the method, layer and target of a row; all targets stay selected. */
 function chooseMap(row) {
-  for (const name of ["method", "layer", "k"]) {
+  for (const name of selection.every ? ["method", "layer"] : ["method", "layer", "k"]) {
     controls[name].value = row[name];
     refine();
   }

@@ -24,8 +24,13 @@ function arrange(entries, fill) {
     Object.assign(cell, { entry, fill });
     return cell;
   });
+  ordered.forEach((cell, i) => cell.classList.toggle("first", !i || !isSamePicture(cell.entry, ordered[i - 1].entry)));
   if (ordered.length !== grid.children.length || ordered.some((cell, i) => cell !== grid.children[i])) reorder(ordered);
   for (const cell of near) if (cell.isConnected) fillCell(cell);
+}
+
+function isSamePicture(a, b) {
+  return placeKey(a.row) === placeKey(b.row);
 }
 
 function reorder(ordered) {
@@ -60,10 +65,18 @@ function focusCell(cell) {
 
 /** Move the focus from a cell to its neighbour in the direction of an arrow key. */
 function moveFocus(cell, key) {
-  const line = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
-  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -line, ArrowDown: line }[key];
-  const next = grid.children[[...grid.children].indexOf(cell) + by];
+  const sideways = { ArrowLeft: cell.previousElementSibling, ArrowRight: cell.nextElementSibling };
+  const next = key in sideways ? sideways[key] : neighbourAcross(cell, key === "ArrowUp" ? -1 : 1);
   if (next) focusCell(next);
+}
+
+/** The cell above (by -1) or below (by 1); the last one of a line that is too short. */
+function neighbourAcross(cell, by) {
+  const all = [...grid.children];
+  const further = by < 0 ? all.slice(0, all.indexOf(cell)).reverse() : all.slice(all.indexOf(cell) + 1);
+  const top = further.find((other) => other.offsetTop !== cell.offsetTop)?.offsetTop;
+  const line = further.filter((other) => other.offsetTop === top && other.offsetLeft <= cell.offsetLeft);
+  return line.sort((a, b) => b.offsetLeft - a.offsetLeft)[0];
 }
 
 const WIDE = 2.2; // in heights: pictures such as curves, which get wide cards

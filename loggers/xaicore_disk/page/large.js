@@ -12,7 +12,7 @@ function fillLarge(row, selection, shared) {
   fillReel(row, factor(row, selection, shared));
   fillLegend(within(".legend"), row, selection, shared);
   fillOthers(row);
-  const history = selection.histories.get(row.id);
+  const history = historyOf(row, selection);
   drawCurve(within(".curve"), history, row, goTo);
   fillCourse(history, row);
   fillFacts(row);
@@ -67,7 +67,7 @@ function peakName({ scaling }) {
 
 function topText(row, selection, shared) {
   if (shared) {
-    const top = highest(selection.histories.get(row.id));
+    const top = highest(historyOf(row, selection));
     const name = row.scaling === "robust" ? "the highest percentile" : "the maximum";
     return `${number(top.peak)}, ${name} over all steps${top.step === null ? "" : ` (${stepName(top.step)})`}`;
   }
@@ -81,6 +81,7 @@ function fillOthers(row) {
   list.hidden = others.length < 2;
   if (list.hidden) return;
   list.replaceChildren(...others.map((other) => thumbnail(other, other === row)));
+  reveal(list, list.children[others.indexOf(row)]);
 }
 
 function thumbnail(row, pressed) {
@@ -103,7 +104,7 @@ function thumbnail(row, pressed) {
 function otherName(row) {
   const alike = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at);
   const several = (name) => new Set(alike.map((other) => other[name])).size > 1;
-  const texts = [row.method];
+  const texts = several("method") ? [row.method] : [];
   if (several("layer")) texts.push(row.layer);
   if (several("k")) texts.push(targetName(row));
   return texts.join(" · ");

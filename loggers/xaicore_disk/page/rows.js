@@ -62,15 +62,23 @@ function badness(row) {
 
 /**
  * The selected rows, by place and by picture. A place has one card: it is one picture at all its steps, or position n of
- * a group whose pictures change from step to step. `histories` has the rows of each id at all steps, whatever their place.
+ * a group whose pictures change from step to step. Where `k` is null, each of its targets has a card, in the order of k.
+ * `histories` has the rows of each id and target at all steps, whatever their place.
  */
 function choose({ group, method, layer, k }) {
-  const chosen = rows.filter((r) => r.group === group && r.method === method && r.layer === layer && r.k === k);
+  const every = k === null;
+  const chosen = rows.filter(
+    (r) => r.group === group && r.method === method && r.layer === layer && (every || r.k === k),
+  );
   const sorted = (list) => list.sort((a, b) => a.at - b.at);
-  const places = Map.groupBy(chosen, placeKey);
-  const histories = Map.groupBy(chosen, (row) => row.id);
+  const pictures = [...Map.groupBy(chosen, (row) => placeKey(row)).values()];
+  const together = pictures.flatMap((list) => list.sort((a, b) => a.k - b.k));
+  const places = Map.groupBy(together, (row) => placeKey(row, every));
+  const histories = Map.groupBy(chosen, historyKey);
   histories.forEach(sorted);
   return {
+    every,
+    named: chosen.some((row) => row.target_name),
     places: [...places].map(([key, list]) => ({ key, rows: sorted(list) })),
     histories,
     changing: group !== null,
@@ -78,8 +86,23 @@ function choose({ group, method, layer, k }) {
   };
 }
 
-function placeKey(row) {
-  return row.group === null ? row.id : (row.slot ?? row.id);
+/** The key of a row's picture; of the picture and the target, where `every` target has a place. */
+function placeKey(row, every = false) {
+  const key = row.group === null ? row.id : (row.slot ?? row.id);
+  return every ? JSON.stringify([key, row.k]) : key;
+}
+
+function historyKey({ id, k }) {
+  return JSON.stringify([id, k]);
+}
+
+function historyOf(row, { histories }) {
+  return histories.get(historyKey(row));
+}
+
+/** Whether a row fills up a picture that has fewer targets than others, such as a shorter sequence of words. */
+function isFiller(row, { named }) {
+  return named && row.k > 0 && row.target < 0 && !row.target_name && row.empty;
 }
 
 /** The row of each place at a step: its newest row so far. A changing group shows the rows of one step only. */
@@ -97,7 +120,7 @@ function highest(history) {
 /** The factor for the grey values, which are 1 at the map's own peak, so that 1 becomes the top of the scale. */
 function factor(row, selection, shared) {
   if (row.peak === null) return 1;
-  const top = shared ? highest(selection.histories.get(row.id)).peak : row.ceiling;
+  const top = shared ? highest(historyOf(row, selection)).peak : row.ceiling;
   if (top === null) return 1;
   return top > 0 ? row.peak / top : 0;
 }
