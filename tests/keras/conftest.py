@@ -6,7 +6,6 @@ that do not depend on it.
 
 import atexit
 import collections
-import gc
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import keras
 import pytest
 from fingerprints import guard
+from garbage import pytest_collection_finish  # noqa: F401
 from keras.src.backend.common import global_state
 from keras_state import fingerprint
 from processes import environment, python
@@ -81,13 +81,6 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=left_out)
     gone = set(map(id, left_out))
     items[:] = [item for item in items if id(item) not in gone]
-
-
-def pytest_collection_finish():
-    """The frameworks' modules stay: collections of garbage need not look at them."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def pytest_report_header():

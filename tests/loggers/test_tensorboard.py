@@ -478,7 +478,7 @@ print(*sys.modules)
 def test_unknown_options_are_named() -> None:
     with pytest.raises(
         xaicore.PluginError,
-        match=r"logger has no option 'logdir', 'x'; known: root, colormap, alpha, outline, diverging, axis, slices, boxes$",
+        match=r"no option 'logdir', 'x'; known: root, colormap, alpha, outline, diverging, axis, slices, boxes$",
     ):
         xaicore.open_loggers({"tensorboard": {"logdir": "runs", "alpha": 1, "x": 1}})
 
