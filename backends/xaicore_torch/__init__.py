@@ -9,9 +9,10 @@ from xaicore import Backend, DependencyError, hookimpl
 if TYPE_CHECKING:
     from xaicore.outputs import Output
     from xaicore.targets import Score
+    from xaicore_torch.generation import Generated, generated
     from xaicore_torch.surgery import cam_model
 
-__all__ = ["Score", "cam_model", "xaicore_backend"]
+__all__ = ["Generated", "Score", "cam_model", "generated", "xaicore_backend"]
 
 
 @hookimpl
@@ -28,7 +29,12 @@ def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend 
 
 
 def __getattr__(name: str) -> Any:
-    modules = {"Score": "xaicore.targets", "cam_model": "xaicore_torch.surgery"}
+    modules = {
+        "Generated": "xaicore_torch.generation",
+        "Score": "xaicore.targets",
+        "cam_model": "xaicore_torch.surgery",
+        "generated": "xaicore_torch.generation",
+    }
     if name not in modules:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
