@@ -168,7 +168,7 @@ class Explanation(FramedMaps):
         shown = range(min(len(self), max(1, html.ROWS // parts), most))
         drawing = Drawing(slices=html.SLICES)
         drawn = ((self.row(m, drawing), self.draw(m, drawing)) for m in shown)
-        return html.render(repr(self), drawn, len(self) - len(shown))
+        return html.render(repr(self), drawn, len(self) - len(shown), several=per_image > 1)
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
         """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.

@@ -30,7 +30,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Tab]]:
 
     yield opened
     for tab in tabs:
-        asked = [url for url in tab.requests() if not url.startswith(("file:///", "data:,"))]
+        asked = [url for url in tab.requests() if not url.startswith(("file:///", "data:"))]
         assert (tab.close(), asked) == ([], [])
 
 

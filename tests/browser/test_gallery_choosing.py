@@ -128,10 +128,10 @@ def test_switches_are_there_where_there_is_something_to_choose(run: Path, tmp_pa
 
 def test_targets_are_called_by_their_class_where_all_have_the_same(run: Path, tmp_path: Path, visit: Visit) -> None:
     tab = visit(run)
-    assert texts(tab, "[name=k] option") == ["number 1", "number 2"]
+    assert texts(tab, "[name=k] option") == ["number 1", "number 2", "all"]
     one = toy_run.at_step(0, "first").take([0, 1])  # cats, then evil and dog
     one.save(tmp_path)
-    assert texts(visit(tmp_path), "[name=k] option") == ["cat", "dog"]
+    assert texts(visit(tmp_path), "[name=k] option") == ["cat", "dog", "all"]
 
 
 def test_layers_are_those_of_the_method(tmp_path: Path, visit: Visit) -> None:

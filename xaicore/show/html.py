@@ -1,5 +1,6 @@
 """An explanation as HTML: photo, overlay and heatmap of each row, everything inline. Several views form a strip.
 
+Where an image has several targets, such as words, its rows are together and each has its target as a title.
 Class names and ids are untrusted text and are escaped.
 """
 
@@ -10,7 +11,7 @@ import html
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from xaicore.show.encoding import png
 from xaicore.show.tiles import cut
-from xaicore.show.words import caption, evidence
+from xaicore.show.words import caption, evidence, scored
 
 __all__ = ["ROWS", "SLICES", "render", "show"]
 
@@ -28,23 +29,46 @@ ROWS = 24
 SLICES = 8
 """The slices of a volume that are shown, evenly spaced."""
 
+WIDE = 2.2
+"""In heights: from here on an image is wide."""
 
-def render(title: str, rows: Iterable[tuple[Mapping[str, Any], Mapping[str, np.ndarray]]], more: int = 0) -> str:
+Rows = Iterable[tuple[Mapping[str, Any], Mapping[str, np.ndarray]]]
+
+
+def render(title: str, rows: Rows, more: int = 0, several: bool = False) -> str:
     """An HTML fragment.
 
     Args:
         title: a line above the rows.
         rows: each a row and its images, as `Explanation.row` and `Explanation.draw` give them.
         more: the number of rows that are left out.
+        several: images have several targets, and each row a title, its target.
     """
-    figures = "".join(f"<figure>{_content(row, images)}{_caption(row)}</figure>" for row, images in rows)
+    figures = "".join(_figures(rows, several))
     note = f"<p>... and {more} more; save(directory) writes them all.</p>" if more > 0 else ""
     return f"<div><p>{html.escape(title)}</p>{figures}{note}</div>"
 
 
+def _figures(rows: Rows, several: bool) -> Iterator[str]:
+    named = False
+    for row, images in rows:
+        named = named if row["k"] else bool(row["target_name"])
+        if not (named and _is_filler(row)):
+            title = f"<div><b>{html.escape(scored(row))}</b></div>" if several else ""
+            yield f"<figure>{title}{_content(row, images)}{_caption(row)}</figure>"
+
+
+def _is_filler(row: Mapping[str, Any]) -> bool:
+    """Whether a row fills up an image that has fewer targets than others, such as a shorter sequence of words."""
+    return bool(row["target"] < 0 and not row["target_name"] and row["empty"])
+
+
 def _images(images: Mapping[str, np.ndarray]) -> str:
+    """Side by side; wide ones, such as curves, below each other where the page is narrow."""
+    wide = any(image.shape[1] > WIDE * image.shape[0] for image in images.values())
+    style = "width:max(32%,min(99%,26em))" if wide else "max-width:32%"
     return "".join(
-        f'<img alt="{name}" title="{name}" src="{_data_url(image)}" style="max-width:32%;margin-right:1%">'
+        f'<img alt="{name}" title="{name}" src="{_data_url(image)}" style="{style};margin-right:1%">'
         for name, image in _named(images).items()
     )
 
@@ -75,7 +99,7 @@ def _strip(names: Sequence[str], images: Mapping[str, np.ndarray], columns: int)
 
 
 def _caption(row: Mapping[str, Any]) -> str:
-    words = " | ".join(filter(None, (caption(row), evidence(row))))
+    words = " | ".join(filter(None, (caption({**row, "columns": None}), evidence(row))))  # tiles lie in one line
     return f"<figcaption>{html.escape(words)}</figcaption>"
 
 

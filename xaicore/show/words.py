@@ -11,7 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["caption", "digest", "escape_surrogates", "evidence", "finite", "safe_name", "slug", "verdict", "views"]
+__all__ = [
+    *("caption", "digest", "escape_surrogates", "evidence", "finite", "safe_name", "scored", "slug"),
+    *("verdict", "views"),
+]
 
 HASHED = re.compile(r"-[0-9a-f]{16}$")
 
@@ -27,14 +30,19 @@ def caption(row: Mapping[str, Any]) -> str:
     Unknown values are left out. A signed map is called so. Where an image has several views, the line ends in their
     names. The result can be encoded as UTF-8.
     """
-    score = f" {row['score']:.3f}" if math.isfinite(row["score"]) else ""
-    words = [row["id"], f"{row['target_name'] or row['asked']}{score}"]
+    words = [row["id"], scored(row)]
     words += [f"{name} {row[f'{name}_name']}" for name in ("predicted", "truth") if row[f"{name}_name"] is not None]
     words += [verdict(row["right"])] if row["right"] is not None else []
     words += [f"{row['method']} at {row['layer']}"]
     words += ["signed"] if row.get("signed") else []  # a logger of one's own may have made the row
     words += filter(None, [views(row)])
     return escape_surrogates(" | ".join(words))
+
+
+def scored(row: Mapping[str, Any]) -> str:
+    """A row's target and its score: "dog 0.870". The result can be encoded as UTF-8."""
+    score = f" {row['score']:.3f}" if math.isfinite(row["score"]) else ""
+    return escape_surrogates(f"{row['target_name'] or row['asked']}{score}")
 
 
 def evidence(row: Mapping[str, Any], diverging: str = "blue-red") -> str:

@@ -11,7 +11,7 @@ function fillLarge(row, selection, shared) {
   fillViews(row, factor(row, selection, shared));
   fillReel(row, factor(row, selection, shared));
   fillLegend(within(".legend"), row, selection, shared);
-  fillOthers(row);
+  fillOthers(row, selection);
   const history = historyOf(row, selection);
   drawCurve(within(".curve"), history, row, goTo);
   fillCourse(history, row);
@@ -75,13 +75,15 @@ function topText(row, selection, shared) {
 }
 
 /** Thumbnails of all maps of this picture at this step, as buttons. */
-function fillOthers(row) {
-  const others = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at && kindOf(other) !== "none");
+function fillOthers(row, selection) {
+  const isShown = (other) => kindOf(other) !== "none" && (other === row || !isFiller(other, selection));
+  const others = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at && isShown(other));
   const list = within(".others");
   list.hidden = others.length < 2;
   if (list.hidden) return;
   list.replaceChildren(...others.map((other) => thumbnail(other, other === row)));
-  reveal(list, list.children[others.indexOf(row)]);
+  const here = others.indexOf(row); // a map without a picture has no thumbnail
+  if (here >= 0) reveal(list, list.children[here]);
 }
 
 function thumbnail(row, pressed) {
