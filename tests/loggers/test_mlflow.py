@@ -701,7 +701,7 @@ def test_a_server_is_logged_to_and_its_death_noticed(served: tuple[str, subproce
 
 
 def test_unknown_options_are_named() -> None:
-    known = "run_id, experiment, tracking_uri, colormap, alpha, outline, diverging, axis, slices"
+    known = "run_id, experiment, tracking_uri, colormap, alpha, outline, diverging, axis, slices, boxes"
     with pytest.raises(xaicore.PluginError, match=f"mlflow logger has no option 'uri', 'x'; known: {known}$"):
         xaicore.open_loggers({"mlflow": {"uri": "sqlite:///a.db", "alpha": 1, "x": 1}})
 
