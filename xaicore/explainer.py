@@ -19,7 +19,7 @@ from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
 from xaicore.errors import InputError, type_name
 from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress
-from xaicore.evidence.pictures import made_inside, picture_input
+from xaicore.evidence.pictures import made_inside, picture_input, with_padding
 from xaicore.explanation import Explanation
 from xaicore.layers import Places, as_layers
 from xaicore.methods import Method, MethodLike, check_fusions, check_powers, find_method, find_methods, plan_for
@@ -232,7 +232,7 @@ class Explainer:
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
             make = partial(np.asarray, place.frame.arrange(made_inside(self.backend, x, place.frame)))
-        return Pictures(count, input_size, images, make, views)
+        return Pictures(count, input_size, with_padding(images, place), make, views)
 
 
 def explain(

@@ -117,6 +117,8 @@ class InputFacts:
             and so on. None as for `reader_moves`.
         reader: the name of the reader, where the backend can return what it takes (`Backend.input_of`).
         moved_images: images in the pass that showed these moves; None where it is the pass that showed the shape.
+        reader_parts: for each run, the part of what the reader takes that depends on the input: {axis of what it takes:
+            (first index, last index)}. The rest of it is padding. Empty where that is not known.
     """
 
     shape: tuple[int, ...]
@@ -128,6 +130,7 @@ class InputFacts:
     reader_spans: tuple[Span | None, ...] = ()
     reader: str | None = None
     moved_images: int | None = None
+    reader_parts: tuple[Span | None, ...] = ()
 
 
 @dataclass(frozen=True)

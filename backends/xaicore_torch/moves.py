@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from xaicore.facts import Moves, Span
-from xaicore.layers import find_moves, find_span
+from xaicore.layers import find_moves, find_part, find_span
 from xaicore_torch.outputs import to_host
 
-__all__ = ["moves_between", "span_of"]
+__all__ = ["moves_between", "part_of", "span_of"]
 
 
 def moves_between(tensor: torch.Tensor, leaf: torch.Tensor, axes: Iterable[int]) -> Moves | None:
@@ -30,6 +30,15 @@ def span_of(tensor: torch.Tensor, leaf: torch.Tensor) -> Span | None:
         RuntimeError: as for `moves_between`.
     """
     return find_span(tensor.shape, _pull(tensor, leaf))
+
+
+def part_of(tensor: torch.Tensor, leaf: torch.Tensor) -> Span | None:
+    """For `InputFacts.reader_parts`: which part of the tensor depends on the leaf; None where nothing does.
+
+    Raises:
+        RuntimeError: as for `moves_between`.
+    """
+    return find_part(tensor.shape, _pull(tensor, leaf))
 
 
 def _pull(tensor: torch.Tensor, leaf: torch.Tensor) -> Callable[[np.ndarray], np.ndarray | None]:

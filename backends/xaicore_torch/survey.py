@@ -17,7 +17,7 @@ from xaicore_torch.calls import Call, Snapshot
 from xaicore_torch.class_axis import find_class_axis
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, images_first, taken_axis, vectors
-from xaicore_torch.moves import moves_between, span_of
+from xaicore_torch.moves import moves_between, part_of, span_of
 from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
 
@@ -145,21 +145,23 @@ class Survey:
         if len(same) > 1:
             self._of_readers[i] = Origins(nodes={call.output.node: run for run, call in enumerate(same)})
         seen = [self._moves(call, i, axis) for call in same]
-        moves, spans = zip(*seen, strict=True)
+        moves, spans, parts = zip(*seen, strict=True)
         source = first.producers[0] if isinstance(first.producers[0], str) else None
-        return InputFacts(shape, tuple(taken.shape), axis, runs, moves, source, spans, first.name)
+        taken_shape = tuple(taken.shape)
+        return InputFacts(shape, taken_shape, axis, runs, moves, source, spans, first.name, reader_parts=parts)
 
-    def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
-        """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""
+    def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None, Span | None]:
+        """Where what a reader takes comes from: `InputFacts.reader_moves`, `reader_spans` and `reader_parts`."""
         taken, leaf = images_first(call.module, call.taken[0]), self._leaves[i]
         if call.producers[0] == i or self._starts_recording or not taken.requires_grad or not leaf.requires_grad:
-            return None, None
+            return None, None, None
         try:
             first = 0 if len(taken) > len(leaf) else 1
             moves = moves_between(taken, leaf, [axis for axis in range(first, taken.ndim) if axis != channel])
-            return moves, span_of(taken, leaf)
+            is_resized = taken.ndim == leaf.ndim and sorted(taken.shape) != sorted(leaf.shape)
+            return moves, span_of(taken, leaf), part_of(taken, leaf) if is_resized else None
         except RuntimeError:  # an operation without a gradient, or what it keeps was written to
-            return None, None
+            return None, None, None
 
     def _note_moves(self, count: int) -> None:
         """Where the tokens of the first layer with so many come from, for `LayerFacts.moves`."""

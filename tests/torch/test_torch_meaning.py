@@ -621,7 +621,7 @@ def test_pictures_that_are_transposed_inside_lie_under_their_maps(size):
     [
         (lambda x: x.rot90(1, (2, 3)), "flips it"),
         (lambda x: x[:, :, 8:56, 8:56], "crops or pads it"),
-        (lambda x: F.pad(x, (0, 32, 0, 32)), "crops or pads it"),
+        (lambda x: F.pad(x, (32, 0, 32, 0)), "crops or pads it"),
         (lambda x: torch.fft.fft2(x).abs(), "mixes or rearranges the positions of it"),
     ],
 )

@@ -46,6 +46,11 @@ class Ensemble:
         """Whether anything but the pictures as they are is explained."""
         return bool(self._copies or self._names)
 
+    @property
+    def moves_pictures(self) -> bool:
+        """Whether some versions show the picture elsewhere: mirrored, smaller or larger."""
+        return bool(self._names)
+
     def keeps_apart(self, layers: Sequence[str]) -> bool:
         """Whether the maps of these layers stay maps of their own."""
         return self.fuse is None and len(layers) > 1

@@ -12,6 +12,7 @@ from xaicore.backend import Backend
 from xaicore.capture import Capture
 from xaicore.ensemble.changes import Change
 from xaicore.ensemble.options import Ensemble
+from xaicore.errors import MethodError
 from xaicore.evidence import Coupling, Evidence, InputPictures, Passes, Plan, Progress, aim_again, arranged, first_pass
 from xaicore.evidence.first import AimFor
 from xaicore.evidence.passes import Settle
@@ -71,6 +72,11 @@ class Walk:
         if not self.ensemble.has_versions:
             captured, aim = self._pass(x, aim_for, self.plan)
             return captured, aim, self._maps(x, captured, aim)
+        if self.ensemble.moves_pictures and self.place is not None and any(self.place.frame.padding):
+            raise MethodError(
+                "the model puts padding behind the end of its pictures, so that changed versions of them lie elsewhere "
+                "in its maps: leave augment= out"
+            )
         pictures = InputPictures(self.backend, self.backend.with_batch_axis(x), self.place)
         changes = self.ensemble.changes(pictures.letters)
         captured, aim = self._pass(x, aim_for, Plan.of([]))

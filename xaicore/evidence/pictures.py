@@ -14,7 +14,7 @@ from xaicore.layers import Frame, Place
 from xaicore.layers.grid import POSITIONS
 from xaicore.layers.runs import Source
 
-__all__ = ["InputPictures", "made_inside", "picture_input"]
+__all__ = ["InputPictures", "made_inside", "picture_input", "with_padding"]
 
 
 class InputPictures:
@@ -119,6 +119,20 @@ def picture_input(backend: type[Backend], x: Any, place: Place | None = None) ->
     """The input that the maps lie over, (N, C, *size) where its axes are known; else the one with the most axes."""
     arrays = [backend.to_numpy(leaf) for leaf in trees.leaves(x) if leaf is not None]
     return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])
+
+
+def with_padding(images: Any, place: Place | None) -> Any:
+    """The caller's pictures (N, H, W, ...) with the padding that the model puts behind their end, in proportion."""
+    padding = () if place is None else place.frame.padding
+    if images is None or place is None or not any(padding):
+        return images
+    array = trees.as_array(images, "images")
+    size = place.frame.size
+    if array.ndim < 1 + len(size) or array.shape[1 : 1 + len(size)] == size:
+        return array
+    own = zip(array.shape[1:], padding, size, strict=False)
+    missing = [(0, round(length * n / (whole - n))) for length, n, whole in own]
+    return np.pad(array, [(0, 0), *missing, *[(0, 0)] * (array.ndim - 1 - len(size))])
 
 
 def made_inside(backend: Backend, x: Any, frame: Frame) -> np.ndarray:

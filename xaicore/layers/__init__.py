@@ -14,6 +14,7 @@ from xaicore.layers.messages import blank, never_ran, no_map, unknown_layer
 from xaicore.layers.moves import find_moves, find_span, has_rows, with_moves_of
 from xaicore.layers.offsets import offset
 from xaicore.layers.outliers import OUTLIERS, find_outliers
+from xaicore.layers.padding import find_part
 from xaicore.layers.place import Place, find_place
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
@@ -38,6 +39,7 @@ __all__ = [
     "find_classifier",
     "find_moves",
     "find_outliers",
+    "find_part",
     "find_place",
     "find_span",
     "has_rows",

@@ -14,7 +14,8 @@ import numpy as np
 
 from xaicore.facts import InputFacts
 from xaicore.layers.grid import POSITIONS
-from xaicore.layers.moves import REORDERED, changes_of, follows_input, frames_of, moved_axes
+from xaicore.layers.moves import PADDED, REORDERED, changes_of, follows_input, frames_of, moved_axes
+from xaicore.layers.padding import padding_at_end
 
 __all__ = ["Frame", "follow_moves", "made_frame", "read_input", "stated_frame", "usual_frame"]
 
@@ -39,6 +40,7 @@ class Frame:
         changes: what the model does to each input before its first convolution, per run of that: what
             `changes_of` finds.
         in_order: the caller says that the rows are frames, which follow each other.
+        padding: how many positions of `size` lie behind the picture's end, where the model puts padding.
     """
 
     axes: str
@@ -50,6 +52,7 @@ class Frame:
     changes: tuple[str | None, ...] = ()
     in_order: bool = False
     frames: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
 
     @property
     def ndim(self) -> int:
@@ -97,13 +100,17 @@ class Frame:
         array = array.transpose([self.axes.index(letter) for letter in order])
         if FRAMES in order:
             array = array.reshape(-1, *array.shape[2:])
-        return array if "c" in order else array[:, None]
+        array = array if "c" in order else array[:, None]
+        return np.pad(array, [(0, 0), (0, 0), *((0, n) for n in self.padding)]) if any(self.padding) else array
 
     def restore(self, pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Pictures (N * rows, C, *size) as inputs (N, *shape): the inverse of `arrange`, a view of the pictures."""
         if self.reshaped is not None:
             return pictures.reshape(-1, *shape)
         order = self._order
+        if any(self.padding):
+            kept = (slice(length - n) for length, n in zip(self.size, self.padding, strict=True))
+            pictures = pictures[(slice(None), slice(None), *kept)]
         if FRAMES in order:
             pictures = pictures.reshape(-1, self.rows, *pictures.shape[1:])
         if "c" not in order:
@@ -191,7 +198,7 @@ def follow_moves(frame: Frame | None, facts: InputFacts) -> Frame | None:
     changes = changes_of(facts)
     axes = None if any(facts.reader_runs) else moved_axes(facts)
     if axes is None:
-        return frame if frame is None else replace(frame, changes=changes)
+        return frame if frame is None else _with_padding(replace(frame, changes=changes), facts)
     others = [i for i, letter in enumerate(axes) if letter == "?"]
     if frame is not None and FRAMES in frame.axes and {frame.axes[i] for i in others} in ({FRAMES, "c"}, {FRAMES}):
         axes = "".join(frame.axes[i] if i in others else letter for i, letter in enumerate(axes))
@@ -200,7 +207,16 @@ def follow_moves(frame: Frame | None, facts: InputFacts) -> Frame | None:
     elif others:
         return frame if frame is None else replace(frame, changes=changes)
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
-    return Frame(axes, size, 1 if frame is None else frame.rows, changes=changes)
+    return _with_padding(Frame(axes, size, 1 if frame is None else frame.rows, changes=changes), facts)
+
+
+def _with_padding(frame: Frame, facts: InputFacts) -> Frame:
+    """The frame with the padding that the model puts behind the picture's end, if that is all that it changes."""
+    padding = padding_at_end(facts, frame.axes) if PADDED in frame.changes and frame.reshaped is None else None
+    if padding is None:
+        return frame
+    size = tuple(length + n for length, n in zip(frame.size, padding, strict=True))
+    return replace(frame, size=size, padding=padding, changes=())
 
 
 def usual_frame(shape: tuple[int, ...], channels_last: bool) -> Frame | None:

@@ -12,6 +12,7 @@ from xaicore.facts import Facts, InputFacts, Moves, Span
 from xaicore.layers.grid import POSITIONS
 
 __all__ = [
+    "PADDED",
     "REORDERED",
     "changes_of",
     "find_moves",
@@ -37,6 +38,8 @@ DOMINANT = 4
 SHIFT = 0.02
 """The largest shift of a slice, as a fraction of the input, that is no change: a few rows of padding."""
 
+
+PADDED = "crops or pads it"
 
 REORDERED = "takes its frames or views in another order, or those of several images in turn,"
 """A change after which no map belongs to the picture of its row."""
@@ -178,7 +181,7 @@ def _source(of_axis: Mapping[int, tuple[float, float]]) -> int | None:
 def _change(moves: Moves, facts: InputFacts, frames: int) -> str | None:
     assert facts.reader_shape is not None
     if _is_padded(moves):
-        return "crops or pads it"
+        return PADDED
     if 0 in moves and not _are_in_order(moves[0], facts, frames):
         return REORDERED
     positions = {axis: of_axis for axis, of_axis in moves.items() if axis}
@@ -199,7 +202,7 @@ def _change(moves: Moves, facts: InputFacts, frames: int) -> str | None:
         inwards = max(start - expected, 1 - expected - end)
         outwards = max(expected - start, end - 1 + expected)
         if inwards > tolerance or outwards > max(tolerance, BORDER / given):
-            return "crops or pads it"
+            return PADDED
     return None
 
 
