@@ -15,7 +15,7 @@ from xaicore.outputs import Output, choose_name, part_shape, parts_of
 from xaicore_torch.arrangement import Arrangement
 from xaicore_torch.outputs import to_host
 
-__all__ = ["Choice", "Chosen", "HostParts", "configured_classes"]
+__all__ = ["Choice", "Chosen", "HostParts", "NoRowsError", "configured_classes"]
 
 Part: TypeAlias = "torch.Tensor | list[torch.Tensor]"
 """A tensor; or a list of one per image, each in its own number."""
@@ -40,6 +40,28 @@ class Chosen:
     def shapes(self) -> dict[int | str, tuple[int, ...]]:
         """{name or position: shape} of all parts, for `Facts.outputs`."""
         return {name: part_shape(part) for name, part in self.parts.items()}
+
+
+class NoRowsError(BackendError):
+    """An output has not one row per image.
+
+    Attributes:
+        shape: of the output.
+    """
+
+    def __init__(self, message: str, shape: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.shape = shape
+
+    def has_images_behind(self, shape: tuple[int, ...], count: int) -> bool:
+        """Whether this output, of one image, shows that another axis than the first grows with the images.
+
+        Args:
+            shape: of the output for all images, which has a row for each by chance.
+            count: N.
+        """
+        pairs = list(zip(self.shape, shape, strict=False))
+        return len(self.shape) == len(shape) and pairs[0] == (count, count) and (1, count) in pairs[1:]
 
 
 class Choice:
@@ -110,10 +132,11 @@ class Choice:
                 "images"
             )
         later = " Images on another axis: pass output_axes=, such as 'lnc'." if count in shape[1:] else ""
-        raise BackendError(
+        raise NoRowsError(
             f"the model returned {shape} for {count} images; expected ({count}, ...), one row per image.{later} A "
             "squeeze() without an axis drops the batch axis of a single image. A model with one answer for a "
-            "bag of images: wrap it in one that takes (1, images, ...), a batch of one bag, and passes x[0] on"
+            "bag of images: wrap it in one that takes (1, images, ...), a batch of one bag, and passes x[0] on",
+            shape,
         )
 
 

@@ -25,9 +25,13 @@ class Explained:
     Args:
         model: any module.
         output: the caller's choice, as in `TorchBackend`.
+
+    Attributes:
+        shape: of the explained output in the last pass that `facts` read.
     """
 
     def __init__(self, model: nn.Module, output: int | str | Output | None) -> None:
+        self.shape: tuple[int, ...] = ()
         self._model, self._choice = model, Choice(output)
         self._link: str | None = None
         self._class_axis: int | None = None
@@ -74,7 +78,7 @@ class Explained:
         self._class_axis = None if is_stated else survey.class_axis(y)
         arrangement = self._arrangement(y)
         _, self._link, _ = find_link(y, arrangement.class_axis)
-        self._is_known = True
+        self._is_known, self.shape = True, tuple(y.shape)
         return replace(
             survey.facts(y, batch.count),
             link="softmax" if self._link == "log_softmax" else self._link,

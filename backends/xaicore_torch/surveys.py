@@ -11,6 +11,7 @@ from torch import nn
 from xaicore.errors import BackendError, OutputError
 from xaicore.facts import ByShape, Facts
 from xaicore.layers import has_rows, with_moves_of
+from xaicore_torch.answers import NoRowsError
 from xaicore_torch.explained import Explained
 from xaicore_torch.inputs import Inputs, prepare, with_batch_axis
 from xaicore_torch.listed import are_pictures, no_list
@@ -84,10 +85,13 @@ class Surveys:
             facts = self._survey_batch(batch.first())
         except OutputError:
             raise
-        except BackendError:
+        except BackendError as exc:
             if batch.count == 1:
                 raise
-            return self._survey_batch(batch)
+            facts = self._survey_batch(batch)
+            if isinstance(exc, NoRowsError) and exc.has_images_behind(self._explained.shape, batch.count):
+                raise
+            return facts
         if has_rows(facts):  # the order of several rows per image, two images show
             with contextlib.suppress(BackendError):
                 return with_moves_of(facts, self._survey_batch(batch.first().twice()))

@@ -486,3 +486,24 @@ def test_the_classes_of_a_configuration():
     assert TorchBackend(model).observe(X).class_count is None
     model.config = type("Config", (), {"num_labels": 91})()
     assert TorchBackend(model).observe(X).class_count == 91
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0), (1, 2, 0)])
+def test_as_many_steps_as_images(axes):
+    """(T, N, C), T = N: one image shows that the first axis does not hold the images."""
+    model = Net(lambda y, f: f(steps(y)).permute(axes), f=nn.Linear(48, T))
+    x = torch.rand(T, 3, 12, 16, generator=torch.Generator().manual_seed(3))
+    with pytest.raises(xaicore.BackendError, match=r"for 1 images.*output_axes=, such as 'lnc'"):
+        xaicore.explain(model, x, xaicore.targets.Word(1, 2), layer="conv")
+    letters = "".join("nlc"[axis] for axis in axes)
+    found = xaicore.explain(model, x, xaicore.targets.Word(1, 2), layer="conv", output_axes=letters)
+    of_images = Net(lambda y, f: f(steps(y)), f=model.more["f"])
+    np.testing.assert_allclose(found.maps, xaicore.explain(of_images, x, xaicore.targets.Word(1, 2), layer="conv").maps)
+
+
+def test_a_model_of_one_batch_size_that_fills_it_up():
+    """One image gives as many rows as there are images, none of them on another axis."""
+    fixed = Net(lambda y: torch.cat([y.mean((2, 3)), y.new_zeros(N - len(y), 4)]), nn.Conv2d(4, 4, 1))
+    plain = Net(lambda y: y.mean((2, 3)), fixed.head)
+    expected = xaicore.explain(plain, X, 1, layer="conv").maps
+    np.testing.assert_allclose(xaicore.explain(fixed, X, 1, layer="conv").maps, expected)
