@@ -66,3 +66,22 @@ def test_a_method_of_many_passes_follows_the_box(x: np.ndarray) -> None:
     )
     assert result.maps.shape[0] == 2
     assert not result.empty.any()
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("described", [False, True])
+def test_a_detector_that_gives_probabilities(activation: str, described: bool, x: np.ndarray) -> None:
+    """They are the scores as they are, and their logits are pulled back."""
+    plain = detector()
+    scores = keras.layers.Activation(activation)(plain.output["classes"])
+    model = keras.Model(plain.inputs[0], {"boxes": plain.output["boxes"], "classes": scores})
+    read = Detector("boxes", "classes", activation=activation if described else None)
+    result = xaicore.explain(model, x, Box(0, read=read), output="classes", layer="map")
+    p = keras.ops.convert_to_numpy(model(x)["classes"])
+    np.testing.assert_allclose(result.scores, p.max(axis=(1, 2)), rtol=1e-5)
+    seen = keras.ops.convert_to_numpy(keras.Model(model.inputs[0], model.get_layer("map").output)(x))
+    weights = keras.ops.convert_to_numpy(model.get_layer("scores").kernel)
+    for n in range(2):
+        c = p[n].max(axis=0).argmax()
+        assert result.targets[n] == c
+        np.testing.assert_allclose(result.maps[n], np.maximum(seen[n] @ weights[:, c] / 12, 0), atol=1e-6)

@@ -13,7 +13,7 @@ import numpy as np
 from xaicore.errors import InputError, OutputError
 from xaicore.outputs.answer import Answer
 from xaicore.outputs.detections import FORMATS, Detections, corners
-from xaicore.outputs.links import check_activation, probabilities
+from xaicore.outputs.links import EQUAL, check_activation, probabilities
 
 __all__ = ["Detector", "Read", "Yolo", "read_detections"]
 
@@ -68,6 +68,7 @@ class Detector:
         format: "xyxy", two corners; "xywh", a corner and the size; "cxcywh", the centre and the size.
         relative: whether boxes are fractions of the picture; else they are pixels of the one that the model takes.
         activation: "softmax" or "sigmoid", which makes probabilities of the scores; None: they are used as they are.
+            One that the model itself ends in is not applied again.
         background: the column of "no object", "last" or "first"; None where there is none.
         nms: of two boxes of one label whose intersection over union exceeds this, the one with the lower score is left
             out; None where the model has done so itself, or needs none.
@@ -109,7 +110,7 @@ class Detector:
         return [self._read(answer, n, size) for n in range(len(answer.outputs))]
 
     def _read(self, answer: Answer, n: int, size: Sequence[int] | None) -> Detections:
-        scores, places = _explained(answer, n, self.scores)
+        scores, places, is_left_out = _explained(answer, n, self.scores)
         boxes = np.asarray(answer.parts[self.boxes][n])
         labels = None if self.labels is None else np.asarray(answer.parts[self.labels][n]).reshape(-1)
         if boxes.shape != (len(scores), 4) or scores.ndim > 2 or (labels is not None and scores.shape != labels.shape):
@@ -118,13 +119,13 @@ class Detector:
                 f"image {n} has boxes {self.boxes!r} {boxes.shape}, scores {self.scores!r} {scores.shape}{also}: "
                 "expected (Q, 4), and (Q,) with labels (Q,) or (Q, C) with labels=None"
             )
-        scores = _activated(scores, self.activation)
+        scores = _activated(scores, None if is_left_out else self.activation)
         if scores.ndim == 2:
             chosen = _foreground(scores.shape[1], self.background)
             scores, places, labels = scores[:, chosen], places[:, chosen], np.arange(scores.shape[1])[chosen]
         elif labels is None:
             labels = np.full(len(scores), -1)
-        is_linked = self.activation is not None
+        is_linked = is_left_out or self.activation is not None
         found = corners(boxes, self.format, size)
         return Detections(found, scores, labels.astype(np.int64), places, is_linked=is_linked, nms=self.nms)
 
@@ -168,7 +169,7 @@ class Yolo:
         return [self._read(answer, n, size) for n in range(len(answer.outputs))]
 
     def _read(self, answer: Answer, n: int, size: Sequence[int] | None) -> Detections:
-        values, places = _explained(answer, n, answer.name)
+        values, places, is_left_out = _explained(answer, n, answer.name)
         if values.ndim != 2:
             raise OutputError(f"image {n} has outputs {values.shape}: Yolo() expects (4 + classes, boxes), or turned")
         if (self.axis or self._axis_of(values.shape, answer)) == 1:
@@ -177,7 +178,7 @@ class Yolo:
         last = values.shape[1] if self.classes is None else first + self.classes
         if not first < last <= values.shape[1]:
             raise OutputError(f"a box has {values.shape[1]} numbers: expected {first}, and a score per class: {self!r}")
-        linked = _activated(values[:, 4:], self.activation)
+        linked = _activated(values[:, 4:], None if is_left_out else self.activation)
         return Detections(
             corners(values[:, :4], self.format, size),
             linked[:, first - 4 : last - 4],
@@ -185,7 +186,7 @@ class Yolo:
             places[:, first:last],
             linked[:, 0] if self.objectness else None,
             places[:, 4] if self.objectness else None,
-            self.activation is not None,
+            is_left_out or self.activation is not None,
             self.nms,
         )
 
@@ -221,10 +222,11 @@ def _of_queries(answer: Answer) -> Detector:
     return Detector("pred_boxes", "logits", None, "cxcywh", True, activation, background)
 
 
-def _explained(answer: Answer, n: int, name: int | str | None) -> tuple[np.ndarray, np.ndarray]:
-    """The explained output of image n in the model's own axes, and where each number lies in `outputs[n]`, flattened.
+def _explained(answer: Answer, n: int, name: int | str | None) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The explained output of image n as the model gives it, where each number lies in `outputs[n]`, and a flag.
 
-    Of a list of images, without the padding.
+    Of a list of images, without the padding. The flag: the model gives probabilities, and `outputs` are their logits,
+    from before the activation.
 
     Raises:
         OutputError: `outputs` are not made of that output.
@@ -234,13 +236,14 @@ def _explained(answer: Answer, n: int, name: int | str | None) -> tuple[np.ndarr
     shape, axis = answer.outputs.shape[1:], answer.class_axis - 1
     places = np.moveaxis(np.arange(int(np.prod(shape))).reshape(shape), 0, axis)
     values = np.moveaxis(answer.outputs[n], 0, axis)
-    if name is not None and name in answer.parts:
-        own = answer.parts[name][n].shape
-        if len(own) != values.ndim or any(length > all_ for length, all_ in zip(own, values.shape, strict=True)):
-            raise OutputError(f"output {name!r} of image {n} is {own}, and outputs {answer.outputs.shape} of it")
-        cut = tuple(map(slice, own))
-        return values[cut], places[cut]
-    return values, places
+    if name is None or name not in answer.parts:
+        return values, places, False
+    own = np.asarray(answer.parts[name][n])
+    if own.ndim != values.ndim or any(length > all_ for length, all_ in zip(own.shape, values.shape, strict=True)):
+        raise OutputError(f"output {name!r} of image {n} is {own.shape}, and outputs {answer.outputs.shape} of it")
+    cut = tuple(map(slice, own.shape))
+    is_left_out = answer.kind == "logits" and not np.allclose(own, values[cut], EQUAL, EQUAL)
+    return own, places[cut], is_left_out
 
 
 def _activated(scores: np.ndarray, activation: str | None) -> np.ndarray:
