@@ -241,5 +241,5 @@ class KerasBackend(Backend):
     def _forward(self, batch: Inputs, survey: Survey, asked: Asked) -> Forward:
         with model_errors(batch):
             forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
-        check_outputs(forward.outputs, batch.count)
+        check_outputs(forward.outputs, batch.count, survey, self.output.axes is not None)
         return forward

@@ -38,15 +38,30 @@ def check_layers(names: Sequence[str], survey: Survey, model: Any) -> None:
             )
 
 
-def check_outputs(outputs: np.ndarray, count: int) -> None:
+def check_outputs(outputs: np.ndarray, count: int, survey: Survey, is_stated: bool) -> None:
     """Check that outputs have a row for each image.
 
+    Args:
+        outputs: as the model gives them.
+        count: N.
+        survey: of the model.
+        is_stated: the caller says which axis holds the images.
+
     Raises:
-        BackendError: they have not.
+        BackendError: they have not, or by chance: one image shows that another axis than the first holds the images.
     """
+    facts = survey.facts
+    of_one = () if is_stated or facts.count != 1 or facts.output is None else facts.outputs[facts.output]
+    pairs = list(zip(of_one, outputs.shape, strict=False))
+    if count > 1 and len(of_one) == outputs.ndim and pairs[0] == (count, count) and (1, count) in pairs[1:]:
+        raise BackendError(
+            f"the model returned {tuple(of_one)} for 1 image and {outputs.shape} for {count}; expected one row per "
+            "image. Images on another axis: pass output_axes=, such as 'lnc'"
+        )
     if not outputs.ndim or len(outputs) != count:
         raise BackendError(
-            f"the model returned {outputs.shape} for {count} images; expected ({count}, ...), one row per image"
+            f"the model returned {outputs.shape} for {count} images; expected ({count}, ...), one row per "
+            "image. Images on another axis: pass output_axes=, such as 'lnc'"
         )
 
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 from keras_nets import CLOSE, mean, numpy, pictures, run, settle, softmax, truth
 
@@ -163,3 +164,16 @@ def test_the_distance_of_two_pictures():
     np.testing.assert_allclose(
         explanation.maps, maps_of(model, x, np.ones((2, 1, 1), np.float32), "encoder/conv"), **TIGHT
     )
+
+
+def test_as_many_steps_as_images():
+    """(T, N, C), T = N: one image shows that the first axis does not hold the images."""
+    x = keras.Input((6, 9, 1))
+    features = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(x)
+    y = layers.Dense(7)(layers.Reshape((2, -1))(features))
+    steps_first = keras.Model(x, ops.transpose(y, (1, 0, 2)))
+    with pytest.raises(xaicore.BackendError, match=r"\(2, 1, 7\) for 1 image .*output_axes=, such as 'lnc'"):
+        xaicore.explain(steps_first, pictures(), targets.Word(1, 2), layer="conv")
+    found = xaicore.explain(steps_first, pictures(), targets.Word(1, 2), layer="conv", output_axes="lnc")
+    expected = xaicore.explain(keras.Model(x, y), pictures(), targets.Word(1, 2), layer="conv")
+    np.testing.assert_allclose(found.maps, expected.maps, **TIGHT)
