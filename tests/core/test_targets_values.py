@@ -195,3 +195,18 @@ def test_a_contrast_is_what_its_classes_are() -> None:
     z = outputs(2, 4)
     one, other = (Classes(c).aim(z, "logits").direction for c in (2, 0))
     np.testing.assert_array_equal(aimed(Contrast(2, 0), z).direction, one - other)
+
+
+def test_value_is_indexed_in_the_axes_of_the_model():
+    """(N, T, C) reaches targets as (N, C, T)."""
+    y = outputs(2, 4, 4)
+    target = Value((np.int64(3), 1))  # type: ignore[arg-type]  # step 3, class 1
+    aim = aim_at(target, Answer(y.transpose(0, 2, 1), "values", class_axis=2))
+    assert aim.scores is not None
+    assert aim.names is not None
+    np.testing.assert_array_equal(aim.scores[:, 0], y[:, 3, 1])
+    expected = np.zeros((2, 1, 4, 4))
+    expected[:, 0, 1, 3] = 1
+    np.testing.assert_array_equal(aim.direction, expected)
+    assert aim.names[0, 0] == "output (3, 1)"
+    assert Value(np.int64(2)) == Value(2)  # type: ignore[arg-type]

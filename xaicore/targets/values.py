@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,15 @@ class Value(Target):
     """One output as the model has it, whatever it means: a coordinate, an age, a logit. Its value is the score.
 
     Args:
-        index: along the outputs of an image (*O), an index, or one per axis, such as (2, 5).
+        index: along the output of an image, as the model gives it: an index, or one per axis, such as (2, 5).
     """
 
     index: int | Sequence[int]
+
+    def __post_init__(self) -> None:
+        given: Any = self.index
+        if isinstance(given, Integral):  # also one of NumPy's
+            object.__setattr__(self, "index", int(given))
 
     def aim(self, outputs: np.ndarray, kind: str, answer: Answer | None = None) -> Aim:
         """The direction is 1 at the output, 0 elsewhere.
@@ -34,6 +40,9 @@ class Value(Target):
             TargetError: the outputs have no such index.
         """
         index = (self.index,) if isinstance(self.index, int) else tuple(self.index)
+        axis = 1 if answer is None else answer.class_axis
+        arranged = outputs.shape
+        outputs = np.moveaxis(outputs, 1, axis) if outputs.ndim > 2 else outputs  # as the model gives them
         shape = outputs.shape[1:] or (1,)
         if len(index) == 1 and len(shape) > 1 and not is_dense(outputs):
             shape = (int(np.prod(shape)),)
@@ -46,8 +55,9 @@ class Value(Target):
         scores = rows[at].astype(np.float64)[:, None]
         only = index[0] if len(index) == 1 else -1
         name = class_text(only, answer) if answer is not None and answer.class_names else f"output {self._written}"
+        direction = direction.reshape(outputs.shape)
         return Aim(
-            direction.reshape(outputs.shape)[:, None],
+            (np.moveaxis(direction, axis, 1) if direction.ndim > 2 else direction).reshape(arranged)[:, None],
             np.full(scores.shape, -1, np.int64),
             scores,
             np.full(scores.shape, name, object),
