@@ -53,7 +53,7 @@ def check_outputs(outputs: np.ndarray, count: int, survey: Survey, is_stated: bo
     facts = survey.facts
     of_one = () if is_stated or facts.count != 1 or facts.output is None else facts.outputs[facts.output]
     pairs = list(zip(of_one, outputs.shape, strict=False))
-    if count > 1 and len(of_one) == outputs.ndim and pairs[0] == (count, count) and (1, count) in pairs[1:]:
+    if count > 1 and len(of_one) == outputs.ndim and pairs[:1] == [(count, count)] and (1, count) in pairs[1:]:
         raise BackendError(
             f"the model returned {tuple(of_one)} for 1 image and {outputs.shape} for {count}; expected one row per "
             "image. Images on another axis: pass output_axes=, such as 'lnc'"
