@@ -21,6 +21,7 @@ from xaicore.errors import InputError, type_name
 from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress
 from xaicore.evidence.pictures import made_inside, picture_input, with_padding
 from xaicore.explanation import Explanation
+from xaicore.facts import ByShape
 from xaicore.layers import Places, as_layers
 from xaicore.methods import Method, MethodLike, check_fusions, check_powers, find_method, find_methods, plan_for
 from xaicore.outputs import Output, check_activation, check_kind, output_of
@@ -102,7 +103,7 @@ class Explainer:
         self.activation = activation
         self.model_name = type_name(model)
         self._backend_for = partial(plugins.backend_for, model, backend)
-        self._reading: dict[Output, Explainer] = {}
+        self._reading: ByShape[Explainer] = ByShape()
         self._output = output_of(output, output_axes)
         self.backend = self._backend_for(self._output)
         self._finds_layer = layer is None
@@ -217,13 +218,14 @@ class Explainer:
 
     def _reads(self, output: Output) -> Explainer:
         """The same explainer, of another part of the model's answer."""
-        if output not in self._reading:
+        key = (id(output.read), output.name, output.axes, output.is_score)  # functions need not be hashable
+        if key not in self._reading:
             reading = copy.copy(self)
             reading._output, reading.backend = output, self._backend_for(output)
             reading.kind = "values" if output.is_score else self.kind
             reading._places, reading._coupling = Places(reading.backend, *self._find), Coupling()
-            self._reading[output] = reading
-        return self._reading[output]
+            self._reading[key] = reading
+        return self._reading[key]
 
     def pictures(self, x: Any, count: int, input_size: tuple[int, ...], images: Any = None) -> Pictures:
         """The pictures under the maps of x: the caller's, else made of the input that they lie over, on demand."""

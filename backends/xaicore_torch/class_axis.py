@@ -31,10 +31,11 @@ SUM = 1e-3
 
 @dataclass(frozen=True)
 class Made:
-    """A tensor that a layer gave, by its edge of the graph, and the axis of its channels."""
+    """A tensor that a layer gave, by its edge of the graph, the axis of its channels, and whether there is but one."""
 
     edge: GradientEdge
     axis: int
+    is_single: bool = False
 
 
 def find_class_axis(y: torch.Tensor, calls: Sequence[Call]) -> int | None:
@@ -52,7 +53,12 @@ def find_class_axis(y: torch.Tensor, calls: Sequence[Call]) -> int | None:
         return 1
     start, like = _below_softmax(y)
     tried = 0
+    ones = [axis for axis in range(1, y.ndim) if y.shape[axis] == 1]
     for made in _makers(calls):
+        if made.is_single:  # its only channel is the only axis of one element, if there is just one
+            if len(ones) == 1 and any(_channel(start, like, made, at) is not None for at in _elements(y)):
+                return ones[0]
+            continue
         found = [_axis_along(start, like, made, at) for at in _elements(y)]
         if all(axis is None for axis in found):  # the output does not depend on this layer
             continue
@@ -69,8 +75,8 @@ def _makers(calls: Sequence[Call]) -> Iterator[Made]:
     for call in reversed(calls):
         shape, edge = call.output.shape, call.output.edge
         axis = channel_axis(call.module, len(shape)) if call.kind in MAKERS else None
-        if axis is not None and edge is not None and shape[axis] > 1:
-            yield Made(edge, axis)
+        if axis is not None and edge is not None:
+            yield Made(edge, axis, shape[axis] == 1)
 
 
 def _below_softmax(y: torch.Tensor) -> tuple[Start, torch.Tensor]:

@@ -507,3 +507,35 @@ def test_a_model_of_one_batch_size_that_fills_it_up():
     plain = Net(lambda y: y.mean((2, 3)), fixed.head)
     expected = xaicore.explain(plain, X, 1, layer="conv").maps
     np.testing.assert_allclose(xaicore.explain(fixed, X, 1, layer="conv").maps, expected)
+
+
+def test_a_score_map_of_one_class_has_its_classes_on_the_axis_of_one_element():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 1)).eval()
+    x = torch.rand(2, 3, 6, 8)
+    explanation = xaicore.explain(net, x, xaicore.targets.Region(1, where=None), layer="0")
+    kept = net[0](x)
+    (gradient,) = torch.autograd.grad(net[2](net[1](kept)).mean(dim=(1, 2, 3)).sum(), kept)
+    expected = (gradient.mean((2, 3), keepdim=True) * kept).sum(1).relu().detach().numpy()
+    np.testing.assert_allclose(explanation.maps, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", [xaicore.targets.Region(1, (0, 0, 4, 6)), 1])
+def test_regions_are_not_looked_for_in_mirrored_pictures(target):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    with pytest.raises(xaicore.InputError, match=r"augment= mirrors and scales the pictures, .*leave augment="):
+        xaicore.explain(net, torch.rand(1, 3, 6, 8), target, layer="0", augment="hflip")
+
+
+def test_a_score_of_any_callable_is_kept_for_its_explainer():
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self, answer):
+            return answer.square().sum(1)
+
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    x, score = torch.rand(2, 3, 6, 8), xaicore.targets.Score(Unhashable())
+    explainer = xaicore.Explainer(net, layer="0")
+    np.testing.assert_allclose(explainer(x, score).scores, net(x).square().sum(1).detach(), rtol=1e-5)
+    np.testing.assert_array_equal(explainer(x, score).maps, explainer(x, score).maps)

@@ -12,13 +12,14 @@ from xaicore.backend import Backend
 from xaicore.capture import Capture
 from xaicore.ensemble.changes import Change
 from xaicore.ensemble.options import Ensemble
-from xaicore.errors import MethodError
+from xaicore.errors import InputError, MethodError
 from xaicore.evidence import Coupling, Evidence, InputPictures, Passes, Plan, Progress, aim_again, arranged, first_pass
 from xaicore.evidence.first import AimFor
 from xaicore.evidence.passes import Settle
 from xaicore.layers import Grid, Place, Tokens
 from xaicore.maps import fuse
 from xaicore.methods import Method, apply
+from xaicore.outputs import is_dense
 from xaicore.targets import Aim, Target
 
 __all__ = ["Maps", "Walk"]
@@ -80,6 +81,15 @@ class Walk:
         pictures = InputPictures(self.backend, self.backend.with_batch_axis(x), self.place)
         changes = self.ensemble.changes(pictures.letters)
         captured, aim = self._pass(x, aim_for, Plan.of([]))
+        if (
+            self.ensemble.moves_pictures
+            and is_dense(captured.outputs)
+            and not (self.target.stays or self.target.follows)
+        ):
+            raise InputError(
+                f"augment= mirrors and scales the pictures, and target {self.target!s} is at positions of the outputs "
+                f"{captured.outputs.shape}, which may move with them: leave augment= out; smooth= moves nothing"
+            )
         size = captured.input_size if self.place is None else self.place.frame.size
         versions = ((c, self._again(self._changed(pictures, c), _moved(aim, c, size))) for c in changes)
         return captured, aim, _average(versions, pictures.letters)

@@ -92,9 +92,9 @@ class Region(Target):
         taken = copy.copy(self)
         if isinstance(self.classes, np.ndarray) and self.classes.ndim == 2 and len(self.classes) > 1:
             taken.classes = self.classes[chosen]
-        if isinstance(self.where, np.ndarray) and self._is_box and self.where.ndim == 2:
+        if isinstance(self.where, np.ndarray) and self._is_box and self.where.ndim == 2 and len(self.where) > 1:
             taken.where = self.where[chosen]
-        if isinstance(self.where, np.ndarray) and self._is_mask and self.where.ndim > 2:
+        if isinstance(self.where, np.ndarray) and self._is_mask and self.where.ndim > 2 and len(self.where) > 1:
             taken.where = self.where[chosen]
         return taken
 

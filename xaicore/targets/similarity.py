@@ -21,6 +21,8 @@ MEASURES = ("cosine", "dot")
 class Similarity(Target):
     """How like an output vector z is to a vector v: their cosine, or their product. That is the score, too.
 
+    z is what the model returns; of a model that ends in a softmax or sigmoid, the logits behind it.
+
     Args:
         vector: (D,); one per image (N, D); or (1, K, D) and (N, K, D), K vectors for each image. Arrays, or tensors of
             any framework.

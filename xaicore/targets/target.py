@@ -66,12 +66,15 @@ class Target(ABC):
         of_class_axis: whether the classes of its aims are those of the outputs' class axis. Labels and predictions are
             compared with that axis, but not for a target such as a box, whose classes are the detector's labels.
         follows: whether a monitor follows what it chose at the first step, see `following`.
+        stays: whether it means the same in a mirrored or scaled picture, though outputs have positions: the words of
+            a caption do, and the pixels of a region do not.
         output: for a target that says itself what is explained of the model's answer.
     """
 
     needs_parts: ClassVar[bool] = False
     of_class_axis: ClassVar[bool] = True
     follows: ClassVar[bool] = False
+    stays: ClassVar[bool] = False
     output: Output | None = None
 
     def __str__(self) -> str:

@@ -20,7 +20,9 @@ __all__ = ["Contrast", "Probability", "Value"]
 
 @dataclass(frozen=True)
 class Value(Target):
-    """One output as the model has it, whatever it means: a coordinate, an age, a logit. Its value is the score.
+    """One output, whatever it means: a coordinate, an age. Its value is the score.
+
+    Of a model that ends in a softmax or sigmoid, the logit behind it; `Probability` explains what is after it.
 
     Args:
         index: along the output of an image, as the model gives it: an index, or one per axis, such as (2, 5).

@@ -58,10 +58,12 @@ class Word(_OfSequence):
         TargetError: the position is no whole number.
     """
 
+    stays = True
+
     def __init__(self, position: int, token: int | str | None = None, decode: Decode | None = None) -> None:
-        if isinstance(position, bool) or not isinstance(position, int):
+        if isinstance(position, bool) or not isinstance(position, (int, np.integer)):
             raise TargetError(f"Word(position={position!r}): expected a whole number")
-        self.position, self.token, self.decode = position, token, decode
+        self.position, self.token, self.decode = int(position), token, decode
 
     def aim(self, outputs: np.ndarray, kind: str, answer: Answer | None = None) -> Aim:
         """The token's logit at the position.
@@ -93,9 +95,9 @@ class Word(_OfSequence):
                 advice = did_you_mean(given, texts) if known else "; pass decode=, or class_names="
                 raise TargetError(f"{self}: no token reads {given!r}{advice}")
             return max(same, key=lambda token: float(scores[token]))
-        if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < vocabulary:
+        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or not 0 <= given < vocabulary:
             raise TargetError(f"{self}: expected the id of a token, 0 to {vocabulary - 1}, or its text")
-        return given
+        return int(given)
 
     def __str__(self) -> str:
         return f"word {self.position}" if self.token is None else f"word {self.position}, {self.token!r}"
@@ -114,6 +116,8 @@ class Words(_OfSequence):
     Raises:
         TargetError: the tokens are no whole numbers, or a position is none.
     """
+
+    stays = True
 
     def __init__(
         self,
