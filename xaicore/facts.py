@@ -52,6 +52,9 @@ class LayerFacts:
             them, in this order; None where it joins both directions, its steps in the order of the input.
         run_frames: {position of an input whose reader ran several times: for each run of this layer, which runs of the
             reader it depended on}; empty where that is not known.
+        parts: {position of an input: {axis of the tokens: (first, last)}}, the tokens of the output that depend on the
+            input, of the first layer with this number of tokens, in a model of several inputs; empty where that is not
+            known.
     """
 
     name: str
@@ -75,6 +78,7 @@ class LayerFacts:
     is_recurrent: bool = False
     reads_backwards: bool | None = False
     run_frames: Mapping[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    parts: Mapping[int, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import GradientEdge
 
-from xaicore.facts import Moves
+from xaicore.facts import Moves, Span
 from xaicore_torch.layout import kind_of
 from xaicore_torch.private import write_count
 
@@ -47,6 +47,7 @@ class Call:
         weights: the shapes of what it took of weights alone.
         reads: the inputs that the output depends on.
         moves: {input: where two of its tokens come from}.
+        parts: {input: which of its tokens depend on it}.
         reached: {axis: where the gradient arrives}; None where it was not recorded.
     """
 
@@ -62,6 +63,7 @@ class Call:
     weights: tuple[tuple[int, ...], ...] = ()
     reads: tuple[int, ...] | None = None
     moves: dict[int, Moves] = field(default_factory=dict)
+    parts: dict[int, Span] = field(default_factory=dict)
     reached: Mapping[int, Sequence[bool]] | None = None
 
     @property

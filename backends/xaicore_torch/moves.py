@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from torch.autograd.graph import GradientEdge
 
 from xaicore.facts import Moves, Span
 from xaicore.layers import find_moves, find_part, find_span
@@ -32,19 +33,20 @@ def span_of(tensor: torch.Tensor, leaf: torch.Tensor) -> Span | None:
     return find_span(tensor.shape, _pull(tensor, leaf))
 
 
-def part_of(tensor: torch.Tensor, leaf: torch.Tensor) -> Span | None:
-    """For `InputFacts.reader_parts`: which part of the tensor depends on the leaf; None where nothing does.
+def part_of(tensor: torch.Tensor, leaf: torch.Tensor | GradientEdge, axes: Iterable[int] | None = None) -> Span | None:
+    """For `InputFacts.reader_parts` and `LayerFacts.parts`: which part of the tensor depends on the leaf, or on what an
+    edge of the graph stands for; None where nothing does.
 
     Raises:
         RuntimeError: as for `moves_between`.
     """
-    return find_part(tensor.shape, _pull(tensor, leaf))
+    return find_part(tensor.shape, _pull(tensor, leaf), axes)
 
 
-def _pull(tensor: torch.Tensor, leaf: torch.Tensor) -> Callable[[np.ndarray], np.ndarray | None]:
+def _pull(tensor: torch.Tensor, leaf: torch.Tensor | GradientEdge) -> Callable[[np.ndarray], np.ndarray | None]:
     def pull(weights: np.ndarray) -> np.ndarray | None:
         direction = torch.from_numpy(weights).to(tensor.device, tensor.dtype)
-        (gradient,) = torch.autograd.grad([tensor], [leaf], [direction], retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad([tensor], leaf, [direction], retain_graph=True, allow_unused=True)
         return None if gradient is None else to_host(gradient)
 
     return pull

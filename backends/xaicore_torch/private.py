@@ -44,6 +44,7 @@ __all__ = [
     "graph_leaf",
     "has_forward_hooks",
     "has_forward_pre_hooks",
+    "hook_tables",
     "is_rectifier",
     "is_view",
     "link_result",
@@ -153,6 +154,15 @@ def has_forward_pre_hooks(module: nn.Module) -> bool:
 def has_forward_hooks(module: nn.Module) -> bool:
     """Whether hooks run after the module's forward pass."""
     return bool(module._forward_hooks)  # 2.4 to 2.14
+
+
+def hook_tables(module: nn.Module) -> list[dict[int, Any]]:
+    """The module's dictionaries of hooks, {number of the hook: what is kept of it}."""
+    return [  # 2.4 to 2.14
+        *(module._forward_hooks, module._forward_hooks_with_kwargs, module._forward_hooks_always_called),
+        *(module._forward_pre_hooks, module._forward_pre_hooks_with_kwargs),
+        *(module._backward_hooks, module._backward_pre_hooks),
+    ]
 
 
 @contextlib.contextmanager

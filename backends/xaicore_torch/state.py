@@ -17,6 +17,7 @@ from xaicore_torch.private import (
     eager,
     has_forward_hooks,
     has_forward_pre_hooks,
+    hook_tables,
     own_buffers,
     parametrizations_uncached,
 )
@@ -45,8 +46,8 @@ def preserved_model(
 ) -> Iterator[None]:
     """Put the model into evaluation mode, without recording, and restore all of its state on exit.
 
-    Restored are training flags, attributes and buffers of the model's modules, Python's, NumPy's and torch's random
-    states, and the modes of the caller's thread: grad, inference, autocast. Not restored is what a forward pass
+    Restored are training flags, attributes, buffers and hooks of the model's modules, Python's, NumPy's and torch's
+    random states, and the modes of the caller's thread: grad, inference, autocast. Not restored is what a forward pass
     changes inside of its own lists and dictionaries.
 
     Training flags are set module by module, since a frozen BatchNorm in a training model stays frozen, and without
@@ -74,6 +75,7 @@ def preserved_model(
         modules = list(model.modules())
         stack.enter_context(parametrizations_uncached(modules))
         stack.enter_context(_attributes([module for module in modules if mutable(module)]))
+        stack.enter_context(_hooks(modules))
         stack.enter_context(without_cudnn(modules))
         stack.enter_context(_flipped("training", [module for module in modules if module.training]))
         yield
@@ -129,3 +131,21 @@ def _attributes(modules: list[nn.Module]) -> Iterator[None]:
             if current.keys() != values.keys() or not all(map(is_, current.values(), values.values())):
                 current.clear()
                 current.update(values)
+
+
+@contextlib.contextmanager
+def _hooks(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Remove hooks that a model sets in its own pass.
+
+    Transformers sets them once, and notes in an attribute that it did: as the attribute is restored, hooks that stayed
+    would be set a second time.
+    """
+    tables = [table for one in modules if not isinstance(one, torch.jit.ScriptModule) for table in hook_tables(one)]
+    before = [dict(table) for table in tables]
+    try:
+        yield
+    finally:
+        for table, values in zip(tables, before, strict=True):
+            if table.keys() != values.keys():
+                table.clear()
+                table.update(values)

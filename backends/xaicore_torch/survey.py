@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.graph import GradientEdge
 from torch.nn.utils.parametrize import ParametrizationList
 
 from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
@@ -53,6 +54,7 @@ class Survey:
         self._calls: list[Call] = []
         self._makers: dict[tuple[int, int], list[Call]] = defaultdict(list)  # by the snapshot that they returned
         self._pooled: set[tuple[int, int]] = set()
+        self._class_axis: int | None = None
         self._of_readers: dict[int, Origins] = {}  # by input: which runs of its reader a tensor depends on
 
     def facts(self, y: torch.Tensor | None, count: int) -> Facts:
@@ -62,7 +64,7 @@ class Survey:
             call.weights = _weights(call, recorded)
             call.reads = self._reads(call, origins)
         inputs = tuple(self._input_facts(i, origins) for i in range(len(self._inputs)))
-        self._note_moves(count)
+        self._note_tokens(count, origins)
         for call in self._calls:  # they have noted where the gradients of the reader and of tokens arrive
             call.reached = None if call.reached is None else {}
         self._pull_back(y)
@@ -81,7 +83,8 @@ class Survey:
 
     def class_axis(self, y: torch.Tensor) -> int | None:
         """Which axis of the chosen outputs y holds the classes, see `find_class_axis`; before `facts`."""
-        return find_class_axis(y, self._calls)
+        self._class_axis = find_class_axis(y, self._calls)
+        return self._class_axis
 
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         tensor = first_tensor(output)
@@ -163,20 +166,40 @@ class Survey:
         except RuntimeError:  # an operation without a gradient, or what it keeps was written to
             return None, None, None
 
-    def _note_moves(self, count: int) -> None:
-        """Where the tokens of the first layer with so many come from, for `LayerFacts.moves`."""
-        known: set[int] = set()
-        for call in self._calls:
+    def _note_tokens(self, count: int, origins: Origins) -> None:
+        """Where the tokens of the first layer with so many come from, for `LayerFacts.moves` and `parts`."""
+        moved: set[int] = set()
+        parted: set[tuple[int, int]] = set()
+        several = len(self._inputs) > 1 and not self._starts_recording
+        for at, call in enumerate(self._calls):
             shape, channel = call.output.shape, channel_axis(call.module, len(call.output.shape))
             axis = {2: 1, 1: 2}.get(channel) if len(shape) == 3 and shape[0] == count else None  # type: ignore[arg-type]
             tensor = call.output.tensor
-            if axis is None or shape[axis] in known or not tensor.requires_grad or self._starts_recording:
+            if axis is None or not tensor.requires_grad or self._starts_recording:
                 continue
+            tokens = shape[axis]
             for i, leaf in enumerate(self._leaves[: len(self._inputs)]):
+                if not leaf.requires_grad:
+                    continue
                 with contextlib.suppress(RuntimeError):
-                    moves = moves_between(tensor, leaf, [axis]) if leaf.requires_grad else None
+                    moves = None if tokens in moved else moves_between(tensor, leaf, [axis])
                     call.moves |= {} if moves is None else {i: moves}
-            known.update([shape[axis]] if call.moves else [])
+                    if several and (tokens, i) not in parted:
+                        part = part_of(tensor, self._source(at, i, tokens, origins), [axis])
+                        call.parts |= {} if part is None else {i: part}
+            moved.update([tokens] if call.moves else [])
+            parted.update((tokens, i) for i in call.parts)
+
+    def _source(self, at: int, i: int, tokens: int, origins: Origins) -> torch.Tensor | GradientEdge:
+        """What was last made of an input before a call, with another number of tokens; the input where nothing was.
+
+        A pull-back to it is much shorter than one to the input.
+        """
+        for call in reversed(self._calls[:at]):
+            edge = call.output.edge
+            if edge is not None and tokens not in call.output.shape[1:-1] and i in origins.of(edge.node):
+                return edge
+        return self._leaves[i]
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
         """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
@@ -202,11 +225,23 @@ class Survey:
             return
         generator = torch.Generator().manual_seed(0)
         weights = torch.rand(y.shape, generator=generator).to(y.device, y.dtype) + 0.5
+        self._leave_out_pictures(weights)
         try:
             torch.autograd.grad([y], leaves, [weights], allow_unused=True)
         except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
             for call in self._calls:
                 call.reached = None
+
+    def _leave_out_pictures(self, weights: torch.Tensor) -> None:
+        """Leave out what a language model predicts at the tokens of a picture, which is no word."""
+        if weights.ndim != 3 or self._class_axis is None:
+            return
+        axis = 3 - self._class_axis
+        for call in self._calls:
+            for part in call.parts.values():
+                ((of_tokens, (first, last)),) = part.items()
+                if call.output.shape[of_tokens] == weights.shape[axis] > last - first + 1:
+                    weights.narrow(axis, first, last - first + 1).zero_()
 
     def _layer_facts(self, call: Call, runs: Sequence[Call]) -> LayerFacts:
         maker = call.handed_on[0] if call.handed_on else call
@@ -229,6 +264,7 @@ class Survey:
             reads=call.reads,
             reached=call.reached,
             moves=call.moves,
+            parts=call.parts,
             runs=len(runs),
             run_reads=None if any(run.reads is None for run in runs) else tuple(run.reads or () for run in runs),
             run_frames={

@@ -1,110 +1,161 @@
-"""Words that models of Transformers generate, explained from one pass: maps by plain autograd on the same layer."""
+"""Words that models of Transformers generate, and the pass that explains them; small nets built from configurations."""
+
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import xaicore
 import xaicore_torch
 
 transformers = pytest.importorskip("transformers")
 
-SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+SMALL = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 VISION = {**SMALL, "image_size": 32, "patch_size": 8}
-TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+PICTURES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+
+
+def blip():
+    text = {**SMALL, "vocab_size": 40, "encoder_hidden_size": 32, "max_position_embeddings": 32}
+    ids = {"bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2, "pad_token_id": 0}
+    config = transformers.BlipConfig(text_config=text | ids, vision_config=VISION, projection_dim=16)
+    return transformers.BlipForConditionalGeneration(config), {"pixel_values": PICTURES}
 
 
 def encoder_decoder():
     encoder = transformers.ViTConfig(**VISION)
-    decoder = transformers.GPT2Config(
-        vocab_size=50,
-        n_positions=64,
-        n_embd=32,
-        n_layer=2,
-        n_head=2,
-        add_cross_attention=True,
-        is_decoder=True,
-        **TOKENS,
-    )
+    decoder = transformers.GPT2Config(vocab_size=40, n_embd=32, n_layer=2, n_head=2, n_positions=32)
     config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
-    model = transformers.VisionEncoderDecoderModel(config=config)
-    model.generation_config.update(decoder_start_token_id=1, pad_token_id=0, eos_token_id=2)
-    return model, {}
-
-
-def blip():
-    text = transformers.BlipTextConfig(
-        vocab_size=60, **SMALL, encoder_hidden_size=32, projection_dim=32, sep_token_id=3, **TOKENS
-    )
-    vision = transformers.BlipVisionConfig(**VISION, projection_dim=32)
-    config = transformers.BlipConfig(text_config=text.to_dict(), vision_config=vision.to_dict())
-    return transformers.BlipForConditionalGeneration(config), {}
+    model = transformers.VisionEncoderDecoderModel(config)
+    for settings in (model.config, model.generation_config):
+        settings.decoder_start_token_id, settings.pad_token_id, settings.eos_token_id = 1, 0, 2
+    return model, PICTURES
 
 
 def llava():
-    vision = transformers.CLIPVisionConfig(**{**VISION, "num_hidden_layers": 3})
-    text = transformers.LlamaConfig(
-        vocab_size=64, **SMALL, num_key_value_heads=2, max_position_embeddings=128, **TOKENS
-    )
-    config = transformers.LlavaConfig(vision_config=vision, text_config=text, image_token_index=60, image_seq_length=16)
-    ids = torch.tensor([[1, *[60] * 16, 5, 6, 7], [1, *[60] * 16, 8, 9, 10]])
-    model = transformers.LlavaForConditionalGeneration(config)
-    return model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    vision = transformers.CLIPVisionConfig(**{**VISION, "num_hidden_layers": 3}, projection_dim=16)
+    text = transformers.LlamaConfig(**SMALL, vocab_size=40, num_key_value_heads=2, max_position_embeddings=64)
+    config = transformers.LlavaConfig(vision_config=vision, text_config=text, image_token_index=39, image_token_id=39)
+    ids = torch.tensor([[1] + [39] * 16 + [5, 7], [1] + [39] * 16 + [9, 3]])
+    inputs = {"pixel_values": PICTURES, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return transformers.LlavaForConditionalGeneration(config), inputs
 
 
-@pytest.mark.parametrize("make", [encoder_decoder, blip, llava])
-def test_each_generated_word_has_its_map(unchanged, make):
+def git():
+    settings = {"vocab_size": 40, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2}
+    config = transformers.GitConfig(vision_config=VISION, **SMALL, **settings)
+    return transformers.GitForCausalLM(config), {"pixel_values": PICTURES}
+
+
+BUILD = {"blip": blip, "encoder and decoder": encoder_decoder, "llava": llava, "git": git}
+
+LAYERS = {
+    "blip": ("vision_model.encoder.layers.1", 1),
+    "encoder and decoder": ("encoder.layers.1", 1),
+    "llava": ("model.language_model.layers.1.input_layernorm", 1),
+    "git": ("git.encoder.layer.0", 1),
+}
+"""The layer, and the first of the 16 tokens of the picture."""
+
+
+@pytest.fixture(params=BUILD)
+def made(request):
     torch.manual_seed(0)
-    model, prompt = make()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, inputs = BUILD[request.param]()
+    with torch.no_grad():
+        for one in model.parameters():
+            if one.ndim > 1:
+                one.mul_(4)  # else all words are as probable
+    return request.param, model.eval(), inputs
+
+
+def first_tensor(output):
+    return output if isinstance(output, torch.Tensor) else output[0]
+
+
+def test_each_generated_word(made, unchanged):
+    name, model, inputs = made
+    model.train()
+    with unchanged(model):
+        found = xaicore_torch.generated(model, inputs, max_new_tokens=5)
+    again = xaicore_torch.generated(model, inputs, max_new_tokens=5)
+    np.testing.assert_array_equal(found.tokens, again.tokens)
     model.eval()
-    x = {"pixel_values": torch.rand(2, 3, 32, 32), **prompt}
-    words = xaicore_torch.generated(model, x, max_new_tokens=5)
-    with unchanged(model):  # from its second pass on: Transformers' models keep hooks of their own from the first
-        again = xaicore_torch.generated(model, x, max_new_tokens=5)
-    np.testing.assert_array_equal(again.tokens, words.tokens)
-    target = xaicore.targets.Words(words.tokens, words.start)
-    explanation = xaicore.explain(model, words.inputs, target, output="logits")
-    kept = []
-    hook = model.get_submodule(explanation.layer).register_forward_hook(lambda *given: kept.append(given[2]))
-    scores = model(**words.inputs).logits
-    hook.remove()
-    layer = kept[0][0] if isinstance(kept[0], tuple) else getattr(kept[0], "last_hidden_state", kept[0])
-    for m, token in enumerate(words.tokens.ravel()):
-        n, k = divmod(m, words.tokens.shape[1])
-        logit = scores[n, words.start + k, token]
-        assert token == scores[n, words.start + k].argmax()  # as it was generated
-        (gradient,) = torch.autograd.grad(logit, layer, retain_graph=True)
-        activation, slope = layer[n, -16:].detach(), gradient[n, -16:]
-        expected = (slope.mean(0) * activation).sum(-1).relu().view(4, 4)
-        scale = max(float(expected.max()), 1e-9)
-        np.testing.assert_allclose(explanation.maps[m] / scale, expected / scale, atol=1e-4)
-    np.testing.assert_allclose(
-        explanation.scores,
-        [
-            float(s)
-            for s in scores.softmax(-1).detach()[
-                np.repeat([0, 1], words.tokens.shape[1]),
-                np.tile(words.start + np.arange(words.tokens.shape[1]), 2),
-                words.tokens.ravel(),
-            ]
-        ],
-        rtol=1e-4,
+    assert found.tokens.shape == (2, 5)
+    layer, first = LAYERS[name]
+    layer = layer if layer in dict(model.named_modules()) else layer.replace("encoder.layers", "encoder.layer")
+    layer = layer if layer in dict(model.named_modules()) else layer.replace("encoder.", "encoder.encoder.", 1)
+    explanation = xaicore.explain(
+        model, found.inputs, xaicore.targets.Words(found.tokens, start=found.start), layer=layer
     )
+    kept = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda m, args, output: kept.append(first_tensor(output)))
+    logits = model(**found.inputs).logits
+    handle.remove()
+    for n in range(2):
+        for k in range(5):
+            row, token = 5 * n + k, int(found.tokens[n, k])
+            if token < 0:
+                assert explanation.empty[row]
+                continue
+            scores = logits[n, found.start + k]
+            assert token == scores.argmax()
+            (gradient,) = torch.autograd.grad(scores[token], kept, retain_graph=True)
+            a, g = (one[n, first : first + 16].T.unflatten(1, (4, 4)) for one in (kept[0], gradient))
+            expected = (a * g.mean((1, 2), keepdim=True)).sum(0).relu().detach().numpy()
+            np.testing.assert_allclose(explanation.maps[row], expected, rtol=1e-3, atol=1e-5 * expected.max() + 1e-12)
+            np.testing.assert_allclose(explanation.scores[row], scores.softmax(0)[token].item(), rtol=1e-4)
+
+
+def test_the_layer_that_is_found_has_evidence(made):
+    _, model, inputs = made
+    found = xaicore_torch.generated(model, inputs, max_new_tokens=4)
+    explanation = xaicore.explain(model, found.inputs, xaicore.targets.Words(found.tokens, start=found.start))
+    assert explanation.maps.shape == (8, 4, 4)
+    assert not explanation.empty.all()
 
 
 def test_what_follows_the_end_is_no_word():
-    model, _ = encoder_decoder()
-    model.eval()
-    with torch.no_grad():
-        model.decoder.lm_head.weight.zero_()
-    model.generation_config.update(eos_token_id=0)  # of equal scores, the first token is taken
-    words = xaicore_torch.generated(
-        model, {"pixel_values": torch.rand(1, 3, 32, 32)}, min_new_tokens=1, max_new_tokens=4
-    )
-    assert words.tokens.tolist()[0][-1] == 0
-    assert (words.tokens >= -1).all()
+    torch.manual_seed(0)
+    model, inputs = llava()
+    free = xaicore_torch.generated(model.eval(), inputs, max_new_tokens=5)
+    end = int(free.tokens[0, 2])
+    ended = xaicore_torch.generated(model, inputs, max_new_tokens=5, eos_token_id=end, pad_token_id=0)
+    at = list(free.tokens[0]).index(end) + 1
+    assert ended.tokens[0, :at].tolist() == free.tokens[0, :at].tolist()
+    assert (ended.tokens[0, at:] == -1).all()
 
 
-def test_models_that_do_not_generate_are_refused():
-    with pytest.raises(xaicore.InputError, match=r"expected a model of Transformers with generate\(\)"):
-        xaicore_torch.generated(torch.nn.Linear(1, 1), {"x": torch.zeros(1, 1)})
+def test_sampled_words(made):
+    _, model, inputs = made
+    found = xaicore_torch.generated(model, inputs, max_new_tokens=4, do_sample=True)
+    logits = model(**found.inputs).logits[:, found.start : found.start + 4]
+    assert found.tokens.shape == logits.shape[:2]
+    with pytest.raises(xaicore.InputError, match="num_beams=3: expected one sequence per image"):
+        xaicore_torch.generated(model, inputs, num_beams=3)
+
+
+def test_models_that_cannot(made, unchanged):
+    name, model, inputs = made
+    with pytest.raises(xaicore.InputError, match=r"Linear\): expected a model of Transformers with generate\(\)"):
+        xaicore_torch.generated(nn.Linear(3, 3), inputs)
+    if name != "llava":
+        return
+    steps = []
+
+    def mirror(module, args, kwargs, answer):
+        """Predict something else where words are read that were generated before."""
+        words = kwargs["input_ids"].shape[1]
+        steps.append(words)
+        if words > steps[0]:
+            answer.logits = answer.logits.flip(2)
+        return answer
+
+    model.register_forward_hook(mirror, with_kwargs=True)
+    with unchanged(model), pytest.raises(xaicore.BackendError, match="predicts something else in one pass, logits"):
+        xaicore_torch.generated(model, inputs, max_new_tokens=3)
+    assert len(steps) == 4

@@ -233,6 +233,21 @@ def check_forward_pre_hooks():
     assert not private.has_forward_hooks(module)
 
 
+def check_hook_tables():
+    module = nn.Linear(1, 1)
+    assert [len(table) for table in private.hook_tables(module)] == [0] * 7
+    handles = [
+        module.register_forward_hook(lambda *args: None, with_kwargs=True, always_call=True),
+        module.register_forward_pre_hook(lambda *args: None, with_kwargs=True),
+        module.register_full_backward_hook(lambda *args: None),
+        module.register_full_backward_pre_hook(lambda *args: None),
+    ]
+    assert [len(table) for table in private.hook_tables(module)] == [1] * 7
+    for handle in handles:
+        handle.remove()
+    assert [len(table) for table in private.hook_tables(module)] == [0] * 7
+
+
 def check_without_backward_hooks():
     seen = []
     module = nn.Sequential(nn.Linear(1, 1))
@@ -364,6 +379,7 @@ CHECKS = {
     "eager": check_eager,
     "graph_leaf": check_graph_leaf,
     "has_forward_hooks": check_forward_hooks,
+    "hook_tables": check_hook_tables,
     "has_forward_pre_hooks": check_forward_pre_hooks,
     "is_rectifier": check_is_rectifier,
     "is_view": check_is_view,

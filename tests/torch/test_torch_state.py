@@ -51,6 +51,38 @@ def training(fails=False):
     return model
 
 
+class HooksItself(nn.Module):
+    """Sets a hook in its first pass, and notes that it did, as models of Transformers do that return hidden states."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = ConvGapDense()
+
+    def forward(self, x):
+        layer = next(module for module in self.modules() if isinstance(module, nn.Conv2d))
+        if not getattr(self, "is_hooked", False):
+            self.seen = []
+            layer.register_forward_hook(lambda module, args, output: self.seen.append(output))
+            self.is_hooked = True
+        self.seen.clear()
+        y = self.net(x)
+        assert len(self.seen) == 1
+        return y
+
+
+@pytest.mark.parametrize("is_hooked", [False, True])
+def test_hooks_that_a_model_sets_in_its_own_pass(unchanged, is_hooked):
+    model, x = HooksItself(), pictures()
+    if is_hooked:
+        model(x)
+        model.seen.clear()
+    for _ in range(3):
+        with unchanged(model):
+            explanation = xaicore.explain(model, x, 1)
+    np.testing.assert_allclose(explanation.maps, gradcam(ConvGapDense(), x, [[1]] * len(x))[:, 0], rtol=1e-5, atol=1e-7)
+    model(x)
+
+
 @pytest.mark.parametrize("method", ["gradcam", "eigencam", "cam", "random"])
 @pytest.mark.parametrize("layer", [None, "conv"])
 def test_everything_is_as_before(unchanged, method, layer):

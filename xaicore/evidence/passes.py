@@ -200,7 +200,9 @@ class Passes:
 
     def _score(self, images: np.ndarray, capture: Capture, as_confidence: bool) -> np.ndarray:
         """Scores (R, K) of rows of these images; rows behind them only fill the batch."""
-        parts = {name: part[: len(images)] for name, part in capture.parts.items()}
+        parts, count = capture.parts, len(images)
+        if len(capture.outputs) > count:  # not else: parts may be copied to the host when they are read
+            parts = {name: part[:count] for name, part in parts.items()}
         given = Answer(capture.outputs[: len(images)], capture.outputs_kind, capture.link, parts)
         answer, aim = self.settle(given), self.aim.take(images)
         if as_confidence:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from types import MappingProxyType
 
 from xaicore.errors import MethodError
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import Grid
+from xaicore.layers.joined import Parts, joined_grid, no_words
 from xaicore.layers.reading import Reading
 from xaicore.layers.runs import split_run
 
@@ -113,17 +115,27 @@ def attention_grid(blocks: Sequence[AttentionFacts], reading: Reading, position:
     return next(iter(found.values()))
 
 
-def stated_tokens(blocks: Sequence[AttentionFacts], size: tuple[int, ...]) -> Grid:
-    """The grid that the caller states; the rest of the tokens come first.
+def stated_tokens(blocks: Sequence[AttentionFacts], size: tuple[int, ...], parts: Parts = MappingProxyType({})) -> Grid:
+    """The grid that the caller states; the rest of the picture's tokens come first.
+
+    Args:
+        blocks: the attentions.
+        size: the grid.
+        parts: which of their tokens come from the picture, as `picture_tokens` finds them.
 
     Raises:
         MethodError: the grid has more positions than there are tokens.
+        LayerError: nothing tells which tokens are the picture's, or there are fewer than positions.
     """
-    tokens = blocks[-1].shape[-1]
+    tokens, name = blocks[-1].shape[-1], f"attention {blocks[-1].name!r}"
+    part = parts.get(tokens, (0, tokens - 1))
+    if part is None:
+        raise no_words(name, tokens)
+    if part != (0, tokens - 1):
+        return joined_grid("nlc", size, part, tokens, name)
     if prod(size) > tokens:
         raise MethodError(
-            f"attention {blocks[-1].name!r} has {tokens} tokens, and grid={size} has {prod(size)} positions: expected "
-            "at most as many"
+            f"{name} has {tokens} tokens, and grid={size} has {prod(size)} positions: expected at most as many"
         )
     return Grid("nlc", size, tokens - prod(size))
 

@@ -58,7 +58,8 @@ def choose_layer(
 
     It has a grid, was not pooled, reads one of these inputs, and the gradient of the output arrives at its positions:
     after a class token's last attention, it arrives at no patch. Dense layers over tokens are projections inside of
-    blocks (queries, keys, an MLP); the block or its norm is taken instead. A step of a recurrent layer holds all steps
+    blocks (queries, keys, an MLP), as are keys and values that the tokens of another sequence ask for; the block or its
+    norm is taken instead. A step of a recurrent layer holds all steps
     before it; the map that it reads is taken instead. The map of a whole clip is taken only where none of its frames
     leads to the output.
 
@@ -104,9 +105,21 @@ def _last_reached(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictu
             continue
         if layer.reads is not None and not set(layer.reads) & set(pictures):
             continue
-        if is_reached(layer, grid):
+        if is_reached(layer, grid) and not _is_asked_for(layer, grid, grids, layers):
             return layer.name
     return None
+
+
+def _is_asked_for(layer: LayerFacts, grid: Grid, grids: Mapping[str, Grid], layers: Sequence[LayerFacts]) -> bool:
+    """Whether tokens are keys or values that others ask for: the layer around them gives tokens of another sequence.
+
+    They are projections, also where the class of the layer does not say so.
+    """
+    if "l" not in grid.axes or not layer.is_leaf:
+        return False
+    around = [one for one in layers if is_inside(layer.name, one.name)]
+    inner = max(around, key=lambda one: len(one.name), default=None)
+    return inner is not None and inner.name not in grids and len(inner.shape) == 3 and inner.shape[1] != layer.shape[1]
 
 
 def choose_pooled(

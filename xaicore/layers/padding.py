@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,25 +13,31 @@ from xaicore.facts import InputFacts, Span
 __all__ = ["find_part", "padding_at_end"]
 
 
-def find_part(shape: Sequence[int], pull: Callable[[np.ndarray], np.ndarray | None]) -> Span | None:
-    """For `InputFacts.reader_parts`: which part of a tensor depends on an input; None where nothing does.
+def find_part(
+    shape: Sequence[int], pull: Callable[[np.ndarray], np.ndarray | None], axes: Iterable[int] | None = None
+) -> Span | None:
+    """For `InputFacts.reader_parts` and `LayerFacts.parts`: which part of a tensor depends on an input.
+
+    None where nothing does.
 
     Args:
-        shape: of the tensor, which a layer takes; images are on axis 0.
+        shape: of the tensor; images are on axis 0.
         pull: as in `find_moves`.
+        axes: along which the part is looked for; None: all but that of the images.
     """
     weights = (0.9 + 0.2 * np.random.default_rng(0).random(shape)).astype(np.float32)
 
     def depends(axis: int, start: int, stop: int) -> bool:
-        chosen = np.zeros(shape, np.float32)
+        some = np.zeros(shape, np.float32)
         where = (slice(None),) * axis + (slice(start, stop),)
-        chosen[where] = weights[where]
-        gradient = pull(chosen)
+        some[where] = weights[where]
+        gradient = pull(some)
         return gradient is not None and bool(gradient.any())
 
     if not depends(0, 0, shape[0]):
         return None
-    return {axis: _ends(length, partial(depends, axis)) for axis, length in enumerate(shape) if axis}
+    chosen = range(1, len(shape)) if axes is None else axes
+    return {axis: _ends(shape[axis], partial(depends, axis)) for axis in chosen}
 
 
 def _ends(length: int, depends: Callable[[int, int], bool]) -> tuple[int, int]:

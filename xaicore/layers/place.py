@@ -159,7 +159,8 @@ def find_place(
         if axes is None and grid is None and known in reading.grids:
             grids[name] = reading.grids[known]
         else:
-            grids[name] = stated_grid(name, layer, facts, frame, axes, grid, _maps(facts, reading, len(frame.size)))
+            maps, of_input = _maps(facts, reading, len(frame.size)), sources[name][0].position
+            grids[name] = stated_grid(name, layer, facts, frame, axes, grid, maps, of_input)
     if len(set(sources.values())) > 1:
         over = ", ".join(f"{name!r} over {' and '.join(map(str, at))}" for name, at in sources.items())
         raise LayerError(f"the layers lie over different inputs: {over}. Name layers of one input")

@@ -17,6 +17,7 @@ from xaicore.layers.attention import Tokens, attention_grid, queries_read, read_
 from xaicore.layers.choice import choose_layer, default_layer
 from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid
 from xaicore.layers.inputs import Frame, stated_frame, usual_frame
+from xaicore.layers.joined import picture_tokens
 from xaicore.layers.outliers import check_outliers, token_streams
 from xaicore.layers.place import Place, find_place, picture_place
 from xaicore.layers.reading import Reading, read
@@ -113,7 +114,7 @@ class Places:
             reading = read(facts, self._backend.channels_last, self._input_axes)
             grid = attention_grid(blocks, reading, position)
         else:
-            grid = stated_tokens(blocks, self._grid)
+            grid = stated_tokens(blocks, self._grid, picture_tokens(facts.layers, position))
         return Tokens(blocks, grid, queries_read(blocks, grid, facts, position))
 
     def grids(self, x: Any) -> dict[str, Grid]:

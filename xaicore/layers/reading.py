@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from types import MappingProxyType
 
 from xaicore.backend import Layer
 from xaicore.errors import InputError
@@ -17,6 +18,7 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame, made_frame, read_input, stated_frame, usual_frame
+from xaicore.layers.joined import Parts, is_joined, like_alone, picture_tokens, with_others
 from xaicore.layers.moves import new_of_each
 from xaicore.layers.order import settle_order
 from xaicore.layers.prefixes import settle_prefixes
@@ -180,11 +182,12 @@ def read_grids(
     """
     channels = channel_axes(layers)
     sequences = _sequences(layers, len(size))
+    parts = {} if frame is None else picture_tokens(layers, position)
     maps: list[tuple[int, ...]] = []
     grids: dict[str, Grid] = {}
     for layer in layers:
         axis = channels[layer.name]
-        grid = None if axis is None or not layer.is_float else _grid(layer, axis, size, count * rows, maps)
+        grid = None if axis is None or not layer.is_float else _grid(layer, axis, size, count * rows, maps, parts)
         if grid is None and rows > 1 and axis is not None and axis > 1 and layer.shape[:2] == (count, rows):
             frame_by_frame = replace(layer, shape=(count * rows, *layer.shape[2:]))
             grid = _grid(frame_by_frame, axis - 1, size, count * rows, maps) if layer.is_float else None
@@ -194,7 +197,9 @@ def read_grids(
         grids.update(dict.fromkeys((layer.name, *layer.aliases), grid))
         if layer.kind == "convolution" and grid.size not in maps:
             maps.append(grid.size)
-    return settle_order(layers, settle_prefixes(layers, grids), maps, frame, position)
+    joined = {name: grid for name, grid in grids.items() if is_joined(grid, parts)}
+    settled = settle_prefixes(layers, {name: grid for name, grid in grids.items() if name not in joined})
+    return settle_order(layers, settled | like_alone(joined, settled, parts), maps, frame, position)
 
 
 def _sequences(layers: Sequence[LayerFacts], positions: int) -> set[int]:
@@ -221,7 +226,12 @@ def _is_sequence(layer: LayerFacts, grid: Grid, sequences: set[int]) -> bool:
 
 
 def _grid(
-    layer: LayerFacts, channel: int, size: tuple[int, ...], count: int, maps: Sequence[tuple[int, ...]]
+    layer: LayerFacts,
+    channel: int,
+    size: tuple[int, ...],
+    count: int,
+    maps: Sequence[tuple[int, ...]],
+    parts: Parts = MappingProxyType({}),
 ) -> Grid | None:
     batch = _batch_axis(layer, channel, count)
     positions = [axis for axis in range(len(layer.shape)) if axis not in (batch, channel)]
@@ -234,6 +244,11 @@ def _grid(
             return Grid(_letters(layer, batch, channel, "l"), (lengths[0] - prefix,), prefix)
     if len(lengths) == len(size) and (layer.kind in STATED or lengths in {*finer(maps), *strided(size, lengths)}):
         return Grid(_letters(layer, batch, channel, POSITIONS[len(size)]), lengths)
+    if len(lengths) == 1 and lengths[0] in parts:
+        part = parts[lengths[0]]
+        found = None if part is None else token_grid(part[1] - part[0] + 1, size, maps)
+        letters = _letters(layer, batch, channel, "l")
+        return None if found is None or part is None else with_others(Grid(letters, *found), part, lengths[0])
     if len(lengths) == 1:
         found = token_grid(lengths[0], size, maps)
         if found is not None and (maps or len(size) > 1 or found[1] == 0):  # 101 steps are no 100 and a class token

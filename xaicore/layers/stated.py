@@ -10,6 +10,7 @@ from xaicore.facts import Facts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame
+from xaicore.layers.joined import joined_grid, no_words, picture_tokens, with_others
 from xaicore.layers.sizes import token_grid
 
 __all__ = ["stated_grid"]
@@ -23,10 +24,11 @@ def stated_grid(
     axes: str | None,
     grid: tuple[int, ...] | None,
     maps: Sequence[tuple[int, ...]] = (),
+    position: int = 0,
 ) -> Grid:
     """The grid that the caller's notation describes; tokens without one lie on the grid that their number fits.
 
-    `maps` are the sizes of the convolutions' maps.
+    `maps` are the sizes of the convolutions' maps, `position` is that of the picture among the inputs.
 
     Raises:
         LayerError: the notation does not fit the layer, or there is none and the facts do not settle the axes.
@@ -62,9 +64,14 @@ def stated_grid(
             raise LayerError(f"{seen}: axes={axes!r} has no tokens, and grid={grid} is for these alone. Pass grid=None")
         return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
     tokens = shape[axes.index("l")]
-    fitting = token_grid(tokens, frame.size, maps) if grid is None else None
+    part = picture_tokens(facts.layers, position).get(tokens, (0, tokens - 1))
+    if part is None:
+        raise no_words(f"layer {name!r}", tokens)
+    if part != (0, tokens - 1) and grid is not None and len(grid) == expected:
+        return joined_grid(axes, tuple(grid), part, tokens, f"layer {name!r}")
+    fitting = token_grid(part[1] - part[0] + 1, frame.size, maps) if grid is None else None
     if fitting is not None:
-        return Grid(axes, *fitting)
+        return with_others(Grid(axes, *fitting), part, tokens)
     if grid is None:
         raise LayerError(
             f"{seen}: axes={axes!r} has tokens; say on which grid they lie, such as grid={_example(tokens, frame.size)}"
