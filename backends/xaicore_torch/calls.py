@@ -44,6 +44,7 @@ class Call:
         handed_on: the calls inside of it that made its output.
         aliases: the names of those of them that run as often as it does: each of their runs makes the output of one.
         is_ambiguous: its output holds a tensor from inside of it beside others.
+        is_constant: neither what it took nor what it gave was recorded, where all of the input is: it reads no input.
         weights: the shapes of what it took of weights alone.
         reads: the inputs that the output depends on.
         moves: {input: where two of its tokens come from}.
@@ -60,6 +61,7 @@ class Call:
     handed_on: list[Call] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
     is_ambiguous: bool = False
+    is_constant: bool = False
     weights: tuple[tuple[int, ...], ...] = ()
     reads: tuple[int, ...] | None = None
     moves: dict[int, Moves] = field(default_factory=dict)
@@ -71,8 +73,10 @@ class Call:
         """The kind of layer, for `LayerFacts`."""
         return kind_of(self.module)
 
-    def note_gradient(self, gradient: torch.Tensor) -> None:
-        """Note along each axis where the gradient is not zero."""
+    def note_gradient(self, gradient: torch.Tensor | None) -> None:
+        """Note along each axis where the gradient is not zero; some operations hand on None for zeros."""
+        if gradient is None:
+            return
         is_there, axes = gradient != 0, range(gradient.ndim)
         if bool(is_there.any()):
             self.reached = {

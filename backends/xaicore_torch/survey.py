@@ -102,6 +102,8 @@ class Survey:
             self._pooled.add(snapshot.key)
         producers = [self._producer(part) for part in taken]
         call = Call(name, module, taken, [part.grad_fn for part in taken], producers, snapshot)
+        seen = [tensor, *taken] if torch.is_grad_enabled() and not self._starts_recording else []
+        call.is_constant = bool(seen) and not any(one.requires_grad for one in seen)
         if not _is_leaf(module):
             call.handed_on = [inner for inner in self._makers[snapshot.key] if inner.name.startswith(f"{name}.")]
             # What follows may read another of the tensors, such as a pooled one.
@@ -131,7 +133,8 @@ class Survey:
 
     def _reads(self, call: Call, origins: Origins) -> tuple[int, ...] | None:
         if len(self._inputs) == 1:
-            return () if call.taken and len(call.weights) == len(call.taken) else (0,)
+            is_of_weights = call.taken and len(call.weights) == len(call.taken)
+            return () if is_of_weights or call.is_constant else (0,)
         return None if self._starts_recording else origins.of(call.output.node)
 
     def _input_facts(self, i: int, origins: Origins) -> InputFacts:

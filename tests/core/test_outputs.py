@@ -90,6 +90,7 @@ def test_advice_names_no_boxes() -> None:
         ({"pred_boxes": (2, 9, 4), "pred_logits": (2, 9, 5)}, "pred_logits"),
         ({"pred_boxes": (2, 9, 4), "pred_logits": (2, 9, 5), "hidden": (2, 9, 8)}, "pred_logits"),
         ({"boxes": (2, 9, 4), "labels": (2, 9), "scores": (2, 9), "masks": (2, 9, 1, 6, 6)}, "scores"),
+        ({"boxes": (2, 9, 4), "scores": (2, 9), "keypoints_scores": (2, 9, 17)}, "scores"),
         ({0: (2, 9, 4), 1: (2, 9)}, 1),
         ({"boxes": (2, 9, 4), "labels": (2, 9), "class_ids": (2, 9)}, None),
         ({0: (2, 9, 4), 1: (2, 9), 2: (2, 9, 7)}, None),

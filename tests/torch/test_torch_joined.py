@@ -143,3 +143,46 @@ def test_words_as_many_as_image_tokens_are_refused_with_a_grid_too():
     model, x = Captioner(), (PICTURE, words(24))
     with pytest.raises(xaicore.LayerError, match="24 tokens, as many as words that the model reads, and nothing says"):
         xaicore.explain(model, x, xaicore.targets.Word(-1, 3), layer="norm", grid=(4, 6))
+
+
+class Placed(nn.Module):
+    """A map of positions, computed of no input behind the last convolution, and queries that attend to the sum."""
+
+    def __init__(self, count=6):
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches, self.norm = nn.Conv2d(3, D, 8, 8), nn.BatchNorm2d(D)
+        self.places = Places()
+        self.queries, self.cross = nn.Parameter(torch.randn(1, count, D)), Attend()
+        self.out, self.boxes, self.classes = nn.LayerNorm(D), nn.Linear(D, 4), nn.Linear(D, 3)
+        self.eval()
+
+    def forward(self, picture):
+        y = self.norm(self.patches(picture))
+        y = (y + self.places(y.shape)).flatten(2).mT
+        found = self.out(self.cross(self.queries.expand(len(y), -1, -1), y))
+        return {"logits": self.classes(found), "pred_boxes": self.boxes(found).sigmoid()}
+
+
+class Places(nn.Module):
+    def forward(self, shape):
+        return torch.linspace(-1, 1, shape[3]).expand(1, *shape[1:])
+
+
+@pytest.mark.parametrize("count", [5, 6, 24])
+def test_a_detector_is_explained_at_a_map_of_its_picture(count):
+    """Not at its queries, whose number may fit the grid, nor at a table of positions."""
+    model = Placed(count)
+    read = xaicore.targets.Detector(boxes="pred_boxes", scores="logits", format="xyxy", activation="sigmoid")
+    found = xaicore.explain(model, PICTURE, xaicore.targets.Boxes(2, read=read))
+    assert found.layer == "norm"
+    kept = []
+    handle = model.norm.register_forward_hook(lambda module, args, output: kept.append(output))
+    y = model(PICTURE)["logits"]
+    handle.remove()
+    for n in range(2):
+        best = y[n].max(1).values.sort(descending=True).values[:2]
+        for k in range(2):
+            (gradient,) = torch.autograd.grad(best[k], kept, retain_graph=True)
+            expected = (kept[0][n] * gradient[n].mean((1, 2))[:, None, None]).sum(0).relu().detach().numpy()
+            np.testing.assert_allclose(found.maps[2 * n + k], expected, rtol=1e-4, atol=1e-9)

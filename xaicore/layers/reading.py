@@ -22,6 +22,7 @@ from xaicore.layers.joined import Parts, is_joined, like_alone, picture_tokens, 
 from xaicore.layers.moves import new_of_each
 from xaicore.layers.order import settle_order
 from xaicore.layers.prefixes import settle_prefixes
+from xaicore.layers.queries import without_queries
 from xaicore.layers.sizes import finer, prefix_of_signal, strided, token_grid
 from xaicore.layers.states import last_states, reversed_layers
 
@@ -97,6 +98,8 @@ def read(facts: Facts, channels_last: bool = False, input_axes: str | None = Non
             is_nearer = name not in grids or _is_nearer(grid, frames[i], grids[name], frames[pictures[name]])
             if is_nearer and (reads is None or i in reads) and is_over_one:
                 grids[name], pictures[name] = grid, i
+    grids = without_queries(grids, facts)
+    pictures = {name: pictures[name] for name in grids}
     return _with_states(Reading(frames, grids, pictures, reversed=reversed_layers(facts.layers)), facts)
 
 

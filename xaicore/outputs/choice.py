@@ -142,7 +142,9 @@ def _scores(shapes: Shapes) -> list[int | str]:
     by_shape = [name for name in shapes if scores_of_boxes(shapes, name) is not None]
     if len(by_shape) < 2:
         return by_shape
-    return [name for name in by_shape if SCORES.search(str(name)) and not LABELS.search(str(name))]
+    named = [name for name in by_shape if SCORES.search(str(name)) and not LABELS.search(str(name))]
+    rows = {shapes[name][:-1] for name in boxes_among(shapes)}
+    return [name for name in named if shapes[name] in rows] or named  # one for each box, before those of its parts
 
 
 def _rows(shapes: Shapes, boxes: list[int | str]) -> set[tuple[int, ...]]:
