@@ -62,22 +62,28 @@ LONG = {
 
 SHARE = 8
 
+IN_TURN = {"callback", "meaning", "surgery"}
+"""Modules whose tests compile less. Of a test with parameters, each set but the first runs on TensorFlow or on JAX."""
+
 
 def pytest_addoption(parser):
     parser.addoption("--thorough", action="store_true", help="run all tests, also those that compile for minutes")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Where passes are compiled, every eighth test of the long modules stands for the others."""
+    """Where passes are compiled, some tests stand for the others. On torch, all run."""
     if not COMPILED or config.getoption("--thorough") or len({item.path for item in items}) < 2:
         return
-    counts = collections.Counter()
+    tests, sets = collections.Counter(), collections.Counter()
     left_out = []
     for item in items:
-        if item.path.stem.removeprefix("test_keras_") in LONG:
-            counts[item.path] += 1
-            if counts[item.path] % SHARE != 1:
-                left_out.append(item)
+        module, test = item.path.stem.removeprefix("test_keras_"), (item.path, item.originalname)
+        tests[module] += 1
+        sets[test] += 1
+        is_long = module in LONG and tests[module] % SHARE != 1
+        is_elsewhere = module in IN_TURN and sets[test] > 1 and sets[test] % 2 == (BACKEND == "jax")
+        if is_long or is_elsewhere:
+            left_out.append(item)
     config.hook.pytest_deselected(items=left_out)
     gone = set(map(id, left_out))
     items[:] = [item for item in items if id(item) not in gone]

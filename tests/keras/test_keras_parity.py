@@ -24,7 +24,7 @@ import xaicore
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
 CLOSE = 1e-3
-FEW = 4
+FEW = 2
 """Photographs whose maps are compared; the outputs are of all twenty."""
 FEW_PASSES = {"activations", "gradients", "weights", "gradients_again"}
 METHODS = [one for one in xaicore.METHODS.values() if set(one.asks) <= FEW_PASSES and one.fusion is None]
