@@ -1,4 +1,4 @@
-"""Animated files: the frames that they hold, pixel by pixel, and what is said where they cannot be made."""
+"""Animated files: the frames that they hold, pixel by pixel, and the message where none can be made."""
 
 from __future__ import annotations
 

@@ -139,6 +139,18 @@ def test_a_sigmoid_predicts_several_classes_at_a_pixel() -> None:
     np.testing.assert_array_equal(aim.direction[:, 0, 1] > 0, z[:, 1] > 0)
 
 
+def test_probabilities_that_do_not_sum_to_one_are_a_sigmoids() -> None:
+    """As where a permutation follows the sigmoid, so that the model does not show it."""
+    z = outputs(2, 3, 4, 4)
+    shown, hidden = (aimed(Region(1), sigmoid(z), "probabilities", link=link) for link in ("sigmoid", None))
+    np.testing.assert_array_equal(hidden.direction, shown.direction)
+    np.testing.assert_array_equal(hidden.direction[:, 0, 1] > 0, z[:, 1] > 0)
+    z[:, 1] = -1  # nowhere above 0.5, though the largest in places
+    z[:, [0, 2]] = -2
+    with pytest.raises(TargetError, match="predicts the class nowhere; it predicts none"):
+        aimed(Region(1), sigmoid(z), "probabilities")
+
+
 @pytest.mark.parametrize("wanted", [0, 1])
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])
 def test_one_output_has_two_classes(wanted: int, kind: str) -> None:

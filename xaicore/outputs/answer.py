@@ -55,7 +55,7 @@ class Output:
 
     @property
     def order(self) -> tuple[int, ...] | None:
-        """The axes in the order of `Capture.outputs`: images, classes, then the others; None where nothing is said."""
+        """The axes in the order of `Capture.outputs`: images, classes, then the others; None without `axes`."""
         if self.axes is None:
             return None
         first = [self.axes.index(letter) for letter in "nc" if letter in self.axes]

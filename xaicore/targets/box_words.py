@@ -1,4 +1,4 @@
-"""What is said of a box that is not there: what the detector found instead, and what to type."""
+"""Messages about a box that was not found: what the detector found instead, and what to type."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from xaicore.errors import TargetError
 from xaicore.outputs import Answer
 from xaicore.targets.target import Aim, Target
 
-__all__ = ["AtPositions", "aim_at_positions", "position_probabilities"]
+__all__ = ["AtPositions", "aim_at_positions", "is_multi_label", "position_probabilities"]
 
 TINY = 1e-7
 """How close to 0 and 1 a float32 probability can be told apart from them, about."""
@@ -48,7 +48,7 @@ class AtPositions(Target):
 
 def of_aim(aim: Aim, text: str) -> AtPositions:
     """The classes and positions of an aim that `aim_at_positions` made."""
-    return AtPositions(aim.classes, np.any(aim.direction, axis=2, keepdims=False), text)
+    return AtPositions(aim.classes, (aim.direction != 0).any(axis=2), text)
 
 
 def position_probabilities(answer: Answer) -> np.ndarray:
@@ -67,6 +67,16 @@ def position_probabilities(answer: Answer) -> np.ndarray:
         return _sigmoid(z)
     p = np.exp(z - z.max(axis=1, keepdims=True))
     return p / p.sum(axis=1, keepdims=True)
+
+
+def is_multi_label(answer: Answer) -> bool:
+    """Whether a sigmoid made each class's probability by itself.
+
+    Where nothing says so, probabilities that do not sum to 1 over the classes are a sigmoid's.
+    """
+    if answer.link is not None or answer.kind != "probabilities":
+        return answer.link == "sigmoid"
+    return answer.outputs.shape[1] > 1 and not np.allclose(answer.outputs.sum(axis=1), 1, atol=1e-3)
 
 
 def aim_at_positions(answer: Answer, classes: np.ndarray, masks: np.ndarray, names: np.ndarray | None = None) -> Aim:
@@ -108,17 +118,15 @@ def aim_at_positions(answer: Answer, classes: np.ndarray, masks: np.ndarray, nam
     else:
         direction[n, k, at] = shares
         if answer.kind == "probabilities":
-            direction = _behind(direction, p[:, None], answer.link, shares[:, :, None])
+            direction = _behind(direction, p[:, None], is_multi_label(answer), shares[:, :, None])
     scores = (chosen * shares).reshape(*classes.shape, -1).sum(axis=-1)
     kept = np.where(counts > 0, classes, -1)
     return Aim(direction.astype(np.float32), kept.astype(np.int64), scores, names)
 
 
-def _behind(direction: np.ndarray, p: np.ndarray, link: str | None, shares: np.ndarray) -> np.ndarray:
-    """A direction of logits as one of probabilities: by log p behind a softmax, by the logit behind a sigmoid."""
-    if link is None:
-        link = "softmax" if np.allclose(p.sum(axis=2), 1, atol=1e-3) else "sigmoid"
-    if link == "sigmoid":
+def _behind(direction: np.ndarray, p: np.ndarray, is_sigmoid: bool, shares: np.ndarray) -> np.ndarray:
+    """A direction of logits as one of probabilities: the centred logit behind a softmax, the logit behind a sigmoid."""
+    if is_sigmoid:
         return direction * _slope(p)
     safe = np.maximum(p, TINY)
     return direction / safe - shares / (p.shape[2] * safe)

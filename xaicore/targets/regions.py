@@ -15,7 +15,7 @@ import numpy as np
 from xaicore.errors import TargetError
 from xaicore.outputs import Answer, is_dense
 from xaicore.targets.naming import class_text, named_class
-from xaicore.targets.positions import aim_at_positions, of_aim, position_probabilities
+from xaicore.targets.positions import aim_at_positions, is_multi_label, of_aim, position_probabilities
 from xaicore.targets.target import Aim, Target
 from xaicore.trees import as_array
 
@@ -143,8 +143,8 @@ class Region(Target):
     def _nowhere(self, answer: Answer) -> str:
         if not self._is_predicted:
             return "the region holds no position of the outputs, which have a grid of " + str(answer.outputs.shape[2:])
-        found = np.unique(_labels(answer))
-        shown = ", ".join(filter(None, (f"{index} {_name(index, answer)}".strip() for index in found[:10])))
+        found = _found(answer)
+        shown = ", ".join(f"{index} {_name(index, answer)}".strip() for index in found[:10]) or "none"
         return f"the model predicts the class nowhere; it predicts {shown}. Pass where= a mask or box, or None"
 
     def __str__(self) -> str:
@@ -157,16 +157,18 @@ def _name(index: int, answer: Answer) -> str:
     return class_text(int(index), answer) if answer.class_names else ""
 
 
-def _labels(answer: Answer) -> np.ndarray:
-    """The predicted class (N, *S) at each position."""
-    return position_probabilities(answer).argmax(axis=1)
+def _found(answer: Answer) -> list[int]:
+    """The classes that are predicted anywhere."""
+    classes = np.arange(max(2, answer.outputs.shape[1]))
+    masks = _predicted(answer, np.broadcast_to(classes, (len(answer.outputs), len(classes))))
+    return np.flatnonzero(masks.any(axis=(0, *range(2, masks.ndim)))).tolist()
 
 
 def _predicted(answer: Answer, classes: np.ndarray) -> np.ndarray:
     """(N, K, *S): where each class is predicted."""
     p = position_probabilities(answer)
     n = np.arange(len(classes))[:, None]
-    if answer.outputs.shape[1] > 1 and answer.link == "sigmoid":
+    if answer.outputs.shape[1] > 1 and is_multi_label(answer):
         found: np.ndarray = p[n, classes] > 0.5
         return found
     labels = p.argmax(axis=1)
