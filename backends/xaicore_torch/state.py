@@ -141,11 +141,14 @@ def _hooks(modules: Sequence[nn.Module]) -> Iterator[None]:
     would be set a second time.
     """
     tables = [table for one in modules if not isinstance(one, torch.jit.ScriptModule) for table in hook_tables(one)]
-    before = [dict(table) for table in tables]
+    empty = [table for table in tables if not table]  # nearly all of them, and quick to look through
+    filled = [(table, dict(table)) for table in tables if table]
     try:
         yield
     finally:
-        for table, values in zip(tables, before, strict=True):
+        for table in filter(None, empty):
+            table.clear()
+        for table, values in filled:
             if table.keys() != values.keys():
                 table.clear()
                 table.update(values)
