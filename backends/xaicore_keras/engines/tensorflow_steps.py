@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore_keras.asked import Leaf, Tap
+from xaicore_keras.engines.tensorflow_products import quick_products
 from xaicore_keras.engines.tensorflow_rules import applied, has_hidden_relus, marked
 from xaicore_keras.private import is_captured, prunable_graph
 from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
@@ -39,7 +40,7 @@ class Steps:
         def body() -> None:
             feeds["x"] = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in specs]
             graph = tf.compat.v1.get_default_graph()
-            with preserved_model(model), inlined(inline or asked.has_rules):
+            with preserved_model(model), inlined(inline or asked.has_rules), quick_products(graph):
                 around = marked(graph) if asked.has_rules or asked.ends(SECOND) else None
                 y = program(feeds["x"], {leaf: _tap(taken, leaf) for leaf in asked.leaves}, around=around)
             if asked.has_rules and has_hidden_relus(graph):
