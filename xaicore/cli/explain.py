@@ -11,13 +11,12 @@ import click
 from rich.console import Console
 
 from xaicore import plugins
-from xaicore.cli.batches import PictureBatches
 from xaicore.cli.failures import Command
-from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.methods_typed import read_methods
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import ensemble_options, reading_options
+from xaicore.cli.preparation import for_backend
 from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
 from xaicore.cli.summary import report
 from xaicore.cli.work import Work
@@ -26,6 +25,7 @@ from xaicore.explainer import Explainer
 from xaicore.layers import OUTLIERS
 from xaicore.logger import Run
 from xaicore.methods import METHODS
+from xaicore.pictures import File, PictureBatches, find_pictures
 from xaicore.targets import TopK
 
 __all__ = ["command"]
@@ -166,8 +166,10 @@ def command(
         )
         summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
-        prepare = loaded.prepare.for_backend(explainer.backend)
-        batches = PictureBatches(files, true_classes, prepare, batch_size, partial(_report_skipped, screen))
+        prepare = for_backend(loaded.prepare, explainer.backend)
+        report_skipped = partial(_report_skipped, screen)
+        sources = [File(file) for file in files]
+        batches = PictureBatches(sources, true_classes, prepare, batch_size, report_skipped, "pass --batch-size 1")
         config = {
             "model": loaded.name,
             "methods": [method.name for method in found],

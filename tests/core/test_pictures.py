@@ -13,10 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workshop import draw, write
 
-from xaicore.cli.batches import PictureBatches
-from xaicore.cli.files import SUFFIXES, PictureError, find_pictures, picture_id, read_picture
-from xaicore.cli.preparation import Preparation
 from xaicore.errors import InputError
+from xaicore.pictures import (
+    SUFFIXES,
+    File,
+    PictureBatches,
+    PictureError,
+    Preparation,
+    find_pictures,
+    picture_id,
+    read_picture,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +153,8 @@ def test_what_is_no_picture(here: Path) -> None:
     Path("text.jpg").write_bytes(b"just words")
     Path("empty.jpg").write_bytes(b"")
     for name in ("half.png", "text.jpg"):
-        with pytest.raises(PictureError, match=rf"^{name} is no picture that OpenCV {cv2.__version__} can decode$"):
+        message = rf"^{name} is no picture that OpenCV {cv2.__version__} can decode, or only a part of one$"
+        with pytest.raises(PictureError, match=message):
             read_picture(Path(name))
     with pytest.raises(PictureError, match=r"^empty\.jpg is an empty file$"):
         read_picture(Path("empty.jpg"))
@@ -157,7 +165,7 @@ def test_what_is_no_picture(here: Path) -> None:
 def batches(names: list[str], size: int) -> PictureBatches:
     told: list[str] = []
     prepare = Preparation(lambda picture: (np.float32(picture.mean((0, 1))), picture), "mean")
-    made = PictureBatches([Path(name) for name in names], np.arange(len(names)), prepare, size, told.append)
+    made = PictureBatches([File(Path(name)) for name in names], np.arange(len(names)), prepare, size, told.append)
     made.told = told  # type: ignore[attr-defined]
     return made
 
