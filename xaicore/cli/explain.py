@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 
 from xaicore import plugins
@@ -25,7 +26,7 @@ from xaicore.explainer import Explainer
 from xaicore.layers import OUTLIERS
 from xaicore.logger import Run
 from xaicore.methods import METHODS
-from xaicore.pictures import File, PictureBatches, find_pictures
+from xaicore.pictures import PictureBatches, find_pictures, sources_of
 from xaicore.targets import TopK
 
 __all__ = ["command"]
@@ -129,7 +130,8 @@ def command(
 ) -> None:
     """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg".
 
-    The id of a picture is its path, so that the same command with the same --out replaces its earlier results.
+    A video is 16 of its frames, evenly spaced. The id of a picture is its path, so that the same command with the same
+    --out replaces its earlier results.
 
     \b
     Examples:
@@ -145,7 +147,11 @@ def command(
     with warnings_as_lines(screen):
         files = find_pictures(paths)
         class_names = read_labels(labels)
+        of_files = [sources_of(file) for file in files]
+        sources = [source for of_file in of_files for source in of_file]
         true_classes = read_truth(truth, files, class_names)
+        if true_classes is not None:
+            true_classes = np.repeat(true_classes, [len(of_file) for of_file in of_files])
         if targets and top_k is not None:
             raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
         target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
@@ -154,7 +160,7 @@ def command(
         root = Path(out) if out else Path("runs", run_name)
         logger_options = _loggers(loggers, root, out)
         loaded = load_model(model, preprocess, device)
-        bar = Bar(screen, len(files))
+        bar = Bar(screen, len(sources))
         explainer = Explainer(
             *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
             *(kind, axes, grid, input_axes, outliers),
@@ -164,11 +170,10 @@ def command(
             batch_size=batch_size,
             progress=bar.show_passes,
         )
-        summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
+        summary = f"{count(len(sources), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
         prepare = for_backend(loaded.prepare, explainer.backend)
         report_skipped = partial(_report_skipped, screen)
-        sources = [File(file) for file in files]
         batches = PictureBatches(sources, true_classes, prepare, batch_size, report_skipped, "pass --batch-size 1")
         config = {
             "model": loaded.name,

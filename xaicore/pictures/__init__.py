@@ -7,7 +7,7 @@ from xaicore.pictures.batches import PictureBatch, PictureBatches
 from xaicore.pictures.files import SUFFIXES, VIDEOS, find_pictures, picture_id
 from xaicore.pictures.preparation import Preparation, check_single
 from xaicore.pictures.reading import PictureError, read_picture
-from xaicore.pictures.sources import File, InMemory, Source, find_sources, sources_at
+from xaicore.pictures.sources import File, InMemory, Source, find_sources, sources_of
 from xaicore.pictures.video import MOST_FRAMES, Frame
 
 __all__ = [
@@ -27,5 +27,5 @@ __all__ = [
     "find_sources",
     "picture_id",
     "read_picture",
-    "sources_at",
+    "sources_of",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 
 from xaicore.errors import InputError
 from xaicore.opencv import cv2
+from xaicore.pictures.jpeg import is_cut_jpeg
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,7 +42,7 @@ def read_picture(path: Path) -> np.ndarray:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as exc:
         raise PictureError(f"{path} cannot be decoded: {exc.err}") from exc
-    if picture is None:
+    if picture is None or is_cut_jpeg(data.tobytes()):
         raise PictureError(f"{path} is no picture that OpenCV {cv2.__version__} can decode, or only a part of one")
     return to_rgb(picture)
 

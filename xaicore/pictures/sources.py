@@ -15,7 +15,7 @@ from xaicore.pictures.files import is_video, picture_id, pictures_at
 from xaicore.pictures.reading import is_pil, read_array, read_picture, read_pil
 from xaicore.pictures.video import frames_of
 
-__all__ = ["File", "InMemory", "Source", "find_sources", "sources_at"]
+__all__ = ["File", "InMemory", "Source", "find_sources", "sources_of"]
 
 PATH, PIL, ARRAY = "a path", "a PIL image", "a uint8 array"
 
@@ -92,14 +92,13 @@ def find_sources(x: Any, is_prepared: bool) -> Sequence[Source] | None:
     return _sources(x, kinds.pop())
 
 
-def sources_at(paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
-    """The pictures at these paths, in their order; those of a folder in natural order, of a video in that of time.
+def sources_of(file: Path) -> Sequence[Source]:
+    """The picture in a file, or the frames of a video.
 
     Raises:
-        InputError: a path leads to no picture.
+        PictureError: the video cannot be decoded.
     """
-    files = [path for place in paths for path in pictures_at(place)]
-    return [source for path in files for source in (frames_of(path) if is_video(path) else [File(path)])]
+    return frames_of(file) if is_video(file) else [File(file)]
 
 
 def _kind(value: Any) -> str | None:
@@ -112,10 +111,15 @@ def _kind(value: Any) -> str | None:
 
 def _sources(x: Any, kind: str | None) -> Sequence[Source]:
     if kind == PATH:
-        return sources_at(x if isinstance(x, list) else [x])
+        return _sources_at(x if isinstance(x, list) else [x])
     if isinstance(x, list) or (kind == ARRAY and x.ndim == 4):
         return [InMemory(image, f"x[{n}]") for n, image in enumerate(x)]
     return [InMemory(x, "x")]
+
+
+def _sources_at(paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
+    """The pictures at these paths, in their order; those of a folder in natural order, of a video in that of time."""
+    return [source for place in paths for file in pictures_at(place) for source in sources_of(file)]
 
 
 def _unprepared(x: Any) -> str:
