@@ -15,11 +15,11 @@ from xaicore.backend import Backend
 from xaicore.data.labels import Labels
 from xaicore.data.names import as_class_names
 from xaicore.data.numbers import check_whole
+from xaicore.data.passes import in_passes
 from xaicore.data.pictures import read_sample
 from xaicore.data.reader import Reader
 from xaicore.data.sample import Sample
 from xaicore.data.targets import read_target
-from xaicore.data.truth import check_count
 from xaicore.ensemble import Ensemble, Walk
 from xaicore.errors import InputError, type_name
 from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress
@@ -32,7 +32,7 @@ from xaicore.outputs import Output, check_activation, check_kind, output_of
 from xaicore.pictures import Preparation, check_single
 from xaicore.results import Found, explanations
 from xaicore.show.pictures import Pictures
-from xaicore.targets import Box, Classes, Target
+from xaicore.targets import Target
 
 __all__ = ["Explainer"]
 
@@ -216,6 +216,12 @@ class Explainer:
             check_single(sample.x, self.backend.with_batch_axis)
         return sample
 
+    def of_inputs(self) -> Explainer:
+        """The same explainer without `preprocess`: all that it is given is the model's own input."""
+        same = copy.copy(self)
+        same.preparation = None
+        return same
+
     def _explain(
         self, x: Any, methods: Sequence[Method], targets: Any, images: Any, ids: Any, truth: Any, class_names: Any
     ) -> list[Explanation]:
@@ -225,28 +231,15 @@ class Explainer:
         sample = self.read(x, images, ids)
         if sample is None:
             return self.run(x, methods, target, images, labels)
-        return self._in_passes(sample, methods, target, labels)
-
-    def _in_passes(
-        self, sample: Sample, methods: Sequence[Method], target: Target, labels: Labels
-    ) -> list[Explanation]:
-        """The explanations of pictures, `batch_size` of them in each pass."""
-        n = len(sample)
-        check_count(labels.truth, n)
-        if isinstance(target, (Box, Classes)):
-            target.check_count(n)
         sample = replace(sample, truth=labels.truth)
-        passes = []
-        for start in range(0, n, self.batch_size):
-            chosen = slice(start, start + self.batch_size)
-            batch = sample.take(chosen)
-            known = replace(labels, ids=batch.ids, truth=batch.truth)
-            passes.append(self.run(batch.x, methods, target.take(chosen), batch.images, known))
-        results = [Explanation.concatenate(of_method) for of_method in zip(*passes, strict=True)]
-        if len(passes) == 1 or sample.images is not None:
+        results = in_passes(partial(self._run_pass, methods), sample, target, labels, self.batch_size)
+        if sample.images is not None or len(sample) <= self.batch_size:
             return results
-        pictures = self.pictures(sample.x, n, results[0].input_size)  # of all inputs, so that they have one scale
+        pictures = self.pictures(sample.x, len(sample), results[0].input_size)  # of all, so that they have one scale
         return [replace(result, pictures=pictures) for result in results]
+
+    def _run_pass(self, methods: Sequence[Method], batch: Sample, target: Target, labels: Labels) -> list[Explanation]:
+        return self.run(batch.x, methods, target, batch.images, labels)
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, and per layer kept apart; for callers that have read their arguments already."""

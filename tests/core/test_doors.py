@@ -168,6 +168,46 @@ def test_a_monitor_reads_pictures_once(photos: list[np.ndarray]) -> None:
         assert len(monitor.ids) == 2
 
 
+def test_a_pool_of_pictures(photos: list[np.ndarray], backend: ToyBackend) -> None:
+    paths = saved(photos)
+    options: dict[str, Any] = {"backend": backend, "preprocess": halved, "loggers": [Recorder()], "beside": False}
+    probabilities = xaicore.Explainer(None, backend=backend, preprocess=halved)(paths, targets=2).scores
+    with xaicore.Monitor(None, photos[0], worst=1, pool=(paths, [2, 2, 2]), **options) as monitor:
+        _, worst = monitor.step(0)
+    assert worst.ids == (paths[int(np.argmin(probabilities))],)
+    with pytest.raises(InputError, match=r"^pool='p': the worst predictions need true classes: pool=\(x, truth\)"):
+        xaicore.Monitor(None, photos[0], worst=1, pool="p", **options)
+
+
+def test_a_callback_takes_pictures(photos: list[np.ndarray], backend: ToyBackend) -> None:
+    saved(photos)
+    log = Recorder()
+    watcher = xaicore.Watcher("p", preprocess=halved, backend=backend, loggers=log, class_names=NAMES, beside=False)
+    watcher.once(None, 0, 0)
+    ((step, found),) = log.logged
+    assert (step, found.ids, found.class_names) == (0, ("p/0.png", "p/1.png", "p/2.png"), tuple(NAMES))
+
+
+def test_windows_of_pictures(photos: list[np.ndarray], backend: ToyBackend) -> None:
+    def whole(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return picture[:9, :8].transpose(2, 0, 1), picture[:9, :8]
+
+    pair = [photos[0], photos[2]]
+    x, seen = (np.stack(arrays) for arrays in zip(*map(whole, pair), strict=True))
+    explainer = xaicore.Explainer(None, backend=backend, preprocess=whole, class_names=NAMES)
+    found = xaicore.sliding(explainer, pair, window=(6, 4), targets="dog")
+    wanted = xaicore.sliding(xaicore.Explainer(None, backend=backend), x, window=(6, 4), targets=3, images=seen)
+    np.testing.assert_allclose(found.maps, wanted.maps, rtol=1e-5)
+    assert (found.class_names, found.images.tolist()) == (tuple(NAMES), seen.tolist())
+
+
+def test_which_methods_fit_is_asked_with_a_picture(
+    photos: list[np.ndarray], backend: ToyBackend, x: np.ndarray
+) -> None:
+    wanted = xaicore.fitting_methods(None, x, backend=backend)
+    assert xaicore.fitting_methods(None, photos[0], backend=backend, preprocess=halved) == wanted
+
+
 BAD: dict[str, tuple[Callable[[list[np.ndarray]], Any], str]] = {
     "a path that does not exist": (
         lambda photos: "p/kiten.png",

@@ -62,7 +62,7 @@ class Monitor:
         layer, axes, grid, outliers, smooth, augment, fuse, output, output_axes, kind, activation, input_axes: of
             `Explainer`; so are backend, progress and preprocess.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
-        pool: (x, truth), a `Sample` or a loader.
+        pool: (x, truth), where x may be pictures, too; a `Sample` or a loader.
         every: explain the first step, and each that reaches or passes a multiple of this number.
         budget: seconds that a step may take. Images that it skips are reported, and go first at the next step.
         batch_size: images per pass, also changed ones.
