@@ -21,7 +21,7 @@ from xaicore.data.reader import Reader
 from xaicore.data.sample import Sample
 from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
-from xaicore.errors import InputError, type_name
+from xaicore.errors import BackendError, InputError, type_name
 from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress
 from xaicore.evidence.pictures import made_inside, picture_input, with_padding
 from xaicore.explanation import Explanation
@@ -239,7 +239,13 @@ class Explainer:
         return [replace(result, pictures=pictures) for result in results]
 
     def _run_pass(self, methods: Sequence[Method], batch: Sample, target: Target, labels: Labels) -> list[Explanation]:
-        return self.run(batch.x, methods, target, batch.images, labels)
+        try:
+            return self.run(batch.x, methods, target, batch.images, labels)
+        except BackendError as exc:
+            if type(exc) is not BackendError or self.preparation is None:
+                raise
+            made = f"These inputs were made by preprocess={self.preparation.name}"
+            raise BackendError(f"{exc}. {made}: what it returns is one image of them, without the first axis") from exc
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, and per layer kept apart; for callers that have read their arguments already."""
