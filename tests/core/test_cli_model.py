@@ -182,7 +182,11 @@ def test_preprocess_may_give_x_alone_or_with_its_picture() -> None:
     ("result", "message"),
     [
         (None, "preprocess my:f, a.png: returned a builtins.NoneType; expected an array x, or a tuple (x, picture)"),
-        ({"x": 1}, "preprocess my:f, a.png: returned a builtins.dict; expected an array x"),
+        (
+            {"x": 1},
+            "preprocess my:f, a.png: returned a builtins.dict; expected an array x, or a tuple (x, picture); return an "
+            "array in it, such as result['x'], without a batch axis",
+        ),
         (3.0, "preprocess my:f, a.png: returned a builtins.float; expected an array x"),
         ((np.ones(3), np.zeros((2, 5, 3))), "preprocess my:f, a.png: returned a picture of shape (2, 5, 3) and type "),
         ((np.ones(3), np.zeros((3, 2, 5), "u1")), "preprocess my:f, a.png: returned a picture of shape (3, 2, 5) and "),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,10 @@ class Preparation:
         x, seen = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         x = as_array(x, f"{origin}: x")
         if x.dtype.kind not in "uifb" or not x.ndim:
-            raise InputError(f"{origin}: returned a {type_name(result)}; expected an array x, or a tuple (x, picture)")
+            key = next(iter(result), None) if isinstance(result, Mapping) else None
+            advice = "" if key is None else f"; return an array in it, such as result[{key!r}], without a batch axis"
+            expected = f"expected an array x, or a tuple (x, picture){advice}"
+            raise InputError(f"{origin}: returned a {type_name(result)}; {expected}")
         return x, None if seen is None else _seen(seen, origin)
 
 
