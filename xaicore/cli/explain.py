@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rich.console import Console
 from xaicore import plugins
 from xaicore.cli.failures import Command
 from xaicore.cli.labels import read_labels, read_targets, read_truth
+from xaicore.cli.memory import uncollected
 from xaicore.cli.methods_typed import read_methods
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import ensemble_options, reading_options
@@ -144,7 +146,7 @@ def command(
     model or a logger failed during the work; 2 the request is not possible, and nothing was explained.
     """
     screen = console(stderr=True)
-    with warnings_as_lines(screen):
+    with warnings_as_lines(screen), ExitStack() as stack:
         files = find_pictures(paths)
         class_names = read_labels(labels)
         of_files = [sources_of(file) for file in files]
@@ -159,7 +161,7 @@ def command(
         run_name = name or (Path(out).resolve().name if out else Run().name)
         root = Path(out) if out else Path("runs", run_name)
         logger_options = _loggers(loggers, root, out)
-        loaded = load_model(model, preprocess, device)
+        loaded = stack.enter_context(uncollected(partial(load_model, model, preprocess, device)))
         bar = Bar(screen, len(sources))
         explainer = Explainer(
             *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
