@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -71,8 +72,17 @@ def test_paths_patterns_and_folders(
         found = explainer(x)
         assert_same(found, expected)
         assert found.ids == tuple(paths), x
+    assert explainer(np.array(paths)).ids == tuple(paths)  # as a column of a table
+    assert explainer(np.array([Path(path) for path in paths], object)).ids == tuple(paths)
     assert explainer("p/1.png").ids == ("p/1.png",)
     assert explainer(paths[::-1]).ids == tuple(paths[::-1])  # the order of a list is that of its labels
+
+
+def test_a_folder_is_in_natural_order(explainer: xaicore.Explainer) -> None:
+    for name in ("10.png", "9.png", "sub/1.png"):
+        draw(Path("p", name))
+    assert explainer("p").ids == ("p/9.png", "p/10.png", "p/sub/1.png")
+    assert explainer(["p/10.png", "p/sub"]).ids == ("p/10.png", "p/sub/1.png")
 
 
 def test_pictures_in_memory(
@@ -166,6 +176,27 @@ def test_a_monitor_reads_pictures_once(photos: list[np.ndarray]) -> None:
     np.testing.assert_array_equal(found.images, [halved(picture)[1] for picture in photos])
     with xaicore.Monitor(None, photos, first=2, **options) as monitor:
         assert len(monitor.ids) == 2
+
+
+def test_a_monitor_keeps_the_random_state_of_the_training(photos: list[np.ndarray], backend: ToyBackend) -> None:
+    def augmented(picture: np.ndarray) -> np.ndarray:
+        return halved(picture)[0] + np.float32(np.random.normal() + random.random())
+
+    np.random.seed(0)
+    random.seed(0)
+    with xaicore.Monitor(None, photos, backend=backend, preprocess=augmented, loggers=[Recorder()]):
+        pass
+    found = np.random.normal(), random.random()
+    np.random.seed(0)
+    random.seed(0)
+    assert found == (np.random.normal(), random.random())
+
+
+def test_a_warning_of_a_monitor_names_the_line_that_made_it(photos: list[np.ndarray], backend: ToyBackend) -> None:
+    options: dict[str, Any] = {"backend": backend, "preprocess": halved, "loggers": [Recorder()]}
+    with pytest.warns(RuntimeWarning, match=r"^first=9, but there are only 3 images$") as caught:
+        xaicore.Monitor(None, photos, first=9, **options).close()
+    assert caught[0].filename == __file__
 
 
 def test_a_pool_of_pictures(photos: list[np.ndarray], backend: ToyBackend) -> None:

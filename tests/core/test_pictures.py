@@ -88,6 +88,8 @@ def test_a_path_without_pictures() -> None:
     touch("p/1.jpg", "empty/readme.md")
     with pytest.raises(InputError, match=r"^no such file or folder: 'q' \(in "):
         find_pictures(["p", "q"])
+    with pytest.raises(InputError, match=r"^'HTTPS://x\.org/a\.png' is a URL, and xaicore downloads nothing"):
+        find_pictures(["p", "HTTPS://x.org/a.png"])
     with pytest.raises(InputError, match=r"^no pictures in the folder 'empty' and its subfolders: .* \.avif, \.bmp, "):
         find_pictures(["empty"])
     with pytest.raises(InputError, match=r"^no pictures match the pattern 'empty/\*\.md': expected files with one of"):

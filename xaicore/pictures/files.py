@@ -20,7 +20,7 @@ VIDEO_ENDINGS = "avi m4v mkv mov mp4 mpeg mpg webm wmv"
 VIDEOS = frozenset(f".{ending}" for ending in VIDEO_ENDINGS.split())
 """Suffixes of videos, which are read frame by frame: one that is named itself, or by a pattern with its suffix."""
 
-URL = re.compile(r"[a-z][a-z0-9+.-]*://|data:", re.IGNORECASE)
+URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 
 
 def find_pictures(paths: Sequence[str]) -> list[Path]:

@@ -68,12 +68,14 @@ def find_sources(x: Any, is_prepared: bool) -> Sequence[Source] | None:
 
     Args:
         x: a path, a folder, a pattern, a video, an image of Pillow, or a list of paths or images. With a preparation,
-            also a uint8 array (H, W, 3), (H, W) or (N, H, W, 3), or a list of arrays of any size.
+            also a uint8 array (H, W, 3), (H, W) or (N, H, W, 3), or a list of arrays of any size. A column of a table
+            is a list.
         is_prepared: the caller has a preparation for pictures. Without one, arrays are the model's own input.
 
     Raises:
         InputError: paths or images without a preparation, a list of several kinds, or a path without a picture.
     """
+    x = _listed(x)
     kinds = {_kind(one) for one in (x if isinstance(x, (list, tuple)) else [x])}
     if isinstance(x, list) and not x and is_prepared:
         raise InputError("x is an empty list: expected one picture or more")
@@ -107,6 +109,12 @@ def _kind(value: Any) -> str | None:
     if is_pil(value):
         return PIL
     return ARRAY if isinstance(value, np.ndarray) and value.dtype == np.uint8 else None
+
+
+def _listed(x: Any) -> Any:
+    """A column of paths or images, such as a Series of pandas or an array of strings, as a list."""
+    is_column = getattr(getattr(x, "dtype", None), "kind", None) in ("O", "U")
+    return x.tolist() if is_column and np.ndim(x) == 1 else x
 
 
 def _sources(x: Any, kind: str | None) -> Sequence[Source]:
