@@ -19,6 +19,7 @@ from workshop import draw, write
 import xaicore
 from xaicore.data import pictures
 from xaicore.errors import InputError
+from xaicore.pictures import check_single
 
 NAMES = ["ant", "bee", "cat", "dog"]
 
@@ -147,6 +148,16 @@ def test_many_pictures_take_several_passes(photos: list[np.ndarray]) -> None:
     assert_same(parts, whole)
     assert parts.ids == tuple("012345678")
     assert parts.truth.tolist() == [0, 1, 2] * 3
+
+
+def test_labels_are_counted_before_the_first_pass(photos: list[np.ndarray]) -> None:
+    backend = ToyBackend()
+    explainer = xaicore.Explainer(None, backend=backend, preprocess=halved, batch_size=1)
+    with pytest.raises(InputError, match=r"^truth of shape \(4,\) for 3 images"):
+        explainer(photos, truth=[0, 1, 2, 3])
+    with pytest.raises(xaicore.TargetError, match=r"^4 targets for 3 images"):
+        explainer(photos, targets=[0, 1, 2, 3])
+    assert backend.calls == []
 
 
 def test_pictures_made_of_inputs_have_one_scale_over_all_passes(photos: list[np.ndarray]) -> None:
@@ -335,6 +346,12 @@ def test_a_preprocess_that_returns_a_batch(backend: ToyBackend, photos: list[np.
         match=r"^preprocess returned an input of shape \(1, 3, 6, 8\), which is a batch of one: .*, \(3, 6, 8\); r",
     ):
         explainer(photos)
+
+
+def test_several_views_of_a_picture_are_no_batch_of_one() -> None:
+    check_single(np.zeros((4, 2, 3, 6, 8)), lambda x: x)
+    check_single(np.zeros((4, 1, 6, 8)), lambda x: x)
+    check_single(np.zeros((4, 1, 3, 6, 8)), lambda x: x[None])
 
 
 def test_a_preprocess_that_expects_something_else(backend: ToyBackend, photos: list[np.ndarray]) -> None:

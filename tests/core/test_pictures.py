@@ -219,6 +219,15 @@ IMAGES: dict[str, tuple[PIL.Image.Image, dict[str, Any], str]] = {
 }
 
 
+def test_what_opencv_4_makes_of_a_part_of_a_jpeg_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = saved("whole.jpg", RGB).read_bytes()
+    Path("part.jpg").write_bytes(whole[:-20])
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: np.zeros((13, 17, 3), np.uint8))
+    assert not read_picture(Path("whole.jpg")).any()
+    with pytest.raises(PictureError, match=r"^part\.jpg is no picture .* can decode, or only a part of one$"):
+        read_picture(Path("part.jpg"))
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_images_of_pillow_have_the_pixels_of_their_files(name: str) -> None:
     image, options, mode = IMAGES[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -36,8 +36,11 @@ def film(path: str, count: int, rate: float = 10) -> str:
 class Opened:
     """What OpenCV opens, wrapped: its own class cannot be derived from."""
 
+    opened: ClassVar[list[Opened]] = []
+
     def __init__(self, path: str, open_video: Callable[[str], cv2.VideoCapture] = cv2.VideoCapture) -> None:
         self.video = open_video(path)
+        self.opened.append(self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.video, name)
@@ -108,9 +111,11 @@ def test_a_video_whose_frames_cannot_be_decoded(monkeypatch: pytest.MonkeyPatch)
             return False, None
 
     frame = frames_of(Path(film("a.avi", 3)))[1]
+    Opened.opened.clear()
     monkeypatch.setattr(cv2, "VideoCapture", Blind)
     with pytest.raises(PictureError, match=r"^a\.avi at 0\.1 s cannot be decoded: the video is broken there$"):
         frame.read()
+    assert [video.isOpened() for video in Opened.opened] == [False]  # released, so that the file can be deleted
 
 
 def test_an_explainer_takes_a_video() -> None:
