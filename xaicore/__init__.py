@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
     from xaicore.evidence import Evidence
-    from xaicore.explainer import Explainer, explain
+    from xaicore.explainer import Explainer
     from xaicore.explanation import Explanation
     from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
     from xaicore.fitting import fitting_methods
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from xaicore.loggers import Loggers, open_loggers
     from xaicore.methods import METHODS, Method, method  # type: ignore[no-redef]  # not its module
     from xaicore.monitor import Monitor, Watcher
+    from xaicore.once import explain
     from xaicore.show import Drawing
     from xaicore.targets import Target
     from xaicore.tracker import Tracker
@@ -107,7 +108,7 @@ _HOLDERS = {
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
     "xaicore.evidence": ("Evidence",),
-    "xaicore.explainer": ("Explainer", "explain"),
+    "xaicore.explainer": ("Explainer",),
     "xaicore.explanation": ("Explanation",),
     "xaicore.facts": ("AttentionFacts", "Facts", "InputFacts", "LayerFacts"),
     "xaicore.fitting": ("fitting_methods",),
@@ -116,6 +117,7 @@ _HOLDERS = {
     "xaicore.loggers": ("Loggers", "open_loggers"),
     "xaicore.methods": ("METHODS", "Method", "method"),
     "xaicore.monitor": ("Monitor", "Watcher"),
+    "xaicore.once": ("explain",),
     "xaicore.show": ("Drawing",),
     "xaicore.targets": ("Target",),
     "xaicore.tracker": ("Tracker",),
@@ -140,6 +142,7 @@ _MODULES = (
     "monitor",
     "outputs",
     "overlay",
+    "pictures",
     "plugins",
     "randomness",
     "show",

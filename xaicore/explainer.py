@@ -13,11 +13,15 @@ import numpy as np
 from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.data.labels import Labels
+from xaicore.data.names import as_class_names
 from xaicore.data.numbers import check_whole
+from xaicore.data.passes import in_passes
+from xaicore.data.pictures import read_sample
 from xaicore.data.reader import Reader
+from xaicore.data.sample import Sample
 from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
-from xaicore.errors import InputError, type_name
+from xaicore.errors import BackendError, InputError, type_name
 from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress
 from xaicore.evidence.pictures import made_inside, picture_input, with_padding
 from xaicore.explanation import Explanation
@@ -25,11 +29,12 @@ from xaicore.facts import ByShape
 from xaicore.layers import Places, as_layers
 from xaicore.methods import Method, MethodLike, check_fusions, check_powers, find_method, find_methods, plan_for
 from xaicore.outputs import Output, check_activation, check_kind, output_of
+from xaicore.pictures import Preparation, check_single
 from xaicore.results import Found, explanations
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Target
 
-__all__ = ["Explainer", "explain"]
+__all__ = ["Explainer"]
 
 
 class Explainer:
@@ -65,6 +70,10 @@ class Explainer:
             suffice.
         progress: True for a bar on such methods, with the rate and the time left, False for none, or a function
             `progress(done, total)`. None: a bar in terminals and notebooks, where the work takes longer than 2 seconds.
+        preprocess: a function from a picture, (H, W, 3) uint8 RGB, to x, one input without a batch axis, as an array or
+            a tensor; or to (x, picture), with the picture uint8 RGB as the network sees it. With it, calls take
+            pictures as well as inputs.
+        class_names: as in a call; the names for all calls that have none of their own.
 
     Raises:
         PluginError: no backend accepts this model.
@@ -91,12 +100,16 @@ class Explainer:
         fuse: str | None = "mean",
         batch_size: int = BATCH_SIZE,
         progress: Progress | bool | None = None,
+        preprocess: Callable[..., Any] | None = None,
+        class_names: Any = None,
     ) -> None:
         check_activation(activation)
         check_kind(kind)
         check_progress(progress)
         self.batch_size = check_whole(batch_size, "batch_size", 1)
         self.progress = progress
+        self.preparation = Preparation.of(preprocess)
+        self.class_names = as_class_names(class_names)
         self.kind = kind
         self.ensemble = Ensemble(smooth, augment, fuse)
         self.method = find_method(method)
@@ -148,13 +161,17 @@ class Explainer:
 
         Args:
             x: exactly what the model takes, one image or a batch; a tuple is positional arguments, a dict keyword
-                arguments, a list one argument.
+                arguments, a list one argument. With `preprocess`, also pictures: the path of a file, of a folder (with
+                all its subfolders) or of a video (at most 16 frames, evenly spaced), a pattern such as
+                "photos/**/*.jpg", a PIL image, or a list of these; uint8 arrays (H, W, 3) or (N, H, W, 3) and lists
+                of them, of any sizes. At most 1000, in passes of `batch_size`.
             targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one
                 class per image; (N, K) classes; (1, K), the same K for all images; or a target from
                 `xaicore.targets`. In a one-output classifier, class 0 is the opposite of class 1.
-            images: the pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` on demand where
-                they are not given.
-            ids: N names, unique in a run; "0", "1", ... when None. A string for a single image.
+            images: the pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB. None: those that
+                `preprocess` returns, else made of `x` on demand.
+            ids: N names, unique in a run. None: the paths of pictures that were read from files, "clip.mp4 at 3.2 s" of
+                a video's, else "0", "1", ... A string for a single image.
             truth: N true classes, indices or names, -1 where unknown; one-hot rows (N, classes); or multi-hot rows of
                 0 and 1 where several labels may be true. A scalar for a single image.
             class_names: one name per class, in class order, or {index: name}.
@@ -168,9 +185,7 @@ class Explainer:
                 f"the maps of {len(self.layers)} layers are kept apart, and a call returns one explanation: call "
                 "explainer.compare(x), which returns one for each"
             )
-        labels = Labels.read(ids, truth, class_names)
-        target = read_target(targets, labels.truth, labels.class_names)
-        return self.run(x, [self.method], target, images, labels)[0]
+        return self._explain(x, [self.method], targets, images, ids, truth, class_names)[0]
 
     def compare(
         self,
@@ -187,9 +202,50 @@ class Explainer:
         Without `methods`, with the explainer's own. Layers that are kept apart have the keys "method at layer".
         """
         found = [self.method] if methods is None else find_methods(methods)
-        labels = Labels.read(ids, truth, class_names)
+        results = self._explain(x, found, targets, images, ids, truth, class_names)
+        return {self.key(result): result for result in results}
+
+    def read(self, x: Any, images: Any = None, ids: Any = None) -> Sample | None:
+        """The pictures that x means, prepared by `preprocess`; None where x is the model's own input.
+
+        Raises:
+            InputError: they cannot be read or prepared, or there is no `preprocess`.
+        """
+        sample = read_sample(x, self.preparation, images, ids)
+        if sample is not None:
+            check_single(sample.x, self.backend.with_batch_axis)
+        return sample
+
+    def of_inputs(self) -> Explainer:
+        """The same explainer without `preprocess`: all that it is given is the model's own input."""
+        same = copy.copy(self)
+        same.preparation = None
+        return same
+
+    def _explain(
+        self, x: Any, methods: Sequence[Method], targets: Any, images: Any, ids: Any, truth: Any, class_names: Any
+    ) -> list[Explanation]:
+        """One explanation per method, and per layer kept apart; pictures in several passes."""
+        labels = Labels.read(ids, truth, self.class_names if class_names is None else class_names)
         target = read_target(targets, labels.truth, labels.class_names)
-        return {self.key(result): result for result in self.run(x, found, target, images, labels)}
+        sample = self.read(x, images, ids)
+        if sample is None:
+            return self.run(x, methods, target, images, labels)
+        sample = replace(sample, truth=labels.truth)
+        results = in_passes(partial(self._run_pass, methods), sample, target, labels, self.batch_size)
+        if sample.images is not None or len(sample) <= self.batch_size:
+            return results
+        pictures = self.pictures(sample.x, len(sample), results[0].input_size)  # of all, so that they have one scale
+        return [replace(result, pictures=pictures) for result in results]
+
+    def _run_pass(self, methods: Sequence[Method], batch: Sample, target: Target, labels: Labels) -> list[Explanation]:
+        try:
+            return self.run(batch.x, methods, target, batch.images, labels)
+        except BackendError as exc:
+            if type(exc) is not BackendError or self.preparation is None:
+                raise
+            made = f"These inputs were made by preprocess={self.preparation.name}"
+            raise BackendError(f"{exc}. {made}: what it returns is one image of them, without the first axis") from exc
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, and per layer kept apart; for callers that have read their arguments already."""
@@ -235,59 +291,3 @@ class Explainer:
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
             make = partial(np.asarray, place.frame.arrange(made_inside(self.backend, x, place.frame)))
         return Pictures(count, input_size, with_padding(images, place), make, views)
-
-
-def explain(
-    model: Any,
-    x: Any,
-    targets: Any = None,
-    *,
-    method: MethodLike = "gradcam",
-    layer: str | Sequence[str] | None = None,
-    axes: str | None = None,
-    grid: Sequence[int] | None = None,
-    output: int | str | Callable[[Any], Any] | None = None,
-    activation: str | None = None,
-    kind: str | None = None,
-    input_axes: str | None = None,
-    output_axes: str | None = None,
-    outliers: str | None = None,
-    smooth: int | tuple[int, float] | None = None,
-    augment: bool | str | Sequence[str] = False,
-    fuse: str | None = "mean",
-    batch_size: int = BATCH_SIZE,
-    progress: Progress | bool | None = None,
-    images: Any = None,
-    ids: Any = None,
-    truth: Any = None,
-    class_names: Any = None,
-    backend: str | Backend | None = None,
-) -> Explanation:
-    """Explain what a model sees in images, once. For many calls keep an `Explainer`, which finds the layer only once.
-
-    Args:
-        model: a model of any framework that a backend plugin accepts.
-        x: one image or a batch, exactly as the model takes it; a tuple is positional arguments, a dict keyword
-            arguments, a list one argument.
-        targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one class
-            per image; (N, K) or (1, K) classes; or a target from `xaicore.targets`.
-        method: a name (`xaicore.METHODS`) or a function `f(activations, gradients)`.
-        layer: a name, several names (their maps are fused), or None: the last map that no pooling layer made.
-        axes, grid, output, activation, kind, input_axes, output_axes, outliers: as in `Explainer`.
-        smooth, augment, fuse, batch_size, progress: as in `Explainer`.
-        images: N pictures in the frame that the model sees, (N, H, W, 3) uint8 RGB; made of `x` when None.
-        ids: N names; "0", "1", ... when None.
-        truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
-        class_names: one name per class, in class order, or {index: name}.
-        backend: a plugin's name, a `Backend`, or None: chosen by the model's class.
-
-    Raises:
-        PluginError: no backend accepts this model.
-        LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says what
-            was expected. The model is as before.
-    """
-    explainer = Explainer(
-        *(model, method, layer, backend, output, activation, kind, axes, grid, input_axes, output_axes, outliers),
-        *(smooth, augment, fuse, batch_size, progress),
-    )
-    return explainer(x, targets, images, ids, truth, class_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -37,6 +37,7 @@ def fitting_methods(
     input_axes: str | None = None,
     outliers: str | None = None,
     backend: str | Backend | None = None,
+    preprocess: Callable[..., Any] | None = None,
 ) -> dict[str, str | None]:
     """Every method, built in or an installed plugin's: {name: None where it fits the model, else the reason}.
 
@@ -45,8 +46,9 @@ def fitting_methods(
 
     Args:
         model: a model of any framework that a backend plugin accepts.
-        x: exactly what the model takes. One image is enough.
-        targets, layer, axes, grid, output, activation, kind, input_axes, outliers, backend: as in `explain`.
+        x: exactly what the model takes, or with `preprocess` pictures. One image is enough.
+        targets, layer, axes, grid, output, activation, kind, input_axes, outliers, backend, preprocess: as in
+            `explain`.
 
     Raises:
         PluginError: no backend accepts this model.
@@ -58,11 +60,14 @@ def fitting_methods(
     target = read_target(targets, None, None)
 
     def begin(explainer: Explainer, method: Method) -> None:
-        explainer.run(x, [method], target, None, labels)
+        explainer.run(inputs, [method], target, None, labels)
 
-    first = Explainer(model, "gradcam", layer, backend, output, *reading, batch_size=1, progress=_stop)
+    options: dict[str, Any] = {"batch_size": 1, "progress": _stop, "preprocess": preprocess}
+    first = Explainer(model, "gradcam", layer, backend, output, *reading, **options)
+    pictures = first.read(x)
+    inputs = x if pictures is None else pictures.x
     # Without layer=, CAM looks for a layer of its own: the one that the classifier reads.
-    classified = Explainer(model, "cam", layer, first.backend, None, *reading, batch_size=1, progress=_stop)
+    classified = Explainer(model, "cam", layer, first.backend, None, *reading, **options)
     begin(first, Method("any", _any, ()))  # what stops this one stops all: it is raised
     reasons: dict[str, str | None] = {}
     for name in method_names():

@@ -12,8 +12,10 @@ from toynet import ToyBackend
 from workshop import Workshop, draw
 
 from xaicore.cli.model import as_output, load_model
-from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet, stack
+from xaicore.cli.preparation import BUILT_IN, for_backend, imagenet
 from xaicore.errors import InputError
+from xaicore.pictures import Preparation
+from xaicore.pictures.preparation import stack
 
 SOURCE = """
 import functools
@@ -145,14 +147,14 @@ def test_the_built_in_one_lays_pictures_out_as_the_backend_takes_them() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     backend = ToyBackend()
     built_in, own = Preparation(imagenet, BUILT_IN), Preparation(lambda picture: picture[:8, :9], "my:f")
-    first, seen = built_in.for_backend(backend)(picture, "a.png")
+    first, seen = for_backend(built_in, backend)(picture, "a.png")
     assert first.shape == (3, 224, 224)
     backend.channels_last = True
-    last, again = built_in.for_backend(backend)(picture, "a.png")
+    last, again = for_backend(built_in, backend)(picture, "a.png")
     assert last.shape == (224, 224, 3)
     assert np.array_equal(last, np.moveaxis(first, 0, -1))
     assert np.array_equal(seen, again)
-    assert own.for_backend(backend) is own
+    assert for_backend(own, backend) is own
 
 
 def test_imagenet_averages_over_areas() -> None:
@@ -180,11 +182,15 @@ def test_preprocess_may_give_x_alone_or_with_its_picture() -> None:
     ("result", "message"),
     [
         (None, "preprocess my:f, a.png: returned a builtins.NoneType; expected an array x, or a tuple (x, picture)"),
-        ({"x": 1}, "preprocess my:f, a.png: returned a builtins.dict; expected an array x"),
+        (
+            {"x": 1},
+            "preprocess my:f, a.png: returned a builtins.dict; expected an array x, or a tuple (x, picture); return an "
+            "array in it, such as result['x'], without a batch axis",
+        ),
         (3.0, "preprocess my:f, a.png: returned a builtins.float; expected an array x"),
         ((np.ones(3), np.zeros((2, 5, 3))), "preprocess my:f, a.png: returned a picture of shape (2, 5, 3) and type "),
         ((np.ones(3), np.zeros((3, 2, 5), "u1")), "preprocess my:f, a.png: returned a picture of shape (3, 2, 5) and "),
-        ([[1.0], [1.0, 2.0]], "preprocess my:f, a.png: ValueError: setting an array element with a sequence"),
+        ([[1.0], [1.0, 2.0]], "preprocess my:f, a.png: x: rows differ in length; expected one array"),
     ],
 )
 def test_preprocess_gave_something_else(result: object, message: str) -> None:
@@ -201,8 +207,9 @@ def test_preprocess_raised() -> None:
 
 
 def test_stack() -> None:
-    assert np.array_equal(stack([np.zeros(2), np.ones(2)], ["a", "b"], "inputs"), [[0, 0], [1, 1]])
+    assert np.array_equal(stack([np.zeros(2), np.ones(2)], ["a", "b"], "inputs", ""), [[0, 0], [1, 1]])
     with pytest.raises(
-        InputError, match=r"^preprocess returned inputs of shape \(2,\) for a and \(3,\) for c: a batch"
+        InputError,
+        match=r"^preprocess returned inputs .* \(2,\) for a and \(3,\) for c: .* resize in preprocess, or wait$",
     ):
-        stack([np.zeros(2), np.ones(2), np.ones(3)], ["a", "b", "c"], "inputs")
+        stack([np.zeros(2), np.ones(2), np.ones(3)], ["a", "b", "c"], "inputs", "wait")

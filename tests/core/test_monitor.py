@@ -221,8 +221,8 @@ def test_one_batch_is_explained_however_little_time_there_is(many: np.ndarray, l
 
 
 def test_also_when_time_is_up_before_it_begins(many: np.ndarray) -> None:
-    explainer = xaicore.Explainer(None, backend=ToyBackend())
-    explain = batched.BatchedExplainer(explainer, [xaicore.METHODS["gradcam"]], "predicted", None, 3)
+    explainer = xaicore.Explainer(None, backend=ToyBackend(), batch_size=3)
+    explain = batched.BatchedExplainer(explainer, [xaicore.METHODS["gradcam"]], "predicted")
     (given,), next_time = explain(Sample(many).named(np.asarray), Deadline(0))
     assert (len(given.ids), next_time) == (3, 3)
 

@@ -32,6 +32,16 @@ def test_the_guides_own_target():
     assert explanation.targets.tolist() == [-1, -1]
 
 
+def test_the_guides_preprocess():
+    from torch_nets import ConvGapDense
+
+    picture = np.random.default_rng(0).integers(0, 256, (448, 448, 3), np.uint8)
+    explainer = xaicore.Explainer(ConvGapDense(channels=3), preprocess=pages.run("docs/guide.md")["prepare"])
+    (seen,) = explainer(picture).images
+    means = picture.reshape(224, 2, 224, 2, 3).mean(axis=(1, 3))
+    assert np.abs(seen - means).max() <= 0.5
+
+
 def test_the_guides_region_of_a_segmentation():
     import torch
     from torch_nets import ConvGapDense, pictures

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 
 from xaicore import plugins
-from xaicore.cli.batches import PictureBatches
 from xaicore.cli.failures import Command
-from xaicore.cli.files import find_pictures
 from xaicore.cli.labels import read_labels, read_targets, read_truth
+from xaicore.cli.memory import uncollected
 from xaicore.cli.methods_typed import read_methods
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import ensemble_options, reading_options
+from xaicore.cli.preparation import for_backend
 from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
 from xaicore.cli.summary import report
 from xaicore.cli.work import Work
@@ -26,6 +28,7 @@ from xaicore.explainer import Explainer
 from xaicore.layers import OUTLIERS
 from xaicore.logger import Run
 from xaicore.methods import METHODS
+from xaicore.pictures import PictureBatches, find_pictures, sources_of
 from xaicore.targets import TopK
 
 __all__ = ["command"]
@@ -129,7 +132,8 @@ def command(
 ) -> None:
     """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg".
 
-    The id of a picture is its path, so that the same command with the same --out replaces its earlier results.
+    A video is 16 of its frames, evenly spaced. The id of a picture is its path, so that the same command with the same
+    --out replaces its earlier results.
 
     \b
     Examples:
@@ -142,10 +146,14 @@ def command(
     model or a logger failed during the work; 2 the request is not possible, and nothing was explained.
     """
     screen = console(stderr=True)
-    with warnings_as_lines(screen):
+    with warnings_as_lines(screen), ExitStack() as stack:
         files = find_pictures(paths)
         class_names = read_labels(labels)
+        of_files = [sources_of(file) for file in files]
+        sources = [source for of_file in of_files for source in of_file]
         true_classes = read_truth(truth, files, class_names)
+        if true_classes is not None:
+            true_classes = np.repeat(true_classes, [len(of_file) for of_file in of_files])
         if targets and top_k is not None:
             raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
         target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
@@ -153,8 +161,8 @@ def command(
         run_name = name or (Path(out).resolve().name if out else Run().name)
         root = Path(out) if out else Path("runs", run_name)
         logger_options = _loggers(loggers, root, out)
-        loaded = load_model(model, preprocess, device)
-        bar = Bar(screen, len(files))
+        loaded = stack.enter_context(uncollected(partial(load_model, model, preprocess, device)))
+        bar = Bar(screen, len(sources))
         explainer = Explainer(
             *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
             *(kind, axes, grid, input_axes, outliers),
@@ -164,10 +172,11 @@ def command(
             batch_size=batch_size,
             progress=bar.show_passes,
         )
-        summary = f"{count(len(files), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
+        summary = f"{count(len(sources), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
-        prepare = loaded.prepare.for_backend(explainer.backend)
-        batches = PictureBatches(files, true_classes, prepare, batch_size, partial(_report_skipped, screen))
+        prepare = for_backend(loaded.prepare, explainer.backend)
+        report_skipped = partial(_report_skipped, screen)
+        batches = PictureBatches(sources, true_classes, prepare, batch_size, report_skipped, "pass --batch-size 1")
         config = {
             "model": loaded.name,
             "methods": [method.name for method in found],

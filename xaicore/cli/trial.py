@@ -10,8 +10,9 @@ import numpy as np
 
 from xaicore import plugins
 from xaicore.backend import Backend
-from xaicore.cli.files import picture_id, read_picture
 from xaicore.cli.model import as_output, load_model
+from xaicore.cli.preparation import for_backend
+from xaicore.pictures import picture_id, read_picture
 
 __all__ = ["Trial"]
 
@@ -42,7 +43,7 @@ class Trial:
         picture = _dots() if path is None else read_picture(Path(path))
         found = load_model(model, preprocess, device)
         of_model = plugins.installed().backend(found.model, as_output(output), backend)
-        x, _ = found.prepare.for_backend(of_model)(picture, file)
+        x, _ = for_backend(found.prepare, of_model)(picture, file)
         return Trial(found.model, of_model, x[None])
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from xaicore.cli.batches import PictureBatch, PictureBatches
 from xaicore.cli.failures import Stopped
 from xaicore.cli.options import LABELS
 from xaicore.cli.screen import Bar
@@ -19,6 +18,7 @@ from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.loggers import Loggers, open_loggers
 from xaicore.methods import Method
+from xaicore.pictures import PictureBatch, PictureBatches
 
 __all__ = ["Work"]
 
@@ -75,7 +75,7 @@ class Work:
             XaicoreError: the request is not possible, and nothing was explained.
             Stopped: something failed during the work.
         """
-        total = len(self.batches.files)
+        total = len(self.batches.sources)
         try:
             with ExitStack() as stack, bar:
                 for batch in self.batches:
@@ -99,7 +99,7 @@ class Work:
             self.log(explanation)
         self.log.flush()  # else a tracker that buffers a step would buffer the whole run
         self.summary.add(explanations)
-        if self.log.all_failed and self.batches.read < len(self.batches.files):
+        if self.log.all_failed and self.batches.read < len(self.batches.sources):
             raise Stopped("every logger is switched off, so that no further result would be kept")
 
     def _explain(self, batch: PictureBatch) -> dict[str, Explanation]:

@@ -90,7 +90,7 @@ def _first(
         sample = whole.take(slice(0, check_whole(k, "first", 1)))
         sample = replace(sample, x=trees.convert(sample.x, to_numpy))
     if len(sample) < k:
-        warnings.warn(f"first={k}, but there are only {len(sample)} images", RuntimeWarning, stacklevel=4)
+        warnings.warn(f"first={k}, but there are only {len(sample)} images", RuntimeWarning, stacklevel=5)
     return sample
 
 
@@ -110,7 +110,7 @@ def _per_class(
     found = {label for n in range(len(sample)) for label in true_classes(sample.truth, n) or ()}
     missing = [name for label, name in enumerate(class_names or ()) if label not in found]
     if missing:
-        warnings.warn(f"no image of class {', '.join(missing[:8])} was found", RuntimeWarning, stacklevel=4)
+        warnings.warn(f"no image of class {', '.join(missing[:8])} was found", RuntimeWarning, stacklevel=5)
     return sample
 
 

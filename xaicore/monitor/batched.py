@@ -27,11 +27,9 @@ class BatchedExplainer:
     """Explains samples with several methods that share one pass.
 
     Args:
-        explainer: explains the model.
+        explainer: explains the model; its `batch_size` is the images per pass, its `class_names` are those of all.
         methods: methods with different names.
         targets: what to explain, as `Explainer` takes it.
-        class_names: one name per class, or None.
-        batch_size: images per pass.
 
     Raises:
         TargetError: `targets` is no target.
@@ -42,13 +40,11 @@ class BatchedExplainer:
         explainer: Explainer,
         methods: Sequence[Method],
         targets: Any,
-        class_names: tuple[str, ...] | None,
-        batch_size: int,
     ) -> None:
         self.explainer, self.methods = explainer, methods
-        self.class_names, self.batch_size = class_names, batch_size
+        self.class_names, self.batch_size = explainer.class_names, explainer.batch_size
         is_truth = isinstance(targets, str) and targets == TRUTH
-        self._target = None if is_truth else read_target(targets, None, class_names)
+        self._target = None if is_truth else read_target(targets, None, self.class_names)
         self._places = Places()
 
     @property

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore.data.choose import choose
-from xaicore.data.names import as_class_names
 from xaicore.errors import InputError
 from xaicore.evidence import BATCH_SIZE, Progress
 from xaicore.explainer import Explainer
@@ -23,6 +21,7 @@ from xaicore.loggers import Spec, open_loggers
 from xaicore.methods import MethodLike
 from xaicore.monitor.batched import BatchedExplainer
 from xaicore.monitor.deadline import Deadline
+from xaicore.monitor.images import choose_images
 from xaicore.monitor.options import as_methods, check_options
 from xaicore.monitor.scale import Scale
 from xaicore.monitor.shipping import PATIENCE, Shipper
@@ -50,8 +49,9 @@ class Monitor:
 
     Args:
         model: a model of any framework that a backend plugin accepts.
-        x: the images to explain: N inputs as the model takes them, or one; a `Sample`; or, with `first` or
-            `per_class`, a loader of batches (x, truth) to take them from. They stay the same for the whole run.
+        x: the images to explain: N inputs as the model takes them, or one; with `preprocess`, pictures as `Explainer`
+            takes them; a `Sample`; or, with `first` or `per_class`, a loader of batches (x, truth) to take them from.
+            They stay the same for the whole run.
         truth, images: as in `Explainer`.
         ids: N names; when None, position and hash of the content, so that a resumed run has the same.
         first: take the first images of x, this many.
@@ -60,9 +60,9 @@ class Monitor:
         targets: "predicted", "truth", a class (index or name), or whatever else `Explainer` takes.
         method: one or several, which share one pass.
         layer, axes, grid, outliers, smooth, augment, fuse, output, output_axes, kind, activation, input_axes: of
-            `Explainer`; so are backend and progress.
+            `Explainer`; so are backend, progress and preprocess.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
-        pool: (x, truth), a `Sample` or a loader.
+        pool: (x, truth), where x may be pictures, too; a `Sample` or a loader.
         every: explain the first step, and each that reaches or passes a multiple of this number.
         budget: seconds that a step may take. Images that it skips are reported, and go first at the next step.
         batch_size: images per pass, also changed ones.
@@ -110,6 +110,7 @@ class Monitor:
         input_axes: str | None = None,
         backend: Any = None,
         progress: Progress | bool | None = None,
+        preprocess: Callable[..., Any] | None = None,
         worst: int = 0,
         pool: Any = None,
         every: int = 1,
@@ -123,17 +124,14 @@ class Monitor:
         beside: bool = True,
     ) -> None:
         check_options(every, budget, batch_size, worst, pool)
-        found, names = as_methods(method), as_class_names(class_names)
+        found = as_methods(method)
         explainer = Explainer(
             *(model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, output_axes, outliers),
-            *(smooth, augment, fuse, batch_size, progress),
+            *(smooth, augment, fuse, batch_size, progress, preprocess, class_names),
         )
         self._backend = explainer.backend
-        with self._backend.undisturbed(x):
-            x = self._backend.with_batch_axis(x) if hasattr(x, "shape") or isinstance(x, list) else x
-            sample = choose(x, truth, images, ids, first, per_class, names, self._backend.to_numpy)
-            self.sample = sample.named(self._backend.to_numpy)
-        self._batched = BatchedExplainer(explainer, found, targets, names, batch_size)
+        self.sample = choose_images(explainer, x, truth, images, ids, first, per_class)
+        self._batched = BatchedExplainer(explainer, found, targets)
         self._batched.target(self.sample)  # raises where it does not fit
         self._pool = None if pool is None else Pool(pool, self._batched)
         self._worst, self._every, self._budget, self._on_error = worst, every, budget, on_error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +30,8 @@ class Pool:
     """Images among which each search finds the current worst predictions.
 
     Args:
-        source: (x, truth), a `Sample` with truth, or a loader of (x, truth). A loader's ids are positions, which
-            identify an image only if the loader does not shuffle.
+        source: (x, truth), x inputs or pictures; a `Sample` with truth; or a loader of (x, truth). A loader's
+            ids are positions, which identify an image only if the loader does not shuffle.
         batched: explains what is found; its model predicts, in batches of its size.
 
     Raises:
@@ -47,8 +48,12 @@ class Pool:
             raise InputError("the worst predictions need a score per class, which boxes of a detector do not have")
         class_names = batched.class_names
         self.source, self._batched, self._backend = source, batched, batched.explainer.backend
+        if isinstance(source, (str, os.PathLike)):
+            raise InputError(f"pool={os.fspath(source)!r}: {NO_TRUTH}")
         if isinstance(source, tuple) and len(source) == 2:
-            self.source = from_arrays(source[0], source[1], None, None, class_names, copy=False)
+            pictures = batched.explainer.read(source[0])
+            x = source[0] if pictures is None else pictures
+            self.source = from_arrays(x, source[1], None, None, class_names, copy=False)
         elif isinstance(source, Sample):
             self.source = from_arrays(source, None, None, None, class_names, copy=False)
         elif hasattr(source, "__next__"):

@@ -50,7 +50,7 @@ def sliding(
 
     Args:
         explainer: of a model with one input, one row of outputs per image, and one map per image.
-        x: a batch of N inputs, an array or a tensor, such as (N, C, D, H, W).
+        x: a batch of N inputs, an array or a tensor, such as (N, C, D, H, W); or pictures, as `Explainer` takes them.
         window: the length of a window along each axis of the positions, in the order of the input, or one for all.
         overlap: of neighbouring windows along each axis, as a share of the window.
         batch_size: the most windows in one pass.
@@ -64,7 +64,11 @@ def sliding(
             chose other classes in one window than in another.
         LayerError, TargetError, BackendError, MethodError: as in `Explainer`.
     """
-    labels = Labels.read(ids, truth, class_names)
+    pictures = explainer.read(x, images, ids)
+    if pictures is not None:
+        x, images, ids = pictures.x, pictures.images, pictures.ids
+    explainer = explainer.of_inputs()
+    labels = Labels.read(ids, truth, explainer.class_names if class_names is None else class_names)
     target = read_target(targets, labels.truth, labels.class_names)
     array = _array_of(explainer, x)
     check_count(labels.truth, len(array))

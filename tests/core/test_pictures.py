@@ -5,18 +5,29 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workshop import draw, write
 
-from xaicore.cli.batches import PictureBatches
-from xaicore.cli.files import SUFFIXES, PictureError, find_pictures, picture_id, read_picture
-from xaicore.cli.preparation import Preparation
 from xaicore.errors import InputError
+from xaicore.pictures import (
+    SUFFIXES,
+    File,
+    PictureBatches,
+    PictureError,
+    Preparation,
+    find_pictures,
+    picture_id,
+    read_picture,
+)
+from xaicore.pictures.jpeg import is_cut_jpeg
+from xaicore.pictures.reading import read_array, read_pil
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +88,8 @@ def test_a_path_without_pictures() -> None:
     touch("p/1.jpg", "empty/readme.md")
     with pytest.raises(InputError, match=r"^no such file or folder: 'q' \(in "):
         find_pictures(["p", "q"])
+    with pytest.raises(InputError, match=r"^'HTTPS://x\.org/a\.png' is a URL, and xaicore downloads nothing"):
+        find_pictures(["p", "HTTPS://x.org/a.png"])
     with pytest.raises(InputError, match=r"^no pictures in the folder 'empty' and its subfolders: .* \.avif, \.bmp, "):
         find_pictures(["empty"])
     with pytest.raises(InputError, match=r"^no pictures match the pattern 'empty/\*\.md': expected files with one of"):
@@ -145,8 +158,11 @@ def test_what_is_no_picture(here: Path) -> None:
     Path("half.png").write_bytes(whole[: len(whole) // 2])
     Path("text.jpg").write_bytes(b"just words")
     Path("empty.jpg").write_bytes(b"")
-    for name in ("half.png", "text.jpg"):
-        with pytest.raises(PictureError, match=rf"^{name} is no picture that OpenCV {cv2.__version__} can decode$"):
+    jpeg = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))[1].tobytes()
+    Path("half.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    for name in ("half.png", "half.jpg", "text.jpg"):
+        message = rf"^{name} is no picture that OpenCV {cv2.__version__} can decode, or only a part of one$"
+        with pytest.raises(PictureError, match=message):
             read_picture(Path(name))
     with pytest.raises(PictureError, match=r"^empty\.jpg is an empty file$"):
         read_picture(Path("empty.jpg"))
@@ -154,10 +170,97 @@ def test_what_is_no_picture(here: Path) -> None:
         read_picture(Path("gone.jpg"))
 
 
+@pytest.mark.parametrize(
+    "flags", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 2], [cv2.IMWRITE_JPEG_OPTIMIZE, 1]]
+)
+def test_a_jpeg_is_whole_up_to_its_last_byte(flags: list[int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+    whole = cv2.imencode(".jpg", pixels, flags)[1].tobytes()
+    assert not is_cut_jpeg(whole)
+    assert not is_cut_jpeg(whole + b"a film behind it \xff\xda \xff\xe1")
+    assert [length for length in range(2, len(whole)) if not is_cut_jpeg(whole[:length])] == []
+    thumbnail = b"\xff\xe1" + (len(whole) + 2).to_bytes(2, "big") + whole
+    assert not is_cut_jpeg(whole[:2] + thumbnail + whole[2:])
+    assert is_cut_jpeg(whole[:2] + thumbnail + whole[2:-2])
+    assert not is_cut_jpeg(b"\x89PNG")
+
+
+def saved(name: str, image: PIL.Image.Image, **options: Any) -> Path:
+    image.save(name, **options)
+    return Path(name)
+
+
+def turned(orientation: int) -> PIL.Image.Exif:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def dots(*shape: int, dtype: type = np.uint8) -> PIL.Image.Image:
+    return PIL.Image.fromarray(np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (13, 17, *shape), dtype))
+
+
+RGB = dots(3)
+IMAGES: dict[str, tuple[PIL.Image.Image, dict[str, Any], str]] = {
+    "rgb.png": (RGB, {}, "RGB"),
+    "grey.png": (RGB.convert("L"), {}, "L"),
+    "bits.png": (RGB.convert("1"), {}, "1"),
+    "palette.png": (RGB.quantize(40), {}, "P"),
+    "clear_palette.png": (RGB.quantize(40), {"transparency": 3}, "P"),
+    "clear.png": (dots(4), {}, "RGBA"),
+    "clear_grey.png": (dots(4).convert("LA"), {}, "LA"),
+    "deep.png": (dots(dtype=np.uint16), {}, "I;16"),
+    "deep.tif": (dots(dtype=np.uint16), {}, "I;16"),
+    "ink.tif": (RGB.convert("CMYK"), {}, "CMYK"),
+    "ink.jpg": (RGB.convert("CMYK"), {}, "CMYK"),
+    "film.gif": (RGB.quantize(64), {}, "P"),
+    **{f"turned{n}.png": (RGB, {"exif": turned(n)}, "RGB") for n in range(1, 9)},
+    "turned6.webp": (RGB, {"exif": turned(6), "lossless": True}, "RGB"),
+}
+
+
+def test_what_opencv_4_makes_of_a_part_of_a_jpeg_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = saved("whole.jpg", RGB).read_bytes()
+    Path("part.jpg").write_bytes(whole[:-20])
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: np.zeros((13, 17, 3), np.uint8))
+    assert not read_picture(Path("whole.jpg")).any()
+    with pytest.raises(PictureError, match=r"^part\.jpg is no picture .* can decode, or only a part of one$"):
+        read_picture(Path("part.jpg"))
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_of_pillow_have_the_pixels_of_their_files(name: str) -> None:
+    image, options, mode = IMAGES[name]
+    path = saved(name, image, **options)
+    with PIL.Image.open(path) as opened:
+        assert opened.mode == mode
+        found = read_pil(opened, name).astype(int)
+        assert (opened.mode, opened.size) == (mode, image.size)  # the caller's image stays
+    wanted = read_picture(path)
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() <= (mode == "CMYK")  # the two round ink differently
+
+
+def test_images_of_pillow_that_are_no_pictures() -> None:
+    half = saved("whole.png", RGB).read_bytes()[:300]
+    Path("half.png").write_bytes(half)
+    with pytest.raises(PictureError, match=r"^x\[2\] cannot be decoded: image file is truncated"):
+        read_pil(PIL.Image.open("half.png"), "x[2]")
+    for mode in ("I", "F"):
+        with pytest.raises(PictureError, match=rf"^x has the mode '{mode}', which does not say .* array\.astype"):
+            read_pil(RGB.convert("L").convert(mode), "x")
+
+
+def test_arrays_that_are_pictures() -> None:
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    for array in (grey, grey[..., None], np.dstack([grey] * 3)):
+        assert np.array_equal(read_array(array, "x"), np.dstack([grey] * 3))
+
+
 def batches(names: list[str], size: int) -> PictureBatches:
     told: list[str] = []
     prepare = Preparation(lambda picture: (np.float32(picture.mean((0, 1))), picture), "mean")
-    made = PictureBatches([Path(name) for name in names], np.arange(len(names)), prepare, size, told.append)
+    made = PictureBatches([File(Path(name)) for name in names], np.arange(len(names)), prepare, size, told.append)
     made.told = told  # type: ignore[attr-defined]
     return made
 

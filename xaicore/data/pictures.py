@@ -1,0 +1,45 @@
+"""Pictures of a call, read and prepared as a sample of model inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xaicore.data.names import as_ids
+from xaicore.data.sample import Sample
+from xaicore.errors import InputError
+from xaicore.pictures import File, Frame, PictureBatches, Preparation, find_sources
+from xaicore.show.pictures import check_pictures
+
+__all__ = ["MOST", "read_sample"]
+
+MOST = 1000
+"""Pictures of one call: 224 x 224 pixels and their inputs take 0.75 MB each."""
+
+
+def read_sample(x: Any, prepare: Preparation | None, images: Any = None, ids: Any = None) -> Sample | None:
+    """The pictures that x means, prepared; None where x is the model's own input.
+
+    Args:
+        x: as `find_sources` takes it.
+        prepare: makes inputs of pictures; None where the caller has no such function.
+        images: N pictures to show instead of those that the preparation returns, or None.
+        ids: N names. None: the paths of files, "0", "1", ... of other pictures.
+
+    Raises:
+        InputError: a picture cannot be read or prepared, the prepared ones differ in shape, or they are too many.
+    """
+    sources = find_sources(x, prepare is not None)
+    if sources is None or prepare is None:
+        return None
+    n = len(sources)
+    if n > MOST:
+        raise InputError(
+            f"x is {n} pictures, and a call keeps all of its results in memory: expected {MOST} at most. Call the "
+            "explainer for some of them at a time, or use the command line, xaicore explain, which writes them to disk"
+        )
+    if ids is None and isinstance(sources[0], (File, Frame)):
+        ids = [source.id for source in sources]
+    named = as_ids(ids, n)
+    given = None if images is None else check_pictures(images, n)
+    (batch,) = PictureBatches(sources, None, prepare, n)
+    return Sample(batch.x, None, batch.images if given is None else given, named)

@@ -1,0 +1,31 @@
+"""Pictures as people have them, and as a model takes them: found, read, prepared, and put into batches.
+
+A `Source` is one picture that can be read; a `Preparation` makes a model's input of it; `PictureBatches` stacks inputs.
+"""
+
+from xaicore.pictures.batches import PictureBatch, PictureBatches
+from xaicore.pictures.files import SUFFIXES, VIDEOS, find_pictures, picture_id
+from xaicore.pictures.preparation import Preparation, check_single
+from xaicore.pictures.reading import PictureError, read_picture
+from xaicore.pictures.sources import File, InMemory, Source, find_sources, sources_of
+from xaicore.pictures.video import MOST_FRAMES, Frame
+
+__all__ = [
+    "MOST_FRAMES",
+    "SUFFIXES",
+    "VIDEOS",
+    "File",
+    "Frame",
+    "InMemory",
+    "PictureBatch",
+    "PictureBatches",
+    "PictureError",
+    "Preparation",
+    "Source",
+    "check_single",
+    "find_pictures",
+    "find_sources",
+    "picture_id",
+    "read_picture",
+    "sources_of",
+]
