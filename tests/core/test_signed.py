@@ -72,7 +72,7 @@ def test_overlays_show_the_picture_where_there_is_no_evidence(one: xaicore.Expla
     np.testing.assert_allclose(drawn[1, 0, 2], (below + RED) / 2, atol=1)
     np.testing.assert_allclose(drawn[0, 0, 2], below + 0.25 * ((0xF4, 0xA5, 0x82) - below), atol=1)  # half as opaque
     np.testing.assert_array_equal(drawn[2], np.full((1, 3, 3), 100))
-    np.testing.assert_array_equal(one.overlay(0), drawn[0])
+    np.testing.assert_array_equal(one.overlay(0, Drawing(alpha=0.5)), drawn[0])
     purple = one.overlays(diverging="purple-orange", alpha=1)
     assert tuple(purple[0, 0, 0]) == PURPLE
     assert tuple(one.draw(0, Drawing(diverging="purple-orange"))["heatmap"][0, 0]) == PURPLE
