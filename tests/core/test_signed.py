@@ -11,7 +11,7 @@ from explanations import example, explanation, strip
 import xaicore
 from xaicore import localize, maps, overlay
 from xaicore.monitor.scale import Scale
-from xaicore.show import caption, evidence, html
+from xaicore.show import caption, evidence
 from xaicore.show.drawing import Drawing
 
 BLUE, WHITE, RED = (0x21, 0x66, 0xAC), (0xF7, 0xF7, 0xF7), (0xB2, 0x18, 0x2B)
@@ -114,8 +114,7 @@ def test_rows_and_captions_say_so(one: xaicore.Explanation) -> None:
     row = one.row(0)
     assert (row["signed"], row["minimum"], row["maximum"], row["empty"]) == (True, -2, 1, False)
     assert caption(row).endswith("given at conv | signed")
-    page = html.render("title", [(row, one.draw(0))])
-    assert "given at conv | signed | blue against, red for the target" in page
+    assert "blue against, red for the target" in one._repr_html_()
     assert not example().row(0)["signed"]
     assert "signed" not in caption(example().row(0))
 
