@@ -79,6 +79,17 @@ def test_a_map_alone_has_its_heatmap_beside_it(backend: ToyBackend, x: np.ndarra
         assert alts(page)[3 * m + 2] == f"heatmap: gradcam for {e.target_name(m)} over {m}"
 
 
+def test_large_pictures_are_reduced() -> None:
+    """To 720 pixels, each the mean of those that it stands for; those of files stay as they are."""
+    halves = np.repeat(np.uint8([[[10, 20, 30]], [[200, 100, 60]]])[None], 1440, axis=2).repeat(500, axis=1)
+    one = explanation(np.ones((1, 1, 2, 2)), images=halves)
+    picture, over, _ = pictures(one._repr_html_())
+    assert picture.shape == over.shape == (500, 720, 3)
+    np.testing.assert_array_equal(picture[[0, -1]], halves[0, [0, -1], ::2])
+    np.testing.assert_array_equal(over[[0, -1]], one.overlay(0)[[0, -1], ::2])
+    assert one.draw(0)["picture"].shape == (1000, 1440, 3)
+
+
 def test_the_title_says_what_was_explained(backend: ToyBackend, x: np.ndarray) -> None:
     def heading(e: xaicore.Explanation) -> list[str]:
         head = e._repr_html_().partition("<section")[0]

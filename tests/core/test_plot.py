@@ -145,6 +145,7 @@ def test_text_is_taken_as_it_is() -> None:
     figure = e.plot()
     assert titles(figure)[0].startswith("caf\\udce9 $1$\npredicted ")
     assert titles(figure)[1].startswith(e.class_names[e.targets[0]])
+    assert not any(axes.title.get_parse_math() for axes in figure.axes if axes.images)
     rendered(figure)
 
 

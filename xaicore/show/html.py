@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xaicore.opencv import cv2
 from xaicore.show.drawing import Drawing
 from xaicore.show.encoding import png
 from xaicore.show.sheet import Group, Panel, is_wide
@@ -36,6 +37,9 @@ NARROW, BROAD = ("8em", "15em"), ("26em", "40em")
 
 TINY = 64
 """Pixels: narrower images are enlarged without smoothing, so that their pixels can be counted."""
+
+MOST = 720
+"""Pixels: wider images are reduced to this width, which is sharp on any screen; photographs would fill megabytes."""
 
 SOFT = "opacity:.75"
 
@@ -59,7 +63,7 @@ def render(title: str, about: str, groups: Iterable[Group], more: int = 0) -> st
     signs = sorted({bool(panel.row.get("signed")) for group in groups for panel in group.panels if panel.images})
     head = f'<div><b>{_text(title)}</b></div><div style="{SOFT}">{_text(about)}</div>{"".join(map(_legend, signs))}'
     note = f"<p>... and {more} more; save(directory) writes them all.</p>" if more > 0 else ""
-    style = "font-family:system-ui,sans-serif;line-height:1.4"
+    style = "font-family:system-ui,sans-serif;line-height:1.4;overflow-wrap:anywhere"
     return f'<div style="{style}">{head}{"".join(map(_section, groups))}{note}</div>'
 
 
@@ -124,7 +128,7 @@ def _caption(panel: Panel) -> tuple[str, str]:
 
 def _figure(content: str, title: str, note: str = "") -> str:
     small = f'<div style="{SOFT}">{_text(note)}</div>' if note else ""
-    caption = f'<figcaption style="overflow-wrap:anywhere">{_text(title)}{small}</figcaption>'
+    caption = f"<figcaption>{_text(title)}{small}</figcaption>"
     return f'<figure style="margin:0">{content}{caption}</figure>'
 
 
@@ -145,7 +149,10 @@ def _legend(signed: bool) -> str:
 
 
 def _image(image: np.ndarray, alt: str) -> str:
-    pixels = ";image-rendering:pixelated" if image.shape[1] <= TINY else ""
+    height, width = image.shape[:2]
+    if width > MOST:
+        image = cv2.resize(image, (MOST, max(1, round(height * MOST / width))), interpolation=cv2.INTER_AREA)
+    pixels = ";image-rendering:pixelated" if width <= TINY else ""
     url = f"data:image/png;base64,{base64.b64encode(png(image)).decode()}"
     return f'<img alt="{_text(alt)}" title="{_text(alt)}" src="{url}" style="display:block;width:100%{pixels}">'
 
