@@ -1,30 +1,33 @@
 """Heatmaps over pictures. All colours are RGB.
 
-The default is inferno, with an opacity of 0.7 times the evidence. Six colour maps were tried over 41 pictures (grass,
-foliage, sky, night, white ground, print, tissue, a head phantom, faces) with maps of an EfficientNet-Lite0 by Grad-CAM
-and LayerCAM, looked at and measured. The table has means over the pictures, for Grad-CAM: how far the overlay is from
-the picture where the evidence exceeds half of its maximum (CIEDE2000), in the green pictures alone, and as deuteranopes
-see it (simulated after Machado et al. 2009); and by how much lightness (L*) the strongest evidence stands out from the
-faint one, beyond what the picture itself has there.
+The default is inferno, with an opacity of 0.7 times the evidence. `benchmarks/look.py` lays maps of Grad-CAM and
+LayerCAM over 40 pictures (grass, foliage, sky, night, white ground, print, tissue, a head phantom, faces) to look at,
+and measures, on average: how far the overlay is from its picture (CIEDE2000) where evidence exceeds half of its
+maximum, in all pictures, in green ones, and as deuteranopes see them (simulated after Machado et al. 2009); and how
+much more lightness (L*) it adds where evidence peaks than where it is faint.
 
-    colour map, opacity   change   green pictures   deuteranopia   peak
-    inferno 0.7               24               25             20     30
-    inferno 0.5               19               19             15     21
-    magma 0.7                 23               25             16     29
-    plasma 0.7                23               24             18     28
-    viridis 0.7               27               23             16     25
-    viridis 0.5               21               18             11     18
-    turbo 0.7                 25               26             23     -8
-    cividis 0.7               17               16             15     25
+    colour map      opacity   change   green   deuteranopia   peak
+    inferno             0.7       24      23             20     30
+    inferno             0.5       19      17             15     21
+    magma               0.7       23      24             16     29
+    plasma              0.7       23      22             18     28
+    viridis             0.7       27      21             16     25
+    viridis             0.5       21      17             11     18
+    turbo               0.7       26      24             23     -8
+    cividis             0.7       16      14             15     25
 
-Among the maps whose lightness is monotonic, so that brighter always means more evidence, also in print, colour-blind
-readers see inferno best, and its peak stands out most. Viridis looks like the grass and foliage below it, cividis is
-pale, and turbo is darkest at its peak. At 0.5 the evidence is lost in busy pictures; at 0.8 it hides what it lies on.
-Steeper curves of opacity, such as the square root, veil the whole picture.
+Of the colour maps whose lightness is monotonic, so that brighter always means more evidence, also in print, inferno is
+the one whose peak stands out most, and that colour-blind readers see best. Viridis looks like the grass and foliage
+below it, cividis is pale, turbo darkens its peak. At 0.5 the evidence is lost in busy pictures; at 0.8 it hides what it
+lies on. Steeper curves of opacity, such as the square root, veil the whole picture.
 
 Signed heatmaps, in [-1, 1], have a diverging colour map: zero is neutral, and both ends darken alike, so that darker
-always means more evidence, for the target in one hue and against it in the other. Tried the same way, blue and red are
-seen on more pictures than purple and orange, whose orange is lost on fur and wood.
+always means more evidence, for the target in one hue and against it in the other.
+
+    blue-red            0.7       20      22             15     -8
+    purple-orange       0.7       21      19             21     -2
+
+Orange is lost on fur, wood and skin, where red is not; deuteranopes see "purple-orange" better.
 """
 
 from __future__ import annotations

@@ -37,10 +37,10 @@ def rendered(figure: Figure) -> np.ndarray:
     return np.asarray(figure.canvas.buffer_rgba())[..., :3]
 
 
-def middle(figure: Figure, axes: Axes) -> tuple[int, int]:
-    """The pixel in the middle of an axes: row and column."""
-    box, height = axes.get_window_extent(), rendered(figure).shape[0]
-    return int(height - (box.y0 + box.y1) / 2), int((box.x0 + box.x1) / 2)
+def middle(page: np.ndarray, axes: Axes) -> tuple[int, int]:
+    """The pixel in the middle of an axes of a rendered figure: row and column."""
+    box = axes.get_window_extent()
+    return int(len(page) - (box.y0 + box.y1) / 2), int((box.x0 + box.x1) / 2)
 
 
 def test_a_line_per_image_with_its_picture_its_overlays_and_a_bar() -> None:
@@ -74,7 +74,7 @@ def test_it_lies_where_it_should() -> None:
     page = rendered(figure)
     for n in range(2):
         for axes, image in ((figure.axes[i], images(figure)[j]) for i, j in ((3 * n, 2 * n), (3 * n + 1, 2 * n + 1))):
-            np.testing.assert_allclose(page[middle(figure, axes)].astype(int), image[30, 30], atol=12)
+            np.testing.assert_allclose(page[middle(page, axes)].astype(int), image[30, 30], atol=12)
     height, width = page.shape[:2]
     boxes = [
         text.get_window_extent() for axes in figure.axes for text in (axes.title, axes.yaxis.label) if text.get_text()
@@ -95,7 +95,8 @@ def test_the_bar_has_the_colours_of_the_maps(signed: bool, labels: list[str]) ->
     figure = e.plot(drawing=drawing)
     (bar,) = bars(figure)
     assert [label.get_text() for label in bar.get_yticklabels()] == labels
-    page, (_, column) = rendered(figure), middle(figure, bar)
+    page = rendered(figure)
+    _, column = middle(page, bar)
     box = bar.get_window_extent()
     ends = [page[int(page.shape[0] - y), column].astype(int) for y in (box.y0 + 2, box.y1 - 2)]
     expected = drawing.colorize(np.array([[-1.0 if signed else 0.0, 1.0]]), signed)[0].astype(int)
