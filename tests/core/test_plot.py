@@ -6,7 +6,9 @@ import dataclasses
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,28 +66,61 @@ def test_a_line_per_image_with_its_picture_its_overlays_and_a_bar() -> None:
     assert [bar.get_ylabel() for bar in bars(figure)] == ["evidence (1 = map's maximum)"] * 2
 
 
+def check_layout(figure: Figure, page: np.ndarray) -> None:
+    """Titles and labels lie inside of the figure, and neither they nor images lie over images."""
+    texts = [
+        text
+        for axes in figure.axes
+        for text in (axes.title, axes.yaxis.label, *([] if axes.images else axes.get_yticklabels()))
+        if text.get_text()
+    ]
+    boxes = [text.get_window_extent() for text in texts]
+    assert min(min(box.x0, box.y0) for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= page.shape[1]
+    assert max(box.y1 for box in boxes) <= page.shape[0]
+    places = [axes.get_window_extent() for axes in figure.axes]
+    assert not any(a.overlaps(b) for i, a in enumerate(places) for b in (*places[:i], *boxes))
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 def test_it_lies_where_it_should() -> None:
-    """Rendered, in the colours of the overlay; titles and labels lie inside, and over nothing else."""
+    """The pixels in the middle of each place are those of the picture or the overlay."""
     maps = np.zeros((2, 1, 6, 6))
     maps[0, 0, :, :3] = maps[1, 0, 3:] = 1
     maps[:, 0, 0, 0] = 2
     e = explanation(maps, images=np.full((2, 60, 60, 3), (40, 90, 200), np.uint8), ids=["a", "b" * 70])
     figure = e.plot()
     page = rendered(figure)
-    for n in range(2):
-        for axes, image in ((figure.axes[i], images(figure)[j]) for i, j in ((3 * n, 2 * n), (3 * n + 1, 2 * n + 1))):
-            np.testing.assert_allclose(page[middle(page, axes)].astype(int), image[30, 30], atol=12)
-    height, width = page.shape[:2]
-    boxes = [
-        text.get_window_extent() for axes in figure.axes for text in (axes.title, axes.yaxis.label) if text.get_text()
-    ]
-    assert min(min(box.x0, box.y0) for box in boxes) >= 0
-    assert max(box.x1 for box in boxes) <= width
-    assert max(box.y1 for box in boxes) <= height
-    places = [axes.get_window_extent() for axes in figure.axes]
-    assert not any(a.overlaps(b) for i, a in enumerate(places) for b in places[:i])
-    above = [axes.title.get_window_extent() for axes in figure.axes]
-    assert not any(title.overlaps(place) for title in above if title.width for place in places)
+    check_layout(figure, page)
+    places = [axes for axes in figure.axes if axes.images]
+    assert len(places) == 4
+    for axes, image in zip(places, images(figure), strict=True):
+        np.testing.assert_allclose(page[middle(page, axes)].astype(int), image[30, 30], atol=12)
+
+
+def flat(signed: bool = False) -> xaicore.Explanation:
+    """Lower than the label of a colour bar."""
+    return explanation(np.ones((2, 2, 4, 9)), (4, 9), images=np.zeros((2, 4, 9, 3), np.uint8), signed=signed)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: flat(),
+        lambda: flat(signed=True),
+        lambda: dataclasses.replace(flat(), of_pixels=True),
+        lambda: explanation(np.ones((1, 2, 50))),
+        lambda: explanation(np.ones((1, 2, 6, 5, 7)), images=np.zeros((1, 6, 5, 7, 3), np.uint8)),
+        lambda: strip(
+            np.ones((1, 1, 16, 4, 4)), np.zeros((1, 16, 4, 4, 3), np.uint8), [f"frame {i}" for i in range(16)]
+        ),
+        lambda: xaicore.Comparison({"a long name of a method": flat(), "b": flat(signed=True)}),
+    ],
+    ids=["flat", "signed", "robust", "curve", "volume", "clip", "two bars"],
+)
+def test_nothing_is_cut_off(made: Callable[[], Any]) -> None:
+    figure = made().plot()
+    check_layout(figure, rendered(figure))
 
 
 @pytest.mark.parametrize(("signed", "labels"), [(False, ["0", "1"]), (True, ["against", "0", "for"])])
@@ -138,7 +173,7 @@ def test_curves_lie_below_each_other() -> None:
 def test_views_are_named_and_no_evidence_is_said() -> None:
     maps = np.zeros((1, 1, 3, 4, 4))
     e = strip(maps, np.zeros((1, 3, 4, 4, 3), np.uint8), ["left", "middle", "right"])
-    assert titles(e.plot())[1].endswith("no positive evidence\nleft to right: left,\nmiddle, right")
+    assert titles(e.plot())[1].endswith("no positive evidence\nleft to right: left, middle, right")
 
 
 def test_text_is_taken_as_it_is() -> None:

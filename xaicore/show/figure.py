@@ -27,16 +27,19 @@ COLUMNS = 5
 """The most maps beside a picture; more follow in the next line."""
 
 SIDE, BROAD, GAP = 1.9, 6.5, 0.08
-"""The width of an image in inches, that of a wide one, such as a curve, and the distance between images."""
+"""The width of an image in inches, that of a curve or of several views, and the distance between images."""
 
-BAR, BAR_WIDTH = 0.6, 0.08
-"""The width of a colour bar in inches, with its labels and without."""
+BARS = {False: 0.6, True: 0.85}
+"""The width of a colour bar in inches with its labels; of a signed one these are words."""
+
+BAR_WIDTH, BAR_HEIGHT, LABEL_HEIGHT = 0.08, 1.1, 1.9
+"""That of a bar alone, the height of a bar, and that of its label, in inches."""
 
 SIZE, SMALL = 8, 6.5
 """Of letters, in points."""
 
-LINE, LETTERS = 0.15, 26
-"""The height of a line of a title in inches, and the letters that fit above an image."""
+LINE, LETTERS = 0.15, 13.5
+"""The height of a line of a title in inches, and the letters per inch."""
 
 DPI = 150
 
@@ -54,52 +57,61 @@ class Plot(Figure):
 
 
 def figure_of(groups: Sequence[Group], drawing: Drawing) -> Plot:
-    """A figure with the lines of each group, and its colour bars at the end of its first line."""
-    wide = any(panel.shown is not None and is_wide(panel.shown) for group in groups for panel in group.panels)
-    blocks = [(list(_lines(group, 0 if wide else COLUMNS)), group.panels) for group in groups]
+    """A figure with the lines of each group, and its colour bars at their end."""
+    wide = any(_is_wide(panel) for group in groups for panel in group.panels)
     side = BROAD if wide else SIDE
+    blocks = [(list(_lines(group, side)), _scales(group.panels)) for group in groups]
     columns = max(len(line) for lines, _ in blocks for line in lines)
-    bars = max(len(_scales(panels)) for _, panels in blocks)
-    width = columns * (side + GAP) + GAP + bars * BAR
-    height = sum(_height(line, side) for lines, _ in blocks for line in lines) + GAP
-    figure = Plot(figsize=(width, height), dpi=DPI)
+    right = columns * (side + GAP) + GAP
+    # The label of a bar is higher than flat images.
+    heights = [max(LABEL_HEIGHT, sum(_height(line, side) for line in lines)) for lines, _ in blocks]
+    width = right + max(sum(BARS[signed] for signed, _ in scales) for _, scales in blocks)
+    figure = Plot(figsize=(width, sum(heights) + GAP), dpi=DPI)
     FigureCanvasAgg(figure)
-    top = height
-    for lines, panels in blocks:
-        for i, line in enumerate(lines):
-            below = top - GAP - LINE * _title_lines(line)
+    top = sum(heights) + GAP
+    for (lines, scales), height in zip(blocks, heights, strict=True):
+        _bars(figure, scales, drawing, (right + GAP, top - (height + BAR_HEIGHT) / 2))
+        y = top
+        for line in lines:
             for column, cell in enumerate(line):
                 if cell is not None:
-                    _draw(figure, cell, (GAP + column * (side + GAP), below), side)
-            if not i:
-                _bars(figure, panels, drawing, (columns * (side + GAP) + 2 * GAP, below), side * _shape(line))
-            top -= _height(line, side)
+                    corner = (GAP + column * (side + GAP), y - GAP - LINE * _title_lines(line))
+                    _draw(figure, cell, corner, side)
+            y -= _height(line, side)
+        top -= height
     return figure
 
 
-def _lines(group: Group, most: int) -> Iterator[list[Cell]]:
-    """The cells of each line: the picture at the start of the first, and this many maps; 0: each below the other."""
+def _is_wide(panel: Panel) -> bool:
+    """Whether a map is as wide as the figure: a curve, or several views side by side."""
+    return bool(panel.row.get("views")) or (panel.shown is not None and is_wide(panel.shown))
+
+
+def _lines(group: Group, side: float) -> Iterator[list[Cell]]:
+    """The cells of each line: the picture at the start of the first, then maps; of wide images one per line."""
+    most = COLUMNS if side == SIDE else 0
     picture: list[Cell] = []
     if group.picture is not None:
         first, *others = (*group.facts, "")
-        words = (_wrap(group.title.replace("/", "/ ")).replace("/ ", "/"), _wrap(first), _wrap(", ".join(others[:-1])))
+        name = _wrap(group.title.replace("/", "/ "), side).replace("/ ", "/")
+        words = (name, _wrap(first, side), _wrap(", ".join(others[:-1]), side))
         picture = [(group.picture, "\n".join(filter(None, words)))]
     if not most and picture:
         yield picture
     for line in group.lines:
-        cells: list[Cell] = [(panel.shown, _title(panel)) for panel in line if panel.shown is not None]
+        cells: list[Cell] = [(panel.shown, _title(panel, side)) for panel in line if panel.shown is not None]
         for start in range(0, len(cells), most or 1):
             yield [*(picture if most else []), *cells[start : start + (most or 1)]]
             picture = [None] if picture else []
 
 
-def _title(panel: Panel) -> str:
+def _title(panel: Panel, side: float) -> str:
     words = (panel.name, headline(panel.row), evidence(panel.row) if panel.row["empty"] else "", views(panel.row))
-    return "\n".join(_wrap(text) for text in words if text)
+    return "\n".join(_wrap(text, side) for text in words if text)
 
 
-def _wrap(text: str) -> str:
-    return textwrap.fill(escape_surrogates(text), LETTERS)
+def _wrap(text: str, side: float) -> str:
+    return textwrap.fill(escape_surrogates(text), int(LETTERS * side))
 
 
 def _shape(line: Sequence[Cell]) -> float:
@@ -133,20 +145,17 @@ def _scales(panels: Sequence[Panel]) -> list[tuple[bool, str]]:
     return list(dict.fromkeys((bool(panel.row["signed"]), panel.scale) for panel in panels))
 
 
-def _bars(
-    figure: Figure, panels: Sequence[Panel], drawing: Drawing, corner: tuple[float, float], height: float
-) -> None:
-    """A small colour bar for each scale, in the middle of a line of this height, in inches."""
-    wide, high = figure.get_size_inches()
-    long = min(0.6 * height, SIDE)
-    for i, (signed, scale) in enumerate(_scales(panels)):
+def _bars(figure: Figure, scales: Sequence[tuple[bool, str]], drawing: Drawing, corner: tuple[float, float]) -> None:
+    """A small colour bar for each scale, the first with its lower left corner there, in inches."""
+    (x, y), (width, height) = corner, figure.get_size_inches()
+    for signed, scale in scales:
         low = -1 if signed else 0
         colors = drawing.colorize(np.linspace(low, 1, 256, dtype=np.float32)[None], signed)[0]
-        x, y = corner[0] + i * BAR, corner[1] - (height + long) / 2
-        axes = figure.add_axes((x / wide, y / high, BAR_WIDTH / wide, long / high))
+        axes = figure.add_axes((x / width, y / height, BAR_WIDTH / width, BAR_HEIGHT / height))
         colored = ScalarMappable(Normalize(low, 1), ListedColormap(colors / 255))
         bar = figure.colorbar(colored, cax=axes, ticks=[-1, 0, 1] if signed else [0, 1])
         axes.tick_params(labelsize=SMALL, length=2, pad=2)
         axes.set_yticklabels(["against", "0", "for"] if signed else ["0", "1"])
         bar.set_label(f"evidence (1 = {scale})", fontsize=SMALL, labelpad=2)
         axes.spines["outline"].set_visible(False)
+        x += BARS[signed]

@@ -42,7 +42,7 @@ class ShownMaps(FramedMaps):
         """A figure, as for a paper: per image a line with its picture, its overlays and a colour bar.
 
         The title of a picture is its id and what is known of it; that of an overlay is the target with its score, and
-        whether it is right if it is the prediction. Wide images, such as curves, lie below each other.
+        whether it is right if it is the prediction. Curves, clips and volumes lie below each other.
 
         Args:
             path: also write it there; the suffix says how: "figure.pdf", "figure.svg", "figure.png".
