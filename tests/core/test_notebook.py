@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 import cv2
 import numpy as np
 import pytest
-from explanations import explanation
+from explanations import example, explanation
 from toynet import FixedBackend, ToyBackend, ToyNet
 
 import xaicore
@@ -77,6 +77,16 @@ def test_a_map_alone_has_its_heatmap_beside_it(backend: ToyBackend, x: np.ndarra
         np.testing.assert_array_equal(shown[3 * m + 1], e.overlays()[m])
         np.testing.assert_array_equal(shown[3 * m + 2], overlay.colorize(e.heatmaps())[m])
         assert alts(page)[3 * m + 2] == f"heatmap: gradcam for {e.target_name(m)} over {m}"
+
+
+def test_boxes_of_targets_are_in_their_overlays_alone() -> None:
+    """In the picture, which all targets share, the box of one would be a riddle."""
+    one = dataclasses.replace(example(n=1, k=2), target_boxes=np.array([[2.0, 2, 9, 9], [1, 1, 12, 12]]))
+    shown = pictures(one._repr_html_())
+    np.testing.assert_array_equal(shown[0], one.images[0])
+    for k in range(2):
+        np.testing.assert_array_equal(shown[1 + k], one.overlay(k))
+        assert (one.overlay(k) != one.overlay(k, Drawing(boxes=False))).any()
 
 
 def test_large_pictures_are_reduced() -> None:

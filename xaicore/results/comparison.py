@@ -102,7 +102,8 @@ class Comparison(dict[str, Explanation]):
         first = self._first()
         per_image = len(first) // len(first.ids)
         rows = range(n * per_image, (n + 1) * per_image)[:targets]
-        return Group(tuple(tuple(one.panel(m, drawing, name) for name, one in self.items()) for m in rows))
+        lines = tuple(tuple(one.panel(m, drawing, name) for name, one in self.items()) for m in rows)
+        return Group(lines, first.picture(rows[0], drawing) if first.drawable else None)
 
     def _first(self) -> Explanation:
         """One of the explanations, which agree in their images and in the number of targets.

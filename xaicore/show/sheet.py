@@ -46,19 +46,20 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The maps of one image, in lines: those of a line have the same target, or are of one result."""
+    """The maps of one image.
+
+    Attributes:
+        lines: those of a line have the same target, or are of one result.
+        picture: under the maps, (H, W, 3) uint8 RGB, without the boxes of targets; None if there is none.
+    """
 
     lines: tuple[tuple[Panel, ...], ...]
+    picture: np.ndarray | None
 
     @property
     def panels(self) -> tuple[Panel, ...]:
         """All of them, in order."""
         return tuple(panel for line in self.lines for panel in line)
-
-    @property
-    def picture(self) -> np.ndarray | None:
-        """The picture under the maps, (H, W, 3) uint8 RGB; None if there is none."""
-        return self.panels[0].images.get("picture")
 
     @property
     def title(self) -> str:

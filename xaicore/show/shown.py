@@ -83,7 +83,8 @@ class ShownMaps(FramedMaps):
         """Image n as notebooks and figures show it, with this many of its targets; None: with all."""
         per_image = len(self) // len(self.ids)
         first = n * per_image
-        return Group((tuple(self.panel(first + k, drawing) for k in range(per_image)[:targets]),))
+        line = tuple(self.panel(first + k, drawing) for k in range(per_image)[:targets])
+        return Group((line,), self.picture(first, drawing) if self.drawable else None)
 
     @property
     def parts(self) -> int:
