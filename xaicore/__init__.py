@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from xaicore.methods import METHODS, Method, method  # type: ignore[no-redef]  # not its module
     from xaicore.monitor import Monitor, Watcher
     from xaicore.once import explain
+    from xaicore.results import Comparison
     from xaicore.show import Drawing
     from xaicore.targets import Target
     from xaicore.tracker import Tracker
@@ -54,6 +55,7 @@ __all__ = [
     "Backend",
     "BackendError",
     "Capture",
+    "Comparison",
     "DependencyError",
     "Direction",
     "Drawing",
@@ -118,6 +120,7 @@ _HOLDERS = {
     "xaicore.methods": ("METHODS", "Method", "method"),
     "xaicore.monitor": ("Monitor", "Watcher"),
     "xaicore.once": ("explain",),
+    "xaicore.results": ("Comparison",),
     "xaicore.show": ("Drawing",),
     "xaicore.targets": ("Target",),
     "xaicore.tracker": ("Tracker",),

@@ -30,7 +30,7 @@ from xaicore.layers import Places, as_layers
 from xaicore.methods import Method, MethodLike, check_fusions, check_powers, find_method, find_methods, plan_for
 from xaicore.outputs import Output, check_activation, check_kind, output_of
 from xaicore.pictures import Preparation, check_single
-from xaicore.results import Found, explanations
+from xaicore.results import Comparison, Found, explanations
 from xaicore.show.pictures import Pictures
 from xaicore.targets import Target
 
@@ -196,14 +196,14 @@ class Explainer:
         ids: Any = None,
         truth: Any = None,
         class_names: Any = None,
-    ) -> dict[str, Explanation]:
-        """Explain N images with several methods from one pass: {method: Explanation}. Arguments as in a call.
+    ) -> Comparison:
+        """Explain N images with several methods from one pass: {method: Explanation}, which shows itself side by side.
 
-        Without `methods`, with the explainer's own. Layers that are kept apart have the keys "method at layer".
+        Arguments as in a call; without `methods`, the explainer's own. Keys of layers kept apart: "method at layer".
         """
         found = [self.method] if methods is None else find_methods(methods)
         results = self._explain(x, found, targets, images, ids, truth, class_names)
-        return {self.key(result): result for result in results}
+        return Comparison({self.key(result): result for result in results})
 
     def read(self, x: Any, images: Any = None, ids: Any = None) -> Sample | None:
         """The pictures that x means, prepared by `preprocess`; None where x is the model's own input.

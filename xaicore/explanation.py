@@ -13,8 +13,8 @@ import numpy as np
 from xaicore.errors import InputError
 from xaicore.outputs import is_dense, joined_rows, raw_score, true_classes
 from xaicore.show.drawing import Drawing
-from xaicore.show.framed import FramedMaps
 from xaicore.show.pictures import Pictures
+from xaicore.show.shown import ShownMaps
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ PER_ROW = ("maps", "targets", "scores", "empty", "ceilings", "names", "target_bo
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation(FramedMaps):
+class Explanation(ShownMaps):
     """Maps of N images and K targets each: row m = n * K + k of M = N * K explains target k of image n.
 
     Attributes:
@@ -152,23 +152,6 @@ class Explanation(FramedMaps):
         with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
             log(self)
         return root / "index.html"
-
-    def show(self) -> None:
-        """Display the result: in the notebook, else in the web browser."""
-        from xaicore.show import html
-
-        html.show(self._repr_html_())
-
-    def _repr_html_(self) -> str:
-        from xaicore.show import html
-
-        per_image = len(self) // len(self.ids)
-        parts = self.views * (html.SLICES if self.form == "volume" else 1)
-        most = max(1, html.ROWS // (per_image * parts)) * per_image
-        shown = range(min(len(self), max(1, html.ROWS // parts), most))
-        drawing = Drawing(slices=html.SLICES)
-        drawn = ((self.row(m, drawing), self.draw(m, drawing)) for m in shown)
-        return html.render(repr(self), drawn, len(self) - len(shown), several=per_image > 1)
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
         """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.

@@ -67,11 +67,19 @@ class Loggers:
     def __exit__(self, *exc_info: object) -> None:
         self._settle("close", self._close())
 
-    def __call__(self, explanation: Explanation, step: int | None = None) -> None:
-        """Hand one explanation to every logger that still works."""
+    def __call__(self, explanation: Explanation | Mapping[str, Explanation], step: int | None = None) -> None:
+        """Hand one explanation, or several as `Explainer.compare` returns them, to every logger that still works.
+
+        Raises:
+            LoggerError: the loggers are not open.
+            InputError: two explanations are of the same method and layer, so that one would replace the other.
+        """
         if not self._open and self._loggers:
             raise LoggerError("these loggers are not open; write: with open_loggers(...) as log: log(explanation)")
-        self._settle("log", self._each(self._working(), "log", explanation, step=step))
+        if isinstance(explanation, Mapping):
+            _check_apart(explanation)
+        for one in explanation.values() if isinstance(explanation, Mapping) else [explanation]:
+            self._settle("log", self._each(self._working(), "log", one, step=step))
 
     def flush(self) -> None:
         """Report that a step is complete: trackers with one entry per step write it now."""
@@ -120,6 +128,23 @@ class Loggers:
                 f"logger {name!r} is switched off: {action} raised {type(exc).__name__}: {exc}",
                 RuntimeWarning,
                 stacklevel=3,
+            )
+
+
+def _check_apart(explanations: Mapping[str, Explanation]) -> None:
+    """Refuse explanations of which one would replace another in a step.
+
+    Raises:
+        InputError: two have the same method, layer and group.
+    """
+    seen: dict[tuple[str, str, str | None], str] = {}
+    for name, one in explanations.items():
+        other = seen.setdefault((one.method, one.layer, one.group), name)
+        if other != name:
+            raise InputError(
+                f"{other!r} and {name!r} are both of {one.method} at {one.layer}, and a step has one map per picture, "
+                f"method and layer: log each with a step of its own, as in log(results[{name!r}], step=1), or save "
+                f"each in a folder of its own, as in results[{name!r}].save('runs/b')"
             )
 
 

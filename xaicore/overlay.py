@@ -1,10 +1,33 @@
 """Heatmaps over pictures. All colours are RGB.
 
-Viridis is the default: its lightness increases monotonically, so that brighter always means more evidence, also in
-print and for colour-blind readers. Jet and turbo reverse their lightness over half of their range.
+The default is inferno, with an opacity of 0.7 times the evidence. `benchmarks/look.py` lays maps of Grad-CAM and
+LayerCAM over 40 pictures (grass, foliage, sky, night, white ground, print, tissue, a head phantom, faces) to look at,
+and measures, on average: how far the overlay is from its picture (CIEDE2000) where evidence exceeds half of its
+maximum, in all pictures, in green ones, and as deuteranopes see them (simulated after Machado et al. 2009); and how
+much more lightness (L*) it adds where evidence peaks than where it is faint.
+
+    colour map      opacity   change   green   deuteranopia   peak
+    inferno             0.7       24      23             20     30
+    inferno             0.5       19      17             15     21
+    magma               0.7       23      24             16     29
+    plasma              0.7       23      22             18     28
+    viridis             0.7       27      21             16     25
+    viridis             0.5       21      17             11     18
+    turbo               0.7       26      24             23     -8
+    cividis             0.7       16      14             15     25
+
+Of the colour maps whose lightness is monotonic, so that brighter always means more evidence, also in print, inferno is
+the one whose peak stands out most, and that colour-blind readers see best. Viridis looks like the grass and foliage
+below it, cividis is pale, turbo darkens its peak. At 0.5 the evidence is lost in busy pictures; at 0.8 it hides what it
+lies on. Steeper curves of opacity, such as the square root, veil the whole picture.
 
 Signed heatmaps, in [-1, 1], have a diverging colour map: zero is neutral, and both ends darken alike, so that darker
 always means more evidence, for the target in one hue and against it in the other.
+
+    blue-red            0.7       20      22             15     -8
+    purple-orange       0.7       21      19             21     -2
+
+Orange is lost on fur, wood and skin, where red is not; deuteranopes see "purple-orange" better.
 """
 
 from __future__ import annotations
@@ -17,7 +40,10 @@ import numpy as np
 from xaicore.errors import InputError
 from xaicore.opencv import cv2
 
-__all__ = ["blend", "colorize", "colormaps", "diverging", "outline"]
+__all__ = ["ALPHA", "COLORMAP", "blend", "colorize", "colormaps", "diverging", "outline"]
+
+COLORMAP, ALPHA = "inferno", 0.7
+"""The default look."""
 
 DIVERGING = {
     "blue-red": "2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b",
@@ -70,7 +96,7 @@ def _levels(heatmaps: np.ndarray, colormap: str) -> np.ndarray:
     return levels
 
 
-def colorize(heatmaps: np.ndarray, colormap: str = "viridis") -> np.ndarray:
+def colorize(heatmaps: np.ndarray, colormap: str = COLORMAP) -> np.ndarray:
     """Heatmaps (..., H, W) in [0, 1] as uint8 RGB (..., H, W, 3); in [-1, 1] where the colour map is diverging.
 
     Raises:
@@ -80,7 +106,7 @@ def colorize(heatmaps: np.ndarray, colormap: str = "viridis") -> np.ndarray:
     return table[_levels(heatmaps, colormap)]
 
 
-def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = "viridis", alpha: float = 0.5) -> np.ndarray:
+def blend(images: np.ndarray, heatmaps: np.ndarray, colormap: str = COLORMAP, alpha: float = ALPHA) -> np.ndarray:
     """Pictures (M, H, W, 3) uint8 RGB under heatmaps (M, H, W) in [0, 1]: uint8 RGB (M, H, W, 3).
 
     The opacity of a pixel is `alpha` times the magnitude of its heatmap value, so that the picture is unchanged where

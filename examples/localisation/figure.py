@@ -1,4 +1,4 @@
-"""Pictures of maps with their boxes: those of the map in red, the true ones in white, the maximum as a dot."""
+"""Pictures of maps with their boxes: those of the map in cyan, the true ones in white, the maximum as a dot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 __all__ = ["tile", "write"]
 
 SCALE, GAP, COLUMNS = 1.1, 5, 3
-RED, WHITE, BLACK = (230, 40, 40), (255, 255, 255), (0, 0, 0)
+CYAN, WHITE, BLACK = (0, 210, 240), (255, 255, 255), (0, 0, 0)
 
 
 def tile(overlay: np.ndarray, boxes: np.ndarray, true: np.ndarray, point: np.ndarray, title: str) -> np.ndarray:
@@ -21,11 +21,11 @@ def tile(overlay: np.ndarray, boxes: np.ndarray, true: np.ndarray, point: np.nda
         _rectangle(drawn, box, BLACK, 3)
         _rectangle(drawn, box, WHITE, 1)
     for box in boxes[boxes[:, 2] > boxes[:, 0]]:
-        _rectangle(drawn, box, RED, 2)
+        _rectangle(drawn, box, CYAN, 2)
     if point[0] >= 0:
         x, y = ((point + 0.5) * SCALE).round().astype(int).tolist()
         cv2.circle(drawn, (x, y), 5, WHITE, -1, cv2.LINE_AA)
-        cv2.circle(drawn, (x, y), 4, RED, -1, cv2.LINE_AA)
+        cv2.circle(drawn, (x, y), 4, CYAN, -1, cv2.LINE_AA)
     for color, width in ((BLACK, 3), (WHITE, 1)):
         place = (6, drawn.shape[0] - 8)
         cv2.putText(drawn, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width, cv2.LINE_AA)

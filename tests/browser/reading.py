@@ -82,7 +82,7 @@ def heat(shares: np.ndarray | tuple[float, ...]) -> np.ndarray:
     return COLORS[np.rint(np.clip(shares, 0, 1) * 255).astype(int)]
 
 
-def over(picture: tuple[int, ...], shares: np.ndarray | tuple[float, ...], opacity: float = 0.5) -> np.ndarray:
+def over(picture: tuple[int, ...], shares: np.ndarray | tuple[float, ...], opacity: float = 0.7) -> np.ndarray:
     """The blend as `xaicore.overlay` defines it."""
     amount = opacity * np.clip(shares, 0, 1)[:, None]
     return np.array(picture) + amount * (heat(shares) - np.array(picture))

@@ -46,7 +46,7 @@ def save(root: Path, *steps: xaicore.Explanation) -> Path:
     return root
 
 
-def expected(v: int, opacity: float = 0.5) -> np.ndarray:
+def expected(v: int, opacity: float = 0.7) -> np.ndarray:
     return over(COLORS[v], (SHARES[v],), opacity)[0]
 
 

@@ -125,7 +125,7 @@ def test_rows_of_older_versions_show_their_own_files(tmp_path: Path, visit: Visi
     tab = visit(tmp_path)
     assert text(tab, ".status") == "3 pictures · 3 of 3 right"
     assert sources(tab, ".cell .heat") == [row(tmp_path, name)["overlay"] for name in IDS]
-    for opacity in ("0.5", "0.25", "0"):
+    for opacity in ("0.7", "0.25", "0"):
         tab.choose("[name=opacity]", opacity)
         np.testing.assert_allclose(bands(tab, ".cell .stack"), over(PICTURES[0], BANDS, float(opacity)), atol=2)
     open_large(tab)

@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_colours_at_any_opacity(run: Path, visit: Visit) -> None:
     tab = visit(run)
-    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(SHARES, 0.5), atol=2)
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(SHARES, 0.7), atol=2)
     for opacity in ("0", "1"):
         tab.choose("[name=opacity]", opacity)
         np.testing.assert_allclose(bands(tab, ".cell .stack"), over(SHARES, float(opacity)), atol=2)
@@ -58,7 +58,7 @@ def test_colours_at_any_opacity(run: Path, visit: Visit) -> None:
 def test_zero_stays_neutral_on_one_scale_over_all_steps(run: Path, visit: Visit) -> None:
     tab = visit(run)
     tab.choose("[name=shared]", True)
-    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(SHARES / 2, 0.5), atol=3)
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(SHARES / 2, 0.7), atol=3)
     open_large(tab)
     np.testing.assert_allclose(bands(tab, HEATMAP), heat(SHARES / 2), atol=3)
     np.testing.assert_allclose(bands(tab, HEATMAP)[2], (247, 247, 247), atol=1)
@@ -71,7 +71,7 @@ def test_a_fixed_scale_limits_both_ends(tmp_path: Path, visit: Visit) -> None:
     one = explanation(4.0)
     xaicore.monitor.scale.Scale(1.0, ["signed"])(one).save(tmp_path)
     tab = visit(tmp_path)
-    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(np.array([-1, -1, 0, 1.0]), 0.5), atol=3)
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(np.array([-1, -1, 0, 1.0]), 0.7), atol=3)
 
 
 def test_the_legend_and_the_words(run: Path, visit: Visit) -> None:
@@ -98,7 +98,7 @@ def test_the_options_of_the_logger(tmp_path: Path, visit: Visit) -> None:
     with xaicore.open_loggers({"disk": {"root": tmp_path, "diverging": "purple-orange"}}, on_error="raise") as log:
         log(explanation(1.0), 0)
     tab = visit(tmp_path)
-    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(SHARES, 0.5, "purple-orange"), atol=2)
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(SHARES, 0.7, "purple-orange"), atol=3)
 
 
 def legend(tab: Tab, share: float) -> np.ndarray:

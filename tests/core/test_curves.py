@@ -115,7 +115,8 @@ def test_an_outline_is_around_the_samples_with_the_most_evidence() -> None:
 
 def test_the_notebook_shows_the_curve() -> None:
     one = explanation(np.random.default_rng(0).random((1, 1, 8)))
-    found = re.findall(r'alt="(\w+)"[^>]*base64,([^"]*)"', one._repr_html_())
-    assert [kind for kind, _ in found] == ["photo", "overlay", "heatmap"]
+    found = re.findall(r'alt="([^"]*)"[^>]*base64,([^"]*)"', one._repr_html_())
+    over = f"given for {one.target_name(0)} over 0"
+    assert [alt for alt, _ in found] == ["0", over, f"heatmap: {over}"]
     shown = cv2.imdecode(np.frombuffer(base64.b64decode(found[1][1]), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(shown, one.overlay(0))

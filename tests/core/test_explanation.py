@@ -381,7 +381,7 @@ def test_an_image_may_have_several_true_classes(explanation: Explanation) -> Non
     assert e.take([2]).row(0) == {**e.row(4), "id": "c"}
     whole = Explanation.concatenate([e.take([0]), e.take([1, 2])])
     np.testing.assert_array_equal(whole.truth, truth)
-    assert "truth x, z | wrong" in e._repr_html_()
+    assert "truth x, z · wrong" in e._repr_html_()
 
 
 def test_positions_in_a_group_are_slots(explanation: Explanation) -> None:

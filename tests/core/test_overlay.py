@@ -29,12 +29,13 @@ def test_colours_are_rgb(name: str) -> None:
     assert np.abs(high - ENDS[name][1]).max() <= 2
 
 
-def test_viridis_is_the_default_and_its_lightness_rises() -> None:
+def test_inferno_is_the_default_and_its_lightness_rises() -> None:
+    assert (overlay.COLORMAP, overlay.ALPHA) == ("inferno", 0.7)
     ramp = np.linspace(0, 1, 256)[None]
     colors = overlay.colorize(ramp)
     assert colors.shape == (1, 256, 3)
     assert colors.dtype == np.uint8
-    assert np.array_equal(colors, overlay.colorize(ramp, "viridis"))
+    assert np.array_equal(colors, overlay.colorize(ramp, "inferno"))
     lightness = cv2.cvtColor(colors, cv2.COLOR_RGB2LAB)[0, :, 0].astype(int)
     assert (np.diff(lightness) >= 0).all()
     assert lightness[-1] - lightness[0] > 150
@@ -44,17 +45,18 @@ def test_colour_maps_have_names() -> None:
     names = overlay.colormaps()
     assert {"viridis", "inferno", "magma", "cividis", "turbo", "jet"} <= set(names)
     assert list(names) == sorted(names)
-    assert np.array_equal(overlay.colorize(np.ones((1, 1)), "VIRIDIS"), overlay.colorize(np.ones((1, 1))))
+    assert np.array_equal(overlay.colorize(np.ones((1, 1)), "INFERNO"), overlay.colorize(np.ones((1, 1))))
     with pytest.raises(xaicore.InputError, match=r"no colour map called 'rainbows'; known: autumn, .*viridis"):
         overlay.colorize(np.ones((1, 1)), "rainbows")
 
 
-def test_blend_by_hand() -> None:
+@pytest.mark.parametrize(("options", "alpha"), [({}, 0.7), ({"alpha": 0.6}, 0.6)])
+def test_blend_by_hand(options: dict[str, float], alpha: float) -> None:
     images = np.array([[[[100, 150, 200]] * 3]], np.uint8)
-    out = overlay.blend(images, np.array([[[0.0, 0.5, 1.0]]], np.float32), alpha=0.6)
+    out = overlay.blend(images, np.array([[[0.0, 0.5, 1.0]]], np.float32), **options)
     colors = overlay.colorize(np.array([[0.0, 0.5, 1.0]]))[0].astype(float)
     for pixel, heat in enumerate((0.0, 0.5, 1.0)):
-        expected = images[0, 0, pixel] * (1 - 0.6 * heat) + colors[pixel] * 0.6 * heat
+        expected = images[0, 0, pixel] * (1 - alpha * heat) + colors[pixel] * alpha * heat
         assert np.abs(out[0, 0, pixel] - expected).max() <= 0.51
     assert out[0, 0, 0].tolist() == [100, 150, 200]
 

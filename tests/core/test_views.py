@@ -142,12 +142,12 @@ def test_captions_name_the_views() -> None:
 def test_the_page_has_a_strip_per_row_in_order() -> None:
     e = strip()
     page = e._repr_html_()
-    assert page.count("<figure>") == page.count("<ol ") == 2
+    assert page.count("<figure") == page.count("<ol ") == 2
     found = re.findall(r'<li [^>]*>([^<]*)|<img alt="([^"]*)"[^>]*base64,([^"]*)"', page)
     labels = [name for name, kind, _ in found if not kind]
     assert labels == ["frame 0", "frame 1", "frame 2"] * 2
     assert [kind for _, kind, _ in found if kind][:4] == [
-        "photo, frame 0", "overlay, frame 0", "heatmap, frame 0", "photo, frame 1",
+        "picture, frame 0", "overlay, frame 0", "heatmap, frame 0", "picture, frame 1",
     ]  # fmt: skip
     images = [
         cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
@@ -163,6 +163,6 @@ def test_the_page_has_a_strip_per_row_in_order() -> None:
 def test_the_page_shows_fewer_rows_of_many_views_and_escapes_their_names() -> None:
     e = dataclasses.replace(strip(16), view_names=("<b>",) * 16)
     page = e._repr_html_()
-    assert page.count("<figure>") == 1
+    assert page.count("<figure") == 1
     assert "and 1 more" in page
-    assert "<b>" not in page
+    assert "<b>" not in page.partition("<ol")[2]

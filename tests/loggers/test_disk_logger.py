@@ -407,8 +407,8 @@ def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
         "normalize": "max",
         "drawing": {
             "maps": "float16",
-            "colormap": "viridis",
-            "alpha": 0.5,
+            "colormap": "inferno",
+            "alpha": 0.7,
             "outline": 0.2,
             "diverging": "blue-red",
             "axis": 0,

@@ -136,7 +136,7 @@ def test_the_data_are_the_rows_of_the_manifest(tmp_path: Path) -> None:
         for column, ending in (name.split(".") for name in seen["files"].split()):
             assert row[column] == f"{column}s/{seen['stem']}.{ending}"
         assert seen["files"].split() == ["overlay.png", "heatmap.png", "map.npy", "grey.png", "outline.png"]
-    assert shown.data["alpha"] == 0.5
+    assert shown.data["alpha"] == 0.7
     assert len(shown.data["texts"]) == len(set(shown.data["texts"]))
 
 

@@ -82,7 +82,7 @@ def same(pictures: list[np.ndarray], expected: Any) -> bool:
     return len(pictures) == len(expected) and all(map(np.array_equal, pictures, expected))
 
 
-def heat(one: xaicore.Explanation, colormap: str = "viridis") -> np.ndarray:
+def heat(one: xaicore.Explanation, colormap: str = "inferno") -> np.ndarray:
     return xaicore.overlay.colorize(one.heatmaps(), colormap)
 
 

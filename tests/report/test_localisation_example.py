@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from examples.localisation.figure import RED, WHITE, tile, write
+from examples.localisation.figure import CYAN, WHITE, tile, write
 from examples.localisation.scenes import PAIRS, boxes_of, classes_of, pairs
 from examples.localisation.table import cell, put, table
 from xaicore.localize import Estimate
@@ -51,7 +51,7 @@ def test_a_tile_shows_boxes_and_point(tmp_path: Path) -> None:
     drawn = tile(overlay, boxes, np.array([[100, 10, 190, 90]]), np.array([40, 30]), "x")
     scale = drawn.shape[0] / 100
     at = [tuple(int(v) for v in drawn[round(y * scale), round(x * scale)]) for x, y in ((20, 30), (100, 50), (40, 30))]
-    assert at == [RED, WHITE, RED]
+    assert at == [CYAN, WHITE, CYAN]
     assert (drawn[round(70 * scale), round(80 * scale)] == 128).all()
     nothing = tile(overlay, boxes[1:], np.zeros((0, 4), int), np.array([-1, -1]), "")
     assert (nothing == 128).all()

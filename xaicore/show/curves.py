@@ -1,6 +1,6 @@
 """Signals as pictures: curves on a dark ground, a lane for each channel; their heat behind them, and in a band below.
 
-The heat is laid over the curves as over any other picture. A dark ground keeps viridis in order: more evidence is
+The heat is laid over the curves as over any other picture. A dark ground keeps inferno in order: more evidence is
 brighter, and no evidence leaves the ground as it is.
 """
 

@@ -24,7 +24,7 @@ class Drawing:
     """How heatmaps and overlays are drawn.
 
     Attributes:
-        colormap: of both: "viridis", "inferno", "magma", ... (`xaicore.overlay.colormaps()`).
+        colormap: of both: "inferno", "viridis", "magma", ... (`xaicore.overlay.colormaps()`).
         alpha: the overlay's opacity at the maximum, in [0, 1].
         outline: a share of the pixels, in (0, 1]: draw a line around those with the most evidence; None: no line.
         diverging: the colour map of signed maps, from evidence against the target to evidence for it: "blue-red" or
@@ -38,8 +38,8 @@ class Drawing:
         InputError: a value is unknown or out of range.
     """
 
-    colormap: str = "viridis"
-    alpha: float = 0.5
+    colormap: str = overlay.COLORMAP
+    alpha: float = overlay.ALPHA
     outline: float | None = None
     diverging: str = "blue-red"
     axis: int = 0

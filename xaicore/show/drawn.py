@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from xaicore import localize
+from xaicore import localize, overlay
 from xaicore.errors import InputError
 from xaicore.show import tiles
 from xaicore.show.animation import encode
@@ -39,8 +39,8 @@ class DrawnMaps(DrawnRow):
 
     def overlays(
         self,
-        colormap: str = "viridis",
-        alpha: float = 0.5,
+        colormap: str = overlay.COLORMAP,
+        alpha: float = overlay.ALPHA,
         outline: float | None = None,
         diverging: str = "blue-red",
         axis: int = 0,
@@ -50,7 +50,7 @@ class DrawnMaps(DrawnRow):
         """Heatmaps over their pictures, (M, H, W, 3) uint8 RGB; each volume is a montage of slices.
 
         Args:
-            colormap: "viridis", "inferno", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
+            colormap: "inferno", "viridis", "magma", "cividis", ... (`xaicore.overlay.colormaps()`).
             alpha: the opacity at the maximum; elsewhere it shrinks with the evidence.
             outline: a share of the pixels, such as 0.2: draw a line around those with the most evidence.
             diverging: the colour map of signed maps, "blue-red" or "purple-orange", evidence against the target first.

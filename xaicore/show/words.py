@@ -12,7 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
-    *("caption", "digest", "escape_surrogates", "evidence", "finite", "safe_name", "scored", "slug"),
+    *(
+        "caption",
+        "digest",
+        "escape_surrogates",
+        "evidence",
+        "finite",
+        "headline",
+        "known",
+        "safe_name",
+        "scored",
+        "slug",
+    ),
     *("verdict", "views"),
 ]
 
@@ -30,13 +41,22 @@ def caption(row: Mapping[str, Any]) -> str:
     Unknown values are left out. A signed map is called so. Where an image has several views, the line ends in their
     names. The result can be encoded as UTF-8.
     """
-    words = [row["id"], scored(row)]
-    words += [f"{name} {row[f'{name}_name']}" for name in ("predicted", "truth") if row[f"{name}_name"] is not None]
-    words += [verdict(row["right"])] if row["right"] is not None else []
-    words += [f"{row['method']} at {row['layer']}"]
+    words = [row["id"], scored(row), *known(row), f"{row['method']} at {row['layer']}"]
     words += ["signed"] if row.get("signed") else []  # a logger of one's own may have made the row
     words += filter(None, [views(row)])
     return escape_surrogates(" | ".join(words))
+
+
+def known(row: Mapping[str, Any]) -> list[str]:
+    """What is known of a row's image: ["predicted dog", "truth cat", "wrong"]; unknown values are left out."""
+    words = [f"{name} {row[f'{name}_name']}" for name in ("predicted", "truth") if row[f"{name}_name"] is not None]
+    return [*words, *filter(None, [verdict(row["right"])])]
+
+
+def headline(row: Mapping[str, Any]) -> str:
+    """A row's target, its score, and the verdict if the target is the prediction: "dog 0.870, wrong"."""
+    is_predicted = row["predicted"] is not None and row["predicted"] == row["target"]
+    return ", ".join(filter(None, [scored(row), verdict(row["right"]) if is_predicted else ""]))
 
 
 def scored(row: Mapping[str, Any]) -> str:
