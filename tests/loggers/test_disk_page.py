@@ -69,6 +69,7 @@ class Page(HTMLParser):
         data = self.data
         texts, columns = data["texts"], dict(data["plain"])
         columns |= {name: [None if i is None else texts[i] for i in indices] for name, indices in data["text"].items()}
+        columns |= {name: [value] * data["rows"] for name, value in data["same"].items()}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def names(self) -> list[tuple[str, list[str]]]:
