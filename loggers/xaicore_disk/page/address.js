@@ -15,7 +15,8 @@ function stateOf(name) {
 /** Set a control, if it takes this value. */
 function setState(name, text) {
   const control = controls[name];
-  if (name === "step") control.value = Math.max(steps.findIndex((step) => String(step) === text), 0);
+  const at = name === "step" ? steps.findIndex((step) => String(step) === text) : -1;
+  if (name === "step") control.value = at < 0 ? steps.length - 1 : at;
   else if (control.type === "checkbox") control.checked = text === "1";
   else if (control.tagName !== "SELECT" || [...control.options].some(({ value }) => value === text)) control.value = text;
 }

@@ -40,7 +40,7 @@ function* verdictTexts(told, firsts, at) {
 function* courseTexts(told) {
   const before = firstOfEach(entriesAt(selection, 0)).filter((entry) => entry.row.group === null && isJudged(entry));
   const right = before.filter(({ row }) => verdict(row)).length;
-  if (before.length === told.filter(isJudged).length) yield `${right} were right at ${stepName(steps[0])}.`;
+  if (before.length === told.filter(isJudged).length) yield `${right} ${right === 1 ? "was" : "were"} right at ${stepName(steps[0])}.`;
 }
 
 /** The mistakes, each kind of them once: all if they are few, else the most frequent ones. */
