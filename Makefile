@@ -27,7 +27,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models targets cells gallery letters localisation browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor bench-gallery models targets cells gallery letters localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
 	  tf-keras-vis xplique deprecated einops tensorflow-probability tf-keras dm-tree attrs decorator cloudpickle \
 	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
 	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
+
+bench-gallery: $(READY) browser ## how fast the gallery shows 10,000 maps
+	$(BIN)/python -m benchmarks.gallery
 
 bench-monitor: $(READY) ## the cost of a monitor during training
 	$(BIN)/python -m benchmarks.monitor

@@ -89,7 +89,13 @@ class Columns:
     @property
     def pictures(self) -> int:
         """The number of different ids."""
-        return len(set(self._text["id"]))
+        return len(self.ids)
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of the rows."""
+        texts = list(self._texts)
+        return {texts[i] for i in set(self._text["id"]) if i is not None}
 
     @property
     def steps(self) -> int:
@@ -140,6 +146,7 @@ def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing,
         about=about,
         columns=columns,
         maps=maps,
+        skipped={name: reason for name, reason in about.get("skipped", {}).items() if name not in columns.ids},
         channels=_channels(colors),
         signed_channels=_channels(diverging),
         style=Markup(style),

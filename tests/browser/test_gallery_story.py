@@ -14,8 +14,6 @@ import toy_run
 from browser import Tab
 from reading import go_to, shown, text, texts
 
-import xaicore
-
 Visit = Callable[..., Tab]
 
 CLASSES = ["jeep", "convertible", "African elephant", "n0213", "sunglasses", "grass"]
@@ -44,7 +42,8 @@ def told(tab: Tab) -> tuple[str, str]:
         ([0, 1, 2], [0, 1, 2], "All 3 right", ""),
         ([0], [0], "1 of 1 right", ""),
         ([0, 1, 2], [0, 0, 2], "2 of 3 right", "The jeep was taken for a convertible."),
-        ([2, 0], [0, 1], "0 of 2 right", "The jeep was taken for an African elephant and the convertible was taken for a jeep."),
+        ([2, 0], [0, 1], "0 of 2 right",
+         "The jeep was taken for an African elephant and the convertible was taken for a jeep."),
         ([3, 4], [4, 3], "0 of 2 right", "The sunglasses was taken for “n0213” and “n0213” was taken for sunglasses."),
         ([5], [0], "0 of 1 right", "The jeep was taken for a grass."),
         ([1, 1, 0, 0, 0], [0, 0, 1, 0, 0], "2 of 5 right",

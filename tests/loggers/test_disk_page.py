@@ -119,6 +119,18 @@ def test_it_says_what_is_known_of_the_run(tmp_path: Path) -> None:
     assert "rescaled" not in shown.text
 
 
+def test_skipped_pictures_are_listed_until_they_are_explained(tmp_path: Path) -> None:
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise", quiet=True) as log:
+        log.skip("first.jpg", "first.jpg is an empty file")
+        log.skip(EVIL, "no picture")
+        log(explanation(maps(1), **known(ids=["third.jpg"], images=None, outputs=None, truth=None)))
+    shown = Page(tmp_path / "index.html")
+    assert f"2 pictures skipped first.jpg is an empty file {EVIL}: no picture" in shown.text
+    assert json.loads((tmp_path / "run.json").read_text())["skipped"][EVIL] == "no picture"
+    again = page(tmp_path, explanation(maps(), **known()))
+    assert f"1 picture skipped {EVIL}: no picture" in again.text
+
+
 def test_steps_are_counted(tmp_path: Path) -> None:
     shown = page(tmp_path, example(n=3, k=2), example(n=3, k=2, method="other"), steps=(1, 2))
     assert "a run 3 pictures · 2 steps · 24 maps model" in shown.text

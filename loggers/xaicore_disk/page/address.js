@@ -24,7 +24,7 @@ function setState(name, text) {
 /** Remember the first view, then show what the address says. */
 function readAddressFirst() {
   for (const name of [...KEPT, ...LOOKS]) initial[name] = stateOf(name);
-  readAddress();
+  if (location.hash.length > 1) readAddress();
 }
 
 /** Set the controls to what the address says, the others to the first view, and open its picture. */
@@ -32,8 +32,9 @@ function readAddress() {
   const text = location.hash.slice(1);
   const said = text.includes("=") ? new URLSearchParams(text) : new URLSearchParams(text && { id: unescaped(text) });
   for (const name of [...KEPT, ...LOOKS]) {
+    const before = stateOf(name);
     setState(name, said.get(name) ?? initial[name]);
-    if (["group", "method", "layer", "k"].includes(name)) refine();
+    if (["group", "method", "layer", "k"].includes(name) && stateOf(name) !== before) refine();
   }
   select();
   const id = said.get("id");

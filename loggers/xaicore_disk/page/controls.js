@@ -56,7 +56,8 @@ function refine() {
   setVisible("layers", controls.layer.length > 1);
   setVisible("targets", controls.k.length > 1);
   const isJudged = rows.some((row) => ofGroup(row) && verdictText(row));
-  grid.classList.toggle("tall", isJudged && controls.k.length > 1); // the cards then name the prediction, too
+  const isOther = controls.k.length > 1 && controls.k.value !== "predicted"; // the cards then name the prediction, too
+  grid.classList.toggle("tall", isJudged && isOther);
   grid.classList.toggle("brief", !isJudged);
   controls.search.placeholder = controls.k.value === "all" ? "id or target" : "id";
 }
@@ -110,8 +111,8 @@ function classNames(list) {
   const names = new Map();
   for (const row of list) {
     for (const role of ["truth", "predicted", "target"]) {
-      const [index, ...others] = [row[role]].flat();
-      if (Number.isInteger(index) && !others.length) names.set(index, className(row[`${role}_name`], index));
+      const index = row[role]?.length === 1 ? row[role][0] : row[role];
+      if (Number.isInteger(index) && !names.has(index)) names.set(index, className(row[`${role}_name`], index));
     }
   }
   return names;

@@ -2,7 +2,7 @@
 
 const grid = document.getElementById("grid");
 const cells = new Map(); // the cells that are in the page, by the key of their place
-const MARGIN_LINES = 600; // pixels above and below the window in which lines are filled, too
+const MARGIN_LINES = 400; // pixels above and below the window in which lines are filled, too
 let all = []; // the entries, in order
 let lines = [0]; // where each line begins, as positions in `all`
 let fill = null; // fills a card for an entry

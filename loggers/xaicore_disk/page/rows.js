@@ -10,7 +10,7 @@ const byPicture = Map.groupBy(rows, (row) => pictureKey(row));
 /** From columns to one object per row; `text` holds indices into `texts`, and `same` what all rows have in common. */
 function decode({ texts, text, plain, same, rows: count }) {
   return Array.from({ length: count }, (_, i) => {
-    const row = { ...same };
+    const row = Object.create(same);
     for (const name in plain) row[name] = plain[name][i];
     for (const name in text) row[name] = texts[text[name][i]] ?? null;
     readViews(row);
