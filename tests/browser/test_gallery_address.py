@@ -59,6 +59,12 @@ def test_all_controls_are_kept_over_a_reload(run: Path, visit: Visit) -> None:
     assert sources(tab, ".face:first-child .heat") == [row(run, IDS[2], 2, "second", 1)["grey"]]
 
 
+def test_a_comparison_with_the_method_of_the_first_view(run: Path, visit: Visit) -> None:
+    """It is offered only where another method is selected, which the address does, too."""
+    tab = visit(run, address="group=&sort=logged&method=second&compare=method%3Afirst")
+    assert sources(tab, ".face .heat")[:2] == [row(run, IDS[0], 5, method)["grey"] for method in ("second", "first")]
+
+
 def test_the_first_view_needs_no_address(run: Path, visit: Visit) -> None:
     tab = visit(run, address="")
     tab.choose("[name=wrong]", True)

@@ -102,7 +102,7 @@ def test_classes_without_names_have_no_article(tmp_path: Path, visit: Visit) -> 
 
 def test_words_are_listed_and_fillers_are_not(tmp_path: Path, visit: Visit) -> None:
     tab = visit(words.save(tmp_path), address="")
-    assert told(tab) == ("2 pictures, 12 targets", f"Explained: {', '.join(words.WORDS)}.")
+    assert told(tab) == ("2 pictures, 12 targets", f"Explained: {' · '.join(words.WORDS)}")
 
 
 def test_it_follows_the_steps_and_names_the_mistakes_of_changing_groups(run: Path, visit: Visit) -> None:

@@ -31,12 +31,14 @@ function readAddressFirst() {
 function readAddress() {
   const text = location.hash.slice(1);
   const said = text.includes("=") ? new URLSearchParams(text) : new URLSearchParams(text && { id: unescaped(text) });
-  for (const name of [...KEPT, ...LOOKS]) {
+  for (const name of KEPT) {
     const before = stateOf(name);
     setState(name, said.get(name) ?? initial[name]);
     if (["group", "method", "layer", "k"].includes(name) && stateOf(name) !== before) refine();
   }
   select();
+  for (const name of LOOKS) setState(name, said.get(name) ?? initial[name]);
+  useColors();
   const id = said.get("id");
   const place = id === null ? null : selection.places.find((one) => one.rows.some((row) => row.id === id));
   if (place) openLarge(place.key);

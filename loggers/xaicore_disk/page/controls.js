@@ -55,10 +55,7 @@ function refine() {
   setVisible("methods", controls.method.length > 1);
   setVisible("layers", controls.layer.length > 1);
   setVisible("targets", controls.k.length > 1);
-  const isJudged = rows.some((row) => ofGroup(row) && verdictText(row));
-  const isOther = controls.k.length > 1 && controls.k.value !== "predicted"; // the cards then name the prediction, too
-  grid.classList.toggle("tall", isJudged && isOther);
-  grid.classList.toggle("brief", !isJudged);
+  fillCompare();
   controls.search.placeholder = controls.k.value === "all" ? "id or target" : "id";
 }
 

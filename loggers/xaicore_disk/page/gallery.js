@@ -28,13 +28,18 @@ function update() {
 /** Find the rows of what is selected. */
 function select() {
   selection = choose(choice());
-  fillCompare();
   chooseSecond();
   const chosen = selection.places.map(({ rows: [row] }) => row);
-  const kind = controls.colors.value;
+  makeRoom(chosen);
   offerColors(chosen);
-  if ([...controls.colors.options].some(({ value }) => value === kind)) controls.colors.value = kind;
-  useColors();
+}
+
+/** Let the cards have room for what these rows say: a verdict, and where another class is explained, the prediction. */
+function makeRoom(list) {
+  const isJudged = list.some(verdictText);
+  const isOther = list.some((row) => row.predicted !== null && row.predicted !== row.target);
+  grid.classList.toggle("tall", isJudged && (isOther || controls.compare.value.startsWith("k:")));
+  grid.classList.toggle("brief", !isJudged);
 }
 
 /** The first entry of each picture. */
@@ -118,7 +123,7 @@ form.addEventListener("input", ({ target }) => {
     refine();
     select();
   }
-  if (target.name === "compare") chooseSecond();
+  if (target.name === "compare") select();
   if (target.name === "colors") useColors();
   if (target.name === "step") stop();
   update();

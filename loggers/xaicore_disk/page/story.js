@@ -106,11 +106,12 @@ function* contentTexts(told, entries) {
   } else {
     const names = entries.filter(({ row }) => targetName(row)).map(({ row }) => targetName(row));
     const counted = selection.every ? names : [...new Set(names)];
-    if (counted.length) yield `Explained: ${listed(counted, "target", "targets", 12)}.`;
+    if (counted.length) yield `Explained: ${listed(counted, "target", "targets", 12, " · ")}`; // a word may be a full stop
   }
 }
 
-function listed(names, one, several, most = 2 * NAMED) {
+function listed(names, one, several, most = 2 * NAMED, between = ", ") {
   const left = names.length - most;
-  return left > 0 ? `${names.slice(0, most).join(", ")} and ${left} more ${left === 1 ? one : several}` : names.join(", ");
+  const named = names.slice(0, most).join(between);
+  return left > 0 ? `${named} and ${left} more ${left === 1 ? one : several}` : named;
 }
