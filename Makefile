@@ -30,7 +30,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor bench-gallery models targets cells gallery letters localisation browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models targets cells gallery letters localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ demo: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 photograph
 
 report: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier and log where it looks, in two minutes
 	$(BIN)/python -m examples.report.$(BACKEND)
+
+# glibc then keeps large buffers instead of returning them after each layer: half of the processor's time.
+report: export MALLOC_MMAP_THRESHOLD_ := 1073741824
+report: export MALLOC_TRIM_THRESHOLD_ := 2000000000
 
 test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
 	$(ONE_THREAD) $(MAKE) -j$(JOBS) $(TESTS) $(ALSO)
@@ -131,6 +135,7 @@ bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
 	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
 	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
 
+.PHONY: bench-gallery
 bench-gallery: $(READY) browser ## how fast the gallery shows 10,000 maps
 	$(BIN)/python -m benchmarks.gallery
 
