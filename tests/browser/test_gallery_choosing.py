@@ -153,7 +153,7 @@ def test_layers_are_those_of_the_method(tmp_path: Path, visit: Visit) -> None:
 def test_pictures_that_change_from_step_to_step(run: Path, visit: Visit) -> None:
     """At steps without any, those of the step before are shown, and never a mixture."""
     tab = visit(run)
-    assert texts(tab, "[name=group] option") == ["all", "fixed", "worst"]
+    assert texts(tab, "[name=group] option") == ["all", "watched", "worst"]
     tab.choose("[name=group]", "worst")
     tab.settle()
     assert shown(tab) == [f"worst {n} of step 5" for n in range(3)]

@@ -34,7 +34,7 @@ def test_another_colour_map_colours_cards_large_view_and_legend(run: Path, visit
     tab.choose("[name=colors]", name)
     picture = np.array(PICTURES[0], float)
     expected = picture + DEFAULT.alpha * np.array(BANDS)[:, None] * (colored(name) - picture)
-    np.testing.assert_allclose(bands(tab, ".cell .stack"), expected, atol=2)
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), expected, atol=3)
     np.testing.assert_allclose(seen(tab, "#controls .colors", 0.5), colored(name, (0.5,))[0], atol=6)
     open_large(tab)
     np.testing.assert_allclose(bands(tab, HEATMAP), colored(name), atol=2)

@@ -110,7 +110,7 @@ def test_it_follows_the_steps_and_names_the_mistakes_of_changing_groups(run: Pat
     tab = visit(run, address="")
     evil = f"“{toy_run.EVIL}”"
     worst = "Worst: the dog was taken for a cat, 3 times."
-    assert told(tab) == ("All 3 right", f"1 was right at step 0. {worst}")
+    assert told(tab) == ("All 3 watched right", f"1 was right at step 0. {worst}")
     go_to(tab, 0)
     assert told(tab) == ("1 of 3 right", f"{evil} was taken for a cat and the dog was taken for a cat.")
     tab.choose("[name=group]", "worst")

@@ -10,7 +10,7 @@ function setUpControls() {
   controls.opacity.value = data.alpha;
   const groups = valuesOf("group").sort((a, b) => (a !== null) - (b !== null));
   const all = groups.length > 1 ? [["*", "all"]] : [];
-  fillSelect(controls.group, [...all, ...groups.map((group) => [group ?? "", group ?? "fixed"])]);
+  fillSelect(controls.group, [...all, ...groups.map((group) => [group ?? "", group ?? "watched"])]);
   controls.group.value = groups.length > 1 ? "*" : (groups[0] ?? "");
   const isJudged = rows.some((row) => verdict(row) !== null);
   controls.sort.value = isJudged ? "mistakes" : "logged";

@@ -8,7 +8,7 @@ function tellStory(entries, at) {
   if (!firsts.length) return;
   const watched = firsts.filter(({ row }) => row.group === null);
   const told = watched.length ? watched : firsts;
-  document.getElementById("headline").textContent = headline(told, entries);
+  document.getElementById("headline").textContent = headline(told, entries, watched.length < firsts.length);
   const texts = [...(told.some(isJudged) ? verdictTexts(told, firsts, at) : contentTexts(told, entries))];
   document.getElementById("story").replaceChildren(...texts.flatMap((text) => [text, " "]).flat(Infinity));
 }
@@ -17,13 +17,15 @@ function isJudged({ row }) {
   return verdict(row) !== null;
 }
 
-function headline(told, entries) {
+/** What is right of the watched pictures: those of changing groups were chosen because they are wrong. */
+function headline(told, entries, isPart) {
   const judged = told.filter(isJudged);
   const right = judged.filter(({ row }) => verdict(row)).length;
   const pictures = `${told.length} picture${told.length === 1 ? "" : "s"}`;
   if (!judged.length) return selection.every ? `${pictures}, ${entries.length} targets` : pictures;
   if (judged[0].row.group !== null) return `${judged.length - right} of ${judged.length} wrong`;
-  return right === judged.length && right > 1 ? `All ${right} right` : `${right} of ${judged.length} right`;
+  const count = right === judged.length && right > 1 ? `All ${right}` : `${right} of ${judged.length}`;
+  return `${count} ${isPart ? "watched " : ""}right`;
 }
 
 /** What was right at the first step, and what was taken for what: in the watched pictures, then in each group. */
