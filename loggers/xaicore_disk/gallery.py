@@ -34,8 +34,8 @@ STILLS = 60
 
 SCRIPTS = (
     *("rows.js", "views.js", "boxes.js", "paint.js", "card.js", "profile.js", "curve.js", "grid.js", "large.js"),
-    *("reel.js", "controls.js", "order.js", "colors.js", "compare.js", "story.js", "play.js", "clips.js", "wheel.js"),
-    *("keys.js", "address.js", "gallery.js"),
+    *("reel.js", "controls.js", "order.js", "colors.js", "compare.js", "phrases.js", "story.js", "play.js"),
+    *("clips.js", "wheel.js", "peek.js", "keys.js", "address.js", "gallery.js"),
 )
 """The parts of the script, in order; they share one scope."""
 

@@ -141,6 +141,17 @@ def test_a_look_at_the_picture_alone(run: Path, visit: Visit) -> None:
     np.testing.assert_allclose(bands(tab, ".cell .stack"), colors[0], atol=1)
 
 
+def test_a_finger_on_the_card_shows_the_picture_alone(run: Path, visit: Visit) -> None:
+    tab = visit(run)
+    tab.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    x, y, width, height = tab.box(".cell .stack")
+    tab.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x + width / 2, "y": y + height / 2}])
+    tab.run("new Promise(done => setTimeout(done, 250))")
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), np.tile(PICTURES[0], (4, 1)), atol=1)
+    tab.call("Input.dispatchTouchEvent", type="touchCancel", touchPoints=[])
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(PICTURES[0], BANDS), atol=2)
+
+
 def test_maps_without_a_picture_keep_their_heat_under_the_mouse(tmp_path: Path, visit: Visit) -> None:
     toy_run.explanation(np.tile(toy_run.bands(3.0), (1, 2, 1, 1)), [[1, 0, 0]], "first").save(tmp_path)
     tab = visit(tmp_path)

@@ -114,6 +114,7 @@ def test_it_follows_the_steps_and_names_the_mistakes_of_changing_groups(run: Pat
     go_to(tab, 0)
     assert told(tab) == ("1 of 3 right", f"{evil} was taken for a cat and the dog was taken for a cat.")
     tab.choose("[name=group]", "worst")
+    assert told(tab) == ("0 pictures", "")
     go_to(tab, 5)
     assert told(tab) == ("3 of 3 wrong", "The dog was taken for a cat, 3 times.")
 

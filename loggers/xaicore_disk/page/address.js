@@ -1,5 +1,5 @@
-// The address: what differs from the first view, and which picture is open, behind the #. It survives a reload and can be
-// sent. "#id=cat.png" opens one picture, and so does "#cat.png".
+// The address: what differs from the first view, and which picture is open, behind the #. It survives a reload and can
+// be sent. "#id=cat.png" opens one picture, and so does "#cat.png".
 
 const KEPT = ["group", "method", "layer", "k", "compare", "step", "class", "sort", "search", "wrong"];
 const LOOKS = ["colors", "opacity", "outline", "boxes", "evidence", "shared"];
@@ -18,7 +18,11 @@ function setState(name, text) {
   const at = name === "step" ? steps.findIndex((step) => String(step) === text) : -1;
   if (name === "step") control.value = at < 0 ? steps.length - 1 : at;
   else if (control.type === "checkbox") control.checked = text === "1";
-  else if (control.tagName !== "SELECT" || [...control.options].some(({ value }) => value === text)) control.value = text;
+  else if (control.tagName !== "SELECT" || isOffered(control, text)) control.value = text;
+}
+
+function isOffered(select, text) {
+  return [...select.options].some(({ value }) => value === text);
 }
 
 /** Remember the first view, then show what the address says. */
@@ -64,7 +68,8 @@ function writeAddressNow() {
   for (const name of [...KEPT, ...LOOKS]) if (stateOf(name) !== initial[name]) said.set(name, stateOf(name));
   if (open !== null) said.set("id", openEntry().row.id);
   const text = String(said);
-  if (text !== location.hash.slice(1)) window.history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  const whole = text ? `#${text}` : location.pathname + location.search;
+  if (text !== location.hash.slice(1)) window.history.replaceState(null, "", whole);
 }
 
 window.addEventListener("hashchange", () => {

@@ -17,7 +17,7 @@ function fillCompare() {
   const titles = { method: "another method", layer: "another layer", k: "another target", step: "a fixed step" };
   const before = controls.compare.value;
   controls.compare.replaceChildren(new Option("nothing", ""), ...optionGroups(groups, titles));
-  if ([...controls.compare.options].some(({ value }) => value === before)) controls.compare.value = before;
+  if (isOffered(controls.compare, before)) controls.compare.value = before;
   setVisible("compared", controls.compare.length > 1);
 }
 

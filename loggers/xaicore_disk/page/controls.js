@@ -88,7 +88,7 @@ function fillClasses(list) {
   const before = controls.class.value;
   const groups = ["truth", "predicted"].map((role) => classGroup(role, list));
   controls.class.replaceChildren(new Option("all", ""), ...groups.filter((group) => group.children.length));
-  if ([...controls.class.options].some((option) => option.value === before)) controls.class.value = before;
+  if (isOffered(controls.class, before)) controls.class.value = before;
   setVisible("classes", controls.class.length > 1);
 }
 
@@ -119,7 +119,8 @@ function classNames(list) {
 function choice() {
   const { group, method, layer, k } = controls;
   const isNumber = /^\d+$/.test(k.value);
-  return { group: group.value || null, method: method.value, layer: layer.value, k: isNumber ? Number(k.value) : k.value };
+  const target = isNumber ? Number(k.value) : k.value;
+  return { group: group.value || null, method: method.value, layer: layer.value, k: target };
 }
 
 /** Whether a row passes the filters. */

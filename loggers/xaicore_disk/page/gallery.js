@@ -8,10 +8,10 @@ let open = null; // the key of the place in the large view
 function update() {
   const at = controls.step.valueAsNumber;
   const here = entriesAt(selection, at).filter(({ row }) => !selection.every || !isFiller(row, selection));
-  const before = timer === null ? null : new Map(shown.map(({ place }, i) => [place.key, i]));
+  const before = shown;
   shown = here.filter(({ row }) => passes(row));
-  if (before) shown.sort((a, b) => (before.get(a.place.key) ?? Infinity) - (before.get(b.place.key) ?? Infinity) || 0);
-  else inOrder(shown);
+  if (timer === null) inOrder(shown);
+  else asBefore(shown, before);
   grid.classList.toggle("every", selection.every);
   document.body.style.setProperty("--opacity", controls.opacity.value);
   arrange(shown, (card, entry) => {
@@ -44,14 +44,15 @@ function makeRoom(list) {
 
 /** The first entry of each picture. */
 function firstOfEach(entries) {
-  return selection.every ? [...Map.groupBy(entries, ({ place }) => place.picture).values()].map(([first]) => first) : entries;
+  if (!selection.every) return entries;
+  return [...Map.groupBy(entries, ({ place }) => place.picture).values()].map(([first]) => first);
 }
 
 function showCounts(entries) {
   const [here, left] = [firstOfEach(entries), firstOfEach(shown)];
-  const pictures = `${here.length} picture${here.length === 1 ? "" : "s"}`;
+  const pictures = counted(here.length, "picture");
   const texts = [left.length === here.length ? pictures : `${left.length} of ${pictures}`];
-  if (selection.every) texts.push(`${shown.length} target${shown.length === 1 ? "" : "s"}`);
+  if (selection.every) texts.push(counted(shown.length, "target"));
   form.querySelector(".status").textContent = texts.join(" · ");
   document.getElementById("none").hidden = shown.length > 0;
   const isAny = (test) => here.some(({ row }) => test(row));

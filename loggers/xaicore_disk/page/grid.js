@@ -2,7 +2,7 @@
 
 const grid = document.getElementById("grid");
 const cells = new Map(); // the cells that are in the page, by the key of their place
-const MARGIN_LINES = 400; // pixels above and below the window in which lines are filled, too
+const NEAR = 400; // pixels above and below the window in which lines are filled, too
 let all = []; // the entries, in order
 let lines = [0]; // where each line begins, as positions in `all`
 let fill = null; // fills a card for an entry
@@ -13,12 +13,12 @@ function arrange(entries, fillWith) {
   layOut();
 }
 
-/** Distribute the entries over lines, as many as the style has columns; each picture begins a line where it has several. */
+/** Distribute the entries over lines of the style's columns. Where a picture has several targets, it begins a line. */
 function layOut() {
   const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
-  const begins = (i) => selection.every && all[i].place.picture !== all[i - 1].place.picture;
+  const begins = (i) => i - lines.at(-1) === columns || (selection.every && isFirst(i));
   lines = [];
-  for (let i = 0; i < all.length; i++) if (!i || i - lines.at(-1) === columns || begins(i)) lines.push(i);
+  for (let i = 0; i < all.length; i++) if (!i || begins(i)) lines.push(i);
   fillWindow(true);
 }
 
@@ -29,7 +29,7 @@ function fillWindow(again = false) {
   const top = -grid.getBoundingClientRect().top;
   const last = Math.max(lines.length - 1, 0);
   const line = (y) => Math.min(Math.max(Math.floor(y / height), 0), last);
-  const [first, end] = [line(top - MARGIN_LINES), line(top + innerHeight + MARGIN_LINES)];
+  const [first, end] = [line(top - NEAR), line(top + innerHeight + NEAR)];
   put(lines[first] ?? 0, lines[end + 1] ?? all.length, again);
   grid.style.paddingTop = `${first * height}px`;
   grid.style.paddingBottom = `${(last - end) * height}px`;

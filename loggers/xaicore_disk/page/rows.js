@@ -7,7 +7,7 @@ const position = new Map(steps.map((step, at) => [step, at]));
 for (const row of rows) row.at = position.get(row.step);
 const byPicture = Map.groupBy(rows, (row) => pictureKey(row));
 
-/** From columns to one object per row; `text` holds indices into `texts`, and `same` what all rows have in common. */
+/** From columns to one object per row; `text` holds indices into `texts`, `same` what all rows have in common. */
 function decode({ texts, text, plain, same, rows: count }) {
   return Array.from({ length: count }, (_, i) => {
     const row = Object.create(same);
@@ -65,14 +65,14 @@ function isOf(row, group) {
   return group === "*" || row.group === group;
 }
 
-/** Whether a row is of target number `k`; "all" is any, "predicted" that of the predicted class, "truth" of the true. */
+/** Whether a row is of target number `k`; "all" is any, "predicted" and "truth" that of this class. */
 function isTarget(row, k) {
   return k === "all" || (k === "predicted" || k === "truth" ? row.target === row[k] : row.k === k);
 }
 
 /**
  * The selected rows, by place and by picture. A place has one card: it is one picture at all its steps, or position n of
- * a group whose pictures change from step to step. Where `k` is "all", each of its targets has a card, in the order of k.
+ * a group whose pictures change from step to step. Where `k` is "all", each of its targets has a card, in their order.
  * `histories` has the rows of each id and target at all steps, whatever their place.
  */
 function choose({ group, method, layer, k }) {
