@@ -234,8 +234,15 @@ def test_pictures_with_several_labels(tmp_path: Path, visit: Visit) -> None:
     assert shown(tab) == ids(1, 2)
 
 
-def test_pictures_are_found_by_a_piece_of_their_id(run: Path, visit: Visit) -> None:
+def test_pictures_are_found_by_a_piece_of_their_id_or_class(run: Path, visit: Visit) -> None:
+    """Of the class that is explained, predicted or true."""
     tab = visit(run)
+    go_to(tab, 0)
+    for piece, expected in (("dog", (2,)), ("CAT", (0, 1, 2)), ("onclick", (0,))):
+        tab.choose("[name=search]", piece)
+        tab.settle()
+        assert shown(tab) == ids(*expected), piece
+    go_to(tab, 5)
     for piece, expected in (("ALERT(", (0,)), ("bbb", (1,)), ("png ", (0, 2)), ("z", ())):
         tab.choose("[name=search]", piece)
         tab.settle()

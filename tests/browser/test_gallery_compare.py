@@ -57,6 +57,7 @@ def test_two_steps(run: Path, visit: Visit) -> None:
     tab.settle()
     assert sources(tab, f"{RIGHT} .heat") == [row(run, name, 0)["grey"] for name in IDS]
     assert texts(tab, ".cell:first-child .tag") == ["step 5", "step 0"]
+    assert texts(tab, ".note") == [""] * 6
     assert texts(tab, f"{RIGHT} .verdict")[1:] == ["✓ right", "✗ truth: dog"]
     go_to(tab, 2)
     assert sources(tab, f"{LEFT} .heat") == [row(run, name, 2)["grey"] for name in IDS]

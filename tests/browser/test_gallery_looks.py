@@ -27,9 +27,8 @@ def colored(name: str, shares: tuple[float, ...] = BANDS) -> np.ndarray:
     return xaicore.overlay.colorize(np.float32([shares]), name)[0].astype(float)
 
 
-@pytest.mark.parametrize("name", ["magma", "cividis"])
-def test_another_colour_map_colours_cards_large_view_and_legend(run: Path, visit: Visit, name: str) -> None:
-    tab = visit(run)
+def test_another_colour_map_colours_cards_large_view_and_legend(run: Path, visit: Visit) -> None:
+    tab, name = visit(run), "cividis"
     assert texts(tab, "[name=colors] option") == OFFERED
     tab.choose("[name=colors]", name)
     picture = np.array(PICTURES[0], float)
@@ -46,7 +45,8 @@ def test_another_colour_map_colours_cards_large_view_and_legend(run: Path, visit
 
 
 def test_the_colour_map_of_the_run_is_the_first_one(tmp_path: Path, visit: Visit) -> None:
-    tab = visit(toy_run.write(tmp_path, colormap="bone"))
+    toy_run.at_step(5, "first").save(tmp_path, colormap="bone")
+    tab = visit(tmp_path)
     assert texts(tab, "[name=colors] option") == ["bone", *gallery.OFFERED]
     tab.choose("[name=colors]", "inferno")
     tab.choose("[name=colors]", "bone")
@@ -89,10 +89,10 @@ def test_the_outline_is_where_the_map_reaches_half_of_the_scale(run: Path, visit
 
 
 def test_the_outline_that_was_logged_is_shown_and_can_be_hidden(tmp_path: Path, visit: Visit) -> None:
-    toy_run.write(tmp_path, outline=0.25)
+    toy_run.at_step(5, "first").save(tmp_path, outline=0.25)
     tab = visit(tmp_path)
     assert tab.one("[name=outline]", "e.checked")
-    assert sources(tab, ".cell .line") == [row(tmp_path, name)["outline"] for name in IDS]
+    assert sources(tab, ".cell .line") == [row(tmp_path, name, None)["outline"] for name in IDS]
     tab.choose("[name=outline]", False)
     tab.settle()
     assert sources(tab, ".cell .line:not([hidden])") == []

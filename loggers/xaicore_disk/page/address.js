@@ -57,10 +57,10 @@ function unescaped(text) {
   }
 }
 
-/** Write the address soon; browsers refuse to write it for each move of a slider. */
+/** Write the address soon: browsers refuse to write it more than a hundred times in half a minute. */
 function writeAddress() {
   clearTimeout(isWriting);
-  isWriting = setTimeout(writeAddressNow, 150);
+  isWriting = setTimeout(writeAddressNow, 400);
 }
 
 function writeAddressNow() {

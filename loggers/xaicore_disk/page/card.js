@@ -1,17 +1,17 @@
 // Cards: one map with what is known of it, or two of the same picture side by side.
 
-/** Fill a card with these faces: {row, scale, name}; `name` says which map it is, where there are two. */
-function fillCard(card, faces, at, part) {
+/** Fill a card with these faces: {row, scale, at, name}; `at` is the step, `name` the map's where there are two. */
+function fillCard(card, faces, part) {
   const template = card.querySelector(".face");
   while (card.children.length < faces.length) card.append(template.cloneNode(true));
   while (card.children.length > faces.length) card.lastElementChild.remove();
   const [{ row }] = faces;
   card.href = file(row, "overlay") ?? file(row, "heatmap") ?? file(row, "map");
-  faces.forEach((face, i) => fillFace(card.children[i], face, at, part));
+  faces.forEach((face, i) => fillFace(card.children[i], face, part));
 }
 
 /** Fill a face; of a clip it shows the frame `part`. Without a row, it says that there is no such map. */
-function fillFace(face, { row, scale, name }, at, part) {
+function fillFace(face, { row, scale, at, name }, part) {
   const find = (selector) => face.querySelector(selector);
   face.classList.toggle("lacking", row === null);
   find(".tag").textContent = find(".tag").title = name ?? "";

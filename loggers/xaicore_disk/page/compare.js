@@ -1,6 +1,6 @@
 // Two maps of each picture side by side: those of two methods, layers, targets, or steps.
 
-let second = null; // {name, rowOf, selection}: the second map's name and its row for an entry; null for one map
+let second = null; // {name, rowOf, selection, at}: its name, its row for an entry, its step if that is fixed; or one map
 
 /** Offer what the selected maps can be compared with. */
 function fillCompare() {
@@ -51,7 +51,7 @@ function changed(kind, value) {
 
 function ofStep(at) {
   const rowOf = ({ place }) => place.rows.findLast((row) => row.at <= at && row.group === null) ?? null;
-  return { name: stepName(steps[at]), rowOf, selection };
+  return { name: stepName(steps[at]), rowOf, selection, at };
 }
 
 function ofSelection(choice, name) {
@@ -62,10 +62,11 @@ function ofSelection(choice, name) {
 }
 
 /** What a card shows of an entry: its map, and beside it the second one. */
-function facesOf(entry, shared) {
-  const face = (row, of, name) => ({ row, name, scale: row && factor(row, of, shared) });
+function facesOf(entry, at, shared) {
+  const face = (row, of, name) => ({ row, name, at, scale: row && factor(row, of, shared) });
   if (!second) return [face(entry.row, selection)];
   const [kind] = controls.compare.value.split(":");
   const own = kind === "step" ? stepName(entry.row.step) : controls[kind].selectedOptions[0].text;
-  return [face(entry.row, selection, own), face(second.rowOf(entry), second.selection, second.name)];
+  const other = face(second.rowOf(entry), second.selection, second.name);
+  return [face(entry.row, selection, own), { ...other, at: second.at ?? at }];
 }

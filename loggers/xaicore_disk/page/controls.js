@@ -56,7 +56,6 @@ function refine() {
   setVisible("layers", controls.layer.length > 1);
   setVisible("targets", controls.k.length > 1);
   fillCompare();
-  controls.search.placeholder = controls.k.value === "all" ? "id or target" : "id";
 }
 
 /**
@@ -128,9 +127,9 @@ function passes(row) {
   const [role, index] = controls.class.value.split(" ");
   if (role && !isClass(row, role, Number(index))) return false;
   if (controls.wrong.checked && verdict(row) !== false) return false;
-  const texts = selection.every ? [row.id, targetName(row)] : [row.id];
   const searched = controls.search.value.trim().toLowerCase();
-  return texts.some((text) => text.toLowerCase().includes(searched));
+  const texts = [row.id, targetName(row), ...(selection.every ? [] : [row.predicted_name, row.truth_name])];
+  return !searched || texts.some((text) => text?.toLowerCase().includes(searched));
 }
 
 /** Set the controls of the large view to the values of the page's controls. */

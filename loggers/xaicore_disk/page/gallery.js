@@ -15,7 +15,7 @@ function update() {
   grid.classList.toggle("every", selection.every);
   document.body.style.setProperty("--opacity", controls.opacity.value);
   arrange(shown, (card, entry) => {
-    fillCard(card, facesOf(entry, controls.shared.checked), at, partOf(entry.place, entry.row));
+    fillCard(card, facesOf(entry, at, controls.shared.checked), partOf(entry.place, entry.row));
   });
   showCounts(here);
   tellStory(here, at);
