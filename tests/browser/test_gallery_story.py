@@ -154,6 +154,15 @@ def test_the_title_of_a_card_is_its_class(run: Path, visit: Visit) -> None:
     assert sizes[0] > sizes[1]
 
 
+@pytest.mark.parametrize("truth", [None, [0, 0]])
+def test_a_card_has_room_for_all_that_it_says(tmp_path: Path, visit: Visit, truth: list[int] | None) -> None:
+    """Nothing is cut off, and the last line ends above the card's edge."""
+    tab = visit(save(tmp_path, [0, 1], truth))
+    assert tab.each(".cell .target b", "e.scrollHeight - e.clientHeight") == [0, 0]
+    below = "e.parentElement.getBoundingClientRect().bottom - e.getBoundingClientRect().bottom"
+    assert min(tab.each(".cell .id", below)) >= 4
+
+
 def test_the_predicted_class_is_explained_first_where_its_number_varies(tmp_path: Path, visit: Visit) -> None:
     """Both classes of each picture were explained, in one order: the predicted one is now the first, now the second."""
     one = toy_run.explanation(
