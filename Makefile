@@ -7,6 +7,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python,$(if $(shell command -v $(p)),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := $(VENV)/ready-demo
 READY := $(VENV)/ready
 KERAS := $(VENV)/ready-keras
 TRACKERS := $(VENV)/ready-trackers
@@ -21,6 +22,8 @@ JOBS ?= 2
 TESTS := test-keras-tensorflow test-keras-jax test-main test-report test-keras-torch test-pythons
 # Compiling modules when they are first imported leaves out most of them, and a minute of every installation.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+# For people who wait: in a terminal, pip's own bars.
+INSTALL_SHOWN := -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
 # A job says at its end how long it took.
 START = start=$$(date +%s);
 END = && echo "$@: $$(($$(date +%s) - start)) s"
@@ -32,29 +35,42 @@ ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-# torch is pinned for this environment only; the package itself allows a wide range of versions.
-$(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "xaicore needs Python 3.10 or newer: make PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(INSTALL) torch==2.13.0
-	$(BIN)/python $(INSTALL) -e '.[demo,test,dev]'
+# What the demo and the report need. torch is pinned for this environment only; the package itself allows a wide range
+# of versions.
+$(DEMO): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "xaicore needs Python 3.10 or newer: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || { echo "1 of 3: a virtual environment, $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "2 of 3: installing PyTorch, the largest part: minutes on a slow line"
+	@$(BIN)/python $(INSTALL_SHOWN) torch==2.13.0
+	@echo "3 of 3: installing xaicore, a small network with its weights, and photographs"
+	@$(BIN)/python $(INSTALL_SHOWN) -e '.[demo]'
+	@touch $@
+
+$(READY): $(DEMO)
+	@echo "installing what tests and checks need"
+	$(BIN)/python $(INSTALL) -e '.[test,dev]'
 	touch $@
 
 # Keras and its frameworks are installed after torch, and only for the targets that need them.
-$(KERAS): $(READY)
-	$(BIN)/python $(INSTALL) -e '.[tensorflow,jax]'
-	touch $@
+$(KERAS): $(DEMO)
+	@echo "installing Keras, TensorFlow and JAX: minutes on a slow line"
+	@$(BIN)/python $(INSTALL_SHOWN) -e '.[tensorflow,jax]'
+	@touch $@
 
-# Trackers and training frameworks: only the tests and the report need them.
+# Trackers and training frameworks: only the tests need them.
 $(TRACKERS): $(READY)
 	$(BIN)/python $(INSTALL) -e '.[wandb,tensorboard,mlflow,lightning,transformers,ignite]'
 	touch $@
 
-demo: $(READY) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 photographs
+demo: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 photographs
 	$(BIN)/python -m examples.demo --backend $(BACKEND)
 
-report: $(TRACKERS) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier and log where it looks
+report: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier and log where it looks, in two minutes
 	$(BIN)/python -m examples.report.$(BACKEND)
+
+# glibc then keeps large buffers instead of returning them after each layer: half of the processor's time.
+report: export MALLOC_MMAP_THRESHOLD_ := 1073741824
+report: export MALLOC_TRIM_THRESHOLD_ := 2000000000
 
 test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
 	$(ONE_THREAD) $(MAKE) -j$(JOBS) $(TESTS) $(ALSO)
@@ -70,12 +86,12 @@ test-keras: $(KERAS_TESTS) ## run Keras' tests on each of its frameworks
 
 # Keras' tests take one process per framework. The second one on TensorFlow is that of a processor on which it does not
 # enable oneDNN: other convolutions, and none of channels first.
-$(KERAS_TESTS): test-keras-%: $(KERAS)
+$(KERAS_TESTS): test-keras-%: $(READY) $(KERAS)
 	$(START) KERAS_BACKEND=$* $(BIN)/python -m pytest tests/keras $(if $(filter tensorflow,$*),\
 	  && KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or channels_first") $(END)
 
 # Some tests compile for minutes; `make test` runs every eighth of these on TensorFlow and JAX.
-test-thorough: $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and another Python
+test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and another Python
 	$(BIN)/python tests/other_pythons.py 3.12
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
@@ -118,6 +134,10 @@ bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
 	  tf-keras-vis xplique deprecated einops tensorflow-probability tf-keras dm-tree attrs decorator cloudpickle \
 	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
 	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
+
+.PHONY: bench-gallery
+bench-gallery: $(READY) browser ## how fast the gallery shows 10,000 maps
+	$(BIN)/python -m benchmarks.gallery
 
 bench-monitor: $(READY) ## the cost of a monitor during training
 	$(BIN)/python -m benchmarks.monitor

@@ -72,6 +72,9 @@ class Logger(ABC):
     def log(self, explanation: Explanation, step: int | None = None) -> None:
         """Ship one explanation. A repeated step replaces what was there."""
 
+    def skip(self, name: str, reason: str) -> None:  # noqa: B027 (a logger may keep only what was explained)
+        """Remember that the image with this id was not explained, and why: "a.jpg is an empty file"."""
+
     def flush(self) -> None:  # noqa: B027 (a logger may hold nothing back)
         """Ship what was held back: a step is complete, and no explanation of it will follow."""
 

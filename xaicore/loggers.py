@@ -81,6 +81,10 @@ class Loggers:
         for one in explanation.values() if isinstance(explanation, Mapping) else [explanation]:
             self._settle("log", self._each(self._working(), "log", one, step=step))
 
+    def skip(self, name: str, reason: str) -> None:
+        """Tell every logger that the image with this id was not explained, and why."""
+        self._settle("skip", self._each(self._working(), "skip", name, reason))
+
     def flush(self) -> None:
         """Report that a step is complete: trackers with one entry per step write it now."""
         self._settle("flush", self._each(self._working(), "flush"))

@@ -12,7 +12,7 @@ from xaicore_disk import atomic
 from xaicore_disk.folder import RunFolder
 from xaicore_disk.options import Options
 
-__all__ = ["Values", "collect", "read", "start", "values_of"]
+__all__ = ["Values", "collect", "read", "skip", "start", "values_of"]
 
 FORMAT = "xaicore-disk 1"
 
@@ -43,6 +43,7 @@ def start(folder: RunFolder, run: xaicore.Run, options: Options) -> None:
         "versions": dict(run.versions),
         "config": {**before.get("config", {}), **run.config},
         **{name: before.get(name, []) for name in LISTS},
+        **({"skipped": before["skipped"]} if "skipped" in before else {}),
         "normalize": "max",
         "drawing": {"maps": options.maps, **dataclasses.asdict(options)},
     }
@@ -69,6 +70,13 @@ def collect(folder: RunFolder, values: Values) -> None:
         about[name].append(value)
     if new:
         _write(folder, about)
+
+
+def skip(folder: RunFolder, skipped: Mapping[str, str]) -> None:
+    """Add {id: why it was not explained}. Under the lock: other writers add to them, too."""
+    about = read(folder)
+    about["skipped"] = {**about.get("skipped", {}), **skipped}
+    _write(folder, about)
 
 
 def read(folder: RunFolder) -> dict[str, Any]:

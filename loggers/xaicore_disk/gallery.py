@@ -33,8 +33,9 @@ STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
 SCRIPTS = (
-    *("rows.js", "views.js", "boxes.js", "paint.js", "profile.js", "curve.js", "grid.js", "large.js", "reel.js"),
-    *("controls.js", "play.js", "clips.js", "wheel.js", "keys.js", "gallery.js"),
+    *("rows.js", "views.js", "boxes.js", "paint.js", "card.js", "profile.js", "curve.js", "grid.js", "large.js"),
+    *("reel.js", "controls.js", "order.js", "colors.js", "compare.js", "phrases.js", "story.js", "play.js"),
+    *("clips.js", "wheel.js", "peek.js", "keys.js", "address.js", "gallery.js"),
 )
 """The parts of the script, in order; they share one scope."""
 
@@ -58,10 +59,13 @@ TEXTS = (
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
     *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "columns", "view_maxima"),
-    *("target_box", "input_size"),
+    *("target_box", "input_size", "box"),
 )
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline", "animation", "volume")
 """The columns that name files; those of one row have the same stem, in different folders."""
+
+OFFERED = ("viridis", "inferno", "magma", "plasma", "cividis")
+"""The colour maps that the page can switch to, beside the run's own: lightness increases monotonically in all."""
 
 
 class Columns:
@@ -85,7 +89,13 @@ class Columns:
     @property
     def pictures(self) -> int:
         """The number of different ids."""
-        return len(set(self._text["id"]))
+        return len(self.ids)
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of the rows."""
+        texts = list(self._texts)
+        return {texts[i] for i in set(self._text["id"]) if i is not None}
 
     @property
     def steps(self) -> int:
@@ -93,8 +103,17 @@ class Columns:
         return len(set(self._plain["step"]))
 
     def json(self) -> dict[str, Any]:
-        """{"texts", "text": {column: indices of texts}, "plain": {column: values}}."""
-        return {"texts": list(self._texts), "text": self._text, "plain": self._plain}
+        """{"texts", "text": {column: indices of texts}, "plain": {column: values}, "same": {column: its one value}}.
+
+        A column whose values are all alike is in "same" alone: half of the columns of most runs.
+        """
+        texts = list(self._texts)
+        same = {name: None if i is None else texts[i] for name, i in _alike(self._text).items()} | _alike(self._plain)
+        text, plain = (
+            {name: values for name, values in columns.items() if name not in same}
+            for columns in (self._text, self._plain)
+        )
+        return {"texts": texts, "text": text, "plain": plain, "same": same, "rows": len(self)}
 
     def _add(self, row: manifest.Row) -> None:
         stem, files = _named_alike(row)
@@ -118,9 +137,7 @@ def page(folder: RunFolder, drawing: xaicore.Drawing) -> str:
 
 def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing, maps: int) -> str:
     """The page that shows the columns; `maps` is the number of all maps of the run."""
-    colors = drawing.colorize(np.linspace(0, 1, 256, dtype=np.float32)[None])[0]
-    # Zero is at 128 of 255, and the first colour stands in for what is below -1.
-    diverging = drawing.colorize(np.maximum((np.arange(256, dtype=np.float32) - 128) / 127, -1)[None], signed=True)[0]
+    colors, diverging = _table(drawing.colormap), _table(drawing.diverging)
     bars = {"bar": colors, "signed-bar": diverging}
     ramps = "".join(f"--{name}: linear-gradient(to right, {_gradient(bar)}); " for name, bar in bars.items())
     style = f"{''.join(map(_text, STYLES))}:root {{ {ramps}}}\n"
@@ -129,13 +146,14 @@ def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing,
         about=about,
         columns=columns,
         maps=maps,
+        skipped={name: reason for name, reason in about.get("skipped", {}).items() if name not in columns.ids},
         channels=_channels(colors),
         signed_channels=_channels(diverging),
         style=Markup(style),
         style_hash=_source_hash(style),
         script=Markup(script),
         script_hash=_source_hash(script),
-        data=_json({**columns.json(), "alpha": drawing.alpha}),
+        data=_json({**columns.json(), "alpha": drawing.alpha, "colors": _tables(drawing)}),
     )
 
 
@@ -158,6 +176,25 @@ def _short(value: Any) -> Any:
     if isinstance(value, list):
         return [_short(one) for one in value]
     return xaicore.show.finite(float(f"{value:.6g}")) if isinstance(value, float) else value
+
+
+def _tables(drawing: xaicore.Drawing) -> dict[str, dict[str, str]]:
+    """{"plain", "signed"}: {colour map: its 256 colours in hexadecimal digits}, the run's own first."""
+    names = {"plain": (drawing.colormap, *OFFERED), "signed": (drawing.diverging, *xaicore.overlay.diverging())}
+    return {kind: {name.lower(): _table(name).tobytes().hex() for name in some} for kind, some in names.items()}
+
+
+def _table(colormap: str) -> np.ndarray:
+    """The colours of a colour map, (256, 3) uint8 RGB."""
+    if colormap in xaicore.overlay.diverging():
+        # Zero is at 128 of 255, and the first colour stands in for what is below -1.
+        return xaicore.overlay.colorize(np.maximum((np.arange(256, dtype=np.float32) - 128) / 127, -1), colormap)
+    return xaicore.overlay.colorize(np.linspace(0, 1, 256, dtype=np.float32), colormap)
+
+
+def _alike(columns: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """{column: its value} of the columns whose values are all alike."""
+    return {name: values[0] for name, values in columns.items() if values and values.count(values[0]) == len(values)}
 
 
 def _channels(colors: np.ndarray) -> dict[str, str]:

@@ -60,6 +60,7 @@ class DiskLogger(xaicore.Logger):
         self._options = Options.from_options(options, self.name, before=("root",))
         self._folder: RunFolder | None = None
         self._collected: set[about.Values] = set()
+        self._skipped: dict[str, str] = {}
         self._page_due = 0.0
         self._last_before: int | None = None
 
@@ -98,6 +99,10 @@ class DiskLogger(xaicore.Logger):
             with folder.locked():
                 self._write_page(folder)
 
+    def skip(self, name: str, reason: str) -> None:
+        """Remember an image that was not explained; `close` writes all of them, because there may be many."""
+        self._skipped[name] = reason
+
     def close(self) -> None:
         """Remove the files of replaced rows, and bring the page up to date.
 
@@ -108,6 +113,8 @@ class DiskLogger(xaicore.Logger):
         self._folder = None
         with folder.locked():
             folder.clean()
+            if self._skipped:
+                about.skip(folder, self._skipped)
             self._write_page(folder)
 
     def _warn_of_mixture(self, folder: RunFolder, step: int | None) -> None:

@@ -20,11 +20,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Tab]]:
-    """Open a page in a window; in the end, it must have had nothing to say and asked for nothing but its files."""
+    """Open a page in a window; in the end, it must have had nothing to say and asked for nothing but its files.
+
+    `address` is what the address says behind the #: the pictures of the run in the order in which they were logged.
+    """
     tabs: list[Tab] = []
 
-    def opened(root: Path, width: int = 1200, height: int = 900, page: str = "index.html", **media: Any) -> Tab:
-        tabs.append(Tab(browser, (root / page).as_uri(), width, height, **media))
+    def opened(
+        root: Path,
+        width: int = 1200,
+        height: int = 900,
+        page: str = "index.html",
+        address: str = "group=&sort=logged",
+        **media: Any,
+    ) -> Tab:
+        tabs.append(Tab(browser, f"{(root / page).as_uri()}#{address}", width, height, **media))
         tabs[-1].settle()
         return tabs[-1]
 

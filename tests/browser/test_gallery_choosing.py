@@ -114,21 +114,21 @@ def test_method_and_target_switches(run: Path, visit: Visit, method: str, k: int
 def test_switches_are_there_where_there_is_something_to_choose(run: Path, tmp_path: Path, visit: Visit) -> None:
     toy_run.at_step(5, "first").save(tmp_path / "a step")
     toy_run.explanation(np.ones((1, 1, 4, 4)), [[1, 0, 0]], "first").save(tmp_path / "a map")
-    everything = ["step", "group", "method", "k", "opacity", "class", "sort", "search", "wrong", "shared"]
+    always = ["class", "sort", "evidence", "outline", "opacity", "colors"]
+    everything = ["step", "search", "group", "method", "k", "compare", *always[:2], "wrong", *always[2:4], "shared"]
     for root, expected in (
-        (run, everything),  # but for the layer
-        (tmp_path / "a step", ["k", "opacity", "class", "sort", "search", "wrong"]),
-        (tmp_path / "a map", ["opacity", "class", "search"]),
+        (run, [*everything, *always[4:]]),  # but for the layer, and boxes of targets
+        (tmp_path / "a step", ["search", "k", "compare", *always[:2], "wrong", *always[2:]]),
+        (tmp_path / "a map", ["search", *always]),
     ):
         tab = visit(root)
-        there = tab.run("[...document.getElementById('controls').elements].filter(e => e.offsetParent && e.name)")
-        assert len(there) == len(expected)
-        assert [name for name in [*everything, "layer"] if visible(tab, f"[name={name}]")] == expected
+        there = "[...document.getElementById('controls').elements].filter(e => e.offsetParent && e.name)"
+        assert tab.run(f"{there}.map(e => e.name)") == expected
 
 
 def test_targets_are_called_by_their_class_where_all_have_the_same(run: Path, tmp_path: Path, visit: Visit) -> None:
     tab = visit(run)
-    assert texts(tab, "[name=k] option") == ["number 1", "number 2", "all"]
+    assert texts(tab, "[name=k] option") == ["number 1", "number 2", "true class", "all"]
     one = toy_run.at_step(0, "first").take([0, 1])  # cats, then evil and dog
     one.save(tmp_path)
     assert texts(visit(tmp_path), "[name=k] option") == ["cat", "dog", "all"]
@@ -153,7 +153,7 @@ def test_layers_are_those_of_the_method(tmp_path: Path, visit: Visit) -> None:
 def test_pictures_that_change_from_step_to_step(run: Path, visit: Visit) -> None:
     """At steps without any, those of the step before are shown, and never a mixture."""
     tab = visit(run)
-    assert texts(tab, "[name=group] option") == ["fixed", "worst"]
+    assert texts(tab, "[name=group] option") == ["all", "watched", "worst"]
     tab.choose("[name=group]", "worst")
     tab.settle()
     assert shown(tab) == [f"worst {n} of step 5" for n in range(3)]
@@ -174,11 +174,12 @@ def test_pictures_that_change_from_step_to_step(run: Path, visit: Visit) -> None
 def test_wrong_only(run: Path, visit: Visit, step: int, wrong: tuple[int, ...]) -> None:
     tab = visit(run)
     go_to(tab, step)
-    assert text(tab, ".status") == f"3 pictures · {3 - len(wrong)} of 3 right"
+    assert text(tab, ".status") == "3 pictures"
+    assert text(tab, "#headline") == ("All 3 right" if not wrong else f"{3 - len(wrong)} of 3 right")
     tab.click("[name=wrong]")
     tab.settle()
     assert shown(tab) == ids(*wrong)
-    assert text(tab, ".status") == f"{len(wrong)} of 3 pictures · {3 - len(wrong)} of 3 right"
+    assert text(tab, ".status") == f"{len(wrong)} of 3 pictures"
     assert visible(tab, "#none") == (not wrong)
     tab.click("[name=wrong]")
     tab.settle()
@@ -209,7 +210,7 @@ def test_pictures_with_several_labels(tmp_path: Path, visit: Visit) -> None:
     truth = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 0]], bool)
     dataclasses.replace(one, truth=truth).save(tmp_path)
     tab = visit(tmp_path)
-    assert text(tab, ".status") == "3 pictures · 1 of 3 right"
+    assert text(tab, "#headline") == "1 of 3 right"
     groups = tab.each("[name=class] optgroup", "[e.label, [...e.children].map(option => option.text)]")
     assert groups == [["truth is", ["ant", "cat"]], ["predicted is", ["ant", "bee"]]]
     for choice, expected in (("truth 2", (0, 1)), ("truth 0", (0,)), ("predicted 0", (0,)), ("", (0, 1, 2))):
@@ -233,8 +234,15 @@ def test_pictures_with_several_labels(tmp_path: Path, visit: Visit) -> None:
     assert shown(tab) == ids(1, 2)
 
 
-def test_pictures_are_found_by_a_piece_of_their_id(run: Path, visit: Visit) -> None:
+def test_pictures_are_found_by_a_piece_of_their_id_or_class(run: Path, visit: Visit) -> None:
+    """Of the class that is explained, predicted or true."""
     tab = visit(run)
+    go_to(tab, 0)
+    for piece, expected in (("dog", (2,)), ("CAT", (0, 1, 2)), ("onclick", (0,))):
+        tab.choose("[name=search]", piece)
+        tab.settle()
+        assert shown(tab) == ids(*expected), piece
+    go_to(tab, 5)
     for piece, expected in (("ALERT(", (0,)), ("bbb", (1,)), ("png ", (0, 2)), ("z", ())):
         tab.choose("[name=search]", piece)
         tab.settle()

@@ -22,7 +22,7 @@ Visit = Callable[..., Tab]
 def test_untrusted_names_are_text(run: Path, visit: Visit) -> None:
     tab = visit(run)
     assert tab.run("document.title") == f"{EVIL} · xaicore"
-    assert text(tab, "h1") == EVIL
+    assert text(tab, "h1 .name") == EVIL
     open_large(tab)
     assert EVIL in text(tab, "#large .badge")
     assert tab.run("document.querySelectorAll('[onclick]').length") == 0
@@ -70,12 +70,31 @@ def test_it_fits_at_any_width(run: Path, visit: Visit, width: int) -> None:
     assert min(tab.each(".views figure", "e.offsetWidth")) >= 170
 
 
-def test_a_narrow_window_shows_the_controls_of_a_run_without_steps(tmp_path: Path, visit: Visit) -> None:
-    """The button that expands them lies beside the step slider, which is not there."""
-    toy_run.at_step(5, "first").save(tmp_path)
-    tab = visit(tmp_path, 400)
-    assert not visible(tab, ".more")
+@pytest.mark.parametrize("steps", [(5,), (None,)])
+def test_all_controls_are_reached_in_a_narrow_window(tmp_path: Path, visit: Visit, steps: tuple[int | None]) -> None:
+    """The button that shows them is there in a run without steps, too."""
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise", quiet=True) as log:
+        for step in steps:
+            for method in ("first", "second"):
+                log(toy_run.at_step(5, method), step)
+    tab = visit(tmp_path, 420, 860)
+    names = ["method", "k", "compare", "class", "sort", "evidence", "outline", "opacity", "colors"]
     assert visible(tab, "[name=search]")
+    assert visible(tab, "[name=wrong]")
+    assert [visible(tab, f"[name={name}]") for name in names] == [False] * len(names)
+    assert tab.one(".more", "e.getAttribute('aria-expanded')") == "false"
+    tab.click(".more")
+    for name in names:
+        left, top, width, height = tab.box(f"[name={name}]")
+        assert width > 0
+        assert 0 <= left <= left + width <= 420
+        assert 0 <= top <= top + height <= 860
+    tab.choose("[name=method]", "second")
+    assert {row["method"] for row in read_manifest(tmp_path) if row["grey"] in sources(tab, ".cell .heat")} == {
+        "second"
+    }
+    tab.click(".more")
+    assert not visible(tab, "[name=method]")
 
 
 def test_motion_is_reduced_where_the_reader_asks(run: Path, visit: Visit) -> None:
@@ -110,13 +129,17 @@ def many(root: Path, pictures: int, steps: int) -> str:
 
 
 def test_thousands_of_pictures(run: Path, visit: Visit) -> None:
-    """Only what is near the window is in the page; to see the last one, go there."""
+    """Only what is near the window is in the page; to see the last one, go there. Screen readers hear how many."""
     tab = visit(run, page=many(run, 5000, 1))
-    assert len(texts(tab, ".cell")) == 5000
+    assert text(tab, ".status") == "5000 pictures"
+    assert tab.each(".cell", "[e.ariaPosInSet, e.ariaSetSize]")[:2] == [["1", "5000"], ["2", "5000"]]
     assert 5 < len(texts(tab, ".card")) < 100
+    whole = tab.run("document.documentElement.scrollHeight")
     for top in range(0, 18_000, 900):
         tab.run(f"window.scrollTo(0, {top})")
         tab.settle()
+        assert tab.run("document.elementFromPoint(600, 500).closest('.grid') !== null")
+        assert tab.run("document.documentElement.scrollHeight") == pytest.approx(whole, abs=2)
     assert 5 < len(texts(tab, ".card")) < 100
     tab.run("window.scrollTo(0, 1e9)")
     tab.until("document.querySelector('.cell:last-child .id')?.textContent === 'picture 4999'")
@@ -130,7 +153,7 @@ def test_thousands_of_pictures(run: Path, visit: Visit) -> None:
 
 def test_hundreds_of_steps(run: Path, visit: Visit) -> None:
     tab = visit(run, page=many(run, 32, 156))
-    assert (len(texts(tab, ".cell")), text(tab, ".bar output")) == (32, "step 155")
+    assert (text(tab, ".status"), text(tab, ".bar output")) == ("32 pictures", "step 155")
     tab.choose("[name=step]", "77")
     assert text(tab, ".bar output") == "step 77"
     open_large(tab)

@@ -123,7 +123,7 @@ def test_rows_of_older_versions_show_their_own_files(tmp_path: Path, visit: Visi
     with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise"):
         pass
     tab = visit(tmp_path)
-    assert text(tab, ".status") == "3 pictures · 3 of 3 right"
+    assert text(tab, "#headline") == "All 3 right"
     assert sources(tab, ".cell .heat") == [row(tmp_path, name)["overlay"] for name in IDS]
     for opacity in ("0.7", "0.25", "0"):
         tab.choose("[name=opacity]", opacity)

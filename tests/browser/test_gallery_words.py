@@ -171,7 +171,8 @@ def test_all_targets_of_a_classifier_follow_its_predictions(run: Path, visit: Vi
     tab.choose("[name=k]", "all")
     go_to(tab, 1)
     assert shown(tab) == [name for name in toy_run.IDS for _ in range(2)]
-    assert text(tab, ".status") == "3 pictures · 6 targets · 2 of 3 right"
+    assert text(tab, ".status") == "3 pictures · 6 targets"
+    assert text(tab, "#headline") == "2 of 3 right"
     tab.choose("[name=sort]", "worst")
     tab.settle()
     assert shown(tab) == [toy_run.IDS[n] for n in (2, 2, 1, 1, 0, 0)]

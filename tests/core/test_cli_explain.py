@@ -212,6 +212,13 @@ def test_broken_pictures_are_reported_counted_and_skipped(shop: Workshop) -> Non
         ("4.png", "2"),
     ]
     assert "2 pictures explained" in result.stdout
+    shop.explain("p", "--out", "a", logger="disk")
+    about = json.loads(Path("a/run.json").read_text())
+    assert list(about["skipped"]) == ["p/2.png", "p/3.png"]
+    assert about["skipped"]["p/3.png"] == "p/3.png is an empty file"
+    page = Path("a/index.html").read_text()
+    assert "2 pictures skipped" in page
+    assert "<li>p/3.png is an empty file</li>" in page
 
 
 def test_truth_stays_with_its_picture_when_another_is_skipped(shop: Workshop) -> None:

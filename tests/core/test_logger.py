@@ -417,6 +417,23 @@ def test_flush_reaches_every_logger_that_still_works(events: Events, explanation
     assert list(log.failed) == ["Holding"]
 
 
+def test_skip_reaches_every_logger_that_still_works(events: Events, explanation: Explanation) -> None:
+    """Those that do not take it ignore it."""
+
+    class Listing(Recorder):
+        def skip(self, name: str, reason: str) -> None:
+            self._do("skip", name, reason)
+
+    log = open_loggers([Listing(events, "a", "skip"), Listing(events, "b"), Recorder(events, "c")])
+    with log:
+        with pytest.warns(RuntimeWarning, match="'Listing' is switched off: skip raised OSError: a cannot skip"):
+            log.skip("a.png", "a.png is an empty file")
+        log.skip("b.png", "no picture")
+    skipped = [event for event in events if event[1] == "skip"]
+    first = ("skip", "a.png", "a.png is an empty file")
+    assert skipped == [("a", *first), ("b", *first), ("b", "skip", "b.png", "no picture")]
+
+
 # Where results can be seen.
 
 

@@ -69,6 +69,7 @@ class Page(HTMLParser):
         data = self.data
         texts, columns = data["texts"], dict(data["plain"])
         columns |= {name: [None if i is None else texts[i] for i in indices] for name, indices in data["text"].items()}
+        columns |= {name: [value] * data["rows"] for name, value in data["same"].items()}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def names(self) -> list[tuple[str, list[str]]]:
@@ -116,6 +117,18 @@ def test_it_says_what_is_known_of_the_run(tmp_path: Path) -> None:
         assert said in shown.text
     assert "step" not in shown.text.partition("Scripts are")[0]
     assert "rescaled" not in shown.text
+
+
+def test_skipped_pictures_are_listed_until_they_are_explained(tmp_path: Path) -> None:
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise", quiet=True) as log:
+        log.skip("first.jpg", "first.jpg is an empty file")
+        log.skip(EVIL, "no picture")
+        log(explanation(maps(1), **known(ids=["third.jpg"], images=None, outputs=None, truth=None)))
+    shown = Page(tmp_path / "index.html")
+    assert f"2 pictures skipped first.jpg is an empty file {EVIL}: no picture" in shown.text
+    assert json.loads((tmp_path / "run.json").read_text())["skipped"][EVIL] == "no picture"
+    again = page(tmp_path, explanation(maps(), **known()))
+    assert f"1 picture skipped {EVIL}: no picture" in again.text
 
 
 def test_steps_are_counted(tmp_path: Path) -> None:

@@ -95,12 +95,17 @@ class Work:
             found = {"model_class": first.model, "layer": first.layer, "target": first.target}
             loggers = open_loggers(self.loggers, name=self.run_name, config={**self.config, **found}, quiet=True)
             self.log = stack.enter_context(loggers)
+            stack.callback(self._report_skipped, self.log)  # before the loggers close, also after a failure
         for explanation in explanations.values():
             self.log(explanation)
         self.log.flush()  # else a tracker that buffers a step would buffer the whole run
         self.summary.add(explanations)
         if self.log.all_failed and self.batches.read < len(self.batches.sources):
             raise Stopped("every logger is switched off, so that no further result would be kept")
+
+    def _report_skipped(self, log: Loggers) -> None:
+        for name, reason in self.batches.skipped.items():
+            log.skip(name, reason)
 
     def _explain(self, batch: PictureBatch) -> dict[str, Explanation]:
         try:

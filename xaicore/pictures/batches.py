@@ -46,6 +46,7 @@ class PictureBatches:
     Attributes:
         read: how many pictures were tried so far.
         broken: how many of these could not be read.
+        skipped: {id: why it could not be read} of these.
     """
 
     sources: Sequence[Source]
@@ -56,6 +57,7 @@ class PictureBatches:
     alone: str = "explain them one by one"
     read: int = field(default=0, init=False)
     broken: int = field(default=0, init=False)
+    skipped: dict[str, str] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[PictureBatch]:
         for start in range(0, len(self.sources), self.size):
@@ -73,6 +75,7 @@ class PictureBatches:
                 if self.warn is None:
                     raise
                 self.broken += 1
+                self.skipped[self.sources[i].id] = str(exc)
                 self.warn(str(exc))
                 continue
             kept.append(i)

@@ -1,24 +1,40 @@
-// The box of a row's target, over its picture.
+// Lines over a picture: the box of a row's target, the box of its evidence, and the outline of its evidence.
 
-/** Draw the box into a stack, or remove the one that is there. Rows of older versions, and of several views, have none. */
-function drawBox(stack, row) {
-  const has = Boolean(row.target_box && row.size && row.input_size) && partsOf(row) === 1;
-  if (!has) return stack.querySelector(".box")?.remove();
-  const [height, width] = row.size;
-  const box = stack.querySelector(".box") ?? stack.appendChild(boxLines());
-  box.setAttribute("viewBox", `0 0 ${width} ${height}`); // fitted like the picture, object-fit: contain
-  const across = width / row.input_size[1];
-  const down = height / row.input_size[0];
-  const [x0, y0, x1, y1] = row.target_box;
-  const place = { x: x0 * across, y: y0 * down, width: (x1 - x0) * across, height: (y1 - y0) * down };
-  for (const line of box.children) for (const [name, value] of Object.entries(place)) line.setAttribute(name, value);
+/** Draw or remove the boxes. Rows of older versions, and of several views, have none. */
+function drawBoxes(stack, row) {
+  const whole = row.size && row.input_size && partsOf(row) === 1;
+  drawBox(stack, "target", row, whole && controls.boxes.checked ? targetBox(row) : null);
+  drawBox(stack, "evidence", row, whole && controls.evidence.checked ? row.box : null);
+}
+
+/** The target's box, which is in pixels of the input, in those of the picture. */
+function targetBox({ target_box: box, size, input_size: input }) {
+  const [down, across] = [size[0] / input[0], size[1] / input[1]];
+  return box && [box[0] * across, box[1] * down, box[2] * across, box[3] * down];
+}
+
+/** Draw the box of this name into a stack, or remove the one that is there; x0, y0, x1, y1 in pixels of the picture. */
+function drawBox(stack, name, { size }, corners) {
+  const [x0, y0, x1, y1] = corners ?? [0, 0, 0, 0];
+  const there = stack.querySelector(`.box.${name}`);
+  if (x1 <= x0) return there?.remove();
+  const box = there ?? stack.appendChild(boxLines(name));
+  box.setAttribute("viewBox", `0 0 ${size[1]} ${size[0]}`); // fitted like the picture, object-fit: contain
+  const place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
+  for (const line of box.children) for (const [key, value] of Object.entries(place)) line.setAttribute(key, value);
 }
 
 /** Two lines, one on the other. */
-function boxLines() {
-  const made = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
-  const box = made("svg");
-  box.setAttribute("class", "box");
-  box.append(made("rect"), made("rect"));
+function boxLines(name) {
+  const box = element("svg", { class: `box ${name}` });
+  box.append(element("rect", {}), element("rect", {}));
   return box;
+}
+
+/** Show the outline that was logged; else a line at half of the scale, which a filter makes of the grey map. */
+function drawLine(stack, row) {
+  const logged = file(row, "outline");
+  const source = controls.outline.checked && kindOf(row) === "grey" ? (logged ?? file(row, "grey")) : null;
+  stack.classList.toggle("lined", source !== null && !logged);
+  show(stack.querySelector(".line"), source);
 }

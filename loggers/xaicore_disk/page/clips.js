@@ -17,7 +17,7 @@ function partOf(place, row) {
 function goToPart(key, part) {
   partAt.set(key, part);
   const cell = cells.get(key);
-  if (cell?.isConnected && near.has(cell)) fillCell(cell);
+  if (cell) fillCell(cell);
   if (open === key) updateParts();
 }
 

@@ -9,10 +9,18 @@ function setUpControls() {
   controls.step.value = steps.length - 1;
   controls.opacity.value = data.alpha;
   const groups = valuesOf("group").sort((a, b) => (a !== null) - (b !== null));
-  fillSelect(controls.group, groups.map((group) => [group ?? "", group ?? "fixed"]));
+  const all = groups.length > 1 ? [["*", "all"]] : [];
+  fillSelect(controls.group, [...all, ...groups.map((group) => [group ?? "", group ?? "watched"])]);
+  controls.group.value = groups.length > 1 ? "*" : (groups[0] ?? "");
+  const isJudged = rows.some((row) => verdict(row) !== null);
+  controls.sort.value = isJudged ? "mistakes" : "logged";
+  controls.outline.checked = rows.some((row) => file(row, "outline"));
   setVisible("steps", steps.length > 1);
   setVisible("groups", groups.length > 1);
-  setVisible("verdicts", rows.some((row) => verdict(row) !== null));
+  setVisible("verdicts", isJudged);
+  setVisible("greys", rows.some((row) => kindOf(row) === "grey"));
+  setVisible("targets-boxes", rows.some((row) => row.target_box));
+  setVisible("boxes", rows.some((row) => row.box));
   setVisible("frames", rows.some(isPlayable));
   setVisible("scales", steps.length > 1 && rows.some((row) => row.peak !== null));
   form.hidden = false;
@@ -37,48 +45,49 @@ function fillSelect(select, options) {
 
 /** Offer only existing combinations: methods and classes of the group, layers of the method, targets of the layer. */
 function refine() {
-  const group = controls.group.value || null;
-  const ofGroup = (row) => row.group === group;
+  const ofGroup = (row) => isOf(row, controls.group.value || null);
   fillSelect(controls.method, valuesOf("method", ofGroup).map((method) => [method, method]));
   const ofMethod = (row) => ofGroup(row) && row.method === controls.method.value;
   fillSelect(controls.layer, valuesOf("layer", ofMethod).map((layer) => [layer, layer]));
   const ofLayer = (row) => ofMethod(row) && row.layer === controls.layer.value;
-  const numbers = valuesOf("k", ofLayer).sort((a, b) => a - b);
-  fillSelect(controls.k, targetOptions(numbers, ofLayer));
+  fillSelect(controls.k, targetOptions(rows.filter(ofLayer)));
   fillClasses(rows.filter(ofGroup));
   setVisible("methods", controls.method.length > 1);
   setVisible("layers", controls.layer.length > 1);
   setVisible("targets", controls.k.length > 1);
-  const isJudged = rows.some((row) => ofGroup(row) && verdictText(row));
-  grid.classList.toggle("tall", isJudged && controls.k.length > 1); // the cards then name the prediction, too
-  grid.classList.toggle("brief", !isJudged);
-  controls.search.placeholder = controls.k.value === "all" ? "id or target" : "id";
+  fillCompare();
 }
 
 /**
- * The options of the targets of these rows. "all" comes first, and is selected, where pictures have no prediction, which
- * would be the first of their targets: the words of a sentence, the boxes of a detector.
+ * The options of the targets of these rows. "predicted" comes first where it is not always the same number. "all" comes
+ * first where pictures have no prediction: the words of a sentence, the boxes of a detector.
  */
-function targetOptions(numbers, passes) {
-  const names = numbers.map((k) => targetOption(k, (row) => passes(row) && row.k === k));
+function targetOptions(list) {
+  const numbers = [...new Set(list.map((row) => row.k))].sort((a, b) => a - b);
+  const names = numbers.map((k) => targetOption(list.filter((row) => row.k === k)));
   const repeated = new Set(names).size < names.length;
   const options = numbers.map((k, i) => [k, repeated ? `${k + 1}: ${names[i]}` : names[i]]);
   if (options.length < 2) return options;
-  const predicted = rows.some((row) => passes(row) && row.predicted !== null);
-  return predicted ? [...options, ["all", "all"]] : [["all", "all"], ...options];
+  const predicted = list.filter((row) => row.predicted !== null && row.target === row.predicted);
+  const isComplete = predicted.length * numbers.length === list.length && predicted.some((row) => row.k > 0);
+  const missed = list.some((row) => row.truth === row.target && row.target !== row.predicted);
+  if (isComplete) options.unshift(["predicted", "predicted class"]);
+  if (missed) options.splice(isComplete ? 1 : options.length, 0, ["truth", "true class"]);
+  const every = ["all", "all"];
+  return list.some((row) => row.predicted !== null) ? [...options, every] : [every, ...options];
 }
 
-/** The name of target k: its class if that is the same for all pictures, else its number. */
-function targetOption(k, passes) {
-  const names = [...new Set(rows.filter(passes).map(targetName))];
-  return names.length === 1 ? names[0] : `number ${k + 1}`;
+/** The name of a target's rows: the class if that is the same for all pictures, else the number. */
+function targetOption(list) {
+  const names = [...new Set(list.map(targetName))];
+  return names.length === 1 ? names[0] : `number ${list[0].k + 1}`;
 }
 
 function fillClasses(list) {
   const before = controls.class.value;
   const groups = ["truth", "predicted"].map((role) => classGroup(role, list));
   controls.class.replaceChildren(new Option("all", ""), ...groups.filter((group) => group.children.length));
-  if ([...controls.class.options].some((option) => option.value === before)) controls.class.value = before;
+  if (isOffered(controls.class, before)) controls.class.value = before;
   setVisible("classes", controls.class.length > 1);
 }
 
@@ -98,18 +107,19 @@ function classNames(list) {
   const names = new Map();
   for (const row of list) {
     for (const role of ["truth", "predicted", "target"]) {
-      const [index, ...others] = [row[role]].flat();
-      if (Number.isInteger(index) && !others.length) names.set(index, className(row[`${role}_name`], index));
+      const index = row[role]?.length === 1 ? row[role][0] : row[role];
+      if (Number.isInteger(index) && !names.has(index)) names.set(index, className(row[`${role}_name`], index));
     }
   }
   return names;
 }
 
-/** The rows of the selected group, method, layer and target. */
-function chosen() {
+/** What is selected: group, method, layer and target. */
+function choice() {
   const { group, method, layer, k } = controls;
-  const target = k.value === "all" ? null : Number(k.value);
-  return choose({ group: group.value || null, method: method.value, layer: layer.value, k: target });
+  const isNumber = /^\d+$/.test(k.value);
+  const target = isNumber ? Number(k.value) : k.value;
+  return { group: group.value || null, method: method.value, layer: layer.value, k: target };
 }
 
 /** Whether a row passes the filters. */
@@ -117,10 +127,9 @@ function passes(row) {
   const [role, index] = controls.class.value.split(" ");
   if (role && !isClass(row, role, Number(index))) return false;
   if (controls.wrong.checked && verdict(row) !== false) return false;
-  if (selection.every && isFiller(row, selection)) return false;
-  const texts = selection.every ? [row.id, targetName(row)] : [row.id];
   const searched = controls.search.value.trim().toLowerCase();
-  return texts.some((text) => text.toLowerCase().includes(searched));
+  const texts = [row.id, targetName(row), ...(selection.every ? [] : [row.predicted_name, row.truth_name])];
+  return !searched || texts.some((text) => text?.toLowerCase().includes(searched));
 }
 
 /** Set the controls of the large view to the values of the page's controls. */

@@ -7,46 +7,59 @@ let open = null; // the key of the place in the large view
 /** Update the page to the controls. */
 function update() {
   const at = controls.step.valueAsNumber;
-  const here = entriesAt(selection, at);
+  const here = entriesAt(selection, at).filter(({ row }) => !selection.every || !isFiller(row, selection));
+  const before = shown;
   shown = here.filter(({ row }) => passes(row));
-  if (controls.sort.value === "worst") sortByBadness(shown);
+  if (timer === null) inOrder(shown);
+  else asBefore(shown, before);
   grid.classList.toggle("every", selection.every);
   document.body.style.setProperty("--opacity", controls.opacity.value);
-  arrange(shown, (card, { place, row }) => {
-    fillCard(card, row, factor(row, selection, controls.shared.checked), at, partOf(place, row));
+  arrange(shown, (card, entry) => {
+    fillCard(card, facesOf(entry, at, controls.shared.checked), partOf(entry.place, entry.row));
   });
-  showCounts(here.map(({ row }) => row));
+  showCounts(here);
+  tellStory(here, at);
   showStep(at);
   mirror();
+  writeAddress();
   if (open !== null) updateLarge(at);
 }
 
-/** The worst pictures come first. The targets of a picture stay together. */
-function sortByBadness(entries) {
-  const firsts = new Map();
-  for (const { row } of entries) if (!firsts.has(placeKey(row))) firsts.set(placeKey(row), badness(row));
-  entries.sort((a, b) => firsts.get(placeKey(b.row)) - firsts.get(placeKey(a.row)));
+/** Find the rows of what is selected. */
+function select() {
+  selection = choose(choice());
+  chooseSecond();
+  const chosen = selection.places.map(({ rows: [row] }) => row);
+  makeRoom(chosen);
+  offerColors(chosen);
 }
 
-/** The first of the rows of each picture. */
-function firstOfEach(list) {
-  return [...Map.groupBy(list, (row) => placeKey(row)).values()].map(([first]) => first);
+/** Let the cards have room for what these rows say: a verdict, and where another class is explained, the prediction. */
+function makeRoom(list) {
+  const isJudged = list.some(verdictText);
+  const isOther = list.some((row) => row.predicted !== null && row.predicted !== row.target);
+  grid.classList.toggle("tall", isJudged && (isOther || controls.compare.value.startsWith("k:")));
+  grid.classList.toggle("brief", !isJudged);
 }
 
-function showCounts(rowsHere) {
-  const here = firstOfEach(rowsHere);
-  const left = firstOfEach(shown.map(({ row }) => row));
-  const judged = here.filter((row) => verdict(row) !== null);
-  const pictures = `${here.length} picture${here.length === 1 ? "" : "s"}`;
+/** The first entry of each picture. */
+function firstOfEach(entries) {
+  if (!selection.every) return entries;
+  return [...Map.groupBy(entries, ({ place }) => place.picture).values()].map(([first]) => first);
+}
+
+function showCounts(entries) {
+  const [here, left] = [firstOfEach(entries), firstOfEach(shown)];
+  const pictures = counted(here.length, "picture");
   const texts = [left.length === here.length ? pictures : `${left.length} of ${pictures}`];
-  if (selection.every) texts.push(`${shown.length} target${shown.length === 1 ? "" : "s"}`);
-  if (judged.length) texts.push(`${judged.filter(verdict).length} of ${judged.length} right`);
+  if (selection.every) texts.push(counted(shown.length, "target"));
   form.querySelector(".status").textContent = texts.join(" · ");
   document.getElementById("none").hidden = shown.length > 0;
-  const robust = here.some((row) => row.scaling === "robust");
-  const given = here.some((row) => row.ceiling !== null) ? "a fixed scale" : `each map's own ${robust ? "99th percentile" : "maximum"}`;
+  const isAny = (test) => here.some(({ row }) => test(row));
+  const own = isAny((row) => row.scaling === "robust") ? "99th percentile" : "maximum";
+  const given = isAny((row) => row.ceiling !== null) ? "a fixed scale" : `each map's own ${own}`;
   const top = controls.shared.checked ? "the picture's maximum over all steps" : given;
-  nameEnds(form.querySelector(".legend"), here.some((row) => row.signed), top);
+  nameEnds(form.querySelector(".legend"), isAny((row) => row.signed), top);
 }
 
 function showStep(at) {
@@ -102,21 +115,23 @@ function chooseMap(row) {
     controls[name].value = row[name];
     refine();
   }
-  selection = chosen();
+  select();
   goTo(row);
 }
 
 form.addEventListener("input", ({ target }) => {
   if (["group", "method", "layer", "k"].includes(target.name)) {
     refine();
-    selection = chosen();
+    select();
   }
+  if (target.name === "compare") select();
+  if (target.name === "colors") useColors();
   if (target.name === "step") stop();
   update();
 });
 form.addEventListener("submit", (event) => event.preventDefault());
 form.querySelector(".more").addEventListener("click", ({ currentTarget }) => {
-  currentTarget.setAttribute("aria-expanded", form.querySelector(".fields").classList.toggle("expanded"));
+  currentTarget.setAttribute("aria-expanded", form.classList.toggle("expanded"));
 });
 for (const button of document.querySelectorAll(".time .play")) button.addEventListener("click", play);
 grid.addEventListener("click", (event) => {
@@ -145,9 +160,10 @@ within(".next").addEventListener("click", () => turnPage(1));
 within(".close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // a click outside closes it
 dialog.addEventListener("close", () => {
-  const cell = shown.some(({ place }) => place.key === open) && cellOf(open);
+  const position = shown.findIndex(({ place }) => place.key === open);
   open = null;
-  if (cell) focusCell(cell);
+  writeAddress();
+  if (position >= 0) focusAt(position);
 });
 window.addEventListener("resize", () => open !== null && update()); // the curve fills the width
 
@@ -155,6 +171,7 @@ document.body.style.setProperty("--alpha", Math.max(data.alpha, 0.01));
 shapeCells();
 setUpControls();
 refine();
-selection = chosen();
+select();
 showPlaying(false);
+readAddressFirst();
 update();

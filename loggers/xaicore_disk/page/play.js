@@ -44,5 +44,7 @@ function showPlaying(playing) {
     button.setAttribute("aria-label", playing ? "pause" : "play");
     button.title = playing ? "pause (Space)" : "play (Space)";
   }
-  form.querySelector(".status").setAttribute("aria-live", playing ? "off" : "polite");
+  for (const told of [form.querySelector(".status"), document.getElementById("headline")]) {
+    told.setAttribute("aria-live", playing ? "off" : "polite");
+  }
 }

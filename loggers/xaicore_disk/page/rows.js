@@ -7,10 +7,10 @@ const position = new Map(steps.map((step, at) => [step, at]));
 for (const row of rows) row.at = position.get(row.step);
 const byPicture = Map.groupBy(rows, (row) => pictureKey(row));
 
-/** From columns to one object per row; the columns in `text` hold indices into `texts`. */
-function decode({ texts, text, plain }) {
-  return plain.step.map((_, i) => {
-    const row = {};
+/** From columns to one object per row; `text` holds indices into `texts`, `same` what all rows have in common. */
+function decode({ texts, text, plain, same, rows: count }) {
+  return Array.from({ length: count }, (_, i) => {
+    const row = Object.create(same);
     for (const name in plain) row[name] = plain[name][i];
     for (const name in text) row[name] = texts[text[name][i]] ?? null;
     readViews(row);
@@ -60,44 +60,52 @@ function badness(row) {
   return (right ? 0 : 1) + (isClass(row, "truth", row.target) ? 1 - score : score);
 }
 
+/** Whether a row is one of group `group`; "*" is all groups. */
+function isOf(row, group) {
+  return group === "*" || row.group === group;
+}
+
+/** Whether a row is of target number `k`; "all" is any, "predicted" and "truth" that of this class. */
+function isTarget(row, k) {
+  return k === "all" || (k === "predicted" || k === "truth" ? row.target === row[k] : row.k === k);
+}
+
 /**
  * The selected rows, by place and by picture. A place has one card: it is one picture at all its steps, or position n of
- * a group whose pictures change from step to step. Where `k` is null, each of its targets has a card, in the order of k.
+ * a group whose pictures change from step to step. Where `k` is "all", each of its targets has a card, in their order.
  * `histories` has the rows of each id and target at all steps, whatever their place.
  */
 function choose({ group, method, layer, k }) {
-  const every = k === null;
-  const chosen = rows.filter(
-    (r) => r.group === group && r.method === method && r.layer === layer && (every || r.k === k),
-  );
+  const every = k === "all";
+  const chosen = rows.filter((r) => isOf(r, group) && r.method === method && r.layer === layer && isTarget(r, k));
   const sorted = (list) => list.sort((a, b) => a.at - b.at);
   const pictures = [...Map.groupBy(chosen, (row) => placeKey(row)).values()];
   const together = pictures.flatMap((list) => list.sort((a, b) => a.k - b.k));
   const places = Map.groupBy(together, (row) => placeKey(row, every));
-  const histories = Map.groupBy(chosen, historyKey);
+  const histories = Map.groupBy(chosen, (row) => historyKey(row, every));
   histories.forEach(sorted);
+  const inSteps = (list) => [...new Set(list.map((row) => row.at))].sort((a, b) => a - b);
   return {
     every,
     named: chosen.some((row) => row.target_name),
-    places: [...places].map(([key, list]) => ({ key, rows: sorted(list) })),
+    places: [...places].map(([key, list]) => ({ key, picture: placeKey(list[0]), rows: sorted(list) })),
     histories,
-    changing: group !== null,
-    at: [...new Set(chosen.map((row) => row.at))].sort((a, b) => a - b),
+    at: new Map([...Map.groupBy(chosen, (row) => row.group)].map(([name, list]) => [name, inSteps(list)])),
   };
 }
 
 /** The key of a row's picture; of the picture and the target, where `every` target has a place. */
 function placeKey(row, every = false) {
   const key = row.group === null ? row.id : (row.slot ?? row.id);
-  return every ? JSON.stringify([key, row.k]) : key;
+  return JSON.stringify(every ? [row.group, key, row.k] : [row.group, key]);
 }
 
-function historyKey({ id, k }) {
-  return JSON.stringify([id, k]);
+function historyKey({ group, id, k }, every) {
+  return JSON.stringify(every ? [group, id, k] : [group, id]);
 }
 
-function historyOf(row, { histories }) {
-  return histories.get(historyKey(row));
+function historyOf(row, { histories, every }) {
+  return histories.get(historyKey(row, every));
 }
 
 /** Whether a row fills up a picture that has fewer targets than others, such as a shorter sequence of words. */
@@ -107,9 +115,9 @@ function isFiller(row, { named }) {
 
 /** The row of each place at a step: its newest row so far. A changing group shows the rows of one step only. */
 function entriesAt(selection, at) {
-  const newest = selection.at.findLast((other) => other <= at);
+  const newest = new Map([...selection.at].map(([group, steps]) => [group, steps.findLast((other) => other <= at)]));
   const entries = selection.places.map((place) => ({ place, row: place.rows.findLast((row) => row.at <= at) }));
-  return entries.filter(({ row }) => row && (!selection.changing || row.at === newest));
+  return entries.filter(({ row }) => row && (row.group === null || row.at === newest.get(row.group)));
 }
 
 /** The row of a picture's history with the highest peak. */

@@ -1,0 +1,100 @@
+// What one sees, in a title and a sentence: facts of the rows, never a guess.
+
+const NAMED = 3; // mistakes, classes or targets that are named one by one
+
+/** Write the title and the sentence about these entries, of which each picture counts once. */
+function tellStory(entries, at) {
+  const firsts = firstOfEach(entries);
+  const watched = firsts.filter(({ row }) => row.group === null);
+  const told = watched.length ? watched : firsts;
+  document.getElementById("headline").textContent = headline(told, entries, watched.length < firsts.length);
+  const texts = [...(told.some(isJudged) ? verdictTexts(told, firsts, at) : contentTexts(told, entries))];
+  document.getElementById("story").replaceChildren(...texts.flatMap((text) => [text, " "]).flat(Infinity));
+}
+
+function isJudged({ row }) {
+  return verdict(row) !== null;
+}
+
+/** What is right of the watched pictures: those of changing groups were chosen because they are wrong. */
+function headline(told, entries, isPart) {
+  const judged = told.filter(isJudged);
+  const right = judged.filter(({ row }) => verdict(row)).length;
+  const targets = selection.every ? `, ${counted(entries.length, "target")}` : "";
+  if (!judged.length) return counted(told.length, "picture") + targets;
+  if (judged[0].row.group !== null) return `${judged.length - right} of ${judged.length} wrong`;
+  const count = right === judged.length && right > 1 ? `All ${right}` : `${right} of ${judged.length}`;
+  return `${count} ${isPart ? "watched " : ""}right`;
+}
+
+/** What was right at the first step, and what was taken for what: in the watched pictures, then in each group. */
+function* verdictTexts(told, firsts, at) {
+  if (at > 0 && steps[0] !== null && told[0].row.group === null) yield* courseTexts(told);
+  const mistakes = firsts.filter(({ row }) => verdict(row) === false).sort((a, b) => badness(b.row) - badness(a.row));
+  for (const [group, list] of Map.groupBy(mistakes, ({ row }) => row.group)) {
+    const isOther = group !== told[0].row.group;
+    const clauses = mistakeClauses(list, isOther);
+    if (clauses.length) yield [isOther ? `${capitalised(group)}: ` : "", clauses, "."];
+  }
+}
+
+function* courseTexts(told) {
+  const before = firstOfEach(entriesAt(selection, 0)).filter((entry) => entry.row.group === null && isJudged(entry));
+  const right = before.filter(({ row }) => verdict(row)).length;
+  const isSame = before.length === told.filter(isJudged).length;
+  if (isSame) yield `${right} ${right === 1 ? "was" : "were"} right at ${stepName(steps[0])}.`;
+}
+
+/** The mistakes, each kind of them once: all if they are few, else the most frequent ones. */
+function mistakeClauses(mistakes, isInside) {
+  const single = mistakes.filter(({ row }) => Number.isInteger(row.truth) && row.predicted !== null);
+  const kinds = [...Map.groupBy(single, ({ row }) => JSON.stringify([row.truth, row.predicted])).values()];
+  kinds.sort((a, b) => b.length - a.length); // of equally many, the surest mistakes stay first
+  const clauses = kinds.slice(0, NAMED).map((list, i) => mistakeLink(list, isInside || i > 0));
+  const left = kinds.slice(NAMED).flat().length;
+  if (left) clauses.push(counted(left, "more mistake"));
+  return clauses.flatMap((clause, i) => [i === 0 ? "" : i === clauses.length - 1 ? " and " : ", ", clause]);
+}
+
+function mistakeLink(list, isInside) {
+  const [{ place, row }] = list;
+  const times = list.length > 1 ? `, ${list.length} times` : "";
+  const where = list.length === 1 ? evidencePlace(row) : "";
+  const link = document.createElement("a");
+  link.href = `#${new URLSearchParams({ id: row.id })}`;
+  const [truth, predicted] = ["truth", "predicted"].map((role) => className(row[`${role}_name`], row[role]));
+  const text = `${definite(truth)} was taken for ${indefinite(predicted)}${times}`;
+  link.textContent = isInside ? text : capitalised(text);
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    openLarge(place.key);
+  });
+  return where ? [link, where] : [link];
+}
+
+/** Where the evidence for a wrong prediction is, if all of it lies in one half or quarter of the picture. */
+function evidencePlace(row) {
+  if (row.target !== row.predicted || !row.box || !row.size || row.empty || row.signed) return "";
+  const [x0, y0, x1, y1] = row.box;
+  const side = (low, high, size, names) => (high <= size / 2 ? names[0] : low >= size / 2 ? names[1] : "");
+  const down = side(y0, y1, row.size[0], ["top", "bottom"]);
+  const across = side(x0, x1, row.size[1], ["left", "right"]);
+  if (!down && !across) return "";
+  const place = down && across ? `${down} ${across} quarter` : `${down || across} half`;
+  return `, by evidence in the ${place}`;
+}
+
+/** Without truths: how often each class was predicted; without predictions, what was explained. */
+function* contentTexts(told, entries) {
+  const predicted = told.filter(({ row }) => row.predicted !== null);
+  const classes = [...Map.groupBy(predicted, ({ row }) => row.predicted).values()].sort((a, b) => b.length - a.length);
+  const names = classes.map(([{ row }, ...more]) => {
+    return className(row.predicted_name, row.predicted) + (more.length ? ` (${more.length + 1} times)` : "");
+  });
+  if (names.length) yield `Predicted: ${listed(names, "class", "classes")}.`;
+  if (names.length) return;
+  const targets = entries.map(({ row }) => targetName(row)).filter(Boolean);
+  const different = selection.every ? targets : [...new Set(targets)];
+  // A word may be a comma or a full stop.
+  if (different.length) yield `Explained: ${listed(different, "target", "targets", 4 * NAMED, " · ")}`;
+}
