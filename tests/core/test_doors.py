@@ -19,7 +19,7 @@ from workshop import draw, write
 import xaicore
 from xaicore.data import pictures
 from xaicore.errors import InputError
-from xaicore.pictures import check_single
+from xaicore.pictures import check_single, find_sources
 
 NAMES = ["ant", "bee", "cat", "dog"]
 
@@ -148,6 +148,10 @@ def test_many_pictures_take_several_passes(photos: list[np.ndarray]) -> None:
     assert_same(parts, whole)
     assert parts.ids == tuple("012345678")
     assert parts.truth.tolist() == [0, 1, 2] * 3
+
+
+def test_an_array_of_words_is_an_input_without_preprocess() -> None:
+    assert find_sources(np.array(["a.png", "b.png"]), is_prepared=False) is None
 
 
 def test_labels_are_counted_before_the_first_pass(photos: list[np.ndarray]) -> None:

@@ -432,7 +432,7 @@ def test_large_finite_inputs_are_fine():
         (np.zeros((2, 6, 9, 3), np.float32), r"shape \(2, 6, 9, 3\).*\(None, 6, 9, 1\)"),
         (np.zeros((2, 9, 6, 1), np.float32), r"shape \(2, 9, 6, 1\).*\(None, 6, 9, 1\)"),
         (np.zeros((2, 2, 6, 9, 1), np.float32), r"shape \(2, 2, 6, 9, 1\).*\(None, 6, 9, 1\)"),
-        ("picture.jpg", r"no tensor or array among the inputs \(str\)"),
+        ("picture.jpg", r"x is the path 'picture\.jpg', and nothing says how this model's pictures are prepared"),
         ({}, r"no tensor or array among the inputs \(dict\)"),
         (None, r"no tensor or array among the inputs \(NoneType\)"),
         (np.array(["a"]), r"array of type <U1"),

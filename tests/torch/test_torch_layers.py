@@ -211,7 +211,7 @@ def test_broken_gradients_and_activations_are_named(unchanged):
         (np.zeros((0, 1, 6, 9), np.float32), r"the batch is empty: inputs \(0, 1, 6, 9\) float32"),
         (torch.zeros(()), r"the batch is empty"),
         ({}, r"no tensor or array among the inputs \(dict\)"),
-        ("picture.jpg", r"no tensor or array among the inputs \(str\)"),
+        ("picture.jpg", r"x is the path 'picture\.jpg', and nothing says how this model's pictures are prepared"),
         ([np.zeros((1, 6, 9))] * 2, r"the inputs are a list of 2: stack images to one array"),
         (np.array(["a"]), r"the input is an array of type <U1, which torch does not know"),
     ],

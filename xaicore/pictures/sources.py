@@ -75,7 +75,7 @@ def find_sources(x: Any, is_prepared: bool) -> Sequence[Source] | None:
     Raises:
         InputError: paths or images without a preparation, a list of several kinds, or a path without a picture.
     """
-    x = _listed(x)
+    x = _listed(x) if is_prepared else x
     kinds = {_kind(one) for one in (x if isinstance(x, (list, tuple)) else [x])}
     if isinstance(x, list) and not x and is_prepared:
         raise InputError("x is an empty list: expected one picture or more")

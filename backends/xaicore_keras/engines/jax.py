@@ -131,11 +131,19 @@ def _arrivals(
         return {number: _along_axes(gradient) for number, gradient in gradients.items()}
 
     try:
-        return {number: np.asarray(found) for number, found in jax.jit(arrivals)(weights, tensors).items()}
+        compiled = jax.jit(arrivals).lower(weights, tensors).compile(compiler_options=_run_once())
+        return {number: np.asarray(found) for number, found in compiled(weights, tensors).items()}
     except Exception:  # an operation without a gradient: nothing is known of what lies before it
         return None
     finally:
         recorder.change = None
+
+
+def _run_once() -> dict[str, str | bool] | None:
+    """Compiler options of a pass that runs once: on a CPU, compiling takes far longer than what it would save."""
+    if jax.default_backend() != "cpu":
+        return None
+    return {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
 
 
 def _pull_of(traced: Any, place: int, weights: Sequence[Any], tensors: Sequence[Any]) -> Pull:
