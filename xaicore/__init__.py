@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from xaicore.logger import Logger, Run
     from xaicore.loggers import Loggers, open_loggers
     from xaicore.methods import METHODS, Method, method  # type: ignore[no-redef]  # not its module
+    from xaicore.models import ModelLibrary, ModelSpec, NamedModel, find_model
     from xaicore.monitor import Monitor, Watcher
     from xaicore.once import explain
     from xaicore.results import Comparison
@@ -73,7 +74,10 @@ __all__ = [
     "Loggers",
     "Method",
     "MethodError",
+    "ModelLibrary",
+    "ModelSpec",
     "Monitor",
+    "NamedModel",
     "OutputError",
     "PluginError",
     "Run",
@@ -87,6 +91,7 @@ __all__ = [
     "check_direction",
     "default_layer",
     "explain",
+    "find_model",
     "fitting_methods",
     "hookimpl",
     "layers",
@@ -118,6 +123,7 @@ _HOLDERS = {
     "xaicore.logger": ("Logger", "Run"),
     "xaicore.loggers": ("Loggers", "open_loggers"),
     "xaicore.methods": ("METHODS", "Method", "method"),
+    "xaicore.models": ("ModelLibrary", "ModelSpec", "NamedModel", "find_model"),
     "xaicore.monitor": ("Monitor", "Watcher"),
     "xaicore.once": ("explain",),
     "xaicore.results": ("Comparison",),
@@ -142,6 +148,7 @@ _MODULES = (
     "loggers",
     "maps",
     "methods",
+    "models",
     "monitor",
     "outputs",
     "overlay",

@@ -1,0 +1,15 @@
+"""Models by name: "torchvision/resnet50", "best.keras", "net.py:build"; the backends' plugins know the libraries."""
+
+from xaicore.models.advice import is_installed, unknown_name
+from xaicore.models.find import find_model, libraries
+from xaicore.models.named import ModelLibrary, ModelSpec, NamedModel
+
+__all__ = [
+    "ModelLibrary",
+    "ModelSpec",
+    "NamedModel",
+    "find_model",
+    "is_installed",
+    "libraries",
+    "unknown_name",
+]
