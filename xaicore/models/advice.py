@@ -27,7 +27,8 @@ def unknown_name(library: ModelLibrary, name: str) -> InputError:
             f"spec='{library.name}/' names no model: expected a name such as '{library.name}/{library.example}'; "
             f"`xaicore models {library.name}/` lists them"
         )
-    near = _joined(f"{library.name}/{one}" for one in _near(name, library.names()))
+    known = list(library.names())
+    near = _joined(f"{library.name}/{one}" for one in _near(name, known) or (known if len(known) <= 3 else ()))
     meant = f"; did you mean {near}?" if near else ""
     return InputError(
         f"spec='{library.name}/{name}': {library.package} has no model {name!r}{meant}; `xaicore models "
@@ -84,6 +85,8 @@ def _as_code(text: str) -> str:
 
 
 def _unknown_library(asked: ModelSpec, known: dict[str, ModelLibrary]) -> str:
+    if asked.library in known:
+        return "the plugin that knows this library gave no model; `xaicore plugins --check` says what it lacks"
     library = TWIN.get((asked.library or "").lower())
     near = [library] if library in known else nearest(asked.library or "", known, count=1)
     if near:

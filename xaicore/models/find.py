@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from xaicore import plugins
-from xaicore.errors import InputError, PluginError, type_name
+from xaicore.errors import DependencyError, InputError, PluginError, type_name
 from xaicore.models.advice import unknown_model
 from xaicore.models.code import build
 from xaicore.models.named import ModelLibrary, ModelSpec, NamedModel
@@ -81,6 +81,8 @@ def _answers(hook: str, **arguments: Any) -> Iterator[Any]:
         try:
             answer = registry.ask(_plugin(registry, name), hook, **arguments)
         except PluginError as exc:
+            if isinstance(exc.__cause__, DependencyError):  # the spec is the plugin's, which says what it lacks
+                raise exc.__cause__ from None
             warnings.warn(f"skipped while looking for a model: {exc}", RuntimeWarning, stacklevel=2)
             continue
         if answer is not None:
