@@ -4,7 +4,7 @@ from xaicore.models.advice import is_installed, unknown_name
 from xaicore.models.central import central_part
 from xaicore.models.download import downloading
 from xaicore.models.find import find_model, libraries
-from xaicore.models.fitting import misfit
+from xaicore.models.fitting import misfit, other_classes
 from xaicore.models.named import ModelLibrary, ModelSpec, NamedModel
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "is_installed",
     "libraries",
     "misfit",
+    "other_classes",
     "unknown_name",
 ]

@@ -17,13 +17,14 @@ PATIENCE = 20.0
 
 
 @contextlib.contextmanager
-def downloading(what: str, url: str, remedy: str) -> Iterator[None]:
+def downloading(what: str, url: str, remedy: str, reach: bool = True) -> Iterator[None]:
     """A context in which a library downloads something from a URL's host. For plugins.
 
     Args:
         what: what is downloaded, for messages.
-        url: where from; some libraries retry for a minute where its host cannot be reached, so that is tried first.
+        url: where from.
         remedy: what to do without a network, as a sentence.
+        reach: first try whether the host can be reached; some libraries retry for a minute where it cannot.
 
     Raises:
         BackendError: the host cannot be reached, or the download fails.
@@ -31,7 +32,8 @@ def downloading(what: str, url: str, remedy: str) -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE if before is None else before)
     try:
-        _reach(url)
+        if reach:
+            _reach(url)
         yield
     except XaicoreError:
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["misfit"]
+__all__ = ["misfit", "other_classes"]
 
 SHOWN = 3
 """Names of each kind that a message shows."""
@@ -30,6 +30,25 @@ def misfit(model: Mapping[str, Sequence[int]], file: Mapping[str, Sequence[int]]
         _some("of another shape", differing),
     ]
     return "; ".join(part for part in parts if part) or None
+
+
+def other_classes(model: Mapping[str, Sequence[int]], file: Mapping[str, Sequence[int]]) -> int | None:
+    """The number of classes in a file, where all that differs is one length of its last layer; else None. For plugins.
+
+    Args:
+        model, file: as in `misfit`.
+    """
+    if model.keys() != file.keys():
+        return None
+    pairs = set()
+    for name, shape in file.items():
+        if len(shape) != len(model[name]):
+            return None
+        differing = {(ours, theirs) for ours, theirs in zip(model[name], shape, strict=True) if ours != theirs}
+        if len(differing) > 1:
+            return None
+        pairs |= differing
+    return next(iter(pairs))[1] if len(pairs) == 1 else None
 
 
 def _some(words: str, names: Sequence[str]) -> str:

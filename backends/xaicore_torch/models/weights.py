@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from xaicore import DependencyError, InputError, ModelSpec
-from xaicore.models import misfit
+from xaicore.models import misfit, other_classes
 
 __all__ = ["load_fitting", "load_into", "path_of", "read_file", "state_in"]
 
@@ -121,7 +121,7 @@ def load_fitting(build: Callable[..., Any], classes: str, path: str, spec: Model
     """
     state = state_in(read_file(path, spec.trust, "weights"), path, "weights")
     model = build()
-    count = _other_classes(model, _without_prefix(model, state))
+    count = other_classes(_shapes(model.state_dict()), _shapes(_without_prefix(model, state)))
     if count is not None:
         model = build(**{classes: count})
     load_into(model, state, f"weights={path!r}")
@@ -136,8 +136,8 @@ def _is_torch_file(path: str) -> bool:
 
 def _torchscript(path: str, argument: str) -> InputError:
     return InputError(
-        f"{argument}={path!r} is TorchScript, whose layers cannot be observed: save the state_dict() of the model that it "
-        "was made of, and pass spec='net.py:build' and weights='weights.pt'"
+        f"{argument}={path!r} is TorchScript, whose layers cannot be observed: save the state_dict() of the model that "
+        "it was made of, and pass spec='net.py:build' and weights='weights.pt'"
     )
 
 
@@ -170,15 +170,3 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         for name, value in state.items()
         if isinstance(value, torch.Tensor) and not name.endswith("num_batches_tracked")
     }
-
-
-def _other_classes(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> int | None:
-    """The number of classes of the weights, where all that differs from the model is the length of the last layer."""
-    ours, theirs = _shapes(model.state_dict()), _shapes(state)
-    if ours.keys() != theirs.keys():
-        return None
-    differing = [name for name in ours if ours[name] != theirs[name]]
-    if any(not ours[name] or ours[name][1:] != theirs[name][1:] for name in differing):
-        return None
-    pairs = {(ours[name][0], theirs[name][0]) for name in differing}
-    return next(iter(pairs))[1] if len(pairs) == 1 else None
