@@ -42,6 +42,8 @@ def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend 
 @hookimpl
 def xaicore_model(spec: "ModelSpec") -> "NamedModel | None":
     """A model of torchvision, timm or Transformers, or in a file of PyTorch."""
+    if spec.model is not None and xaicore_backend(spec.model, None) is None:
+        return None
     from xaicore_torch.models import find_model
 
     return find_model(spec)

@@ -37,7 +37,7 @@ __all__ = ["command"]
 
 @click.command("explain", cls=Command)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@model_options
+@partial(model_options, required=False)
 @click.option(
     "--method",
     "methods",
@@ -108,7 +108,7 @@ __all__ = ["command"]
 @click.option("--name", metavar="NAME", help="The run's name.  [default: the last part of --out, else date and time]")
 def command(
     paths: Sequence[str],
-    model: str,
+    model: str | None,
     weights: str | None,
     trust: bool,
     preprocess: str | None,
@@ -142,6 +142,7 @@ def command(
 
     \b
     Examples:
+      xaicore explain cat.jpg
       xaicore explain photos --model torchvision/resnet50
       xaicore explain photos --model my.net:build --weights best.pt --labels names.txt
       xaicore explain "photos/**/*.jpg" --model my.net:build --method gradcam --method hirescam
@@ -180,6 +181,10 @@ def command(
             batch_size=batch_size,
             progress=bar.show_passes,
         )
+        if model is None:
+            remark(screen, f"no --model is given: took {loaded.name}; `xaicore models` lists others")
+        if loaded.is_pretrained is False:
+            remark(screen, "the weights are random: heatmaps show nothing that was learned", "yellow")
         summary = f"{count(len(sources), 'picture')}; model {loaded.title}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
         prepare = for_backend(loaded.prepare, explainer.backend)

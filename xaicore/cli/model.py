@@ -10,7 +10,7 @@ import click
 
 from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet
 from xaicore.errors import InputError
-from xaicore.models import find_model
+from xaicore.models import default_model, find_model
 from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
 
@@ -79,15 +79,22 @@ def model_options(command: Callable[..., Any], required: bool = True) -> Callabl
 
 
 def load_model(
-    model: str, preprocess: str | None, device: str | None, weights: str | None = None, trust: bool = False
+    model: str | None, preprocess: str | None, device: str | None, weights: str | None = None, trust: bool = False
 ) -> Model:
-    """Find the model, and the preparation of its pictures.
+    """Find the model, the default one where none is named, and the preparation of its pictures.
 
     Raises:
         InputError: there is no such model or function, or nothing says how a picture becomes the model's input.
     """
     given = None if preprocess is None else _given(preprocess)
-    found = find_model(model, weights, trust, device)
+    if model is not None:
+        found = find_model(model, weights, trust, device)
+    elif weights is None:
+        model, found = default_model(device)
+    else:
+        raise InputError(
+            f"weights={weights!r} needs the model that it is for: add spec='library/name' or 'net.py:build'"
+        )
     prepare = given or _own(found.preprocess, model)
     return Model(found.model, model, found.title, prepare, found.class_names, found.is_pretrained)
 

@@ -2,6 +2,7 @@
 
 from xaicore.models.advice import is_installed, unknown_name
 from xaicore.models.central import central_part
+from xaicore.models.default import default_model
 from xaicore.models.download import downloading
 from xaicore.models.find import find_model, libraries
 from xaicore.models.fitting import misfit, other_classes
@@ -12,6 +13,7 @@ __all__ = [
     "ModelSpec",
     "NamedModel",
     "central_part",
+    "default_model",
     "downloading",
     "find_model",
     "is_installed",

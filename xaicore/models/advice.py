@@ -29,9 +29,9 @@ def unknown_name(library: ModelLibrary, name: str) -> InputError:
         )
     known = list(library.names())
     near = _joined(f"{library.name}/{one}" for one in _near(name, known) or (known if len(known) <= 3 else ()))
-    meant = f"; did you mean {near}?" if near else ""
+    meant = f"; did you mean {near}?" if near else "."
     return InputError(
-        f"spec='{library.name}/{name}': {library.package} has no model {name!r}{meant}; `xaicore models "
+        f"spec='{library.name}/{name}': {library.package} has no model {name!r}{meant} `xaicore models "
         f"{library.name}/` lists them"
     )
 

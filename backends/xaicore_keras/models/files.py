@@ -68,5 +68,5 @@ def _read(path: str, spec: ModelSpec) -> Any:
         reason = words.rpartition("Exception encountered: ")[2].partition("\n")[0].partition(". ")[0]
         raise InputError(
             f"spec={spec.text!r} cannot be read: {type(exc).__name__}: {reason}. Where it has layers of your own, "
-            "write a function that imports them and returns keras.models.load_model(...), and name that: spec='net.py:load'"
+            "write a function that imports them and returns keras.models.load_model(...): spec='net.py:load'"
         ) from exc

@@ -26,7 +26,7 @@ def find_model(spec: ModelSpec) -> NamedModel | None:
         XaicoreError: it is one of PyTorch's, and cannot be had.
     """
     if spec.model is not None:
-        return _load("files", spec) if _is_own(spec) else None
+        return _load("files", spec)
     library = spec.library if spec.library in LIBRARIES else folder_library(spec.text)
     if library is not None:
         known = LIBRARIES[library]
@@ -41,9 +41,3 @@ def find_model(spec: ModelSpec) -> NamedModel | None:
 def _load(module: str, spec: ModelSpec) -> NamedModel:
     found: NamedModel = importlib.import_module(f"xaicore_torch.models.{module}").load(spec)
     return found
-
-
-def _is_own(spec: ModelSpec) -> bool:
-    from xaicore_torch import xaicore_backend
-
-    return xaicore_backend(spec.model, None) is not None
