@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from xaicore.loggers import Loggers, open_loggers
     from xaicore.methods import METHODS, Method, method  # type: ignore[no-redef]  # not its module
     from xaicore.models import ModelLibrary, ModelSpec, NamedModel, find_model
+    from xaicore.models.load import load
     from xaicore.monitor import Monitor, Watcher
     from xaicore.once import explain
     from xaicore.results import Comparison
@@ -95,6 +96,7 @@ __all__ = [
     "fitting_methods",
     "hookimpl",
     "layers",
+    "load",
     "localize",
     "maps",
     "method",
@@ -125,6 +127,7 @@ _HOLDERS = {
     "xaicore.loggers": ("Loggers", "open_loggers"),
     "xaicore.methods": ("METHODS", "Method", "method"),
     "xaicore.models": ("ModelLibrary", "ModelSpec", "NamedModel", "find_model"),
+    "xaicore.models.load": ("load",),
     "xaicore.monitor": ("Monitor", "Watcher"),
     "xaicore.once": ("explain",),
     "xaicore.results": ("Comparison",),
