@@ -162,6 +162,7 @@ def test_weights_for_code_are_loaded_by_a_plugin(zoo: Workshop) -> None:
         find_model("net:build", weights="a.ark")
 
 
+@pytest.mark.filterwarnings("ignore:skipped while looking for a model:RuntimeWarning")
 def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
     (zoo.site / "ark_plugin.py").write_text("raise OSError('water')\n")
     zoo.distribution("ark", "1.0", {"xaicore.backends": {"ark": "ark_plugin"}})

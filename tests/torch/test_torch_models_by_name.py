@@ -1,5 +1,6 @@
 """Models of torchvision, timm and Transformers by name: their own inputs, pictures and names, from this machine."""
 
+import importlib.util
 import json
 import re
 import sys
@@ -170,6 +171,11 @@ def test_timm_of_a_folder_and_of_the_hub(tmp_path, monkeypatch):
         same_weights(found.model, net)
         assert found.class_names == ["a cat", "a dog"]
         assert found.preprocess(PICTURE)[1].shape == (64, 64, 3)
+    if importlib.util.find_spec("transformers") is not None:
+        with pytest.raises(
+            InputError, match=r"^spec='hf/me/pets' is a model of timm: write spec='timm/hf-hub:me/pets'$"
+        ):
+            find_model("hf/me/pets")
 
 
 def small_resnet(folder, labels=("cat", "dog", "eel"), size=(40, 48)):
@@ -226,6 +232,15 @@ def test_transformers_refuses_what_it_cannot_load(tmp_path, monkeypatch):
     (tmp_path / "mine" / "config.json").write_text(text)
     with pytest.raises(InputError, match="BertForMaskedLM reads 'input_ids' and not a picture alone"):
         find_model("mine")
+
+
+def test_random_state_is_left_as_it_was(tmp_path):
+    small_resnet(tmp_path / "mine")
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    for weights in (None, "none"):
+        find_model(str(tmp_path / "mine"), weights)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
 
 
 def test_weights_that_a_folder_lacks_are_reported(tmp_path):

@@ -38,8 +38,8 @@ def default_model(device: str | None = None) -> tuple[str, NamedModel]:
             f"no model is named, and {', '.join([*here, *elsewhere])} cannot be had: {reason}. Name a model that is "
             "on this machine: spec='best.keras', or code that builds one, spec='package.module:function'"
         )
-    raise InputError(
-        f"no model is named, and none of {', '.join(one.package for one in ranked) or 'no library'} is installed: try "
-        f"`{ranked[0].install if ranked else 'pip install torchvision'}`, or name a model of your own: "
-        "spec='package.module:function'"
-    )
+    own = "or name a model of your own: spec='package.module:function'"
+    if not ranked:
+        raise InputError(f"no model is named, and no backend plugin knows one; see `xaicore plugins --check`, {own}")
+    packages = ", ".join(one.package for one in ranked)
+    raise InputError(f"no model is named, and none of {packages} is installed: try `{ranked[0].install}`, {own}")

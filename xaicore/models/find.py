@@ -14,7 +14,7 @@ from xaicore.models.advice import unknown_model
 from xaicore.models.code import build
 from xaicore.models.named import ModelLibrary, ModelSpec, NamedModel
 from xaicore.models.typed import is_code, read_spec
-from xaicore.plugins import Plugin
+from xaicore.randomness import preserved
 
 __all__ = ["find_model", "libraries"]
 
@@ -79,7 +79,8 @@ def _answers(hook: str, **arguments: Any) -> Iterator[Any]:
     registry = plugins.installed()
     for name in registry.names("backend"):
         try:
-            answer = registry.ask(_plugin(registry, name), hook, **arguments)
+            with preserved():  # weights are random until they are loaded
+                answer = registry.ask(registry.find("backend", name), hook, **arguments)
         except PluginError as exc:
             if isinstance(exc.__cause__, DependencyError):  # the spec is the plugin's, which says what it lacks
                 raise exc.__cause__ from None
@@ -87,10 +88,6 @@ def _answers(hook: str, **arguments: Any) -> Iterator[Any]:
             continue
         if answer is not None:
             yield answer
-
-
-def _plugin(registry: plugins.Plugins, name: str) -> Plugin:
-    return registry.find("backend", name)
 
 
 def _moved(model: Any, device: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -61,8 +62,14 @@ def _load(module: str, spec: ModelSpec) -> NamedModel:
 
 
 def _choose_framework() -> None:
-    """Where nobody chose what Keras runs on and TensorFlow, its default, is missing, take one that is installed."""
-    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ or find_spec("tensorflow") is not None:
+    """Where what Keras would run on is missing, and the environment does not choose it, take one that is installed."""
+    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ:
+        return
+    try:
+        settings = json.loads((keras_home() / "keras.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        settings = {}
+    if find_spec(settings.get("backend") or "tensorflow") is not None:
         return
     there = [name for name in FRAMEWORKS if find_spec(name) is not None]
     if there:

@@ -39,5 +39,8 @@ def find_model(spec: ModelSpec) -> NamedModel | None:
 
 
 def _load(module: str, spec: ModelSpec) -> NamedModel:
-    found: NamedModel = importlib.import_module(f"xaicore_torch.models.{module}").load(spec)
+    import torch
+
+    with torch.random.fork_rng(devices=[]):  # weights are random until they are loaded
+        found: NamedModel = importlib.import_module(f"xaicore_torch.models.{module}").load(spec)
     return found

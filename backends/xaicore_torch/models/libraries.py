@@ -83,7 +83,7 @@ LIBRARIES = {
     for library in (
         ModelLibrary(
             *("torchvision", "torchvision", _in_torchvision, "resnet50", "pip install torchvision"),
-            *(("resnet50", "convnext_tiny", "efficientnet_b0", "resnet18"), _has_torchvision, 10),
+            *(("resnet50", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_large", "resnet18"), _has_torchvision, 10),
         ),
         ModelLibrary(
             *("timm", "timm", _in_timm, "convnext_tiny", "pip install timm"),

@@ -76,6 +76,9 @@ def load(spec: ModelSpec) -> NamedModel:
             "'hf/microsoft/resnet-50'"
         )
     config = _here_or_there(transformers.AutoConfig.from_pretrained, name, spec)
+    if config.model_type == "timm_wrapper":
+        place = place or f"hf-hub:{name}"
+        raise InputError(f"spec={spec.text!r} is a model of timm: write spec='timm/{place}'")
     cls = _class(config, spec)
     if getattr(cls, "main_input_name", "pixel_values") != "pixel_values":
         raise InputError(
