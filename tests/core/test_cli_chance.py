@@ -10,14 +10,14 @@ import xaicore
 from xaicore.cli.chance import Chance
 
 
-def explained(classes: int, gain: float, **options: str) -> xaicore.Explanation:
-    """Of a net whose logits are `gain` for class 1 and 0 for any other."""
+def explained(classes: int, gain: float, others: float = 0, **options: str) -> xaicore.Explanation:
+    """Of a net whose logits are about 6 times `gain` for class 1, and 6 times `others` for any other."""
     backend = ToyBackend()
     backend.net = ToyNet(classes=classes)
-    backend.net.w[:] = 0
     x = np.random.default_rng(0).uniform(size=(2, 3, 4, 4)).astype(np.float32)
     pool = backend.net.forward(x)["pool"][..., 0, 0]
-    backend.net.w[1] = gain / pool.mean()
+    backend.net.w[:] = others / pool.mean()
+    backend.net.w[1] = (others + gain) / pool.mean()
     return xaicore.explain(None, x, backend=backend, **options)
 
 
@@ -34,5 +34,5 @@ def test_scores_near_chance(classes: int, gain: float, reported: bool) -> None:
 
 def test_a_sigmoids_scores_say_nothing_of_chance() -> None:
     chance = Chance()
-    chance.add(explained(50, -9.0, activation="sigmoid"))
+    chance.add(explained(50, 0.02, others=-6.0, activation="sigmoid"))
     assert str(chance) == ""

@@ -32,6 +32,7 @@ LACKING = False
 LIBRARY = ModelLibrary("zoo", "net", names, "lion", "pip install zoo", ("ox", "lion"), lambda name: name == HERE, 10)
 HERE = None
 SPECS = []
+LIBRARIES = [LIBRARY]
 
 def red(picture):
     "Of the picture, the red channel alone."
@@ -58,7 +59,7 @@ def xaicore_model(spec):
 
 @hookimpl
 def xaicore_model_libraries():
-    return [LIBRARY]
+    return LIBRARIES
 """
 
 
@@ -239,6 +240,10 @@ def test_the_default(zoo: Workshop) -> None:
     sys.modules["zoo_plugin"].HERE = "lion"
     assert default_model()[0] == "zoo/lion"
     assert default_model()[1].title == "lion, zoo"
+    ark = ModelLibrary("ark", "net", lambda: ["dove"], "dove", "pip install ark", ("dove",), rank=1)
+    sys.modules["zoo_plugin"].LIBRARIES.append(ark)
+    assert default_model()[0] == "zoo/lion"
+    sys.modules["zoo_plugin"].LIBRARIES.remove(ark)
     sys.modules["zoo_plugin"].HERE = None
     with pytest.raises(InputError) as none:
         default_model()

@@ -203,6 +203,10 @@ def test_a_file_of_a_whole_model():
     explanation = xaicore.explain(found.model, x, images=seen)
     probabilities = keras.ops.convert_to_numpy(net(x[None]))[0]
     assert np.allclose(explanation.scores, probabilities.max(), atol=1e-5)
+    keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Rescaling(2.0), keras.layers.Flatten()]).save(
+        "twice.keras"
+    )
+    assert find_model("twice.keras").preprocess is None
     find_model("net.py:build").model.save("plain.keras")
     assert find_model("plain.keras").preprocess is None
 
