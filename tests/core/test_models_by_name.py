@@ -54,6 +54,8 @@ def xaicore_model(spec):
         raise models.unknown_name(LIBRARY, spec.name)
     if spec.name == "ox":
         raise xaicore.BackendError("the weights of 'zoo/ox' cannot be downloaded (no network). Go to the zoo")
+    if spec.name == "Gnu":
+        return NamedModel(Colours(), "a gnu")
     labels = {0: "rouge", 1: "vert", 2: "bleu"}
     return NamedModel(Colours(), f"{spec.name}, zoo", red, labels, spec.pretrained)
 
@@ -349,6 +351,22 @@ def test_the_command_line_explains_a_model_by_name(zoo: Workshop) -> None:
     Path("names.txt").write_text("a\nb\nc\n")
     zoo.run("explain", "a.png", "--model", "zoo/lion", "--labels", "names.txt", "--logger", "notes")
     assert zoo.logged()[-1]["predicted_name"] == "a"
+
+
+def test_a_model_that_does_not_say_how_pictures_become_inputs(zoo: Workshop) -> None:
+    """What the message says to type works."""
+    draw(Path("a.png"))
+    result = zoo.run("explain", "a.png", "--model", "zoo/Gnu", "--logger", "notes")
+    assert result.exit_code == 2
+    assert "--model zoo/Gnu does not say how a picture becomes its input. Write prepare.py with" in result.stderr
+    first, function = re.findall("`(.*?)`", result.stderr)
+    Path("prepare.py").write_text(
+        f"{first}\n{function.replace('seen / 127.5 - 1', '(seen / 127.5 - 1).transpose(2, 0, 1)')}\n"
+    )
+    typed = re.search("--preprocess (\\S+)$", result.stderr.strip())[1]
+    again = zoo.run("explain", "a.png", "--model", "zoo/Gnu", "--preprocess", typed, "--logger", "notes")
+    assert again.exit_code == 0, again.stderr
+    assert "preprocess prepare.py:preprocess\n" in again.stderr
 
 
 def test_the_command_line_says_that_weights_are_random(zoo: Workshop) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -232,6 +233,50 @@ def test_transformers_refuses_what_it_cannot_load(tmp_path, monkeypatch):
     (tmp_path / "mine" / "config.json").write_text(text)
     with pytest.raises(InputError, match="BertForMaskedLM reads 'input_ids' and not a picture alone"):
         find_model("mine")
+
+
+class Processor:
+    """An image processor that resizes in whole levels, or after it has scaled them, and may turn channels over."""
+
+    image_mean, image_std, rescale_factor = MEAN, STD, 1 / 255
+    do_rescale = do_normalize = do_flip_channel_order = True
+
+    def __init__(self, resizes_first, flips):
+        self.resizes_first, self.flips = resizes_first, flips
+
+    def __call__(self, images, return_tensors, input_data_format, **options):
+        flags = {"do_rescale": True, "do_normalize": True, "do_flip_channel_order": self.flips, **options}
+        x = images if self.resizes_first else images.astype(float)
+        x = cv2.resize(x, (60, 40), interpolation=cv2.INTER_AREA)
+        if not flags["do_rescale"]:
+            x = np.floor(x)
+        x = (x / 255 - MEAN) / STD if flags["do_normalize"] else x
+        x = x[..., ::-1] if flags["do_flip_channel_order"] else x
+        return {"pixel_values": np.float32(x.transpose(2, 0, 1)[None])}
+
+
+@pytest.mark.parametrize("resizes_first", [True, False])
+@pytest.mark.parametrize("flips", [True, False])
+def test_the_picture_of_an_image_processor(resizes_first, flips):
+    """Within half a level of what the network sees, in RGB."""
+    pytest.importorskip("transformers")
+    from xaicore_torch.models.transformers import ImageProcessor
+
+    x, seen = ImageProcessor(Processor(resizes_first, flips), "a")(PICTURE)
+    rgb = x[::-1] if flips else x
+    levels = (rgb.transpose(1, 2, 0) * STD + MEAN) * 255
+    assert np.abs(levels - seen).max() < (0.5 if resizes_first or not flips else 1) + 1e-3
+
+
+def test_patches_are_no_picture():
+    pytest.importorskip("transformers")
+    from xaicore_torch.models.transformers import ImageProcessor
+
+    patches = ImageProcessor(lambda **options: {"patches": np.zeros((1, 9, 4))}, "Patches of a")
+    with pytest.raises(
+        InputError, match=r"^Patches of a makes patches \(1, 9, 4\) of a picture; expected pixel_values \("
+    ):
+        patches(PICTURE)
 
 
 def test_random_state_is_left_as_it_was(tmp_path):

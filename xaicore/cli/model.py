@@ -121,6 +121,7 @@ def _own(function: Callable[[Any], Any] | None, model: str) -> Preparation:
     if is_code(model):
         return Preparation(imagenet, BUILT_IN)
     raise InputError(
-        f"--model {model} does not say how a picture becomes its input: add --preprocess package.module:function, a "
-        "function from a picture, (H, W, 3) uint8 RGB, to (x, picture)"
+        f"--model {model} does not say how a picture becomes its input. Write prepare.py with `import cv2` and a "
+        "function that scales as your training did, `def preprocess(picture): seen = cv2.resize(picture, (224, 224)); "
+        "return seen / 127.5 - 1, seen`, and add --preprocess prepare.py:preprocess"
     )

@@ -38,16 +38,31 @@ class ImageProcessor:
     def __call__(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From (H, W, 3) uint8 RGB to x, (3, h, w) float32, and the picture of it, (h, w, 3) uint8 RGB.
 
-        The picture is what the processor gives without scaling.
+        The picture is what the processor gives without scaling, or with the scaling undone where both agree.
 
         Raises:
             InputError: the processor gives something else than one picture, such as patches.
         """
         without = {step: False for step in SCALING if hasattr(self.processor, step)}
-        return self._run(picture), pixels(self._run(picture, **without))
+        x, unscaled = self._run(picture), self._run(picture, **without)
+        undone = self._undone(x)
+        # Some resize values that are scaled already, without rounding them to whole levels.
+        is_same = undone is not None and np.abs(undone - unscaled).max() < 1.5
+        return x, pixels(undone if is_same else unscaled)
 
     def __str__(self) -> str:
         return self.name
+
+    def _undone(self, x: np.ndarray) -> Any:
+        """The levels of x, from 0 to 255, by the processor's mean, deviation and factor; None without these."""
+        given: list[Any] = [
+            getattr(self.processor, name, None) for name in ("image_mean", "image_std", "rescale_factor")
+        ]
+        if any(value is None for value in given):
+            return None
+        mean, std = (np.reshape(value, (-1, 1, 1)) for value in given[:2])
+        levels: np.ndarray = (x * std + mean) / given[2]
+        return levels
 
     def _run(self, picture: np.ndarray, **options: bool) -> np.ndarray:
         given = self.processor(images=picture, return_tensors="np", input_data_format="channels_last", **options)
