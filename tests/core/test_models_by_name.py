@@ -359,10 +359,7 @@ def test_a_model_that_does_not_say_how_pictures_become_inputs(zoo: Workshop) -> 
     result = zoo.run("explain", "a.png", "--model", "zoo/Gnu", "--logger", "notes")
     assert result.exit_code == 2
     assert "--model zoo/Gnu does not say how a picture becomes its input. Write prepare.py with" in result.stderr
-    first, function = re.findall("`(.*?)`", result.stderr)
-    Path("prepare.py").write_text(
-        f"{first}\n{function.replace('seen / 127.5 - 1', '(seen / 127.5 - 1).transpose(2, 0, 1)')}\n"
-    )
+    Path("prepare.py").write_text("\n".join(re.findall("`(.*?)`", result.stderr)))
     typed = re.search("--preprocess (\\S+)$", result.stderr.strip())[1]
     again = zoo.run("explain", "a.png", "--model", "zoo/Gnu", "--preprocess", typed, "--logger", "notes")
     assert again.exit_code == 0, again.stderr

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from xaicore import plugins
 from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet
 from xaicore.errors import InputError
-from xaicore.models import default_model, find_model
+from xaicore.models import NamedModel, default_model, find_model
 from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
 
@@ -95,7 +96,7 @@ def load_model(
         raise InputError(
             f"weights={weights!r} needs the model that it is for: add spec='library/name' or 'net.py:build'"
         )
-    prepare = given or _own(found.preprocess, model)
+    prepare = given or _own(found, model)
     return Model(found.model, model, found.title, prepare, found.class_names, found.is_pretrained)
 
 
@@ -113,15 +114,19 @@ def _given(preprocess: str) -> Preparation:
     return Preparation(function, preprocess)
 
 
-def _own(function: Callable[[Any], Any] | None, model: str) -> Preparation:
+def _own(found: NamedModel, model: str) -> Preparation:
     """The model's own preparation; for code that has none, the one that most ImageNet models expect."""
+    function = found.preprocess
     if function is not None:
         name = getattr(function, "__qualname__", None)
         return Preparation(function, str(function) if name is None else f"{function.__module__}:{name}")
     if is_code(model):
         return Preparation(imagenet, BUILT_IN)
+    x = "seen / 127.5 - 1"
+    if not plugins.installed().backend(found.model).channels_last:
+        x = f"({x}).transpose(2, 0, 1)"
     raise InputError(
         f"--model {model} does not say how a picture becomes its input. Write prepare.py with `import cv2` and a "
         "function that scales as your training did, `def preprocess(picture): seen = cv2.resize(picture, (224, 224)); "
-        "return seen / 127.5 - 1, seen`, and add --preprocess prepare.py:preprocess"
+        f"return {x}, seen`, and add --preprocess prepare.py:preprocess"
     )
