@@ -109,6 +109,22 @@ def test_each_application_has_the_preparation_of_its_module(name, scaled, monkey
     assert np.allclose(x, scaled(np.float32(seen)), atol=1e-4)
 
 
+def test_pictures_are_laid_out_as_keras_has_them(monkeypatch):
+    def build(weights=None):
+        return keras.Sequential([keras.Input((3, 32, 48)), keras.layers.Flatten()])
+
+    build.__module__ = keras.applications.ResNet50.__module__
+    monkeypatch.setattr(keras.applications, "ResNet50", build)
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        x, seen = find_model("keras/ResNet50", weights="none").preprocess(PICTURE)
+    finally:
+        keras.config.set_image_data_format(before)
+    assert seen.shape == (32, 48, 3)
+    assert np.allclose(x, (seen[..., ::-1] - [103.939, 116.779, 123.68]).transpose(2, 0, 1), atol=1e-4)
+
+
 def test_an_application_that_cannot_be_had(monkeypatch):
     def build(weights=None):
         keras.utils.get_file("net.h5", "https://storage.googleapis.com/net.h5", cache_subdir="models")

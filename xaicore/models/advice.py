@@ -13,8 +13,8 @@ from xaicore.models.typed import FORMS
 
 __all__ = ["is_installed", "unknown_model", "unknown_name"]
 
-MODULE = re.compile(r"([A-Za-z_]\w*)\.(?:\w+\.)*(\w+)(?:\(.*\))?")
-"""A model as Python calls it: torchvision.models.resnet18, keras.applications.MobileNetV2()."""
+MODULE = re.compile(r"""([A-Za-z_]\w*)\.(?:\w+\.)*(\w+)(?:\((?:["']([^"']+)["'])?.*\))?""")
+"""A model as Python calls it: torchvision.models.resnet18, keras.applications.MobileNetV2(), timm.create_model("a")."""
 
 TWIN = {"transformers": "hf", "huggingface": "hf", "tf": "keras", "tensorflow": "keras"}
 """{what else libraries are called: their name here}."""
@@ -66,8 +66,11 @@ def _reason(asked: ModelSpec, known: dict[str, ModelLibrary]) -> str:
     as_python = MODULE.fullmatch(text)
     if as_python is not None and TWIN.get(as_python[1], as_python[1]) in known:
         library = known[TWIN.get(as_python[1], as_python[1])]
-        near = _joined(f"{library.name}/{one}" for one in _near(as_python[2], _names(library)))
-        return f"write it as library/name: {near or repr(f'{library.name}/{library.example}')}"
+        names = [as_python[3]] if as_python[3] else _near(as_python[2], _names(library)) or [library.example]
+        return f"write it as library/name: {_joined(f'{library.name}/{one}' for one in names)}"
+    head, colon, rest = text.partition(":")
+    if colon and TWIN.get(head, head) in known:
+        return f"write it as library/name: {f'{TWIN.get(head, head)}/{rest}'!r}"
     if re.search(r"\.\w{1,11}$", text) or text.startswith((".", "~", os.sep)):
         return f"no such file or folder (in {os.getcwd()}){_nearest_file(path)}"
     if asked.library is not None:
