@@ -219,6 +219,10 @@ def test_a_file_of_a_whole_model():
     explanation = xaicore.explain(found.model, x, images=seen)
     probabilities = keras.ops.convert_to_numpy(net(x[None]))[0]
     assert np.allclose(explanation.scores, probabilities.max(), atol=1e-5)
+    cv2.imwrite("a.png", PICTURE[..., ::-1])
+    of_file = xaicore.load("best.keras")("a.png")
+    assert np.array_equal(of_file.maps, explanation.maps)
+    assert np.array_equal(of_file.picture(0), seen)
     keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Rescaling(2.0), keras.layers.Flatten()]).save(
         "twice.keras"
     )

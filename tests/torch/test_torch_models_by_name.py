@@ -336,3 +336,23 @@ def test_a_model_by_name_is_explained(tmp_path):
     assert np.allclose(explanation.outputs, expected, atol=1e-5)
     assert explanation.target_name(0) == ("cat", "dog", "eel")[expected[0].argmax()]
     assert np.array_equal(explanation.picture(0), seen)
+
+
+def test_load_explains_files(tmp_path):
+    """Pictures of different sizes, prepared by the model's own processor, shown as the network sees them."""
+    net, processor = small_resnet(tmp_path / "mine")
+    pictures = {"a.png": PICTURE, "b.png": PICTURE[:50]}
+    for name, picture in pictures.items():
+        cv2.imwrite(str(tmp_path / name), picture[..., ::-1])
+    explanation = xaicore.load(tmp_path / "mine", method="hirescam")([tmp_path / name for name in pictures])
+    x = torch.from_numpy(processor(images=list(pictures.values()), return_tensors="np")["pixel_values"])
+    with torch.no_grad():
+        expected = net(x).logits.softmax(1)
+    assert np.allclose(explanation.scores, expected.max(1).values, atol=1e-5)
+    assert [explanation.target_name(m) for m in range(2)] == [("cat", "dog", "eel")[i] for i in expected.argmax(1)]
+    assert explanation.method == "hirescam"
+    levels = (x.numpy().transpose(0, 2, 3, 1) * STD + MEAN) * 255
+    for n in range(2):
+        assert np.abs(explanation.picture(n) - levels[n]).max() < 0.5 + 1e-3
+    named = xaicore.load(tmp_path / "mine", class_names=["x", "y", "z"])(tmp_path / "a.png")
+    assert named.target_name(0) == ("x", "y", "z")[expected[0].argmax()]
