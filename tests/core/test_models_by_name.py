@@ -205,6 +205,8 @@ def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
         ("qqqq", "spec='qqqq': expected library/name such as 'torchvision/resnet50', a file such as"),
         ("me/quagga", "spec='me/quagga': no such folder, and no library is called 'me': the libraries are zoo"),
         ("gone.pt", "spec='gone.pt': no such file or folder (in "),
+        ("zo/lion.a1_in1k", "no library is called 'zo'; did you mean 'zoo/lion.a1_in1k'?"),
+        ("cage/gone.pt", "spec='cage/gone.pt': no such file or folder (in "),
         ("tale.md", "did you mean 'table.md'?"),
         ("./gone", "spec='./gone': no such file or folder (in "),
         ("table.md", "spec='table.md': no backend plugin reads this file; expected library/name such as"),

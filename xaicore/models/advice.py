@@ -71,7 +71,8 @@ def _reason(asked: ModelSpec, known: dict[str, ModelLibrary]) -> str:
     head, colon, rest = text.partition(":")
     if colon and TWIN.get(head, head) in known:
         return f"write it as library/name: {f'{TWIN.get(head, head)}/{rest}'!r}"
-    if re.search(r"\.\w{1,11}$", text) or text.startswith((".", "~", os.sep)):
+    is_tagged = asked.library is not None and nearest(asked.library, known)  # as timm/resnet18.a1_in1k
+    if (re.search(r"\.\w{1,11}$", text) and not is_tagged) or text.startswith((".", "~", os.sep)):
         return f"no such file or folder (in {os.getcwd()}){_nearest_file(path)}"
     if asked.library is not None:
         return _unknown_library(asked, known)

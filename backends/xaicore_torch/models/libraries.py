@@ -14,23 +14,30 @@ __all__ = ["LIBRARIES", "hub_folder", "snapshot"]
 
 def hub_folder() -> Path:
     """Where `torch.hub` keeps the weights that it has downloaded."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return _cache("TORCH_HOME", "torch") / "hub" / "checkpoints"
 
 
 def snapshot(repository: str) -> Path | None:
     """The folder of the newest files of a repository of huggingface.co that are on this machine; None without any."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")).expanduser()
-    folder = hub / f"models--{repository.replace('/', '--')}"
+    folder = _repositories() / f"models--{repository.replace('/', '--')}"
     try:
         revision = (folder / "refs" / "main").read_text(encoding="utf-8").strip()
     except OSError:
         return None
     found = folder / "snapshots" / revision
     return found if found.is_dir() else None
+
+
+def _repositories() -> Path:
+    """Where huggingface_hub keeps repositories. It is not asked, as its import takes long."""
+    chosen = os.environ.get("HF_HUB_CACHE")
+    return Path(chosen).expanduser() if chosen else _cache("HF_HOME", "huggingface") / "hub"
+
+
+def _cache(variable: str, name: str) -> Path:
+    """The folder that a variable names, else one of this name in the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get(variable) or os.path.join(cache, name)).expanduser()
 
 
 def _in_torchvision() -> Iterable[str]:
@@ -49,10 +56,9 @@ def _in_timm() -> Iterable[str]:
 
 def _in_transformers() -> Iterable[str]:
     """The models on this machine; those of huggingface.co are too many to list."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or os.path.join(cache, "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")).expanduser()
-    names = (folder.name.removeprefix("models--").replace("--", "/") for folder in sorted(hub.glob("models--*")))
+    names = (
+        folder.name.removeprefix("models--").replace("--", "/") for folder in sorted(_repositories().glob("models--*"))
+    )
     return [name for name in names if _has_snapshot(name)]
 
 
