@@ -50,8 +50,8 @@ def xaicore_model(spec: ModelSpec) -> NamedModel | None:
     """Optional, for backends: return the model that a user names, or None: "not mine".
 
     A plugin knows its models by `spec.library`, such as "timm", or by the file that `spec.text` names. Where code has
-    built the model, `spec.model`, only the file `spec.weights` is left to be loaded. Raise an `XaicoreError` for a
-    model that is yours and cannot be had. Import nothing heavy before a spec is yours.
+    built the model, `spec.model`, only its weights, if there are any, are left to be loaded. Raise an `XaicoreError`
+    for a model that is yours and cannot be had. Import nothing heavy before a spec is yours.
     """
 
 

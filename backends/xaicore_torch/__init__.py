@@ -42,7 +42,7 @@ def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend 
 @hookimpl
 def xaicore_model(spec: "ModelSpec") -> "NamedModel | None":
     """A model of torchvision, timm or Transformers, or in a file of PyTorch."""
-    if spec.model is not None and xaicore_backend(spec.model, None) is None:
+    if spec.model is not None and (spec.weights is None or xaicore_backend(spec.model, None) is None):
         return None
     from xaicore_torch.models import find_model
 

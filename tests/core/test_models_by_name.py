@@ -42,7 +42,7 @@ def red(picture):
 @hookimpl
 def xaicore_model(spec):
     SPECS.append(spec)
-    if spec.model is not None and spec.weights.endswith(".zoo"):
+    if spec.model is not None and spec.weights is not None and spec.weights.endswith(".zoo"):
         return NamedModel(spec.model, f"{spec.text} with {spec.weights}", is_pretrained=True)
     if spec.library != "zoo":
         return None

@@ -193,6 +193,21 @@ def test_weights_for_a_model_of_code(here):
         find_model("net.py:build", weights="bad.weights.h5")
 
 
+def test_a_model_of_code_that_rescales_pixels_says_so():
+    Path("scaled.py").write_text(
+        NET.replace("keras.Input((8, 8, 3)),", "keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255),")
+    )
+    Path("bare.py").write_text(Path("scaled.py").read_text().partition("def preprocess")[0])
+    assert find_model("scaled.py:build").preprocess.__name__ == "preprocess"
+    found = find_model("bare.py:build")
+    x, seen = found.preprocess(PICTURE)
+    assert (found.title, found.is_pretrained) == ("bare.py:build", None)
+    assert np.array_equal(seen, cv2.resize(PICTURE[:, 20:120], (8, 8), interpolation=cv2.INTER_AREA))
+    assert np.array_equal(x, np.float32(seen))
+    found.model.save_weights("bare.weights.h5")
+    assert np.array_equal(find_model("bare.py:build", weights="bare.weights.h5").preprocess(PICTURE)[0], x)
+
+
 def test_weights_of_another_shape():
     shape = keras.Sequential(
         [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(5)]

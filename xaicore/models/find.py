@@ -51,17 +51,17 @@ def libraries() -> list[ModelLibrary]:
 
 def _of_code(asked: ModelSpec) -> NamedModel:
     model, preprocess = build(asked.text)
-    if asked.weights is None:
-        return NamedModel(model, asked.text, preprocess)
-    if not os.path.isfile(os.path.expanduser(asked.weights)):
+    if asked.weights is not None and not os.path.isfile(os.path.expanduser(asked.weights)):
         raise InputError(f"weights={asked.weights!r}: no such file (in {os.getcwd()})")
     found = _ask(replace(asked, model=model))
+    if found is None and asked.weights is None:
+        return NamedModel(model, asked.text, preprocess)
     if found is None:
         raise InputError(
             f"weights={asked.weights!r}: no backend plugin loads this file into a {type_name(model)}; load it in the "
             f"function that spec={asked.text!r} names"
         )
-    return replace(found, preprocess=preprocess)
+    return replace(found, preprocess=preprocess or found.preprocess)
 
 
 def _ask(asked: ModelSpec) -> NamedModel | None:

@@ -21,7 +21,8 @@ class ModelSpec:
             library's own.
         trust: files may be read in formats that run code as they are read, such as a pickled module.
         pretrained: False for random weights, on purpose.
-        model: the model that `package.module:name` built, which only lacks its weights; else None.
+        model: the model that `package.module:name` built; what is left is to load `weights`, if there are any, and to
+            say how pictures become its input, where the model shows that. Else None.
     """
 
     text: str

@@ -23,9 +23,7 @@ def load(spec: ModelSpec) -> NamedModel:
         InputError: the weights do not fit, or the file holds no model, or one that needs code.
     """
     if spec.model is not None:
-        path = os.path.expanduser(spec.weights or "")
-        load_into(spec.model, path)
-        return NamedModel(spec.model, f"{spec.text}, weights {path}", is_pretrained=True)
+        return _built(spec)
     path = os.path.expanduser(spec.text)
     _check_whole(path, spec)
     model = _read(path, spec)
@@ -34,6 +32,15 @@ def load(spec: ModelSpec) -> NamedModel:
         words = f"weights {spec.weights}"
         load_into(model, os.path.expanduser(spec.weights))
     return NamedModel(model, f"{path}, {type(model).__name__} {model.name!r}, {words}", own_pixels(model))
+
+
+def _built(spec: ModelSpec) -> NamedModel:
+    pixels = own_pixels(spec.model)
+    if spec.weights is None:
+        return NamedModel(spec.model, spec.text, pixels)
+    path = os.path.expanduser(spec.weights)
+    load_into(spec.model, path)
+    return NamedModel(spec.model, f"{spec.text}, weights {path}", pixels, is_pretrained=True)
 
 
 def _check_whole(path: str, spec: ModelSpec) -> None:
