@@ -25,7 +25,7 @@ from xaicore.hookspecs import hookimpl
 from xaicore.opencv import cv2  # noqa: F401 - without OpenCV, fail here
 
 if TYPE_CHECKING:
-    from xaicore import layers, localize, maps, outputs, overlay, randomness, show, targets
+    from xaicore import layers, localize, maps, models, outputs, overlay, randomness, show, targets
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from xaicore.logger import Logger, Run
     from xaicore.loggers import Loggers, open_loggers
     from xaicore.methods import METHODS, Method, method  # type: ignore[no-redef]  # not its module
+    from xaicore.models import ModelLibrary, ModelSpec, NamedModel, find_model
+    from xaicore.models.load import load
     from xaicore.monitor import Monitor, Watcher
     from xaicore.once import explain
     from xaicore.results import Comparison
@@ -73,7 +75,10 @@ __all__ = [
     "Loggers",
     "Method",
     "MethodError",
+    "ModelLibrary",
+    "ModelSpec",
     "Monitor",
+    "NamedModel",
     "OutputError",
     "PluginError",
     "Run",
@@ -87,12 +92,15 @@ __all__ = [
     "check_direction",
     "default_layer",
     "explain",
+    "find_model",
     "fitting_methods",
     "hookimpl",
     "layers",
+    "load",
     "localize",
     "maps",
     "method",
+    "models",
     "open_loggers",
     "outputs",
     "overlay",
@@ -118,6 +126,8 @@ _HOLDERS = {
     "xaicore.logger": ("Logger", "Run"),
     "xaicore.loggers": ("Loggers", "open_loggers"),
     "xaicore.methods": ("METHODS", "Method", "method"),
+    "xaicore.models": ("ModelLibrary", "ModelSpec", "NamedModel", "find_model"),
+    "xaicore.models.load": ("load",),
     "xaicore.monitor": ("Monitor", "Watcher"),
     "xaicore.once": ("explain",),
     "xaicore.results": ("Comparison",),
@@ -142,6 +152,7 @@ _MODULES = (
     "loggers",
     "maps",
     "methods",
+    "models",
     "monitor",
     "outputs",
     "overlay",

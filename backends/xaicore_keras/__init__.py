@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any
 from xaicore import Backend, DependencyError, hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xaicore import ModelLibrary, ModelSpec, NamedModel
     from xaicore.outputs import Output
     from xaicore.targets import Score
     from xaicore_keras.callback import HeatmapCallback
     from xaicore_keras.surgery import cam_model
 
-__all__ = ["HeatmapCallback", "Score", "cam_model", "xaicore_backend", "xaicore_missing"]
+__all__ = [
+    "HeatmapCallback",
+    "Score",
+    "cam_model",
+    "xaicore_backend",
+    "xaicore_missing",
+    "xaicore_model",
+    "xaicore_model_libraries",
+]
 
 INSTALL = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
 
@@ -36,6 +47,22 @@ def xaicore_missing() -> tuple[list[str], str] | None:
     if not any(map(importlib.util.find_spec, ("tensorflow", "jax", "torch"))):
         missing.append("one of tensorflow, jax and torch")
     return (missing, INSTALL) if missing else None
+
+
+@hookimpl
+def xaicore_model(spec: "ModelSpec") -> "NamedModel | None":
+    """A model of keras.applications, or in a file of Keras."""
+    from xaicore_keras.models import find_model
+
+    return find_model(spec)
+
+
+@hookimpl
+def xaicore_model_libraries() -> "Sequence[ModelLibrary]":
+    """keras.applications."""
+    from xaicore_keras.models import LIBRARY
+
+    return [LIBRARY]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Any
 from xaicore import Backend, DependencyError, hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xaicore import ModelLibrary, ModelSpec, NamedModel
     from xaicore.outputs import Output
     from xaicore.targets import Score
     from xaicore_torch.generation import Generated, generated
     from xaicore_torch.surgery import cam_model
 
-__all__ = ["Generated", "Score", "cam_model", "generated", "xaicore_backend"]
+__all__ = [
+    "Generated",
+    "Score",
+    "cam_model",
+    "generated",
+    "xaicore_backend",
+    "xaicore_model",
+    "xaicore_model_libraries",
+]
 
 
 @hookimpl
@@ -26,6 +37,24 @@ def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend 
     from xaicore_torch.backend import TorchBackend
 
     return TorchBackend(model, output)
+
+
+@hookimpl
+def xaicore_model(spec: "ModelSpec") -> "NamedModel | None":
+    """A model of torchvision, timm or Transformers, or in a file of PyTorch."""
+    if spec.model is not None and (spec.weights is None or xaicore_backend(spec.model, None) is None):
+        return None
+    from xaicore_torch.models import find_model
+
+    return find_model(spec)
+
+
+@hookimpl
+def xaicore_model_libraries() -> "Sequence[ModelLibrary]":
+    """torchvision, timm and Transformers, and a package that holds a small network with its weights."""
+    from xaicore_torch.models import LIBRARIES
+
+    return list(LIBRARIES.values())
 
 
 def __getattr__(name: str) -> Any:

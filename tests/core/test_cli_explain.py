@@ -518,8 +518,14 @@ def test_the_whole_error_on_request(shop: Workshop, monkeypatch: pytest.MonkeyPa
 
 
 def test_usage(shop: Workshop) -> None:
-    assert shop.run("explain", "a.png").exit_code == 2
-    assert "Missing option '--model'" in shop.run("explain", "a.png").stderr
+    shop.monkeypatch.setenv("XAICORE_PLUGINS", "colours,notes")
+    draw(Path("a.png"))
+    nameless = shop.run("explain", "a.png", "--logger", "notes")
+    assert nameless.exit_code == 2
+    assert (
+        "no model is named, and no backend plugin knows one; see `xaicore plugins --check`, or name" in nameless.stderr
+    )
+    shop.monkeypatch.delenv("XAICORE_PLUGINS")
     assert "Missing argument 'PATH...'" in shop.explain().stderr
     assert shop.explain("a.png", "--batch-size", "0").exit_code == 2
     assert shop.run("--version").stdout == f"xaicore, version {xaicore.__version__}\n"

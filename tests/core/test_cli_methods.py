@@ -112,8 +112,8 @@ def test_a_method_whose_maps_have_a_wrong_shape_does_not_fit(shop: Workshop) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.png"], "a picture, and options of a model, need the model: add --model MODULE:NAME"),
-        (["--axes", "nchw"], "a picture, and options of a model, need the model: add --model MODULE:NAME"),
+        (["a.png"], "a picture, and options of a model, need the model: add --model NAME"),
+        (["--axes", "nchw"], "a picture, and options of a model, need the model: add --model NAME"),
         (["--model", "net:bild"], "--model net:bild: net has no 'bild'; did you mean 'build'?"),
         (["gone.png", "--model", "net:build"], "gone.png cannot be read: No such file or directory"),
         (["--model", "net:build", "--output", "7"], "--output 7 is none of the model's outputs: 0 (1, 3)"),

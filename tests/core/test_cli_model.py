@@ -52,6 +52,18 @@ def test_functions_and_classes_are_called_and_models_taken(shop: Workshop, name:
     assert found.name == f"models:{name}"
 
 
+def test_a_file_is_code_too(shop: Workshop) -> None:
+    """Its folder is searched for what it imports; a module of its name that was imported before stays what it was."""
+    shop.module("models", SOURCE)
+    (shop.here / "zoo").mkdir()
+    (shop.here / "zoo" / "models.py").write_text("import keeper\nready = keeper.NAME\n")
+    (shop.here / "zoo" / "keeper.py").write_text("NAME = 'an ape'\n")
+    first = load_model("models:ready", None, None).model
+    assert load_model("./zoo/models.py:ready", None, None).model == "an ape"
+    assert load_model("models.py:ready", None, None).model is first
+    assert load_model(str(shop.here / "models.py:ready"), None, None).model is first
+
+
 def test_dotted_names(shop: Workshop) -> None:
     shop.module("models", SOURCE)
     assert load_model("models:Zoo.lion", None, None).model == "a lion"
@@ -60,28 +72,23 @@ def test_dotted_names(shop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("models", "--model 'models': expected package.module:name, such as models:name"),
-        ("models:", "--model 'models:': expected package.module:name, such as models:name"),
+        ("models:", "spec='models:': expected 'package.module:function' or 'file.py:function', such as 'models:build'"),
         (
-            "./zoo/models.py:ready",
-            "--model './zoo/models.py:ready': expected package.module:name, such as zoo.models:",
-        ),
-        ("models.py:ready", "--model 'models.py:ready': expected package.module:name, such as models:ready"),
-        (
-            "modls:ready",
-            "--model modls:ready: module 'modls' does not import: ModuleNotFoundError: No module named ",
+            "zoo/models:ready",
+            "spec='zoo/models:ready': expected 'package.module:function' or 'file.py:function', such ",
         ),
         (
-            "sick:ready",
-            "--model sick:ready: module 'sick' does not import: ZeroDivisionError: division by zero (sear",
+            "models:7",
+            "spec='models:7': expected 'package.module:function' or 'file.py:function', such as 'models:build'",
         ),
-        ("models:reddy", "--model models:reddy: models has no 'reddy'; did you mean 'ready'?"),
-        ("models:broken", "--model models:broken: building the model raised ValueError: no weights"),
-        (
-            "models:nothing",
-            "--model models:nothing: this is None; expected a model, or a function that returns one",
-        ),
-        ("models:functools", "--model models:functools: this is <module 'functools'"),
+        ("modls:ready", "spec='modls:ready': module 'modls' does not import: ModuleNotFoundError: No module named "),
+        ("gone.py:ready", "spec='gone.py:ready': module 'gone.py' does not import: FileNotFoundError: no such file: "),
+        ("sick:ready", "spec='sick:ready': module 'sick' does not import: ZeroDivisionError: division by zero (sear"),
+        ("sick.py:ready", "spec='sick.py:ready': module 'sick.py' does not import: ZeroDivisionError: division by z"),
+        ("models:reddy", "spec='models:reddy': models has no 'reddy'; did you mean 'ready'?"),
+        ("models:broken", "spec='models:broken': building the model raised ValueError: no weights"),
+        ("models:nothing", "spec='models:nothing': this is None; expected a model, or a function that returns one"),
+        ("models:functools", "spec='models:functools': this is <module 'functools'"),
     ],
 )
 def test_what_is_no_model(shop: Workshop, spec: str, message: str) -> None:
@@ -93,10 +100,10 @@ def test_what_is_no_model(shop: Workshop, spec: str, message: str) -> None:
 
 def test_device(shop: Workshop) -> None:
     assert load_model("net:movable", None, "cuda:1").model.device == "cuda:1"
-    with pytest.raises(InputError, match=r"^--device moon: RuntimeError: no such place$"):
+    with pytest.raises(InputError, match=r"^device='moon': RuntimeError: no such place$"):
         load_model("net:movable", None, "moon")
     with pytest.raises(
-        InputError, match=r"^--device cpu: a net\.Colours has no \.to\(device\); place the model in the f"
+        InputError, match=r"^device='cpu': a net\.Colours has no \.to\(device\); place the model in a fun"
     ):
         load_model("net:build", None, "cpu")
 

@@ -27,7 +27,11 @@ def test_every_hook_has_a_heading_with_its_signature(hook):
 
 
 def test_every_kind_of_plugin_has_a_hook_and_its_group_is_documented():
-    makers = {hook.__name__ for hook in HOOKS} - {"xaicore_missing"}  # which any plugin may have
+    makers = {hook.__name__ for hook in HOOKS} - {
+        "xaicore_missing",
+        "xaicore_model",
+        "xaicore_model_libraries",
+    }  # which a plugin may have besides
     assert {f"xaicore_{kind}" for kind in plugins.KINDS} - {"xaicore_method"} == makers  # a method is a function
     assert all(f'"{group}"' in PLUGINS for group in plugins.KINDS.values())
 
@@ -49,7 +53,13 @@ def test_every_field_of_a_capture_and_a_layer_is_documented():
     assert f"Layer({', '.join(xaicore.Layer.__dataclass_fields__)})" in PLUGINS
 
 
-@pytest.mark.parametrize("contract", [xaicore.Facts, xaicore.LayerFacts, xaicore.InputFacts, xaicore.targets.Aim])
+CONTRACTS = [
+    *(xaicore.Facts, xaicore.LayerFacts, xaicore.InputFacts, xaicore.targets.Aim),
+    *(xaicore.ModelSpec, xaicore.NamedModel, xaicore.ModelLibrary),
+]
+
+
+@pytest.mark.parametrize("contract", CONTRACTS)
 def test_every_field_of_the_facts_and_of_an_aim_is_documented(contract):
     """In a table of its own, whose rows are these fields in their order."""
     table = PLUGINS.split(f"`{contract.__name__}`:\n\n")[1].split("\n\n")[0]

@@ -20,6 +20,7 @@ PACKAGES += sorted((ROOT / "loggers").rglob("*.py"))
 
 UPWARDS = {
     ("explanation", "loggers"),  # Explanation.save, when it is called
+    ("hookspecs", "models"),  # the types of a request for a model, and of the answer
     ("logger", "explanation"),  # the type of what a logger gets
 }
 

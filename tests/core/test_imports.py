@@ -77,6 +77,36 @@ def test_importing_a_backend_brings_no_framework(plugin: str) -> None:
     assert [name for name in modules if name in FRAMEWORKS] == []
 
 
+@pytest.mark.parametrize("plugin", ["xaicore_torch", "xaicore_keras"])
+def test_asking_a_backend_for_models_by_name_brings_no_framework(plugin: str) -> None:
+    """Neither for a name that is another's, nor for its libraries, nor for where weights are."""
+    code = f"""
+        import sys, xaicore, {plugin} as p
+        for name in ("zoo/lion", "best.zoo", "net:build"):
+            assert p.xaicore_model(xaicore.ModelSpec(name, None, name)) is None
+        for library in p.xaicore_model_libraries():
+            [library.has_weights(name) for name in library.defaults]
+        print(*sys.modules)
+    """
+    heavy = (*FRAMEWORKS, "torchvision", "timm", "transformers", "huggingface_hub", "h5py", "PIL")
+    assert [name for name in run_code(code).split() if name in heavy] == []
+
+
+def test_keras_runs_on_what_is_installed() -> None:
+    code = """
+        import os, sys, xaicore_keras.models as m
+        os.environ["KERAS_HOME"] = "/nowhere"
+        os.environ.pop("KERAS_BACKEND", None)
+        m.find_spec = lambda name: name in ("jax", "torch") or None
+        m._choose_framework()
+        print(os.environ.pop("KERAS_BACKEND", None))
+        m.find_spec = lambda name: True
+        m._choose_framework()
+        print(os.environ.get("KERAS_BACKEND"))
+    """
+    assert run_code(code).split() == ["jax", "None"]
+
+
 OFFERED = [
     ("xaicore_torch", "cam_model", "torch", r'PyTorch \(.*\): pip install "xaicore\[torch\]"'),
     ("xaicore_keras", "cam_model", "keras", r'Keras 3.*pip install "xaicore\[tensorflow\]", or "xaicore\[jax\]"'),

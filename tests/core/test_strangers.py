@@ -118,6 +118,46 @@ def test_they_are_found_without_being_imported(used: tuple) -> None:
     assert not said["backend_before"]
 
 
+MODELS = """
+import json, sys
+import numpy as np
+import xaicore
+from tinyconv import Net
+
+made = Net.random(widths=(4, 8), seed=5)
+np.savez("net.npz", conv1=made.conv1, conv2=made.conv2, dense=made.dense)
+np.savez("wide.npz", conv1=made.conv1, conv2=made.conv2)
+found = xaicore.find_model("tinyconv/small", weights="net.npz")
+picture = np.arange(48 * 64 * 3).reshape(48, 64, 3).astype(np.uint8)
+x, seen = found.preprocess(picture)
+said = {"title": found.title, "same": bool((found.model(x[None]) == made(x[None])).all()), "errors": []}
+said["seen"] = float(np.abs(seen - picture.reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))).max())
+for asked in (["tinyconv/smal"], ["tinyconv/small"], ["tinyconv/small", "wide.npz"], ["tinycon/small"]):
+    try:
+        xaicore.find_model(*asked)
+    except xaicore.InputError as error:
+        said["errors"].append(str(error))
+print(json.dumps(said))
+"""
+
+
+def test_models_by_name(installed: Path, tmp_path: Path) -> None:
+    done = run(["-c", MODELS], installed, tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["title"], said["same"]) == ("small, tinyconv, weights net.npz", True)
+    assert said["seen"] <= 0.5
+    assert said["errors"] == [
+        "spec='tinyconv/smal': tinyconv has no model 'smal'; did you mean 'tinyconv/small'? "
+        "`xaicore models tinyconv/` lists them",
+        "spec='tinyconv/small': tinyconv has no weights of its own; pass a file, or weights='none'",
+        "weights='wide.npz' does not fit tinyconv/small: missing in the file: dense",
+        "spec='tinycon/small': no library is called 'tinycon'; did you mean 'tinyconv/small'?",
+    ]
+    listed = run(["-m", "xaicore", "models", "tinyconv/"], installed, tmp_path)
+    assert listed.stdout.splitlines() == ["tinyconv/small", "tinyconv/wide"]
+
+
 def test_the_models_class_finds_the_backend(used: tuple) -> None:
     said, _, _ = used
     assert said["backend"] == ["xaicore_tinyconv.backend", "tinyconv"]

@@ -1,4 +1,4 @@
-"""The command line: `xaicore explain | layers | methods | plugins`. One file per command.
+"""The command line: `xaicore explain | layers | methods | models | plugins`. One file per command.
 
 Only this package imports click and rich. Nothing else of xaicore imports this package.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from xaicore import __version__
-from xaicore.cli import explain, layers, methods, plugins
+from xaicore.cli import explain, layers, methods, models, plugins
 
 __all__ = ["main"]
 
@@ -20,10 +20,12 @@ def main() -> None:
 
     \b
     Start with
-      xaicore plugins                               list backends and loggers
+      xaicore explain photo.jpg                     explain a picture, with a model that is there or can be had
+      xaicore models resnet                         list the models that are known by name
       xaicore layers  --model my.net:build          list the layers of a model
       xaicore methods --model my.net:build          list the methods that fit a model, and why others do not
       xaicore explain photos --model my.net:build   explain pictures
+      xaicore plugins                               list backends and loggers
 
     Exit status: 0 success; 1 a picture, the model or a logger failed during the work; 2 the request is not possible,
     and nothing was explained.
@@ -33,4 +35,5 @@ def main() -> None:
 main.add_command(explain.command)
 main.add_command(layers.command)
 main.add_command(methods.command)
+main.add_command(models.command)
 main.add_command(plugins.command)

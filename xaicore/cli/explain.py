@@ -23,6 +23,7 @@ from xaicore.cli.preparation import for_backend
 from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
 from xaicore.cli.summary import report
 from xaicore.cli.work import Work
+from xaicore.data.names import as_class_names
 from xaicore.errors import InputError
 from xaicore.explainer import Explainer
 from xaicore.layers import OUTLIERS
@@ -36,7 +37,7 @@ __all__ = ["command"]
 
 @click.command("explain", cls=Command)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@model_options
+@partial(model_options, required=False)
 @click.option(
     "--method",
     "methods",
@@ -64,7 +65,9 @@ __all__ = ["command"]
 )
 @click.option("--top-k", type=click.IntRange(min=1), metavar="K", help="Explain the K classes with the highest scores.")
 @click.option(
-    "--labels", metavar="FILE", help="Class names: a file with one per line, or .json with a list or {index: name}."
+    "--labels",
+    metavar="FILE",
+    help="Class names: a file with one per line, or .json with a list or {index: name}.  [default: the model's own]",
 )
 @click.option(
     "--truth",
@@ -105,7 +108,9 @@ __all__ = ["command"]
 @click.option("--name", metavar="NAME", help="The run's name.  [default: the last part of --out, else date and time]")
 def command(
     paths: Sequence[str],
-    model: str,
+    model: str | None,
+    weights: str | None,
+    trust: bool,
     preprocess: str | None,
     device: str | None,
     backend: str | None,
@@ -137,7 +142,9 @@ def command(
 
     \b
     Examples:
-      xaicore explain photos --model my.net:build --labels names.txt
+      xaicore explain cat.jpg
+      xaicore explain photos --model torchvision/resnet50
+      xaicore explain photos --model my.net:build --weights best.pt --labels names.txt
       xaicore explain "photos/**/*.jpg" --model my.net:build --method gradcam --method hirescam
       xaicore explain photos --model my.net:build --method "rise(masks=2000)"
       xaicore explain photos --model my.net:build --top-k 3 --truth folder --out runs/a
@@ -151,17 +158,19 @@ def command(
         class_names = read_labels(labels)
         of_files = [sources_of(file) for file in files]
         sources = [source for of_file in of_files for source in of_file]
+        found = read_methods(methods)
+        run_name = name or (Path(out).resolve().name if out else Run().name)
+        root = Path(out) if out else Path("runs", run_name)
+        logger_options = _loggers(loggers, root, out)
+        loaded = stack.enter_context(uncollected(partial(load_model, model, preprocess, device, weights, trust)))
+        if class_names is None:
+            class_names = as_class_names(loaded.class_names)
         true_classes = read_truth(truth, files, class_names)
         if true_classes is not None:
             true_classes = np.repeat(true_classes, [len(of_file) for of_file in of_files])
         if targets and top_k is not None:
             raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
         target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
-        found = read_methods(methods)
-        run_name = name or (Path(out).resolve().name if out else Run().name)
-        root = Path(out) if out else Path("runs", run_name)
-        logger_options = _loggers(loggers, root, out)
-        loaded = stack.enter_context(uncollected(partial(load_model, model, preprocess, device)))
         bar = Bar(screen, len(sources))
         explainer = Explainer(
             *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
@@ -172,7 +181,11 @@ def command(
             batch_size=batch_size,
             progress=bar.show_passes,
         )
-        summary = f"{count(len(sources), 'picture')}; model {loaded.name}; preprocess {loaded.prepare.name}"
+        if model is None:
+            remark(screen, f"no --model is given: took {loaded.name}; `xaicore models` lists others")
+        if loaded.is_pretrained is False:
+            remark(screen, "the weights are random: heatmaps show nothing that was learned", "yellow")
+        summary = f"{count(len(sources), 'picture')}; model {loaded.title}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
         prepare = for_backend(loaded.prepare, explainer.backend)
         report_skipped = partial(_report_skipped, screen)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from xaicore.backend import Backend, Capture
 from xaicore.cli.failures import Command
-from xaicore.cli.model import model_options
+from xaicore.cli.model import load_model, model_options
 from xaicore.cli.options import message, reading_options
 from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.cli.trial import Trial
@@ -81,6 +81,8 @@ class Listing:
 def command(
     path: str | None,
     model: str,
+    weights: str | None,
+    trust: bool,
     preprocess: str | None,
     device: str | None,
     backend: str | None,
@@ -106,7 +108,7 @@ def command(
     """
     screen = console(stderr=True)
     with warnings_as_lines(screen):
-        trial = Trial.of(path, model, preprocess, device, backend, output)
+        trial = Trial.of(path, load_model(model, preprocess, device, weights, trust), backend, output)
         of_model, x = trial.backend, trial.x
         facts = of_model.observe(x)
         listing = (

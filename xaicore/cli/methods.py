@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from xaicore.cli.failures import Command
-from xaicore.cli.model import model_options
+from xaicore.cli.model import load_model, model_options
 from xaicore.cli.options import in_options, reading_options
 from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
 from xaicore.cli.trial import Trial
@@ -32,6 +32,8 @@ __all__ = ["command"]
 def command(
     path: str | None,
     model: str | None,
+    weights: str | None,
+    trust: bool,
     preprocess: str | None,
     device: str | None,
     backend: str | None,
@@ -62,12 +64,12 @@ def command(
     screen = console(stderr=True)
     with warnings_as_lines(screen):
         if model is None:
-            of_model = (path, preprocess, device, backend, output, *layers, kind, axes, grid, input_axes)
+            of_model = (path, weights, preprocess, device, backend, output, *layers, kind, axes, grid, input_axes)
             if any(value is not None for value in of_model):
-                raise InputError("a picture, and options of a model, need the model: add --model MODULE:NAME")
+                raise InputError("a picture, and options of a model, need the model: add --model NAME")
             rows = [_row(name) for name in method_names()]
         else:
-            trial = Trial.of(path, model, preprocess, device, backend, output)
+            trial = Trial.of(path, load_model(model, preprocess, device, weights, trust), backend, output)
             found = fitting_methods(
                 *(trial.model, trial.x),
                 layer=list(layers) or None,

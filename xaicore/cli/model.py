@@ -1,32 +1,42 @@
-"""Import what `--model package.module:name` and `--preprocess package.module:name` name."""
+"""The options of every command that needs a model, and what they stand for."""
 
 from __future__ import annotations
 
-import functools
-import importlib
-import inspect
-import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import click
 
+from xaicore import plugins
 from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet
-from xaicore.errors import InputError, XaicoreError, did_you_mean, type_name
+from xaicore.errors import InputError
+from xaicore.models import NamedModel, default_model, find_model
+from xaicore.models.code import find_object
+from xaicore.models.typed import is_code
 
-__all__ = ["Model", "load_model", "model_options"]
+__all__ = ["Model", "as_output", "load_model", "model_options"]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model, its name on the command line, and the preparation of its pictures."""
+    """A model, its name on the command line, and the preparation of its pictures.
+
+    Attributes:
+        model: the model.
+        name: as it was typed.
+        title: one line for people.
+        prepare: makes its inputs of pictures.
+        class_names: as in `xaicore.NamedModel`.
+        is_pretrained: as in `xaicore.NamedModel`.
+    """
 
     model: Any
     name: str
+    title: str
     prepare: Preparation
+    class_names: Sequence[str] | Mapping[int, str] | None = None
+    is_pretrained: bool | None = None
 
 
 def model_options(command: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
@@ -36,16 +46,29 @@ def model_options(command: Callable[..., Any], required: bool = True) -> Callabl
             "--model",
             "model",
             required=required,
-            metavar="MODULE:NAME",
-            help="The model, as package.module:name; the current folder is searched too. A function or class is "
-            "called without arguments; any other object is the model itself.",
+            metavar="NAME",
+            help="A model by name, torchvision/resnet50 (`xaicore models` lists them); a file, best.keras; a folder of "
+            "save_pretrained; or code, package.module:name or net.py:name, where a function or class is called without "
+            "arguments, and any other object is the model itself.",
+        ),
+        click.option(
+            "--weights",
+            metavar="FILE|none",
+            help="A file of weights to load into the model: .pt, .safetensors, .weights.h5; none for random weights.  "
+            "[default: those that the library has]",
+        ),
+        click.option(
+            "--trust",
+            is_flag=True,
+            help="Also read files in formats that run code as they are read, such as a pickled module. Only for files "
+            "from people you trust.",
         ),
         click.option(
             "--preprocess",
             metavar="MODULE:NAME",
             help="A function from a picture, (H, W, 3) uint8 RGB, to x, one input without batch axis, or to (x, "
-            "picture), with the picture uint8 RGB as the network sees it.  [default: `preprocess` in the model's "
-            "module, else the preparation of most ImageNet models]",
+            "picture), with the picture uint8 RGB as the network sees it.  [default: the library's own; of code, "
+            "`preprocess` in its module, else the preparation of most ImageNet models]",
         ),
         click.option("--device", metavar="DEVICE", help='Move the model to this device: model.to("cuda:0").'),
         click.option("--backend", metavar="NAME", help="The backend plugin, if the model's class does not tell it."),
@@ -56,23 +79,25 @@ def model_options(command: Callable[..., Any], required: bool = True) -> Callabl
     return command
 
 
-def load_model(model: str, preprocess: str | None, device: str | None) -> Model:
-    """Import and build the model.
+def load_model(
+    model: str | None, preprocess: str | None, device: str | None, weights: str | None = None, trust: bool = False
+) -> Model:
+    """Find the model, the default one where none is named, and the preparation of its pictures.
 
     Raises:
-        InputError: a module does not import, a name is missing, or the factory or `.to(device)` raised.
+        InputError: there is no such model or function, or nothing says how a picture becomes the model's input.
     """
-    folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    module, found = _find(model, "--model")
-    if inspect.isroutine(found) or inspect.isclass(found) or isinstance(found, functools.partial):
-        found = _call(found, f"--model {model}")
-    if found is None or isinstance(found, ModuleType):
-        raise InputError(f"--model {model}: this is {found!r}; expected a model, or a function that returns one")
-    if device is not None:
-        found = _move(found, device)
-    return Model(found, model, _preparation(module, preprocess))
+    given = None if preprocess is None else _given(preprocess)
+    if model is not None:
+        found = find_model(model, weights, trust, device)
+    elif weights is None:
+        model, found = default_model(device)
+    else:
+        raise InputError(
+            f"weights={weights!r} needs the model that it is for: add spec='library/name' or 'net.py:build'"
+        )
+    prepare = given or _own(found, model)
+    return Model(found.model, model, found.title, prepare, found.class_names, found.is_pretrained)
 
 
 def as_output(output: str | None) -> int | str | None:
@@ -80,61 +105,28 @@ def as_output(output: str | None) -> int | str | None:
     return int(output) if output is not None and output.isdecimal() else output
 
 
-def _preparation(module: ModuleType, preprocess: str | None) -> Preparation:
-    if preprocess is not None:
-        _, function = _find(preprocess, "--preprocess")
-        if not callable(function):
-            raise InputError(
-                f"--preprocess {preprocess}: {function!r} is no function; expected f(picture) -> (x, picture)"
-            )
-        return Preparation(function, preprocess)
-    own = getattr(module, "preprocess", None)
-    if callable(own):
-        return Preparation(own, f"{module.__name__}:preprocess")
-    return Preparation(imagenet, BUILT_IN)
+def _given(preprocess: str) -> Preparation:
+    if not is_code(preprocess):
+        raise InputError(f"--preprocess {preprocess!r}: expected package.module:name or file.py:name")
+    _, function = find_object(preprocess, f"--preprocess {preprocess}")
+    if not callable(function):
+        raise InputError(f"--preprocess {preprocess}: {function!r} is no function; expected f(picture) -> (x, picture)")
+    return Preparation(function, preprocess)
 
 
-def _find(spec: str, option: str) -> tuple[ModuleType, Any]:
-    """The module, and the object of this dotted name in it."""
-    module_name, colon, name = spec.partition(":")
-    if not (colon and module_name and name) or "/" in spec or os.sep in spec or module_name.endswith(".py"):
-        example = (
-            f"{os.path.splitext(module_name)[0].strip('./').replace(os.sep, '.') or 'package.module'}:{name or 'name'}"
-        )
-        raise InputError(f"{option} {spec!r}: expected package.module:name, such as {example}")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as exc:
-        raise InputError(
-            f"{option} {spec}: module {module_name!r} does not import: {type(exc).__name__}: {exc} (searched the "
-            f"installed packages and {os.getcwd()})"
-        ) from exc
-    found: Any = module
-    for attribute in name.split("."):
-        if not hasattr(found, attribute):
-            hint = did_you_mean(attribute, dir(found))
-            raise InputError(f"{option} {spec}: {module_name} has no {attribute!r}{hint}")
-        found = getattr(found, attribute)
-    return module, found
-
-
-def _call(factory: Callable[[], Any], origin: str) -> Any:
-    try:
-        return factory()
-    except XaicoreError:
-        raise
-    except Exception as exc:
-        raise InputError(f"{origin}: building the model raised {type(exc).__name__}: {exc}") from exc
-
-
-def _move(model: Any, device: str) -> Any:
-    move = getattr(model, "to", None)
-    if not callable(move):
-        raise InputError(
-            f"--device {device}: a {type_name(model)} has no .to(device); place "
-            "the model in the function that --model names"
-        )
-    try:
-        return move(device)
-    except Exception as exc:
-        raise InputError(f"--device {device}: {type(exc).__name__}: {exc}") from exc
+def _own(found: NamedModel, model: str) -> Preparation:
+    """The model's own preparation; for code that has none, the one that most ImageNet models expect."""
+    function = found.preprocess
+    if function is not None:
+        name = getattr(function, "__qualname__", None)
+        return Preparation(function, str(function) if name is None else f"{function.__module__}:{name}")
+    if is_code(model):
+        return Preparation(imagenet, BUILT_IN)
+    x = "seen / 127.5 - 1"
+    if not plugins.installed().backend(found.model).channels_last:
+        x = f"({x}).transpose(2, 0, 1)"
+    raise InputError(
+        f"--model {model} does not say how a picture becomes its input. Write prepare.py with `import cv2` and a "
+        "function that scales as your training did, `def preprocess(picture): seen = cv2.resize(picture, (224, 224)); "
+        f"return {x}, seen`, and add --preprocess prepare.py:preprocess"
+    )

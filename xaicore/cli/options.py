@@ -25,6 +25,7 @@ OPTIONS = {
     "backend": "--backend",
     "batch_size": "--batch-size",
     "class_names": "--labels",
+    "device": "--device",
     "fuse": "--fuse",
     "grid": "--grid",
     "input_axes": "--input-axes",
@@ -34,8 +35,10 @@ OPTIONS = {
     "outliers": "--outliers",
     "output": "--output",
     "smooth": "--smooth",
+    "spec": "--model",
     "targets": "--target",
     "truth": "--truth",
+    "weights": "--weights",
 }
 """{argument: option}."""
 
@@ -48,6 +51,9 @@ ARGUMENT = re.compile(
     r"(?=[ ,;:)]|\.?$|\. ))"
 )
 """An argument and its value, as Python writes them: axes='nlc', grid=(14, 14), output=1; or grid=(h, w), layer=..."""
+
+FLAG = re.compile(r"(?<![\w.'\"-])trust=True\b")
+"""An argument that is a flag on the command line."""
 
 METHOD = re.compile(r"xaicore\.method\('([^'()]+)', ([^()]*)\)")
 """A method with options, as Python writes it: xaicore.method('legrad', blocks=4)."""
@@ -150,7 +156,7 @@ def message(error: XaicoreError) -> str:
 
 def in_options(text: str) -> str:
     """Arguments in Python's notation as options: "axes='nlc'" becomes "--axes nlc"."""
-    return ARGUMENT.sub(_replaced, METHOD.sub(r'--method "\1(\2)"', text))
+    return ARGUMENT.sub(_replaced, FLAG.sub("--trust", METHOD.sub(r'--method "\1(\2)"', text)))
 
 
 def _replaced(found: re.Match[str]) -> str:

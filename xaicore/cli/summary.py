@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
+from xaicore.cli.chance import Chance
 from xaicore.cli.screen import console, count, new_table, remark, text
 from xaicore.explanation import Explanation
 from xaicore.show.words import verdict
@@ -28,11 +29,13 @@ class Summary:
         right: how many of these were predicted right.
         empty: maps without evidence.
         rows: one for each shown picture and target.
+        chance: the best probability of a predicted class.
     """
 
     def __init__(self) -> None:
         self.pictures = self.known = self.right = self.empty = self.count = 0
         self.rows: list[dict[str, str]] = []
+        self.chance = Chance()
 
     def add(self, explanations: Mapping[str, Explanation]) -> None:
         """One batch, explained by one or more methods from the same capture."""
@@ -42,6 +45,7 @@ class Summary:
         self.empty += sum(int(explanation.empty.sum()) for explanation in explanations.values())
         known = [right for right in first.right if right is not None]
         self.known += len(known)
+        self.chance.add(first)
         self.right += sum(known)
         room = ROWS - len(self.rows)
         if room > 0:
@@ -98,6 +102,8 @@ def report(
         remark(table, f"{summary.right} of {summary.known} right")
     if summary.empty:
         remark(table, f"{count(summary.empty, 'map')} without evidence")
+    if str(summary.chance):
+        remark(screen, str(summary.chance), "yellow")
     if skipped:
         remark(screen, f"{count(skipped, 'picture')} skipped", "yellow")
     for name, exc in failed.items():

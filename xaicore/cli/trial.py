@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore import plugins
 from xaicore.backend import Backend
-from xaicore.cli.model import as_output, load_model
+from xaicore.cli.model import Model, as_output
 from xaicore.cli.preparation import for_backend
 from xaicore.pictures import picture_id, read_picture
 
@@ -28,20 +28,17 @@ class Trial:
     @staticmethod
     def of(
         path: str | None,
-        model: str,
-        preprocess: str | None,
-        device: str | None,
+        found: Model,
         backend: str | None,
         output: str | None,
     ) -> Trial:
-        """The options of `model_options` and a picture's path; without one, a picture of random dots.
+        """A model that was found, and a picture's path; without one, a picture of random dots.
 
         Raises:
-            PictureError, InputError, PluginError: the picture cannot be read, or the model cannot be had.
+            PictureError, InputError, PluginError: the picture cannot be read, or no backend takes the model.
         """
         file = "random dots" if path is None else picture_id(Path(path))
         picture = _dots() if path is None else read_picture(Path(path))
-        found = load_model(model, preprocess, device)
         of_model = plugins.installed().backend(found.model, as_output(output), backend)
         x, _ = for_backend(found.prepare, of_model)(picture, file)
         return Trial(found.model, of_model, x[None])

@@ -70,7 +70,7 @@ class Plugins:
             return None
         if "xaicore_missing" not in {hook.name for hook in self._manager.get_hookcallers(self.load(plugin)) or ()}:
             return None
-        names, command = self._ask(plugin, "xaicore_missing") or ((), None)
+        names, command = self.ask(plugin, "xaicore_missing") or ((), None)
         return list(names), command
 
     def load(self, plugin: Plugin) -> object:
@@ -144,7 +144,7 @@ class Plugins:
         )
 
     def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | Output | None) -> Backend | None:
-        found = self._ask(plugin, "xaicore_backend", model=model, output=output)
+        found = self.ask(plugin, "xaicore_backend", model=model, output=output)
         if found is not None:
             check_instance(found, "backend", str(plugin))
             if not found.name:
@@ -170,14 +170,18 @@ class Plugins:
             PluginError: the plugin is missing or broken, or does not take these options.
         """
         plugin = self.find("logger", name)
-        found = self._ask(plugin, "xaicore_logger", options=dict(options))
+        found = self.ask(plugin, "xaicore_logger", options=dict(options))
         if found is None:
             raise PluginError(f"{plugin} gave no logger for the options {dict(options)!r}")
         check_instance(found, "logger", str(plugin))
         return found
 
-    def _ask(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
-        """Call a hook of one plugin, and of no other."""
+    def ask(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
+        """Call a hook of one plugin, and of no other; None where the plugin does not implement it.
+
+        Raises:
+            PluginError: the plugin is broken. Other errors of xaicore that it raises pass.
+        """
         loaded = self.load(plugin)
         others = [other for other in self._manager.get_plugins() if other is not loaded]
         try:

@@ -1,11 +1,11 @@
-"""The plugin's hook. It imports neither tinyconv nor the backend before there is a model of tinyconv."""
+"""The plugin's hooks. They import tinyconv, and what needs it, when they are asked for a model of tinyconv."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from xaicore import Backend, InputError, hookimpl
+from xaicore import Backend, InputError, ModelLibrary, ModelSpec, NamedModel, hookimpl
 
 
 @hookimpl
@@ -19,3 +19,21 @@ def xaicore_backend(model: Any, output: int | str | None) -> Backend | None:
     from xaicore_tinyconv.backend import TinyconvBackend
 
     return TinyconvBackend(model)
+
+
+@hookimpl
+def xaicore_model(spec: ModelSpec) -> NamedModel | None:
+    """The model `tinyconv/NAME`, else None."""
+    if spec.library != "tinyconv":
+        return None
+    from xaicore_tinyconv.models import load
+
+    return load(spec)
+
+
+@hookimpl
+def xaicore_model_libraries() -> list[ModelLibrary]:
+    """For `xaicore models`, and for names that are nearly right."""
+    from xaicore_tinyconv.models import LIBRARY
+
+    return [LIBRARY]
