@@ -110,9 +110,11 @@ test-core: $(READY) ## run the tests that need no framework
 test-pythons: $(READY) ## run the core's tests on the other Pythons that are installed
 	$(START) $(BIN)/python tests/other_pythons.py $(END)
 
-# The tutorials' code runs in tests/torch and tests/keras: here their pages are built without their pictures.
+# The tutorials' code runs in tests/torch and tests/keras: here their pages are built without their pictures. No page
+# loads anything from elsewhere.
 test-site: $(SITE)
-	$(START) SITE_NOTEBOOKS=off $(SPHINX) $(VENV)/site $(END)
+	$(START) SITE_NOTEBOOKS=off $(SPHINX) $(VENV)/site && \
+	  ! grep -rEl '<(script|link|img)[^>]*(src|href)="(https?:)?//' $(VENV)/site --include=*.html $(END)
 
 site: $(SITE) ## build the documentation's site, and print which file to open
 	$(SPHINX) build/site
