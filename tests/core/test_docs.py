@@ -127,6 +127,14 @@ def test_every_measure_of_localisation_is_documented():
     assert all(f"`{name}" in page or f"{name})" in page for name in options - {"threshold"})
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/comparison.md"])
+def test_figures_beside_other_libraries_are_those_of_the_benchmarks(page):
+    measured = set(re.findall(r"\d+\.\d+", (ROOT / "docs" / "benchmarks.md").read_text()))
+    rows = re.findall(r"^\| [^|]*(?:batch|CAM|memory)[^|]* \|(.*)$", (ROOT / page).read_text(), re.M)
+    figures = {figure for row in rows for figure in re.findall(r"\d+\.\d+", row)}
+    assert {"1.04", "0.92", "1.80", "6.50", "0.004"} <= figures <= measured
+
+
 def test_the_readme_counts_the_methods():
     """docs/methods names them, see test_docs_methods.py."""
     assert f"**{len(xaicore.METHODS)} methods, " in README
