@@ -60,7 +60,7 @@ def escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[s
 
 
 def write_llms(app: Any, exception: Exception | None) -> None:
-    """Write llms.txt: each page's title, first sentence and source, which is Markdown already."""
+    """Write llms.txt: each page's title, first sentence and source, if that is all the page has."""
     if exception or app.builder.name != "html":
         return
     index = [f"# {project}\n", f"> {xaicore.__doc__.splitlines()[0]}\n", "## Pages\n"]
@@ -68,7 +68,10 @@ def write_llms(app: Any, exception: Exception | None) -> None:
         title = app.env.titles[page].astext()
         text = app.env.get_doctree(page).next_node(lambda node: node.tagname == "paragraph")
         first = re.split(r"(?<=[.?]) ", " ".join(text.astext().split()))[0] if text else ""
-        index.append(f"- [{title}](_sources/{Path(app.env.doc2path(page, base=False)).as_posix()}): {first}")
+        source = app.env.doc2path(page)
+        is_made = re.search(r"^```{(eval-rst|include)}", source.read_text(encoding="utf-8"), re.M)
+        link = f"{page}.html" if is_made else f"_sources/{page}{source.suffix}"
+        index.append(f"- [{title}]({link}): {first}")
     Path(app.outdir, "llms.txt").write_text("\n".join(index) + "\n", encoding="utf-8")
 
 
