@@ -93,7 +93,8 @@ def test_comparing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_first_minute(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     names = pages.run("docs/start.md", "PyTorch")
-    assert names["explanation"].targets.tolist() == [285]  # Egyptian cat
+    assert names["explanation"].targets.tolist() == [285]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Egyptian cat [0.")
     assert (tmp_path / "runs/chelsea/index.html").stat().st_size > 1000
 
 
