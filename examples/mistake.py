@@ -17,8 +17,6 @@ PHOTO = "imagenet_07_609.jpg"
 WIDTH, GAP, TITLE = 400, 12, 44
 """The width of a picture, the space between two, and the height of the words above, in pixels."""
 
-DRAWING = xaicore.Drawing(colormap="inferno", alpha=0.75)
-
 
 def explain() -> xaicore.Explanation:
     """The predicted class and the true one of the photograph that the network gets wrong."""
@@ -37,7 +35,7 @@ def sheet(explanation: xaicore.Explanation) -> Image.Image:
     panels = {
         f"a {true['target_name']}, taken for a {predicted['target_name']}": explanation.picture(0),
         **{
-            f"evidence for {row['target_name']} ({100 * row['score']:.0f} %)": explanation.draw(m, DRAWING)["overlay"]
+            f"evidence for {row['target_name']} ({100 * row['score']:.0f} %)": explanation.overlay(m)
             for m, row in enumerate((predicted, true))
         },
     }
