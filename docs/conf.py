@@ -20,8 +20,9 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 4
 
-# The tutorials are executed for their pictures, once for each version of them. Keras runs on torch, which is there.
-nb_execution_mode = os.environ.get("SITE_NOTEBOOKS", "cache")
+# The tutorials are executed anew for their pictures: a cache would keep those of an older xaicore. Keras runs on torch,
+# which is there. SITE_NOTEBOOKS=off leaves them as they are.
+nb_execution_mode = os.environ.get("SITE_NOTEBOOKS", "force")
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
