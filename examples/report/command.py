@@ -111,7 +111,7 @@ class Tracker:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise click.ClickException(f"{root} is not an empty folder; name a new one with --out")
         if "wandb" in names and not find_spec("wandb"):
-            raise click.ClickException('the logger wandb needs the package wandb; try: pip install "xaicore[wandb]"')
+            raise click.ClickException('the logger wandb needs the package wandb; try: pip install ".[wandb]"')
         self.root, self.name = root, root.name
         self.loggers: dict[str, dict[str, Any]] = {name: {} for name in names}
         if "disk" in self.loggers:

@@ -1,6 +1,6 @@
 """The report with Keras: `model.fit` and `xaicore_keras.HeatmapCallback`.
 
-pip install "xaicore[demo,tensorflow,wandb]"
+pip install ".[demo,tensorflow,wandb]"
 python -m examples.report.keras
 KERAS_BACKEND=jax python -m examples.report.keras --data PetImages
 """

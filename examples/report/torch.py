@@ -1,6 +1,6 @@
 """The report with PyTorch: a plain training loop and `xaicore.Monitor`.
 
-pip install "xaicore[demo,wandb]"
+pip install ".[demo,wandb]"
 python -m examples.report.torch
 python -m examples.report.torch --data PetImages
 """

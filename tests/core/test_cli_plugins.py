@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from processes import environment, run_code
@@ -121,16 +122,27 @@ def test_a_plugin_may_answer_itself_what_it_lacks(
     assert [row["check"] for row in read_table(result.stdout)] == [check]
 
 
+EITHER = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
+
+
 @pytest.mark.parametrize(
-    ("absent", "missing"),
+    ("absent", "chosen", "answer"),
     [
-        ("keras", ["keras"]),
-        ("tensorflow jax torch", ["one of tensorflow, jax and torch"]),
-        ("keras tensorflow jax torch", ["keras", "one of tensorflow, jax and torch"]),
-        ("tensorflow torch", None),
+        ("keras", "", (["keras"], 'pip install "xaicore[keras]"')),
+        ("tensorflow jax torch", "", (["one of tensorflow, jax and torch"], EITHER)),
+        ("keras tensorflow jax torch", "", (["keras", "one of tensorflow, jax and torch"], EITHER)),
+        ("jax torch", "", None),
+        ("tensorflow jax", "torch", None),
+        ("tensorflow jax", "", (["tensorflow"], 'export KERAS_BACKEND=torch, or pip install "xaicore[tensorflow]"')),
+        ("torch", "torch", (["torch"], 'export KERAS_BACKEND=tensorflow, or pip install "xaicore[torch]"')),
+        ("tensorflow", "file: jax", None),
+        ("jax", "file: jax", (["jax"], 'export KERAS_BACKEND=tensorflow, or pip install "xaicore[jax]"')),
     ],
 )
-def test_keras_needs_something_to_run_on(absent: str, missing: list[str] | None) -> None:
+def test_keras_needs_what_it_is_set_to_run_on(
+    absent: str, chosen: str, answer: tuple[list[str], str] | None, tmp_path: Path
+) -> None:
+    """By KERAS_BACKEND, else by its file, else it is TensorFlow."""
     code = f"""
 import importlib.machinery, sys, types
 for name in ("keras", "tensorflow", "jax", "torch"):
@@ -140,8 +152,13 @@ for name in ("keras", "tensorflow", "jax", "torch"):
 import xaicore_keras
 print(xaicore_keras.xaicore_missing())
 """
-    install = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
-    assert run_code(code).strip() == str(None if missing is None else (missing, install))
+    variables = {"KERAS_HOME": str(tmp_path)}
+    if chosen.startswith("file: "):
+        (tmp_path / "keras.json").write_text(json.dumps({"backend": chosen.removeprefix("file: ")}))
+    elif chosen:
+        variables["KERAS_BACKEND"] = chosen
+    env = environment(without="KERAS_", variables=variables)
+    assert run_code(code, env=env).strip() == str(answer)
 
 
 def test_none_installed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,8 +137,43 @@ def test_every_measure_of_localisation_is_documented():
     assert all(f"`{name}" in page or f"{name})" in page for name in options - {"threshold"})
 
 
-def test_the_readme_names_every_method():
-    assert all(f"`{name}`" in README for name in xaicore.METHODS)
+@pytest.mark.parametrize("page", ["README.md", "docs/comparison.md"])
+def test_figures_beside_other_libraries_are_those_of_the_benchmarks(page):
+    measured = set(re.findall(r"\d+\.\d+", (ROOT / "docs" / "benchmarks.md").read_text()))
+    rows = re.findall(r"^\| [^|]*(?:batch|CAM|memory)[^|]* \|(.*)$", (ROOT / page).read_text(), re.M)
+    figures = {figure for row in rows for figure in re.findall(r"\d+\.\d+", row)}
+    assert {"1.04", "0.92", "1.80", "6.50", "0.004"} <= figures <= measured
+
+
+def test_the_readme_counts_the_methods():
+    """docs/methods names them, see test_docs_methods.py."""
+    assert f"**{len(xaicore.METHODS)} methods, " in README
+
+
+def test_the_reference_has_every_public_name():
+    """Of `xaicore`, and of its rooms, by the directives of docs/api."""
+    reference = "\n".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    written = set(re.findall(r"^\.\. auto(?:class|function|data):: (\w+)$", reference, re.M))
+    rooms = set(re.findall(r"^\.\. automodule:: xaicore\.(\w+)$", reference, re.M))
+    inside = {name for room in rooms for name in getattr(getattr(xaicore, room), "__all__", ())}
+    assert set(xaicore.__all__) - {"METHODS", "__version__"} <= written | rooms | inside
+
+
+def test_every_page_is_on_the_site():
+    """In a list of contents, from which the site's navigation is made."""
+    docs = ROOT / "docs"
+    listed = set()
+    for page in docs.rglob("*.md"):
+        for entries in re.findall(r"^```{toctree}\n(.*?)^```", page.read_text(), re.S | re.M):
+            listed |= {
+                (page.parent / name).relative_to(docs).as_posix() for name in re.findall(r"^[\w/-]+$", entries, re.M)
+            }
+    pages = {
+        path.relative_to(docs).with_suffix("").as_posix()
+        for path in docs.rglob("*")
+        if path.suffix in (".md", ".ipynb")
+    }
+    assert pages - {"index"} == listed
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))])

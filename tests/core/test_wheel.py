@@ -17,18 +17,27 @@ PLUGINS = {"backends": ("torch", "keras"), "loggers": ("disk", "wandb", "tensorb
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """Built of a copy, so that no `build` folder of the source's takes part or is left behind."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository, so that nothing is left behind in it."""
+    source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for folder in ("xaicore", "backends", "loggers", "tests", "examples", "benchmarks"):
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    # What pip runs, without a pip: setuptools is here, so that nothing is downloaded.
-    code = f"from setuptools.build_meta import build_wheel; build_wheel({str(target)!r})"
+    return source
+
+
+def build(kind: str, source: Path, target: Path) -> zipfile.ZipFile:
+    """What pip runs, without a pip: hatchling is here, so that nothing is downloaded."""
+    code = f"from hatchling.build import build_{kind}; build_{kind}({str(target)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
     (path,) = target.iterdir()
     return zipfile.ZipFile(path)
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    return build("wheel", source, tmp_path_factory.mktemp("wheel"))
 
 
 def test_top_level_names(wheel: zipfile.ZipFile) -> None:
@@ -63,3 +72,25 @@ def test_entry_points(wheel: zipfile.ZipFile) -> None:
         "console_scripts": {"xaicore": "xaicore.cli:main"},
         **{f"xaicore.{kind}": {name: f"xaicore_{name}" for name in names} for kind, names in PLUGINS.items()},
     }
+
+
+def found(name: str, places: Path, beside: Path) -> str | None:
+    """Where Python finds a module from this folder with nothing on its path but what `places` adds by .pth files."""
+    look = f"import importlib.util, site; site.addsitedir({str(places)!r}); spec = importlib.util.find_spec({name!r})"
+    code = f"{look}; print(spec and spec.origin)"
+    done = subprocess.run([sys.executable, "-ESc", code], cwd=beside, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_an_editable_install_is_on_the_path(source: Path, tmp_path: Path) -> None:
+    """So that type checkers find it, which know no finders; and before a folder called `xaicore` that lies beside."""
+    (places := tmp_path / "places").mkdir()
+    (target := tmp_path / "target").mkdir()
+    (tmp_path / "beside" / "xaicore").mkdir(parents=True)
+    editable = build("editable", source, target)
+    (path,) = (name for name in editable.namelist() if name.endswith(".pth"))
+    roots = editable.read(path).decode().split()
+    assert [Path(root) for root in roots] == [source, source / "backends", source / "loggers"]
+    editable.extract(path, places)
+    assert found("xaicore", places, tmp_path / "beside") == str(source / "xaicore" / "__init__.py")
+    assert found("xaicore_torch", places, tmp_path) == str(source / "backends" / "xaicore_torch" / "__init__.py")

@@ -30,6 +30,6 @@ def test_keras_on_something_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "the demo's Keras model needs Keras and the KERAS_BACKEND it runs on (tensorflow, jax or torch): Unable to "
-        'import backend : tensorfow; try: pip install "xaicore[demo,tensorflow]"'
+        'import backend : tensorfow; try: pip install ".[demo,tensorflow]"'
     )
     assert not list(tmp_path.iterdir())

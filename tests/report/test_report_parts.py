@@ -393,7 +393,7 @@ def test_without_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, printed = run("--quick", "--logger", "wandb", "--out", str(tmp_path / "two"))
     assert (code, printed) == (
         1,
-        'Error: the logger wandb needs the package wandb; try: pip install "xaicore[wandb]"\n',
+        'Error: the logger wandb needs the package wandb; try: pip install ".[wandb]"\n',
     )
     assert not (tmp_path / "two").exists()
 

@@ -69,7 +69,7 @@ def test_pictures_truth_and_labels(tmp_path: Path) -> None:
 def test_a_missing_package_is_named() -> None:
     from examples.demo import package
 
-    with pytest.raises(SystemExit, match=r'^the demo needs the package foolbix; try: pip install "xaicore\[demo\]"$'):
+    with pytest.raises(SystemExit, match=r'^the demo needs the package foolbix; try: pip install "\.\[demo\]"$'):
         package("foolbix")
 
 

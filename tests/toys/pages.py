@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -24,4 +25,15 @@ def run(page: str, section: str | None = None, names: dict[str, Any] | None = No
     names = {} if names is None else names
     for block in blocks(page, section):
         exec(compile(block, page, "exec"), names)
+    return names
+
+
+def run_notebook(page: str) -> dict[str, Any]:
+    """Run the code of a notebook's cells in order, and return the names that they define."""
+    cells = json.loads((ROOT / page).read_text(encoding="utf-8"))["cells"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"], f"{page} is kept without outputs: the site makes them"
+            exec(compile("".join(cell["source"]), f"{page}, {cell['id']}", "exec"), names)
     return names

@@ -25,7 +25,8 @@ __all__ = ["command"]
 @click.option(
     "--check",
     is_flag=True,
-    help="Import each plugin, and name the libraries that it lacks. Exit status 1 when one is broken or claimed twice.",
+    help="Import each plugin, and say which libraries it lacks and what to type. Exit status 1 when one is broken or "
+    "claimed twice; a library that is missing is no failure.",
 )
 def command(as_json: bool, check: bool) -> None:
     """List the installed backends and loggers.
