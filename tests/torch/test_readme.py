@@ -15,7 +15,7 @@ def test_the_readme(tmp_path, monkeypatch):
     assert explanation.images_from == "user"
     assert (tmp_path / "runs/chelsea/index.html").stat().st_size > 1000
     assert len((tmp_path / "runs/chelsea/manifest.jsonl").read_text().splitlines()) == 1
-    assert len((tmp_path / "runs/watched/manifest.jsonl").read_text().splitlines()) == 3
+    assert len((tmp_path / "runs/watched/manifest.jsonl").read_text().splitlines()) == 4 * 3
     assert names["model"].training
 
 
