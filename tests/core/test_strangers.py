@@ -286,6 +286,15 @@ def test_the_command_line_uses_both(installed: Path, tmp_path: Path) -> None:
     assert {"tinyconv", "csv", "counterfactual"} <= {plugin["name"] for plugin in json.loads(done.stdout)}
 
 
+@pytest.mark.parametrize("name", ["xaicore-tinyconv"])
+def test_their_own_tests_pass(installed: Path, tmp_path: Path, name: str) -> None:
+    """The contract, checked as their author checks it."""
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / name / "tests")]
+    done = run(command, installed, tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 5
+
+
 def test_the_examples_use_public_names_only() -> None:
     """As a stranger's package would: nothing from inside xaicore's modules."""
     for path in EXAMPLES.rglob("*.py"):

@@ -15,11 +15,12 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import pytest
-from fingerprints import guard
 from garbage import pytest_collection_finish  # noqa: F401
 from keras.src.backend.common import global_state
 from keras_state import fingerprint
 from processes import environment, python
+
+from xaicore.testing.state import guard
 
 BACKEND = keras.backend.backend()
 

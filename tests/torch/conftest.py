@@ -4,8 +4,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from fingerprints import bits, guard
 from garbage import pytest_collection_finish  # noqa: F401
+
+from xaicore.testing.state import bits, guard
 
 # One thread, as other tests run beside these; OMP_NUM_THREADS chooses another number.
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

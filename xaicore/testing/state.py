@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+__all__ = ["bits", "differences", "guard", "random_state"]
+
+
+def random_state() -> dict[str, Any]:
+    """The global random state of Python and of NumPy."""
+    return {"Python": random.getstate(), "NumPy": np.random.get_state()}  # noqa: NPY002 (the state to be kept)
 
 
 def bits(value: Any) -> Any:
