@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import xaicore_torch
 from conftest import fingerprint
 from torch import nn
 from torch.nn import functional as F
 
+import xaicore_torch
 from xaicore import testing
 
 HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=1), "sigmoid": nn.Sigmoid}

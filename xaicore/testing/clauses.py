@@ -39,7 +39,7 @@ _TEXTS = {
     "plugin-declines": "`xaicore_backend` returns None for an object of no or another framework, and raises nothing.",
     "plugin-silent": "Importing the plugin prints nothing, imports no framework, and works where it is missing.",
     "backend-outputs": "`outputs` are the model's, (N, classes), in every pass and in `predict`.",
-    "backend-kinds": "Logits are called logits, and probabilities probabilities; `link` is what the model puts on its logits.",
+    "backend-kinds": "Logits are called logits, probabilities probabilities; `link` is what is put on the logits.",
     "backend-layers": "`layers` lists names, types, shapes (N, C, *spatial) and maps in order of completion.",
     "backend-activations": "`activations` are the outputs of the layers that were asked for, and of no others.",
     "backend-gradients": "`gradients` are d score / d layer for the direction given, (N, K, ...); else there are none.",

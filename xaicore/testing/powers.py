@@ -49,8 +49,9 @@ class PowerChecks(BackendCase):
             own = getattr(type(backend), power, None)
             if hasattr(Backend, power) and own is getattr(Backend, power):
                 deviate(f"the declared power {power!r}", f"a method {power} of the backend's own", "none")
-            keyword = KEYWORDS.get(power)
-            if keyword and keyword not in inspect.signature(backend.capture).parameters:
+            keyword, taken = KEYWORDS.get(power), inspect.signature(backend.capture).parameters
+            takes_any = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+            if keyword and keyword not in taken and not takes_any:
                 deviate(f"the declared power {power!r}", f"a keyword {keyword} of `capture`", "none")
 
     @checks("powers-refused")

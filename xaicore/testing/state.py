@@ -47,6 +47,8 @@ def differences(before: Any, after: Any, where: str = "") -> list[str]:
         return [found for n, pair in pairs for found in differences(*pair, f"{where}[{n}]")]
     if isinstance(before, np.ndarray) and isinstance(after, np.ndarray):
         return [] if bits(before) == bits(after) else [f"{where}: an array with other values"]
+    if isinstance(before, bytes) and isinstance(after, bytes):
+        return [] if before == after else [f"{where}: an array with other values"]
     is_plain = isinstance(before, (str, bytes, int, float, bool, type(None))) and type(before) is type(after)
     return [] if is_plain and before == after else [f"{where}: {before!r:.200} is now {after!r:.200}"]
 

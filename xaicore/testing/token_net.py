@@ -38,7 +38,7 @@ class TokenNet(ChainNet):
         self.patches = rng.normal(0, 0.3, (10, 3, PATCH, PATCH)).astype(np.float32)
         self.patches_bias, self.class_token = rng.normal(0, 0.5, (2, 10)).astype(np.float32)
         self.positions = rng.normal(0, 0.5, (13, 10)).astype(np.float32)
-        self.query, self.key, self.value, self.output = rng.normal(0, 0.5, (4, 10, 10)).astype(np.float32)
+        self.query, self.key, self.value, self.output = rng.normal(0, 0.2, (4, 10, 10)).astype(np.float32)
         self.dense = rng.normal(0, 1, (4, 10)).astype(np.float32)
         self.bias = rng.normal(0, 0.3, 4).astype(np.float32)
 
