@@ -286,7 +286,7 @@ def test_the_command_line_uses_both(installed: Path, tmp_path: Path) -> None:
     assert {"tinyconv", "csv", "counterfactual"} <= {plugin["name"] for plugin in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize("name", ["xaicore-tinyconv"])
+@pytest.mark.parametrize("name", ["xaicore-tinyconv", "xaicore-csvlog", "xaicore-counterfactual"])
 def test_their_own_tests_pass(installed: Path, tmp_path: Path, name: str) -> None:
     """The contract, checked as their author checks it."""
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / name / "tests")]

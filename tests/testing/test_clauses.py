@@ -4,8 +4,11 @@ import re
 import warnings
 from pathlib import Path
 
+import broken_backends
 import numpy as np
 import pytest
+import test_broken_loggers
+import test_method_suite
 from processes import run_code
 
 from xaicore import testing
@@ -13,7 +16,7 @@ from xaicore.testing import checks
 from xaicore.testing.clauses import CLAUSES, Clause
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text()
-SUITES = (testing.BackendTests,)
+SUITES = (testing.BackendTests, testing.LoggerTests, testing.MethodTests)
 
 
 def test_the_page_lists_the_clauses():
@@ -27,6 +30,18 @@ def test_every_test_of_a_suite_names_its_clause():
         assert len(tests) > 5
         assert all(test.clause in CLAUSES for test in tests)
         assert not suite.__name__.startswith("Test")  # pytest collects what inherits it, and not the suite itself
+
+
+def test_every_clause_is_checked_and_broken_by_a_plugin():
+    """`plugin-...` and `kit-...` are broken in tests of their own."""
+    checked = {getattr(suite, name).clause for suite in SUITES for name in dir(suite) if name.startswith("test_")}
+    assert checked == set(CLAUSES)
+    broken = {
+        *test_broken_loggers.BROKEN.values(),
+        *broken_backends.BROKEN.values(),
+        *test_method_suite.BROKEN.values(),
+    }
+    assert {clause for clause in CLAUSES if not clause.startswith(("plugin-", "kit-"))} <= broken
 
 
 class Suite:

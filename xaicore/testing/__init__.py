@@ -13,6 +13,8 @@ from xaicore.testing.case import Built
 from xaicore.testing.checks import ContractError, ContractWarning
 from xaicore.testing.clauses import CLAUSES, KIT_VERSION, Clause
 from xaicore.testing.conv_net import ConvNet
+from xaicore.testing.logger import LoggerTests
+from xaicore.testing.method import MethodTests
 from xaicore.testing.pair_net import PairNet
 from xaicore.testing.reference import ReferenceBackend
 from xaicore.testing.token_net import TokenNet
@@ -26,6 +28,8 @@ __all__ = [
     "ContractError",
     "ContractWarning",
     "ConvNet",
+    "LoggerTests",
+    "MethodTests",
     "PairNet",
     "ReferenceBackend",
     "TokenNet",

@@ -64,6 +64,12 @@ class Kit:
             if feature in self.lacks:
                 raise unittest.SkipTest(f"{feature}: {self.lacks[feature]}")
 
+    def module_name(self) -> str:
+        """The module that the entry point names."""
+        if not isinstance(self.plugin, types.ModuleType):
+            raise unittest.SkipTest("the plugin is an object, and no module that could be imported")
+        return self.plugin.__name__
+
     @checks("kit-declared")
     def test_what_is_left_out_is_declared(self) -> None:
         """Names in `lacks` are known, and have a reason."""
@@ -76,13 +82,12 @@ class Kit:
     @checks("plugin-silent")
     def test_the_import_is_silent(self) -> None:
         """With the framework and without it, in a process of its own."""
-        if not isinstance(self.plugin, types.ModuleType):
-            raise unittest.SkipTest("the plugin is an object, and no module that could be imported")
+        module = self.module_name()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         for are_missing in dict.fromkeys((bool(self.frameworks), False)):
-            code = IMPORT.format(frameworks=self.frameworks, are_missing=are_missing, module=self.plugin.__name__)
+            code = IMPORT.format(frameworks=self.frameworks, are_missing=are_missing, module=module)
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-            where = f"import {self.plugin.__name__}" + ("" if not are_missing else f" without {self.frameworks}")
+            where = f"import {module}" + ("" if not are_missing else f" without {self.frameworks}")
             same(f"what {where} prints", (done.stdout + done.stderr).strip()[-1000:], "")
 
 
