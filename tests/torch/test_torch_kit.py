@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from conftest import fingerprint
 from torch import nn
 from torch.nn import functional as F
+from torch_state import fingerprint
 
 import xaicore_torch
 from xaicore import testing
@@ -59,10 +59,11 @@ class Block(nn.Module):
 
     def __init__(self, net: testing.TokenNet) -> None:
         super().__init__()
-        self.attention = Attention(net)
+        self.norm, self.attention = nn.LayerNorm(10, net.epsilon), Attention(net)
+        self.norm.weight, self.norm.bias = parameter(net.scale), parameter(net.shift)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return tokens + self.attention(tokens)
+        return tokens + self.attention(self.norm(tokens))
 
 
 class Transformer(nn.Module):

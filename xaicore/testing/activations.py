@@ -56,15 +56,16 @@ class ActivationChecks(BackendCase):
 
     def _check_layer(self, subject: Subject, name: str) -> None:
         layer = subject.listed[subject.layers[name]]
-        in_net = (
-            name if name in subject.values else f"{name}#2"
-        )  # a layer that runs twice has the shape of its last run
-        shape = subject.values[in_net].shape
-        if len(shape) == 4:
-            same(f"{name!r} of the {subject.net.name} net is a map", layer.spatial, True)
-            same(f"the shape of {name!r} of the {subject.net.name} net", tuple(layer.shape)[1:], shape[1:])
-        elif len(shape) == 2:
-            same(f"{name!r} of the {subject.net.name} net is a map", layer.spatial, False)
+        shapes = [shape[1:] for shape in subject.shapes(name)]
+        what = f"{name!r} of the {subject.net.name} net"
+        if len(shapes[0]) == 3:
+            same(f"{what} is a map", layer.spatial, True)
+            if tuple(layer.shape)[1:] not in shapes:
+                deviate(
+                    f"the shape of {what}", " or ".join(f"(N, {str(one)[1:]}" for one in shapes), tuple(layer.shape)
+                )
+        elif len(shapes[0]) == 1:
+            same(f"{what} is a map", layer.spatial, False)
         if name == "pool":
             same(f"{name!r} is made by a pooling layer", layer.pooled, True)
 

@@ -31,16 +31,17 @@ class FactChecks(BackendCase):
 
     @checks("backend-default-layer")
     def test_the_layer_that_is_found(self) -> None:
-        """The last map before the mean, and the tokens before the block that only the class token leaves."""
+        """The last map before the mean; the tokens before the block that only the class token leaves, or their norm."""
         for subject in self.subjects():
             if subject.net.name == "pair":
                 continue
             places = Places(subject.backend, ())
             places.find(subject.inputs)
-            wanted = "tokens" if subject.net.name == "tokens" else subject.last_map
-            if wanted in subject.layers:
-                found = f"the layer that is explained in the {subject.net.name} net"
-                same(found, places.layers, (subject.layers[wanted],))
+            what = f"the layer that is explained in the {subject.net.name} net"
+            if subject.net.name == "conv":
+                same(what, places.layers, (subject.named(subject.last_map),))
+            elif {subject.layers.get(name) for name in ("patches", "mixed", "dense")} & {*places.layers}:
+                deviate(what, f"{subject.layers.get('tokens')!r}, or its norm", places.layers)
 
     @checks("facts-layers")
     def test_layers(self) -> None:
@@ -50,10 +51,11 @@ class FactChecks(BackendCase):
             same(f"layers of the {subject.net.name} net that are listed twice", sorted({*names}), sorted(names))
             for name in subject.layers:
                 layer = _layer(subject, facts, name)
-                run = name if name in subject.values else f"{name}#2"
                 came = sorted(length for length in layer.shape[1:] if length > 1)  # a mean may keep axes of length 1
-                expected = sorted(subject.values[run].shape[1:])
-                same(f"lengths of {name!r} of the {subject.net.name} net", came, expected)
+                expected = [sorted(shape[1:]) for shape in subject.shapes(name)]
+                if came not in expected:
+                    what = f"lengths of {name!r} of the {subject.net.name} net"
+                    deviate(what, " or ".join(map(str, expected)), came)
 
     @checks("facts-axes")
     def test_axes(self) -> None:
@@ -61,9 +63,8 @@ class FactChecks(BackendCase):
         for subject, facts in self.reported():
             for name in set(CONVOLUTIONS) & {*subject.layers}:
                 layer = _layer(subject, facts, name)
-                run = name if name in subject.values else f"{name}#2"
                 same(f"kind of {name!r}", layer.kind, "convolution")
-                channels = subject.values[run].shape[1]
+                channels = subject.shapes(name)[0][1]
                 axis = layer.channel_axis
                 length = None if axis is None else layer.shape[axis]
                 same(f"the length of axis {axis} of {name!r}, its channel_axis", length, channels)
@@ -76,26 +77,28 @@ class FactChecks(BackendCase):
 
     @checks("facts-reads")
     def test_reads(self) -> None:
-        """All pictures; where a layer runs for each of them, at least that of the last run."""
+        """All pictures; where a layer runs for each of them, that of one run will do."""
         for subject, facts in self.reported():
             count = len(subject.pictures)
             for name in subject.layers:
                 reads = _layer(subject, facts, name).reads
-                is_of_each = name not in subject.values
-                if reads is not None and not (is_of_each and count - 1 in reads):
+                is_of_each = len(subject.shapes(name)) > 1
+                if reads is not None and not (is_of_each and len(reads) == 1):
                     same(f"inputs that {name!r} of the {subject.net.name} net reads", sorted(reads), [*range(count)])
 
     @checks("facts-runs")
     def test_runs(self) -> None:
-        """One layer runs for each of two pictures, and each run reads its own."""
+        """One layer runs for each of two pictures, in either order, and each run reads its own."""
         for subject, facts in self.reported():
             for name in subject.layers:
-                layer = _layer(subject, facts, name)
-                runs = 2 if subject.net.name == "pair" and name != "dense" else 1
+                layer, runs = _layer(subject, facts, name), len(subject.shapes(name))
                 same(f"runs of {name!r} of the {subject.net.name} net", layer.runs, runs)
                 if runs == 2 and layer.run_reads is not None:
-                    reads = tuple(map(tuple, layer.run_reads))
-                    same(f"what the runs of {name!r} read", reads, ((0,), (1,)))
+                    same(f"what the runs of {name!r} read", sorted(map(tuple, layer.run_reads)), [(0,), (1,)])
+                    for run in (f"{name}#1", f"{name}#2"):
+                        captured = subject.capture([run])
+                        what = f"{subject.named(run)!r}, which reads picture {run[-1]}"
+                        self.close(f"activations of {what}", subject.activations(captured, run), subject.values[run])
 
     @checks("facts-reached")
     def test_reached(self) -> None:

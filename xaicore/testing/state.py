@@ -31,7 +31,8 @@ def bits(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [bits(one) for one in value]
     if hasattr(value, "__array__"):
-        return bits(np.asarray(value))
+        with contextlib.suppress(Exception):  # a placeholder has no values: it is compared by identity
+            return bits(np.asarray(value))
     return value.hex() if isinstance(value, float) else value
 
 

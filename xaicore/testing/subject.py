@@ -100,9 +100,18 @@ class Subject:
         return self.maps[-1]
 
     def named(self, name: str) -> str:
-        """The model's name of a layer, and of its run."""
-        base, mark, run = name.partition("#")
-        return self.layers[base] + mark + run
+        """The model's name of a layer. "shared#1" is its run for the first picture, whichever run that is."""
+        base, _, picture = name.partition("#")
+        if not picture:
+            return self.layers[base]
+        facts = None if self.facts is None else self.facts.named.get(self.layers[base])
+        reads = [*map(tuple, (facts and facts.run_reads) or ((0,), (1,)))]
+        wanted = (int(picture) - 1,)
+        return f"{self.layers[base]}#{reads.index(wanted) + 1 if wanted in reads else picture}"
+
+    def shapes(self, name: str) -> list[tuple[int, ...]]:
+        """The closed form's shapes of a layer, one of which is that of its last run."""
+        return [value.shape for run, value in self.values.items() if run.partition("#")[0] == name]
 
     @cached_property
     def listed(self) -> dict[str, Layer]:
@@ -169,7 +178,7 @@ class Subject:
         No two lengths of a picture are the same, so that lengths tell the axes.
         """
         picture = self.pictures[position]
-        given: Any = self.inputs[position] if isinstance(self.inputs, tuple) else self.inputs
+        given: Any = self.inputs[position] if isinstance(self.inputs, (tuple, list)) else self.inputs
         shape = tuple(np.shape(self.backend.to_numpy(given)))
         if sorted(shape) != sorted(picture.shape) or gradients.ndim != picture.ndim + 1:
             return gradients

@@ -18,13 +18,15 @@ class TokenNet(ChainNet):
 
     - "patches": a convolution of 4 x 4 with stride 4, (N, 10, 3, 4);
     - "tokens": the class token, then the patches row by row; positions are added: (N, 13, 10);
-    - "mixed": tokens + attention of the tokens, (N, 13, 10): heads are slices of 5 channels, the weights are
+    - "mixed": tokens + attention of the normalised tokens, (N, 13, 10). The norm is that of a layer, (t - mean) /
+      sqrt(var + epsilon) * scale + shift over the channels; heads are slices of 5 channels, the weights of a head are
       softmax(q k^T / sqrt(5)), and `output` joins the heads;
     - "dense": the logits, from the class token of "mixed" alone.
 
     Attributes:
         patches, patches_bias: (10, 3, 4, 4) and (10,).
         class_token, positions: (10,) and (13, 10).
+        scale, shift, epsilon: (10,), (10,) and 1e-5.
         query, key, value, output: (10, 10): output channels, input channels. `qkv` has the first three, (30, 10).
         dense, bias: (4, 10) and (4,).
     """
@@ -39,6 +41,8 @@ class TokenNet(ChainNet):
         self.patches_bias, self.class_token = rng.normal(0, 0.5, (2, 10)).astype(np.float32)
         self.positions = rng.normal(0, 0.5, (13, 10)).astype(np.float32)
         self.query, self.key, self.value, self.output = rng.normal(0, 0.2, (4, 10, 10)).astype(np.float32)
+        self.scale, self.shift = rng.uniform(0.5, 1.5, (2, 10)).astype(np.float32)
+        self.epsilon = 1e-5
         self.dense = rng.normal(0, 1, (4, 10)).astype(np.float32)
         self.bias = rng.normal(0, 0.3, 4).astype(np.float32)
 
@@ -79,7 +83,8 @@ class TokenNet(ChainNet):
 
     def attend(self, tokens: np.ndarray, d: np.ndarray | None = None) -> Attention:
         """The attention of tokens (N, 13, 10), float64; with gradients where d (N, K, 13, 10) at "mixed" is given."""
-        q, k, v = (_heads(tokens @ one.T.astype(np.float64)) for one in (self.query, self.key, self.value))
+        normalised = self._normalised(tokens)[0] * self.scale + self.shift
+        q, k, v = (_heads(normalised @ one.T.astype(np.float64)) for one in (self.query, self.key, self.value))
         weights = softmax(q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1]))
         if d is None:
             return Attention(weights, q, k, v, weights @ v)
@@ -101,7 +106,17 @@ class TokenNet(ChainNet):
             (of_scores.swapaxes(-1, -2) @ q, self.key),
             (one.weights.swapaxes(-1, -2) @ of_output[:, 0], self.value),
         )
-        return np.add.reduce([_joined(part) @ weight.astype(np.float64) for part, weight in parts])
+        of_norm = np.add.reduce([_joined(part) @ weight.astype(np.float64) for part, weight in parts]) * self.scale
+        unit, deviation = self._normalised(tokens)
+        along = of_norm.mean(axis=-1, keepdims=True) + unit * (of_norm * unit).mean(axis=-1, keepdims=True)
+        back: np.ndarray = (of_norm - along) / deviation
+        return back
+
+    def _normalised(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens with mean 0 and variance 1 over the channels, and what they were divided by."""
+        centred = tokens - tokens.mean(axis=-1, keepdims=True)
+        deviation = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + self.epsilon)
+        return centred / deviation, deviation
 
 
 def _heads(tokens: np.ndarray) -> np.ndarray:
