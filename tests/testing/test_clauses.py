@@ -15,13 +15,23 @@ from xaicore import testing
 from xaicore.testing import checks
 from xaicore.testing.clauses import CLAUSES, Clause
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "plugins.md").read_text()
 SUITES = (testing.BackendTests, testing.LoggerTests, testing.MethodTests)
 
 
 def test_the_page_lists_the_clauses():
     listed = re.findall(r'^\| <a id="([\w-]+)"></a>`([\w-]+)` \| (.*) \|$', PAGE, re.M)
     assert listed == [(clause.id, clause.id, clause.text) for clause in CLAUSES.values()]
+
+
+def test_the_examples_on_the_page_are_the_files():
+    """But for the line that says what each is, and for remarks to the linter."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.S)
+    files = sorted((ROOT / "examples" / "plugins").glob("*/tests/*.py"))
+    written = {re.sub("  # noqa.*", "", path.read_text().partition("\n\n")[2]) for path in files}
+    assert len(files) == 3
+    assert {*blocks} == written
 
 
 def test_every_test_of_a_suite_names_its_clause():
