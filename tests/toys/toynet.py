@@ -18,9 +18,6 @@ import numpy as np
 
 import xaicore
 from xaicore import Backend, Capture, Direction, Layer
-from xaicore.testing.fixed import FixedBackend
-
-__all__ = ["BrokenTarget", "FixedBackend", "ToyBackend", "ToyNet", "head_backward", "head_forward"]
 
 
 class ToyNet:
