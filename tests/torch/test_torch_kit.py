@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,33 @@ from xaicore import testing
 HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=1), "sigmoid": nn.Sigmoid}
 
 
+class Restless(nn.Module):
+    """Passes pictures on; draws from every generator, writes a buffer, and hooks itself, as models of users do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+        self.is_hooked = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.last = torch.rand(1).item() + np.random.rand() + random.random()
+        self.calls += 1
+        if not self.is_hooked:
+            self.register_forward_hook(lambda *_: None)
+            self.is_hooked = True
+        return x
+
+
 class Conv(nn.Sequential):
     """The convolutional net, in layers of PyTorch's own."""
 
     def __init__(self, net: testing.ConvNet) -> None:
         super().__init__()
+        self.restless = Restless()
         self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
         self.conv2, self.relu2 = conv(net.conv2, net.bias2), nn.ReLU()
         self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        self.dense = dense(net.dense, net.bias)
+        self.dropout, self.dense = nn.Dropout(0.5), dense(net.dense, net.bias)
         self.end = HEADS[net.link]()
 
 
