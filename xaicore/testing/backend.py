@@ -18,7 +18,7 @@ __all__ = ["BackendTests"]
 class BackendTests(
     OutputChecks, ActivationChecks, GradientChecks, FactChecks, RestoringChecks, PowerChecks, RunningChecks
 ):
-    """Whether a backend keeps the contract. Inherit it, and supply nets and the state of a model.
+    """Whether a backend keeps the contract. Inherit it, and supply nets and the state of a model::
 
     class TestMine(xaicore.testing.BackendTests):
         kit_version = 1

@@ -9,7 +9,7 @@ __all__ = ["LoggerTests"]
 
 
 class LoggerTests(LifecycleChecks, ShippingChecks):
-    """Whether a logger keeps the contract. Inherit it, and say where the logger writes and what can be read back.
+    """Whether a logger keeps the contract. Inherit it, and say where the logger writes and what can be read back::
 
     class TestMine(xaicore.testing.LoggerTests):
         kit_version = 1

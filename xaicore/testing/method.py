@@ -32,7 +32,7 @@ TARGETS = [[0, 3], [1, 2], [2, 2]]
 
 
 class MethodTests(Kit):
-    """Whether a method keeps the contract. Inherit it, and name the function as the entry point does.
+    """Whether a method keeps the contract. Inherit it, and name the function as the entry point does::
 
     class TestMine(xaicore.testing.MethodTests):
         kit_version = 1
