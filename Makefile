@@ -86,7 +86,7 @@ test: $(READY) $(KERAS) $(TRACKERS) $(SITE) browser ## run all tests, JOBS=2 at 
 
 # Of pyproject.toml's testpaths, all but the report, which `--ignore` would not leave out.
 test-main: $(READY) $(TRACKERS)
-	$(START) $(BIN)/python -m pytest tests/core tests/torch tests/browser tests/loggers tests/training $(END)
+	$(START) $(BIN)/python -m pytest tests/core tests/testing tests/torch tests/browser tests/loggers tests/training $(END)
 
 test-report: $(KERAS) $(TRACKERS)
 	$(START) $(BIN)/python -m pytest tests/report $(END)
@@ -105,7 +105,7 @@ test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' test
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
 test-core: $(READY) ## run the tests that need no framework
-	$(BIN)/python -m pytest tests/core tests/loggers/test_disk_*.py
+	$(BIN)/python -m pytest tests/core tests/testing tests/loggers/test_disk_*.py
 
 test-pythons: $(READY) ## run the core's tests on the other Pythons that are installed
 	$(START) $(BIN)/python tests/other_pythons.py $(END)

@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.10", "3.13")
 """The oldest one that is supported and the newest; `make test-thorough` takes the one between them."""
-TESTS = ("tests/core", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/loggers/test_disk_*.py")))
+OF_LOGGERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/loggers/test_disk_*.py"))
+TESTS = ("tests/core", "tests/testing", *OF_LOGGERS)
 
 
 def find(version):

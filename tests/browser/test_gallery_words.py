@@ -12,10 +12,10 @@ import pytest
 import toy_run
 from browser import Tab
 from reading import go_to, open_large, row, shown, sources, text, texts, visible
-from toynet import FixedBackend
 
 import xaicore
 from xaicore.targets import Words
+from xaicore.testing.fixed import FixedBackend
 from xaicore_disk.manifest import read_manifest
 
 Visit = Callable[..., Tab]

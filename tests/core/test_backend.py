@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toynet import FixedBackend
 
 import xaicore
 from xaicore import Capture, Layer, default_layer, pull_in_half
 from xaicore.facts import ByShape
+from xaicore.testing.fixed import FixedBackend
 
 ONES = np.ones((2, 3), np.float32)
 

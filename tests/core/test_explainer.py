@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toynet import FixedBackend, ToyBackend, ToyNet, head_forward
+from toynet import ToyBackend, ToyNet, head_forward
 
 import xaicore
 from xaicore import BackendError, Explainer, InputError, Layer, LayerError, MethodError, TargetError, maps
 from xaicore.targets import Aim, Target, TopK
+from xaicore.testing.fixed import FixedBackend
 
 
 def literal_gradcam(net: ToyNet, x: np.ndarray, layer: str, classes: np.ndarray) -> np.ndarray:

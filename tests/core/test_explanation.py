@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toynet import FixedBackend, ToyBackend
+from toynet import ToyBackend
 
 import xaicore
 from xaicore import Explanation, InputError, overlay
 from xaicore.targets import TopK
+from xaicore.testing.fixed import FixedBackend
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 6, 8, 3), np.uint8)
 

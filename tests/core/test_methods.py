@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from toynet import FixedBackend
 
 import xaicore
 from xaicore.methods import METHODS, find_method
+from xaicore.testing.fixed import FixedBackend
 
 SHAPES = [(7,), (4, 5), (2, 3, 4)]
 

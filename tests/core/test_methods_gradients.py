@@ -377,6 +377,9 @@ def test_kpcacam_options_and_positions() -> None:
         with pytest.raises(MethodError, match=r"'kpcacam' with kernel=.*: expected one of sigmoid, rbf"):
             METHODS["kpcacam"].function(a[..., :4, :4], None, **options)
     assert not METHODS["kpcacam"].function(a[..., :4, :4], None).any()
+    for value in (0, 0.3, 700):  # positions that are all alike, also where rounding differs between them
+        for kernel in ("sigmoid", "rbf"):
+            assert not METHODS["kpcacam"].function(np.full((1, 5, 6, 7), value, np.float32), None, kernel=kernel).any()
 
 
 @pytest.mark.parametrize("channels", [3, 40])

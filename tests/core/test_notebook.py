@@ -17,12 +17,13 @@ import cv2
 import numpy as np
 import pytest
 from explanations import example, explanation
-from toynet import FixedBackend, ToyBackend, ToyNet
+from toynet import ToyBackend, ToyNet
 
 import xaicore
 from xaicore import Drawing, overlay
 from xaicore.show import html as notebook
 from xaicore.targets import TopK
+from xaicore.testing.fixed import FixedBackend
 
 EVIL = '<script>alert("1")</script>&'
 

@@ -20,6 +20,7 @@ import xaicore
 from xaicore import maps
 
 EXAMPLES = ROOT / "examples" / "plugins"
+NAMES = ("xaicore-tinyconv", "xaicore-csvlog", "xaicore-counterfactual")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     pip += ["--no-compile", "--disable-pip-version-check", "--target", str(folder)]
     building = []
-    for name in ("xaicore-tinyconv", "xaicore-csvlog", "xaicore-counterfactual"):
+    for name in NAMES:
         source = tmp_path_factory.mktemp("source") / name  # a copy: building leaves folders behind
         shutil.copytree(EXAMPLES / name, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
         building.append(subprocess.Popen([*pip, str(source)], stderr=subprocess.PIPE, text=True))
@@ -284,6 +285,14 @@ def test_the_command_line_uses_both(installed: Path, tmp_path: Path) -> None:
     done = run(["-m", "xaicore", "plugins", "--check", "--json"], installed, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"tinyconv", "csv", "counterfactual"} <= {plugin["name"] for plugin in json.loads(done.stdout)}
+
+
+def test_their_own_tests_pass(installed: Path, tmp_path: Path) -> None:
+    """The contract, checked as their authors check it."""
+    folders = [str(EXAMPLES / name / "tests") for name in NAMES]
+    done = run(["-m", "pytest", "-q", "-p", "no:cacheprovider", *folders], installed, tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 70
 
 
 def test_the_examples_use_public_names_only() -> None:

@@ -15,11 +15,12 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import pytest
-from fingerprints import guard
 from garbage import pytest_collection_finish  # noqa: F401
 from keras.src.backend.common import global_state
 from keras_state import fingerprint
 from processes import environment, python
+
+from xaicore.testing.state import guard
 
 BACKEND = keras.backend.backend()
 
@@ -60,6 +61,9 @@ LONG = {
 }
 """Modules of tests each of which compiles passes of its own. On torch, where nothing is compiled, all of them run."""
 
+ON_TORCH = {"kit"}
+"""Modules that stand for no others: the passes that they compile are those of other modules, too."""
+
 SHARE = 8
 
 IN_TURN = {"callback", "meaning", "surgery"}
@@ -82,7 +86,7 @@ def pytest_collection_modifyitems(config, items):
         sets[test] += 1
         is_long = module in LONG and tests[module] % SHARE != 1
         is_elsewhere = module in IN_TURN and sets[test] > 1 and sets[test] % 2 == (BACKEND == "jax")
-        if is_long or is_elsewhere:
+        if is_long or is_elsewhere or module in ON_TORCH:
             left_out.append(item)
     config.hook.pytest_deselected(items=left_out)
     gone = set(map(id, left_out))

@@ -5,13 +5,13 @@ import threading
 import keras
 import numpy as np
 import pytest
-from fingerprints import bits
 from keras import layers, ops
 from keras.src import backend as backend_of_keras
 from keras_attention import CHANNELS, EARLIER, KINDS, SOME, TOKENS, Mha, Vit, heads_first, plain_gradients, plain_parts
 from keras_nets import BACKEND, functional, numpy, pictures, run, settle
 
 import xaicore
+from xaicore.testing.state import bits
 from xaicore_keras.backend import KerasBackend
 
 EXACT = {"rtol": 0, "atol": 1e-6}

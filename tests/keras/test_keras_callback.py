@@ -17,7 +17,6 @@ import keras
 import numpy as np
 import pages
 import pytest
-from fingerprints import bits
 from keras import layers
 from keras.src.backend.common import global_state
 from keras_nets import BACKEND
@@ -26,6 +25,7 @@ from recorder import Recorder
 from toynet import ToyBackend, ToyNet
 
 import xaicore
+from xaicore.testing.state import bits
 from xaicore_keras import HeatmapCallback, cam_model
 from xaicore_keras.traces import traces_of
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from fingerprints import bits
 from torch import nn
 from torch_nets import ConvGapDense, pictures
 
 import xaicore
+from xaicore.testing.state import bits
 
 FEW = {
     "rise": {"masks": 20},

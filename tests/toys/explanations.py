@@ -7,41 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from toynet import FixedBackend
 
 import xaicore
 from xaicore.show.pictures import Pictures
+from xaicore.testing.explanations import example, explanation
 
-
-def explanation(
-    maps: np.ndarray,
-    size: tuple[int, ...] | None = None,
-    method: str = "given",
-    outputs: np.ndarray | None = None,
-    signed: bool = False,
-    **known: Any,
-) -> xaicore.Explanation:
-    """Of maps (N, K, *S), K of the classes 0 to 3 each; images, ids, truth and class_names as in a call."""
-
-    def given(activations: np.ndarray, _: None) -> np.ndarray:
-        return activations
-
-    given.__name__, given.needs, given.signed = method, "activations", signed
-    n, k = maps.shape[:2]
-    if outputs is None:
-        outputs = np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32)
-    maps = maps.astype(np.float32)
-    layers = [xaicore.Layer("conv", "Conv", maps.shape, spatial=True)]
-    backend = FixedBackend(outputs, maps, input_size=maps.shape[2:] if size is None else size, layers=layers)
-    explainer = xaicore.Explainer(None, given, backend=backend, layer="conv")
-    return explainer(maps, targets=xaicore.targets.TopK(k), **known)
-
-
-def example(n: int = 3, k: int = 2, seed: int = 0, size: tuple[int, int] = (14, 18), **known: Any) -> Any:
-    """Random maps of 5 x 7 over random pictures."""
-    rng = np.random.default_rng(seed)
-    known.setdefault("images", rng.integers(0, 256, (n, *size, 3), np.uint8))
-    return explanation(rng.random((n, k, 5, 7)) * rng.uniform(0.1, 9), size, **known)
+__all__ = ["example", "explanation", "several_labels", "strip"]
 
 
 def several_labels() -> xaicore.Explanation:

@@ -7,8 +7,9 @@ import warnings
 
 import keras
 import numpy as np
-from fingerprints import bits
 from keras.src.backend.common import global_state
+
+from xaicore.testing.state import bits
 
 BACKEND = keras.backend.backend()
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from fingerprints import bits
 from recorder import Recorder
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 import xaicore
+from xaicore.testing.state import bits
 
 CLASSES = 3
 NAMES = ("ant", "bee", "cat")

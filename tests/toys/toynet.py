@@ -124,43 +124,6 @@ def head_backward(logits: np.ndarray, d: np.ndarray, head: str | None) -> np.nda
     return d
 
 
-class FixedBackend(Backend):
-    """Hands out whatever it was given: a pass that went wrong, a layer that is no map."""
-
-    name = "fixed"
-
-    def __init__(
-        self,
-        outputs: np.ndarray,
-        activations: np.ndarray,
-        gradients: np.ndarray | None = None,
-        input_size: tuple[int, ...] = (6, 8),
-        kind: str = "logits",
-        link: str | None = None,
-        direction_calls: int = 1,
-        layers: Sequence[Layer] | None = None,
-    ) -> None:
-        self._capture = (outputs, activations, gradients, input_size, kind, link)
-        self._direction_calls = direction_calls
-        self._layers = layers or [Layer("map", "Conv", activations.shape, spatial=True)]
-
-    def layers(self, inputs: Any) -> Sequence[Layer]:
-        return self._layers
-
-    def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
-        outputs, activations, gradients, size, kind, link = self._capture
-        given = {}
-        if direction is not None:
-            for _ in range(self._direction_calls):
-                d = direction(outputs, kind)
-                assert d.dtype == np.float32
-                k = d.shape[1]
-            if self._direction_calls and gradients is None:
-                gradients = np.ones((len(outputs), k, *activations.shape[1:]), np.float32)
-            given = {name: gradients for name in layers}
-        return Capture(outputs, kind, {name: activations for name in layers}, size, given, link)
-
-
 class BrokenTarget(xaicore.Target):
     """Raises this error instead of an answer."""
 

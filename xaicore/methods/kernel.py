@@ -52,7 +52,8 @@ def _first_component(x: np.ndarray, kernel: str, gamma: float) -> np.ndarray:
     else:
         squares = np.diag(products)
         k = np.exp(-gamma * np.maximum(squares[:, None] + squares - 2 * products, 0))
+    rounding = len(k) * np.finfo(k.dtype).eps * np.abs(k).max()  # of positions that are all alike
     k = k - k.mean(axis=0) - k.mean(axis=1, keepdims=True) + k.mean()
     values, vectors = np.linalg.eigh(k)
-    component: np.ndarray = vectors[:, -1] * np.sqrt(max(values[-1], 0))
+    component: np.ndarray = vectors[:, -1] * (np.sqrt(values[-1]) if values[-1] > rounding else 0)
     return component

@@ -25,6 +25,8 @@ class TinyconvBackend(Backend):
     modes or stored gradients restores them in a `finally`.
     """
 
+    channels_last = True  # of pictures: methods that change them, such as Score-CAM, read it
+
     def __init__(self, net: Net) -> None:
         self.net = net
 

@@ -1,0 +1,8 @@
+"""The contract of methods, checked on this one."""
+
+from xaicore import testing
+
+
+class TestCounterfactual(testing.MethodTests):
+    kit_version = 1
+    plugin = "xaicore_counterfactual:counterfactual"

@@ -1,0 +1,156 @@
+"""Backends that are broken on purpose are caught, by the clause that names the fault."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from broken_backends import BROKEN
+from framework import Model, Plugin, Sound, Suite, failures
+
+from xaicore import hookimpl, testing
+
+
+class TestSound(Suite):
+    """The backend that all of them derive from is in order."""
+
+
+def suite_of(plugin: Any) -> Suite:
+    suite = Suite()
+    suite.plugin = plugin
+    return suite
+
+
+@pytest.mark.parametrize(("backend", "clause"), BROKEN.items(), ids=lambda one: getattr(one, "__name__", one))
+def test_each_fault_is_named(backend: type, clause: str) -> None:
+    found = failures(suite_of(Plugin(backend)), clause)
+    assert {error.clause.id for error in found} == {clause}
+    assert all(testing.CLAUSES[clause].place in str(error) for error in found)
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(BROKEN) > 60
+
+
+class AcceptsAnything:
+    @hookimpl
+    def xaicore_backend(self, model: Any) -> Any:
+        return Sound(model if isinstance(model, Model) else Model(testing.ConvNet()))
+
+
+class TakesMocksForModels:
+    @hookimpl
+    def xaicore_backend(self, model: Any) -> Any:
+        return Sound(model) if hasattr(model, "training") else None
+
+
+class RaisesForForeignObjects:
+    @hookimpl
+    def xaicore_backend(self, model: Any) -> Any:
+        return Sound(model) if len(model.hooks) == 0 else None
+
+
+class ReturnsSomethingElse:
+    @hookimpl
+    def xaicore_backend(self, model: Any) -> Any:
+        return {"model": model}
+
+
+class HasAMisspelledHook:
+    @hookimpl
+    def xaicore_backends(self, model: Any) -> Any:
+        return Sound(model)
+
+
+class IsNotDecorated:
+    def xaicore_backend(self, model: Any) -> Any:
+        return Sound(model)
+
+
+HOOKS = [
+    (AcceptsAnything, "plugin-declines", "NoneType|builtins|expected: None"),
+    (TakesMocksForModels, "plugin-declines", "Obliging"),
+    (RaisesForForeignObjects, "plugin-declines", "AttributeError"),
+    (ReturnsSomethingElse, "plugin-hook", "expected: an xaicore.Backend"),
+    (HasAMisspelledHook, "plugin-hook", "xaicore_backends"),
+    (IsNotDecorated, "plugin-hook", "decorated with @xaicore.hookimpl"),
+]
+
+
+@pytest.mark.parametrize(("plugin", "clause", "said"), HOOKS)
+def test_each_broken_hook_is_named(plugin: type, clause: str, said: str) -> None:
+    (error,) = failures(suite_of(plugin()), clause)
+    assert error.clause.id == clause
+    assert re.search(said, str(error))
+
+
+MODULES = {
+    "prints": "print('hello')",
+    "warns": "import warnings; warnings.warn('old')",
+    "imports its framework": "import frame_of_toys",
+    "needs its framework": "from frame_of_toys import Net",
+}
+
+
+@pytest.mark.parametrize("code", MODULES.values(), ids=list(MODULES))
+def test_each_loud_import_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    (tmp_path / "frame_of_toys.py").write_text("class Net: pass")
+    (tmp_path / "loud_plugin.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    import loud_plugin  # type: ignore[import-not-found]  # as it was written
+
+    suite = suite_of(loud_plugin)
+    suite.frameworks = ("frame_of_toys",)  # type: ignore[misc]  # of this instance alone
+    if code == MODULES["prints"]:
+        assert failures(suite, "plugin-silent") == []
+    (tmp_path / "loud_plugin.py").write_text(code)
+    (error,) = failures(suite, "plugin-silent")
+    assert "what import loud_plugin" in str(error)
+
+
+class WithoutState(Suite):
+    def state(self, model: Any) -> Any:
+        return testing.BackendTests.state(self, model)
+
+
+class WithoutATokensNet(Suite):
+    def build_tokens(self, net: Any) -> Any:
+        return testing.BackendTests.build_tokens(self, net)
+
+
+class LacksWhatItHas(Suite):
+    lacks = {"tokens": "no transformers"}  # noqa: RUF012
+
+
+class LacksAnUnknownThing(Suite):
+    lacks = {"time": "none left"}  # noqa: RUF012
+
+
+class LacksWithoutAReason(Suite):
+    lacks = {"pair": ""}  # noqa: RUF012
+
+
+class NamesUnknownLayers(Suite):
+    def build_conv(self, net: Any) -> Any:
+        return Model(net), {"conv3": "conv1", **{name: name for name in net.layers}}
+
+
+SUITES = [
+    (WithoutATokensNet, "a method build_tokens, or lacks = {'tokens': 'why the framework has no such net'}"),
+    (LacksWhatItHas, "no 'tokens' in `lacks`, since there is such a net"),
+    (LacksAnUnknownThing, "one of facts, tokens, pair, heads, bias"),
+    (LacksWithoutAReason, "why that cannot be checked, in words"),
+    (NamesUnknownLayers, "unknown layers of the conv net"),
+]
+
+
+@pytest.mark.parametrize(("suite", "said"), SUITES)
+def test_what_an_author_forgot_is_named(suite: type[Suite], said: str) -> None:
+    errors = failures(suite(), "kit-declared")
+    assert any(said in str(error) for error in errors)
+
+
+def test_a_suite_without_state_says_so() -> None:
+    with pytest.raises(testing.ContractError, match=r"kit-declared.*(?s:.)*expected: a method state"):
+        WithoutState().test_every_call_leaves_the_model_as_it_was()

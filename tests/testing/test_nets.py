@@ -1,0 +1,53 @@
+"""The kit's own gradients, against differences of its forward passes: what judges others is judged first."""
+
+import numpy as np
+import pytest
+
+from xaicore.testing import ConvNet, PairNet, TokenNet
+from xaicore.testing.arithmetic import relu_back
+
+NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
+STEP = 1e-6
+
+
+@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net.name} {net.link}")
+def test_gradients_are_the_slopes(net):
+    pictures = [one.astype(np.float64) for one in net.pictures()]
+    values = net.forward(*pictures)
+    rows = np.random.default_rng(5).normal(size=(2, 3, 4))
+    gradients = net.backward(values, net.answer_back(values, rows))
+
+    def scores(inputs):
+        return (rows * net.answer(net.forward(*inputs))[:, None]).sum(axis=-1)
+
+    for i, name in enumerate(("input", "input#2")[: len(pictures)]):
+        way = np.random.default_rng(9).normal(size=pictures[i].shape)
+        more, less = (
+            scores([one + sign * STEP * way if j == i else one for j, one in enumerate(pictures)]) for sign in (1, -1)
+        )
+        slopes = (gradients[name] * way[:, None]).reshape(2, 3, -1).sum(axis=-1)
+        np.testing.assert_allclose(slopes, (more - less) / (2 * STEP), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("net", [ConvNet(), TokenNet()], ids=lambda net: net.name)
+def test_gradients_of_layers_are_the_slopes_from_there_on(net):
+    values, rows = net.forward(*net.pictures()), np.random.default_rng(5).normal(size=(2, 1, 4))
+    gradients = net.backward(values, rows)
+    for name in net.maps:
+        way = np.random.default_rng(9).normal(size=values[name].shape)
+        more, less = (net.after(name, values[name] + sign * STEP * way)["dense"] for sign in (1, -1))
+        slopes = ((more - less) * rows[:, 0]).sum(axis=1) / (2 * STEP)
+        np.testing.assert_allclose((gradients[name][:, 0] * way).reshape(2, -1).sum(axis=1), slopes, rtol=1e-5)
+
+
+@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net.name} {net.link}")
+def test_no_two_lengths_are_the_same(net):
+    """So that a swapped axis shows."""
+    for name, value in net.forward(*net.pictures()).items():
+        assert len({*value.shape}) == value.ndim, name
+
+
+def test_the_ways_back_through_a_relu():
+    d, z = np.array([2.0, -3.0, 5.0, -7.0]), np.array([1.0, 1.0, -1.0, -1.0])
+    expected = {"plain": [2, -3, 0, 0], "guided": [2, 0, 0, 0], "deconv": [2, 0, 5, 0]}
+    assert {rule: relu_back(d, z, rule).tolist() for rule in expected} == expected

@@ -1,0 +1,155 @@
+"""The contract of backends, checked on PyTorch's as a stranger's author would."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch_state import fingerprint
+
+import xaicore_torch
+from xaicore import testing
+
+HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=1), "sigmoid": nn.Sigmoid}
+
+
+class Restless(nn.Module):
+    """Passes pictures on; draws from every generator, writes a buffer, and hooks itself, as models of users do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+        self.is_hooked = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.last = torch.rand(1).item() + np.random.rand() + random.random()
+        self.calls += 1
+        if not self.is_hooked:
+            self.register_forward_hook(lambda *_: None)
+            self.is_hooked = True
+        return x
+
+
+class Conv(nn.Sequential):
+    """The convolutional net, in layers of PyTorch's own."""
+
+    def __init__(self, net: testing.ConvNet) -> None:
+        super().__init__()
+        self.restless = Restless()
+        self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
+        self.conv2, self.relu2 = conv(net.conv2, net.bias2), nn.ReLU()
+        self.pool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        self.dropout, self.dense = nn.Dropout(0.5), dense(net.dense, net.bias)
+        self.end = HEADS[net.link]()
+
+
+class Attention(nn.Module):
+    """Two heads, by the function that PyTorch has for it."""
+
+    def __init__(self, net: testing.TokenNet) -> None:
+        super().__init__()
+        self.qkv, self.out = dense(net.qkv), dense(net.output)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        n, t, d = tokens.shape
+        q, k, v = self.qkv(tokens).reshape(n, t, 3, 2, d // 2).permute(2, 0, 3, 1, 4)
+        heads = F.scaled_dot_product_attention(q, k, v)
+        return self.out(heads.swapaxes(1, 2).reshape(n, t, d))
+
+
+class Tokens(nn.Module):
+    """Patches behind a class token, with their positions."""
+
+    def __init__(self, net: testing.TokenNet) -> None:
+        super().__init__()
+        self.first, self.positions = parameter(net.class_token), parameter(net.positions)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        rows = patches.flatten(2).swapaxes(1, 2)
+        return torch.cat([self.first.expand(len(rows), 1, -1), rows], 1) + self.positions
+
+
+class Block(nn.Module):
+    """Tokens and what they attend to."""
+
+    def __init__(self, net: testing.TokenNet) -> None:
+        super().__init__()
+        self.norm, self.attention = nn.LayerNorm(10, net.epsilon), Attention(net)
+        self.norm.weight, self.norm.bias = parameter(net.scale), parameter(net.shift)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens + self.attention(self.norm(tokens))
+
+
+class Transformer(nn.Module):
+    """Of one block; the class token is read."""
+
+    def __init__(self, net: testing.TokenNet) -> None:
+        super().__init__()
+        self.patches, self.tokens = conv(net.patches, net.patches_bias, 4), Tokens(net)
+        self.mixed, self.dense = Block(net), dense(net.dense, net.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.mixed(self.tokens(self.patches(x)))[:, 0])
+
+
+class Pair(nn.Module):
+    """One convolution for two pictures."""
+
+    def __init__(self, net: testing.PairNet) -> None:
+        super().__init__()
+        self.shared, self.relu = conv(net.shared, net.shared_bias), nn.ReLU()
+        self.dense = dense(net.dense, net.bias)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.dense(torch.cat([self.relu(self.shared(one)).mean((2, 3)) for one in (x, y)], 1))
+
+
+def parameter(array: np.ndarray) -> nn.Parameter:
+    return nn.Parameter(torch.from_numpy(array.copy()))
+
+
+def conv(kernel: np.ndarray, bias: np.ndarray, stride: int = 1) -> nn.Conv2d:
+    channels, taken, *size = kernel.shape
+    layer = nn.Conv2d(taken, channels, size, stride, padding=1 if stride == 1 else 0)
+    layer.weight, layer.bias = parameter(kernel), parameter(bias)
+    return layer
+
+
+def dense(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
+    layer = nn.Linear(*weight.shape[::-1], bias=bias is not None)
+    layer.weight = parameter(weight)
+    if bias is not None:
+        layer.bias = parameter(bias)
+    return layer
+
+
+class TestTorch(testing.BackendTests):
+    plugin = xaicore_torch
+    frameworks = ("torch",)
+
+    def build(self, model: nn.Module, *names: str) -> testing.Built:
+        """In the midst of a training: some weights are frozen, others have gradients."""
+        next(model.parameters()).requires_grad_(False)
+        for weight in list(model.parameters())[1:]:
+            weight.grad = torch.ones_like(weight)
+        return model.train(), {name: name for name in names}
+
+    def build_conv(self, net: testing.ConvNet) -> testing.Built:
+        return self.build(Conv(net), *net.layers)
+
+    def build_tokens(self, net: testing.TokenNet) -> testing.Built:
+        return self.build(Transformer(net), *net.layers)
+
+    def build_pair(self, net: testing.PairNet) -> testing.Built:
+        return self.build(Pair(net), "shared", "relu", "dense")
+
+    def to_inputs(self, picture: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(picture.copy())
+
+    def state(self, model: Any) -> Any:
+        return fingerprint(model)

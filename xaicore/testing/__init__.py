@@ -1,0 +1,36 @@
+"""The contract of plugins as tests that an author inherits: is a backend right, does it leave the model as it was?
+
+import xaicore.testing
+
+class TestMine(xaicore.testing.BackendTests): ...
+
+A suite is a class of plain methods, which pytest finds in a class that inherits it. It imports neither a framework nor
+pytest. A failure names the clause of the contract, its place in docs/plugins.md, what was expected and what came.
+"""
+
+from xaicore.testing.backend import BackendTests
+from xaicore.testing.case import Built
+from xaicore.testing.checks import ContractError, ContractWarning
+from xaicore.testing.clauses import CLAUSES, KIT_VERSION, Clause
+from xaicore.testing.conv_net import ConvNet
+from xaicore.testing.logger import LoggerTests
+from xaicore.testing.method import MethodTests
+from xaicore.testing.pair_net import PairNet
+from xaicore.testing.reference import ReferenceBackend
+from xaicore.testing.token_net import TokenNet
+
+__all__ = [
+    "CLAUSES",
+    "KIT_VERSION",
+    "BackendTests",
+    "Built",
+    "Clause",
+    "ContractError",
+    "ContractWarning",
+    "ConvNet",
+    "LoggerTests",
+    "MethodTests",
+    "PairNet",
+    "ReferenceBackend",
+    "TokenNet",
+]

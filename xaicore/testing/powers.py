@@ -1,0 +1,245 @@
+"""Checks of powers: each that is declared works, each that is not is refused."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from xaicore.backend import POWERS, Backend
+from xaicore.errors import BackendError, MethodError
+from xaicore.explainer import Explainer
+from xaicore.testing.arithmetic import softmax
+from xaicore.testing.case import BackendCase
+from xaicore.testing.checks import checks, deviate, refused, same
+from xaicore.testing.subject import Asked, Subject, directions
+from xaicore.testing.token_net import TokenNet
+
+__all__ = ["PowerChecks"]
+
+METHODS_OF = {
+    "attention": "rollout",
+    "input_gradients": "gradient",
+    "guided": "guided",
+    "resume": "reciprocam",
+    "second": "shapleycam",
+    "biases": "fullgrad",
+}
+"""{power: a method that needs it}."""
+
+KEYWORDS = {"attention": "attention", "input_gradients": "rules", "guided": "rules", "parts": "parts"}
+"""{power: the keyword of `capture` that it brings}."""
+
+
+class PowerChecks(BackendCase):
+    """What a backend offers beyond activations and gradients."""
+
+    def having(self, power: str, subject: Subject) -> bool:
+        """Whether the backend declares a power."""
+        return power in subject.backend.powers
+
+    @checks("powers-declared")
+    def test_declared_powers_are_known_and_there(self) -> None:
+        """Methods are overridden, keywords are taken."""
+        backend = self.subject().backend
+        for power in backend.powers:
+            if power not in POWERS:
+                deviate("a name in `powers`", f"one of {', '.join(POWERS)}", repr(power))
+            own = getattr(type(backend), power, None)
+            if hasattr(Backend, power) and own is getattr(Backend, power):
+                deviate(f"the declared power {power!r}", f"a method {power} of the backend's own", "none")
+            keyword, taken = KEYWORDS.get(power), inspect.signature(backend.capture).parameters
+            takes_any = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+            if keyword and keyword not in taken and not takes_any:
+                deviate(f"the declared power {power!r}", f"a keyword {keyword} of `capture`", "none")
+
+    @checks("powers-refused")
+    def test_powers_that_are_not_declared_are_refused(self) -> None:
+        """By the core, before anything runs, and by the backend's method."""
+        subject = self.subject()
+        layer = subject.named(subject.last_map)
+        for power, name in METHODS_OF.items():
+            if self.having(power, subject):
+                continue
+            explainer = Explainer(subject.model, name, layer, subject.backend)
+            refused(
+                f"method {name!r} without {power!r}",
+                lambda explainer=explainer: explainer(subject.inputs),  # type: ignore[misc]
+                MethodError,
+                name,
+                "gradcam",
+            )
+            if hasattr(Backend, power):
+                refused(
+                    f"{power} of a backend that does not declare it",
+                    lambda power=power: self._ask(subject, power),  # type: ignore[misc]
+                    BackendError,
+                    "does not offer",
+                )
+
+    def _ask(self, subject: Subject, power: str) -> object:
+        layer, rows = subject.named(subject.last_map), directions(subject.net, 2)
+        more: dict[str, tuple[Any, ...]] = {
+            "resume": (layer, subject.raw(subject.last_map, subject.values[subject.last_map].astype(np.float32))),
+            "second": (layer, lambda *_: rows),
+        }
+        return getattr(subject.backend, power)(subject.inputs, *more.get(power, ()))
+
+    @checks("powers-input-gradients")
+    def test_input_gradients(self) -> None:
+        """Of every input, beside those of a layer."""
+        for subject in self.subjects():
+            if self.having("input_gradients", subject):
+                self._check_rule(subject, "plain")
+
+    @checks("powers-guided")
+    def test_guided_gradients(self) -> None:
+        """Both rules in one pass, which leaves outputs, activations and the gradients of layers alone."""
+        subject = self.subject()
+        if self.having("guided", subject):
+            self._check_rule(subject, "guided", "deconv", "plain")
+
+    def _check_rule(self, subject: Subject, *rules: str) -> None:
+        rows, name = directions(subject.net, 2), subject.last_map
+        captured = subject.capture([name], lambda *_: rows, rules=rules)
+        same("rules in `input_gradients`", sorted(captured.input_gradients), sorted(rules))
+        for rule in rules:
+            came = captured.input_gradients[rule]
+            same(f"inputs that have gradients by the rule {rule!r}", len(came), len(subject.pictures))
+            expected = subject.expected_gradients(rows, captured.outputs_kind, rule)
+            for i, (key, array) in enumerate(zip(("input", "input#2"), came, strict=False)):
+                what = f"gradients of input {i} by the rule {rule!r} in the {subject.net.name} net"
+                if array is None:
+                    deviate(what, "an array, since the input holds floating-point numbers", "None")
+                self.close(what, subject.of_input(i, array), expected[key])
+        plain = subject.expected_gradients(rows, captured.outputs_kind)[name]
+        self.close(f"gradients at {name!r} beside those of inputs", subject.gradients(captured, name), plain)
+        self.close("outputs beside gradients of inputs", captured.outputs, subject.values["dense"])
+
+    @checks("powers-resume")
+    def test_resuming(self) -> None:
+        """Three changed versions of each image's activations, in the order of the images."""
+        for subject in self.subjects():
+            if not self.having("resume", subject) or subject.net.name == "pair":
+                continue
+            for name in subject.maps:
+                values = subject.values[name].astype(np.float32)
+                factors = np.array([1, 0.5, -0.7], np.float32).reshape(1, 3, *[1] * (values.ndim - 1))
+                changed = (values[:, None] * factors).reshape(-1, *values.shape[1:])
+                resumed = subject.backend.resume(subject.inputs, subject.named(name), subject.raw(name, changed))
+                expected = subject.net.after(name, changed.astype(np.float64))["dense"]  # type: ignore[attr-defined]
+                self.close(f"outputs from {name!r} of the {subject.net.name} net on", resumed, expected)
+
+    @checks("powers-second")
+    def test_second_derivatives(self) -> None:
+        """Against differences of the closed form's gradients."""
+        for subject in self.subjects():
+            if not self.having("second", subject) or subject.net.name == "pair":
+                continue
+            rows = directions(subject.net, 2)
+            for name in subject.maps:
+                came = subject.backend.second(subject.inputs, subject.named(name), lambda *_, rows=rows: rows)
+                came = subject.arranged(name, came, True)
+                expected = _hessian_times_values(subject, name, rows)
+                self.close(f"second derivatives at {name!r} of the {subject.net.name} net", came, expected)
+
+    @checks("powers-biases")
+    def test_biases(self) -> None:
+        """A convolution and a dense layer answer to zeros with their bias; a ReLU's tangent goes through zero."""
+        subject = self.subject()
+        if not self.having("biases", subject) or not {"conv1", "relu1"} <= subject.layers.keys():
+            return
+        came = dict(subject.backend.biases(subject.first_image))
+        net: Any = subject.net
+        expected = {"conv1": net.bias1, "conv2": net.bias2, "dense": net.bias}
+        expected = {name: bias for name, bias in expected.items() if bias.any()}
+        same("layers with biases", sorted(came), sorted(subject.layers[name] for name in expected))
+        for name, bias in expected.items():
+            shape = (1, *subject.values[name].shape[1:])
+            each = np.broadcast_to(bias.reshape(1, -1, *[1] * (len(shape) - 2)), shape)
+            self.close(f"biases of {name!r}", subject.arranged(name, came[subject.layers[name]], False), each)
+
+    @checks("powers-parts")
+    def test_parts(self) -> None:
+        """Of a net with one output: that one, also as the third argument of `direction`."""
+        subject = self.subject()
+        if not self.having("parts", subject):
+            return
+        asked = Asked(directions(subject.net, 2))
+        captured = subject.capture((), asked, parts=True)
+        same("arguments of `direction` where parts are asked for", len(asked.calls[0]), 3)
+        for parts in (captured.parts, asked.calls[0][2]):
+            same("outputs of a net that has one", len(parts), 1)
+            (part,) = parts.values()
+            self.close("the only part", np.asarray(part), subject.values["dense"])
+        same("parts that nobody asked for", dict(subject.capture().parts), {})
+
+    @checks("powers-attention")
+    def test_attention(self) -> None:
+        """One block of two heads over thirteen tokens, with the gradients of weights and outputs."""
+        for net in self.nets():
+            if not isinstance(net, TokenNet):
+                continue
+            subject = self.subject(net)
+            if self.having("attention", subject):
+                self._check_attention(subject, net)
+
+    def _check_attention(self, subject: Subject, net: TokenNet) -> None:
+        listed = subject.backend.attention(subject.inputs)
+        same("attentions of the tokens net", len(listed), 1)
+        same("the shape of its weights, for one image", tuple(listed[0].shape)[1:], (2, 13, 13))
+        same("whether it is causal", listed[0].causal, False)
+        if listed[0].reached is not None:
+            same("whether the gradient reaches it", listed[0].reached, True)
+        rows, name = directions(net, 2), listed[0].name
+        captured = subject.capture((), lambda *_: rows, attention={name: True})
+        same("attentions in the capture", list(captured.attention), [name])
+        of_mixed = subject.expected_gradients(rows, captured.outputs_kind)["mixed"]
+        came, expected = captured.attention[name], net.attend(subject.values["tokens"], of_mixed)
+        for what in ("weights", "value", "output", "weights_gradients", "output_gradients"):
+            array, wanted = getattr(came, what), getattr(expected, what)
+            if array is not None or what.startswith("weights"):
+                self.close(f"`{what}` of the attention", array, wanted)
+        if came.query is not None and came.key is not None:  # each may be scaled
+            scores = came.query @ came.key.swapaxes(-1, -2)
+            fits = [softmax(scores * scale) for scale in (1.0, 1 / np.sqrt(came.query.shape[-1]))]
+            if not any(np.allclose(one, expected.weights, self.rtol, self.atol) for one in fits):
+                self.close("softmax(query key^T) of the attention", fits[0], expected.weights)
+        forward = subject.capture((), None, attention={name: False}).attention[name]
+        self.close("`weights` without a direction", forward.weights, expected.weights)
+
+    @checks("powers-cam")
+    def test_the_classifiers_weights(self) -> None:
+        """For the map that is pooled; for another one an error that names a method."""
+        subject = self.subject()
+        backend, inputs, net = subject.backend, subject.inputs, self.conv_net()
+        layer = subject.named(subject.last_map)
+        if type(backend).classifier_weights is Backend.classifier_weights:
+            refused(
+                "classifier_weights of a backend without it",
+                lambda: backend.classifier_weights(inputs, layer),
+                BackendError,
+                "gradcam",
+            )
+            return
+        self.close("classifier_weights", backend.classifier_weights(inputs, layer), net.dense)
+        first = subject.named(subject.maps[0])
+        refused(
+            f"classifier_weights of {first!r}, which no classifier reads",
+            lambda: backend.classifier_weights(inputs, first),
+            MethodError,
+            "gradcam",
+        )
+
+
+def _hessian_times_values(subject: Subject, name: str, rows: np.ndarray, step: float = 1e-4) -> np.ndarray:
+    net: Any = subject.net
+    value = subject.values[name]
+
+    def gradient(scale: float) -> np.ndarray:
+        values = net.after(name, value * scale)
+        found: np.ndarray = net.backward(values, rows)[name]
+        return found
+
+    return (gradient(1 + step) - gradient(1 - step)) / (2 * step)
