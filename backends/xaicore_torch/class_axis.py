@@ -12,8 +12,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore_torch.calls import Call
 from xaicore_torch.layout import channel_axis
-from xaicore_torch.outputs import last_activation
-from xaicore_torch.private import link_result
+from xaicore_torch.links import last_activation
 
 __all__ = ["find_class_axis"]
 
@@ -80,11 +79,11 @@ def _makers(calls: Sequence[Call]) -> Iterator[Made]:
 
 
 def _below_softmax(y: torch.Tensor) -> tuple[Start, torch.Tensor]:
-    """Where to differentiate, and a tensor of this shape; y itself where what follows a softmax changes its shape."""
-    link, node, is_whole = last_activation(y)
-    if link is None or not is_whole or link_result(node).shape != y.shape:
+    """Where to differentiate, and a tensor of this shape; y itself where a softmax has its values in other places."""
+    last = last_activation(y)
+    if last is None or not last.is_whole or last.result.shape != y.shape:
         return y, y
-    return GradientEdge(*node.next_functions[0]), link_result(node)
+    return last.start, last.result
 
 
 def _elements(y: torch.Tensor) -> list[tuple[int, ...]]:

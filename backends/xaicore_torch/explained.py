@@ -13,7 +13,8 @@ from xaicore.outputs import Output
 from xaicore_torch.answers import Choice, Chosen, HostParts, configured_classes
 from xaicore_torch.arrangement import Arrangement
 from xaicore_torch.inputs import Inputs, check_not_lazy
-from xaicore_torch.outputs import Outputs, find_link, read
+from xaicore_torch.links import find_link
+from xaicore_torch.outputs import Outputs, read
 from xaicore_torch.survey import Survey
 
 __all__ = ["Explained"]
@@ -77,7 +78,7 @@ class Explained:
         y, is_stated = chosen.y, self._choice.is_arranged or self._choice.is_score
         self._class_axis = None if is_stated else survey.class_axis(y)
         arrangement = self._arrangement(y)
-        _, self._link, _ = find_link(y, arrangement.class_axis)
+        self._link = find_link(y, arrangement.class_axis).link
         self._is_known, self.shape = True, tuple(y.shape)
         return replace(
             survey.facts(y, batch.count),

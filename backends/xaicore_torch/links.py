@@ -1,0 +1,159 @@
+"""The activation that ends a model, and where its values are in the outputs: kept, moved or selected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd.graph import GradientEdge
+
+from xaicore_torch.private import CHANGING, LINKS, MOVING, PASSING, link_result, softmax_axis
+
+__all__ = ["Activation", "End", "find_link", "last_activation", "link_of"]
+
+DIGIT = 256
+"""Whole numbers below it are exact in every type, also in bfloat16."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A softmax, log-softmax or sigmoid, behind which values are only kept, moved, selected or limited.
+
+    Attributes:
+        link: "softmax", "log_softmax" or "sigmoid".
+        node: of the graph.
+        is_whole: the outputs are all of its result, in its order.
+        is_linear: they are values of its result, and the graph between them only moves or selects them.
+    """
+
+    link: str
+    node: Any
+    is_whole: bool
+    is_linear: bool
+
+    @property
+    def axis(self) -> int:
+        """Of a softmax, in its result."""
+        return softmax_axis(self.node) % max(self.result.ndim, 1)
+
+    @property
+    def result(self) -> torch.Tensor:
+        """What it gave."""
+        return link_result(self.node)
+
+    @property
+    def start(self) -> GradientEdge:
+        """The edge of the graph just below it."""
+        return GradientEdge(*self.node.next_functions[0])
+
+
+@dataclass(frozen=True)
+class End:
+    """How a model ends.
+
+    Attributes:
+        kind: "logits" or "probabilities", what the outputs are once a link is taken off.
+        link: "softmax", "log_softmax", "sigmoid", or None where none is taken off.
+        start: the edge of the graph below the link.
+        result: what the link gave.
+        order: for each value of the result, its place in the flat outputs, -1 where it has none; None: the same places.
+    """
+
+    kind: str
+    link: str | None = None
+    start: GradientEdge | None = None
+    result: torch.Tensor | None = None
+    order: np.ndarray | None = None
+
+
+def link_of(y: torch.Tensor) -> str | None:
+    """What a model's last operation puts on its logits: "softmax" (also for a log-softmax), "sigmoid" or None.
+
+    Operations that only reshape, copy, move or slice the result may follow. None also where the softmax is not over
+    axis 1 of y.
+
+    Args:
+        y: the model's outputs (N, classes), recorded by autograd.
+    """
+    link = find_link(y).link
+    return "softmax" if link == "log_softmax" else link
+
+
+def find_link(y: torch.Tensor, class_axis: int = 1) -> End:
+    """How recorded outputs end; a softmax is one over the axis of the classes."""
+    last = last_activation(y)
+    if last is None:
+        return End("logits")
+    if last.is_whole:
+        if last.link != "sigmoid" and not _is_over_classes(last, y, class_axis):
+            return End("logits")
+        return End("logits", last.link, last.start, last.result)
+    order = _order(y, last) if last.is_linear else None
+    if last.link == "sigmoid":  # one that is selected counts by itself
+        is_all = order is not None and len(order) == y.numel()
+        return End("logits", last.link, last.start, last.result, order) if is_all else End("probabilities")
+    kind = "logits" if last.link == "log_softmax" else "probabilities"
+    if order is None:
+        return End(kind if _is_over_classes(last, y, class_axis) else "logits")
+    softmaxes = _softmaxes(last, order, y)
+    if class_axis < y.ndim and _is_constant(softmaxes, class_axis):
+        is_all = y.shape[class_axis] == last.result.shape[last.axis]
+        return End("logits", last.link, last.start, last.result, order) if is_all else End(kind)
+    is_one_of_each = np.bincount(softmaxes.reshape(-1)).max() == 1  # one class, at each position
+    return End(kind if is_one_of_each else "logits")
+
+
+def last_activation(y: torch.Tensor) -> Activation | None:
+    """The activation that ends a model with these recorded outputs; None where there is none."""
+    node: Any = y.grad_fn
+    is_kept = is_linear = True
+    while (name := type(node).__name__) in PASSING or name in MOVING or name in CHANGING:
+        is_kept = is_kept and name in PASSING
+        is_linear = is_linear and name not in CHANGING
+        node = node.next_functions[0][0]
+    if name not in LINKS:
+        return None
+    return Activation(LINKS[name], node, is_kept and link_result(node).numel() == y.numel(), is_linear)
+
+
+def _is_over_classes(last: Activation, y: torch.Tensor, class_axis: int) -> bool:
+    """Whether a softmax is one over the classes: a reshape may follow, so that numbers of elements are compared."""
+    shape, axis = last.result.shape, last.axis
+    if len(shape) < 2:
+        return False
+    if class_axis >= y.ndim or shape[axis] != y.shape[class_axis]:  # a part of the classes, or one of them
+        return axis == 1 and (y.ndim < 2 or not last.is_whole)
+    return shape[:axis].numel() == y.shape[:class_axis].numel() if last.is_whole else axis > 0
+
+
+def _order(y: torch.Tensor, last: Activation) -> np.ndarray | None:
+    """`End.order`; None where outputs are no values of the result, each another one.
+
+    The graph in between is linear: what it pulls back are the numbers of the outputs, digit by digit.
+    """
+    edge, count = GradientEdge(last.node, 0), y.numel()
+    numbers = torch.arange(1, count + 1)
+    order = np.zeros(last.result.numel(), np.int64)
+    scale = 1
+    while scale <= count:
+        digits = (numbers // scale % DIGIT).to(y.device, y.dtype).reshape(y.shape)
+        (pulled,) = torch.autograd.grad(y, [edge], [digits], retain_graph=True)
+        order += pulled.to("cpu", torch.int64).numpy().reshape(-1) * scale
+        scale *= DIGIT
+    is_each = np.array_equal(np.sort(order[order > 0]), np.arange(1, count + 1))
+    return order - 1 if is_each else None
+
+
+def _softmaxes(last: Activation, order: np.ndarray, y: torch.Tensor) -> np.ndarray:
+    """For each output, a number of the softmax that it is of."""
+    shape = last.result.shape
+    numbers = np.broadcast_to(np.arange(order.size).reshape(shape).take([0], last.axis), shape).reshape(-1)
+    softmaxes = np.empty(y.numel(), np.int64)
+    softmaxes[order[order >= 0]] = numbers[order >= 0]
+    return softmaxes.reshape(y.shape)
+
+
+def _is_constant(numbers: np.ndarray, axis: int) -> bool:
+    return bool((numbers == numbers.take([0], axis)).all())
