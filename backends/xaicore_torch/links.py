@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore_torch.private import CHANGING, LINKS, MOVING, PASSING, link_result, softmax_axis
 
-__all__ = ["Activation", "End", "find_link", "last_activation", "link_of"]
+__all__ = ["Activation", "End", "find_link", "last_activation", "link_of", "places_of"]
 
 DIGIT = 256
 """Whole numbers below it are exact in every type, also in bfloat16."""
@@ -90,17 +90,17 @@ def find_link(y: torch.Tensor, class_axis: int = 1) -> End:
         if last.link != "sigmoid" and not _is_over_classes(last, y, class_axis):
             return End("logits")
         return End("logits", last.link, last.start, last.result)
-    order = _order(y, last) if last.is_linear else None
-    if last.link == "sigmoid":  # one that is selected counts by itself
-        is_all = order is not None and len(order) == y.numel()
-        return End("logits", last.link, last.start, last.result, order) if is_all else End("probabilities")
+    places = places_of(last, y)
     kind = "logits" if last.link == "log_softmax" else "probabilities"
-    if order is None:
-        return End(kind if _is_over_classes(last, y, class_axis) else "logits")
-    softmaxes = _softmaxes(last, order, y)
+    if places is None:
+        is_read = last.link == "sigmoid" or _is_over_classes(last, y, class_axis)
+        return End(kind if is_read else "logits")
+    whole = End("logits", last.link, last.start, last.result, _order_of(places, last.result))
+    if last.link == "sigmoid":  # one that is selected counts by itself
+        return whole if len(places) == last.result.numel() else End(kind)
+    softmaxes = _softmaxes(last, places).reshape(y.shape)
     if class_axis < y.ndim and _is_constant(softmaxes, class_axis):
-        is_all = y.shape[class_axis] == last.result.shape[last.axis]
-        return End("logits", last.link, last.start, last.result, order) if is_all else End(kind)
+        return whole if y.shape[class_axis] == last.result.shape[last.axis] else End(kind)
     is_one_of_each = np.bincount(softmaxes.reshape(-1)).max() == 1  # one class, at each position
     return End(kind if is_one_of_each else "logits")
 
@@ -118,6 +118,27 @@ def last_activation(y: torch.Tensor) -> Activation | None:
     return Activation(LINKS[name], node, is_kept and link_result(node).numel() == y.numel(), is_linear)
 
 
+def places_of(last: Activation, y: torch.Tensor) -> np.ndarray | None:
+    """Where the values of y lie in the flat result of its last activation, which the graph moves or selects.
+
+    None where they are in the same places, or are no values of it, each another one. The graph in between is linear:
+    what it pulls back are the numbers of the values, digit by digit.
+    """
+    if last.is_whole or not last.is_linear:
+        return None
+    edge, count = GradientEdge(last.node, 0), y.numel()
+    numbers = torch.arange(1, count + 1)
+    found = np.zeros(last.result.numel(), np.int64)
+    scale = 1
+    while scale <= count:
+        digits = (numbers // scale % DIGIT).to(y.device, y.dtype).reshape(y.shape)
+        (pulled,) = torch.autograd.grad(y, [edge], [digits], retain_graph=True)
+        found += pulled.to("cpu", torch.int64).numpy().reshape(-1) * scale
+        scale *= DIGIT
+    places = np.argsort(found, kind="stable")[len(found) - count :]
+    return places if np.array_equal(found[places], numbers.numpy()) else None
+
+
 def _is_over_classes(last: Activation, y: torch.Tensor, class_axis: int) -> bool:
     """Whether a softmax is one over the classes: a reshape may follow, so that numbers of elements are compared."""
     shape, axis = last.result.shape, last.axis
@@ -128,31 +149,19 @@ def _is_over_classes(last: Activation, y: torch.Tensor, class_axis: int) -> bool
     return shape[:axis].numel() == y.shape[:class_axis].numel() if last.is_whole else axis > 0
 
 
-def _order(y: torch.Tensor, last: Activation) -> np.ndarray | None:
-    """`End.order`; None where outputs are no values of the result, each another one.
-
-    The graph in between is linear: what it pulls back are the numbers of the outputs, digit by digit.
-    """
-    edge, count = GradientEdge(last.node, 0), y.numel()
-    numbers = torch.arange(1, count + 1)
-    order = np.zeros(last.result.numel(), np.int64)
-    scale = 1
-    while scale <= count:
-        digits = (numbers // scale % DIGIT).to(y.device, y.dtype).reshape(y.shape)
-        (pulled,) = torch.autograd.grad(y, [edge], [digits], retain_graph=True)
-        order += pulled.to("cpu", torch.int64).numpy().reshape(-1) * scale
-        scale *= DIGIT
-    is_each = np.array_equal(np.sort(order[order > 0]), np.arange(1, count + 1))
-    return order - 1 if is_each else None
+def _order_of(places: np.ndarray, result: torch.Tensor) -> np.ndarray:
+    """`End.order`."""
+    order = np.full(result.numel(), -1)
+    order[places] = np.arange(len(places))
+    return order
 
 
-def _softmaxes(last: Activation, order: np.ndarray, y: torch.Tensor) -> np.ndarray:
+def _softmaxes(last: Activation, places: np.ndarray) -> np.ndarray:
     """For each output, a number of the softmax that it is of."""
     shape = last.result.shape
-    numbers = np.broadcast_to(np.arange(order.size).reshape(shape).take([0], last.axis), shape).reshape(-1)
-    softmaxes = np.empty(y.numel(), np.int64)
-    softmaxes[order[order >= 0]] = numbers[order >= 0]
-    return softmaxes.reshape(y.shape)
+    firsts = np.arange(shape.numel()).reshape(shape).take([0], last.axis)
+    numbers: np.ndarray = np.broadcast_to(firsts, shape).reshape(-1)[places]
+    return numbers
 
 
 def _is_constant(numbers: np.ndarray, axis: int) -> bool:

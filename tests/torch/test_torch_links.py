@@ -161,3 +161,10 @@ def test_the_words_of_a_captioner_that_returns_classes_first():
     expected = (a[:, None].numpy() * of_scores(weights.reshape(2, 6, 5, 4, 6))).sum(2).clip(0)
     assert expected.any(axis=(2, 3)).sum() > 4
     np.testing.assert_allclose(explanation.maps.reshape(expected.shape), expected, **CLOSE)
+
+
+def test_the_axis_of_the_classes_in_half_precision():
+    """Rounded gradients of a softmax do not sum to zero: the channels are found below it."""
+    model = Net(lambda z: z.flatten(2).log_softmax(1).transpose(1, 2)).to(torch.bfloat16)
+    facts = TorchBackend(model).observe(X.to(torch.bfloat16))
+    assert (facts.class_axis, facts.link) == (2, "softmax")
