@@ -76,7 +76,8 @@ class Explained:
     def facts(self, survey: Survey, chosen: Chosen, batch: Inputs) -> Facts:
         """The facts of a recorded pass, whose graph is used up. What they say of the output is kept."""
         y, is_stated = chosen.y, self._choice.is_arranged or self._choice.is_score
-        self._class_axis = None if is_stated else survey.class_axis(y)
+        shown = survey.class_axis(y) if self._choice.has_images_first and not self._choice.is_score else None
+        self._class_axis = None if is_stated else shown
         arrangement = self._arrangement(y)
         self._link = find_link(y, arrangement.class_axis).link
         self._is_known, self.shape = True, tuple(y.shape)
@@ -87,6 +88,7 @@ class Explained:
             outputs=chosen.shapes,
             class_axis=arrangement.class_axis_of_rows if is_stated else self._class_axis,
             class_count=configured_classes(self._model),
+            shown_class_axis=shown if self._choice.states_classes else None,
         )
 
     def _arrangement(self, y: torch.Tensor) -> Arrangement:
