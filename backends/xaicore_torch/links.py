@@ -69,16 +69,16 @@ class End:
 
 
 def link_of(y: torch.Tensor) -> str | None:
-    """What a model's last operation puts on its logits: "softmax" (also for a log-softmax), "sigmoid" or None.
+    """What made probabilities of a model's logits: "softmax", "sigmoid" or None.
 
     Operations that only reshape, copy, move or slice the result may follow. None also where the softmax is not over
-    axis 1 of y.
+    axis 1 of y, and for a log-softmax, whose results are logits.
 
     Args:
         y: the model's outputs (N, classes), recorded by autograd.
     """
     link = find_link(y).link
-    return "softmax" if link == "log_softmax" else link
+    return None if link == "log_softmax" else link
 
 
 def find_link(y: torch.Tensor, class_axis: int = 1) -> End:
