@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from hypothesis import strategies as st
 from toynet import ToyBackend
 
 import xaicore
-from xaicore import Capture, Direction
 from xaicore.windows.plan import Stitch, plan_windows
 
 RNG = np.random.default_rng(0)
@@ -88,33 +85,55 @@ def test_one_window_gives_what_one_pass_gives(size: tuple[int, ...], targets: ob
     np.testing.assert_array_equal(one.draw(1)["picture"], other.draw(1)["picture"])
 
 
-class Watched(ToyBackend):
-    """Counts the batches of windows that are alive when the next one is taken, by their elements."""
+class Watch:
+    """Counts the batches of windows, seen by the model, that are still alive when a window of another one is cut."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.batches: list[weakref.ref[np.ndarray]] = []
         self.alive: list[int] = []
-        self.sizes: list[int] = []
 
-    def capture(self, inputs: Any, layers: Sequence[str], direction: Direction | None = None) -> Capture:
-        known = {id(batch) for one in self.batches if (batch := one()) is not None}
-        self.alive.append(len(known | {id(inputs)}))
-        self.sizes.append(len(inputs))
-        self.batches.append(weakref.ref(inputs))
-        return super().capture(inputs, layers, direction)
+    def see(self, windows: np.ndarray) -> None:
+        self.batches.append(weakref.ref(windows))
+
+    def cut(self) -> None:
+        self.alive.append(sum(one() is not None for one in self.batches))
+
+
+class WatchedArray(np.ndarray):
+    watch: Watch
+
+    def __getitem__(self, where: Any) -> Any:
+        self.watch.cut()
+        return np.asarray(self)[where]
+
+
+class WatchedBackend(ToyBackend):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def predict(self, inputs: Any) -> np.ndarray:
+        self.watch.see(inputs)
+        return super().predict(inputs)
+
+
+class WatchedExplainer(xaicore.Explainer):
+    def __call__(self, x: Any, *args: Any, **options: Any) -> xaicore.Explanation:
+        assert isinstance(self.backend, WatchedBackend)
+        self.backend.watch.see(x)
+        return super().__call__(x, *args, **options)
 
 
 @pytest.mark.parametrize("targets", [None, 1])
 def test_one_batch_of_windows_is_held_at_a_time(targets: int | None) -> None:
-    x = RNG.normal(size=(2, 3, 16, 16)).astype(np.float32)
-    backend = Watched()
-    explanation = xaicore.sliding(xaicore.Explainer(None, backend=backend), x, 4, batch_size=3, targets=targets)
-    assert len(backend.alive) > 30
-    assert set(backend.alive) == {1}
-    assert max(backend.sizes) == 3
-    gc.collect()
-    assert all(one() is None for one in backend.batches)  # nor does the explanation hold any
+    watch = Watch()
+    x = RNG.normal(size=(2, 3, 16, 16)).astype(np.float32).view(WatchedArray)
+    x.watch = watch
+    explainer = WatchedExplainer(None, backend=WatchedBackend(watch))
+    explanation = xaicore.sliding(explainer, x, 4, batch_size=3, targets=targets)
+    assert len(watch.batches) > 30
+    assert len(watch.alive) > 90
+    assert set(watch.alive) == {0}
     assert explanation.images.shape == (2, 16, 16, 3)
 
 

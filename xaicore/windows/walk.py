@@ -31,7 +31,7 @@ from xaicore.windows.plan import Plan, Stitch, plan_windows
 __all__ = ["sliding"]
 
 NO_PICTURES = Pictures.from_array(None, None)
-"""What a batch of windows keeps of its pictures: made later, they would hold the batch."""
+"""Those of windows, which nobody sees."""
 
 
 def sliding(
