@@ -56,22 +56,22 @@ class Explained:
         """The explained output of one pass, as the model gives it."""
         return self.chosen(batch).y
 
-    def run_in_order(self, batch: Inputs) -> torch.Tensor:
-        """The same, in the axes of `Capture.outputs`."""
-        y = self.run(batch)
-        return self._arrangement(y).tensor(y)
+    def run_in_order(self, batch: Inputs) -> tuple[torch.Tensor, Chosen]:
+        """The same in the axes of `Capture.outputs`, and what the pass answered."""
+        chosen = self.chosen(batch)
+        return self._arrangement(chosen.y).tensor(chosen.y), chosen
 
     def read(self, y: torch.Tensor) -> Outputs:
         """The outputs of a pass."""
         return read(y, self._link, self._arrangement(y), self._choice.is_score)
 
     def read_in_order(self, y: torch.Tensor) -> Outputs:
-        """The same, of what `run_in_order` gave."""
+        """The same, of a tensor that `run_in_order` gave."""
         return read(y, self._link, is_score=self._choice.is_score)
 
-    def parts(self, chosen: Chosen, batch: Inputs) -> HostParts:
-        """All parts of an answer, for `Capture.parts`."""
-        return self._choice.parts_on_host(chosen, batch.count)
+    def parts(self, chosen: Chosen, count: int) -> HostParts:
+        """All parts of an answer for this many images, for `Capture.parts`."""
+        return self._choice.parts_on_host(chosen, count)
 
     def facts(self, survey: Survey, chosen: Chosen, batch: Inputs) -> Facts:
         """The facts of a recorded pass, whose graph is used up. What they say of the output is kept."""
