@@ -13,8 +13,8 @@ from xaicore_torch.private import CHANGING, LINKS, MOVING, PASSING, link_result,
 
 __all__ = ["Activation", "End", "find_link", "last_activation", "link_of", "places_of"]
 
-DIGIT = 256
-"""Whole numbers below it are exact in every type, also in bfloat16."""
+DIGITS = {torch.float64: 2**53, torch.float32: 2**24, torch.float16: 2**11}
+"""Whole numbers below these are exact in a type; 256 in bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,19 @@ def places_of(last: Activation, y: torch.Tensor) -> np.ndarray | None:
     edge, count = GradientEdge(last.node, 0), y.numel()
     numbers = torch.arange(1, count + 1)
     found = np.zeros(last.result.numel(), np.int64)
+    digit = min(DIGITS.get(kind, 256) for kind in (y.dtype, last.result.dtype))
     scale = 1
     while scale <= count:
-        digits = (numbers // scale % DIGIT).to(y.device, y.dtype).reshape(y.shape)
+        digits = (numbers if digit > count else numbers // scale % digit).to(y.device, y.dtype).reshape(y.shape)
         (pulled,) = torch.autograd.grad(y, [edge], [digits], retain_graph=True)
         found += pulled.to("cpu", torch.int64).numpy().reshape(-1) * scale
-        scale *= DIGIT
-    places = np.argsort(found, kind="stable")[len(found) - count :]
-    return places if np.array_equal(found[places], numbers.numpy()) else None
+        scale *= digit
+    taken = np.flatnonzero(found)
+    if len(taken) != count or found.max() > count:
+        return None
+    places = np.full(count, -1)
+    places[found[taken] - 1] = taken
+    return places if (places >= 0).all() else None
 
 
 def _is_over_classes(last: Activation, y: torch.Tensor, class_axis: int) -> bool:
