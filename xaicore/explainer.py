@@ -125,6 +125,12 @@ class Explainer:
         self._places = Places(self.backend, *self._find)
         self._coupling = Coupling()
 
+    def quiet(self) -> Explainer:
+        """The same explainer, without progress of its own, for what reports a progress around it."""
+        quiet = copy.copy(self)
+        quiet.progress, quiet._reading = False, ByShape()
+        return quiet
+
     def __repr__(self) -> str:
         return f"<Explainer of {self.describe([self.method])}>"
 

@@ -153,6 +153,8 @@ class Facts:
         class_axis: which axis of the explained output, as the model gives it, is axis 1 of `Capture.outputs`, the
             classes; None where nothing in the model says which axis holds them.
         class_count: how many classes the model's own configuration names; None where it names none.
+        shown_class_axis: which axis the model's layers show to hold the classes, where the caller's `output_axes=` says
+            one; None where they show none, or were not asked.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -164,6 +166,7 @@ class Facts:
     outputs: Mapping[int | str, tuple[int, ...]] = field(default_factory=dict)
     class_axis: int | None = 1
     class_count: int | None = None
+    shown_class_axis: int | None = None
 
     @property
     def named(self) -> dict[str, LayerFacts]:

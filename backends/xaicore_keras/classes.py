@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import keras
 
 from xaicore_keras.calls import Call, producer, shape_of
-from xaicore_keras.layout import is_identity, permuted_axis
+from xaicore_keras.layout import is_identity, permuted_axis, reshaped_axis
 from xaicore_keras.private import call_of_keras
 
 __all__ = ["find_class_axis"]
@@ -68,20 +67,13 @@ def _passed(call: Call, of_first: int | None, axes: dict[int, int | None]) -> in
         return known.pop() if len(known) == 1 else None
     if of_first is None:
         return None
-    return _reshaped(shape_of(call.input), shape, of_first) if _passes(call.layer, _RESHAPING) else None
+    return reshaped_axis(shape_of(call.input), shape, of_first) if _passes(call.layer, _RESHAPING) else None
 
 
 def _passes(layer: Any, names: set[str]) -> bool:
     """Whether Keras' own layer or operation is one of these."""
     is_known = not isinstance(layer, keras.Layer) or call_of_keras(layer)
     return is_known and type(layer).__name__ in names
-
-
-def _reshaped(before: Sequence[int], after: Sequence[int], axis: int) -> int | None:
-    """Where the axis of a tensor is after a reshape: as long as before, and with as many values behind it."""
-    length, behind = before[axis], prod(before[axis + 1 :])
-    found = [i for i in range(1, len(after)) if after[i] == length and prod(after[i + 1 :]) == behind]
-    return found[-1] if found and length and behind else None
 
 
 def _axis_of_softmax(layer: Any, rank: int) -> int | None:

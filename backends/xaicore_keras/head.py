@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
-from xaicore_keras.calls import Call, first_tensor, producer
+from xaicore_keras.calls import Call, first_tensor, producer, shape_of
 from xaicore_keras.hooks import Hook, at_call
-from xaicore_keras.layout import is_identity
+from xaicore_keras.layout import is_identity, permutation, reshaped_axis
 from xaicore_keras.private import call_of_keras
 
 __all__ = ["Head", "KeptLogits", "find_head", "head_hook", "logits_of"]
@@ -31,31 +31,46 @@ class Head:
         call: counted from 1.
         is_bare: the layer is nothing but the link (a Softmax or Activation layer, an operation), so that its input
             are the logits; else it is a layer with an `activation`.
+        after: the paths of the layers and operations behind it that reshape or permute what it gives.
     """
 
     path: str
     call: int
     is_bare: bool
+    after: tuple[str, ...] = ()
 
 
 def find_head(calls: Sequence[Call], y: Any) -> tuple[str | None, str | None, Head | None]:
     """(kind, link, head) of outputs y, from the calls of one pass in order of completion.
 
-    Walks up from the innermost layer whose output is y, through layers that only pass it on. A kind of None: y was
-    made by something that does not show what it computes.
+    Walks up from the innermost layer whose output is y, through layers that only pass it on, reshape or permute it.
+    A kind of None: y was made by something that does not show what it computes.
     """
     at = next((i for i, call in enumerate(calls) if call.output is y), None)
     end = None if at is None else calls[at]
+    axis = None if end is None else end.axis  # of the classes, before what is walked through; None: as the call says
+    is_permuted = False
+    after: list[str] = []
     while at is not None and end is not None:
         call = calls[at]
-        link, is_bare = _link_of(call)
-        if link == "softmax" and _class_count(call) != _class_count(end):
+        classes = call.axis if axis is None else axis
+        link, is_bare = _link_of(call, classes if is_permuted else call.axis)
+        if link == "softmax" and _length(call, classes) != _length(end, end.axis):
             return None, None, None  # not over the classes of y
         if link is not None:
             number = sum(earlier.path == call.path for earlier in calls[: at + 1])
-            return "logits", link, Head(call.path, number, is_bare)
-        if not is_identity(call.layer) and type(call.layer).__name__ not in _RESHAPING:
+            return "logits", link, Head(call.path, number, is_bare, tuple(reversed(after)))
+        order = permutation(call.layer, len(call.shape))
+        if order is not None:
+            axis, is_permuted = order[classes], True
+        elif _reshapes(call.layer):
+            axis = reshaped_axis(call.shape, shape_of(call.input), classes)
+            if axis is None and is_permuted:
+                return None, None, None
+        elif not is_identity(call.layer):
             return _kind_without_link(call.layer), None, None
+        if not is_identity(call.layer):
+            after.append(call.path)
         at = producer(calls, at)
     return None, None, None
 
@@ -91,11 +106,11 @@ class KeptLogits:
         self._logits = first_tensor(answer)
         return self._answer
 
-    def in_place_of(self, y: Any) -> Any:
-        """The logits in the shape and type of the model's output, which only reshapes what the layer gave."""
+    def in_place_of(self, y: Any, after: Sequence[Any]) -> Any:
+        """The logits in the axes and type of the model's output y, which the layers `after` the head made."""
         logits = self._logits
-        if len(logits.shape) != len(y.shape) or tuple(logits.shape) != tuple(y.shape):
-            logits = keras.ops.reshape(logits, keras.ops.shape(y))
+        for layer in after:
+            logits = layer.call(logits)
         return keras.ops.cast(logits, y.dtype)
 
 
@@ -111,13 +126,17 @@ def _linear_twin(layer: keras.Layer) -> Any:
     return twin.call if getattr(layer, "quantization_mode", None) is None else twin.quantized_call
 
 
-def _class_count(call: Call) -> int | None:
+def _length(call: Call, axis: int) -> int | None:
     shape = call.output.shape
-    return shape[call.axis] if len(shape) > 1 else 1
+    return shape[axis] if len(shape) > 1 else 1
 
 
-def _link_of(call: Call) -> tuple[str | None, bool]:
-    """(link, whether the layer is nothing else).
+def _reshapes(layer: Any) -> bool:
+    return type(layer).__name__ in _RESHAPING and call_of_keras(layer)
+
+
+def _link_of(call: Call, class_axis: int) -> tuple[str | None, bool]:
+    """(link, whether the layer is nothing else), of a call whose output has the classes on this axis.
 
     The link is None for a softmax over another axis than the classes, for one with a mask, and for a layer of the
     user's class, which may do more after its activation.
@@ -134,7 +153,7 @@ def _link_of(call: Call) -> tuple[str | None, bool]:
         # Not an inherited property: a recurrent layer's is that of its inner steps.
         link, is_bare = _link_named(vars(layer).get("activation")), isinstance(layer, keras.layers.Activation)
     rank = len(call.output.shape)
-    if link == "softmax" and (not isinstance(axis, int) or axis % rank != call.axis % rank):
+    if link == "softmax" and (not isinstance(axis, int) or axis % rank != class_axis % rank):
         return None, False
     return link, is_bare
 

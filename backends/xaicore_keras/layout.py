@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import keras
+import numpy as np
 
 from xaicore.layers import is_pooling
 from xaicore_keras.private import call_of_keras, child_layers
 
-__all__ = ["channel_axis", "default_axis", "is_identity", "kind_of", "permuted_axis", "reads_backwards", "vectors"]
+__all__ = [
+    "channel_axis",
+    "default_axis",
+    "is_identity",
+    "kind_of",
+    "permutation",
+    "permuted_axis",
+    "reads_backwards",
+    "reshaped_axis",
+    "vectors",
+]
 
 # Classes whose `call` returns its input in inference.
 _IDENTITIES = {
@@ -96,12 +108,33 @@ def channel_axis(layer: Any, rank: int) -> int | None:
 
 def permuted_axis(layer: Any, rank: int, source: int | None) -> int | None:
     """`channel_axis`, or where a layer that permutes axes moves the channels of its input."""
-    if source is not None and type(layer).__name__ == "Permute":
-        return 1 + layer.dims.index(source) if source else None
-    if source is not None and type(layer).__name__ == "Transpose":
-        order = layer.axes or range(rank)[::-1]
-        return [axis % rank for axis in order].index(source)
-    return channel_axis(layer, rank)
+    order = permutation(layer, rank)
+    if order is None or source is None:
+        return channel_axis(layer, rank)
+    return order.index(source)
+
+
+def permutation(layer: Any, rank: int) -> tuple[int, ...] | None:
+    """For each axis of a layer's output, which axis of its input it is; None where the layer is none that permutes."""
+    name = type(layer).__name__ if call_of_keras(layer) else ""
+    if name == "Permute":
+        return (0, *layer.dims)
+    if name == "Transpose":
+        return tuple(axis % rank for axis in layer.axes or range(rank)[::-1])
+    if name == "Swapaxes":
+        return tuple(np.swapaxes(np.empty((0, *range(1, rank))), layer.axis1, layer.axis2).shape)
+    if name == "Moveaxis":
+        return tuple(np.moveaxis(np.empty((0, *range(1, rank))), layer.source, layer.destination).shape)
+    return None
+
+
+def reshaped_axis(before: Sequence[int], after: Sequence[int], axis: int) -> int | None:
+    """Where the axis of a tensor is after a reshape: as long as before, and with as many values behind it."""
+    if axis >= len(before):
+        return None
+    length, behind = before[axis], prod(before[axis + 1 :])
+    found = [i for i in range(1, len(after)) if after[i] == length and prod(after[i + 1 :]) == behind]
+    return found[-1] if found and length and behind else None
 
 
 def vectors(layer: Any) -> tuple[int, ...]:

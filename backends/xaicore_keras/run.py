@@ -101,7 +101,9 @@ class Program:
             for leaf, tap in taps.items():
                 if leaf.kind == "output":
                     tap(answer.outputs[leaf.name])
-            tensor = answer.tensor if logits is None else logits.in_place_of(answer.tensor)
+            tensor = answer.tensor
+            if head is not None and logits is not None:
+                tensor = logits.in_place_of(tensor, [layers[path] for path in head.after])
             return in_order(tensor, self.output)
 
 

@@ -128,7 +128,8 @@ class Survey:
         facts = facts_of(calls, inputs, [flow for _, flow in known], count)
         assign_axes(calls, facts)
         ends = [call for call in calls if call.output is y]
-        class_axis = find_class_axis(calls, y) if order is None else order[min(1, rank - 1)]
+        shown = find_class_axis(calls, y)
+        class_axis = shown if order is None else order[min(1, rank - 1)]
         if class_axis is not None:
             for call in ends:
                 call.axis = class_axis
@@ -149,6 +150,9 @@ class Survey:
                 output=answer.name,
                 outputs={name: shape_of(tensor) for name, tensor in answer.outputs.items()},
                 class_axis=class_axis,
+                shown_class_axis=shown
+                if output.axes is not None and output.axes[0] == "n" and "c" in output.axes
+                else None,
             ),
             specs=specs,
             called=frozenset(recorder.called),

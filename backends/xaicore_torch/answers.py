@@ -84,6 +84,16 @@ class Choice:
         """Whether the caller says which axis is which."""
         return self._output.axes is not None
 
+    @property
+    def states_classes(self) -> bool:
+        """Whether the caller says which axis holds the classes."""
+        return self._output.axes is not None and "c" in self._output.axes
+
+    @property
+    def has_images_first(self) -> bool:
+        """Whether the caller says so, or says nothing."""
+        return self._image_axis == 0
+
     def of(self, returned: Any, count: int) -> Chosen:
         """What is explained, among all that the model returned for `count` images.
 

@@ -53,7 +53,9 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
-    powers = frozenset({"attention", "biases", "guided", "input_gradients", "parts", "resume", "second"})
+    powers = frozenset(
+        {"attention", "biases", "guided", "input_gradients", "parts", "resume", "resume_parts", "second"}
+    )
 
     def __init__(self, model: nn.Module, output: int | str | Output | None = None) -> None:
         self.model = unwrap(model)
@@ -105,7 +107,7 @@ class TorchBackend(Backend):
         with preserved_model(self.model, batch.picture.device):
             recorded = self._record(batch, modules, direction is not None, modes, bool(rules), parts)
             outputs, tensors = self._explained.read(recorded.chosen.y), recorded.leaves.of("layer")
-            others = self._explained.parts(recorded.chosen, batch) if parts else {}
+            others = self._explained.parts(recorded.chosen, batch.count) if parts else {}
             gradients: dict[str, np.ndarray] = {}
             pulled: Gradients = {}
             of_inputs: dict[str, Gradients] = {}
@@ -152,14 +154,20 @@ class TorchBackend(Backend):
 
         Where the model cannot be started there, a warning says so, and all of it runs.
         """
+        return self.resume_parts(inputs, layer, activations)[0]
+
+    def resume_parts(
+        self, inputs: Any, layer: str, activations: np.ndarray
+    ) -> tuple[np.ndarray, Mapping[int | str, Sequence[np.ndarray]]]:
+        """The same, and all parts of the answer, which are copied to the host when they are read."""
         module = find_module(self.model, split_run(layer)[0])
         batch = self._prepare(inputs)
         self.observe(inputs)  # outputs that are not recorded do not show their link
         self._middles.refresh(batch, layer)
         with preserved_model(self.model, batch.picture.device):
             given = torch.from_numpy(np.ascontiguousarray(activations, np.float32))
-            y = self._middles.of(batch, layer, module).outputs(given)
-            return self._explained.read_in_order(y).array
+            y, chosen = self._middles.of(batch, layer, module).outputs(given)
+            return self._explained.read_in_order(y).array, self._explained.parts(chosen, len(given))
 
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """One forward pass, recorded from the layer on, and per target a backward pass and one through that."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch.autograd.graph import GradientEdge
 
 from xaicore_torch.calls import Call
 from xaicore_torch.layout import channel_axis
-from xaicore_torch.outputs import last_activation
-from xaicore_torch.private import link_result
+from xaicore_torch.links import last_activation, places_of
 
 __all__ = ["find_class_axis"]
-
-Start: TypeAlias = torch.Tensor | GradientEdge
 
 MAKERS = ("convolution", "norm", "dense", "recurrent")
 """The kinds of layers whose channels are taken for those of an output."""
@@ -27,6 +24,39 @@ MOST = 8
 
 SUM = 1e-3
 """A softmax has a gradient of the sum 0; how far it may be from it, relative to its largest value."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where elements of an output y are differentiated: in y itself, or in the logits below its last activation.
+
+    Attributes:
+        edge: of the graph.
+        like: a tensor of this shape and type.
+        shape: of y.
+        places: where the elements of y lie in the flat `like`; None: in the same places.
+    """
+
+    edge: torch.Tensor | GradientEdge
+    like: torch.Tensor
+    shape: torch.Size
+    places: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, y: torch.Tensor) -> Start:
+        """Below the last activation, if its values are those of y."""
+        last = last_activation(y)
+        places = None if last is None else places_of(last, y)
+        if last is None or (places is None and not last.is_whole):
+            return cls(y, y, y.shape)
+        return cls(last.start, last.result, y.shape, places)
+
+    def one(self, at: tuple[int, ...]) -> torch.Tensor:
+        """The direction of one element of y."""
+        place = int(np.ravel_multi_index(at, self.shape))
+        direction = self.like.new_zeros(self.like.numel())
+        direction[place if self.places is None else int(self.places[place])] = 1
+        return direction.reshape(self.like.shape)
 
 
 @dataclass(frozen=True)
@@ -51,15 +81,15 @@ def find_class_axis(y: torch.Tensor, calls: Sequence[Call]) -> int | None:
     """
     if y.ndim < 3 or y.shape[2:].numel() == 1:
         return 1
-    start, like = _below_softmax(y)
+    start = Start.of(y)
     tried = 0
     ones = [axis for axis in range(1, y.ndim) if y.shape[axis] == 1]
     for made in _makers(calls):
         if made.is_single:  # its only channel is the only axis of one element, if there is just one
-            if len(ones) == 1 and any(_channel(start, like, made, at) is not None for at in _elements(y)):
+            if len(ones) == 1 and any(_channel(start, made, at) is not None for at in _elements(y)):
                 return ones[0]
             continue
-        found = [_axis_along(start, like, made, at) for at in _elements(y)]
+        found = [_axis_along(start, made, at) for at in _elements(y)]
         if all(axis is None for axis in found):  # the output does not depend on this layer
             continue
         settled = {axis for axis in found if axis}
@@ -79,14 +109,6 @@ def _makers(calls: Sequence[Call]) -> Iterator[Made]:
             yield Made(edge, axis, shape[axis] == 1)
 
 
-def _below_softmax(y: torch.Tensor) -> tuple[Start, torch.Tensor]:
-    """Where to differentiate, and a tensor of this shape; y itself where what follows a softmax changes its shape."""
-    link, node, is_whole = last_activation(y)
-    if link is None or not is_whole or link_result(node).shape != y.shape:
-        return y, y
-    return GradientEdge(*node.next_functions[0]), link_result(node)
-
-
 def _elements(y: torch.Tensor) -> list[tuple[int, ...]]:
     """Two elements to start from: a head may hold parts beside each other, and a ReLU may hide one."""
     last = tuple(length - 1 for length in y.shape)
@@ -94,32 +116,32 @@ def _elements(y: torch.Tensor) -> list[tuple[int, ...]]:
     return [(0, *last[1:]), (0, *map(int, largest))]
 
 
-def _axis_along(start: Start, like: torch.Tensor, made: Made, at: tuple[int, ...]) -> int | None:
+def _axis_along(start: Start, made: Made, at: tuple[int, ...]) -> int | None:
     """The axis along which the channel of an element moves; 0 where none or several do, None where none is reached."""
-    channel = _channel(start, like, made, at)
+    channel = _channel(start, made, at)
     if channel is None:
         return None
     moved = []
-    for axis in range(1, like.ndim):
+    for axis in range(1, len(at)):
         step = -1 if at[axis] else 1
-        if like.shape[axis] == 1:
+        if start.shape[axis] == 1:
             continue
-        other = _channel(start, like, made, (*at[:axis], at[axis] + step, *at[axis + 1 :]))
+        other = _channel(start, made, (*at[:axis], at[axis] + step, *at[axis + 1 :]))
         if other is not None and other != channel:
             moved.append((axis, other == channel + step and channel >= 0 and other >= 0))
     return moved[0][0] if len(moved) == 1 and moved[0][1] else 0
 
 
-def _channel(start: Start, like: torch.Tensor, made: Made, at: tuple[int, ...]) -> int | None:
+def _channel(start: Start, made: Made, at: tuple[int, ...]) -> int | None:
     """The only channel that an element depends on, or that a softmax over channels is of.
 
     -1 where there are several, None where it depends on none.
     """
-    direction = torch.zeros_like(like)
-    direction[at] = 1
     gradient = None
     with contextlib.suppress(RuntimeError):  # an operation without a gradient
-        (gradient,) = torch.autograd.grad(start, [made.edge], [direction], retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad(
+            start.edge, [made.edge], [start.one(at)], retain_graph=True, allow_unused=True
+        )
     if gradient is None or not gradient.any():
         return None
     along = gradient.float().movedim(made.axis, 0).flatten(1)

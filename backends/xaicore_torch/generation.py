@@ -21,6 +21,13 @@ from xaicore_torch.state import preserved_model
 __all__ = ["Generated", "generated"]
 
 
+BY_HAND = (
+    "Explain a module of your own that runs the decoder on the generated ids and returns its logits (N, positions, "
+    "tokens), with targets=xaicore.targets.Words(tokens, start=...)"
+)
+"""The way to words that no pass of the model itself predicts."""
+
+
 @dataclass(frozen=True, eq=False)
 class Generated:
     """What a model generated, and what it takes to predict all of it in one pass.
@@ -72,9 +79,16 @@ def generated(model: nn.Module, inputs: Any, **options: Any) -> Generated:
         found = generate(**batch.clone().kwargs, **settings)
         sequences, prompt = _sequences(found, batch.kwargs)
         forced = _forced(model, batch.kwargs, sequences)
-        logits = getattr(model(**forced), "logits", None)
+        try:
+            logits = getattr(model(**forced), "logits", None)
+        except Exception as exc:  # whatever it raises for arguments that it does not take
+            raise BackendError(
+                f"{type_name(model)} takes no {_described(forced)}, {type(exc).__name__}: {exc}. {BY_HAND}"
+            ) from exc
     if not isinstance(logits, torch.Tensor) or logits.ndim != 3:
-        raise BackendError(f"{type_name(model)} returns no logits (N, positions, tokens) for {_described(forced)}")
+        raise BackendError(
+            f"{type_name(model)} returns no logits (N, positions, tokens) for {_described(forced)}. {BY_HAND}"
+        )
     start = prompt - 1 + logits.shape[1] - (sequences.shape[1] - 1)
     tokens = _until_end(sequences[:, prompt:].cpu().numpy().astype(np.int64), _ends(model, options))
     _check_same(model, logits, found.logits, start, tokens)
@@ -101,6 +115,12 @@ def _forced(model: nn.Module, given: Mapping[str, Any], sequences: torch.Tensor)
     has_encoder = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
     if has_encoder:
         return {**given, "decoder_input_ids": read}
+    prompt = given.get("input_ids")
+    if prompt is not None and read.shape[1] < prompt.shape[1]:
+        raise BackendError(
+            f"{type_name(model)} read input_ids {tuple(prompt.shape)}, and generated {tuple(sequences.shape)} that do "
+            f"not begin with them: another decoder writes the answer. {BY_HAND}"
+        )
     forced = {**given, "input_ids": read}
     mask = given.get("attention_mask")
     if mask is not None:

@@ -13,15 +13,12 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore.outputs import SUM, are_probabilities, tolerance
 from xaicore_torch.arrangement import AS_GIVEN, Arrangement
-from xaicore_torch.private import CHANGING, LINKS, PASSING, link_result, softmax_axis
+from xaicore_torch.links import End, find_link
 
 __all__ = [
     "Outputs",
-    "find_link",
     "first_tensor",
     "is_half",
-    "last_activation",
-    "link_of",
     "read",
     "replace_first_tensor",
     "tensors_in",
@@ -40,6 +37,7 @@ class Outputs:
         start: the tensor, or the edge of the graph just below the link.
         like: a tensor with the shape, type and device of one direction at `start`.
         arrangement: where the axes of the array lie in the tensor.
+        order: for each value of `like`, its place in the flat tensor, -1 where it has none; None: the same places.
     """
 
     array: np.ndarray
@@ -48,11 +46,19 @@ class Outputs:
     start: torch.Tensor | GradientEdge
     like: torch.Tensor
     arrangement: Arrangement = AS_GIVEN
+    order: np.ndarray | None = None
+
+    def directions(self, direction: np.ndarray) -> np.ndarray:
+        """Directions (N, K, *O) as (K, *start), in the axes of what is pulled back from."""
+        rows = self.arrangement.directions(direction).reshape(direction.shape[1], -1)
+        if self.order is not None:
+            rows = np.where(self.order < 0, 0, rows[:, self.order])
+        return rows.reshape(len(rows), *self.like.shape)
 
     def rows(self, direction: np.ndarray) -> torch.Tensor:
-        """Directions (N, K, *O) as K tensors like `like`."""
-        given = np.ascontiguousarray(self.arrangement.directions(direction))
-        return torch.from_numpy(given).to(self.like.device, self.like.dtype).reshape(-1, *self.like.shape)
+        """The same as tensors like `like`."""
+        given = np.ascontiguousarray(self.directions(direction))
+        return torch.from_numpy(given).to(self.like.device, self.like.dtype)
 
 
 def to_host(tensor: torch.Tensor) -> np.ndarray:
@@ -101,55 +107,6 @@ def replace_first_tensor(output: Any, change: Callable[[torch.Tensor], torch.Ten
     return None
 
 
-def link_of(y: torch.Tensor) -> str | None:
-    """What a model's last operation puts on its logits: "softmax" (also for a log-softmax), "sigmoid" or None.
-
-    Operations that only reshape or copy the result may follow. None also where the softmax is not over axis 1.
-
-    Args:
-        y: the model's outputs (N, classes), recorded by autograd.
-    """
-    _, link, _ = find_link(y)
-    return "softmax" if link == "log_softmax" else link
-
-
-def find_link(y: torch.Tensor, class_axis: int = 1) -> tuple[str, str | None, Any]:
-    """(kind, link, graph node of the link) of recorded outputs; ("logits", None, None) where there is no link.
-
-    A softmax is one over the axis of the classes.
-    """
-    link, node, is_whole = last_activation(y)
-    if link is None:
-        return "logits", None, None
-    result = link_result(node)
-    if link != "sigmoid" and not _is_over_classes(node, result, y, class_axis, is_whole):
-        return "logits", None, None
-    if not is_whole:
-        return ("logits" if link == "log_softmax" else "probabilities"), None, None
-    return "logits", link, node
-
-
-def last_activation(y: torch.Tensor) -> tuple[str | None, Any, bool]:
-    """(link, its graph node, whether the outputs are all of its result, in its order) of recorded outputs."""
-    node: Any = y.grad_fn
-    is_whole = True
-    while (name := type(node).__name__) in PASSING or name in CHANGING:
-        is_whole = is_whole and name in PASSING
-        node = node.next_functions[0][0]
-    link = LINKS.get(name)
-    return link, node, is_whole and (link is None or link_result(node).numel() == y.numel())
-
-
-def _is_over_classes(node: Any, result: torch.Tensor, y: torch.Tensor, class_axis: int, is_whole: bool) -> bool:
-    """Whether a softmax is one over the classes: a reshape may follow, so that numbers of elements are compared."""
-    if result.ndim < 2:
-        return False
-    axis = softmax_axis(node) % result.ndim
-    if class_axis >= y.ndim or result.shape[axis] != y.shape[class_axis]:  # a part of the classes, or one of them
-        return axis == 1 and (y.ndim < 2 or not is_whole)
-    return result.shape[:axis].numel() == y.shape[:class_axis].numel() if is_whole else axis > 0
-
-
 def read(
     y: torch.Tensor,
     known_link: str | None = None,
@@ -167,16 +124,16 @@ def read(
     array = to_host(y).copy()  # some models return a tensor that they keep
     if is_score:
         return Outputs(arrangement.outputs(array), "values", None, y, y, arrangement)
-    is_recorded = y.grad_fn is not None
-    kind, link, node = find_link(y, arrangement.class_axis) if is_recorded else ("logits", known_link, None)
-    if link is not None:
-        array = _logits(array, link)
+    end = find_link(y, arrangement.class_axis) if y.grad_fn is not None else End("logits", known_link)
+    kind = end.kind
+    if end.link is not None:
+        array = _logits(array, end.link)
     array = arrangement.outputs(array)
-    if link is None and kind == "logits" and are_probabilities(array, tolerance(is_half(y), SUM)):
+    if end.link is None and kind == "logits" and are_probabilities(array, tolerance(is_half(y), SUM)):
         kind = "probabilities"
-    if node is None:
-        return Outputs(array, kind, link, y, y, arrangement)
-    return Outputs(array, kind, link, GradientEdge(*node.next_functions[0]), link_result(node), arrangement)
+    if end.start is None or end.result is None:
+        return Outputs(array, kind, end.link, y, y, arrangement)
+    return Outputs(array, kind, end.link, end.start, end.result, arrangement, end.order)
 
 
 def _logits(p: np.ndarray, link: str) -> np.ndarray:

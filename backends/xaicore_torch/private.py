@@ -30,6 +30,7 @@ __all__ = [
     "FLEX",
     "HIDING",
     "LINKS",
+    "MOVING",
     "ONCE",
     "OTHER_ACTIVATIONS",
     "PASSING",
@@ -82,20 +83,10 @@ PASSING = frozenset(
         "ViewBackward0",
     }
 )
-# These select or limit values: probabilities stay probabilities, but are no longer all of the link's result.
-CHANGING = frozenset(
-    {
-        "ClampBackward1",
-        "ClampMaxBackward0",
-        "ClampMinBackward0",
-        "IndexBackward0",
-        "PermuteBackward0",
-        "SelectBackward0",
-        "SliceBackward0",
-        "TBackward0",
-        "TransposeBackward0",
-    }
-)
+# These move values, or select them by fixed places:
+MOVING = frozenset({"PermuteBackward0", "SelectBackward0", "SliceBackward0", "TBackward0", "TransposeBackward0"})
+# These limit values, or select them by other values: probabilities stay probabilities.
+CHANGING = frozenset({"ClampBackward1", "ClampMaxBackward0", "ClampMinBackward0", "IndexBackward0"})
 # These turn logits into probabilities:
 LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
 

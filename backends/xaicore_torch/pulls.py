@@ -110,7 +110,7 @@ class Pulls:
         retain = retain_graph or may_underflow or axes is not None
 
         def differentiate(direction: np.ndarray) -> list[np.ndarray | None]:
-            given = outputs.arrangement.directions(direction).swapaxes(0, 1)
+            given = outputs.directions(direction).swapaxes(0, 1)
             return pull_back(outputs.start, list(leaves.values()), given, like=outputs.like, retain_graph=retain)
 
         once = pull_once or differentiate

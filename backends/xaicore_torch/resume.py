@@ -8,7 +8,7 @@ import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +20,11 @@ from xaicore_torch.outputs import first_tensor, replace_first_tensor
 from xaicore_torch.private import has_forward_hooks, has_forward_pre_hooks, tree_map, write_count
 
 __all__ = ["Middle", "Middles"]
+
+Answer = TypeVar("Answer")
+
+Run: TypeAlias = Callable[[Inputs], tuple[torch.Tensor, Answer]]
+"""`run(batch)` gives the explained outputs, and what else the pass answers."""
 
 CLOSE = 1e-4
 """The difference of outputs, relative to the largest, up to which a start in the middle is the model itself."""
@@ -35,7 +40,7 @@ class Event:
     around: tuple[int, ...]
 
 
-class Middle:
+class Middle(Generic[Answer]):
     """A model from one of its layers on, for the images of one batch.
 
     The outermost modules that had completed before the layer return what they returned then, repeated without a copy
@@ -48,16 +53,14 @@ class Middle:
         layer: the layer's name, also that of one of its runs, "conv#1"; else its last run counts.
         module: the layer.
         batch: N images.
-        run: returns the explained outputs of a batch.
+        run: returns the explained outputs of a batch, and whatever else it answers.
     """
 
-    def __init__(
-        self, model: nn.Module, layer: str, module: nn.Module, batch: Inputs, run: Callable[[Inputs], torch.Tensor]
-    ) -> None:
+    def __init__(self, model: nn.Module, layer: str, module: nn.Module, batch: Inputs, run: Run[Answer]) -> None:
         self._module, self._batch, self._run = module, batch, run
         self._name = f"{type(model).__name__} cannot be started at layer {layer!r}"
         with _recorded(model) as events:
-            outputs = run(batch.clone())
+            outputs, _ = run(batch.clone())
         self._returned, self._at_run, before = _split(events, layer, module)
         own = first_tensor(self._returned)
         if own is None:
@@ -70,8 +73,8 @@ class Middle:
             self._done = {}
             self._warn()
 
-    def outputs(self, activations: torch.Tensor) -> torch.Tensor:
-        """The outputs (N * R, ...) for a layer's activations (N * R, ...); row i belongs to image i // R."""
+    def outputs(self, activations: torch.Tensor) -> tuple[torch.Tensor, Answer]:
+        """What `run` returns for a layer's activations (N * R, ...); row i belongs to image i // R."""
         rows = len(activations) // self._batch.count
         activations = activations.to(self._own.device, self._own.dtype)
         try:
@@ -82,12 +85,12 @@ class Middle:
         # A module that does not run keeps nothing of what the model may read later.
         done, self._done = self._done, {}
         try:
-            y = self._pass(activations, rows)
+            found = self._pass(activations, rows)
         except BaseException:  # so that was not why
             self._done = done
             raise
         self._warn()
-        return y
+        return found
 
     def _warn(self) -> None:
         warnings.warn(
@@ -100,14 +103,14 @@ class Middle:
         """Whether two rows of the layer's own output give the recorded outputs twice."""
         self._must_copy = must_copy
         try:
-            again = self._pass(self._own.repeat_interleave(2, dim=0), 2)
+            again, _ = self._pass(self._own.repeat_interleave(2, dim=0), 2)
         except Exception:  # whatever the model raises for modules that do not run
             return False
         expected = outputs.repeat_interleave(2, dim=0)
         scale = float(expected.abs().max()) if expected.numel() else 0.0
         return again.shape == expected.shape and float((again - expected).abs().max()) <= CLOSE * max(scale, 1e-12)
 
-    def _pass(self, activations: torch.Tensor, rows: int) -> torch.Tensor:
+    def _pass(self, activations: torch.Tensor, rows: int) -> tuple[torch.Tensor, Answer]:
         # A copy, since what follows may work in place.
         given = replace_first_tensor(self._repeated(self._returned, rows), lambda _: activations.clone())
         runs = 0
@@ -122,10 +125,10 @@ class Middle:
                 stack.enter_context(self._answering(module, deque(outputs), rows))
             # A hook, and not only another forward: where a module has one, torch does not take a way around it.
             stack.callback(self._module.register_forward_hook(replace).remove)
-            y = self._run(self._batch.repeated(rows, copied=self._must_copy))
+            found = self._run(self._batch.repeated(rows, copied=self._must_copy))
         if runs < self._at_run:
             raise LayerError(f"the layer ran {runs} times, and not {self._at_run}, when it was explained again")
-        return y
+        return found
 
     @contextlib.contextmanager
     def _answering(self, module: nn.Module, replies: deque[Any], rows: int) -> Iterator[None]:
@@ -215,7 +218,7 @@ def _has_hooks(module: nn.Module) -> bool:
     return has_forward_hooks(module) or has_forward_pre_hooks(module)
 
 
-class Middles:
+class Middles(Generic[Answer]):
     """The model from a layer on, kept for the next batch of changes to the same images.
 
     Only the last one is kept, and only while inputs, weights and layer stay the same.
@@ -224,10 +227,10 @@ class Middles:
         model, run: as in `Middle`.
     """
 
-    def __init__(self, model: nn.Module, run: Callable[[Inputs], torch.Tensor]) -> None:
+    def __init__(self, model: nn.Module, run: Run[Answer]) -> None:
         self._model, self._run = model, run
         self._key: Any = None
-        self._kept: Middle | None = None
+        self._kept: Middle[Answer] | None = None
 
     def refresh(self, batch: Inputs, layer: str) -> None:
         """Forget what other images, weights or another layer gave; before the model's buffers become copies."""
@@ -236,7 +239,7 @@ class Middles:
         if key != self._key:
             self._key, self._kept = key, None
 
-    def of(self, batch: Inputs, layer: str, module: nn.Module) -> Middle:
+    def of(self, batch: Inputs, layer: str, module: nn.Module) -> Middle[Answer]:
         """The model from this layer on, after `refresh`, with the model in evaluation mode."""
         if self._kept is None:
             self._kept = Middle(self._model, layer, module, batch, self._run)

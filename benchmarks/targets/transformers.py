@@ -140,6 +140,55 @@ def _vilt() -> tuple[torch.nn.Module, Any]:
     return _spread(hf.ViltForQuestionAnswering(config)), inputs
 
 
+class Answering(torch.nn.Module):
+    """BLIP's answer to a question with the logits of its words, which the model itself keeps."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, pixel_values: torch.Tensor, input_ids: torch.Tensor, decoder_input_ids: torch.Tensor
+    ) -> torch.Tensor:
+        seen = self.model.vision_model(pixel_values=pixel_values).last_hidden_state
+        asked = self.model.text_encoder(input_ids=input_ids, encoder_hidden_states=seen).last_hidden_state
+        logits: torch.Tensor = self.model.text_decoder(input_ids=decoder_input_ids, encoder_hidden_states=asked).logits
+        return logits
+
+
+def _blip_answers() -> tuple[torch.nn.Module, Any]:
+    model, inputs = _blip()
+    questions = torch.tensor([[1, 5, 7, 9, 2], [1, 9, 3, 4, 2]])
+    model = _spread(hf.BlipForQuestionAnswering(model.config)).eval()
+    found = model.generate(**inputs, input_ids=questions, attention_mask=torch.ones_like(questions), max_new_tokens=4)
+    return Answering(model), {**inputs, "input_ids": questions, "decoder_input_ids": found[:, :-1]}
+
+
+def _answered(model: torch.nn.Module, x: Any) -> tuple[Any, xaicore.Target, Any]:
+    def score(answer: torch.Tensor, n: int, k: int) -> torch.Tensor:
+        return answer[n, k].max()
+
+    return x, xaicore.targets.Words(), score
+
+
+def _sam() -> tuple[torch.nn.Module, Any]:
+    layers = {"num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 32, "hidden_size": 32}
+    windows = {"output_channels": 32, "num_pos_feats": 16, "window_size": 4, "global_attn_indexes": [1]}
+    config = hf.SamConfig(
+        vision_config={**layers, **windows, "image_size": 64, "patch_size": 8},
+        prompt_encoder_config={"hidden_size": 32, "image_size": 64, "patch_size": 8, "mask_input_channels": 4},
+        mask_decoder_config={**layers, "iou_head_hidden_dim": 32},
+    )
+    points = {"input_points": torch.tensor([[[[20.0, 30.0]]], [[[40.0, 10.0]]]]), "multimask_output": False}
+    labels = {"input_labels": torch.ones(2, 1, 1, dtype=torch.long)}
+    return _spread(hf.SamModel(config)), {"pixel_values": _picture((64, 64)), **points, **labels}
+
+
+def _mask(model: torch.nn.Module, x: Any) -> tuple[Any, xaicore.Target, Any]:
+    target = xaicore.targets.Region(1, where=(16, 8, 48, 40))  # every second pixel has a score
+    return x, target, lambda answer, n, k: answer.pred_masks[n, 0, 0, 4:20, 8:24].mean()
+
+
 def _classes(model: torch.nn.Module, x: Any) -> tuple[Any, xaicore.Target, Any]:
     return x, xaicore.targets.Classes([[1, 4]]), lambda answer, n, k: answer.logits[n, (1, 4)[k]]
 
@@ -204,6 +253,14 @@ CASES = [
     Case("Llava", "`Words`, generated", _llava, _words),
     Case("Git", "`Words`, generated", _git, _words),
     Case("Vilt", "answers to a question", _vilt, _classes),
+    Case("BlipForQuestionAnswering, its decoder", "`Words` of the answer", _blip_answers, _answered),
+    Case(
+        "Sam, a point given",
+        "`Region(1, box)`",
+        _sam,
+        _mask,
+        {"layer": "vision_encoder.neck", "output": lambda answer: answer.pred_masks[:, 0], "output_axes": "nchw"},
+    ),
     Case(
         "Segformer",
         "`Region(2, box)`",

@@ -80,8 +80,16 @@ def test_advice_names_no_boxes() -> None:
     with pytest.raises(OutputError, match="say which one, output='logits'"):
         outputs.choose_output(heads, None, None)
     detections = {"boxes": np.zeros((2, 9, 4)), "masks": np.zeros((2, 9, 5, 5))}
-    with pytest.raises(OutputError, match="as detectors do, not one score per class: name boxes, targets=xaicore"):
+    which = "say which part holds the scores of the boxes, {}, and name boxes, targets=xaicore"
+    with pytest.raises(OutputError, match=which.format("output='masks'")):
         outputs.choose_output(detections, None, None)
+    layers = {"pred_logits": np.zeros((2, 9, 5)), "pred_boxes": np.zeros((2, 9, 4))}
+    layers |= {f"aux.0.{name}": array for name, array in layers.items()}
+    with pytest.raises(OutputError, match=which.format("output='pred_logits' or output='aux.0.pred_logits'")):
+        outputs.choose_output(layers, None, None)
+    four = {0: np.zeros((2, 9, 4)), 1: np.zeros((2, 9, 4))}
+    with pytest.raises(OutputError, match=which.format("output=0 or output=1")):
+        outputs.choose_output(four, None, None)
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,20 @@ def test_a_mask_of_the_pictures_size_is_read_at_the_centres() -> None:
     np.testing.assert_array_equal(taken.direction[0], both.direction[1])
 
 
+def test_a_mask_of_a_volume_is_one_for_all_images_after_some_are_taken() -> None:
+    z, mask = outputs(3, 2, 4, 5, 6), np.zeros((4, 5, 6), bool)
+    mask[1:3, 2:4, 3] = True
+    all_of_them, target = aimed(Region(1, mask), z), Region(1, mask)
+    for chosen in (slice(1, 3), np.array([2])):
+        np.testing.assert_array_equal(aimed(target.take(chosen), z[chosen]).direction, all_of_them.direction[chosen])
+    per_image = np.stack([mask, ~mask, mask[::-1]])
+    each = aimed(Region(1, per_image), z).direction
+    taken = Region(1, per_image).take(slice(1, 3)).take(np.array([1]))
+    np.testing.assert_array_equal(aimed(taken, z[2:]).direction, each[2:])
+    with pytest.raises(TargetError, match=r"a mask of shape \(3, 4, 5, 6\); expected .* each of 3"):
+        aimed(Region(1, per_image).take(slice(0, 2)), z)
+
+
 def test_a_box_in_pixels_of_the_picture() -> None:
     z = outputs(2, 3, 4, 4)
     aim = aimed(Region(1, (2, 4, 8, 16)), z, size=(16, 8))

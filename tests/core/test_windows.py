@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,6 +85,80 @@ def test_one_window_gives_what_one_pass_gives(size: tuple[int, ...], targets: ob
     np.testing.assert_array_equal(one.draw(1)["picture"], other.draw(1)["picture"])
 
 
+class Watch:
+    """Counts the batches of windows, seen by the model, that are still alive when a window of another one is cut."""
+
+    def __init__(self) -> None:
+        self.batches: list[weakref.ref[np.ndarray]] = []
+        self.alive: list[int] = []
+
+    def see(self, windows: np.ndarray) -> None:
+        self.batches.append(weakref.ref(windows))
+
+    def cut(self) -> None:
+        self.alive.append(sum(one() is not None for one in self.batches))
+
+
+class WatchedArray(np.ndarray):
+    watch: Watch
+
+    def __getitem__(self, where: Any) -> Any:
+        self.watch.cut()
+        return np.asarray(self)[where]
+
+
+class WatchedBackend(ToyBackend):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def predict(self, inputs: Any) -> np.ndarray:
+        self.watch.see(inputs)
+        return super().predict(inputs)
+
+
+class WatchedExplainer(xaicore.Explainer):
+    def __call__(self, x: Any, *args: Any, **options: Any) -> xaicore.Explanation:
+        assert isinstance(self.backend, WatchedBackend)
+        self.backend.watch.see(x)
+        return super().__call__(x, *args, **options)
+
+
+@pytest.mark.parametrize("targets", [None, 1])
+def test_one_batch_of_windows_is_held_at_a_time(targets: int | None) -> None:
+    watch = Watch()
+    x = RNG.normal(size=(2, 3, 16, 16)).astype(np.float32).view(WatchedArray)
+    x.watch = watch
+    explainer = WatchedExplainer(None, backend=WatchedBackend(watch))
+    explanation = xaicore.sliding(explainer, x, 4, batch_size=3, targets=targets)
+    assert len(watch.batches) > 30
+    assert len(watch.alive) > 90
+    assert set(watch.alive) == {0}
+    assert explanation.images.shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize(("targets", "passes"), [(None, 2), (1, 1)])
+def test_progress_counts_the_windows_of_all_inputs(targets: int | None, passes: int) -> None:
+    x = RNG.normal(size=(2, 3, 8, 8)).astype(np.float32)
+    told: list[tuple[int, int]] = []
+    own: list[tuple[int, int]] = []
+    explainer = xaicore.Explainer(
+        None, "ablationcam", backend=ToyBackend(), progress=lambda done, total: own.append((done, total))
+    )
+    total = 2 * 9 * passes
+    steps = [4, 8, 9, 13, 17, 18, 22, 26, 27, 31, 35, 36][: total // 3]
+    xaicore.sliding(explainer, x, 4, targets=targets, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, total) for done in steps]
+    assert not own  # the bars of each batch would hide that of the whole
+    xaicore.sliding(explainer, x, 4, targets=targets)
+    assert own == told
+    own.clear()
+    xaicore.sliding(explainer, x, 4, targets=targets, progress=False)
+    assert not own
+    explainer(x[:1], 1)
+    assert own  # the explainer itself is as it was
+
+
 def test_what_does_not_fit_is_refused() -> None:
     explainer = xaicore.Explainer(None, backend=ToyBackend())
     x = RNG.normal(size=(2, 3, 6, 8)).astype(np.float32)
@@ -89,6 +166,8 @@ def test_what_does_not_fit_is_refused() -> None:
         xaicore.sliding(explainer, (x, x), 4)
     with pytest.raises(xaicore.InputError, match=r"an input of shape \(2, 3\): expected \(N, C, \.\.\.\)"):
         xaicore.sliding(explainer, x[:, :, 0, 0], 4)
+    with pytest.raises(xaicore.InputError, match="progress=7: expected None, True, False or a function"):
+        xaicore.sliding(explainer, x, 4, progress=7)  # type: ignore[arg-type]
     with pytest.raises(xaicore.InputError, match="batch_size=0: expected a whole number, 1 or more"):
         xaicore.sliding(explainer, x, 4, batch_size=0)
     with pytest.raises(xaicore.TargetError, match="3 targets for 2 images"):

@@ -303,6 +303,9 @@ def test_what_nothing_says_is_asked_for():
     with pytest.raises(xaicore.OutputError, match="which axis holds the classes: pass output_axes='nlc' or 'ncl'"):
         xaicore.explain(model, x, xaicore.targets.Word(1), layer="conv")
     explanation = xaicore.explain(model, x, xaicore.targets.Word(1, 2), layer="conv", output_axes="nlc")
+    steps = keras.Model(model.inputs, layers.Dense(5)(model.outputs[0]))
+    with pytest.warns(RuntimeWarning, match="axis 1 .* along axis 2: .* pass output_axes='nlc'"):
+        xaicore.explain(steps, x, xaicore.targets.Word(1), layer="conv", output_axes="ncl")
     y = numpy(run(model, x))
     e = np.exp(y[:, 1])
     np.testing.assert_allclose(explanation.scores, e[:, 2] / e.sum(axis=1), **CLOSE)

@@ -269,6 +269,17 @@ def test_an_end_that_nobody_can_look_into_gives_the_maps_of_the_logits(end, link
     np.testing.assert_allclose(explanation.scores.reshape(2, 3), probability, **CLOSE)
 
 
+def test_a_log_softmax_that_nobody_can_look_into_gives_the_maps_of_its_outputs():
+    model, x = Subclassed(end=ops.log_softmax), pictures()
+    explanation = xaicore.explain(model, x, [[0, 1, 2]] * 2)
+    assert explanation.outputs_kind == "logits"
+    p, w = softmax(logits(model, x)), rows_of(model)
+    slopes_of = w[None] - (p @ w)[:, None]  # of log p
+    expected = np.maximum(np.einsum("nkc,nchw->nkhw", slopes_of, features(model, x)) / 54, 0)
+    np.testing.assert_allclose(explanation.maps.reshape(expected.shape), expected, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(explanation.scores.reshape(2, 3), p, **CLOSE)
+
+
 def test_a_sigmoid_with_one_output_that_nobody_can_look_into():
     model, x = Subclassed(classes=1, end=ops.sigmoid), pictures()
     explanation = xaicore.explain(model, x, [[1, 0]] * 2)

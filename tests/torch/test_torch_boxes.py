@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import xaicore
+from xaicore.outputs.detections import overlaps
 from xaicore.targets import Box, Boxes, Yolo
 
 
@@ -136,7 +137,7 @@ class One(nn.Module):
         return self.model.cells(x)[0].sigmoid()[:, self.q, self.c, None]
 
 
-@pytest.mark.parametrize("method", ["rise", "scorecam", "integrated-gradients"])
+@pytest.mark.parametrize("method", ["rise", "scorecam", "integrated-gradients", "ablationcam", "reciprocam"])
 def test_a_method_of_many_passes_follows_the_box(method: str, x: torch.Tensor) -> None:
     """Its map is that of a model which returns the score of this box."""
     torch.manual_seed(0)
@@ -149,6 +150,33 @@ def test_a_method_of_many_passes_follows_the_box(method: str, x: torch.Tensor) -
     options["layer"] = None if method == "rise" else "model.body"
     one = xaicore.Explainer(One(model, int(q), int(c)).eval(), kind="values", **options)(x[:1], targets=0)
     np.testing.assert_allclose(result.maps, one.maps, rtol=1e-4, atol=1e-5)
+
+
+def test_a_box_that_a_changed_layer_moves_scores_what_overlaps_with_it(x: torch.Tensor) -> None:
+    """Passes that start at a layer return all of a list of images; a box that is gone scores 0."""
+    torch.manual_seed(0)
+    model = Ragged().eval()
+    explainer = xaicore.Explainer(model, "ablationcam", layer="body", progress=False)
+    result = explainer(x, Boxes(2))
+    own = model(x)
+    a = model.body(x).detach()
+    for m in range(4):
+        n, k = divmod(m, 2)
+        box, label, score = (own[n][name][k].detach() for name in ("boxes", "labels", "scores"))
+        weights = []
+        for channel in range(16):
+            changed = a[n : n + 1].clone()
+            changed[:, channel] = 0
+            hook = model.body.register_forward_hook(lambda module, args, output, given=changed: given)
+            (found,) = model(x[n : n + 1])
+            hook.remove()
+            shared = overlaps(box.numpy(), found["boxes"].detach().double().numpy())
+            shared = shared * (found["labels"] == label).numpy()
+            likely = np.where(shared >= 0.5, shared * found["scores"].detach().numpy(), -1)
+            still = float(found["scores"][int(likely.argmax())]) if len(likely) and likely.max() >= 0 else 0.0
+            weights.append((float(score) - still) / float(score))
+        expected = np.maximum((np.array(weights)[:, None, None] * a[n].numpy()).sum(0), 0)
+        np.testing.assert_allclose(result.maps[m], expected, rtol=1e-3, atol=1e-4 * expected.max())
 
 
 def test_a_class_of_a_detector_is_refused_with_the_way_to_its_boxes(x: torch.Tensor) -> None:

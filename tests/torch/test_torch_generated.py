@@ -143,6 +143,19 @@ def test_models_that_cannot(made, unchanged):
     name, model, inputs = made
     with pytest.raises(xaicore.InputError, match=r"Linear\): expected a model of Transformers with generate\(\)"):
         xaicore_torch.generated(nn.Linear(3, 3), inputs)
+    if name == "blip":
+        questions = {**inputs, "input_ids": torch.tensor([[1, 5, 7, 9, 8, 4], [1, 9, 3, 4, 5, 6]])}
+        asked = transformers.BlipForQuestionAnswering(model.config).eval()
+        with (
+            unchanged(asked),
+            pytest.raises(xaicore.BackendError, match=r"input_ids \(2, 6\), and generated .* your own"),
+        ):
+            xaicore_torch.generated(asked, questions, max_new_tokens=3)
+        with (
+            unchanged(asked),
+            pytest.raises(xaicore.BackendError, match=r"takes no .* ValueError.* a module of your own"),
+        ):
+            xaicore_torch.generated(asked, questions, max_new_tokens=9, min_new_tokens=9)
     if name != "llava":
         return
     steps = []

@@ -372,15 +372,18 @@ def test_a_backward_hook_of_the_users_does_not_hide_the_sigmoid():
     np.testing.assert_allclose(explanation.maps, gradcam(ConvGapDense(classes=1), x, [[-1]] * 2)[:, 0], **CLOSE)
 
 
-@pytest.mark.parametrize("end", [lambda p: p.clamp(1e-6, 1 - 1e-6), lambda p: p.t().contiguous().t()])
-def test_a_sigmoid_that_is_limited_or_turned_is_a_probability(end):
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [(lambda p: p.clamp(1e-6, 1 - 1e-6), "probabilities"), (lambda p: p.t().contiguous().t(), "logits")],
+)
+def test_a_sigmoid_may_be_limited_or_turned(end, kind):
     plain, x = ConvGapDense(classes=1), pictures()
     model = ConvGapDense(classes=1, end=lambda y: end(torch.sigmoid(y)))
     for net in (plain, model):
         with torch.no_grad():
             net.dense.bias.fill_(-3)
     explanation = xaicore.explain(model, x, 1)
-    assert explanation.outputs_kind == "probabilities"
+    assert explanation.outputs_kind == kind
     np.testing.assert_array_equal(explanation.predicted, [0, 0])
     np.testing.assert_allclose(explanation.maps, gradcam(plain, x, [[1]] * 2)[:, 0], rtol=1e-4)
 

@@ -1,5 +1,6 @@
 """Answers of any form: which axis holds the classes, parts by name, functions of the answer; all against autograd."""
 
+import warnings
 from collections import namedtuple
 from dataclasses import dataclass
 from typing import Any
@@ -251,6 +252,18 @@ def test_axes_that_the_caller_names(axes, order):
     np.testing.assert_allclose(
         again.resume(X, "conv", twice), np.repeat(capture.outputs, 2, axis=0), rtol=1e-5, atol=1e-6
     )
+
+
+def test_axes_other_than_those_of_the_layers_are_reported():
+    model = Net(lambda y, f: f(steps(y)), f=nn.Linear(48, V))
+    said = r"axis 1 of the output holds .* channels along axis 2: if these are the classes, pass output_axes='nlc'"
+    with pytest.warns(RuntimeWarning, match=said):
+        xaicore.explain(model, X, xaicore.targets.Word(1), layer="conv", output_axes="ncl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xaicore.explain(model, X, xaicore.targets.Word(1), layer="conv", output_axes="nlc")
+        unknown = Net(lambda y, f: f(steps(y)).cumsum(2), f=nn.Linear(48, V))
+        xaicore.explain(unknown, X, xaicore.targets.Word(1), layer="conv", output_axes="ncl")
 
 
 def test_ctc_reads_time_first():

@@ -95,6 +95,10 @@ def check_changing():
     assert names_of_nodes(private.CHANGING) == {name: name for name in private.CHANGING}
 
 
+def check_moving():
+    assert names_of_nodes(private.MOVING) == {name: name for name in private.MOVING}
+
+
 def check_links():
     assert names_of_nodes(private.LINKS) == {name: name for name in private.LINKS}
     assert list(private.LINKS.values()) == ["softmax", "log_softmax", "sigmoid"]
@@ -366,6 +370,7 @@ CHECKS = {
     "FLEX": check_flex,
     "HIDING": check_hiding,
     "LINKS": check_links,
+    "MOVING": check_moving,
     "ONCE": check_once,
     "OTHER_ACTIVATIONS": check_other_activations,
     "PASSING": check_passing,

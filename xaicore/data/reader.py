@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from xaicore.data.labels import Labels, calls_binary
-from xaicore.evidence import check_class_axis, check_not_boxes, check_outputs
+from xaicore.evidence import check_class_axis, check_not_boxes, check_outputs, compare_class_axes
 from xaicore.facts import Facts
 from xaicore.outputs import Answer, settle_kind
 from xaicore.targets import Aim, Target, aim_at
@@ -39,6 +39,8 @@ class Reader:
         size: tuple[int, ...] = (),
     ) -> None:
         self.labels = labels
+        if target.of_class_axis:
+            compare_class_axes(facts, stacklevel=4)
         self._facts = facts
         self._kind = kind
         self._activation = activation

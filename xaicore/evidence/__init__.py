@@ -9,6 +9,7 @@ from xaicore.evidence.checks import (
     check_not_boxes,
     check_outputs,
     check_parts,
+    compare_class_axes,
 )
 from xaicore.evidence.coupling import Coupling
 from xaicore.evidence.evidence import Evidence
@@ -39,6 +40,7 @@ __all__ = [
     "check_outputs",
     "check_parts",
     "check_progress",
+    "compare_class_axes",
     "first_pass",
     "group_views",
     "is_noise",

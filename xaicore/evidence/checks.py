@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "check_not_boxes",
     "check_outputs",
     "check_parts",
+    "compare_class_axes",
 ]
 
 
@@ -104,6 +106,22 @@ def check_class_axis(facts: Facts | None, outputs: np.ndarray) -> None:
     raise OutputError(
         f"outputs {outputs.shape}: nothing in the model says which axis holds the classes: pass "
         f"output_axes={letters!r} or {also!r}, a letter per axis (n images, c classes, l tokens, h w d t positions)"
+    )
+
+
+def compare_class_axes(facts: Facts | None, stacklevel: int) -> None:
+    """Warn where the caller's `output_axes=` names another axis for the classes than the layers show."""
+    if facts is None or facts.shown_class_axis in (None, facts.class_axis):
+        return
+    shown = facts.shown_class_axis
+    shape = () if facts.output is None else facts.outputs.get(facts.output, ())
+    others = {3: "nl", 4: "nhw", 5: "ndhw"}.get(len(shape))
+    remedy = f": if these are the classes, pass output_axes={f'{others[:shown]}c{others[shown:]}'!r}" if others else ""
+    warnings.warn(
+        f"output_axes= says that axis {facts.class_axis} of the output holds the classes, and the layer that made it "
+        f"has its channels along axis {shown}{remedy}",
+        RuntimeWarning,
+        stacklevel=stacklevel + 1,
     )
 
 

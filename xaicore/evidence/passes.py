@@ -116,16 +116,20 @@ class Passes:
             as_confidence: as in `scores`.
         """
         count, first = len(self.aim.classes), self.first
-        if self.target.needs_parts:
+        if self.target.needs_parts and "resume_parts" not in self.backend.powers:
             raise MethodError(
-                f"target {self.target!s} reads all outputs of the model, and a pass from layer {layer!r} on returns "
-                "one: use a method without such passes, such as 'gradcam'"
+                f"target {self.target!s} reads all outputs of the model, and backend {self.backend.name!r} returns one "
+                f"of a pass from layer {layer!r} on: use a method without such passes, such as 'gradcam'"
             )
 
         def run(images: np.ndarray, changed: np.ndarray) -> Capture:
             inputs = trees.take(self._batch, slice(images[0], images[-1] + 1), count)
-            outputs = self.backend.resume(inputs, layer, changed)
-            return Capture(outputs, first.outputs_kind, {}, first.input_size, link=first.link)
+            parts: Parts = MappingProxyType({})
+            if self.target.needs_parts:
+                outputs, parts = self.backend.resume_parts(inputs, layer, changed)
+            else:
+                outputs = self.backend.resume(inputs, layer, changed)
+            return Capture(outputs, first.outputs_kind, {}, first.input_size, link=first.link, parts=parts)
 
         return self._each(rows, change, run, self.batch_size, as_confidence, layer)
 

@@ -77,7 +77,12 @@ def choose_name(
         if len(scores) == 1:
             return scores[0]
         if boxes and all(len(shape) > 2 or shape in _rows(shapes, boxes) for shape in shapes.values()):
-            raise OutputError(f"the model returned {described}, as detectors do, not one score per class: {OF_ONE_BOX}")
+            others = scores or [name for name in outputs if name not in boxes] or list(outputs)
+            which = " or ".join(f"output={name!r}" for name in others[:3])
+            raise OutputError(
+                f"the model returned {described}, as detectors do, not one score per class: say which part holds the "
+                f"scores of the boxes, {which}, and {OF_ONE_BOX}"
+            )
         example = next((name for name in outputs if name not in boxes), next(iter(outputs)))
         raise OutputError(f"the model has {len(outputs)} outputs, {described}: say which one, output={example!r}")
     raise BackendError(f"the model returned no tensor but a {described}; expected outputs (N, classes)")

@@ -41,6 +41,8 @@ class Region(Target):
     def __init__(self, classes: Any, where: Any = "predicted") -> None:
         is_one = isinstance(classes, str) or np.ndim(classes) == 0
         self.classes: Sequence[Any] | np.ndarray = (classes,) if is_one else classes
+        # Applied to what turns out to be a row per image: whether a mask (2, H, W) is one for all is up to the outputs.
+        self._chosen: tuple[slice | np.ndarray, ...] = ()
         self.where = where if where is None or isinstance(where, str) else as_array(where, "where")
         is_known = where is None or self._is_predicted or self._is_box or self._is_mask
         if not is_known or not len(self.classes):
@@ -79,7 +81,7 @@ class Region(Target):
         names = np.vectorize(lambda index: class_text(int(index), answer), otypes=[object])(classes)
         aim = aim_at_positions(answer, classes, masks, names)
         if self._is_box:
-            boxes = np.broadcast_to(np.asarray(self.where, np.float64).reshape(-1, 1, 4), (*classes.shape, 4))
+            boxes = np.broadcast_to(self._boxes[:, None], (*classes.shape, 4))
             aim = Aim(aim.direction, aim.classes, aim.scores, aim.names, boxes)
         return aim
 
@@ -90,25 +92,32 @@ class Region(Target):
     def take(self, chosen: slice | np.ndarray) -> Target:
         """The target of some of the images, by position."""
         taken = copy.copy(self)
-        if isinstance(self.classes, np.ndarray) and self.classes.ndim == 2 and len(self.classes) > 1:
-            taken.classes = self.classes[chosen]
-        if isinstance(self.where, np.ndarray) and self._is_box and self.where.ndim == 2 and len(self.where) > 1:
-            taken.where = self.where[chosen]
-        if isinstance(self.where, np.ndarray) and self._is_mask and self.where.ndim > 2 and len(self.where) > 1:
-            taken.where = self.where[chosen]
+        taken._chosen = (*self._chosen, chosen)
         return taken
+
+    def _of_images(self, rows: np.ndarray) -> np.ndarray:
+        """Those of the images that `take` chose, of a row for each of the caller's; one row serves all."""
+        for chosen in self._chosen if len(rows) > 1 else ():
+            rows = rows[chosen]
+        return rows
 
     def _indices(self, answer: Answer) -> np.ndarray:
         """(N, K) indices."""
         count = len(answer.outputs)
         if isinstance(self.classes, np.ndarray) and self.classes.ndim == 2:
-            if len(self.classes) not in (1, count):
-                raise TargetError(f"{self} has classes for {len(self.classes)} images, and there are {count}")
-            rows = [[named_class(int(index), answer, str(self)) for index in row] for row in self.classes]
+            own = self._of_images(self.classes)
+            if len(own) not in (1, count):
+                raise TargetError(f"{self} has classes for {len(own)} images, and there are {count}")
+            rows = [[named_class(int(index), answer, str(self)) for index in row] for row in own]
         else:
             given = (one.item() if isinstance(one, np.generic) else one for one in self.classes)
             rows = [[named_class(one, answer, str(self)) for one in given]]
         return np.broadcast_to(np.array(rows, np.int64), (count, len(rows[0])))
+
+    @property
+    def _boxes(self) -> np.ndarray:
+        """(N or 1, 4) float64."""
+        return self._of_images(np.asarray(self.where, np.float64).reshape(-1, 4))
 
     def _masks(self, answer: Answer, classes: np.ndarray) -> np.ndarray:
         """(N, K, *S) bool."""
@@ -118,14 +127,14 @@ class Region(Target):
             return np.ones(shape, bool)
         if isinstance(self.where, str):
             return _predicted(answer, classes)
-        found = _inside(self.where, answer, str(self)) if self._is_box else self._given(answer)
+        found = _inside(self._boxes, answer, str(self)) if self._is_box else self._given(answer)
         return np.broadcast_to(found[:, None], shape)
 
     def _given(self, answer: Answer) -> np.ndarray:
         """The caller's masks on the grid of the outputs, (N or 1, *S)."""
         assert isinstance(self.where, np.ndarray)
         grid, count = answer.outputs.shape[2:], len(answer.outputs)
-        masks = self.where if self.where.ndim > len(grid) else self.where[None]
+        masks = self._of_images(self.where) if self.where.ndim > len(grid) else self.where[None]
         size = masks.shape[1:]
         if len(masks) not in (1, count) or size not in (grid, answer.size):
             sizes = " or ".join(str(one) for one in dict.fromkeys((grid, answer.size)) if one)
@@ -178,16 +187,19 @@ def _predicted(answer: Answer, classes: np.ndarray) -> np.ndarray:
 def _inside(boxes: np.ndarray, answer: Answer, target: str) -> np.ndarray:
     """(N or 1, H, W): the positions of the outputs whose centres lie in a box of the picture."""
     grid, size = answer.outputs.shape[2:], answer.size
-    rows = boxes.reshape(-1, 4).astype(np.float64)
     if len(grid) != 2 or len(size) != 2:
         raise TargetError(f"{target}: boxes need a picture and a score map of two axes; the map has {grid}")
-    if len(rows) not in (1, len(answer.outputs)) or (rows[:, :2] >= rows[:, 2:]).any() or not np.isfinite(rows).all():
+    if (
+        len(boxes) not in (1, len(answer.outputs))
+        or (boxes[:, :2] >= boxes[:, 2:]).any()
+        or not np.isfinite(boxes).all()
+    ):
         raise TargetError(
-            f"{target}: boxes {rows.tolist()}: expected x0 < x1, y0 < y1 in pixels of the picture {size}, one box for "
+            f"{target}: boxes {boxes.tolist()}: expected x0 < x1, y0 < y1 in pixels of the picture {size}, one box for "
             "all images or one each"
         )
     y, x = ((np.arange(length) + 0.5) * own / length for length, own in zip(grid, size, strict=True))
-    across = (x >= rows[:, :1]) & (x < rows[:, 2:3])
-    down = (y >= rows[:, 1:2]) & (y < rows[:, 3:])
+    across = (x >= boxes[:, :1]) & (x < boxes[:, 2:3])
+    down = (y >= boxes[:, 1:2]) & (y < boxes[:, 3:])
     inside: np.ndarray = down[:, :, None] & across[:, None]
     return inside

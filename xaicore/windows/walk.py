@@ -19,6 +19,7 @@ from xaicore.data.numbers import check_whole
 from xaicore.data.targets import read_target
 from xaicore.data.truth import check_count
 from xaicore.errors import InputError
+from xaicore.evidence import Progress, check_progress, reported
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.layers import Frame
@@ -28,6 +29,9 @@ from xaicore.targets import Classes, Target
 from xaicore.windows.plan import Plan, Stitch, plan_windows
 
 __all__ = ["sliding"]
+
+NO_PICTURES = Pictures.from_array(None, None)
+"""Those of windows, which nobody sees."""
 
 
 def sliding(
@@ -41,6 +45,7 @@ def sliding(
     ids: Any = None,
     truth: Any = None,
     class_names: Any = None,
+    progress: Progress | bool | None = None,
 ) -> Explanation:
     """Explain inputs that do not fit into memory at once, window by window: the memory of one batch of windows.
 
@@ -58,12 +63,14 @@ def sliding(
             which takes one more pass of all windows; "truth"; a class, one per input, (N, K) or (1, K) of them; or a
             target from `xaicore.targets` that does not choose by the outputs.
         images, ids, truth, class_names: as in `Explainer`, of the N inputs.
+        progress: as in `Explainer`, of the windows of all inputs; None: as the explainer was told.
 
     Raises:
         InputError: an argument does not fit the input, a window has other outputs than one row of scores, or a target
             chose other classes in one window than in another.
         LayerError, TargetError, BackendError, MethodError: as in `Explainer`.
     """
+    check_progress(progress)
     pictures = explainer.read(x, images, ids)
     if pictures is not None:
         x, images, ids = pictures.x, pictures.images, pictures.ids
@@ -79,11 +86,13 @@ def sliding(
     asked = targets is None or (isinstance(targets, str) and targets == "predicted")
     if isinstance(target, Classes):
         target.check_count(len(array))
+    count = len(array) * len(plan.starts)
     found = []
-    for n in range(len(array)):
-        one = target.take(slice(n, n + 1)) if isinstance(target, Classes) else target
-        walk = _Walk(explainer, cut, n, frame, labels.class_names)
-        found.append(walk.run(walk.predicted() if asked else _of_all_windows(one)))
+    with reported(explainer.progress if progress is None else progress, 2 * count if asked else count) as report:
+        walk = _Walk(explainer.quiet(), cut, frame, labels.class_names, report, 2 * count if asked else count)
+        for n in range(len(array)):
+            one = target.take(slice(n, n + 1)) if isinstance(target, Classes) else target
+            found.append(walk.run(n, walk.predicted(n) if asked else _of_all_windows(one)))
     return _joined(found, array, frame, labels, images, str(target))
 
 
@@ -101,6 +110,10 @@ class _Cut:
         for first in range(0, len(self.plan.starts), self.batch_size):
             starts = self.plan.starts[first : first + self.batch_size]
             yield starts, np.stack([self._window(n, start) for start in starts])
+
+    def first(self, n: int) -> np.ndarray:
+        """The first window of input n, as a batch."""
+        return self._window(n, self.plan.starts[0])[None]
 
     def _window(self, n: int, start: tuple[int, ...]) -> np.ndarray:
         where: list[Any] = [slice(None)] * self.array.ndim
@@ -122,30 +135,35 @@ class _Whole:
 
 @dataclass
 class _Walk:
-    """The windows of input n, batch by batch."""
+    """The windows of an input, batch by batch; `report(done, total)` is told of each."""
 
     explainer: Explainer
     cut: _Cut
-    n: int
     frame: Frame
     class_names: tuple[str, ...] | None
+    report: Progress
+    total: int
+    done: int = 0
 
-    def predicted(self) -> Target | None:
+    def predicted(self, n: int) -> Target | None:
         """The class with the highest mean output; None, the value itself, where outputs are no class scores."""
-        _, first = next(self.cut.batches(self.n))
-        kind = self.explainer(first[:1], class_names=self.class_names).outputs_kind
-        outputs = [self.explainer.backend.predict(windows) for _, windows in self.cut.batches(self.n)]
+        kind = self.explainer(self.cut.first(n), class_names=self.class_names).outputs_kind
+        outputs = []
+        for starts, windows in self.cut.batches(n):
+            outputs.append(self.explainer.backend.predict(windows))
+            self._report(len(starts))
+            del windows  # before the next batch is cut: one at a time is held
         classes = predicted_classes(np.concatenate(outputs).mean(axis=0, keepdims=True), kind)
         return None if classes is None else Classes(int(classes[0]))
 
-    def run(self, target: Target | None) -> _Whole:
-        """Explain all windows."""
+    def run(self, n: int, target: Target | None) -> _Whole:
+        """Explain all windows of input n."""
         stitch: Stitch | None = None
         outputs: list[np.ndarray] = []
         scores: list[np.ndarray] = []
         first: Explanation | None = None
-        for starts, windows in self.cut.batches(self.n):
-            result = self.explainer(windows, target, class_names=self.class_names)
+        for starts, windows in self.cut.batches(n):
+            result = replace(self.explainer(windows, target, class_names=self.class_names), pictures=NO_PICTURES)
             self._check(result)
             count = len(result) // len(starts)
             stitch = stitch or Stitch(self.cut.plan, count)
@@ -156,10 +174,16 @@ class _Walk:
                 stitch.add(start, of_window)
             outputs.append(result.outputs)
             scores.append(result.scores.reshape(-1, count))
+            self._report(len(starts))
+            del windows, result
         assert stitch is not None
         assert first is not None
         mean_outputs, mean_scores = (np.concatenate(one).mean(axis=0) for one in (outputs, scores))
         return _Whole(stitch.maps(), mean_outputs, mean_scores, first)
+
+    def _report(self, count: int) -> None:
+        self.done += count
+        self.report(self.done, self.total)
 
     def _check(self, result: Explanation) -> None:
         """Refuse windows that cannot be stitched.
