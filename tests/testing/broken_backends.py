@@ -576,6 +576,13 @@ class ChangesTheGradientsOfLayers(Sound):
 
 
 @breaks("powers-resume")
+class PartsOfTheFirstPass(Sound):
+    def resume_parts(self, inputs, layer, activations):
+        outputs, _ = super().resume_parts(inputs, layer, activations)
+        return outputs, {0: self.capture(inputs, ()).outputs}
+
+
+@breaks("powers-resume")
 class ResumesInTheOrderOfVersions(Sound):
     def resume(self, inputs, layer, activations):
         outputs = super().resume(inputs, layer, activations)

@@ -130,6 +130,12 @@ class PowerChecks(BackendCase):
                 resumed = subject.backend.resume(subject.inputs, subject.named(name), subject.raw(name, changed))
                 expected = subject.net.after(name, changed.astype(np.float64))["dense"]  # type: ignore[attr-defined]
                 self.close(f"outputs from {name!r} of the {subject.net.name} net on", resumed, expected)
+                if self.having("resume_parts", subject):
+                    given = subject.inputs, subject.named(name), subject.raw(name, changed)
+                    resumed, parts = subject.backend.resume_parts(*given)
+                    self.close(f"outputs beside the parts from {name!r} on", resumed, expected)
+                    same(f"parts from {name!r} of a net with one output on", len(parts), 1)
+                    self.close(f"the only part from {name!r} on", np.asarray(next(iter(parts.values()))), expected)
 
     @checks("powers-second")
     def test_second_derivatives(self) -> None:

@@ -138,6 +138,11 @@ class ReferenceBackend(Backend):
         net: Any = self.net
         return as_float(net.after(self.run_of(layer), activations.astype(np.float64))["dense"])
 
+    def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
+        """The only part is the output."""
+        outputs = self.resume(inputs, layer, activations)
+        return outputs, cast("Parts", {0: outputs.copy()})
+
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """By differences of gradients along the activations."""
         net: Any = self.net
