@@ -143,7 +143,8 @@ class Explanation(ShownMaps):
 
         Raises:
             LoggerError: the folder cannot be written.
-            PluginError, InputError, DependencyError: an option is unknown, out of range, or needs another library.
+            InputError: the directory is named like a picture, or an option is out of range.
+            PluginError, DependencyError: an option is unknown, or needs another library.
         """
         from xaicore.loggers import open_loggers
 

@@ -15,10 +15,14 @@ import filelock
 import xaicore
 from xaicore_disk import atomic, manifest
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "check_folder"]
 
 PATIENCE = 60.0
 """Seconds to wait for other writers: far longer than any change takes, but a training run must not hang."""
+
+
+FILES = {".gif", ".html", ".jpeg", ".jpg", ".npy", ".pdf", ".png", ".svg", ".txt", ".webp"}
+"""Endings of files that people want, and that a run is not."""
 
 
 class RunFolder:
@@ -78,3 +82,17 @@ class RunFolder:
         for path in stale:
             with atomic.logger_errors(path):
                 path.unlink(missing_ok=True)
+
+
+def check_folder(root: Path) -> Path:
+    """A run's folder, whose name is not that of a picture or a document.
+
+    Raises:
+        InputError: it is; no folder is called so by intention.
+    """
+    if root.suffix.lower() in FILES and not root.is_dir():
+        raise xaicore.InputError(
+            f"{str(root)!r} names a file, and the disk logger writes a folder with pictures, maps and a page: pass "
+            f"{str(root.with_suffix(''))!r}; for one figure, call explanation.plot({str(root)!r})"
+        )
+    return root

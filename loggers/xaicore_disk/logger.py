@@ -28,7 +28,7 @@ from typing import Any
 import xaicore
 from xaicore.show import png
 from xaicore_disk import about, atomic, gallery, manifest, names
-from xaicore_disk.folder import RunFolder
+from xaicore_disk.folder import RunFolder, check_folder
 from xaicore_disk.options import Options
 from xaicore_disk.row import make_row
 
@@ -50,13 +50,13 @@ class DiskLogger(xaicore.Logger):
 
     Raises:
         PluginError: an option is unknown.
-        InputError: an option has a value out of range.
+        InputError: an option has a value out of range, or root is named like a picture.
     """
 
     name = "disk"
 
     def __init__(self, root: str | os.PathLike[str] | None = None, **options: Any) -> None:
-        self._root = None if root is None else Path(root).expanduser()
+        self._root = None if root is None else check_folder(Path(root).expanduser())
         self._options = Options.from_options(options, self.name, before=("root",))
         self._folder: RunFolder | None = None
         self._collected: set[about.Values] = set()

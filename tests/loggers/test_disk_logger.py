@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -613,3 +614,18 @@ def test_a_training_that_begins_anew_in_the_folder_of_another_is_warned_of(tmp_p
     ) as said:
         train(0, 1, monitor={})
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("save", [lambda one, path: one.save(path), lambda one, path: log(path, one)])
+def test_the_name_of_a_picture_is_no_folder(tmp_path: Path, save: Callable[[Any, Path], object]) -> None:
+    one, path = example(n=1, k=1), tmp_path / "cat.PNG"
+    with pytest.raises(xaicore.InputError) as caught:
+        save(one, path)
+    assert str(caught.value) == (
+        f"'{path}' names a file, and the disk logger writes a folder with pictures, maps and a page: pass "
+        f"'{tmp_path / 'cat'}'; for one figure, call explanation.plot('{path}')"
+    )
+    assert not list(tmp_path.iterdir())
+    path.mkdir()  # somebody wants it
+    save(one, path)
+    assert (path / "index.html").exists()

@@ -242,7 +242,7 @@ def _advice(model: Any) -> str:
     if isinstance(model, Mapping):
         return "Weights alone, such as a state_dict, do not say how the model computes: build it, and load them"
     if isinstance(model, (str, os.PathLike)):
-        return "Load the model with its framework, and pass that"
+        return f"xaicore.load({str(model)!r}) loads a model by its name or file; or load it yourself, and pass that"
     return "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
 
 
