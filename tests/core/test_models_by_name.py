@@ -165,6 +165,13 @@ def test_weights_for_code_are_loaded_by_a_plugin(zoo: Workshop) -> None:
         find_model("net:build", weights="a.ark")
 
 
+def test_a_colon_for_a_slash(zoo: Workshop) -> None:
+    with pytest.raises(InputError, match=r"^spec='zoo:lion': module 'zoo' does not .*; a model .* called 'zoo/lion'$"):
+        find_model("zoo:lion")
+    with pytest.raises(InputError, match=r"^spec='net:lion': net has no 'lion'$"):
+        find_model("net:lion")
+
+
 @pytest.mark.filterwarnings("ignore:skipped while looking for a model:RuntimeWarning")
 def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
     (zoo.site / "ark_plugin.py").write_text("raise OSError('water')\n")
@@ -175,11 +182,10 @@ def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
     ):
         assert find_model("zoo/lion").title == "lion, zoo"
     zoo.monkeypatch.setenv("XAICORE_PLUGINS", "zoo,colours")
-    with pytest.warns(RuntimeWarning, match="backend plugin 'zoo' from zoo 1.0 raised KeyError: 'lion'"):
-        with pytest.raises(
-            InputError, match=r"the plugin that knows this library gave no model; `xaicore plugins --check`"
-        ):
-            find_model("zoo/bug")
+    with pytest.raises(
+        PluginError, match=r"^spec='zoo/bug': backend plugin 'zoo' from zoo 1\.0 raised KeyError: 'lion'$"
+    ):
+        find_model("zoo/bug")
     with pytest.raises(
         PluginError, match=r"answered spec='zoo/wrong' with a builtins\.str; expected an xaicore\.NamedModel"
     ):
