@@ -42,7 +42,7 @@ def unknown_model(asked: ModelSpec, known: Sequence[ModelLibrary]) -> InputError
 
 
 def as_library(text: str, known: Sequence[ModelLibrary]) -> str:
-    """"; a model of this library is called 'timm/resnet18'" for timm:resnet18, which reads as code; else ""."""
+    """What to type for timm:resnet18, which reads as code, as the end of a sentence; "" for other code."""
     head, _, name = text.partition(":")
     library = TWIN.get(head, head)
     if library not in {one.name for one in known}:
