@@ -125,6 +125,19 @@ def test_torchvision_with_weights_for_other_classes(tmp_path, monkeypatch):
     )
 
 
+def test_a_file_has_the_preparation_of_the_librarys_weights(tmp_path, monkeypatch):
+    """Part of GoogLeNet's is in the model, and torchvision switches it on with its own weights alone."""
+    torchvision = pytest.importorskip("torchvision")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    net = torchvision.models.googlenet(init_weights=False, transform_input=True).eval()
+    torch.save(net.state_dict(), "best.pt")
+    found = find_model("torchvision/googlenet", weights="best.pt")
+    x = torch.from_numpy(found.preprocess(PICTURE)[0])[None]
+    with torch.no_grad():
+        assert torch.equal(found.model(x), net(x))
+
+
 def test_pictures_of_detectors_are_not_normalised():
     pytest.importorskip("torchvision")
     found = find_model("torchvision/ssdlite320_mobilenet_v3_large", weights="none")
