@@ -264,6 +264,8 @@ def test_a_file_of_a_whole_model():
     assert find_model("twice.keras").preprocess is None
     find_model("net.py:build").model.save("plain.keras")
     assert find_model("plain.keras").preprocess is None
+    with pytest.raises(InputError, match=r"^spec='best\.keras' is a file of a trained model: weights='none' is for"):
+        find_model("best.keras", weights="none")
 
 
 def test_files_that_hold_no_model():
