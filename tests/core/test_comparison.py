@@ -159,6 +159,7 @@ def other_ids() -> dict[str, Any]:
     [
         ({}, r"a Comparison of nothing: expected {name: Explanation}, as explainer.compare\(x\) returns"),
         ({"a": 3}, r"'a' of a Comparison is a builtins.int: expected {name: Explanation}"),
+        ({1: example(n=2, k=1)}, r"a Comparison names a result 1: expected a string, such as 'epoch 1'"),
         (
             other_ids(),
             r"'a' and 'b' explain other images, 'a', 'b', 'c' ... and 'a', 'b', 'd' ...: compare explanations of the "
@@ -172,11 +173,15 @@ def other_ids() -> dict[str, Any]:
 )
 @pytest.mark.parametrize("how", ["_repr_html_", "plot", "show", "save"])
 def test_what_is_not_of_the_same_images_is_not_shown(
-    how: str, results: dict[str, Any], message: str, tmp_path: Path
+    how: str, results: dict[Any, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(xaicore.InputError, match=f"^{message}$"):
         getattr(Comparison(results), how)(*([tmp_path / "run"] if how == "save" else []))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_any_name_has_a_repr() -> None:
+    assert repr(Comparison({1: example(n=2, k=1)})) == "<Comparison of 1>"  # type: ignore[dict-item]
 
 
 def test_maps_that_cannot_be_drawn_are_not_plotted() -> None:

@@ -98,6 +98,22 @@ def test_pictures_in_memory(
     assert len(explainer(of_one_size).ids) == 2
 
 
+def test_a_preprocess_has_a_picture_of_its_own(backend: ToyBackend, photos: list[np.ndarray]) -> None:
+    """An array that is a view, such as BGR turned over, arrives in one piece, and stays as it is."""
+    given: list[np.ndarray] = []
+
+    def changed(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        given.append(picture.copy("K"))
+        picture[:] = 0
+        return halved(picture)
+
+    before = photos[0].copy()
+    xaicore.Explainer(None, backend=backend, preprocess=changed)(photos[0][..., ::-1])
+    assert given[0].flags.c_contiguous
+    assert np.array_equal(given[0], before[..., ::-1])
+    assert np.array_equal(photos[0], before)
+
+
 def test_inputs_mean_what_they_mean_without_preprocess(explainer: xaicore.Explainer, x: np.ndarray) -> None:
     plain = xaicore.Explainer(None, backend=explainer.backend)
     np.testing.assert_array_equal(explainer(x).maps, plain(x).maps)

@@ -165,6 +165,33 @@ def test_weights_for_code_are_loaded_by_a_plugin(zoo: Workshop) -> None:
         find_model("net:build", weights="a.ark")
 
 
+def test_a_folder_of_code_hides_no_other_module(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is searched first while the model is built, and last from then on."""
+    folder = shop.here / "apes"
+    folder.mkdir()
+    (folder / "ape.py").write_text(
+        "def build():\n    import apehouse\n    return apehouse.late\n\ndef broken():\n    raise ValueError('no ape')\n"
+    )
+    (folder / "apehouse.py").write_text("def late():\n    import apefood\n    return apefood.NAME\n")
+    (folder / "apefood.py").write_text("NAME = 'leaves'\n")
+    before = list(sys.path)
+    monkeypatch.setattr(sys, "path", list(before))
+    for module in ("ape", "apehouse", "apefood"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(InputError, match=r"building the model raised ValueError: no ape$"):
+        find_model("apes/ape.py:broken")
+    assert sys.path == [*before, str(folder)]
+    assert find_model("apes/ape.py:build").model() == "leaves"
+    assert sys.path == [*before, str(folder)]
+
+
+def test_a_colon_for_a_slash(zoo: Workshop) -> None:
+    with pytest.raises(InputError, match=r"^spec='zoo:lion': module 'zoo' does not .*; a model .* called 'zoo/lion'$"):
+        find_model("zoo:lion")
+    with pytest.raises(InputError, match=r"^spec='net:lion': net has no 'lion'$"):
+        find_model("net:lion")
+
+
 @pytest.mark.filterwarnings("ignore:skipped while looking for a model:RuntimeWarning")
 def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
     (zoo.site / "ark_plugin.py").write_text("raise OSError('water')\n")
@@ -175,11 +202,10 @@ def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
     ):
         assert find_model("zoo/lion").title == "lion, zoo"
     zoo.monkeypatch.setenv("XAICORE_PLUGINS", "zoo,colours")
-    with pytest.warns(RuntimeWarning, match="backend plugin 'zoo' from zoo 1.0 raised KeyError: 'lion'"):
-        with pytest.raises(
-            InputError, match=r"the plugin that knows this library gave no model; `xaicore plugins --check`"
-        ):
-            find_model("zoo/bug")
+    with pytest.raises(
+        PluginError, match=r"^spec='zoo/bug': backend plugin 'zoo' from zoo 1\.0 raised KeyError: 'lion'$"
+    ):
+        find_model("zoo/bug")
     with pytest.raises(
         PluginError, match=r"answered spec='zoo/wrong' with a builtins\.str; expected an xaicore\.NamedModel"
     ):

@@ -217,6 +217,14 @@ def test_it_is_written(tmp_path: Path, suffix: str, start: bytes) -> None:
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
+def test_where_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    example(n=1, k=1).plot("~/figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(xaicore.InputError, match=r"^path='.*/none/figure\.png' cannot be written: No such file or dir"):
+        example(n=1, k=1).plot(tmp_path / "none" / "figure.png")
+
+
 def test_a_suffix_that_matplotlib_does_not_write(tmp_path: Path) -> None:
     for name in ("figure.doc", "figure"):
         with pytest.raises(xaicore.InputError, match=rf"path='.*{name}': expected a file name that ends in \..*\.pdf"):

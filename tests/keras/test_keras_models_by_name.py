@@ -1,6 +1,7 @@
 """Models of keras.applications by name, and models and weights in files."""
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,7 @@ def unbuilt():
 def preprocess(picture):
     return picture[:8, :8] / 255
 """
+SEEDED = "keras.layers.Dropout(0.5), keras.layers.Dropout(0.5), keras.layers.Flatten(),"
 
 
 @pytest.fixture(autouse=True)
@@ -170,8 +172,6 @@ def test_an_application_with_weights_for_other_classes(monkeypatch):
 
 
 def test_weights_for_a_model_of_code(here):
-    import sys
-
     sys.modules.pop("net", None)
     trained = find_model("net.py:build").model
     trained.save_weights("best.weights.h5")
@@ -191,6 +191,26 @@ def test_weights_for_a_model_of_code(here):
     Path("bad.weights.h5").write_text("no weights")
     with pytest.raises(InputError, match=r"^weights='bad\.weights\.h5' is no HDF5 file: "):
         find_model("net.py:build", weights="bad.weights.h5")
+
+
+def test_weights_in_a_file_of_a_whole_model():
+    """Keras itself takes what fits from such a file, and ignores the rest."""
+    sys.modules.pop("net", None)
+    deeper = find_model("net.py:deeper").model
+    deeper.compile("sgd", "mse")
+    deeper.save("deeper.keras")
+    assert same_weights(find_model("net.py:deeper", weights="deeper.keras").model, deeper)
+    with pytest.raises(InputError, match=r"does not fit '\w+': not in the model: dense_1/0, dense_1/1$"):
+        find_model("net.py:build", weights="deeper.keras")
+    # Variables of the random state are in no file.
+    Path("drop.py").write_text(NET.replace("keras.layers.Flatten(),", SEEDED))
+    with pytest.raises(InputError, match=r"does not fit '\w+': not in the model: dense_1/0, dense_1/1$"):
+        find_model("drop.py:build", weights="deeper.keras")
+    Path("bad.keras").write_text("no weights")
+    with pytest.raises(InputError, match=r"^weights='bad\.keras' is no file of model\.save\(\): File is not a zip"):
+        find_model("net.py:build", weights="bad.keras")
+    with pytest.raises(InputError, match=r"^weights='none\.keras': no such file \(in "):
+        find_model("deeper.keras", weights="none.keras")
 
 
 def test_a_model_of_code_that_rescales_pixels_says_so():
@@ -244,6 +264,8 @@ def test_a_file_of_a_whole_model():
     assert find_model("twice.keras").preprocess is None
     find_model("net.py:build").model.save("plain.keras")
     assert find_model("plain.keras").preprocess is None
+    with pytest.raises(InputError, match=r"^spec='best\.keras' is a file of a trained model: weights='none' is for"):
+        find_model("best.keras", weights="none")
 
 
 def test_files_that_hold_no_model():

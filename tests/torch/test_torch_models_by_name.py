@@ -125,6 +125,19 @@ def test_torchvision_with_weights_for_other_classes(tmp_path, monkeypatch):
     )
 
 
+def test_a_file_has_the_preparation_of_the_librarys_weights(tmp_path, monkeypatch):
+    """Part of GoogLeNet's is in the model, and torchvision switches it on with its own weights alone."""
+    torchvision = pytest.importorskip("torchvision")
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    net = torchvision.models.googlenet(init_weights=False, transform_input=True).eval()
+    torch.save(net.state_dict(), "best.pt")
+    found = find_model("torchvision/googlenet", weights="best.pt")
+    x = torch.from_numpy(found.preprocess(PICTURE)[0])[None]
+    with torch.no_grad():
+        assert torch.equal(found.model(x), net(x))
+
+
 def test_pictures_of_detectors_are_not_normalised():
     pytest.importorskip("torchvision")
     found = find_model("torchvision/ssdlite320_mobilenet_v3_large", weights="none")
@@ -233,6 +246,33 @@ def test_transformers_refuses_what_it_cannot_load(tmp_path, monkeypatch):
     (tmp_path / "mine" / "config.json").write_text(text)
     with pytest.raises(InputError, match="BertForMaskedLM reads 'input_ids' and not a picture alone"):
         find_model("mine")
+
+
+def test_transformers_with_weights_for_other_classes(tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    small_resnet(tmp_path / "mine")
+    net, _ = small_resnet(tmp_path / "other", ("a", "b", "c", "d", "e"))
+    torch.save(net.state_dict(), "five.pt")
+    found = find_model("mine", weights="five.pt")
+    same_weights(found.model, net)
+    assert found.model(torch.zeros(1, 3, 64, 64)).logits.shape == (1, 5)
+    assert found.class_names is None
+
+
+def test_code_in_a_repository_that_is_not_here_is_no_failed_download(tmp_path, monkeypatch):
+    """Transformers reads the configuration, and then refuses the code that it names."""
+    transformers = pytest.importorskip("transformers")
+
+    def read(name, local_files_only=False, trust_remote_code=False):
+        if local_files_only:
+            raise OSError("not here")
+        raise ValueError("contains custom code: pass the argument `trust_remote_code=True`")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", read)
+    monkeypatch.setattr(download, "_reach", lambda url: None)
+    with pytest.raises(InputError, match=r"^spec='hf/me/cats' brings code of its own, .* add trust=True$"):
+        find_model("hf/me/cats")
 
 
 class Processor:

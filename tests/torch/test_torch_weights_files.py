@@ -143,6 +143,10 @@ def test_a_pickled_model_is_read_where_it_is_trusted():
         assert has_weights_of(found, trained)
         assert (found.title, found.is_pretrained) == (f"Sequential of {name}", None)
     assert has_weights_of(find_model("net.py:build", weights="best.pt", trust=True), trained)
+    both = saved({"criterion": nn.CrossEntropyLoss(), "model": trained}, "both.pt")
+    assert has_weights_of(find_model(both, trust=True), trained)
+    with pytest.raises(InputError, match=r"^spec='best\.pt' is a file of a trained model: weights='none' is for"):
+        find_model("best.pt", weights="none", trust=True)
 
 
 def test_code_in_a_file_does_not_run_unless_it_is_trusted():

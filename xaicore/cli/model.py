@@ -127,6 +127,6 @@ def _own(found: NamedModel, model: str) -> Preparation:
         x = f"({x}).transpose(2, 0, 1)"
     raise InputError(
         f"--model {model} does not say how a picture becomes its input. Write prepare.py with `import cv2` and a "
-        "function that scales as your training did, `def preprocess(picture): seen = cv2.resize(picture, (224, 224)); "
-        f"return {x}, seen`, and add --preprocess prepare.py:preprocess"
+        "function that resizes and scales as your training did, `def preprocess(picture): seen = cv2.resize(picture, "
+        f"(224, 224)); return {x}, seen`, and add --preprocess prepare.py:preprocess"
     )

@@ -11,7 +11,7 @@ from xaicore.errors import InputError, XaicoreError, nearest
 from xaicore.models.named import ModelLibrary, ModelSpec
 from xaicore.models.typed import FORMS
 
-__all__ = ["is_installed", "unknown_model", "unknown_name"]
+__all__ = ["as_library", "is_installed", "unknown_model", "unknown_name"]
 
 MODULE = re.compile(r"""([A-Za-z_]\w*)\.(?:\w+\.)*(\w+)(?:\((?:["']([^"']+)["'])?.*\))?""")
 """A model as Python calls it: torchvision.models.resnet18, keras.applications.MobileNetV2(), timm.create_model("a")."""
@@ -39,6 +39,15 @@ def unknown_name(library: ModelLibrary, name: str) -> InputError:
 def unknown_model(asked: ModelSpec, known: Sequence[ModelLibrary]) -> InputError:
     """The error for a text that no plugin answers: it says what is wrong with it, and what to type."""
     return InputError(f"spec={asked.text!r}: {_reason(asked, {one.name: one for one in known})}")
+
+
+def as_library(text: str, known: Sequence[ModelLibrary]) -> str:
+    """What to type for timm:resnet18, which reads as code, as the end of a sentence; "" for other code."""
+    head, _, name = text.partition(":")
+    library = TWIN.get(head, head)
+    if library not in {one.name for one in known}:
+        return ""
+    return f"; a model of this library is called {f'{library}/{name}'!r}"
 
 
 def is_installed(package: str) -> bool:

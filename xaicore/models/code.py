@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -26,9 +27,10 @@ def build(text: str) -> tuple[Any, Callable[..., Any] | None]:
         InputError: the module does not import, has no such name, or the function raises or returns no model.
     """
     origin = f"spec={text!r}"
-    module, found = find_object(text, origin)
-    if inspect.isroutine(found) or inspect.isclass(found) or isinstance(found, functools.partial):
-        found = _call(found, origin)
+    with _searched(_folder_of(text)):
+        module, found = find_object(text, origin)
+        if inspect.isroutine(found) or inspect.isclass(found) or isinstance(found, functools.partial):
+            found = _call(found, origin)
     if found is None or isinstance(found, ModuleType):
         raise InputError(f"{origin}: this is {found!r}; expected a model, or a function that returns one")
     own = getattr(module, "preprocess", None)
@@ -47,7 +49,8 @@ def find_object(text: str, origin: str) -> tuple[ModuleType, Any]:
     """
     module_name, _, name = text.rpartition(":")
     try:
-        module = _import(module_name)
+        with _searched(_folder_of(text)):
+            module = _import(module_name)
     except Exception as exc:
         where = "" if module_name.endswith(".py") else f" (searched the installed packages and {os.getcwd()})"
         raise InputError(
@@ -64,10 +67,8 @@ def find_object(text: str, origin: str) -> tuple[ModuleType, Any]:
 
 def _import(name: str) -> ModuleType:
     if not name.endswith(".py"):
-        _search(os.getcwd())
         return importlib.import_module(name)
     path = os.path.abspath(os.path.expanduser(name))
-    _search(os.path.dirname(path))
     stem = os.path.basename(path).removesuffix(".py")
     known = sys.modules.get(stem)
     if known is not None and os.path.abspath(getattr(known, "__file__", None) or "") == path:
@@ -88,9 +89,23 @@ def _import(name: str) -> ModuleType:
     return module
 
 
-def _search(folder: str) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+def _folder_of(text: str) -> str:
+    """Where the modules of this code lie: the folder of its file, or the current one."""
+    module = text.rpartition(":")[0]
+    return os.path.dirname(os.path.abspath(os.path.expanduser(module))) if module.endswith(".py") else os.getcwd()
+
+
+@contextlib.contextmanager
+def _searched(folder: str) -> Iterator[None]:
+    """Search a folder for modules first, and from then on last: late imports find them, and they hide no others."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the code has changed the path itself
+            sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def _call(factory: Callable[[], Any], origin: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from xaicore import plugins
 from xaicore.errors import DependencyError, InputError, PluginError, type_name
-from xaicore.models.advice import unknown_model
+from xaicore.models.advice import as_library, unknown_model
 from xaicore.models.code import build
 from xaicore.models.named import ModelLibrary, ModelSpec, NamedModel
 from xaicore.models.typed import is_code, read_spec
@@ -50,7 +50,10 @@ def libraries() -> list[ModelLibrary]:
 
 
 def _of_code(asked: ModelSpec) -> NamedModel:
-    model, preprocess = build(asked.text)
+    try:
+        model, preprocess = build(asked.text)
+    except InputError as exc:
+        raise InputError(f"{exc}{as_library(asked.text, libraries())}") from exc.__cause__
     if asked.weights is not None and not os.path.isfile(os.path.expanduser(asked.weights)):
         raise InputError(f"weights={asked.weights!r}: no such file (in {os.getcwd()})")
     found = _ask(replace(asked, model=model))
@@ -65,29 +68,55 @@ def _of_code(asked: ModelSpec) -> NamedModel:
 
 
 def _ask(asked: ModelSpec) -> NamedModel | None:
-    for answer in _answers("xaicore_model", spec=asked):
+    """The first answer. Where a plugin fails and no other answers, its reason is the error: it knows the name.
+
+    Raises:
+        PluginError: a plugin failed, or answered with something else.
+    """
+    failed: list[PluginError] = []
+    for answer in _answers("xaicore_model", failed, spec=asked):
         if not isinstance(answer, NamedModel):
             raise PluginError(
                 f"a plugin answered spec={asked.text!r} with a {type_name(answer)}; expected an xaicore.NamedModel"
             )
+        for exc in failed:
+            _warn(exc)
         return answer
+    for exc in failed:
+        raise PluginError(f"spec={asked.text!r}: {exc}") from exc.__cause__
     return None
 
 
-def _answers(hook: str, **arguments: Any) -> Iterator[Any]:
-    """What the backend plugins answer, one after the other; a broken one is skipped with a warning."""
+def _answers(hook: str, failed: list[PluginError] | None = None, **arguments: Any) -> Iterator[Any]:
+    """What the backend plugins answer, one after the other; a broken one is skipped with a warning.
+
+    Args:
+        hook, arguments: of the plugins.
+        failed: filled with the errors of plugins that can be imported, which are skipped without a warning.
+    """
     registry = plugins.installed()
     for name in registry.names("backend"):
+        is_loaded = False
         try:
+            plugin = registry.find("backend", name)
+            registry.load(plugin)
+            is_loaded = True
             with preserved():  # weights are random until they are loaded
-                answer = registry.ask(registry.find("backend", name), hook, **arguments)
+                answer = registry.ask(plugin, hook, **arguments)
         except PluginError as exc:
             if isinstance(exc.__cause__, DependencyError):  # the spec is the plugin's, which says what it lacks
                 raise exc.__cause__ from None
-            warnings.warn(f"skipped while looking for a model: {exc}", RuntimeWarning, stacklevel=2)
+            if is_loaded and failed is not None:
+                failed.append(exc)
+            else:
+                _warn(exc)
             continue
         if answer is not None:
             yield answer
+
+
+def _warn(skipped: PluginError) -> None:
+    warnings.warn(f"skipped while looking for a model: {skipped}", RuntimeWarning, stacklevel=2)
 
 
 def _moved(model: Any, device: str) -> Any:

@@ -84,7 +84,7 @@ def read_pil(image: Image, name: str) -> np.ndarray:
 
 
 def read_array(array: np.ndarray, name: str) -> np.ndarray:
-    """The pixels of a uint8 array (H, W, 3), or of a grey one, (H, W) or (H, W, 1).
+    """The pixels of a uint8 array (H, W, 3), or of a grey one, (H, W) or (H, W, 1): a contiguous copy, as of a file.
 
     Raises:
         PictureError: it has another shape.
@@ -93,7 +93,7 @@ def read_array(array: np.ndarray, name: str) -> np.ndarray:
     if is_grey and array.size:
         return _grey(array.reshape(array.shape[:2]))
     if array.ndim == 3 and array.shape[-1] == 3 and array.size:
-        return array
+        return np.array(array, order="C")
     remedy = "a model's own input is an array of floats, or a tensor"
     if array.ndim == 3 and array.shape[0] in (1, 3):
         remedy = f"its channels come first, so pass {name}.transpose(1, 2, 0)"

@@ -33,7 +33,7 @@ class Comparison(dict[str, Explanation]):
     """
 
     def __repr__(self) -> str:
-        return f"<Comparison of {', '.join(self)}>" if self else "<Comparison of nothing>"
+        return f"<Comparison of {', '.join(map(str, self))}>" if self else "<Comparison of nothing>"
 
     def plot(self, path: str | os.PathLike[str] | None = None, drawing: Drawing | None = None) -> Plot:
         """A figure with a line per image and target: the picture, an overlay of each explanation, colour bars.
@@ -113,9 +113,11 @@ class Comparison(dict[str, Explanation]):
         """
         if not self:
             raise InputError("a Comparison of nothing: expected {name: Explanation}, as explainer.compare(x) returns")
-        wrong = {name: one for name, one in self.items() if not isinstance(one, Explanation)}
-        for name, one in wrong.items():
-            raise InputError(f"{name!r} of a Comparison is a {type_name(one)}: expected {{name: Explanation}}")
+        for name, one in self.items():
+            if not isinstance(name, str):
+                raise InputError(f"a Comparison names a result {name!r}: expected a string, such as 'epoch {name}'")
+            if not isinstance(one, Explanation):
+                raise InputError(f"{name!r} of a Comparison is a {type_name(one)}: expected {{name: Explanation}}")
         (name, first), *others = self.items()
         for other, one in others:
             if one.ids != first.ids:

@@ -44,7 +44,7 @@ def plot(groups: Sequence[Group], drawing: Drawing, path: str | os.PathLike[str]
 
     Raises:
         DependencyError: Matplotlib is missing.
-        InputError: Matplotlib writes no files with this suffix.
+        InputError: Matplotlib writes no files with this suffix, or the file cannot be written.
     """
     try:
         from xaicore.show.figure import figure_of
@@ -56,5 +56,8 @@ def plot(groups: Sequence[Group], drawing: Drawing, path: str | os.PathLike[str]
         suffix = os.path.splitext(path)[1].removeprefix(".").lower()
         if suffix not in known:
             raise InputError(f"path={os.fspath(path)!r}: expected a file name that ends in .{', .'.join(known)}")
-        figure.savefig(path)
+        try:
+            figure.savefig(os.path.expanduser(path))
+        except OSError as exc:
+            raise InputError(f"path={os.fspath(path)!r} cannot be written: {exc.strerror or exc}") from exc
     return figure

@@ -25,6 +25,8 @@ def load(spec: ModelSpec) -> NamedModel:
     if spec.model is not None:
         return _built(spec)
     path = os.path.expanduser(spec.text)
+    if not spec.pretrained:
+        raise InputError(f"spec={spec.text!r} is a file of a trained model: weights='none' is for a library's model")
     _check_whole(path, spec)
     model = _read(path, spec)
     words = "its own weights"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -23,15 +25,17 @@ def load_into(model: Any, path: str) -> None:
         path: `.weights.h5`, or what older versions or whole models were saved in.
 
     Raises:
-        InputError: weights are missing, left over, or of another shape.
+        InputError: there is no such file, or weights are missing, left over, or of another shape.
     """
+    if not os.path.isfile(path):
+        raise InputError(f"weights={path!r}: no such file (in {os.getcwd()})")
     if not model.built:
         raise InputError(
             f"weights={path!r}: {model.name!r} has no weights yet to load them into; build it in the function that "
             "makes it, model.build((None, height, width, 3))"
         )
     theirs = _shapes_in(path)
-    if theirs is not None and len(theirs) != len(model.variables):  # Keras itself ignores what is left over in the file
+    if theirs is not None and len(theirs) != len(model.weights):  # Keras itself ignores what is left over in the file
         _check_fit(model, theirs, path)
     try:
         model.load_weights(path)
@@ -71,8 +75,8 @@ def _shapes_of(model: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _shapes_in(path: str) -> dict[str, tuple[int, ...]] | None:
-    """{name: shape} of the weights in a `.weights.h5` file; None for another format."""
-    if not path.endswith(".weights.h5"):
+    """{name: shape} of the weights in a `.weights.h5` or `.keras` file; None for another format."""
+    if not path.endswith((".weights.h5", ".keras")):
         return None
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -81,8 +85,17 @@ def _shapes_in(path: str) -> dict[str, tuple[int, ...]] | None:
             shapes[name.removeprefix("layers/").replace("/vars/", "/")] = tuple(item.shape)
 
     try:
-        with h5py.File(path) as file:
+        with h5py.File(_weights_in_archive(path) if path.endswith(".keras") else path) as file:
             file.visititems(keep)
     except OSError as exc:
         raise InputError(f"weights={path!r} is no HDF5 file: {exc}") from exc
     return shapes
+
+
+def _weights_in_archive(path: str) -> io.BytesIO:
+    """The `.weights.h5` in what `model.save()` wrote."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return io.BytesIO(archive.read("model.weights.h5"))
+    except (zipfile.BadZipFile, KeyError) as exc:
+        raise InputError(f"weights={path!r} is no file of model.save(): {exc}") from exc

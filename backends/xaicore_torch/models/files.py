@@ -7,7 +7,7 @@ import os
 import torch
 
 from xaicore import InputError, ModelSpec, NamedModel
-from xaicore_torch.models.weights import load_into, path_of, read_file, state_in
+from xaicore_torch.models.weights import NESTED, load_into, path_of, read_file, state_in
 
 __all__ = ["load"]
 
@@ -28,9 +28,12 @@ def load(spec: ModelSpec) -> NamedModel:
             f"spec={spec.text!r} and weights={spec.weights!r} are two files: name the code that builds the "
             f"model, spec='net.py:build', and one of them as weights"
         )
+    if not spec.pretrained:
+        raise InputError(f"spec={spec.text!r} is a file of a trained model: weights='none' is for a library's model")
     held = read_file(path, spec.trust, "spec")
-    if isinstance(held, dict):  # such as a checkpoint with the module in it
-        held = next((value for value in held.values() if isinstance(value, torch.nn.Module)), held)
+    if isinstance(held, dict):  # such as a checkpoint with the module in it, perhaps beside that of its loss
+        modules = {name: value for name, value in held.items() if isinstance(value, torch.nn.Module)}
+        held = next((modules[name] for name in (*NESTED, *modules) if name in modules), held)
     if isinstance(held, torch.nn.Module):
         return NamedModel(held.eval(), f"{type(held).__name__} of {path}", is_pretrained=None)
     names = list(state_in(held, path, "spec"))

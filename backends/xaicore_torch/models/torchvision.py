@@ -66,7 +66,10 @@ def _build(name: str, **options: Any) -> Any:
     builder: Callable[..., Any] = torchvision.models.get_model_builder(name)
     if "weights_backbone" in inspect.signature(builder).parameters:
         options["weights_backbone"] = None
-    return builder(weights=None, **options).eval()
+    model = builder(weights=None, **options).eval()
+    if hasattr(model, "transform_input"):  # Inception and GoogLeNet: a step of their preparation that is in the model
+        model.transform_input = True
+    return model
 
 
 def _with_weights(name: str, weights: Any, spec: ModelSpec) -> Any:

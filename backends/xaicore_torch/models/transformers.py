@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -118,9 +120,7 @@ def _here_or_there(read: Callable[..., Any], name: str, spec: ModelSpec, **optio
     """Read files of a model, from this machine where they are here: Transformers itself asks huggingface.co first."""
     options["trust_remote_code"] = spec.trust
     try:
-        return read(name, local_files_only=True, **options)
-    except ValueError as exc:
-        raise _as_code(spec, exc) from exc
+        return _read(read, name, spec, local_files_only=True, **options)
     except OSError as exc:
         if model_folder(name) is not None:
             raise InputError(f"spec={spec.text!r}: {str(exc).strip().partition(chr(10))[0]}") from exc
@@ -129,16 +129,18 @@ def _here_or_there(read: Callable[..., Any], name: str, spec: ModelSpec, **optio
         "save_pretrained wrote, and pass its path"
     )
     with downloading(f"spec={spec.text!r}", f"{HUB}/{name}", remedy):
+        return _read(read, name, spec, **options)
+
+
+def _read(read: Callable[..., Any], name: str, spec: ModelSpec, **options: Any) -> Any:
+    try:
         return read(name, **options)
-
-
-def _as_code(spec: ModelSpec, exc: ValueError) -> InputError:
-    first = str(exc).strip().partition("\n")[0]
-    if "trust_remote_code" in str(exc):
-        return InputError(
-            f"spec={spec.text!r} brings code of its own, which would run. If you trust it, add trust=True"
-        )
-    return InputError(f"spec={spec.text!r}: {first}")
+    except ValueError as exc:
+        if "trust_remote_code" in str(exc):
+            raise InputError(
+                f"spec={spec.text!r} brings code of its own, which would run. If you trust it, add trust=True"
+            ) from exc
+        raise InputError(f"spec={spec.text!r}: {str(exc).strip().partition(chr(10))[0]}") from exc
 
 
 def _class(config: Any, spec: ModelSpec) -> Any:
@@ -164,7 +166,7 @@ def _model(cls: Any, config: Any, name: str, spec: ModelSpec) -> tuple[Any, str]
         return _empty(cls, config), "random weights"
     if spec.weights is not None:
         file = path_of(spec)
-        return load_fitting(lambda: _empty(cls, config), "", file, spec), f"weights {file}"
+        return load_fitting(partial(_empty, cls, config), "num_labels", file, spec), f"weights {file}"
     model, found = _here_or_there(cls.from_pretrained, name, spec, config=config, output_loading_info=True)
     missing = sorted(found.get("missing_keys") or ())
     if missing:
@@ -178,7 +180,11 @@ def _model(cls: Any, config: Any, name: str, spec: ModelSpec) -> tuple[Any, str]
     return model, "its own weights"
 
 
-def _empty(cls: Any, config: Any) -> Any:
+def _empty(cls: Any, config: Any, num_labels: int | None = None) -> Any:
+    """A model with random weights, of the configuration's classes or of this number."""
+    if num_labels is not None:
+        config = copy.deepcopy(config)
+        config.num_labels = num_labels
     return cls.from_config(config) if hasattr(cls, "from_config") else cls(config)
 
 

@@ -12,7 +12,7 @@ import torch
 from xaicore import DependencyError, InputError, ModelSpec
 from xaicore.models import misfit, other_classes
 
-__all__ = ["load_fitting", "load_into", "path_of", "read_file", "state_in"]
+__all__ = ["NESTED", "load_fitting", "load_into", "path_of", "read_file", "state_in"]
 
 NESTED = ("state_dict", "model_state_dict", "model", "model_state", "net", "weights")
 """Where checkpoints keep a model's weights beside those of an optimiser; the first that is there counts."""
