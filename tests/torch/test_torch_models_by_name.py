@@ -366,6 +366,16 @@ def test_efficientnet_lite_brings_its_weights():
         find_model("efficientnet-lite/lite0")
 
 
+@pytest.mark.parametrize("classes", [1000, 5])
+def test_efficientnet_lite_with_weights_of_a_file(tmp_path, classes):
+    lite = pytest.importorskip("efficientnet_lite_pytorch")
+    net = lite.EfficientNet.from_name("efficientnet-lite0", num_classes=classes)
+    torch.save(net.state_dict(), tmp_path / "lite.pt")
+    found = find_model("efficientnet-lite/efficientnet-lite0", weights=tmp_path / "lite.pt")
+    same_weights(found.model, net)
+    assert not found.model.training
+
+
 def test_a_model_by_name_is_explained(tmp_path):
     net, _ = small_resnet(tmp_path / "mine")
     found = find_model(str(tmp_path / "mine"))
