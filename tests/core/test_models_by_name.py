@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -192,6 +193,25 @@ def test_a_colon_for_a_slash(zoo: Workshop) -> None:
         find_model("net:lion")
 
 
+def test_weights_that_do_not_exist(zoo: Workshop) -> None:
+    Path("best.pt").touch()
+    for spec in ("zoo/lion", "net:build"):
+        with pytest.raises(InputError, match=r"^weights='bst\.pt': no such file \(in .*\); did you mean 'best\.pt'\?$"):
+            find_model(spec, "bst.pt")
+    assert find_model("zoo/lion", "IMAGENET1K_V1").title == "lion, zoo"
+    assert find_model("zoo/lion", "Lion_Weights.IMAGENET1K_V1").title == "lion, zoo"
+
+
+def test_trusted_files_find_code_in_the_current_folder(zoo: Workshop) -> None:
+    Path("elsewhere").mkdir()
+    zoo.monkeypatch.chdir("elsewhere")
+    zoo.monkeypatch.setattr(sys, "path", list(sys.path))
+    find_model("zoo/lion")
+    assert str(Path.cwd()) not in sys.path
+    find_model("zoo/lion", trust=True)
+    assert sys.path[-1] == str(Path.cwd())  # it hides no other module
+
+
 @pytest.mark.filterwarnings("ignore:skipped while looking for a model:RuntimeWarning")
 def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
     (zoo.site / "ark_plugin.py").write_text("raise OSError('water')\n")
@@ -370,6 +390,16 @@ def test_load_is_an_explainer_with_what_the_library_knows(zoo: Workshop) -> None
     assert library == {"preprocess": red, "class_names": {0: "rouge", 1: "vert", 2: "bleu"}}
     assert second[0].device == "cuda:1"
     assert given == {"preprocess": sys.modules["net"].preprocess, "class_names": ["a"], "method": "cam"}
+
+
+def test_load_reports_random_weights_where_it_is_called(zoo: Workshop) -> None:
+    with pytest.warns(RuntimeWarning, match=r"^spec='zoo/lion': the weights are random: heatmaps show noth") as told:
+        xaicore.load("zoo/lion", weights="none")
+    assert [one.filename for one in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xaicore.load("zoo/lion")
+        xaicore.load("net:build")
 
 
 def test_the_command_line_explains_a_model_by_name(zoo: Workshop) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 
-from xaicore.errors import InputError, XaicoreError, nearest
+from xaicore.errors import InputError, XaicoreError, nearest, nearest_file
 from xaicore.models.named import ModelLibrary, ModelSpec
 from xaicore.models.typed import FORMS
 
@@ -82,7 +82,7 @@ def _reason(asked: ModelSpec, known: dict[str, ModelLibrary]) -> str:
         return f"write it as library/name: {f'{TWIN.get(head, head)}/{rest}'!r}"
     is_tagged = asked.library is not None and nearest(asked.library, known)  # as timm/resnet18.a1_in1k
     if (re.search(r"\.\w{1,11}$", text) and not is_tagged) or text.startswith((".", "~", os.sep)):
-        return f"no such file or folder (in {os.getcwd()}){_nearest_file(path)}"
+        return f"no such file or folder (in {os.getcwd()}){nearest_file(path)}"
     if asked.library is not None:
         return _unknown_library(asked, known)
     return _in_libraries(text, known)
@@ -142,16 +142,6 @@ def _names(library: ModelLibrary) -> Iterator[str]:
         yield from library.names()
     except (XaicoreError, ImportError):
         return
-
-
-def _nearest_file(path: str) -> str:
-    folder, name = os.path.split(path)
-    try:
-        there = os.listdir(folder or ".")
-    except OSError:
-        return ""
-    near = nearest(name, there)
-    return f"; did you mean {_joined(os.path.join(folder, one) for one in near)}?" if near else ""
 
 
 def _joined(names: Iterable[str]) -> str:
