@@ -427,6 +427,23 @@ def test_a_model_that_does_not_say_how_pictures_become_inputs(zoo: Workshop) -> 
     assert "preprocess prepare.py:preprocess\n" in again.stderr
 
 
+def test_the_preparation_that_a_message_offers(zoo: Workshop) -> None:
+    draw(Path("a.png"), "red")
+    explainer = xaicore.load("zoo/Gnu")
+    with pytest.raises(InputError) as unprepared:
+        explainer("a.png")
+    code = re.findall("`(.*?)`", str(unprepared.value))
+    named: dict = {}
+    exec("\n".join(code), named)  # what the message says to type works
+    assert xaicore.load("zoo/Gnu", preprocess=named["preprocess"])("a.png").picture(0).shape == (224, 224, 3)
+    explainer.backend.picture_size = (20, 30)
+    with pytest.raises(InputError, match=r"resize\(picture, \(30, 20\)\); return \(.*\)\.transpose\(2, 0, 1\), seen`"):
+        explainer("a.png")
+    explainer.backend.channels_last = True
+    with pytest.raises(InputError, match=r"return seen / 127\.5 - 1, seen`, and preprocess=preprocess$"):
+        explainer("a.png")
+
+
 def test_the_command_line_says_that_weights_are_random(zoo: Workshop) -> None:
     draw(Path("a.png"))
     result = zoo.run("explain", "a.png", "--model", "zoo/lion", "--weights", "none", "--logger", "notes")
