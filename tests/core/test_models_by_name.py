@@ -280,6 +280,23 @@ def test_what_hubs_call_their_models() -> None:
         assert message in str(advice.unknown_model(read_spec(text), [hub]))
 
 
+def test_names_of_libraries_that_are_not_installed(zoo: Workshop) -> None:
+    """They come first; the nearest names of what is installed stand behind them."""
+    plugin = (libraries(), sys.modules["zoo_plugin"])[1]
+    for name, common in (("ark", ("lyon", "dove")), ("sea", ("Dove",))):
+        plugin.LIBRARIES.append(
+            ModelLibrary(name, f"absent_{name}", plugin.names, "x", f"pip install {name}", common=common)
+        )
+    for text, message in (
+        ("lyon", "install it: 'ark/lyon' (`pip install ark`); the nearest of what is installed: 'zoo/lion'"),
+        ("dove", "install it: 'ark/dove' (`pip install ark`) or 'sea/Dove' (`pip install sea`)"),
+        ("lion", "write the library before the name: 'zoo/lion'"),
+        ("qqqq", "lists the names of libraries. More models: `pip install ark` or `pip install sea`"),
+    ):
+        with pytest.raises(InputError, match=f"^spec='{text}': .*{re.escape(message)}$"):
+            find_model(text)
+
+
 def test_a_library_that_cannot_list_its_names_is_left_out(zoo: Workshop) -> None:
     assert [library.name for library in libraries()] == ["zoo"]
     sys.modules["zoo_plugin"].LACKING = True
