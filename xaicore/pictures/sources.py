@@ -139,6 +139,6 @@ def _unprepared(x: Any, backend: Backend | None) -> str:
     return (
         f"x is {'a list that begins with ' if isinstance(x, list) else ''}{what}, and nothing says how this model's "
         "pictures are prepared: pass preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one input of the "
-        "model without a batch axis, or to (input, picture as the network sees it). Where "
-        f"your training scaled to -1 to 1, `import cv2` and `{example(backend)}`, and preprocess=preprocess"
+        "model without a batch axis, or to (input, picture as the network sees it). For "
+        f"a training that scaled to -1 to 1: `import cv2` and `{example(backend)}`, and preprocess=preprocess"
     )
