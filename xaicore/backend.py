@@ -92,6 +92,8 @@ class Backend(ABC):
     """The entry-point name. Where a class leaves it empty, the plugin registry sets it."""
     channels_last: bool = False
     """Whether the model takes pictures as (N, H, W, C). The default preprocessing reads it."""
+    picture_size: tuple[int, int] | None = None
+    """(height, width) of the only pictures that the model takes; None where it takes several sizes, or does not say."""
     powers: ClassVar[frozenset[str]] = frozenset()
     """What this backend offers beyond the contract's least, of `POWERS`: methods that need more are refused by name.
 

@@ -4,7 +4,9 @@ A message says what was passed, what was expected and what to do. Each class als
 a caller would expect, so that callers' `except ValueError` still works.
 """
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "BackendError",
@@ -19,6 +21,7 @@ __all__ = [
     "XaicoreError",
     "did_you_mean",
     "nearest",
+    "nearest_file",
     "type_name",
 ]
 
@@ -89,3 +92,20 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def type_name(value: object) -> str:
     """The module and name of an object's class, such as "builtins.dict", for messages."""
     return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def nearest_file(path: str) -> str:
+    """ "; did you mean 'photos/cat.jpg'?", by the first part that does not exist; "" where no name resembles it."""
+    *parents, name = Path(os.path.expanduser(path)).parts or ("",)
+    folder = Path()
+    for part in parents:
+        if not (folder / part).is_dir():
+            name = part
+            break
+        folder = folder / part
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ""
+    near = [str(folder / other) for other in nearest(name, names)]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -217,7 +217,7 @@ class Explainer:
         Raises:
             InputError: they cannot be read or prepared, or there is no `preprocess`.
         """
-        sample = read_sample(x, self.preparation, images, ids)
+        sample = read_sample(x, self.preparation, images, ids, self.backend)
         if sample is not None:
             check_single(sample.x, self.backend.with_batch_axis)
         return sample

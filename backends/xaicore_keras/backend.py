@@ -23,7 +23,7 @@ from xaicore_keras.biases import find_biases
 from xaicore_keras.blocks import Block, choose_blocks, find_blocks, leaves_of
 from xaicore_keras.classifier import classifier_path, dense_of
 from xaicore_keras.engine import Forward, running_engine
-from xaicore_keras.inputs import Inputs, prepare, takes_channels_last, with_batch_axis
+from xaicore_keras.inputs import Inputs, picture_size, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.pullback import pull_back
@@ -62,6 +62,7 @@ class KerasBackend(Backend):
         self.model = model
         self.output = output if isinstance(output, Output) else Output(output)
         self.channels_last = takes_channels_last(model)
+        self.picture_size = picture_size(model)
         self._engine = running_engine()
         # A caller's function may refer to the model: passes that are kept with the model must not hold it.
         self._traces = traces_of(model) if self.output.read is None else Traces()

@@ -19,6 +19,7 @@ __all__ = [
     "Structure",
     "known_inputs",
     "picture_of",
+    "picture_size",
     "prepare",
     "takes_channels_last",
     "with_batch_axis",
@@ -160,6 +161,14 @@ def takes_channels_last(model: Any) -> bool:
     if len(shape) == 4 and (shape[1] in (1, 3, 4)) != (shape[-1] in (1, 3, 4)):
         return shape[-1] in (1, 3, 4)
     return bool(keras.config.image_data_format() == "channels_last")
+
+
+def picture_size(model: Any) -> tuple[int, int] | None:
+    """(height, width) of the pictures that a model takes; None where it does not take one input, of one size."""
+    inputs = known_inputs(model) or ()
+    shape = tuple(inputs[0].shape) if len(inputs) == 1 else ()
+    size = shape[1:3] if takes_channels_last(model) else shape[2:4]
+    return size if len(shape) == 4 and all(isinstance(one, int) for one in size) else None
 
 
 def _arguments(model: Any, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["INSTALL", "missing"]
 
 FRAMEWORKS = ("tensorflow", "jax", "torch")
-INSTALL = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
+INSTALL = 'pip install "xaicore[tensorflow]", or pip install "xaicore[jax]"'
 
 
 def missing() -> tuple[list[str], str] | None:

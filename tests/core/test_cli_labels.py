@@ -73,7 +73,7 @@ def test_all_forms_of_labels_mean_the_same(names: list[str]) -> None:
         ("a.json", '{"0": ["n01", "tench"]}', '--labels a.json: expected a list of names, or {"0": name'),
         ("a.json", '"tench"', "--labels a.json: expected a list of names"),
         ("a.json", "tench\n", "--labels a.json is not valid JSON: Expecting value"),
-        ("none.txt", None, "--labels none.txt cannot be read: [Errno 2] No such file or directory"),
+        ("none.txt", None, "--labels none.txt: no such file (in "),
     ],
 )
 def test_labels_of_another_form(name: str, content: str | None, message: str) -> None:
@@ -181,3 +181,14 @@ def test_truth_by_folder(here: Path) -> None:
     assert found.tolist() == [2, 0, 3]
     with pytest.raises(InputError, match=r"^--truth folder, data/fish/a\.png: no class is called 'fish' in --labels"):
         read_truth("folder", [Path("data/fish/a.png")], NAMES)
+
+
+@pytest.mark.parametrize(
+    ("read", "option"), [(read_labels, "--labels"), (lambda file: read_truth(file, [], None), "--truth")]
+)
+def test_a_file_that_does_not_exist(read: object, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("names.txt").touch()
+    with pytest.raises(InputError) as none:
+        read("nams.txt")
+    assert str(none.value) == f"{option} nams.txt: no such file (in {tmp_path}); did you mean 'names.txt'?"

@@ -122,7 +122,7 @@ def test_a_plugin_may_answer_itself_what_it_lacks(
     assert [row["check"] for row in read_table(result.stdout)] == [check]
 
 
-EITHER = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
+EITHER = 'pip install "xaicore[tensorflow]", or pip install "xaicore[jax]"'
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,22 @@ print(xaicore_keras.xaicore_missing())
         variables["KERAS_BACKEND"] = chosen
     env = environment(without="KERAS_", variables=variables)
     assert run_code(code, env=env).strip() == str(answer)
+
+
+@pytest.mark.parametrize(
+    ("there", "command"), [("", 'pip install "xaicore[tensorflow]"'), ("torch", "pip install keras")]
+)
+def test_the_install_command_of_keras_models_is_one(there: str, command: str) -> None:
+    code = f"""
+import importlib.machinery, sys, types
+for name in ("keras", "tensorflow", "jax", "torch"):
+    module = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+    sys.modules[name] = module if name in {there.split()!r} else None
+from xaicore_keras.models import LIBRARY
+print(LIBRARY.install)
+"""
+    assert run_code(code, env=environment()).strip() == command
 
 
 def test_none_installed(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

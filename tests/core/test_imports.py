@@ -109,8 +109,18 @@ def test_keras_runs_on_what_is_installed() -> None:
 
 OFFERED = [
     ("xaicore_torch", "cam_model", "torch", r'PyTorch \(.*\): pip install "xaicore\[torch\]"'),
-    ("xaicore_keras", "cam_model", "keras", r'Keras 3.*pip install "xaicore\[tensorflow\]", or "xaicore\[jax\]"'),
-    ("xaicore_keras", "HeatmapCallback", "keras", r'Keras 3.*pip install "xaicore\[tensorflow\]", or "xaicore\[jax\]"'),
+    (
+        "xaicore_keras",
+        "cam_model",
+        "keras",
+        r'Keras 3.*pip install "xaicore\[tensorflow\]", or pip install "xaicore\[jax\]"',
+    ),
+    (
+        "xaicore_keras",
+        "HeatmapCallback",
+        "keras",
+        r'Keras 3.*pip install "xaicore\[tensorflow\]", or pip install "xaicore\[jax\]"',
+    ),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -192,6 +193,25 @@ def test_a_colon_for_a_slash(zoo: Workshop) -> None:
         find_model("net:lion")
 
 
+def test_weights_that_do_not_exist(zoo: Workshop) -> None:
+    Path("best.pt").touch()
+    for spec in ("zoo/lion", "net:build"):
+        with pytest.raises(InputError, match=r"^weights='bst\.pt': no such file \(in .*\); did you mean 'best\.pt'\?$"):
+            find_model(spec, "bst.pt")
+    assert find_model("zoo/lion", "IMAGENET1K_V1").title == "lion, zoo"
+    assert find_model("zoo/lion", "Lion_Weights.IMAGENET1K_V1").title == "lion, zoo"
+
+
+def test_trusted_files_find_code_in_the_current_folder(zoo: Workshop) -> None:
+    Path("elsewhere").mkdir()
+    zoo.monkeypatch.chdir("elsewhere")
+    zoo.monkeypatch.setattr(sys, "path", list(sys.path))
+    find_model("zoo/lion")
+    assert str(Path.cwd()) not in sys.path
+    find_model("zoo/lion", trust=True)
+    assert sys.path[-1] == str(Path.cwd())  # it hides no other module
+
+
 @pytest.mark.filterwarnings("ignore:skipped while looking for a model:RuntimeWarning")
 def test_a_broken_plugin_blocks_no_other(zoo: Workshop) -> None:
     (zoo.site / "ark_plugin.py").write_text("raise OSError('water')\n")
@@ -258,6 +278,23 @@ def test_what_hubs_call_their_models() -> None:
         ("transformers", "models of transformers are called 'hf/...', such as 'hf/me/pets'"),
     ):
         assert message in str(advice.unknown_model(read_spec(text), [hub]))
+
+
+def test_names_of_libraries_that_are_not_installed(zoo: Workshop) -> None:
+    """They come first; the nearest names of what is installed stand behind them."""
+    plugin = (libraries(), sys.modules["zoo_plugin"])[1]
+    for name, common in (("ark", ("lyon", "dove")), ("sea", ("Dove",))):
+        plugin.LIBRARIES.append(
+            ModelLibrary(name, f"absent_{name}", plugin.names, "x", f"pip install {name}", common=common)
+        )
+    for text, message in (
+        ("lyon", "install it: 'ark/lyon' (`pip install ark`); the nearest of what is installed: 'zoo/lion'"),
+        ("dove", "install it: 'ark/dove' (`pip install ark`) or 'sea/Dove' (`pip install sea`)"),
+        ("lion", "write the library before the name: 'zoo/lion'"),
+        ("qqqq", "lists the names of libraries. More models: `pip install ark` or `pip install sea`"),
+    ):
+        with pytest.raises(InputError, match=f"^spec='{text}': .*{re.escape(message)}$"):
+            find_model(text)
 
 
 def test_a_library_that_cannot_list_its_names_is_left_out(zoo: Workshop) -> None:
@@ -372,6 +409,16 @@ def test_load_is_an_explainer_with_what_the_library_knows(zoo: Workshop) -> None
     assert given == {"preprocess": sys.modules["net"].preprocess, "class_names": ["a"], "method": "cam"}
 
 
+def test_load_reports_random_weights_where_it_is_called(zoo: Workshop) -> None:
+    with pytest.warns(RuntimeWarning, match=r"^spec='zoo/lion': the weights are random: heatmaps show noth") as told:
+        xaicore.load("zoo/lion", weights="none")
+    assert [one.filename for one in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xaicore.load("zoo/lion")
+        xaicore.load("net:build")
+
+
 def test_the_command_line_explains_a_model_by_name(zoo: Workshop) -> None:
     draw(Path("a.png"), "red")
     result = zoo.run("explain", "a.png", "--model", "zoo/lion", "--target", "rouge", "--logger", "notes")
@@ -395,6 +442,23 @@ def test_a_model_that_does_not_say_how_pictures_become_inputs(zoo: Workshop) -> 
     again = zoo.run("explain", "a.png", "--model", "zoo/Gnu", "--preprocess", typed, "--logger", "notes")
     assert again.exit_code == 0, again.stderr
     assert "preprocess prepare.py:preprocess\n" in again.stderr
+
+
+def test_the_preparation_that_a_message_offers(zoo: Workshop) -> None:
+    draw(Path("a.png"), "red")
+    explainer = xaicore.load("zoo/Gnu")
+    with pytest.raises(InputError) as unprepared:
+        explainer("a.png")
+    code = re.findall("`(.*?)`", str(unprepared.value))
+    named: dict = {}
+    exec("\n".join(code), named)  # what the message says to type works
+    assert xaicore.load("zoo/Gnu", preprocess=named["preprocess"])("a.png").picture(0).shape == (224, 224, 3)
+    explainer.backend.picture_size = (20, 30)
+    with pytest.raises(InputError, match=r"resize\(picture, \(30, 20\)\); return \(.*\)\.transpose\(2, 0, 1\), seen`"):
+        explainer("a.png")
+    explainer.backend.channels_last = True
+    with pytest.raises(InputError, match=r"return seen / 127\.5 - 1, seen`, and preprocess=preprocess$"):
+        explainer("a.png")
 
 
 def test_the_command_line_says_that_weights_are_random(zoo: Workshop) -> None:

@@ -1,6 +1,7 @@
 """Models of keras.applications by name, and models and weights in files."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -226,6 +227,24 @@ def test_a_model_of_code_that_rescales_pixels_says_so():
     assert np.array_equal(x, np.float32(seen))
     found.model.save_weights("bare.weights.h5")
     assert np.array_equal(find_model("bare.py:build", weights="bare.weights.h5").preprocess(PICTURE)[0], x)
+
+
+def test_the_preparation_that_a_message_offers_has_the_models_size():
+    """Typed as it is, it works."""
+    net = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(4, 3), keras.layers.GlobalMaxPooling2D()])
+    net.save("best.keras")
+    cv2.imwrite("a.png", PICTURE[..., ::-1])
+    with pytest.raises(InputError, match=r"nothing says how this model's pictures are prepared") as unprepared:
+        xaicore.load("best.keras")("a.png")
+    code = re.findall("`(.*?)`", str(unprepared.value))
+    assert code[-1].startswith("def preprocess(picture): seen = cv2.resize(picture, (24, 20)); return ")
+    named = {}
+    exec("\n".join(code), named)
+    found = xaicore.load("best.keras", preprocess=named["preprocess"])("a.png")
+    assert np.array_equal(found.picture(0), cv2.resize(PICTURE, (24, 20)))
+    any_size = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3)])
+    with pytest.raises(InputError, match=r"cv2\.resize\(picture, \(224, 224\)\); return seen / 127\.5 - 1, seen`"):
+        xaicore.Explainer(any_size)("a.png")
 
 
 def test_weights_of_another_shape():

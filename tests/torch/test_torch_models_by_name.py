@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 
 import cv2
@@ -364,6 +365,31 @@ def test_efficientnet_lite_brings_its_weights():
     assert np.array_equal(x, ((np.float32(seen) - 127) / 128).transpose(2, 0, 1))
     with pytest.raises(InputError, match=re.escape("did you mean 'efficientnet-lite/efficientnet-lite0'?")):
         find_model("efficientnet-lite/lite0")
+
+
+@pytest.mark.parametrize("classes", [1000, 5])
+def test_efficientnet_lite_with_weights_of_a_file(tmp_path, classes):
+    lite = pytest.importorskip("efficientnet_lite_pytorch")
+    net = lite.EfficientNet.from_name("efficientnet-lite0", num_classes=classes)
+    torch.save(net.state_dict(), tmp_path / "lite.pt")
+    found = find_model("efficientnet-lite/efficientnet-lite0", weights=tmp_path / "lite.pt")
+    same_weights(found.model, net)
+    assert not found.model.training
+
+
+def test_a_whole_module_in_the_folder_of_its_code(tmp_path):
+    """As the command finds it, whose path lacks the current folder."""
+    (tmp_path / "own_net.py").write_text("import torch\nclass Net(torch.nn.Sequential):\n    pass\n")
+    write = "import torch, own_net\ntorch.save(own_net.Net(torch.nn.Linear(2, 2)), 'whole.pt')"
+    subprocess.run([sys.executable, "-c", write], cwd=tmp_path, check=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "read.py").write_text(
+        "import xaicore\nprint(type(xaicore.find_model('whole.pt', trust=True).model).__qualname__)"
+    )
+    printed = subprocess.run(
+        [sys.executable, "bin/read.py"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert printed == "Net\n"
 
 
 def test_a_model_by_name_is_explained(tmp_path):

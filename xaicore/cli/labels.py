@@ -17,7 +17,7 @@ from xaicore.cli.options import LABELS
 from xaicore.data import names as data_names
 from xaicore.data.targets import PREDICTED, TRUTH, read_target
 from xaicore.data.truth import UNKNOWN
-from xaicore.errors import InputError
+from xaicore.errors import InputError, nearest_file
 
 __all__ = ["class_index", "read_labels", "read_targets", "read_truth"]
 
@@ -194,5 +194,7 @@ def _from_json(file: str, content: str) -> Sequence[str]:
 def _read(file: str, option: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as exc:
+        raise InputError(f"{option} {file}: no such file (in {os.getcwd()}){nearest_file(file)}") from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise InputError(f"{option} {file} cannot be read: {exc}") from exc

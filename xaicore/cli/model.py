@@ -14,6 +14,7 @@ from xaicore.errors import InputError
 from xaicore.models import NamedModel, default_model, find_model
 from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
+from xaicore.pictures import example
 
 __all__ = ["Model", "as_output", "load_model", "model_options"]
 
@@ -122,11 +123,9 @@ def _own(found: NamedModel, model: str) -> Preparation:
         return Preparation(function, str(function) if name is None else f"{function.__module__}:{name}")
     if is_code(model):
         return Preparation(imagenet, BUILT_IN)
-    x = "seen / 127.5 - 1"
-    if not plugins.installed().backend(found.model).channels_last:
-        x = f"({x}).transpose(2, 0, 1)"
+    code = example(plugins.installed().backend(found.model))
     raise InputError(
         f"--model {model} does not say how a picture becomes its input. Write prepare.py with `import cv2` and a "
-        "function that resizes and scales as your training did, `def preprocess(picture): seen = cv2.resize(picture, "
-        f"(224, 224)); return {x}, seen`, and add --preprocess prepare.py:preprocess"
+        f"function that resizes and scales as your training did, `{code}`, and add --preprocess "
+        "prepare.py:preprocess"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xaicore.backend import Backend
 from xaicore.data.names import as_ids
 from xaicore.data.sample import Sample
 from xaicore.errors import InputError
@@ -16,7 +17,9 @@ MOST = 1000
 """Pictures of one call: 224 x 224 pixels and their inputs take 0.75 MB each."""
 
 
-def read_sample(x: Any, prepare: Preparation | None, images: Any = None, ids: Any = None) -> Sample | None:
+def read_sample(
+    x: Any, prepare: Preparation | None, images: Any = None, ids: Any = None, backend: Backend | None = None
+) -> Sample | None:
     """The pictures that x means, prepared; None where x is the model's own input.
 
     Args:
@@ -24,11 +27,12 @@ def read_sample(x: Any, prepare: Preparation | None, images: Any = None, ids: An
         prepare: makes inputs of pictures; None where the caller has no such function.
         images: N pictures to show instead of those that the preparation returns, or None.
         ids: N names. None: the paths of files, "0", "1", ... of other pictures.
+        backend: of the model, for the code that a message offers.
 
     Raises:
         InputError: a picture cannot be read or prepared, the prepared ones differ in shape, or they are too many.
     """
-    sources = find_sources(x, prepare is not None)
+    sources = find_sources(x, prepare is not None, backend)
     if sources is None or prepare is None:
         return None
     n = len(sources)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 
-from xaicore.errors import InputError, XaicoreError, nearest
+from xaicore.errors import InputError, XaicoreError, nearest, nearest_file
 from xaicore.models.named import ModelLibrary, ModelSpec
 from xaicore.models.typed import FORMS
 
@@ -82,7 +82,7 @@ def _reason(asked: ModelSpec, known: dict[str, ModelLibrary]) -> str:
         return f"write it as library/name: {f'{TWIN.get(head, head)}/{rest}'!r}"
     is_tagged = asked.library is not None and nearest(asked.library, known)  # as timm/resnet18.a1_in1k
     if (re.search(r"\.\w{1,11}$", text) and not is_tagged) or text.startswith((".", "~", os.sep)):
-        return f"no such file or folder (in {os.getcwd()}){_nearest_file(path)}"
+        return f"no such file or folder (in {os.getcwd()}){nearest_file(path)}"
     if asked.library is not None:
         return _unknown_library(asked, known)
     return _in_libraries(text, known)
@@ -119,15 +119,30 @@ def _in_libraries(name: str, known: dict[str, ModelLibrary]) -> str:
     installed = [library for library in known.values() if is_installed(library.package)]
     names = {library.name: list(_names(library)) for library in installed}
     exact = [f"{library}/{one}" for library, all_of in names.items() for one in all_of if one.lower() == name.lower()]
-    near = exact or nearest(name, (one for all_of in names.values() for one in all_of))
+    lacking = [library for library in known.values() if library not in installed]
     if exact:
         return f"write the library before the name: {_joined(exact)}"
+    near = nearest(name, (one for all_of in names.values() for one in all_of))
+    places = _joined(f"{library}/{one}" for one in near for library, all_of in names.items() if one in all_of)
+    to_install = _to_install(name, lacking)
+    if to_install:
+        here = f"; the nearest of what is installed: {places}" if near else ""
+        return f"write the library before the name, and install it: {to_install}{here}"
     if near:
-        places = (f"{library}/{one}" for one in near for library, all_of in names.items() if one in all_of)
-        return f"no library has a model of this name; did you mean {_joined(places)}?"
-    lacking = [library for library in known.values() if library not in installed]
+        return f"no library has a model of this name; did you mean {places}?"
     more = f". More models: {' or '.join(f'`{library.install}`' for library in lacking)}" if lacking else ""
     return f"expected {FORMS}; `xaicore models` lists the names of libraries{more}"
+
+
+def _to_install(name: str, lacking: Sequence[ModelLibrary]) -> str:
+    """The libraries to install that have this name, as far as their plugins tell: only an installed one lists all."""
+    found = []
+    for library in lacking:
+        told = (*library.defaults, *library.common)
+        same = next((one for one in told if one.lower() == name.lower()), None)
+        if same is not None:
+            found.append(f"{f'{library.name}/{same}'!r} (`{library.install}`)")
+    return " or ".join(found[:3])
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:
@@ -142,16 +157,6 @@ def _names(library: ModelLibrary) -> Iterator[str]:
         yield from library.names()
     except (XaicoreError, ImportError):
         return
-
-
-def _nearest_file(path: str) -> str:
-    folder, name = os.path.split(path)
-    try:
-        there = os.listdir(folder or ".")
-    except OSError:
-        return ""
-    near = nearest(name, there)
-    return f"; did you mean {_joined(os.path.join(folder, one) for one in near)}?" if near else ""
 
 
 def _joined(names: Iterable[str]) -> str:

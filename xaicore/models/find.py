@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from xaicore.models.advice import as_library, unknown_model
 from xaicore.models.code import build
 from xaicore.models.named import ModelLibrary, ModelSpec, NamedModel
 from xaicore.models.typed import is_code, read_spec
+from xaicore.models.weights import check_weights
 from xaicore.randomness import preserved
 
 __all__ = ["find_model", "libraries"]
@@ -35,6 +37,9 @@ def find_model(spec: Any, weights: Any = None, trust: bool = False, device: str 
         BackendError: the weights cannot be downloaded.
     """
     asked = read_spec(spec, weights, trust)
+    check_weights(asked.weights)
+    if asked.trust and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # for the class of a pickled module, which the `xaicore` command would not find
     found = _of_code(asked) if is_code(asked.text) else _ask(asked)
     if found is None:
         raise unknown_model(asked, libraries())

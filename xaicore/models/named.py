@@ -63,10 +63,11 @@ class ModelLibrary:
         package: the name that is imported.
         names: returns the names of its models; it imports the library, and may take seconds.
         example: a name in the library, for messages.
-        install: the command that installs it.
+        install: the command that installs it, as it is typed into a shell.
         defaults: names for pictures of any kind, where the user names none, the best first.
         has_weights: whether the weights of this name are on this machine; it imports nothing heavy.
         rank: among libraries whose defaults need a download, the lowest comes first.
+        common: names that people type, for messages where the library is not installed and `names` cannot list them.
     """
 
     name: str
@@ -77,3 +78,4 @@ class ModelLibrary:
     defaults: tuple[str, ...] = ()
     has_weights: Callable[[str], bool] = lambda name: False
     rank: int = 100
+    common: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ A `Source` is one picture that can be read; a `Preparation` makes a model's inpu
 """
 
 from xaicore.pictures.batches import PictureBatch, PictureBatches
+from xaicore.pictures.example import example
 from xaicore.pictures.files import SUFFIXES, VIDEOS, find_pictures, picture_id
 from xaicore.pictures.preparation import Preparation, check_single
 from xaicore.pictures.reading import PictureError, read_picture
@@ -23,6 +24,7 @@ __all__ = [
     "Preparation",
     "Source",
     "check_single",
+    "example",
     "find_pictures",
     "find_sources",
     "picture_id",

