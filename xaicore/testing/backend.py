@@ -20,16 +20,18 @@ class BackendTests(
 ):
     """Whether a backend keeps the contract. Inherit it, and supply nets and the state of a model::
 
-    class TestMine(xaicore.testing.BackendTests):
-        kit_version = 1
-        plugin = xaicore_mine
-        frameworks = ("mine",)
-        lacks = {"pair": "mine's nets take one picture"}
+        class TestMine(xaicore.testing.BackendTests):
+            kit_version = 1
+            plugin = xaicore_mine
+            frameworks = ("mine",)
+            lacks = {"pair": "mine's nets take one picture"}
 
-        def build_conv(self, net): ...    # return model, {"conv1": "its name in the model", "relu1": ..., ...}
-        def build_tokens(self, net): ...
-        def to_inputs(self, picture): ...  # of (N, 3, height, width)
-        def state(self, model): ...        # {"weights": ..., "training": ..., "hooks": ...}
+            def build_conv(self, net): ...    # return model, {"conv1": "its name in the model", "relu1": ..., ...}
+            def build_tokens(self, net): ...
+            def to_inputs(self, picture): ...  # of (N, 3, height, width)
+            def state(self, model): ...        # {"weights": ..., "training": ..., "hooks": ...}
+
+    docs/testing.md walks through it.
     """
 
     @checks("plugin-hook")

@@ -11,11 +11,13 @@ __all__ = ["LoggerTests"]
 class LoggerTests(LifecycleChecks, ShippingChecks):
     """Whether a logger keeps the contract. Inherit it, and say where the logger writes and what can be read back::
 
-    class TestMine(xaicore.testing.LoggerTests):
-        kit_version = 1
-        plugin = xaicore_mine
-        frameworks = ("mine",)
+        class TestMine(xaicore.testing.LoggerTests):
+            kit_version = 1
+            plugin = xaicore_mine
+            frameworks = ("mine",)
 
-        def options(self, folder): ...  # {"root": folder}
-        def rows(self, folder): ...     # [{"step": 3, "id": "a.png", "k": 0, "score": 0.9}, ...]
+            def options(self, folder): ...  # {"root": folder}
+            def rows(self, folder): ...     # [{"step": 3, "id": "a.png", "k": 0, "score": 0.9}, ...]
+
+    docs/testing.md walks through it.
     """

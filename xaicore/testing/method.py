@@ -34,10 +34,12 @@ TARGETS = [[0, 3], [1, 2], [2, 2]]
 class MethodTests(Kit):
     """Whether a method keeps the contract. Inherit it, and name the function as the entry point does::
 
-    class TestMine(xaicore.testing.MethodTests):
-        kit_version = 1
-        plugin = "xaicore_mine:mymethod"
-        options = {"masks": 8}   # of a method of many passes, so that these are few
+        class TestMine(xaicore.testing.MethodTests):
+            kit_version = 1
+            plugin = "xaicore_mine:mymethod"
+            options = {"masks": 8}   # of a method of many passes, so that these are few
+
+    docs/testing.md walks through it.
     """
 
     plugin: ClassVar[Any]
