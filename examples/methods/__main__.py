@@ -50,7 +50,7 @@ def main() -> None:
     for name, method in xaicore.METHODS.items():
         if set(method.asks) <= set(SCORES):
             try:
-                share = share_in_cells(xaicore.Explainer(lite0, method), given, lite0_input)
+                share = share_in_cells(xaicore.Explainer(lite0, method, batch_size=4), given, lite0_input)
             except xaicore.MethodError:
                 continue
             rows.append((share, name))
