@@ -101,9 +101,17 @@ class Explanation(ShownMaps):
         n, m = len(self.ids), len(self)
         return (
             f"<Explanation of {n} image{'s' * (n != 1)}, {m // n} target{'s' * (m != n)} each ({self.target}): "
-            f"{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}, outputs are "
+            f"{self._first_named()}{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}, outputs are "
             f"{self.outputs_kind}>"
         )
+
+    def _first_named(self) -> str:
+        """The first three targets with their scores, where they have names: "tabby 0.870; "."""
+        if self.class_names is None and self.names is None:
+            return ""
+        first = range(min(len(self), 3))
+        named = [f"{self.target_name(m) or self.target} {self.scores[m]:.3f}" for m in first]
+        return f"{', '.join(named)}{', ...' * (len(self) > 3)}; "
 
     def class_name(self, index: int) -> str:
         """The name of a class, else its number; "" for no class."""

@@ -65,6 +65,19 @@ def test_the_predicted_class_at_the_layer_found(net: ToyNet, backend: ToyBackend
     )
 
 
+def test_the_text_names_the_first_targets(backend: ToyBackend, x: np.ndarray) -> None:
+    names = ["ant", "bee", "cow", "dog"]
+    e = xaicore.explain(None, x[:1], [[1, 3]], class_names=names, backend=backend)
+    bee, dog = e.scores
+    start = "<Explanation of 1 image, 2 targets each (given classes): "
+    assert repr(e).startswith(f"{start}bee {bee:.3f}, dog {dog:.3f}; gradcam at second")
+    e = xaicore.explain(None, x, 2, class_names=names, backend=backend)
+    first = ", ".join(f"cow {score:.3f}" for score in e.scores)
+    assert f": {first}; gradcam" in repr(e)
+    e = xaicore.explain(None, x, [[1, 3]], class_names=names, backend=backend)
+    assert f"bee {e.scores[2]:.3f}, ...; gradcam" in repr(e)
+
+
 def test_top_k_is_clipped_to_the_classes(net: ToyNet, backend: ToyBackend, x: np.ndarray) -> None:
     e = xaicore.explain(None, x, TopK(9), backend=backend)
     order = np.argsort(-net.forward(x)["dense"], axis=1)
