@@ -472,8 +472,8 @@ def test_a_model_error_in_the_first_batch(shop: Workshop) -> None:
         (["--out", "runs/a"], "--out runs/a is for the disk logger, which is off: add --logger disk"),
         (["--backend", "abacus"], "no backend plugin called 'abacus'"),
         (["--device", "moon"], "--device moon: a net.Colours has no .to(device)"),
-        (["--truth", "none.csv"], "--truth none.csv cannot be read"),
-        (["--labels", "none.txt"], "--labels none.txt cannot be read"),
+        (["--truth", "none.csv"], "--truth none.csv: no such file (in "),
+        (["--labels", "none.txt"], "--labels none.txt: no such file (in "),
         (["b.png"], "no such file or folder: 'b.png'"),
         (
             ["--preprocess", "net:prepare"],
