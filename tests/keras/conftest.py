@@ -66,7 +66,7 @@ ON_TORCH = {"kit"}
 
 SHARE = 8
 
-IN_TURN = {"callback", "links", "meaning", "surgery"}
+IN_TURN = {"callback", "layers", "links", "meaning", "models", "parts", "surgery", "targets", "values"}
 """Modules whose tests compile less. Of a test with parameters, each set but the first runs on TensorFlow or on JAX."""
 
 
