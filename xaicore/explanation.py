@@ -101,8 +101,8 @@ class Explanation(ShownMaps):
         n, m = len(self.ids), len(self)
         return (
             f"<Explanation of {n} image{'s' * (n != 1)}, {m // n} target{'s' * (m != n)} each ({self.target}): "
-            f"{self._first_named()}{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}, outputs are "
-            f"{self.outputs_kind}>"
+            f"{self._first_named()}{self.method} at {self.layer} of {self.model}, maps {self.maps.shape[1:]}, "
+            f"outputs are {self.outputs_kind}>"
         )
 
     def _first_named(self) -> str:
