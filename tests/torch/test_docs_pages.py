@@ -94,7 +94,7 @@ def test_the_first_minute(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.chdir(tmp_path)
     names = pages.run("docs/start.md", "PyTorch")
     assert names["explanation"].targets.tolist() == [285]
-    assert capsys.readouterr().out.splitlines()[-1].startswith("Egyptian cat [0.")
+    assert ": Egyptian cat 0.403; gradcam at" in capsys.readouterr().out.splitlines()[-1]
     assert (tmp_path / "runs/chelsea/index.html").stat().st_size > 1000
 
 
