@@ -210,3 +210,14 @@ def test_value_is_indexed_in_the_axes_of_the_model():
     np.testing.assert_array_equal(aim.direction, expected)
     assert aim.names[0, 0] == "output (3, 1)"
     assert Value(np.int64(2)) == Value(2)  # type: ignore[arg-type]
+
+
+def test_the_only_value_needs_no_index() -> None:
+    outputs = np.array([[-30.5], [2.0]], np.float32)
+    aim = Value().aim(outputs, "values")
+    np.testing.assert_array_equal(aim.direction, np.ones((2, 1, 1)))
+    np.testing.assert_array_equal(aim.scores, outputs)
+    with pytest.raises(
+        TargetError, match=r"^Value\(\): the outputs \(2, 3\) have no such index; of each image they are"
+    ):
+        Value().aim(np.zeros((2, 3), np.float32), "values")

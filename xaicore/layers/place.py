@@ -90,6 +90,11 @@ class Place:
         """
         arranged = {}
         for name, runs in self.runs.items():
+            if name not in self.grids:
+                raise LayerError(
+                    f"layer {name!r} gives several maps, or none that is an array: name a layer inside of it, "
+                    "layer=...; layer=None finds one"
+                )
             if all(run in arrays for run in runs):
                 maps = [self.grids[name].arrange(arrays[run], targets) for run in runs]
                 if len({one.shape for one in maps}) > 1:

@@ -25,10 +25,11 @@ class Value(Target):
     Of a model that ends in a softmax or sigmoid, the logit behind it; `Probability` explains what is after it.
 
     Args:
-        index: along the output of an image, as the model gives it: an index, or one per axis, such as (2, 5).
+        index: along the output of an image, as the model gives it: an index, or one per axis, such as (2, 5). None: the
+            only one.
     """
 
-    index: int | Sequence[int]
+    index: int | Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         given: Any = self.index
@@ -41,11 +42,13 @@ class Value(Target):
         Raises:
             TargetError: the outputs have no such index.
         """
-        index = (self.index,) if isinstance(self.index, int) else tuple(self.index)
+        index = (self.index,) if isinstance(self.index, int) else tuple(self.index or ())
         axis = 1 if answer is None else answer.class_axis
-        arranged = outputs.shape
+        given, arranged = outputs, outputs.shape
         outputs = np.moveaxis(outputs, 1, axis) if outputs.ndim > 2 else outputs  # as the model gives them
         shape = outputs.shape[1:] or (1,)
+        if self.index is None and int(np.prod(shape)) == 1:
+            return Value((0,) * len(shape) if len(shape) > 1 else 0).aim(given, kind, answer)
         if len(index) == 1 and len(shape) > 1 and not is_dense(outputs):
             shape = (int(np.prod(shape)),)
         if len(index) != len(shape) or any(not 0 <= i < length for i, length in zip(index, shape, strict=False)):
@@ -67,6 +70,8 @@ class Value(Target):
 
     @property
     def _written(self) -> str:
+        if self.index is None:
+            return ""
         return str(self.index) if isinstance(self.index, int) else f"({', '.join(map(str, self.index))})"
 
     def __str__(self) -> str:
