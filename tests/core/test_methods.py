@@ -317,6 +317,8 @@ def test_unknown_names_get_the_near_ones() -> None:
     ) as e:
         find_method("grad-cam")
     assert "'gradcam'" in str(e.value).partition("did you mean")[2]
+    with pytest.raises(xaicore.MethodError, match=r"pass method=xaicore.method\('rise', masks=20\)$"):
+        find_method("rise(masks=20)")
     with pytest.raises(xaicore.MethodError, match=r"no method called 'qqq'; known: .*random.*$"):
         find_method("qqq")
     with pytest.raises(

@@ -118,6 +118,9 @@ def find_method(method: MethodLike) -> Method:
         known = [*METHODS, *registry.names("method")]
         if method in known:
             return Method.around(registry.method(method), method)
+        name, _, options = method.partition("(")
+        if name in known and options.endswith(")"):  # as the command line takes them
+            raise MethodError(f"method={method!r}: in Python, pass method=xaicore.method({name!r}, {options}")
         raise MethodError(f"no method called {method!r}; known: {', '.join(known)}{did_you_mean(method, known)}")
     if callable(method):
         return Method.around(method)

@@ -1,0 +1,1 @@
+"""Checks and figures on an accelerator; on the CPU, the checks alone say something."""
