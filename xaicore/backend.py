@@ -24,6 +24,7 @@ from xaicore.trees import as_array
 
 __all__ = [
     "POWERS",
+    "PRECISIONS",
     "RULES",
     "Attention",
     "Backend",
@@ -42,6 +43,9 @@ A backend with the power "parts" calls `direction(outputs, kind, parts)` where t
 
 POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases", "parts", "resume_parts")
 """What a backend may offer beyond activations and gradients of layers, see `Backend.powers`."""
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+"""Floating-point types that a model may compute in, see `Backend.in_precision`."""
 
 RULES = ("plain", "guided", "deconv")
 """How a gradient g at the output of a ReLU, or of one with a cap, y = min(max(x, 0), cap), goes on to its input x:
@@ -194,6 +198,13 @@ class Backend(ABC):
     def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
         """`resume`, and all outputs as in `Capture.parts`: for targets that read several, such as boxes."""
         self._lacks("all outputs of a pass that starts from a layer", "use a gradient method, such as 'gradcam'")
+
+    def in_precision(self, precision: str) -> Backend:
+        """A backend of a copy of this model that computes in `precision`, of `PRECISIONS`; the model stays as it is.
+
+        The copy lies on the same device, laid out in memory as its convolutions are fastest.
+        """
+        self._lacks("another precision than the model's own", "pass a model that computes in the wanted one")
 
     @property
     def ready(self) -> bool:

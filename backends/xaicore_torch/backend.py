@@ -29,6 +29,7 @@ from xaicore_torch.layout import find_module, layer_name, unwrap
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import to_host
 from xaicore_torch.passes import Mode, Recorded, record
+from xaicore_torch.precision import in_precision
 from xaicore_torch.pullback import by_layer
 from xaicore_torch.pulls import Gradients, Pulls
 from xaicore_torch.recorder import taken_by
@@ -194,6 +195,10 @@ class TorchBackend(Backend):
     def with_batch_axis(self, inputs: Any) -> Any:
         """A single array one axis short for the first convolution gets a batch axis; a list of them is one array."""
         return self._surveys.with_batch_axis(inputs)
+
+    def in_precision(self, precision: str) -> TorchBackend:
+        """A backend of a copy in this precision, with channels last in memory where the model convolves pictures."""
+        return TorchBackend(in_precision(self.model, precision), self.output)
 
     @property
     def ready(self) -> bool:
