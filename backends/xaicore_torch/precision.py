@@ -35,5 +35,5 @@ def in_precision(model: nn.Module, precision: str) -> nn.Module:
     copied.to(getattr(torch, precision))
     for part in copied.modules():
         if isinstance(part, nn.Conv2d):
-            part.to(memory_format=torch.channels_last)
+            part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
     return copied

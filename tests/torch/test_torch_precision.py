@@ -35,7 +35,8 @@ def test_the_copy_computes_in_the_precision_and_the_model_stays() -> None:
     assert 0 < apart < 0.05, "bfloat16 has eight bits"
     np.testing.assert_allclose(coarse.outputs, exact.outputs, atol=0.02)
     for name, tensor in model.state_dict().items():
-        assert tensor.dtype == before[name].dtype and torch.equal(tensor, before[name]), name
+        assert tensor.dtype == before[name].dtype, name
+        assert torch.equal(tensor, before[name]), name
     assert model[0].weight.stride() == strides
     assert half.model[0].weight.is_contiguous(memory_format=torch.channels_last)
 
