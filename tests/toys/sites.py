@@ -42,9 +42,9 @@ class Site:
         """Write an importable module."""
         (self.root / f"{name}.py").write_text(textwrap.dedent(text))
 
-    def entry_points(self, group: str) -> Iterator[importlib.metadata.EntryPoint]:
-        for distribution in importlib.metadata.distributions(path=[str(self.root)]):
-            yield from distribution.entry_points.select(group=group)
+    def entry_points(self) -> importlib.metadata.EntryPoints:
+        found = importlib.metadata.distributions(path=[str(self.root)])
+        return importlib.metadata.EntryPoints(point for one in found for point in one.entry_points)
 
     def plugins(self) -> Plugins:
         """A registry that has just been read."""
@@ -60,6 +60,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.syspath_prepend(str(root))
     monkeypatch.setattr("importlib.metadata.entry_points", built.entry_points)
     monkeypatch.delenv("XAICORE_PLUGINS", raising=False)
+    monkeypatch.setenv("XAICORE_CONFIG", str(tmp_path / "settings"))
     before = set(sys.modules)
     yield built
     for name in set(sys.modules) - before:

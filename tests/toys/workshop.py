@@ -147,6 +147,7 @@ class Workshop:
         monkeypatch.syspath_prepend(self.site)
         for variable in ("XAICORE_PLUGINS", "XAICORE_DEBUG", "FORCE_COLOR", "TTY_COMPATIBLE"):
             monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setenv("XAICORE_CONFIG", str(tmp_path / "settings"))
         for module in ("colours_backend", "colours_notes", "colours_frail"):
             monkeypatch.delitem(sys.modules, module, raising=False)
         plugins.installed.cache_clear()
@@ -163,7 +164,7 @@ class Workshop:
         self, name: str, version: str, groups: dict[str, dict[str, str]], requires: Sequence[str] = (), extra: str = ""
     ) -> None:
         """Install metadata, as pip would leave it."""
-        folder = self.site / f"{name}-{version}.dist-info"
+        folder = self.site / f"{name.replace('-', '_')}-{version}.dist-info"
         folder.mkdir()
         metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
         metadata += [f"Provides-Extra: {extra}"] * bool(extra) + [f"Requires-Dist: {line}" for line in requires]

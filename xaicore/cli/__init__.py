@@ -25,7 +25,7 @@ def main() -> None:
       xaicore layers  --model my.net:build          list the layers of a model
       xaicore methods --model my.net:build          list the methods that fit a model, and why others do not
       xaicore explain photos --model my.net:build   explain pictures
-      xaicore plugins                               list backends and loggers
+      xaicore plugins                               list backends, loggers and methods
 
     Exit status: 0 success; 1 a picture, the model or a logger failed during the work; 2 the request is not possible,
     and nothing was explained.

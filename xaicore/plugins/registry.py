@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from xaicore.backend import Backend
 from xaicore.errors import PluginError, XaicoreError, did_you_mean, type_name
 from xaicore.logger import Logger
 from xaicore.outputs import Output
+from xaicore.plugins.disabled import disabled_names, enable_command
 from xaicore.plugins.entry_point import KINDS, Plugin, describe, needs
 
 if TYPE_CHECKING:
@@ -26,29 +27,42 @@ CONTRACTS: dict[str, type[Backend] | type[Logger]] = {"backend": Backend, "logge
 
 
 class Plugins:
-    """The plugins of some entry points, imported one by one as they are asked for."""
+    """The plugins of some entry points, imported one by one as they are asked for.
 
-    def __init__(self, entry_points: Iterable[tuple[Plugin, EntryPoint]]) -> None:
-        self._entry_points = dict(entry_points)
+    Args:
+        entry_points: each with what its metadata says.
+        disabled: names of plugins that are not to be used, whatever their kind.
+
+    Attributes:
+        disabled: the plugins of these names, by kind and name.
+    """
+
+    def __init__(self, entry_points: Iterable[tuple[Plugin, EntryPoint]], disabled: Container[str] = ()) -> None:
+        found = dict(entry_points)
+        self._entry_points = {plugin: one for plugin, one in found.items() if plugin.name not in disabled}
+        self.disabled = _sorted(plugin for plugin in found if plugin.name in disabled)
         self._manager = pluggy.PluginManager("xaicore")
         self._manager.add_hookspecs(hookspecs)
         self._loaded: dict[Plugin, object] = {}
 
     def listing(self) -> list[Plugin]:
-        """All of them, by kind and name. Imports nothing and never raises."""
-        return sorted(self._entry_points, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
+        """All that are not disabled, by kind and name. Imports nothing and never raises."""
+        return _sorted(self._entry_points)
 
     def names(self, kind: str) -> list[str]:
-        """The names of one kind, sorted."""
+        """The names of one kind that are not disabled, sorted."""
         return sorted({plugin.name for plugin in self._entry_points if plugin.kind == kind})
 
     def find(self, kind: str, name: str) -> Plugin:
         """The plugin of this name.
 
         Raises:
-            PluginError: none has it, or two distributions claim it.
+            PluginError: none has it, it is disabled, or two distributions claim it.
         """
         claims = [plugin for plugin in self.listing() if (plugin.kind, plugin.name) == (kind, name)]
+        for plugin in self.disabled:
+            if (plugin.kind, plugin.name) == (kind, name):
+                raise PluginError(f"{plugin} is disabled; try: {enable_command(name)}")
         if not claims:
             limit = os.environ.get("XAICORE_PLUGINS")
             also = "" if limit is None else f" (XAICORE_PLUGINS={limit!r} limits them)"
@@ -97,7 +111,7 @@ class Plugins:
             loaded: object = self._entry_points[plugin].load()
         except ImportError as exc:
             raise PluginError(needs(plugin, exc)) from exc
-        except Exception as exc:  # a broken shared library raises OSError, a bad module anything
+        except (Exception, SystemExit) as exc:  # a broken shared library raises OSError, a bad module anything
             raise PluginError(f"{plugin} does not import: {type(exc).__name__}: {exc}") from exc
         return loaded
 
@@ -137,11 +151,14 @@ class Plugins:
             if found is not None:
                 return found
             tried[candidate] = "declined"
+        off = {plugin.name: "disabled" for plugin in self.disabled if plugin.kind == "backend"}
+        wanted = [root for root in roots if root in off]
+        advice = f"Try: {enable_command(wanted[0])}" if wanted else _advice(model)
         bases = _join(root for root in roots if root != "builtins")
-        outcome = ", ".join(f"{candidate}: {how}" for candidate, how in tried.items()) or "nothing, none is installed"
-        raise PluginError(
-            f"no backend accepts {_named(model)} (bases from: {bases}); tried {outcome}. {_advice(model)}"
+        outcome = (
+            ", ".join(f"{candidate}: {how}" for candidate, how in (tried | off).items()) or "nothing, none is installed"
         )
+        raise PluginError(f"no backend accepts {_named(model)} (bases from: {bases}); tried {outcome}. {advice}")
 
     def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | Output | None) -> Backend | None:
         found = self.ask(plugin, "xaicore_backend", model=model, output=output)
@@ -215,20 +232,25 @@ def check_instance(value: object, kind: str, origin: str) -> None:
 def installed() -> Plugins:
     """The plugins of this environment, read from the metadata once per process.
 
-    `installed.cache_clear()` makes the next call read again, after an installation or a change of
-    XAICORE_PLUGINS.
+    `installed.cache_clear()` makes the next call read again, after an installation, or a change of
+    XAICORE_PLUGINS or of what is disabled.
     """
     # Imported here: it doubles the time of `import xaicore`.
     from importlib.metadata import entry_points
 
     limit = os.environ.get("XAICORE_PLUGINS")
     wanted = None if limit is None else {name.strip() for name in limit.split(",")}
+    everything = entry_points()  # once: each call reads the files of all distributions
     found: dict[Plugin, EntryPoint] = {}
     for kind, group in KINDS.items():
-        for entry_point in entry_points(group=group):
+        for entry_point in everything.select(group=group):
             if wanted is None or entry_point.name in wanted:
                 found[describe(kind, entry_point)] = entry_point
-    return Plugins(found.items())
+    return Plugins(found.items(), disabled_names())
+
+
+def _sorted(found: Iterable[Plugin]) -> list[Plugin]:
+    return sorted(found, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
 
 
 def _named(model: Any) -> str:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 
-from xaicore.plugins import Plugin, Plugins, install_command
+from xaicore.plugins.entry_point import Plugin, install_command
+from xaicore.plugins.registry import Plugins
 
 __all__ = ["lacks"]
 
