@@ -17,6 +17,7 @@ from xaicore.logger import Logger
 from xaicore.outputs import Output
 from xaicore.plugins.disabled import disabled_names, enable_command
 from xaicore.plugins.entry_point import KINDS, Plugin, describe, needs
+from xaicore.versions import check_version
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -222,10 +223,7 @@ def check_instance(value: object, kind: str, origin: str) -> None:
     expected = CONTRACTS[kind]
     if not isinstance(value, expected):
         raise PluginError(f"{origin} gave a {type_name(value)}; expected a subclass of xaicore.{expected.__name__}")
-    theirs, ours = value.api_version, expected.api_version
-    if theirs != ours:
-        older = "the plugin" if theirs < ours else "xaicore"
-        raise PluginError(f"{origin} speaks api_version {theirs}, this xaicore speaks {ours}: upgrade {older}")
+    check_version(value.api_version, expected.api_version, origin)
 
 
 @cache
