@@ -127,6 +127,14 @@ def test_an_entry_is_told_in_a_point_of_the_newest_version(entry: str, is_told: 
     assert surface.untold(changed, CHANGELOG.replace(" (unreleased)", "")) == changed  # nothing may change at a release
 
 
+def test_what_is_in_a_new_class_needs_no_words_of_its_own() -> None:
+    new = {"xaicore.Fresh": "is new: a class", "xaicore.Fresh(a)": "is new: argument 1", "xaicore.Fresh.b": "is new: b"}
+    assert surface.untold(new, CHANGELOG) == {"xaicore.Fresh": "is new: a class"}
+    assert surface.untold(new, CHANGELOG.replace("`Explainer` takes", "`Fresh` and `Explainer` take")) == {}
+    changed = {**new, "xaicore.Fresh": "was a function, and is a class"}
+    assert surface.untold(changed, CHANGELOG) == changed
+
+
 # Deprecations.
 
 

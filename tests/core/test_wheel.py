@@ -62,6 +62,9 @@ def test_templates_are_inside(wheel: zipfile.ZipFile) -> None:
     parts = {path.name for kind in ("*.jinja", "*.css", "*.js") for path in gallery.glob(kind)}
     assert {"index.html.jinja", "gallery.css", "gallery.js"} <= parts
     assert {f"xaicore_disk/page/{name}" for name in parts} <= set(wheel.namelist())
+    packages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "xaicore").rglob("*.jinja")}
+    assert "xaicore/cli/templates/backend/package/backend.py.jinja" in packages
+    assert packages <= set(wheel.namelist())
 
 
 def test_entry_points(wheel: zipfile.ZipFile) -> None:

@@ -140,9 +140,9 @@ def of_commands() -> Entries:
     for name, command in cli.main.commands.items():
         yield f"command {name}", "a command"
         for parameter in command.params:
-            is_flag = isinstance(parameter, click.Option) and parameter.is_flag
-            for option in (*parameter.opts, *parameter.secondary_opts):
-                yield f"command {name} {option}", "a flag" if is_flag else "a value"
+            if isinstance(parameter, click.Option):
+                for option in (*parameter.opts, *parameter.secondary_opts):
+                    yield f"command {name} {option}", "a flag" if parameter.is_flag else "a value"
 
 
 def of_files() -> Entries:
@@ -196,7 +196,10 @@ def words_for(entry: str) -> set[str]:
 
 
 def untold(changed: dict[str, str], changelog: str) -> dict[str, str]:
-    """Those of the changes that no point in the newest section of the changelog names, in backticks."""
+    """Those of the changes that no point in the newest section of the changelog names, in backticks.
+
+    What is in a function or class that is new, or gone, needs no words of its own.
+    """
     section = re.split(r"^## ", changelog, flags=re.M)[1]
     if "(unreleased)" not in section.partition("\n")[0]:
         return changed
@@ -204,7 +207,13 @@ def untold(changed: dict[str, str], changelog: str) -> dict[str, str]:
         {word for code in re.findall(r"`([^`]+)`", point) for word in re.findall(r"--[\w-]+|[\w-]+", code)}
         for point in re.split(r"^- ", section, flags=re.M)
     ]
-    return {entry: how for entry, how in changed.items() if not any(words_for(entry) <= point for point in points)}
+    left = {entry: how for entry, how in changed.items() if not any(words_for(entry) <= point for point in points)}
+    whole = {entry for entry, how in changed.items() if how.startswith(("is new", "is gone"))}
+    return {entry: how for entry, how in left.items() if not any(is_inside(entry, other) for other in whole)}
+
+
+def is_inside(entry: str, other: str) -> bool:
+    return entry != other and entry.startswith(other) and entry[len(other)] in ".( "
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line: `xaicore explain | layers | methods | models | plugins`. One file per command.
+"""The command line: `xaicore explain | layers | methods | models | plugins | new-plugin`. One file per command.
 
 Only this package imports click and rich. Nothing else of xaicore imports this package.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from xaicore import __version__
-from xaicore.cli import explain, layers, methods, models, plugins
+from xaicore.cli import explain, layers, methods, models, new_plugin, plugins
 
 __all__ = ["main"]
 
@@ -26,6 +26,7 @@ def main() -> None:
       xaicore methods --model my.net:build          list the methods that fit a model, and why others do not
       xaicore explain photos --model my.net:build   explain pictures
       xaicore plugins                               list backends, loggers and methods
+      xaicore new-plugin backend mxnet              write the package of a new one
 
     Exit status: 0 success; 1 a picture, the model or a logger failed during the work; 2 the request is not possible,
     and nothing was explained.
@@ -37,3 +38,4 @@ main.add_command(layers.command)
 main.add_command(methods.command)
 main.add_command(models.command)
 main.add_command(plugins.command)
+main.add_command(new_plugin.command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xaicore.testing.activations import ActivationChecks
+from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.gradients import GradientChecks
@@ -15,24 +16,8 @@ from xaicore.testing.running import RunningChecks
 __all__ = ["BackendTests"]
 
 
-class BackendTests(
-    OutputChecks, ActivationChecks, GradientChecks, FactChecks, RestoringChecks, PowerChecks, RunningChecks
-):
-    """Whether a backend keeps the contract. Inherit it, and supply nets and the state of a model::
-
-        class TestMine(xaicore.testing.BackendTests):
-            kit_version = 1
-            plugin = xaicore_mine
-            frameworks = ("mine",)
-            lacks = {"pair": "mine's nets take one picture"}
-
-            def build_conv(self, net): ...    # return model, {"conv1": "its name in the model", "relu1": ..., ...}
-            def build_tokens(self, net): ...
-            def to_inputs(self, picture): ...  # of (N, 3, height, width)
-            def state(self, model): ...        # {"weights": ..., "training": ..., "hooks": ...}
-
-    docs/testing.md walks through it.
-    """
+class FirstChecks(BackendCase):
+    """The hook, and what an author supplies."""
 
     @checks("plugin-hook")
     def test_the_hook_returns_a_backend(self) -> None:
@@ -61,6 +46,35 @@ class BackendTests(
             is_built = getattr(type(self), f"build_{name}") is not getattr(BackendTests, f"build_{name}")
             if is_built and name in self.lacks:
                 deviate(f"build_{name}", f"no {name!r} in `lacks`, since there is such a net", self.lacks[name])
+
+
+class BackendTests(
+    RunningChecks,
+    PowerChecks,
+    RestoringChecks,
+    FactChecks,
+    GradientChecks,
+    ActivationChecks,
+    OutputChecks,
+    FirstChecks,
+):
+    """Whether a backend keeps the contract. Inherit it, and supply nets and the state of a model::
+
+        class TestMine(xaicore.testing.BackendTests):
+            kit_version = 1
+            plugin = xaicore_mine
+            frameworks = ("mine",)
+            lacks = {"pair": "mine's nets take one picture"}
+
+            def build_conv(self, net): ...    # return model, {"conv1": "its name in the model", "relu1": ..., ...}
+            def build_tokens(self, net): ...
+            def to_inputs(self, picture): ...  # of (N, 3, height, width)
+            def state(self, model): ...        # {"weights": ..., "training": ..., "hooks": ...}
+
+    docs/testing.md walks through it.
+    """
+
+    # The last base runs first: who writes a backend meets the clauses in the order in which they can be kept.
 
 
 class Obliging:

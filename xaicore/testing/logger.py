@@ -8,7 +8,7 @@ from xaicore.testing.shipping import ShippingChecks
 __all__ = ["LoggerTests"]
 
 
-class LoggerTests(LifecycleChecks, ShippingChecks):
+class LoggerTests(ShippingChecks, LifecycleChecks):  # the last base runs first
     """Whether a logger keeps the contract. Inherit it, and say where the logger writes and what can be read back::
 
         class TestMine(xaicore.testing.LoggerTests):

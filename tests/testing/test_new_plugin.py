@@ -1,0 +1,129 @@
+"""`xaicore new-plugin`: its packages name the first clause to fill in, and pass once all are filled in."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import click.testing
+import pytest
+from processes import ROOT, environment, python
+
+from xaicore.cli import main
+
+EXAMPLES = ROOT / "examples" / "plugins"
+
+
+def new(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> click.testing.Result:
+    monkeypatch.chdir(folder)
+    return click.testing.CliRunner().invoke(main, ["new-plugin", *arguments])
+
+
+def run_tests(folder: Path) -> str:
+    """What pytest says in the new package, as its README has it."""
+    return python("-m", "pytest", "-p", "no:cacheprovider", cwd=folder, env=environment(ROOT)).stdout
+
+
+FIRST = {
+    ("backend", "tinyconv"): ("plugin-hook", "build_conv in tests/test_tinyconv.py"),
+    ("logger", "csvlog"): ("logger-where", "CsvlogLogger.open in xaicore_csvlog/logger.py"),
+    ("method", "counter-factual"): ("method-shape", "counter_factual in xaicore_counter_factual/__init__.py"),
+}
+"""{kind, name: the first clause that is broken, and what is to be written}."""
+
+
+def fill(folder: Path, kind: str) -> None:
+    """Write what an author would: what the examples have."""
+    if kind == "backend":
+        example = EXAMPLES / "xaicore-tinyconv"
+        shutil.copy(example / "tinyconv.py", folder)
+        for name in ("xaicore_tinyconv/backend.py", "tests/test_tinyconv.py"):
+            shutil.copy(example / name, folder / name)
+    elif kind == "logger":
+        example = EXAMPLES / "xaicore-csvlog"
+        source = (example / "xaicore_csvlog" / "logger.py").read_text()
+        (folder / "xaicore_csvlog" / "logger.py").write_text(source.replace("CsvLogger", "CsvlogLogger"))
+        shutil.copy(example / "tests" / "test_csvlog.py", folder / "tests")
+    else:
+        module = folder / "xaicore_counter_factual" / "__init__.py"
+        formula = (
+            "from xaicore import maps\n\n    weights = -gradients.reshape(*gradients.shape[:3], -1).mean(axis=-1)\n"
+            "    return maps.weighted_sum(weights, activations)"
+        )
+        module.write_text(re.sub(r"raise NotImplementedError\(.*\)", formula, module.read_text()))
+
+
+@pytest.mark.parametrize(("kind", "name"), FIRST)
+def test_a_new_package_names_the_first_clause_and_passes_once_filled_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, name: str
+) -> None:
+    result = new(monkeypatch, tmp_path, kind, name)
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / f"xaicore-{name}"
+    written = sorted(path.relative_to(tmp_path).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert sorted(result.stdout.splitlines()) == written
+    clause, missing = FIRST[kind, name]
+    said = run_tests(folder)
+    assert f"ContractError: {clause} (docs/plugins.md#{clause}) is broken: " in said
+    assert f"it raised NotImplementedError: {missing}" in said
+    assert "1 failed" in said
+    fill(folder, kind)
+    said = run_tests(folder)
+    assert re.search(r"\d+ passed", said), said[-2000:]
+    assert "failed" not in said
+
+
+PACKAGES = {
+    ("backend", "mxnet"): ["xaicore_mxnet/__init__.py", "xaicore_mxnet/backend.py", "tests/test_mxnet.py"],
+    ("logger", "my-log"): ["xaicore_my_log/__init__.py", "xaicore_my_log/logger.py", "tests/test_my_log.py"],
+    ("method", "My_cam2"): ["xaicore_my_cam2/__init__.py", "tests/test_My_cam2.py"],
+}
+TARGETS = {"backend": "xaicore_mxnet", "logger": "xaicore_my_log", "method": "xaicore_my_cam2:My_cam2"}
+
+
+@pytest.mark.parametrize(("kind", "name"), PACKAGES)
+def test_what_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, name: str) -> None:
+    result = new(monkeypatch, tmp_path, kind, name, "--folder", "here/mine")
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "here" / "mine"
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    package = TARGETS[kind].partition(":")[0]
+    assert files == {"README.md", "pyproject.toml", f"{package}/py.typed", *PACKAGES[kind, name]}
+    project = (folder / "pyproject.toml").read_text()
+    assert f'[project.entry-points."xaicore.{kind}s"]\n{name} = "{TARGETS[kind]}"\n' in project
+    needs = '"numpy", "xaicore>=0.1", "mxnet"' if kind == "backend" else '"numpy", "xaicore>=0.1"'
+    assert f"\ndependencies = [{needs}]\n" in project
+    for path in files:
+        text = (folder / path).read_text()
+        assert "{{" not in text
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+            assert all(len(line) <= 120 for line in text.splitlines())
+    readme = (folder / "README.md").read_text()
+    assert all(f"`{path}`" in readme for path in files if path.endswith(".py") and "__init__" not in path)
+    clauses = set(re.findall(r"`((?:plugin|backend|state|powers|logger|method)-[\w-]+)`", readme))
+    known = (ROOT / "docs" / "plugins.md").read_text()
+    assert len(clauses) > 3
+    assert all(f'<a id="{clause}">' in known for clause in clauses)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("backend", "my-net"), "NAME='my-net': expected the root module of the framework, such as mxnet"),
+        (("logger", "a b"), "NAME='a b': expected letters, digits, - and _, such as my-cam"),
+        (("logger", "../up"), "NAME='../up': expected letters, digits, - and _, such as my-cam"),
+        (("method", "class"), "NAME='class': expected letters, digits, - and _, such as my-cam"),
+        (("method", "gradcam"), "NAME='gradcam' is a method of xaicore: choose another name"),
+        (("method", "new", "--folder", "taken"), "taken exists; name another one: --folder PATH"),
+    ],
+)
+def test_what_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "taken").mkdir()
+    result = new(monkeypatch, tmp_path, *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.strip() == f"Error: {said}"
+    assert [path.name for path in tmp_path.rglob("*")] == ["taken"]
