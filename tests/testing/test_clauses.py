@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import test_broken_loggers
 import test_method_suite
+import test_model_sources
 from processes import run_code
 
 from xaicore import testing
@@ -17,7 +18,7 @@ from xaicore.testing.clauses import CLAUSES, Clause
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
-SUITES = (testing.BackendTests, testing.LoggerTests, testing.MethodTests)
+SUITES = (testing.BackendTests, testing.LoggerTests, testing.MethodTests, testing.ModelSourceTests)
 
 
 def test_the_page_lists_the_clauses():
@@ -30,7 +31,7 @@ def test_the_examples_on_the_page_are_the_files():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.S)
     files = sorted((ROOT / "examples" / "plugins").glob("*/tests/*.py"))
     written = {re.sub("  # noqa.*", "", path.read_text().partition("\n\n")[2]) for path in files}
-    assert len(files) == 3
+    assert len(files) == 4
     assert {*blocks} == written
 
 
@@ -50,6 +51,8 @@ def test_every_clause_is_checked_and_broken_by_a_plugin():
         *test_broken_loggers.BROKEN.values(),
         *broken_backends.BROKEN.values(),
         *test_method_suite.BROKEN.values(),
+        *test_model_sources.BROKEN.values(),
+        "models-light",  # by modules, in processes of their own
     }
     assert {clause for clause in CLAUSES if not clause.startswith(("plugin-", "kit-"))} <= broken
 

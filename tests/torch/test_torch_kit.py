@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -153,3 +154,16 @@ class TestTorch(testing.BackendTests):
 
     def state(self, model: Any) -> Any:
         return fingerprint(model)
+
+
+class TestModelsByName(testing.ModelSourceTests):
+    """On a network whose package is here; torchvision's and timm's are loaded by the same functions."""
+
+    plugin = xaicore_torch
+    frameworks = ("torch", "torchvision", "timm", "transformers", "efficientnet_lite_pytorch")
+    lacks = {"class_names": "random weights predict no classes that have names"}  # noqa: RUF012
+    model = "efficientnet-lite/efficientnet-lite0"
+    suffix = ".pt"
+
+    def save(self, model: Any, file: Path) -> None:
+        torch.save(model.state_dict(), file)

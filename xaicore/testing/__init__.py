@@ -15,6 +15,7 @@ from xaicore.testing.clauses import CLAUSES, KIT_VERSION, Clause
 from xaicore.testing.conv_net import ConvNet
 from xaicore.testing.logger import LoggerTests
 from xaicore.testing.method import MethodTests
+from xaicore.testing.model_source import ModelSourceTests
 from xaicore.testing.pair_net import PairNet
 from xaicore.testing.reference import ReferenceBackend
 from xaicore.testing.token_net import TokenNet
@@ -30,6 +31,7 @@ __all__ = [
     "ConvNet",
     "LoggerTests",
     "MethodTests",
+    "ModelSourceTests",
     "PairNet",
     "ReferenceBackend",
     "TokenNet",

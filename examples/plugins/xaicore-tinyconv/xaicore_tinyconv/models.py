@@ -1,4 +1,4 @@
-"""tinyconv's models by name: `--model tinyconv/small --weights net.npz`."""
+"""tinyconv's models by name: `--model tinyconv/small --weights net.npz`. tinyconv is imported once one is asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import cv2
 import numpy as np
-from tinyconv import Net
 
 from xaicore import InputError, ModelLibrary, ModelSpec, NamedModel, models
 
@@ -28,6 +27,8 @@ def load(spec: ModelSpec) -> NamedModel:
     """The net of this name, with the weights of an .npz file of conv1, conv2 and dense, or with random ones."""
     if spec.name not in WIDTHS:
         raise models.unknown_name(LIBRARY, spec.name)
+    from tinyconv import Net
+
     net = Net.random(widths=WIDTHS[spec.name])
     if not spec.pretrained:
         return NamedModel(net, f"{spec.name}, tinyconv, random weights", preprocess, is_pretrained=False)
@@ -35,7 +36,10 @@ def load(spec: ModelSpec) -> NamedModel:
         raise InputError(f"spec={spec.text!r}: tinyconv has no weights of its own; pass a file, or weights='none'")
     if not os.path.isfile(spec.weights):
         raise InputError(f"weights={spec.weights!r}: no such file")
-    weights = dict(np.load(spec.weights))
+    try:
+        weights = dict(np.load(spec.weights))  # which refuses pickles: no file may run code
+    except (OSError, ValueError) as exc:
+        raise InputError(f"weights={spec.weights!r} is no file of arrays, as np.savez writes it: {exc}") from exc
     problem = models.misfit(
         {name: value.shape for name, value in vars(net).items()}, {k: v.shape for k, v in weights.items()}
     )
