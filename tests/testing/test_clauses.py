@@ -81,16 +81,19 @@ def test_a_broken_clause_is_named_with_its_place_and_the_values():
         Suite().test_raises()
 
 
-@pytest.mark.parametrize(("written_for", "since", "warns"), [(1, 2, True), (2, 2, False), (1, 1, False)])
-def test_a_clause_that_is_new_warns_for_a_release(monkeypatch, written_for, since, warns):
-    """The kit of version 2, and tests that were written for version 1."""
+@pytest.mark.parametrize(
+    ("written_for", "clause_since", "test_since", "warns"),
+    [(1, 2, None, True), (2, 2, None, False), (1, 1, None, False), (1, 1, 2, True), (2, 1, 2, False)],
+)
+def test_what_is_new_warns_for_a_release(monkeypatch, written_for, clause_since, test_since, warns):
+    """The kit of version 2 with a new clause, or a new test of an old one, and tests written for version 1."""
     monkeypatch.setattr(checks, "KIT_VERSION", 2)
-    monkeypatch.setitem(CLAUSES, "backend-batch", Clause("backend-batch", "Batches.", since))
+    monkeypatch.setitem(CLAUSES, "backend-batch", Clause("backend-batch", "Batches.", clause_since))
 
     class Written(Suite):
         kit_version = written_for
 
-        @checks.checks("backend-batch")
+        @checks.checks("backend-batch", test_since)
         def test_differs(self):
             checks.same("outputs", 1, 2)
 
@@ -101,6 +104,28 @@ def test_a_clause_that_is_new_warns_for_a_release(monkeypatch, written_for, sinc
         with warnings.catch_warnings(), pytest.raises(testing.ContractError):
             warnings.simplefilter("error")
             Written().test_differs()
+
+
+def test_what_warned_for_a_release_is_an_error_in_the_next(monkeypatch):
+    monkeypatch.setattr(checks, "KIT_VERSION", 3)
+    monkeypatch.setitem(CLAUSES, "backend-batch", Clause("backend-batch", "Batches.", 2))
+
+    class Written(Suite):
+        kit_version = 1
+
+        @checks.checks("backend-batch")
+        def test_differs(self):
+            checks.same("outputs", 1, 2)
+
+    with pytest.raises(testing.ContractError, match="backend-batch"):
+        Written().test_differs()
+
+
+@pytest.mark.parametrize("version", [0, 2, "1"])
+def test_a_version_of_the_kit_that_is_none(version):
+    suite = type("Written", (testing.MethodTests,), {"kit_version": version})()
+    with pytest.raises(testing.ContractError, match=r"kit_version\n  expected: at most 1, the kit of this xaicore"):
+        suite.test_what_is_left_out_is_declared()
 
 
 DIFFERENCES = [

@@ -14,6 +14,7 @@ import pluggy
 
 from xaicore import hookspecs
 from xaicore.testing.checks import checks, deviate, same
+from xaicore.testing.clauses import KIT_VERSION
 
 __all__ = ["Kit", "ask"]
 
@@ -72,7 +73,9 @@ class Kit:
 
     @checks("kit-declared")
     def test_what_is_left_out_is_declared(self) -> None:
-        """Names in `lacks` are known, and have a reason."""
+        """Names in `lacks` are known, and have a reason; `kit_version` is that of a kit."""
+        if self.kit_version not in range(1, KIT_VERSION + 1):
+            deviate("kit_version", f"at most {KIT_VERSION}, the kit of this xaicore; or upgrade it", self.kit_version)
         for name, reason in self.lacks.items():
             if name not in self.can_lack:
                 deviate("a name in `lacks`", f"one of {', '.join(self.can_lack)}", repr(name))
