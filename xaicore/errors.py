@@ -35,7 +35,7 @@ class DependencyError(XaicoreError, ImportError):
 
 
 class PluginError(XaicoreError):
-    """A plugin is missing, broken, claimed by two distributions, or does not keep the contract."""
+    """A plugin is missing, disabled, broken, claimed by two distributions, or does not keep the contract."""
 
 
 class BackendError(XaicoreError, RuntimeError):

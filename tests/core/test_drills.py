@@ -14,7 +14,7 @@ from processes import environment, run_code
 from workshop import Workshop, draw, read_table
 
 import xaicore
-from xaicore import PluginError, plugins
+from xaicore import InputError, PluginError, plugins
 
 HOOK = "import xaicore\n@xaicore.hookimpl\ndef xaicore_backend(model): return None\n"
 BAD = {
@@ -151,6 +151,10 @@ def test_a_disabled_plugin_says_how_it_is_enabled(shop: Workshop, monkeypatch: p
         registry.backend(model)
     with pytest.raises(PluginError, match=r"tried colours: disabled\. Install a backend plugin"):
         registry.backend(object())
+    with pytest.raises(
+        InputError, match=r"^spec='zoo/lion': .*; disabled: colours, try: xaicore plugins --enable colours$"
+    ):
+        xaicore.load("zoo/lion")
     assert shop.run("plugins", "--enable", "colours").stderr.startswith("enabled: colours\n")
     assert plugins.installed().backend(model).name == "colours"
 

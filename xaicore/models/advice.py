@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 
+from xaicore import plugins
 from xaicore.errors import InputError, XaicoreError, nearest, nearest_file
 from xaicore.models.named import ModelLibrary, ModelSpec
 from xaicore.models.typed import FORMS
@@ -38,7 +39,10 @@ def unknown_name(library: ModelLibrary, name: str) -> InputError:
 
 def unknown_model(asked: ModelSpec, known: Sequence[ModelLibrary]) -> InputError:
     """The error for a text that no plugin answers: it says what is wrong with it, and what to type."""
-    return InputError(f"spec={asked.text!r}: {_reason(asked, {one.name: one for one in known})}")
+    reason = _reason(asked, {one.name: one for one in known})
+    disabled = [plugin.name for plugin in plugins.installed().disabled if plugin.kind == "backend"]
+    told = f"; disabled: {', '.join(disabled)}, try: {plugins.enable_command(disabled[0])}" if disabled else ""
+    return InputError(f"spec={asked.text!r}: {reason}{told}")
 
 
 def as_library(text: str, known: Sequence[ModelLibrary]) -> str:

@@ -8,11 +8,22 @@ Reading the metadata imports nothing. A plugin is imported
 
 The first two raise when the plugin is broken; probing warns and goes on.
 
-`XAICORE_PLUGINS=a,b` limits plugins to these names; set and empty, it means none.
+`XAICORE_PLUGINS=a,b` limits plugins to these names; set and empty, it means none. `disabled` has the file of the names
+that the user has disabled.
 """
 
 from xaicore.plugins.choice import backend_for
+from xaicore.plugins.disabled import enable_command
 from xaicore.plugins.entry_point import KINDS, Plugin, install_command
 from xaicore.plugins.registry import Plugins, check_instance, installed
 
-__all__ = ["KINDS", "Plugin", "Plugins", "backend_for", "check_instance", "install_command", "installed"]
+__all__ = [
+    "KINDS",
+    "Plugin",
+    "Plugins",
+    "backend_for",
+    "check_instance",
+    "enable_command",
+    "install_command",
+    "installed",
+]
