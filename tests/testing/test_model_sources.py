@@ -267,7 +267,7 @@ class TrustsEverybody(Source):
             return super().read(file)
         except InputError:
             with open(file, "rb") as stream:
-                return pickle.load(stream)
+                return pickle.load(stream) or {}
 
 
 @pytest.mark.parametrize(("source", "clause"), BROKEN.items(), ids=lambda one: getattr(one, "__name__", one))

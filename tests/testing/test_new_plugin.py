@@ -10,6 +10,7 @@ import click.testing
 import pytest
 from processes import ROOT, environment, python
 
+from xaicore import plugins
 from xaicore.cli import main
 
 EXAMPLES = ROOT / "examples" / "plugins"
@@ -127,3 +128,20 @@ def test_what_is_refused(
     assert result.exit_code == 2
     assert result.stderr.strip() == f"Error: {said}"
     assert [path.name for path in tmp_path.rglob("*")] == ["taken"]
+
+
+def test_a_name_that_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a plugin that is installed, whether it is disabled or not."""
+    (info := tmp_path / "acme-1.0.dist-info").mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[xaicore.loggers]\nacme = acme\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("XAICORE_CONFIG", str(tmp_path))
+    for names in ("", "acme\n"):
+        (tmp_path / "disabled-plugins.txt").write_text(names)
+        plugins.installed.cache_clear()
+        result = new(monkeypatch, tmp_path, "logger", "acme")
+        taken = "taken by the logger plugin 'acme' from acme 1.0: a name belongs to one distribution"
+        assert (result.exit_code, result.stderr.strip()) == (2, f"Error: NAME='acme' is {taken}")
+    assert new(monkeypatch, tmp_path, "method", "acme").exit_code == 0
+    plugins.installed.cache_clear()
