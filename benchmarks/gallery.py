@@ -102,7 +102,7 @@ def write_page(root: Path, maps: int) -> Path:
 
     about = json.loads((root / "run.json").read_text())
     page = root / "many.html"
-    page.write_text(gallery.render(about, gallery.Columns(rows()), xaicore.Drawing(), maps))
+    page.write_text(gallery.render([gallery.Part(about, maps=maps)], gallery.Columns(rows()), xaicore.Drawing()))
     return page
 
 

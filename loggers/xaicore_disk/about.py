@@ -23,8 +23,10 @@ Values = tuple[tuple[str, "str | None"], ...]
 """Pairs of a list's name and an explanation's value for it."""
 
 
-def start(folder: RunFolder, run: xaicore.Run, options: Options) -> None:
+def start(folder: RunFolder, run: xaicore.Run, options: Options) -> int:
     """Write run.json; that of a run that continues keeps its name, first start and lists. Under the lock.
+
+    Returns how often the run has been opened, from 1: the page begins with what was logged the last time.
 
     Raises:
         LoggerError: the folder holds a run.json, manifest.jsonl or index.html of another program.
@@ -41,6 +43,7 @@ def start(folder: RunFolder, run: xaicore.Run, options: Options) -> None:
         "name": before.get("name", run.name or folder.root.name),
         "started": before.get("started", run.started),
         "versions": dict(run.versions),
+        "sessions": before.get("sessions", 0) + 1,
         "config": {**before.get("config", {}), **run.config},
         **{name: before.get(name, []) for name in LISTS},
         **({"skipped": before["skipped"]} if "skipped" in before else {}),
@@ -48,6 +51,7 @@ def start(folder: RunFolder, run: xaicore.Run, options: Options) -> None:
         "drawing": {"maps": options.maps, **dataclasses.asdict(options)},
     }
     _write(folder, about)
+    return about["sessions"]
 
 
 def values_of(explanation: xaicore.Explanation) -> Values:

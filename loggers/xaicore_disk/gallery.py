@@ -1,8 +1,8 @@
-"""`index.html`: a gallery of the run's pictures, through its steps and methods.
+"""`index.html`: a gallery of a run's pictures, through its steps and methods; or of several runs, side by side.
 
-The page is one file beside its pictures and works from the file system: the rows as JSON, a script that shows them,
-and style. Its content security policy lets nothing else run or load; ids, class names and all other texts are
-untrusted.
+The page is one file that shows the files of its runs and works from the file system: the rows as JSON, a script that
+shows them, and style. Its content security policy lets nothing else run or load; ids, class names and all other texts
+are untrusted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -24,7 +25,7 @@ import xaicore
 from xaicore_disk import about, manifest
 from xaicore_disk.folder import RunFolder
 
-__all__ = ["ROWS", "Columns", "page"]
+__all__ = ["ROWS", "Columns", "Part", "page", "render"]
 
 ROWS = 10_000
 """The page shows the last rows, this many at most, so that browsers read it at once and writing it stays cheap."""
@@ -33,8 +34,19 @@ STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
 SCRIPTS = (
-    *("rows.js", "views.js", "boxes.js", "paint.js", "card.js", "profile.js", "curve.js", "grid.js", "large.js"),
-    *("reel.js", "controls.js", "order.js", "colors.js", "compare.js", "phrases.js", "story.js", "play.js"),
+    *("rows.js", "views.js", "boxes.js", "paint.js", "card.js", "profile.js", "curve.js", "grid.js"),
+    *(
+        "large.js",
+        "compared.js",
+        "reel.js",
+        "controls.js",
+        "order.js",
+        "colors.js",
+        "compare.js",
+        "phrases.js",
+        "story.js",
+        "play.js",
+    ),
     *("clips.js", "wheel.js", "peek.js", "keys.js", "address.js", "gallery.js"),
 )
 """The parts of the script, in order; they share one scope."""
@@ -59,7 +71,7 @@ TEXTS = (
 PLAIN = (
     *("step", "slot", "k", "target", "predicted", "truth", "right"),
     *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "columns", "view_maxima"),
-    *("target_box", "input_size", "box"),
+    *("target_box", "input_size", "box", "session"),
 )
 NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline", "animation", "volume")
 """The columns that name files; those of one row have the same stem, in different folders."""
@@ -68,20 +80,45 @@ OFFERED = ("viridis", "inferno", "magma", "plasma", "cividis")
 """The colour maps that the page can switch to, beside the run's own: lightness increases monotonically in all."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """A run of a page.
+
+    Attributes:
+        about: its run.json.
+        folder: what leads from the page to its folder, percent-encoded: "" or "../a/".
+        maps: the number of its maps; the page may show fewer.
+    """
+
+    about: Mapping[str, Any]
+    folder: str = ""
+    maps: int = 0
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.about["name"]
+
+
 class Columns:
     """What the page needs of the rows, as columns, with each text stored once: a third of the rows' size.
 
     Attributes:
-        stills: {id: its newest row}, of the first `STILLS` pictures.
+        stills: {id: its newest row, and the link to that row's overlay or heatmap, None if it has none}, of the first
+            `STILLS` pictures.
     """
 
     def __init__(self, rows: Iterable[manifest.Row] = ()) -> None:
-        self.stills: dict[str, manifest.Row] = {}
+        self.stills: dict[str, tuple[manifest.Row, str | None]] = {}
         self._texts: dict[str, int] = {}
         self._text: dict[str, list[int | None]] = {name: [] for name in TEXTS}
-        self._plain: dict[str, list[Any]] = {name: [] for name in (*PLAIN, "stem")}
+        self._plain: dict[str, list[Any]] = {name: [] for name in (*PLAIN, "run", "stem")}
+        self.add(rows)
+
+    def add(self, rows: Iterable[manifest.Row], run: int = 0, folder: str = "") -> None:
+        """Add the rows of a run: its position on the page, and its `Part.folder`."""
         for row in rows:
-            self._add(row)
+            self._add({**row, "run": run}, folder)
 
     def __len__(self) -> int:
         return len(self._plain["step"])
@@ -115,7 +152,7 @@ class Columns:
         )
         return {"texts": texts, "text": text, "plain": plain, "same": same, "rows": len(self)}
 
-    def _add(self, row: manifest.Row) -> None:
+    def _add(self, row: manifest.Row, folder: str) -> None:
         stem, files = _named_alike(row)
         known = {**row, "picture": _checked_name(row["picture"]), "files": " ".join(files)}
         known["views"] = json.dumps(row["views"]) if row.get("views") else None
@@ -125,36 +162,51 @@ class Columns:
         for name, values in self._plain.items():
             values.append(stem if name == "stem" else _short(known.get(name)))
         if row["id"] in self.stills or len(self.stills) < STILLS:
-            self.stills[row["id"]] = row
+            still = _checked_name(row["overlay"] or row["heatmap"])
+            self.stills[row["id"]] = row, still and folder + still
 
 
 def page(folder: RunFolder, drawing: xaicore.Drawing) -> str:
     """The page of a run as it is now."""
     offsets = manifest.offsets(folder.manifest)
     columns = Columns(manifest.rows_at(folder.manifest, list(offsets.values())[-ROWS:]))
-    return render(about.read(folder), columns, drawing, len(offsets))
+    return render([Part(about.read(folder), maps=len(offsets))], columns, drawing)
 
 
-def render(about: Mapping[str, Any], columns: Columns, drawing: xaicore.Drawing, maps: int) -> str:
-    """The page that shows the columns; `maps` is the number of all maps of the run."""
+def render(runs: Sequence[Part], columns: Columns, drawing: xaicore.Drawing) -> str:
+    """The page that shows the columns, which are of these runs."""
     colors, diverging = _table(drawing.colormap), _table(drawing.diverging)
     bars = {"bar": colors, "signed-bar": diverging}
     ramps = "".join(f"--{name}: linear-gradient(to right, {_gradient(bar)}); " for name, bar in bars.items())
     style = f"{''.join(map(_text, STYLES))}:root {{ {ramps}}}\n"
     script = "".join(map(_text, SCRIPTS))
     return _template().render(
-        about=about,
+        runs=runs,
+        title=" and ".join(run.name for run in runs),
         columns=columns,
-        maps=maps,
-        skipped={name: reason for name, reason in about.get("skipped", {}).items() if name not in columns.ids},
+        maps=sum(run.maps for run in runs),
+        skipped=_skipped(runs, columns.ids),
         channels=_channels(colors),
         signed_channels=_channels(diverging),
         style=Markup(style),
         style_hash=_source_hash(style),
         script=Markup(script),
         script_hash=_source_hash(script),
-        data=_json({**columns.json(), "alpha": drawing.alpha, "colors": _tables(drawing)}),
+        data=_json(
+            {
+                **columns.json(),
+                "runs": [{"name": run.name, "folder": run.folder} for run in runs],
+                "alpha": drawing.alpha,
+                "colors": _tables(drawing),
+            }
+        ),
     )
+
+
+def _skipped(runs: Sequence[Part], explained: set[str]) -> dict[str, str]:
+    """{id: why it was not explained}, of pictures that no run explained."""
+    skipped = {name: reason for run in runs for name, reason in run.about.get("skipped", {}).items()}
+    return {name: reason for name, reason in skipped.items() if name not in explained}
 
 
 def _named_alike(row: manifest.Row) -> tuple[str | None, list[str]]:

@@ -62,6 +62,7 @@ class DiskLogger(xaicore.Logger):
         self._collected: set[about.Values] = set()
         self._skipped: dict[str, str] = {}
         self._page_due = 0.0
+        self._session = 1
         self._last_before: int | None = None
 
     def open(self, run: xaicore.Run) -> None:
@@ -75,7 +76,7 @@ class DiskLogger(xaicore.Logger):
         self._options.check_libraries()
         folder = RunFolder(Path("runs", names.folder_name(run.name)) if self._root is None else self._root)
         with folder.locked():
-            about.start(folder, run, self._options)
+            self._session = about.start(folder, run, self._options)
             manifest.mend(folder.manifest)
             folder.clean()
             self._write_page(folder)
@@ -142,7 +143,7 @@ class DiskLogger(xaicore.Logger):
 
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
         """Write the files first and the row second. Encoding takes longest and needs no lock."""
-        row, files = make_row(explanation, m, step, self._options)
+        row, files = make_row(explanation, m, step, self._options, self._session)
         name = row["picture"]
         with folder.locked():
             if name is not None and not folder.has(name):  # rows of the same image share it

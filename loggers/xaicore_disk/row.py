@@ -16,7 +16,7 @@ __all__ = ["make_row", "picture_name"]
 
 
 def make_row(
-    explanation: xaicore.Explanation, m: int, step: int | None, options: Options
+    explanation: xaicore.Explanation, m: int, step: int | None, options: Options, session: int = 1
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Row m of an explanation, as the manifest has it, and its files: {name: content}.
 
@@ -45,6 +45,7 @@ def make_row(
         "input_size": list(explanation.input_size),
         "box": options.box(explanation.heatmap(m)) if explanation.form == "picture" else None,
         "images_from": explanation.images_from,
+        "session": session,
     }
     row |= {name: xaicore.show.finite(row[name]) for name in ("score", "raw_score", "ceiling")}
     stem = _stem(row, contents)

@@ -140,7 +140,7 @@ def test_layers_are_those_of_the_method(tmp_path: Path, visit: Visit) -> None:
         for layer in ("early", "late"):
             log(dataclasses.replace(one, layer=layer))
         log(toy_run.at_step(5, "second"))
-    tab = visit(tmp_path)
+    tab = visit(tmp_path, address="group=&compare=")
     assert texts(tab, "[name=layer] option") == ["early", "late"]
     tab.choose("[name=layer]", "late")
     late = [row["grey"] for row in read_manifest(tmp_path) if row["layer"] == "late" and row["k"] == 0]

@@ -1,4 +1,4 @@
-"""Two maps of each picture side by side: by method, layer, target and step."""
+"""Maps of each picture side by side: by run, method, layer, target and step."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import test_gallery_frames as frames
 import toy_run
 from browser import Tab
-from reading import bands, go_to, over, row, shown, sources, texts, visible
-from toy_run import BANDS, IDS, PICTURES
+from reading import bands, go_to, open_large, over, row, shown, sources, texts, visible
+from toy_run import BANDS, EVIL, IDS, PICTURES
 
 import xaicore
 
@@ -48,7 +48,7 @@ def test_two_methods(run: Path, visit: Visit) -> None:
     left, right = tab.box(f"{LEFT} .stack"), tab.box(f"{RIGHT} .stack")
     assert (left[1], left[3], left[0] + left[2] + 1) == (right[1], right[3], right[0])  # in line, a pixel between
     tab.choose("[name=compare]", "")
-    assert (texts(tab, ".face"), texts(tab, ".tag"))[1] == [""] * 3
+    assert texts(tab, ".tag") == ["first"] * 3  # the run has another one
 
 
 def test_two_steps(run: Path, visit: Visit) -> None:
@@ -109,3 +109,108 @@ def test_it_fits_in_a_narrow_window(run: Path, visit: Visit) -> None:
     tab = visit(run, 420, address="compare=method%3Asecond")
     assert tab.run("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     assert min(tab.each(".face", "e.offsetWidth")) > 180
+
+
+# The first view
+
+
+def test_few_pictures_open_with_all_methods_side_by_side(tmp_path: Path, visit: Visit) -> None:
+    names = ("first", "second", "third")
+    xaicore.Comparison({name: toy_run.at_step(5, name) for name in names}).save(tmp_path)
+    tab = visit(tmp_path)
+    assert texts(tab, ".cell:first-child .tag") == list(names)
+    expected = [row(tmp_path, IDS[0], None, name)["grey"] for name in names]
+    assert sources(tab, ".cell:first-child .heat") == expected
+    assert tab.one("[name=compare]", "e.value") == "method:*"
+    assert texts(tab, "[name=compare] option") == [
+        "nothing",
+        "second",
+        "third",
+        "all methods",
+        "number 2",
+    ]
+    tops = tab.each(".cell:first-child .stack", "e.getBoundingClientRect().top")
+    assert len(set(tops)) == 1
+    tab.choose("[name=method]", "second")
+    assert texts(tab, ".cell:first-child .tag") == ["second", "first", "third"]
+    tab.choose("[name=compare]", "")
+    assert texts(tab, ".tag") == ["second"] * 3
+
+
+def test_few_pictures_open_with_all_layers_side_by_side(tmp_path: Path, visit: Visit) -> None:
+    one = toy_run.at_step(5, "first")
+    xaicore.Comparison({"a": dataclasses.replace(one, layer="early"), "b": one}).save(tmp_path)
+    assert texts(visit(tmp_path), ".cell:first-child .tag") == ["early", "conv"]
+
+
+def test_many_pictures_open_with_one_map_each(tmp_path: Path, visit: Visit) -> None:
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise", quiet=True) as log:
+        for n in range(3):  # nine pictures
+            for method in ("first", "second"):
+                one = toy_run.at_step(5, method)
+                log(dataclasses.replace(one, ids=tuple(f"{n} {name}" for name in one.ids)))
+    tab = visit(tmp_path)
+    assert (tab.one("[name=compare]", "e.value"), texts(tab, ".tag")) == ("", ["first"] * 9)
+
+
+def test_a_run_that_is_opened_again_shows_what_was_logged_last(tmp_path: Path, visit: Visit) -> None:
+    """Such as the maps of another model, whose layer has another name."""
+    for layer in ("old", "new"):
+        one = dataclasses.replace(toy_run.at_step(5, "first"), layer=layer)
+        one.save(tmp_path)
+    tab = visit(tmp_path, address="compare=")
+    assert tab.one("[name=layer]", "e.value") == "new"
+    assert texts(tab, "[name=layer] option") == ["old", "new"]
+    toy_run.at_step(5, "second").save(tmp_path)
+    assert tab.run("location.reload()") is None
+    tab = visit(tmp_path, address="compare=")
+    assert tab.each("[name=method], [name=layer]", "e.value") == ["second", "conv"]
+
+
+# The large view
+
+
+LARGE = "#large .views figure:not([hidden])"
+
+
+def test_the_large_view_has_both_maps(run: Path, visit: Visit) -> None:
+    tab = visit(run, address="group=&sort=logged&compare=method%3Asecond")
+    open_large(tab, 1)
+    one, other = (row(run, IDS[0], 5, method) for method in ("first", "second"))
+    assert sources(tab, f"{LARGE} .heat:not([hidden])") == [one["grey"], other["grey"]]
+    name, score, again = EVIL, f"{one['score']:.3f}", f"{other['score']:.3f}"
+    captions = [f"first {name} {score} ✓ right", f"second {name} {again} ✓ right"]
+    assert texts(tab, f"{LARGE} figcaption") == ["picture", *captions]
+    np.testing.assert_allclose(bands(tab, "#large .overlay .stack"), over(PICTURES[0], BANDS), atol=2)
+    np.testing.assert_allclose(bands(tab, "#large .other .stack"), over(PICTURES[0], BANDS[::-1]), atol=2)
+    tops = tab.each(f"{LARGE} .stack", "e.getBoundingClientRect().top")
+    assert len(tops) == 3
+    assert len(set(tops)) == 1
+    assert tab.each(f"{LARGE} a", "e.getAttribute('href')") == [one["picture"], one["overlay"], other["overlay"]]
+    tab.key("ArrowRight")
+    tab.settle()
+    assert sources(tab, "#large .other .heat") == [row(run, IDS[1], 5, "second")["grey"]]
+    tab.key("Escape")
+    tab.choose("[name=compare]", "")
+    open_large(tab, 1)
+    assert texts(tab, f"{LARGE} figcaption") == ["picture", f"first for {EVIL}", "heatmap"]
+
+
+def test_the_large_view_says_where_there_is_no_second_map(tmp_path: Path, visit: Visit) -> None:
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise", quiet=True) as log:
+        log(toy_run.at_step(5, "first"))
+        log(toy_run.at_step(5, "second").take([0]))
+    tab = visit(tmp_path)
+    open_large(tab, 3)
+    assert texts(tab, f"{LARGE} figcaption")[2] == "second no such map"
+
+
+def test_the_large_view_shows_the_same_frame_twice(tmp_path: Path, visit: Visit) -> None:
+    frames.save(tmp_path, frames.strip(), dataclasses.replace(frames.strip(), method="other"))
+    tab = visit(tmp_path, address="compare=method%3Aother")
+    open_large(tab, 1)
+    before = tab.each(f"{LARGE} .stack", "e.style.getPropertyValue('--at')")
+    tab.key("l")
+    after = tab.each(f"{LARGE} .stack", "e.style.getPropertyValue('--at')")
+    assert (len(before), len(set(before)), len(set(after))) == (3, 1, 1)
+    assert before != after

@@ -341,7 +341,7 @@ def test_rows_whose_facts_do_not_fit_have_one_view(tmp_path: Path, visit: Visit,
     save(tmp_path, strip())
     (row,) = read_manifest(tmp_path)
     about = {"name": "x", "started": "", "models": [], "methods": [], "layers": [], "targets": [], "images_from": []}
-    page = gallery.render(about, gallery.Columns([{**row, **wrong}]), xaicore.Drawing(), 1)
+    page = gallery.render([gallery.Part(about)], gallery.Columns([{**row, **wrong}]), xaicore.Drawing())
     (tmp_path / "changed.html").write_text(page)
     tab = visit(tmp_path, page="changed.html")
     assert (texts(tab, LABEL), texts(tab, ".cell .player")) == ([""], [])

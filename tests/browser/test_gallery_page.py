@@ -124,7 +124,7 @@ def many(root: Path, pictures: int, steps: int) -> str:
     )
     about = json.loads((root / "run.json").read_text())
     name = f"{pictures}-{steps}.html"
-    (root / name).write_text(gallery.render(about, gallery.Columns(rows), xaicore.Drawing(), pictures * steps))
+    (root / name).write_text(gallery.render([gallery.Part(about)], gallery.Columns(rows), xaicore.Drawing()))
     return name
 
 

@@ -184,6 +184,7 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "input_size": [5, 7],
         "box": [2, 1, 3, 2],
         "images_from": "user",
+        "session": 1,
     }
     assert paths["picture"].startswith("pictures/a_1_jpg-")
     assert paths["overlay"].startswith("overlays/a_1_jpg_given_step4_0-")
@@ -341,11 +342,14 @@ def test_float16_maps_on_disk(tmp_path: Path) -> None:
 
 
 def test_the_same_step_again_changes_nothing(tmp_path: Path) -> None:
+    """But for the number of times that the run was opened."""
     rows = log(tmp_path, example(), step=2)
-    content = {name: (tmp_path / name).read_bytes() for name in files(tmp_path) if name != "manifest.jsonl"}
+    counting = {"manifest.jsonl", "run.json", "index.html"}
+    content = {name: (tmp_path / name).read_bytes() for name in files(tmp_path) - counting}
     inodes = {row["map"]: (tmp_path / row["map"]).stat().st_ino for row in rows}
-    assert log(tmp_path, example(), step=2) == rows
-    assert files(tmp_path) == {*content, "manifest.jsonl"}
+    assert [row["session"] for row in rows] == [1] * len(rows)
+    assert log(tmp_path, example(), step=2) == [{**row, "session": 2} for row in rows]
+    assert files(tmp_path) == {*content, *counting}
     assert {name: (tmp_path / name).read_bytes() for name in content} == content
     assert {name: (tmp_path / name).stat().st_ino for name in inodes} == inodes  # not even written again
 
@@ -398,6 +402,7 @@ def test_run_json_collects_what_the_run_is_about(tmp_path: Path) -> None:
         "format": "xaicore-disk 1",
         "name": "a run",
         "started": loggers.run.started,
+        "sessions": 1,
         "versions": dict(loggers.run.versions),
         "config": {"lr": 0.1},
         "models": ["builtins.NoneType"],

@@ -141,8 +141,8 @@ def test_the_data_are_the_rows_of_the_manifest(tmp_path: Path) -> None:
     rows = read_manifest(tmp_path)
     assert len(shown.rows) == len(rows) == 24
     for seen, row in zip(shown.rows, rows, strict=True):
-        assert set(seen) == {*gallery.TEXTS, *gallery.PLAIN, "stem"}
-        for name in seen.keys() - {"score", "raw_score", "peak", "files", "stem"}:
+        assert set(seen) == {*gallery.TEXTS, *gallery.PLAIN, "run", "stem"}
+        for name in seen.keys() - {"score", "raw_score", "peak", "files", "run", "stem"}:
             assert seen[name] == row[name], name
         for name in ("score", "raw_score", "peak"):
             assert seen[name] == pytest.approx(row[name], rel=1e-5)
@@ -207,7 +207,7 @@ def page_folder(tmp_path: Path) -> Path:
 def rendered(path: Path, columns: gallery.Columns, text: str = "a run") -> Page:
     about = {"name": text, "started": text, "images_from": []}
     about |= {name: [text] for name in ("models", "methods", "layers", "targets")}
-    html = gallery.render(about, columns, xaicore.Drawing(), len(columns))
+    html = gallery.render([gallery.Part(about, maps=len(columns))], columns, xaicore.Drawing())
     path.write_bytes(html.encode("utf-8", "replace"))
     return Page(path)
 

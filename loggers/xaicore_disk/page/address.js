@@ -1,7 +1,7 @@
 // The address: what differs from the first view, and which picture is open, behind the #. It survives a reload and can
 // be sent. "#id=cat.png" opens one picture, and so does "#cat.png".
 
-const KEPT = ["group", "method", "layer", "k", "compare", "step", "class", "sort", "search", "wrong"];
+const KEPT = [...CHOSEN, "compare", "step", "class", "sort", "search", "wrong"];
 const LOOKS = ["colors", "opacity", "outline", "boxes", "evidence", "shared"];
 const initial = {}; // the first view's values
 let isWriting = null;
@@ -38,7 +38,7 @@ function readAddress() {
   for (const name of KEPT) {
     const before = stateOf(name);
     setState(name, said.get(name) ?? initial[name]);
-    if (["group", "method", "layer", "k"].includes(name) && stateOf(name) !== before) refine();
+    if (CHOSEN.includes(name) && stateOf(name) !== before) refine();
   }
   select();
   for (const name of LOOKS) setState(name, said.get(name) ?? initial[name]);

@@ -2,19 +2,22 @@
 
 const form = document.getElementById("controls");
 const controls = form.elements;
+const CHOSEN = ["run", "group", "method", "layer", "k"]; // the controls that select maps, each of what the one before has
 
 /** Set the controls to their initial values, once: the newest step, with the opacity of the logged overlays. */
 function setUpControls() {
   for (const range of [controls.step, within("[data-twin=step]")]) range.max = steps.length - 1;
   controls.step.value = steps.length - 1;
   controls.opacity.value = data.alpha;
-  const groups = valuesOf("group").sort((a, b) => (a !== null) - (b !== null));
+  fillSelect(controls.run, data.runs.map(({ name }, i) => [i, name]));
+  const groups = distinct(rows, "group").sort((a, b) => (a !== null) - (b !== null));
   const all = groups.length > 1 ? [["*", "all"]] : [];
   fillSelect(controls.group, [...all, ...groups.map((group) => [group ?? "", group ?? "watched"])]);
   controls.group.value = groups.length > 1 ? "*" : (groups[0] ?? "");
   const isJudged = rows.some((row) => verdict(row) !== null);
   controls.sort.value = isJudged ? "mistakes" : "logged";
   controls.outline.checked = rows.some((row) => file(row, "outline"));
+  setVisible("runs", data.runs.length > 1);
   setVisible("steps", steps.length > 1);
   setVisible("groups", groups.length > 1);
   setVisible("verdicts", isJudged);
@@ -31,9 +34,9 @@ function setVisible(control, visible) {
   for (const element of document.querySelectorAll(`[data-needs=${control}]`)) element.hidden = !visible;
 }
 
-/** The distinct values of a column in the rows that pass, in order of appearance. */
-function valuesOf(column, passes = () => true) {
-  return [...new Set(rows.filter(passes).map((row) => row[column]))];
+/** The distinct values of a column, in order of appearance. */
+function distinct(list, column) {
+  return [...new Set(list.map((row) => row[column]))];
 }
 
 /** Replace the options and keep the selected one, if it is still there. */
@@ -43,15 +46,14 @@ function fillSelect(select, options) {
   if (options.some(([value]) => String(value) === before)) select.value = before;
 }
 
-/** Offer only existing combinations: methods and classes of the group, layers of the method, targets of the layer. */
+/** Offer only existing combinations: methods and classes of the run and group, layers of the method, targets of the layer. */
 function refine() {
-  const ofGroup = (row) => isOf(row, controls.group.value || null);
-  fillSelect(controls.method, valuesOf("method", ofGroup).map((method) => [method, method]));
-  const ofMethod = (row) => ofGroup(row) && row.method === controls.method.value;
-  fillSelect(controls.layer, valuesOf("layer", ofMethod).map((layer) => [layer, layer]));
-  const ofLayer = (row) => ofMethod(row) && row.layer === controls.layer.value;
-  fillSelect(controls.k, targetOptions(rows.filter(ofLayer)));
-  fillClasses(rows.filter(ofGroup));
+  const here = rowsOf(choice());
+  fillSelect(controls.method, distinct(here, "method").map((method) => [method, method]));
+  const ofMethod = here.filter((row) => row.method === controls.method.value);
+  fillSelect(controls.layer, distinct(ofMethod, "layer").map((layer) => [layer, layer]));
+  fillSelect(controls.k, targetOptions(ofMethod.filter((row) => row.layer === controls.layer.value)));
+  fillClasses(here);
   setVisible("methods", controls.method.length > 1);
   setVisible("layers", controls.layer.length > 1);
   setVisible("targets", controls.k.length > 1);
@@ -114,12 +116,23 @@ function classNames(list) {
   return names;
 }
 
-/** What is selected: group, method, layer and target. */
+/** Select what was logged last: where a run was opened again, the first method and layer of the last time. */
+function chooseNewest() {
+  const here = rowsOf(choice());
+  const last = Math.max(...here.map((row) => row.session ?? 0));
+  const first = here.find((row) => (row.session ?? 0) === last);
+  for (const name of first ? ["method", "layer"] : []) {
+    controls[name].value = first[name];
+    refine();
+  }
+}
+
+/** What is selected: run, group, method, layer and target. */
 function choice() {
-  const { group, method, layer, k } = controls;
+  const { run, group, method, layer, k } = controls;
   const isNumber = /^\d+$/.test(k.value);
   const target = isNumber ? Number(k.value) : k.value;
-  return { group: group.value || null, method: method.value, layer: layer.value, k: target };
+  return { run: Number(run.value), group: group.value || null, method: method.value, layer: layer.value, k: target };
 }
 
 /** Whether a row passes the filters. */

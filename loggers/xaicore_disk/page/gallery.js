@@ -28,7 +28,7 @@ function update() {
 /** Find the rows of what is selected. */
 function select() {
   selection = choose(choice());
-  chooseSecond();
+  chooseBeside();
   const chosen = selection.places.map(({ rows: [row] }) => row);
   makeRoom(chosen);
   offerColors(chosen);
@@ -85,7 +85,7 @@ function updateLarge(at) {
   within(".where").textContent = row.at === at ? position : `${position} · from ${stepName(row.step)}`;
   within(".previous").disabled = where < 0 ? !shown.length : where === 0;
   within(".next").disabled = where < 0 ? !shown.length : where === shown.length - 1;
-  fillLarge(row, selection, controls.shared.checked);
+  fillLarge(facesOf(entry, at, controls.shared.checked), selection, controls.shared.checked);
 }
 
 function openLarge(key) {
@@ -109,9 +109,9 @@ function goTo(row) {
   update();
 }
 
-/** Select the method, layer and target of a row; all targets stay selected. */
+/** Select the run, method, layer and target of a row; all targets stay selected. */
 function chooseMap(row) {
-  for (const name of selection.every ? ["method", "layer"] : ["method", "layer", "k"]) {
+  for (const name of ["run", "method", "layer", ...(selection.every ? [] : ["k"])]) {
     controls[name].value = row[name];
     refine();
   }
@@ -120,7 +120,7 @@ function chooseMap(row) {
 }
 
 form.addEventListener("input", ({ target }) => {
-  if (["group", "method", "layer", "k"].includes(target.name)) {
+  if (CHOSEN.includes(target.name)) {
     refine();
     select();
   }
@@ -171,6 +171,8 @@ document.body.style.setProperty("--alpha", Math.max(data.alpha, 0.01));
 shapeCells();
 setUpControls();
 refine();
+chooseNewest();
+openCompared();
 select();
 showPlaying(false);
 readAddressFirst();

@@ -3,13 +3,18 @@
 const dialog = document.getElementById("large");
 const within = (selector) => dialog.querySelector(selector);
 
-/** Fill the view for a row. `selection` has its history; `shared`: one scale over all steps. */
-function fillLarge(row, selection, shared) {
+/**
+ * Fill the view for faces: that of a row, and those that are beside it. `selection` has its history; `shared`: one scale
+ * over all steps.
+ */
+function fillLarge([face, ...others], selection, shared) {
+  const { row } = face;
   within("#large-id").textContent = row.id;
   within(".badge").textContent = within(".badge").title = badgeText(row);
   setVerdict(within(".badge"), row);
-  fillViews(row, factor(row, selection, shared));
-  fillReel(row, factor(row, selection, shared));
+  fillViews(row, face.scale);
+  fillCompared(others, face);
+  fillReel(row, face.scale);
   fillLegend(within(".legend"), row, selection, shared);
   fillOthers(row, selection);
   const history = historyOf(row, selection);
@@ -106,7 +111,8 @@ function thumbnail(row, pressed) {
 function otherName(row) {
   const alike = byPicture.get(pictureKey(row)).filter((other) => other.at === row.at);
   const several = (name) => new Set(alike.map((other) => other[name])).size > 1;
-  const texts = several("method") ? [row.method] : [];
+  const texts = several("run") ? [data.runs[row.run].name] : [];
+  if (several("method")) texts.push(row.method);
   if (several("layer")) texts.push(row.layer);
   if (several("k")) texts.push(targetName(row));
   return texts.join(" · ");

@@ -1,4 +1,4 @@
-// The rows of the run, and their selection by group, method, layer and target.
+// The rows of the runs, and their selection by run, group, method, layer and target.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const rows = decode(data);
@@ -14,6 +14,8 @@ function decode({ texts, text, plain, same, rows: count }) {
     for (const name in plain) row[name] = plain[name][i];
     for (const name in text) row[name] = texts[text[name][i]] ?? null;
     readViews(row);
+    row.folder = data.runs[row.run].folder;
+    if (row.picture !== null) row.picture = row.folder + row.picture;
     return row;
   });
 }
@@ -25,7 +27,7 @@ function pictureKey({ group, id }) {
 /** The path of a row's file, such as its "overlay"; null if there is none. */
 function file(row, column) {
   const named = row.files.split(" ").find((name) => name.startsWith(`${column}.`));
-  return named ? `${column}s/${row.stem}${named.slice(column.length)}` : null;
+  return named ? `${row.folder}${column}s/${row.stem}${named.slice(column.length)}` : null;
 }
 
 /** A class's name; "class 3" if it has only a number. */
@@ -60,9 +62,9 @@ function badness(row) {
   return (right ? 0 : 1) + (isClass(row, "truth", row.target) ? 1 - score : score);
 }
 
-/** Whether a row is one of group `group`; "*" is all groups. */
-function isOf(row, group) {
-  return group === "*" || row.group === group;
+/** The rows of a run and of a group; "*" is all groups. */
+function rowsOf({ run, group }) {
+  return rows.filter((row) => row.run === run && (group === "*" || row.group === group));
 }
 
 /** Whether a row is of target number `k`; "all" is any, "predicted" and "truth" that of this class. */
@@ -75,9 +77,10 @@ function isTarget(row, k) {
  * a group whose pictures change from step to step. Where `k` is "all", each of its targets has a card, in their order.
  * `histories` has the rows of each id and target at all steps, whatever their place.
  */
-function choose({ group, method, layer, k }) {
+function choose({ run, group, method, layer, k }) {
   const every = k === "all";
-  const chosen = rows.filter((r) => isOf(r, group) && r.method === method && r.layer === layer && isTarget(r, k));
+  const isChosen = (row) => row.method === method && row.layer === layer && isTarget(row, k);
+  const chosen = rowsOf({ run, group }).filter(isChosen);
   const sorted = (list) => list.sort((a, b) => a.at - b.at);
   const pictures = [...Map.groupBy(chosen, (row) => placeKey(row)).values()];
   const together = pictures.flatMap((list) => list.sort((a, b) => a.k - b.k));
