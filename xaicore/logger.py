@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -80,6 +80,17 @@ class Logger(ABC):
 
     def close(self) -> None:  # noqa: B027 (a logger may have nothing to close)
         """Ship what is left, and finish what `open` started, and nothing else."""
+
+    def join(self, runs: Sequence[str | os.PathLike[str]]) -> None:
+        """Show runs that this logger wrote before side by side, and set `where`. Called in place of `open`.
+
+        Raises:
+            LoggerError: this logger cannot, or not these.
+        """
+        name = self.name or type(self).__name__
+        raise LoggerError(
+            f"the {name} logger does not show runs side by side; the disk logger does: xaicore gallery RUN..."
+        )
 
     def not_open(self) -> LoggerError:
         """Return the error to raise where this logger is used before `open` or after `close`."""

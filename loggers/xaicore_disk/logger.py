@@ -22,12 +22,13 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import xaicore
 from xaicore.show import png
-from xaicore_disk import about, atomic, gallery, manifest, names
+from xaicore_disk import about, atomic, gallery, joined, manifest, names
 from xaicore_disk.folder import RunFolder, check_folder
 from xaicore_disk.options import Options
 from xaicore_disk.row import make_row
@@ -117,6 +118,18 @@ class DiskLogger(xaicore.Logger):
             if self._skipped:
                 about.skip(folder, self._skipped)
             self._write_page(folder)
+
+    def join(self, runs: Sequence[str | os.PathLike[str]]) -> None:
+        """Write a page that shows runs side by side, into `root`, or when None into the folder in which they lie.
+
+        Args:
+            runs: folders of runs, or folders whose subfolders are runs.
+
+        Raises:
+            InputError: there are fewer than two runs, or they lie in several folders and root is None.
+            LoggerError: a run cannot be read, or the page's folder holds something else or cannot be written.
+        """
+        self.where = f"gallery: {_from_here(joined.join(runs, self._root, self._options))}"
 
     def _warn_of_mixture(self, folder: RunFolder, step: int | None) -> None:
         """Warn when a new training starts over in an old run's folder; repeating the last step is fine."""

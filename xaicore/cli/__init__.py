@@ -1,6 +1,6 @@
-"""The command line: `xaicore explain | layers | methods | models | plugins | new-plugin`. One file per command.
+"""The command line: `xaicore explain | gallery | layers | methods | models | plugins | new-plugin`.
 
-Only this package imports click and rich. Nothing else of xaicore imports this package.
+One file per command. Only this package imports click and rich. Nothing else of xaicore imports this package.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from xaicore import __version__
-from xaicore.cli import explain, layers, methods, models, new_plugin, plugins
+from xaicore.cli import explain, gallery, layers, methods, models, new_plugin, plugins
 
 __all__ = ["main"]
 
@@ -25,6 +25,7 @@ def main() -> None:
       xaicore layers  --model my.net:build          list the layers of a model
       xaicore methods --model my.net:build          list the methods that fit a model, and why others do not
       xaicore explain photos --model my.net:build   explain pictures
+      xaicore gallery runs/a runs/b                 show runs side by side
       xaicore plugins                               list backends, loggers and methods
       xaicore new-plugin backend mxnet              write the package of a new one
 
@@ -34,6 +35,7 @@ def main() -> None:
 
 
 main.add_command(explain.command)
+main.add_command(gallery.command)
 main.add_command(layers.command)
 main.add_command(methods.command)
 main.add_command(models.command)

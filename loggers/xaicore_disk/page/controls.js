@@ -15,7 +15,7 @@ function setUpControls() {
   fillSelect(controls.group, [...all, ...groups.map((group) => [group ?? "", group ?? "watched"])]);
   controls.group.value = groups.length > 1 ? "*" : (groups[0] ?? "");
   const isJudged = rows.some((row) => verdict(row) !== null);
-  controls.sort.value = isJudged ? "mistakes" : "logged";
+  controls.sort.value = data.runs.length > 1 ? "differ" : isJudged ? "mistakes" : "logged";
   controls.outline.checked = rows.some((row) => file(row, "outline"));
   setVisible("runs", data.runs.length > 1);
   setVisible("steps", steps.length > 1);

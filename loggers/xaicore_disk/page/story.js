@@ -7,8 +7,12 @@ function tellStory(entries, at) {
   const firsts = firstOfEach(entries);
   const watched = firsts.filter(({ row }) => row.group === null);
   const told = watched.length ? watched : firsts;
-  document.getElementById("headline").textContent = headline(told, entries, watched.length < firsts.length);
+  const runs = compared()[0] === "run" && told.some(isJudged) ? judgedRuns(told, at) : [];
+  document.getElementById("headline").textContent = runs.length
+    ? headlineOfRuns(runs)
+    : headline(told, entries, watched.length < firsts.length);
   const texts = [...(told.some(isJudged) ? verdictTexts(told, firsts, at) : contentTexts(told, entries))];
+  if (runs.length) texts.splice(0, texts.length, ...differenceTexts(runs));
   document.getElementById("story").replaceChildren(...texts.flatMap((text) => [text, " "]).flat(Infinity));
 }
 
@@ -25,6 +29,31 @@ function headline(told, entries, isPart) {
   if (judged[0].row.group !== null) return `${judged.length - right} of ${judged.length} wrong`;
   const count = right === judged.length && right > 1 ? `All ${right}` : `${right} of ${judged.length}`;
   return `${count} ${isPart ? "watched " : ""}right`;
+}
+
+/** The runs side by side: the verdicts of each, by picture; null where a run lacks the picture or its truth. */
+function judgedRuns(told, at) {
+  const own = { name: controls.run.selectedOptions[0].text, rowOf: ({ row }) => row };
+  return [own, ...beside].map(({ name, rowOf }) => {
+    const verdicts = told.map((entry) => rowOf(entry, at)).map((row) => row && verdict(row));
+    return { name, verdicts, right: verdicts.filter(Boolean).length, judged: verdicts.filter((one) => one !== null).length };
+  });
+}
+
+/** "first: 19 of 20 right, second: 5 of 20". */
+function headlineOfRuns(runs) {
+  const texts = runs.map(({ name, right, judged }, i) => `${name}: ${right} of ${judged}${i ? "" : " right"}`);
+  return texts.join(", ");
+}
+
+/** On how many pictures only one of two runs is right. */
+function* differenceTexts(runs) {
+  if (runs.length !== 2) return;
+  const [a, b] = runs;
+  const both = a.verdicts.map((one, i) => [one, b.verdicts[i]]).filter((pair) => !pair.includes(null));
+  const only = [0, 1].map((i) => both.filter((pair) => pair[i] && !pair[1 - i]).length);
+  if (only[0] + only[1] === 0) yield "Both are right on the same pictures.";
+  else yield `Only ${a.name} is right on ${counted(only[0], "picture")}, only ${b.name} on ${only[1] || "none"}.`;
 }
 
 /** What was right at the first step, and what was taken for what: in the watched pictures, then in each group. */
