@@ -25,6 +25,7 @@ SHARES = (0.25, 1.0, 0.5, 0.0)
 COLORS = ((200, 0, 150), (0, 120, 255), (90, 90, 90), (20, 160, 60))
 FRAMES = tuple(f"frame {i}" for i in range(4))
 LABEL, PLAY, SLIDER = ".cell .label", ".cell .player .play", ".cell .player input"
+BOX = "(b => [b.x, b.y, b.width, b.height])(e.getBoundingClientRect())"
 LARGE_PLAY, PARTS = "#large .player .play", "#large .parts button"
 
 
@@ -70,6 +71,28 @@ def wait(tab: Tab, milliseconds: int) -> None:
 
 
 # Cards
+
+
+@pytest.mark.parametrize("shape", [(112, 112), (101, 75), (48, 64)])
+def test_no_pixel_of_a_neighbour_is_at_the_edges_of_a_frame(
+    tmp_path: Path, visit: Visit, shape: tuple[int, int]
+) -> None:
+    """Also where a card begins or ends between two pixels of the screen."""
+    pictures = np.zeros((2, 4, *shape, 3), np.uint8)
+    pictures[:, (0, 2)] = 255  # each frame differs from its neighbours
+    one = explanations.strip(np.zeros((2, 1, 4, *shape)), pictures, FRAMES, 4, ids=["a", "b"])
+    save(tmp_path, one)
+    tab = visit(tmp_path, 403)
+    for frame in (1, 2):
+        for n in (1, 2):
+            tab.choose(f".cell:nth-child({n}) .player input", str(frame))
+        for width in (403, 985, 1276, 1470):
+            tab.resize(width, 900)
+            tab.settle()
+            seen = tab.screenshot().astype(int)
+            for x, y, across, down in tab.each(".cell .stage .stack", BOX):
+                line = seen[int(y + 0.7 * down), int(np.ceil(x)) : int(x + across)]
+                assert np.abs(line - pictures[0, frame, 0, 0]).max() <= 2, (width, frame, x)
 
 
 def test_a_card_shows_the_frame_with_the_most_evidence_above_the_strip_of_all(tmp_path: Path, visit: Visit) -> None:

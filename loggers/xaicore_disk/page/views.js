@@ -83,12 +83,13 @@ function cardShape(row) {
 function setPart(element, row, part) {
   const is = part !== null && partsOf(row) > 1;
   element.classList.toggle("part", is);
-  element.classList.toggle("sheet", is && isSheet(row));
   if (!is) return;
   const [columns, lines] = sheetOf(row);
+  const [down, across] = row.size ?? [Infinity, Infinity];
   const values = {
     "--part-shape": partShape(row),
-    "--at": part / (partsOf(row) - 1),
+    "--pixels-across": across / columns,
+    "--pixels-down": down / lines,
     "--across": columns,
     "--down": lines,
     "--column": part % columns,
