@@ -1,8 +1,8 @@
 """`python -m benchmarks.gallery`: how fast the disk logger's page shows 10,000 maps, and goes from one view to another.
 
 "first cards" is the time from the request of the page until its first cards are painted with their pictures; the rest
-is from a control's change until the next paint. Medians of a headless Chromium. The rows name the files of 100
-pictures of 224 x 224 pixels.
+is from a control's change until the next paint. Medians of a headless Chromium. The rows name the files of 40
+pictures, of 224 x 224 pixels unless --size says otherwise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from browser import Browser, Tab  # noqa: E402
 from explanations import example  # noqa: E402
 
 METHODS = ("gradcam", "scorecam")
-FILES = 100
+FILES = 40
 LIMITS = {"first cards": 500.0}
 SWITCH_LIMIT = 100.0
 SWITCHES = {
@@ -66,16 +66,20 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", type=int, default=gallery.ROWS, help="rows of the page (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=224, help="pixels of a picture's side (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds per figure (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        page = write_page(Path(folder, "run"), options.maps)
+        page = write_page(Path(folder, "run"), options.maps, options.size)
         browser = Browser(Path(folder, "profile"))
         try:
             rounds = [measure(browser, page) for _ in range(options.rounds)]
         finally:
             browser.close()
-    table = Table(title=f"{options.maps} maps, {len(METHODS)} methods: milliseconds, medians of {len(rounds)} rounds")
+    table = Table(
+        title=f"{options.maps} maps of {options.size} pixels, {len(METHODS)} methods: milliseconds, medians of "
+        f"{len(rounds)} rounds"
+    )
     for heading in ("what", "median", "highest", "limit"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     for name in rounds[0]:
@@ -86,9 +90,9 @@ def main() -> None:
     Console().print(table)
 
 
-def write_page(root: Path, maps: int) -> Path:
+def write_page(root: Path, maps: int, size: int) -> Path:
     """A run of few files, and a page with this many rows that name them."""
-    known: dict[str, Any] = {"n": FILES, "k": 1, "size": (224, 224), "class_names": ["cat", "dog", "fox", "ant"]}
+    known: dict[str, Any] = {"n": FILES, "k": 1, "size": (size, size), "class_names": ["cat", "dog", "fox", "ant"]}
     truth = np.random.default_rng(1).integers(0, 4, FILES)
     with xaicore.open_loggers({"disk": {"root": root}}, on_error="raise", quiet=True) as log:
         for method in METHODS:

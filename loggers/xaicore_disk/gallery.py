@@ -63,6 +63,7 @@ TEXTS = (
     "predicted_name",
     "truth_name",
     "picture",
+    "picture_thumbnail",
     "files",
     "views",
     "part",
@@ -73,7 +74,7 @@ PLAIN = (
     *("score", "raw_score", "peak", "ceiling", "empty", "signed", "size", "frames", "columns", "view_maxima"),
     *("target_box", "input_size", "box", "session"),
 )
-NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline", "animation", "volume")
+NAMED_ALIKE = ("overlay", "heatmap", "map", "grey", "outline", "animation", "volume", "thumbnail")
 """The columns that name files; those of one row have the same stem, in different folders."""
 
 OFFERED = ("viridis", "inferno", "magma", "plasma", "cividis")
@@ -154,7 +155,8 @@ class Columns:
 
     def _add(self, row: manifest.Row, folder: str) -> None:
         stem, files = _named_alike(row)
-        known = {**row, "picture": _checked_name(row["picture"]), "files": " ".join(files)}
+        pictures = {name: _checked_name(row.get(name)) for name in ("picture", "picture_thumbnail")}
+        known = {**row, **pictures, "files": " ".join(files)}
         known["views"] = json.dumps(row["views"]) if row.get("views") else None
         for name, texts in self._text.items():
             text = known.get(name)  # older versions had fewer columns

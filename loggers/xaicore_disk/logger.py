@@ -9,6 +9,8 @@
         heatmaps/*.png     heatmap alone
         greys/*.png        the map, 255 at its maximum; the page scales and colours it
         outlines/*.png     the outline alone, with the option `outline`
+        thumbnails/*.png   the same, small, for the cards of the page: of maps of 800 pixels and more
+        picture_thumbnails/*.png   the pictures of these
         maps/*.npy         the method's own map, at the layer's resolution
         animations/*.webp  the overlays of a clip or volume one after the other, with the option `animation`
         volumes/*.nii.gz   the map of a volume at its resolution, with the option `spacing`
@@ -32,6 +34,7 @@ from xaicore_disk import about, atomic, gallery, joined, manifest, names
 from xaicore_disk.folder import RunFolder, check_folder
 from xaicore_disk.options import Options
 from xaicore_disk.row import make_row
+from xaicore_disk.thumbnails import shrunk
 
 __all__ = ["DiskLogger"]
 
@@ -157,12 +160,14 @@ class DiskLogger(xaicore.Logger):
     def _log_row(self, folder: RunFolder, explanation: xaicore.Explanation, m: int, step: int | None) -> None:
         """Write the files first and the row second. Encoding takes longest and needs no lock."""
         row, files = make_row(explanation, m, step, self._options, self._session)
-        name = row["picture"]
         with folder.locked():
-            if name is not None and not folder.has(name):  # rows of the same image share it
-                picture = explanation.picture(m, self._options)
-                assert picture is not None
-                folder.add(name, png(picture))
+            for name in ("picture_thumbnail", "picture"):  # rows of the same image share them
+                if row[name] is not None and not folder.has(row[name]):
+                    picture = explanation.picture(m, self._options)
+                    assert picture is not None
+                    shown = picture if name == "picture" else shrunk(picture, row)
+                    assert shown is not None
+                    folder.add(row[name], png(shown))
             for path, content in files.items():
                 folder.add(path, content)
             manifest.append(folder.manifest, row)

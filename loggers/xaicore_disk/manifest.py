@@ -34,7 +34,10 @@ __all__ = [
     "superseded_files",
 ]
 
-FILES = ("picture", "overlay", "heatmap", "map", "grey", "outline", "animation", "volume")
+FILES = (
+    *("picture", "overlay", "heatmap", "map", "grey", "outline", "animation", "volume"),
+    *("thumbnail", "picture_thumbnail"),
+)
 """The columns that name files, relative to the run's folder, with forward slashes; None where there is none."""
 
 FOLDERS = tuple(f"{column}s" for column in FILES)

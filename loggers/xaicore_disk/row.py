@@ -11,6 +11,7 @@ import xaicore
 from xaicore.show import png
 from xaicore_disk import manifest, names, nifti
 from xaicore_disk.options import Options
+from xaicore_disk.thumbnails import shrunk
 
 __all__ = ["make_row", "picture_name"]
 
@@ -23,21 +24,24 @@ def make_row(
     The name of a file holds a hash of its row's key and of all contents. Other contents have other names, so the files
     that a row names are those that were written for it.
     """
+    known = explanation.row(m, options)
     peak, resized = None, None
     picture = explanation.picture(m, options) if explanation.drawable else None
     contents = {"map": _npy(options.stored(explanation.maps[m]))}
     if explanation.drawable:
         peak, resized = explanation.peak(m), explanation.heatmap(m, "none", options)
         contents |= {kind: png(image) for kind, image in explanation.draw(m, options).items() if kind != "picture"}
-        contents["grey"] = png(
-            _grey(xaicore.maps.normalize(resized[None], "max", np.array([peak]))[0], explanation.signed)
-        )
+        grey = _grey(xaicore.maps.normalize(resized[None], "max", np.array([peak]))[0], explanation.signed)
+        contents["grey"] = png(grey)
+        small = shrunk(grey, known)
+        if small is not None:
+            contents["thumbnail"] = png(small)
         if options.outline is not None:
             contents["outline"] = png(options.outline_alone(explanation.outline(m, options)))
         contents |= _of_parts(explanation, m, options)
     row = {
         "step": step,
-        **explanation.row(m, options),
+        **known,
         "peak": peak,
         "scaling": explanation.scaling,
         "ceiling": None if explanation.ceilings is None else float(explanation.ceilings[m]),
@@ -54,6 +58,8 @@ def make_row(
     row |= {column: files.get(column) for column in manifest.FILES}
     if picture is not None:
         row["picture"] = picture_name(row["id"], picture)
+        if "thumbnail" in contents:
+            row["picture_thumbnail"] = row["picture"].replace("pictures/", "picture_thumbnails/", 1)
     return row, {files[column]: content for column, content in contents.items()}
 
 

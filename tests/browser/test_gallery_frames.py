@@ -73,7 +73,7 @@ def wait(tab: Tab, milliseconds: int) -> None:
 # Cards
 
 
-@pytest.mark.parametrize("shape", [(112, 112), (101, 75), (48, 64)])
+@pytest.mark.parametrize("shape", [(112, 112), (101, 75)])
 def test_no_pixel_of_a_neighbour_is_at_the_edges_of_a_frame(
     tmp_path: Path, visit: Visit, shape: tuple[int, int]
 ) -> None:
@@ -83,16 +83,15 @@ def test_no_pixel_of_a_neighbour_is_at_the_edges_of_a_frame(
     one = explanations.strip(np.zeros((2, 1, 4, *shape)), pictures, FRAMES, 4, ids=["a", "b"])
     save(tmp_path, one)
     tab = visit(tmp_path, 403)
-    for frame in (1, 2):
-        for n in (1, 2):
-            tab.choose(f".cell:nth-child({n}) .player input", str(frame))
-        for width in (403, 985, 1276, 1470):
-            tab.resize(width, 900)
-            tab.settle()
-            seen = tab.screenshot().astype(int)
-            for x, y, across, down in tab.each(".cell .stage .stack", BOX):
-                line = seen[int(y + 0.7 * down), int(np.ceil(x)) : int(x + across)]
-                assert np.abs(line - pictures[0, frame, 0, 0]).max() <= 2, (width, frame, x)
+    for n in (1, 2):
+        tab.choose(f".cell:nth-child({n}) .player input", "1")
+    for width in (403, 985, 1276):
+        tab.resize(width, 900)
+        tab.settle()
+        screen = tab.screenshot().astype(int)
+        for x, y, across, down in tab.each(".cell .stage .stack", BOX):
+            line = screen[int(y + 0.7 * down), int(np.ceil(x)) : int(x + across)]
+            assert np.abs(line - pictures[0, 1, 0, 0]).max() <= 2, (width, x)
 
 
 def test_a_card_shows_the_frame_with_the_most_evidence_above_the_strip_of_all(tmp_path: Path, visit: Visit) -> None:

@@ -15,6 +15,7 @@ from reading import HEATMAP, OVERLAY, bands, facts, go_to, heat, open_large, ove
 from toy_run import BANDS, IDS, MAXIMUM, PICTURES
 
 import xaicore
+from xaicore_disk import thumbnails
 
 Visit = Callable[..., Tab]
 
@@ -137,3 +138,22 @@ def test_rows_of_older_versions_show_their_own_files(tmp_path: Path, visit: Visi
 def test_the_page_is_light_or_dark_as_the_reader_likes(run: Path, visit: Visit) -> None:
     for scheme, ground in (("light", (246, 247, 249)), ("dark", (18, 21, 27))):
         assert tuple(visit(run, prefers_color_scheme=scheme).screenshot()[2, 2]) == ground
+
+
+def test_cards_show_thumbnails_of_large_pictures_and_the_large_view_the_files(
+    tmp_path: Path, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails, "LARGE", 48)
+    monkeypatch.setattr(thumbnails, "SIDE", 24)
+    toy_run.at_step(5, "first").save(tmp_path)
+    tab = visit(tmp_path, address="compare=&outline=1")
+    one = row(tmp_path, step=None)
+    assert one["thumbnail"] is not None
+    small = [one["picture_thumbnail"], one["thumbnail"], one["thumbnail"]]
+    assert sources(tab, ".cell:first-child .stack img") == small
+    assert tab.one(".cell .photo", "[e.naturalWidth, e.naturalHeight]") == [32, 24]
+    tab.choose("[name=outline]", False)
+    np.testing.assert_allclose(bands(tab, ".cell .stack"), over(PICTURES[0], BANDS), atol=2)
+    open_large(tab)
+    assert sources(tab, f"{OVERLAY} img:not([hidden])") == [one["picture"], one["grey"]]
+    assert sources(tab, ".others li:first-child img:not([hidden])") == small[:2]

@@ -96,7 +96,7 @@ def test_untrusted_ids_and_methods_stay_inside_and_apart(tmp_path: Path) -> None
     assert [path.name for path in root.parent.iterdir()] == ["run"]
     rows = read_manifest(root)
     assert [row["id"] for row in rows] == UNTRUSTED
-    for column in set(manifest.FILES) - {"outline", "animation", "volume"}:
+    for column in set(manifest.FILES) - {"outline", "animation", "volume", "thumbnail", "picture_thumbnail"}:
         paths = [root / row[column] for row in rows]
         assert len({str(path).lower() for path in paths}) == len(UNTRUSTED)
         assert all(path.parent == root / f"{column}s" and len(path.name) < 160 for path in paths)
@@ -159,12 +159,12 @@ def test_unfinished_files_of_dead_writers_go_away(tmp_path: Path) -> None:
     example(n=1, k=1).save(root)
     left = [root / place / f".x.png{atomic.TEMPORARY}" for place in ("", *manifest.FOLDERS)]
     mine = root / "pictures" / ".mine.tmp"
-    for name in ("outlines", "animations", "volumes"):
-        (root / name).mkdir()
+    for name in manifest.FOLDERS:
+        (root / name).mkdir(exist_ok=True)
     for path in (*left, mine):
         path.write_bytes(b"half a")
     DiskLogger(root).open(xaicore.Run())
-    assert ([path.exists() for path in left], mine.exists()) == ([False] * 9, True)
+    assert ([path.exists() for path in left], mine.exists()) == ([False] * 11, True)
 
 
 def test_unfinished_files_of_live_writers_stay(

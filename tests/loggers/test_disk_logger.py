@@ -180,6 +180,8 @@ def test_rows_say_what_is_known(tmp_path: Path) -> None:
         "outline": None,
         "animation": None,
         "volume": None,
+        "thumbnail": None,
+        "picture_thumbnail": None,
         "size": [5, 7],
         "input_size": [5, 7],
         "box": [2, 1, 3, 2],

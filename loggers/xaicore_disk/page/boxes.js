@@ -34,7 +34,8 @@ function boxLines(name) {
 /** Show the outline that was logged; else a line at half of the scale, which a filter makes of the grey map. */
 function drawLine(stack, row) {
   const logged = file(row, "outline");
-  const source = controls.outline.checked && kindOf(row) === "grey" ? (logged ?? file(row, "grey")) : null;
+  const grey = stack.classList.contains("small") ? smallOf(row, "grey")[1] : file(row, "grey");
+  const source = controls.outline.checked && kindOf(row) === "grey" ? (logged ?? grey) : null;
   stack.classList.toggle("lined", source !== null && !logged);
   show(stack.querySelector(".line"), source);
 }

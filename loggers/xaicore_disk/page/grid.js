@@ -128,7 +128,7 @@ function shapeCells() {
 /** Load the images of entries that the cells in the page show next. */
 function preload(entries) {
   for (const { place, row } of entries) {
-    const paths = cells.has(place.key) ? [row.picture, file(row, kindOf(row))] : [];
+    const paths = cells.has(place.key) ? smallOf(row, kindOf(row)) : [];
     for (const path of paths) if (path !== null) new Image().src = path;
   }
 }

@@ -97,6 +97,7 @@ function thumbnail(row, pressed) {
   button.type = "button";
   button.setAttribute("aria-pressed", pressed);
   const stack = within(".overlay .stack").cloneNode(true);
+  stack.classList.add("small");
   for (const image of stack.children) image.alt = "";
   const scale = row.ceiling === null ? 1 : row.ceiling > 0 ? row.peak / row.ceiling : 0;
   paint(stack, row, scale, partsOf(row) > 1 ? strongest(row) : null);

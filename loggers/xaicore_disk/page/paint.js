@@ -5,6 +5,11 @@ function kindOf(row) {
   return ["grey", "overlay", "heatmap"].find((column) => file(row, column)) ?? "none";
 }
 
+/** The picture and the grey map, or their thumbnails: a card has no more pixels than these. */
+function smallOf(row, kind) {
+  return [row.picture_thumbnail ?? row.picture, (kind === "grey" && file(row, "thumbnail")) || file(row, kind)];
+}
+
 /** Fill a stack of photo, heat and line: with a part of a strip, or with all of it if `part` is null. */
 function paint(stack, row, scale, part = null) {
   const alone = stack.classList.contains("alone") || !row.picture;
@@ -15,8 +20,9 @@ function paint(stack, row, scale, part = null) {
   stack.classList.toggle("tiny", (row.size?.[1] ?? Infinity) / sheetOf(row)[0] <= 64);
   setPart(stack, row, part);
   stack.style.setProperty("--factor", scale);
-  show(stack.querySelector(".photo"), row.picture);
-  show(stack.querySelector(".heat"), kind === "none" ? null : file(row, kind));
+  const [photo, heat] = stack.classList.contains("small") ? smallOf(row, kind) : [row.picture, file(row, kind)];
+  show(stack.querySelector(".photo"), photo);
+  show(stack.querySelector(".heat"), heat);
   drawLine(stack, row);
   drawBoxes(stack, row);
 }

@@ -15,7 +15,7 @@ function decode({ texts, text, plain, same, rows: count }) {
     for (const name in text) row[name] = texts[text[name][i]] ?? null;
     readViews(row);
     row.folder = data.runs[row.run].folder;
-    if (row.picture !== null) row.picture = row.folder + row.picture;
+    for (const name of ["picture", "picture_thumbnail"]) if (row[name] !== null) row[name] = row.folder + row[name];
     return row;
   });
 }
