@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -93,6 +94,7 @@ def main() -> None:
 def write_page(root: Path, maps: int, size: int) -> Path:
     """A run of few files, and a page with this many rows that name them."""
     known: dict[str, Any] = {"n": FILES, "k": 1, "size": (size, size), "class_names": ["cat", "dog", "fox", "ant"]}
+    known["images"] = photographs(size)
     truth = np.random.default_rng(1).integers(0, 4, FILES)
     with xaicore.open_loggers({"disk": {"root": root}}, on_error="raise", quiet=True) as log:
         for method in METHODS:
@@ -108,6 +110,15 @@ def write_page(root: Path, maps: int, size: int) -> Path:
     page = root / "many.html"
     page.write_text(gallery.render([gallery.Part(about, maps=maps)], gallery.Columns(rows()), xaicore.Drawing()))
     return page
+
+
+def photographs(size: int) -> np.ndarray:
+    """Pictures whose files are as long, and decode as slowly, as those of photographs: soft shapes with grain."""
+    rng = np.random.default_rng(2)
+    shapes = rng.integers(0, 256, (FILES, 24, 24, 3), np.uint8)
+    grown = np.stack([cv2.resize(one, (size, size), interpolation=cv2.INTER_CUBIC) for one in shapes])
+    grain = rng.integers(-6, 7, (size, size, 1))
+    return np.clip(grown + grain, 0, 255).astype(np.uint8)
 
 
 def measure(browser: Browser, page: Path) -> dict[str, float]:
