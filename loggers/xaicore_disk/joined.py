@@ -91,14 +91,12 @@ def _page_folder(root: Path) -> RunFolder:
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """The runs' names; where two have the same, the shortest ends of their paths that tell them apart."""
-    names = [about.read(RunFolder(run))["name"] for run in runs]
-    if len(set(names)) == len(names):
-        return names
-    most = max(len(run.parts) for run in runs)
-    return next(
-        ends for n in range(1, most + 1) if len(set(ends := ["/".join(run.parts[-n:]) for run in runs])) == len(ends)
-    )
+    """The names of the runs' folders; where two are the same, the shortest ends of the paths that tell all apart."""
+    for length in range(1, max(len(run.parts) for run in runs) + 1):
+        names = ["/".join(run.parts[-length:]) for run in runs]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _link(run: Path, root: Path) -> str:

@@ -187,6 +187,7 @@ def test_the_large_view_has_both_maps(run: Path, visit: Visit) -> None:
     assert len(tops) == 3
     assert len(set(tops)) == 1
     assert tab.each(f"{LARGE} a", "e.getAttribute('href')") == [one["picture"], one["overlay"], other["overlay"]]
+    assert texts(tab, "#large .legend .top") == ["each map's own maximum"]
     tab.key("ArrowRight")
     tab.settle()
     assert sources(tab, "#large .other .heat") == [row(run, IDS[1], 5, "second")["grey"]]

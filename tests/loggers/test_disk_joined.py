@@ -41,14 +41,14 @@ def typed(*arguments: object) -> Result:
 
 
 def test_the_page_has_the_rows_of_all_runs_and_leads_to_their_files(tmp_path: Path) -> None:
-    runs = [run(tmp_path / "runs" / "one"), run(tmp_path / "other" / "two 100% #2", "the second", method="other")]
+    runs = [run(tmp_path / "runs" / "one"), run(tmp_path / "other" / "two 100% #2", "20261128-72e116", method="other")]
     before = {path: path.read_bytes() for root in runs for path in root.rglob("*") if path.is_file()}
     page = join(runs, tmp_path / "page")
     assert page == tmp_path / "page" / "index.html"
     shown = Page(page)
     assert shown.data["runs"] == [
         {"name": "one", "folder": "../runs/one/"},
-        {"name": "the second", "folder": "../other/two%20100%25%20%232/"},
+        {"name": "two 100% #2", "folder": "../other/two%20100%25%20%232/"},
     ]
     expected = [{**row, "run": n} for n, root in enumerate(runs) for row in read_manifest(root)]
     assert [row["run"] for row in shown.rows] == [0, 0, 1, 1]
@@ -56,7 +56,7 @@ def test_the_page_has_the_rows_of_all_runs_and_leads_to_their_files(tmp_path: Pa
         folder = page.parent / unquote(shown.data["runs"][row["run"]]["folder"])
         assert (seen["id"], seen["method"], seen["picture"]) == (row["id"], row["method"], row["picture"])
         assert (folder / "greys" / f"{seen['stem']}.png").samefile(runs[row["run"]] / row["grey"])
-    assert "one and the second 2 runs \u00b7 2 pictures \u00b7 4 maps run one" in shown.text
+    assert "one and two 100% #2 2 runs \u00b7 2 pictures \u00b7 4 maps run one" in shown.text
     assert all((page.parent / unquote(still)).is_file() for still in shown.stills())
     assert {path: path.read_bytes() for path in before} == before  # the runs stay as they are
 
@@ -74,7 +74,7 @@ def test_without_a_root_it_lies_beside_the_runs(tmp_path: Path, monkeypatch: pyt
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
-    runs = [run(tmp_path / side / "seed1", "seed1") for side in ("left", "right")]
+    runs = [run(tmp_path / side / "seed1", side) for side in ("left", "right")]
     names = [one["name"] for one in Page(join(runs, tmp_path / "page")).data["runs"]]
     assert names == ["left/seed1", "right/seed1"]
 
@@ -99,10 +99,11 @@ def test_a_picture_is_skipped_only_if_no_run_explained_it(tmp_path: Path) -> Non
 
 
 def test_names_stay_text(tmp_path: Path) -> None:
-    for n in (1, 2):
-        run(tmp_path / str(n), f"{EVIL} {n}")
+    names = [f"{EVIL.replace('/', '')} {n}" for n in (1, 2)]
+    for name in names:
+        run(tmp_path / name)
     shown = Page(join([tmp_path]))
-    assert [one["name"] for one in shown.data["runs"]] == [f"{EVIL} 1", f"{EVIL} 2"]
+    assert [one["name"] for one in shown.data["runs"]] == names
     plain = Page(run(tmp_path / "3") / "index.html")
     assert {tag for tag, _ in shown.names()} == {tag for tag, _ in plain.names()}
 

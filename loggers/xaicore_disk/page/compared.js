@@ -10,6 +10,8 @@ function fillCompared(faces, own) {
   if (!faces.length) return;
   within(".views figure.heatmap").hidden = true; // each has its own; the overlays are what one compares
   fillCaption(within(".views .overlay figcaption"), own);
+  nameEnds(within(".legend"), Boolean(own.row.signed), scaleText); // instead of the values of one map
+  within(".legend i").hidden = true;
   views.append(...faces.map(otherFigure));
   views.style.setProperty("--across", Math.min(faces.length + 2, MOST));
 }

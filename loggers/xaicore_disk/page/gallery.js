@@ -2,6 +2,7 @@
 
 let selection; // the rows of the selected group, method, layer and target; see choose()
 let shown = []; // the entries of the grid, in order
+let scaleText = ""; // what the top of the scale is in all cards
 let open = null; // the key of the place in the large view
 
 /** Update the page to the controls. */
@@ -58,8 +59,8 @@ function showCounts(entries) {
   const isAny = (test) => here.some(({ row }) => test(row));
   const own = isAny((row) => row.scaling === "robust") ? "99th percentile" : "maximum";
   const given = isAny((row) => row.ceiling !== null) ? "a fixed scale" : `each map's own ${own}`;
-  const top = controls.shared.checked ? "the picture's maximum over all steps" : given;
-  nameEnds(form.querySelector(".legend"), isAny((row) => row.signed), top);
+  scaleText = controls.shared.checked ? "the picture's maximum over all steps" : given;
+  nameEnds(form.querySelector(".legend"), isAny((row) => row.signed), scaleText);
 }
 
 function showStep(at) {

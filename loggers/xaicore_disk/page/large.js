@@ -13,9 +13,9 @@ function fillLarge([face, ...others], selection, shared) {
   within(".badge").textContent = within(".badge").title = badgeText(row);
   setVerdict(within(".badge"), row);
   fillViews(row, face.scale);
+  fillLegend(within(".legend"), row, selection, shared);
   fillCompared(others, face);
   fillReel(row, face.scale);
-  fillLegend(within(".legend"), row, selection, shared);
   fillOthers(row, selection);
   const history = historyOf(row, selection);
   drawCurve(within(".curve"), history, row, goTo);
