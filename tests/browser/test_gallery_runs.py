@@ -62,7 +62,7 @@ def test_it_opens_with_both_runs_side_by_side(runs: Path, visit: Visit) -> None:
 def test_the_title_counts_for_each_run(runs: Path, visit: Visit) -> None:
     tab = visit(runs, page="page/index.html")
     assert text(tab, "#headline") == "good: 3 of 3 right, bad 1%: 1 of 2"
-    assert text(tab, "#story") == "Only good is right on 1 picture, only bad 1% on none."
+    assert text(tab, "#story") == "Only good is right on 1 picture."
     tab.choose("[name=compare]", "")
     assert text(tab, "#headline") == "All 3 right"
     tab.choose("[name=run]", "1")
@@ -75,6 +75,18 @@ def test_pictures_of_which_one_run_is_wrong_come_first(runs: Path, visit: Visit)
     tab.choose("[name=sort]", "logged")
     tab.settle()
     assert shown(tab)[0] == IDS[0]
+
+
+def test_where_one_is_right_comes_before_where_both_are_wrong(tmp_path: Path, visit: Visit) -> None:
+    one = toy_run.at_step(0, "first")  # all are cats, and the second one is
+    outputs = np.array([[0, 1, 3], [0, 3, 1], [0, 1, 3]], np.float32)  # the others are dogs, and the third one is
+    log(tmp_path / "a", one)
+    log(tmp_path / "b", dataclasses.replace(one, outputs=outputs, predicted=outputs.argmax(axis=1)))
+    DiskLogger().join([tmp_path])
+    tab = visit(tmp_path, address="")
+    assert shown(tab)[::2] == [IDS[2], IDS[0], IDS[1]]  # the id stands at the first map of each, and at the second
+    assert text(tab, "#headline") == "a: 1 of 3 right, b: 2 of 3"
+    assert text(tab, "#story") == "Only b is right on 1 picture."
 
 
 def test_another_run_has_methods_and_layers_of_its_own(runs: Path, visit: Visit) -> None:

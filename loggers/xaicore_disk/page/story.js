@@ -51,9 +51,11 @@ function* differenceTexts(runs) {
   if (runs.length !== 2) return;
   const [a, b] = runs;
   const both = a.verdicts.map((one, i) => [one, b.verdicts[i]]).filter((pair) => !pair.includes(null));
-  const only = [0, 1].map((i) => both.filter((pair) => pair[i] && !pair[1 - i]).length);
-  if (only[0] + only[1] === 0) yield "Both are right on the same pictures.";
-  else yield `Only ${a.name} is right on ${counted(only[0], "picture")}, only ${b.name} on ${only[1] || "none"}.`;
+  const clauses = runs.flatMap(({ name }, i) => {
+    const alone = both.filter((pair) => pair[i] && !pair[1 - i]).length;
+    return alone ? `only ${name} is right on ${counted(alone, "picture")}` : [];
+  });
+  yield clauses.length ? `${capitalised(clauses.join(", "))}.` : "Both are right on the same pictures.";
 }
 
 /** What was right at the first step, and what was taken for what: in the watched pictures, then in each group. */
