@@ -206,6 +206,15 @@ def test_the_large_view_says_where_there_is_no_second_map(tmp_path: Path, visit:
     assert texts(tab, f"{LARGE} figcaption")[2] == "second no such map"
 
 
+def test_the_large_view_leaves_out_what_cannot_be_drawn(tmp_path: Path, visit: Visit) -> None:
+    one = toy_run.explanation(np.ones((1, 1, 2, 2, 2, 2)), [[1, 0, 0]], "first")
+    xaicore.Comparison({name: dataclasses.replace(one, method=name) for name in ("first", "second")}).save(tmp_path)
+    tab = visit(tmp_path)
+    assert texts(tab, ".cell .note") == ["no picture of this map"] * 2
+    open_large(tab)
+    assert tab.each(".views figure", "e.hidden") == [True] * 4
+
+
 def test_the_large_view_shows_the_same_frame_twice(tmp_path: Path, visit: Visit) -> None:
     frames.save(tmp_path, frames.strip(), dataclasses.replace(frames.strip(), method="other"))
     tab = visit(tmp_path, address="compare=method%3Aother")

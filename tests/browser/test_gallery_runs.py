@@ -134,6 +134,16 @@ def test_runs_of_other_steps_show_their_newest_so_far(tmp_path: Path, visit: Vis
     assert tab.each(RIGHT, "e.className") == ["face lacking"] * 3
 
 
+def test_a_run_without_maps_is_not_offered(tmp_path: Path, visit: Visit) -> None:
+    log(tmp_path / "a")
+    for name in ("b", "c"):
+        log(tmp_path / name, toy_run.at_step(5, "first"))
+    DiskLogger().join([tmp_path])
+    tab = visit(tmp_path)
+    assert texts(tab, "[name=run] option") == ["b", "c"]
+    assert texts(tab, ".cell:first-child .tag") == ["b", "c"]
+
+
 def test_runs_of_other_pictures_open_one_by_one(tmp_path: Path, visit: Visit) -> None:
     one = toy_run.at_step(5, "first")
     log(tmp_path / "a", one)

@@ -10,12 +10,13 @@ function fillCompare() {
   const { run, method, layer, k } = choice();
   const here = rowsOf(choice());
   const ofMethod = here.filter((row) => row.method === method);
+  const targets = k === "all" ? [] : [...controls.k.options];
   const isOther = (value) => value !== "all" && value !== String(k);
   const groups = {
-    run: data.runs.map(({ name }, i) => [i, name]).filter(([i]) => i !== run),
+    run: runs.filter(([i]) => i !== run),
     method: distinct(here, "method").filter((name) => name !== method).map((name) => [name, name]),
     layer: distinct(ofMethod, "layer").filter((name) => name !== layer).map((name) => [name, name]),
-    k: k === "all" ? [] : [...controls.k.options].filter(({ value }) => isOther(value)).map(({ value, text }) => [value, text]),
+    k: targets.filter(({ value }) => isOther(value)).map(({ value, text }) => [value, text]),
     step: steps.length > 1 ? steps.map((step) => [step, stepName(step)]) : [],
   };
   for (const kind of ["run", "method", "layer"]) {
@@ -56,10 +57,11 @@ function compared() {
 /** Find the maps beside the selected ones. */
 function chooseBeside() {
   const [kind, value] = compared();
-  const options = value === "*" ? [...controls.compare.selectedOptions[0].parentElement.children].slice(0, -1) : controls.compare.selectedOptions;
+  const [option] = controls.compare.selectedOptions;
+  const options = value === "*" ? [...option.parentElement.children].slice(0, -1) : [option]; // the last one is "all"
   if (!kind) beside = [];
   else if (kind === "step") beside = [ofStep(steps.findIndex((step) => String(step) === value))];
-  else beside = [...options].map((option) => ofSelection(kind, option));
+  else beside = options.map((one) => ofSelection(kind, one));
   grid.classList.toggle("paired", beside.length > 0);
   grid.style.setProperty("--faces", 1 + beside.length);
 }

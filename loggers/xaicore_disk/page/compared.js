@@ -19,7 +19,7 @@ function fillCompared(faces, own) {
 function otherFigure(face) {
   const figure = within(".views figure.overlay").cloneNode(true);
   figure.className = "other";
-  figure.hidden = false;
+  figure.hidden = face.row !== null && kindOf(face.row) === "none";
   const stack = figure.querySelector(".stack");
   const caption = figure.querySelector("figcaption");
   if (face.row === null) {

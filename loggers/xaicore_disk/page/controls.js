@@ -2,22 +2,22 @@
 
 const form = document.getElementById("controls");
 const controls = form.elements;
-const CHOSEN = ["run", "group", "method", "layer", "k"]; // the controls that select maps, each of what the one before has
+const CHOSEN = ["run", "group", "method", "layer", "k"]; // they select maps, each among those of the controls before
 
 /** Set the controls to their initial values, once: the newest step, with the opacity of the logged overlays. */
 function setUpControls() {
   for (const range of [controls.step, within("[data-twin=step]")]) range.max = steps.length - 1;
   controls.step.value = steps.length - 1;
   controls.opacity.value = data.alpha;
-  fillSelect(controls.run, data.runs.map(({ name }, i) => [i, name]));
+  fillSelect(controls.run, runs);
   const groups = distinct(rows, "group").sort((a, b) => (a !== null) - (b !== null));
   const all = groups.length > 1 ? [["*", "all"]] : [];
   fillSelect(controls.group, [...all, ...groups.map((group) => [group ?? "", group ?? "watched"])]);
   controls.group.value = groups.length > 1 ? "*" : (groups[0] ?? "");
   const isJudged = rows.some((row) => verdict(row) !== null);
-  controls.sort.value = data.runs.length > 1 ? "differ" : isJudged ? "mistakes" : "logged";
+  controls.sort.value = runs.length > 1 ? "differ" : isJudged ? "mistakes" : "logged";
   controls.outline.checked = rows.some((row) => file(row, "outline"));
-  setVisible("runs", data.runs.length > 1);
+  setVisible("runs", runs.length > 1);
   setVisible("steps", steps.length > 1);
   setVisible("groups", groups.length > 1);
   setVisible("verdicts", isJudged);

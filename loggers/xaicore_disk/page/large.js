@@ -4,8 +4,8 @@ const dialog = document.getElementById("large");
 const within = (selector) => dialog.querySelector(selector);
 
 /**
- * Fill the view for faces: that of a row, and those that are beside it. `selection` has its history; `shared`: one scale
- * over all steps.
+ * Fill the view for faces: that of a row, and those beside it. `selection` has its history; `shared`: one scale over all
+ * steps.
  */
 function fillLarge([face, ...others], selection, shared) {
   const { row } = face;

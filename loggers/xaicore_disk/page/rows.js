@@ -5,6 +5,8 @@ const rows = decode(data);
 const steps = [...new Set(rows.map((row) => row.step))].sort((a, b) => (a ?? -Infinity) - (b ?? -Infinity));
 const position = new Map(steps.map((step, at) => [step, at]));
 for (const row of rows) row.at = position.get(row.step);
+/** Pairs of a run's number and name, of those in which something was explained. */
+const runs = data.runs.map(({ name }, i) => [i, name]).filter(([i]) => rows.some(({ run }) => run === i));
 const byPicture = Map.groupBy(rows, (row) => pictureKey(row));
 
 /** From columns to one object per row; `text` holds indices into `texts`, `same` what all rows have in common. */

@@ -7,13 +7,15 @@ function tellStory(entries, at) {
   const firsts = firstOfEach(entries);
   const watched = firsts.filter(({ row }) => row.group === null);
   const told = watched.length ? watched : firsts;
-  const runs = compared()[0] === "run" && told.some(isJudged) ? judgedRuns(told, at) : [];
-  document.getElementById("headline").textContent = runs.length
-    ? headlineOfRuns(runs)
-    : headline(told, entries, watched.length < firsts.length);
-  const texts = [...(told.some(isJudged) ? verdictTexts(told, firsts, at) : contentTexts(told, entries))];
-  if (runs.length) texts.splice(0, texts.length, ...differenceTexts(runs));
-  document.getElementById("story").replaceChildren(...texts.flatMap((text) => [text, " "]).flat(Infinity));
+  const judged = compared()[0] === "run" && told.some(isJudged) ? judgedRuns(told, at) : null;
+  const title = judged ? headlineOfRuns(judged) : headline(told, entries, watched.length < firsts.length);
+  document.getElementById("headline").textContent = title;
+  const texts = judged ? differenceTexts(judged) : textsOf(told, entries, firsts, at);
+  document.getElementById("story").replaceChildren(...[...texts].flatMap((text) => [text, " "]).flat(Infinity));
+}
+
+function textsOf(told, entries, firsts, at) {
+  return told.some(isJudged) ? verdictTexts(told, firsts, at) : contentTexts(told, entries);
 }
 
 function isJudged({ row }) {
@@ -36,22 +38,23 @@ function judgedRuns(told, at) {
   const own = { name: controls.run.selectedOptions[0].text, rowOf: ({ row }) => row };
   return [own, ...beside].map(({ name, rowOf }) => {
     const verdicts = told.map((entry) => rowOf(entry, at)).map((row) => row && verdict(row));
-    return { name, verdicts, right: verdicts.filter(Boolean).length, judged: verdicts.filter((one) => one !== null).length };
+    const known = verdicts.filter((one) => one !== null);
+    return { name, verdicts, right: known.filter(Boolean).length, known: known.length };
   });
 }
 
 /** "first: 19 of 20 right, second: 5 of 20". */
-function headlineOfRuns(runs) {
-  const texts = runs.map(({ name, right, judged }, i) => `${name}: ${right} of ${judged}${i ? "" : " right"}`);
+function headlineOfRuns(judged) {
+  const texts = judged.map(({ name, right, known }, i) => `${name}: ${right} of ${known}${i ? "" : " right"}`);
   return texts.join(", ");
 }
 
 /** On how many pictures only one of two runs is right. */
-function* differenceTexts(runs) {
-  if (runs.length !== 2) return;
-  const [a, b] = runs;
+function* differenceTexts(judged) {
+  if (judged.length !== 2) return;
+  const [a, b] = judged;
   const both = a.verdicts.map((one, i) => [one, b.verdicts[i]]).filter((pair) => !pair.includes(null));
-  const clauses = runs.flatMap(({ name }, i) => {
+  const clauses = judged.flatMap(({ name }, i) => {
     const alone = both.filter((pair) => pair[i] && !pair[1 - i]).length;
     return alone ? `only ${name} is right on ${counted(alone, "picture")}` : [];
   });
