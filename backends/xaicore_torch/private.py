@@ -21,6 +21,7 @@ from torch.nn.modules.pooling import _AdaptiveMaxPoolNd as AdaptiveMaxPool  # 2.
 from torch.nn.modules.pooling import _AvgPoolNd as AvgPool  # 2.4 to 2.14
 from torch.nn.modules.pooling import _MaxPoolNd as MaxPool  # 2.4 to 2.14
 from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import TorchDispatchMode as DispatchMode  # 2.13 and 2.14
 from torch.utils._pytree import tree_leaves, tree_map  # 2.4 to 2.14
 from torch.utils.data import DataLoader
 
@@ -38,6 +39,7 @@ __all__ = [
     "AdaptiveMaxPool",
     "AvgPool",
     "Convolution",
+    "DispatchMode",
     "MaxPool",
     "NormBase",
     "compiled_module",

@@ -10,6 +10,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError, LayerError
 from xaicore_torch.outputs import to_host
+from xaicore_torch.zeros import skipped_zeros
 
 __all__ = ["by_layer", "pull_back"]
 
@@ -44,7 +45,9 @@ def pull_back(
         raise BackendError("pull_back from a GradientEdge needs `like`, a tensor like one direction there")
     with torch.inference_mode(False):
         rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1))).to(like.device, like.dtype)
-        gradients = _differentiate(start, leaves, rows.reshape(-1, *like.shape), retain_graph)
+        rows = rows.reshape(-1, *like.shape)
+        with skipped_zeros(rows):
+            gradients = _differentiate(start, leaves, rows, retain_graph)
         return [None if gradient is None else np.moveaxis(to_host(gradient), 0, 1) for gradient in gradients]
 
 

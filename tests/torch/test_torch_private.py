@@ -364,6 +364,20 @@ def check_traced_as_graph():
     ]
 
 
+def check_dispatch_mode():
+    seen = {}
+
+    class Watch(private.DispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            seen[func] = types, [getattr(one, "shape", one) for one in args]
+            return func(*args, **(kwargs or {}))
+
+    directions, y = torch.ones(5, 2, 4), nn.Linear(3, 4)(ROWS)
+    with Watch():
+        torch.autograd.grad(y, ROWS, directions, is_grads_batched=True)
+    assert seen[torch.ops.aten.mm.default] == ((), [(10, 4), (4, 3)])  # plain tensors, all directions in one
+
+
 CHECKS = {
     "CHANGING": check_changing,
     "COMPILED": check_compiled,
@@ -378,6 +392,7 @@ CHECKS = {
     "AdaptiveMaxPool": check_pools,
     "AvgPool": check_pools,
     "Convolution": check_convolution,
+    "DispatchMode": check_dispatch_mode,
     "MaxPool": check_pools,
     "NormBase": check_norms,
     "compiled_module": check_compiled_module,
