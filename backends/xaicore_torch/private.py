@@ -30,6 +30,7 @@ __all__ = [
     "COMPILED",
     "FLEX",
     "HIDING",
+    "JOINING",
     "LINKS",
     "MOVING",
     "ONCE",
@@ -89,6 +90,8 @@ PASSING = frozenset(
 MOVING = frozenset({"PermuteBackward0", "SelectBackward0", "SliceBackward0", "TBackward0", "TransposeBackward0"})
 # These limit values, or select them by other values: probabilities stay probabilities.
 CHANGING = frozenset({"ClampBackward1", "ClampMaxBackward0", "ClampMinBackward0", "IndexBackward0"})
+# These put several tensors into one; the last writes into a part of one:
+JOINING = frozenset({"CatBackward0", "CopySlices", "StackBackward0"})
 # These turn logits into probabilities:
 LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
 

@@ -99,6 +99,15 @@ def check_moving():
     assert names_of_nodes(private.MOVING) == {name: name for name in private.MOVING}
 
 
+def check_joining():
+    written = torch.zeros(2, 1, 3)
+    written[:1] = X[:1]
+    joined = [torch.cat([X, X]), written, torch.stack([X, X])]
+    assert {type(one.grad_fn).__name__ for one in joined} == private.JOINING
+    befores = [[type(before).__name__ for before, _ in one.grad_fn.next_functions] for one in joined]
+    assert befores == [["AccumulateGrad"] * 2, ["NoneType", "SliceBackward0"], ["AccumulateGrad"] * 2]
+
+
 def check_links():
     assert names_of_nodes(private.LINKS) == {name: name for name in private.LINKS}
     assert list(private.LINKS.values()) == ["softmax", "log_softmax", "sigmoid"]
@@ -383,6 +392,7 @@ CHECKS = {
     "COMPILED": check_compiled,
     "FLEX": check_flex,
     "HIDING": check_hiding,
+    "JOINING": check_joining,
     "LINKS": check_links,
     "MOVING": check_moving,
     "ONCE": check_once,
