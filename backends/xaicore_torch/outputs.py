@@ -52,9 +52,9 @@ class Outputs:
 
     def directions(self, direction: np.ndarray) -> np.ndarray:
         """Directions (N, K, *O) as (K, *start), in the axes of what is pulled back from."""
-        rows = self.arrangement.directions(direction).reshape(direction.shape[1], -1)
+        rows = self.arrangement.directions(direction)
         if self.order is not None:
-            rows = np.where(self.order < 0, 0, rows[:, self.order])
+            rows = np.where(self.order < 0, 0, rows.reshape(len(rows), -1)[:, self.order])
         return rows.reshape(len(rows), *self.like.shape)
 
     def rows(self, direction: np.ndarray) -> torch.Tensor:

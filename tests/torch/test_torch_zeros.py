@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import xaicore
-from xaicore_torch import zeros
+from xaicore_torch import pullback, zeros
 from xaicore_torch.pullback import pull_back
 from xaicore_torch.zeros import SkippedZeros
 
@@ -161,3 +161,25 @@ def test_nothing_is_searched_for_classes(monkeypatch):
     direction[:, :, 5] = 1
     (found,) = pull_back(head(h), [h], direction)
     np.testing.assert_allclose(found, np.broadcast_to(head.weight[5].detach(), (64, 3, WIDTH)), **CLOSE)
+
+
+@pytest.mark.parametrize(("rows", "passes"), [(1, [1] * 7), (3, [3, 3, 1]), (7, [7])])
+@pytest.mark.parametrize("retain_graph", [True, False])
+def test_a_backward_pass_holds_directions_of_bounded_size(rows, passes, retain_graph, monkeypatch):
+    head, h, other = nn.Linear(6, 5), matrix(2, 6).requires_grad_(), torch.ones(2, requires_grad=True)
+    y = head(h).tanh()
+    monkeypatch.setattr(pullback, "MOST", rows * 4 * (2 * 5 + 2 * 6 + 2) + 3)
+    taken = []
+    differentiate = pullback._differentiate
+
+    def count(start, leaves, directions, retain):
+        taken.append(len(directions))
+        return differentiate(start, leaves, directions, retain)
+
+    monkeypatch.setattr(pullback, "_differentiate", count)
+    direction = np.random.default_rng(0).normal(size=(2, 7, 5)).astype(np.float32)
+    slope = 1 - y.detach().numpy() ** 2
+    found, none = pull_back(y, [h, other], direction, retain_graph=retain_graph)
+    expected = direction * slope[:, None] @ head.weight.detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert (taken, none) == (passes, None)
