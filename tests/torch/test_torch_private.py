@@ -381,6 +381,7 @@ def check_dispatch_mode():
             seen[func] = types, [getattr(one, "shape", one) for one in args]
             return func(*args, **(kwargs or {}))
 
+    assert not hasattr(Watch.__torch_dispatch__, "__wrapped__")  # what wraps it would import torch._dynamo
     directions, y = torch.ones(5, 2, 4), nn.Linear(3, 4)(ROWS)
     with Watch():
         torch.autograd.grad(y, ROWS, directions, is_grads_batched=True)

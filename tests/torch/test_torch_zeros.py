@@ -14,7 +14,7 @@ from xaicore_torch.pullback import pull_back
 from xaicore_torch.zeros import SkippedZeros
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-7}
-WORDS, TOKENS, WIDTH = 8, 4096, 256
+WORDS, TOKENS, WIDTH = 8, 2**14, 256
 
 
 def matrix(rows, columns, seed=0):
@@ -134,6 +134,7 @@ class Read(nn.Module):
 @pytest.mark.parametrize("decoder", ["attention", "lstm", "cell"])
 def test_the_words_of_a_caption(decoder, monkeypatch, unchanged):
     monkeypatch.setattr(zeros, "LEAST", 1)
+    monkeypatch.setattr(zeros, "LARGE", 1)
     model = Read(decoder).eval()
     x = (torch.randn(2, 3, 6, 5), torch.randint(TOKENS, (2, WORDS)))
     explainer = xaicore.Explainer(model, "gradcam-elementwise", layer="conv")
@@ -153,14 +154,14 @@ def test_the_words_of_a_caption(decoder, monkeypatch, unchanged):
     assert np.any(found.maps > 0, axis=(1, 2)).all()
 
 
-def test_nothing_is_searched_for_classes(monkeypatch):
-    """Their directions have no positions."""
+@pytest.mark.parametrize("shape", [(WORDS,), (1, WORDS // 2)])
+def test_nothing_is_searched_for_classes_and_small_outputs(shape, monkeypatch):
     monkeypatch.setattr(zeros, "_product", lambda a, b: pytest.fail("searched"))
-    head, h = nn.Linear(WIDTH, TOKENS), matrix(64, WIDTH).requires_grad_()
-    direction = np.zeros((64, 3, TOKENS), np.float32)
-    direction[:, :, 5] = 1
+    head, h = nn.Linear(WIDTH, TOKENS), matrix(int(np.prod(shape)), WIDTH).reshape(*shape, WIDTH).requires_grad_()
+    direction = np.zeros((shape[0], 3, *shape[1:], TOKENS), np.float32)
+    direction[..., 5] = 1
     (found,) = pull_back(head(h), [h], direction)
-    np.testing.assert_allclose(found, np.broadcast_to(head.weight[5].detach(), (64, 3, WIDTH)), **CLOSE)
+    np.testing.assert_allclose(found, np.broadcast_to(head.weight[5].detach(), found.shape), **CLOSE)
 
 
 @pytest.mark.parametrize(("rows", "passes"), [(1, [1] * 7), (3, [3, 3, 1]), (7, [7])])
