@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.autograd.graph import GradientEdge
 
+from xaicore_torch.joined import joined_softmaxes
 from xaicore_torch.private import CHANGING, LINKS, MOVING, PASSING, link_result, softmax_axis
 
 __all__ = ["Activation", "End", "find_link", "last_activation", "link_of", "places_of"]
@@ -59,6 +60,7 @@ class End:
         start: the edge of the graph below the link.
         result: what the link gave.
         order: for each value of the result, its place in the flat outputs, -1 where it has none; None: the same places.
+        passed: the graph nodes of several links, which gradients pass unchanged, instead of a start below one.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class End:
     start: GradientEdge | None = None
     result: torch.Tensor | None = None
     order: np.ndarray | None = None
+    passed: tuple[Any, ...] = ()
 
 
 def link_of(y: torch.Tensor) -> str | None:
@@ -85,7 +88,8 @@ def find_link(y: torch.Tensor, class_axis: int = 1) -> End:
     """How recorded outputs end; a softmax is one over the axis of the classes."""
     last = last_activation(y)
     if last is None:
-        return End("logits")
+        link, nodes = joined_softmaxes(y, class_axis)
+        return End("logits", link, passed=nodes)
     if last.is_whole:
         if last.link != "sigmoid" and not _is_over_classes(last, y, class_axis):
             return End("logits")

@@ -38,6 +38,7 @@ class Outputs:
         like: a tensor with the shape, type and device of one direction at `start`.
         arrangement: where the axes of the array lie in the tensor.
         order: for each value of `like`, its place in the flat tensor, -1 where it has none; None: the same places.
+        passed: the graph nodes of links behind `start`, which gradients pass unchanged.
     """
 
     array: np.ndarray
@@ -47,12 +48,13 @@ class Outputs:
     like: torch.Tensor
     arrangement: Arrangement = AS_GIVEN
     order: np.ndarray | None = None
+    passed: tuple[Any, ...] = ()
 
     def directions(self, direction: np.ndarray) -> np.ndarray:
         """Directions (N, K, *O) as (K, *start), in the axes of what is pulled back from."""
-        rows = self.arrangement.directions(direction).reshape(direction.shape[1], -1)
+        rows = self.arrangement.directions(direction)
         if self.order is not None:
-            rows = np.where(self.order < 0, 0, rows[:, self.order])
+            rows = np.where(self.order < 0, 0, rows.reshape(len(rows), -1)[:, self.order])
         return rows.reshape(len(rows), *self.like.shape)
 
     def rows(self, direction: np.ndarray) -> torch.Tensor:
@@ -132,7 +134,7 @@ def read(
     if end.link is None and kind == "logits" and are_probabilities(array, tolerance(is_half(y), SUM)):
         kind = "probabilities"
     if end.start is None or end.result is None:
-        return Outputs(array, kind, end.link, y, y, arrangement)
+        return Outputs(array, kind, end.link, y, y, arrangement, passed=end.passed)
     return Outputs(array, kind, end.link, end.start, end.result, arrangement, end.order)
 
 

@@ -21,6 +21,7 @@ from torch.nn.modules.pooling import _AdaptiveMaxPoolNd as AdaptiveMaxPool  # 2.
 from torch.nn.modules.pooling import _AvgPoolNd as AvgPool  # 2.4 to 2.14
 from torch.nn.modules.pooling import _MaxPoolNd as MaxPool  # 2.4 to 2.14
 from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import TorchDispatchMode  # 2.13 and 2.14
 from torch.utils._pytree import tree_leaves, tree_map  # 2.4 to 2.14
 from torch.utils.data import DataLoader
 
@@ -29,6 +30,7 @@ __all__ = [
     "COMPILED",
     "FLEX",
     "HIDING",
+    "JOINING",
     "LINKS",
     "MOVING",
     "ONCE",
@@ -38,6 +40,7 @@ __all__ = [
     "AdaptiveMaxPool",
     "AvgPool",
     "Convolution",
+    "DispatchMode",
     "MaxPool",
     "NormBase",
     "compiled_module",
@@ -87,6 +90,8 @@ PASSING = frozenset(
 MOVING = frozenset({"PermuteBackward0", "SelectBackward0", "SliceBackward0", "TBackward0", "TransposeBackward0"})
 # These limit values, or select them by other values: probabilities stay probabilities.
 CHANGING = frozenset({"ClampBackward1", "ClampMaxBackward0", "ClampMinBackward0", "IndexBackward0"})
+# These put several tensors into one; the last writes into a part of one:
+JOINING = frozenset({"CatBackward0", "CopySlices", "StackBackward0"})
 # These turn logits into probabilities:
 LINKS = {"SoftmaxBackward0": "softmax", "LogSoftmaxBackward0": "log_softmax", "SigmoidBackward0": "sigmoid"}
 
@@ -119,6 +124,17 @@ OTHER_ACTIVATIONS = {
 ONCE = "Error"
 # Nodes that stand for a whole part of a model, by a part of their names.
 HIDING = ("CompiledFunction", "DifferentiableGraph")
+
+
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A mode whose `__torch_dispatch__` sees each operation of the thread, also those of a backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:  # 2.13 and 2.14
+        return False  # to skip it imports torch._dynamo first, which takes seconds
 
 
 def compiled_module(model: nn.Module) -> nn.Module | None:

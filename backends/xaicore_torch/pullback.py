@@ -10,8 +10,12 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError, LayerError
 from xaicore_torch.outputs import to_host
+from xaicore_torch.zeros import skipped_zeros
 
 __all__ = ["by_layer", "pull_back"]
+
+MOST = 2**28
+"""The bytes of directions and gradients in one backward pass, 256 MiB; those of more go through several."""
 
 
 def pull_back(
@@ -22,9 +26,10 @@ def pull_back(
     like: torch.Tensor | None = None,
     retain_graph: bool = True,
 ) -> list[np.ndarray | None]:
-    """Multiply directions by the Jacobian of `start` with respect to each leaf, in one backward pass.
+    """Multiply directions by the Jacobian of `start` with respect to each leaf, in one backward pass, or a few.
 
-    Where an operation has no batched backward pass, there is one pass per direction.
+    Where an operation has no batched backward pass, there is one pass per direction. What is zero in the directions
+    is not multiplied, see `zeros`.
 
     Args:
         start: a model's recorded outputs, or an edge of its graph.
@@ -42,10 +47,24 @@ def pull_back(
         like = start if like is None else like
     if like is None:
         raise BackendError("pull_back from a GradientEdge needs `like`, a tensor like one direction there")
+    size = (like.numel() + sum(leaf.numel() for leaf in leaves)) * like.element_size()
+    count, step = direction.shape[1], max(1, MOST // max(size, 1))
+    found = []
     with torch.inference_mode(False):
-        rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1))).to(like.device, like.dtype)
-        gradients = _differentiate(start, leaves, rows.reshape(-1, *like.shape), retain_graph)
-        return [None if gradient is None else np.moveaxis(to_host(gradient), 0, 1) for gradient in gradients]
+        for first in range(0, count, step):
+            part = np.ascontiguousarray(direction[:, first : first + step].swapaxes(0, 1))
+            rows = torch.from_numpy(part).to(like.device, like.dtype).reshape(-1, *like.shape)
+            retain = retain_graph or first + step < count
+            with skipped_zeros(rows):
+                found.append([None if g is None else to_host(g) for g in _differentiate(start, leaves, rows, retain)])
+    return [_joined(parts) for parts in zip(*found, strict=True)]
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Parts of (K, N, *leaf) as (N, K, *leaf)."""
+    there = [part for part in parts if part is not None]
+    whole = there[0] if len(there) == 1 else np.concatenate(there) if there else None
+    return None if whole is None else np.moveaxis(whole, 0, 1)
 
 
 def by_layer(pulled: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from xaicore.facts import Facts
 from xaicore.layers import image_axes, pull_images, split_run
 from xaicore_torch.hessian import hessian_product
 from xaicore_torch.inputs import inference_hint
+from xaicore_torch.joined import passed_by
 from xaicore_torch.layout import layer_name
 from xaicore_torch.leaves import Leaf, Leaves
 from xaicore_torch.outputs import Outputs
@@ -120,7 +121,8 @@ class Pulls:
 
         key = _key(leaves)
         try:
-            pulled, self._coupled[key] = pull_images(pull, direction, axes, self._coupled.get(key))
+            with passed_by(outputs.passed):
+                pulled, self._coupled[key] = pull_images(pull, direction, axes, self._coupled.get(key))
         except RuntimeError as exc:
             shown = ", ".join(f"input {which}" if kind == "input" else repr(which) for kind, which in leaves)
             raise BackendError(f"no gradients at {shown}: {exc}{inference_hint(self._model)}") from exc

@@ -168,3 +168,94 @@ def test_the_axis_of_the_classes_in_half_precision():
     model = Net(lambda z: z.flatten(2).log_softmax(1).transpose(1, 2)).to(torch.bfloat16)
     facts = TorchBackend(model).observe(X.to(torch.bfloat16))
     assert (facts.class_axis, facts.link) == (2, "softmax")
+
+
+class Steps(nn.Module):
+    """Words made one after the other: `join` puts (N, tokens) of each step into (N, words, tokens)."""
+
+    def __init__(self, join, link=lambda z: z, feeds_back=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.cell = nn.Conv2d(3, 5, 3, padding=1), nn.RNNCell(5, 8)
+        self.head, self.back = nn.Linear(8, 7), nn.Linear(7, 5)
+        self.join, self.link, self.feeds_back = join, link, feeds_back
+
+    def forward(self, x):
+        picture = given = self.conv(x).mean((2, 3))
+        state, steps = None, []
+        for _ in range(4):
+            state = self.cell(given, state)
+            steps.append(self.link(self.head(state)))
+            given = self.back(steps[-1].exp()) if self.feeds_back else picture
+        return self.join(steps)
+
+
+def written(steps):
+    y = torch.zeros(len(steps[0]), len(steps), 7)
+    for t, step in enumerate(steps):
+        y[:, t] = step
+    return y
+
+
+JOINED = {
+    "stack": lambda steps: torch.stack(steps, 1),
+    "cat": lambda steps: torch.cat([step[:, None] for step in steps], 1),
+    "written": written,
+    "tokens first": lambda steps: torch.stack(steps, 2),
+    "turned": lambda steps: torch.stack(steps).transpose(0, 1),
+}
+
+
+def of_words(model, tokens=None):
+    """The maps of every word by hirescam, and what they are computed from: outputs and layer."""
+    output = xaicore.outputs.Output(axes="ncl" if model.join is JOINED["tokens first"] else "nlc")
+    return xaicore.explain(model, X, xaicore.targets.Words(tokens), layer="conv", method="hirescam", output=output)
+
+
+@pytest.mark.parametrize("link", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("join", JOINED)
+def test_the_softmax_of_each_step(join, link, unchanged):
+    """The words' maps are those of the logits, and their scores are probabilities."""
+    logits, model = Steps(JOINED[join]), Steps(JOINED[join], lambda z: getattr(z, link)(-1))
+    expected = of_words(logits)
+    with unchanged(model):
+        found = of_words(model)
+    assert expected.maps.any(axis=(1, 2)).sum() > 4
+    np.testing.assert_allclose(found.maps, expected.maps, **CLOSE)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5)
+    assert found.outputs_kind == "logits"
+
+
+def test_a_softmax_that_the_next_step_reads():
+    """Its node also hands on the gradient of later words: it is a part of the model."""
+    model = Steps(JOINED["stack"], lambda z: z.log_softmax(-1), feeds_back=True)
+    a = model.conv(X).detach().requires_grad_()
+    handle = model.conv.register_forward_hook(lambda *args: a)
+    y = model(X)
+    handle.remove()
+    tokens = y.argmax(2)
+    expected = []
+    for n, k in np.ndindex(2, 4):
+        (gradient,) = torch.autograd.grad(y[n, k, tokens[n, k]], a, retain_graph=True)
+        expected.append((a * gradient)[n].sum(0).relu().detach().numpy())
+    np.testing.assert_allclose(of_words(model, tokens).maps, np.stack(expected), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("end", "class_axis", "link", "count"),
+    [
+        (lambda z: torch.stack([z.log_softmax(1), z.log_softmax(1)]), 2, "log_softmax", 2),
+        (lambda z: torch.stack([z.log_softmax(1), z.log_softmax(1)]), 1, None, 0),  # over another axis
+        (lambda z: torch.stack([z.log_softmax(1), z.softmax(1)]), 2, None, 0),
+        (lambda z: torch.stack([z.log_softmax(1), z]), 2, None, 0),
+        (lambda z: torch.stack([z.softmax(1), z.softmax(1)])[:, :, 1:], 2, None, 0),  # some of the classes
+        (lambda z: torch.stack([z.softmax(1), z.softmax(1)])[:, 1:], 2, "softmax", 2),
+        (lambda z: torch.stack([z.sigmoid(), z.sigmoid()]), 2, None, 0),  # each class by itself
+        (lambda z: torch.stack([z.softmax(1)] * 2), 2, None, 0),  # twice the same
+    ],
+)
+def test_what_is_a_link_of_several(end, class_axis, link, count):
+    z = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    found = find_link(end(z), class_axis)
+    assert (found.kind, found.link, len(found.passed)) == ("logits", link, count)
+    assert found.start is None

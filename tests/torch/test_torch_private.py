@@ -99,6 +99,15 @@ def check_moving():
     assert names_of_nodes(private.MOVING) == {name: name for name in private.MOVING}
 
 
+def check_joining():
+    written = torch.zeros(2, 1, 3)
+    written[:1] = X[:1]
+    joined = [torch.cat([X, X]), written, torch.stack([X, X])]
+    assert {type(one.grad_fn).__name__ for one in joined} == private.JOINING
+    befores = [[type(before).__name__ for before, _ in one.grad_fn.next_functions] for one in joined]
+    assert befores == [["AccumulateGrad"] * 2, ["NoneType", "SliceBackward0"], ["AccumulateGrad"] * 2]
+
+
 def check_links():
     assert names_of_nodes(private.LINKS) == {name: name for name in private.LINKS}
     assert list(private.LINKS.values()) == ["softmax", "log_softmax", "sigmoid"]
@@ -364,11 +373,27 @@ def check_traced_as_graph():
     ]
 
 
+def check_dispatch_mode():
+    seen = {}
+
+    class Watch(private.DispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            seen[func] = types, [getattr(one, "shape", one) for one in args]
+            return func(*args, **(kwargs or {}))
+
+    assert not hasattr(Watch.__torch_dispatch__, "__wrapped__")  # what wraps it would import torch._dynamo
+    directions, y = torch.ones(5, 2, 4), nn.Linear(3, 4)(ROWS)
+    with Watch():
+        torch.autograd.grad(y, ROWS, directions, is_grads_batched=True)
+    assert seen[torch.ops.aten.mm.default] == ((), [(10, 4), (4, 3)])  # plain tensors, all directions in one
+
+
 CHECKS = {
     "CHANGING": check_changing,
     "COMPILED": check_compiled,
     "FLEX": check_flex,
     "HIDING": check_hiding,
+    "JOINING": check_joining,
     "LINKS": check_links,
     "MOVING": check_moving,
     "ONCE": check_once,
@@ -378,6 +403,7 @@ CHECKS = {
     "AdaptiveMaxPool": check_pools,
     "AvgPool": check_pools,
     "Convolution": check_convolution,
+    "DispatchMode": check_dispatch_mode,
     "MaxPool": check_pools,
     "NormBase": check_norms,
     "compiled_module": check_compiled_module,

@@ -109,7 +109,8 @@ def aim_at_positions(answer: Answer, classes: np.ndarray, masks: np.ndarray, nam
             "the probabilities at all these positions are exactly 0 or 1, where the model's last activation has no "
             "gradient; explain a model that returns logits"
         )
-    direction = np.zeros((*classes.shape, *outputs.shape[1:]), np.float64)
+    is_computed = answer.kind == "probabilities"  # else it is a copy of the shares, and may be large
+    direction = np.zeros((*classes.shape, *outputs.shape[1:]), np.float64 if is_computed else np.float32)
     k = np.arange(classes.shape[1])[None]
     if outputs.shape[1] == 1:
         direction[:, :, 0] = shares * np.where(classes == 1, 1, -1).reshape(*classes.shape, *ones)
@@ -121,7 +122,7 @@ def aim_at_positions(answer: Answer, classes: np.ndarray, masks: np.ndarray, nam
             direction = _behind(direction, p[:, None], is_multi_label(answer), shares[:, :, None])
     scores = (chosen * shares).reshape(*classes.shape, -1).sum(axis=-1)
     kept = np.where(counts > 0, classes, -1)
-    return Aim(direction.astype(np.float32), kept.astype(np.int64), scores, names)
+    return Aim(direction.astype(np.float32, copy=False), kept.astype(np.int64), scores, names)
 
 
 def _behind(direction: np.ndarray, p: np.ndarray, is_sigmoid: bool, shares: np.ndarray) -> np.ndarray:
