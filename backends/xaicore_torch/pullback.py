@@ -44,7 +44,7 @@ def pull_back(
         raise BackendError("pull_back from a GradientEdge needs `like`, a tensor like one direction there")
     with torch.inference_mode(False):
         rows = torch.from_numpy(np.ascontiguousarray(direction.swapaxes(0, 1))).to(like.device, like.dtype)
-        gradients = _differentiate(start, leaves, rows.reshape(-1, *like.shape), retain_graph)
+        gradients = _differentiate(start, leaves, rows.reshape(len(rows), *like.shape), retain_graph)
         return [None if gradient is None else np.moveaxis(to_host(gradient), 0, 1) for gradient in gradients]
 
 
