@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,10 +139,12 @@ class _Passes:
             raise type(exc)(f"in the pass of {self.inputs.ids[n]!r}, which is image 0 there: {exc}") from exc
 
     def _explain(self, x: Any, options: tuple[Any, ...]) -> Explanation:
-        if self.takes_list is None and self.inputs.sources is None and hasattr(x, "shape"):
-            self.takes_list = False
-            with contextlib.suppress(InputError, BackendError):  # the next attempt tells what is wrong
-                found = self.explainer([x], *options)
-                self.takes_list = True
-                return found
+        if self.takes_list is None:
+            is_one = self.inputs.sources is None and hasattr(x, "shape")
+            self.takes_list = is_one and not isinstance(self.explainer.backend.with_batch_axis([x]), list)
+            if self.takes_list:
+                try:
+                    return self.explainer([x], *options)
+                except (InputError, BackendError):  # without a list, it raises again where that was not why
+                    self.takes_list = False
         return self.explainer([x] if self.takes_list else x, *options)

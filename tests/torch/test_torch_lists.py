@@ -134,6 +134,10 @@ def test_a_model_that_takes_no_list_still_takes_an_array():
     with pytest.raises(xaicore.InputError, match="the inputs are a list of 2: stack images to one array"):
         explainer(x, 1)
     assert explainer(torch.stack(x), 1).maps.shape == (2, 6, 8)
+    with pytest.raises(xaicore.InputError, match="the inputs are a list of 2: stack images to one array"):
+        explainer(x, 1)
+    assert explainer(torch.stack(x), 1).maps.shape == (2, 6, 8)
+    assert len(xaicore.explain_each(explainer, x, 1)) == 2
 
 
 def test_a_monitor_of_a_detector():
