@@ -57,7 +57,8 @@ def test_the_right_description_is_read() -> None:
             Yolo("xyxy", axis=2),
             lambda b, s: (b, s),
             "40 of 40 boxes with a negative width or height as Yolo('xyxy', axis=2) reads them: pass the format= of "
-            "their four numbers, 'xyxy', 'xywh' or 'cxcywh', or the other axis=, 1 or 2",
+            "their four numbers, 'xyxy', 'xywh' or 'cxcywh', or the other axis=, 1 or 2; offsets from anchors need a "
+            "function as read=, which decodes them",
         ),
         (
             Yolo(axis=2),

@@ -75,7 +75,9 @@ def check_boxes(n: int, boxes: np.ndarray, size: Sequence[int], described: str, 
     if turned > FEW * len(boxes):
         raise OutputError(
             f"image {n} has {turned} of {len(boxes)} boxes with a negative width or height as {described} reads them: "
-            "pass the format= of their four numbers, 'xyxy', 'xywh' or 'cxcywh'" + _or_axis(described)
+            "pass the format= of their four numbers, 'xyxy', 'xywh' or 'cxcywh'"
+            + _or_axis(described)
+            + "; offsets from anchors need a function as read=, which decodes them"
         )
     if len(size) != 2:
         return
