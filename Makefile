@@ -177,8 +177,9 @@ models: $(MODELS)/ready $(MODELS_KERAS)/ready ## try published architectures, an
 	$(MODELS)/bin/python -m benchmarks.models torchvision timm transformers open_clip own
 	$(MODELS_KERAS)/bin/python -m benchmarks.models keras_applications keras_hub
 
-targets: $(MODELS)/ready ## try targets on published architectures, and write docs/targets/table.md
-	$(MODELS)/bin/python -m benchmarks.targets
+targets: $(MODELS)/ready $(MODELS_KERAS)/ready ## try targets on published architectures, and write docs/targets/table.md
+	$(MODELS)/bin/python -m benchmarks.targets torchvision transformers own
+	$(MODELS_KERAS)/bin/python -m benchmarks.targets keras_hub
 
 bench-words: $(MODELS)/ready ## what the words of a caption cost, beside the pass that predicts all of them
 	$(MODELS)/bin/python -m benchmarks.targets.words

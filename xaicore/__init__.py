@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
+    from xaicore.each import explain_each
     from xaicore.evidence import Evidence
     from xaicore.explainer import Explainer
     from xaicore.explanation import Explanation
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from xaicore.models.load import load
     from xaicore.monitor import Monitor, Watcher
     from xaicore.once import explain
-    from xaicore.results import Comparison
+    from xaicore.results import Comparison, Explanations
     from xaicore.show import Drawing
     from xaicore.targets import Target
     from xaicore.tracker import Tracker
@@ -64,6 +65,7 @@ __all__ = [
     "Evidence",
     "Explainer",
     "Explanation",
+    "Explanations",
     "Facts",
     "InputError",
     "InputFacts",
@@ -92,6 +94,7 @@ __all__ = [
     "check_direction",
     "default_layer",
     "explain",
+    "explain_each",
     "find_model",
     "fitting_methods",
     "hookimpl",
@@ -118,6 +121,7 @@ _HOLDERS = {
     "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction", "pull_in_half"),
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
+    "xaicore.each": ("explain_each",),
     "xaicore.evidence": ("Evidence",),
     "xaicore.explainer": ("Explainer",),
     "xaicore.explanation": ("Explanation",),
@@ -131,7 +135,7 @@ _HOLDERS = {
     "xaicore.models.load": ("load",),
     "xaicore.monitor": ("Monitor", "Watcher"),
     "xaicore.once": ("explain",),
-    "xaicore.results": ("Comparison",),
+    "xaicore.results": ("Comparison", "Explanations"),
     "xaicore.show": ("Drawing",),
     "xaicore.targets": ("Target",),
     "xaicore.tracker": ("Tracker",),

@@ -21,8 +21,8 @@ from xaicore.data.reader import Reader
 from xaicore.data.sample import Sample
 from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
-from xaicore.errors import BackendError, InputError, type_name
-from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress
+from xaicore.errors import InputError, type_name
+from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress, layer_before
 from xaicore.evidence.pictures import made_inside, picture_input, with_padding
 from xaicore.explanation import Explanation
 from xaicore.facts import ByShape
@@ -245,13 +245,9 @@ class Explainer:
         return [replace(result, pictures=pictures) for result in results]
 
     def _run_pass(self, methods: Sequence[Method], batch: Sample, target: Target, labels: Labels) -> list[Explanation]:
-        try:
+        assert self.preparation is not None
+        with self.preparation.blamed():
             return self.run(batch.x, methods, target, batch.images, labels)
-        except BackendError as exc:
-            if type(exc) is not BackendError or self.preparation is None:
-                raise
-            made = f"These inputs were made by preprocess={self.preparation.name}"
-            raise BackendError(f"{exc}. {made}: what it returns is one image of them, without the first axis") from exc
 
     def run(self, x: Any, methods: Sequence[Method], target: Target, images: Any, labels: Labels) -> list[Explanation]:
         """One explanation per method, and per layer kept apart; for callers that have read their arguments already."""
@@ -274,6 +270,11 @@ class Explainer:
             *(self.activation, self.batch_size, only_size, self.progress, self._coupling, grids),
         )
         captured, aim, maps_of = walk.run(x, reader.aim_for)
+        if self._finds_layer and plan.has_layer and aim.boxes is not None:
+            better = layer_before(self.backend, x, self._places, captured, aim)
+            if better is not None:
+                self._places.move(better)
+                return self.run(x, methods, target, images, labels)
         size = size or captured.input_size
         pictures = self.pictures(x, len(aim.classes), size, images)
         return explanations(walk, Found(captured, aim, maps_of), reader.labels, pictures, self.model_name)

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,8 +67,13 @@ class Loggers:
     def __exit__(self, *exc_info: object) -> None:
         self._settle("close", self._close())
 
-    def __call__(self, explanation: Explanation | Mapping[str, Explanation], step: int | None = None) -> None:
-        """Hand one explanation, or several as `Explainer.compare` returns them, to every logger that still works.
+    def __call__(
+        self,
+        explanation: Explanation | Mapping[str, Explanation] | Sequence[Explanation],
+        step: int | None = None,
+    ) -> None:
+        """Hand one explanation, or several as `Explainer.compare` and `explain_each` return them, to every logger that
+        still works.
 
         Raises:
             LoggerError: the loggers are not open.
@@ -78,7 +83,8 @@ class Loggers:
             raise LoggerError("these loggers are not open; write: with open_loggers(...) as log: log(explanation)")
         if isinstance(explanation, Mapping):
             _check_apart(explanation)
-        for one in explanation.values() if isinstance(explanation, Mapping) else [explanation]:
+            explanation = tuple(explanation.values())
+        for one in explanation if isinstance(explanation, Sequence) else [explanation]:
             self._settle("log", self._each(self._working(), "log", one, step=step))
 
     def skip(self, name: str, reason: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers import listing, no_map, read
-from xaicore.outputs import Output
+from xaicore.outputs import Output, Parts
 from xaicore_keras.advice import model_errors
 from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.biases import find_biases
@@ -56,7 +56,9 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
-    powers = frozenset({"attention", "biases", "guided", "input_gradients", "parts", "resume", "second"})
+    powers = frozenset(
+        {"attention", "biases", "guided", "input_gradients", "parts", "resume", "resume_parts", "second"}
+    )
 
     def __init__(self, model: keras.Model, output: int | str | Output | None = None) -> None:
         self.model = model
@@ -205,13 +207,21 @@ class KerasBackend(Backend):
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
+        return self._resumed(inputs, layer, activations, with_parts=False)[0]
+
+    def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
+        """`resume`, and all outputs of that pass as in `Capture.parts`."""
+        return self._resumed(inputs, layer, activations, with_parts=True)
+
+    def _resumed(self, inputs: Any, layer: str, activations: np.ndarray, with_parts: bool) -> tuple[np.ndarray, Parts]:
         batch, survey = self._surveyed(inputs, [layer])
         start = np.asarray(activations, np.float32)
         check_start(start, layer, survey, batch.count)
+        asked = Asked.of([layer], parts=survey.types if with_parts else ())
         with model_errors(batch):
-            program = self._program(batch, survey, Asked.of([layer]))
-            outputs = self._engine.resume(program, self._traces, batch, start)
-        return class_axis_first(outputs, survey)
+            outputs, *others = self._engine.resume(self._program(batch, survey, asked), self._traces, batch, start)
+        values = dict(zip(asked.read[1:], others, strict=True))
+        return class_axis_first(outputs, survey), parts_of(values, survey, self.output, len(start))
 
     @property
     def _inline(self) -> bool:

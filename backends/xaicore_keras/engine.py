@@ -81,8 +81,11 @@ class Engine(ABC):
         """One forward pass; its `pull` may be called for the rules that the program was asked for."""
 
     @abstractmethod
-    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
-        """Outputs (N*R, ...) float32 from activations (N*R, ...) of the one leaf that the program reads."""
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
+        """Outputs (N*R, ...) float32 from activations (N*R, ...) of the first leaf that the program reads, a layer.
+
+        Then the values of its other leaves, outputs of the model.
+        """
 
     @abstractmethod
     def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:

@@ -185,7 +185,8 @@ def _arguments(model: Any, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]
     if isinstance(inputs, list) and len(inputs) > 1 and len(known_inputs(model) or inputs) == 1:
         raise InputError(
             f"the inputs are a list of {len(inputs)}, and the model takes one input: stack images to one array "
-            "(N, H, W, C)"
+            "(N, H, W, C). Pictures of different sizes have a map each: "
+            "xaicore.explain_each(xaicore.Explainer(model), x)"
         )
     return (inputs,), {}
 

@@ -53,10 +53,10 @@ class Inputs:
 
     @property
     def image_shapes(self) -> tuple[Any, ...]:
-        """Where each input is among the arguments, and the shapes of the tensors, of one image."""
+        """Whether images are a list, where each input is among the arguments, and the shapes of one image."""
         count = self.count
         shapes = tuple(t.shape[1:] if t.ndim and len(t) == count else t.shape for t in self.tensors)
-        return *places((self.args, self.kwargs)), shapes
+        return self.is_list, *places((self.args, self.kwargs)), shapes
 
     @property
     def size(self) -> tuple[int, ...]:

@@ -45,8 +45,8 @@ def no_list(count: int) -> InputError:
     """The error for a list that is no argument of the model."""
     return InputError(
         f"the inputs are a list of {count}: stack images to one array (N, C, H, W), or pass a tuple, (a, b) for a "
-        "model with several arguments and ([a, b],) for one whose argument is a list. For a detector, which takes a "
-        "list of pictures, explain pictures of different sizes one at a time: explain(model, [x[0]])"
+        "model with several arguments and ([a, b],) for one whose argument is a list. Pictures of different sizes have "
+        "a map each: xaicore.explain_each(xaicore.Explainer(model), x)"
     )
 
 

@@ -279,7 +279,7 @@ def _pop_cached(ids: set[int]) -> dict[Any, Any]:
     return {key: parametrize._cache.pop(key) for key in keys}
 
 
-def traced_as_graph(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> torch.fx.GraphModule:
+def traced_as_graph(function: Callable[..., Any], *arguments: torch.Tensor) -> torch.fx.GraphModule:
     """The operations of `function(*arguments)`, recorded with tensors that have no values."""
     from torch.fx.experimental.proxy_tensor import make_fx  # 2.4 to 2.14; here, since only Keras traces
 

@@ -53,7 +53,7 @@ def pull_back(
     with torch.inference_mode(False):
         for first in range(0, count, step):
             part = np.ascontiguousarray(direction[:, first : first + step].swapaxes(0, 1))
-            rows = torch.from_numpy(part).to(like.device, like.dtype).reshape(-1, *like.shape)
+            rows = torch.from_numpy(part).to(like.device, like.dtype).reshape(len(part), *like.shape)
             retain = retain_graph or first + step < count
             with skipped_zeros(rows):
                 found.append([None if g is None else to_host(g) for g in _differentiate(start, leaves, rows, retain)])

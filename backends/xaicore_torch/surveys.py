@@ -38,7 +38,7 @@ class Surveys:
         self._model, self._explained = model, explained
         self._facts: ByShape[Facts] = ByShape()
         self._may_be_single = True
-        self._takes_list = False
+        self._takes_list = self._took_list = False
 
     @property
     def is_empty(self) -> bool:
@@ -50,8 +50,22 @@ class Surveys:
         return self._facts.get(batch.image_shapes)
 
     def prepare(self, inputs: Any) -> Inputs:
-        """The caller's inputs as the model takes them."""
-        return prepare(self._model, inputs, self._may_be_single, self._takes_list)
+        """The caller's inputs as the model takes them.
+
+        Raises:
+            InputError: they are a list of pictures, and the model takes none.
+        """
+        batch = prepare(self._model, inputs, self._may_be_single, self._takes_list)
+        if batch.is_list and not self._took_list:
+            try:
+                self._facts[batch.image_shapes] = self._survey(batch)
+            except OutputError:
+                raise
+            except BackendError as exc:
+                self._takes_list = False
+                raise no_list(batch.count) from exc
+            self._took_list = True
+        return batch
 
     def with_batch_axis(self, inputs: Any) -> Any:
         """The same, as the caller's framework has them, see `Backend.with_batch_axis`."""
@@ -67,11 +81,8 @@ class Surveys:
                 self._facts[key] = self._survey(batch)
             except OutputError:
                 raise
-            except BackendError as exc:
-                if batch.is_list and not self._facts:
-                    self._takes_list = False
-                    raise no_list(batch.count) from exc
-                as_given = prepare(self._model, inputs, may_be_single=False)
+            except BackendError:
+                as_given = prepare(self._model, inputs, may_be_single=False, takes_list=self._takes_list)
                 if as_given.image_shapes == key:
                     raise
                 self._facts[as_given.image_shapes] = self._survey(as_given)  # (1, mel, time) is a batch of one

@@ -6,6 +6,7 @@ These names are public. Importing this module imports torch; importing `xaicore_
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
@@ -33,8 +34,11 @@ __all__ = [
     "twice_differentiable",
 ]
 
+Traced = TypeVar("Traced")
+"""What a traced function returns: tensors."""
 
-def traced(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> Callable[..., torch.Tensor]:
+
+def traced(function: Callable[..., Traced], *arguments: torch.Tensor) -> Callable[..., Traced]:
     """The operations of `function(*arguments)` as a graph, without those whose results are not used.
 
     The graph serves tensors of the same shapes, types and devices as these. The function is made functional before it
@@ -47,4 +51,5 @@ def traced(function: Callable[..., torch.Tensor], *arguments: torch.Tensor) -> C
     graph = traced_as_graph(functional, *arguments)
     graph.graph.eliminate_dead_code()
     graph.recompile()
-    return graph
+    recorded: Callable[..., Traced] = graph
+    return recorded

@@ -7,7 +7,12 @@ from typing import Any
 
 __all__ = ["LIBRARIES", "page"]
 
-LIBRARIES = {"torchvision": "torchvision", "transformers": "Transformers", "own": "Nets by hand"}
+LIBRARIES = {
+    "torchvision": "torchvision",
+    "transformers": "Transformers",
+    "keras_hub": "keras-hub",
+    "own": "Nets by hand",
+}
 """{module: heading}."""
 
 INTRODUCTION = """\
@@ -15,10 +20,11 @@ INTRODUCTION = """\
 
 `make targets` writes this page. It builds each architecture with random weights, most of them small, and explains a
 target by Grad-CAM for two or four pictures. The maps are compared with plain autograd on the same module: a hook, the
-gradient of the number in question, the mean of each channel, a ReLU. The number is computed of the model's answer,
-without xaicore. No pretrained weights are needed: what a box or a word depends on is found in the same way.
+gradient of the number in question, the mean of each channel, a ReLU; those of keras-hub with TensorFlow's own tape. The
+number is computed of the model's answer, without xaicore. No pretrained weights are needed: what a box or a word
+depends on is found in the same way.
 
-- **layer**: the one that xaicore found; **bold** where it was named, as for detectors and score maps.
+- **layer**: the one that xaicore found; **bold** where it was named, as for most detectors and for score maps.
 - **grid**: the positions of the map; "+ 1" means one token before them, "+ 6 behind" six tokens behind them.
 - **maps**: pictures times targets; how many of them have no positive evidence.
 - **verdict**: the largest difference of a position, relative to the largest value of the expected maps.

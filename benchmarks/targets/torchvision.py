@@ -74,13 +74,10 @@ def _region(model: torch.nn.Module, x: Any) -> tuple[Any, xaicore.Target, Any]:
     return x, target, lambda answer, n, k: answer["out"][n, 2, 8:40, 16:48].mean()
 
 
-BACKBONES = {"ssd300_vgg16": "backbone.features.21", "ssdlite320_mobilenet_v3_large": "backbone.features.0"}
-"""The last map that all levels of the pyramid are made of."""
-
-
 def _best(name: str) -> Case:
-    usual = "backbone.body.16" if "mobilenet" in name else "backbone.body.layer4"
-    return Case(name, "`Boxes(3)`", partial(_detector, name), _boxes, {"layer": BACKBONES.get(name, usual)})
+    layer = "backbone.body.16" if "mobilenet" in name else "backbone.body.layer4"
+    options = {} if name.startswith("ssd") else {"layer": layer}  # that of SSD is found
+    return Case(name, "`Boxes(3)`", partial(_detector, name), _boxes, options)
 
 
 def _on_map(name: str, layer: str) -> Case:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import xaicore
+from xaicore.outputs.detections import overlaps
 from xaicore.targets import Box, Boxes, Detector, Yolo
+from xaicore_keras.backend import KerasBackend
 
 
 def detector(classes: int = 3) -> keras.Model:
@@ -85,3 +87,45 @@ def test_a_detector_that_gives_probabilities(activation: str, described: bool, x
         c = p[n].max(axis=0).argmax()
         assert result.targets[n] == c
         np.testing.assert_allclose(result.maps[n], np.maximum(seen[n] @ weights[:, c] / 12, 0), atol=1e-6)
+
+
+def still_there(answer: dict[str, np.ndarray], box: np.ndarray, c: int) -> float:
+    """The score of the box that overlaps with this one and has label c; 0 where it is gone."""
+    shared = overlaps(box, answer["boxes"])
+    likely = np.where(shared >= 0.5, shared / (1 + np.exp(-answer["classes"][:, c])), -1)
+    q = int(likely.argmax())
+    return 1 / (1 + float(np.exp(-answer["classes"][q, c]))) if likely[q] >= 0 else 0.0
+
+
+@pytest.mark.parametrize("batch_size", [2, 32])
+def test_a_method_that_changes_a_layer_follows_the_box(batch_size: int, x: np.ndarray) -> None:
+    """Passes that start at the layer return the boxes, too, which it moves."""
+    model = detector()
+    options = {"output": "classes", "layer": "map", "progress": False, "batch_size": batch_size}
+    result = xaicore.explain(model, x, Boxes(2, read=READ), method="ablationcam", **options)
+    seen = keras.ops.convert_to_numpy(keras.Model(model.inputs[0], model.get_layer("map").output)(x))
+    rest = keras.Model(model.get_layer("map").output, model.output)
+    for m in range(4):
+        n, box, c = m // 2, np.array(result.target_box(m)), int(result.targets[m])
+        weights = []
+        for channel in range(6):
+            changed = seen[n : n + 1].copy()
+            changed[..., channel] = 0
+            answer = {name: keras.ops.convert_to_numpy(part)[0] for name, part in rest(changed).items()}
+            weights.append((result.scores[m] - still_there(answer, box, c)) / result.scores[m])
+        expected = np.maximum(seen[n] @ np.array(weights), 0)
+        np.testing.assert_allclose(result.maps[m], expected, rtol=1e-3, atol=1e-4 * expected.max())
+    assert not xaicore.explain(model, x, Box(0, read=READ), method="reciprocam", **options).empty.any()
+
+
+def test_parts_of_a_pass_that_starts_at_a_layer(x: np.ndarray) -> None:
+    model = detector()
+    backend = KerasBackend(model, "classes")
+    given = backend.capture(x, ["map"]).activations["map"]
+    outputs, parts = backend.resume_parts(x, "map", np.repeat(given, 3, axis=0))
+    np.testing.assert_allclose(outputs, np.repeat(backend.predict(x), 3, axis=0), rtol=1e-5, atol=1e-6)
+    expected = backend.capture(x, [], lambda outputs, kind, parts: outputs[:, None] * 0, parts=True).parts
+    assert list(parts) == list(expected) == ["boxes", "classes"]
+    for name, part in parts.items():
+        np.testing.assert_allclose(np.stack(part), np.repeat(np.stack(expected[name]), 3, axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(backend.resume(x, "map", np.repeat(given, 3, axis=0)), outputs)

@@ -119,12 +119,12 @@ def test_versions_that_lie_elsewhere_are_refused():
 def test_pictures_of_different_sizes_are_explained_one_at_a_time():
     model = Detector()
     x = [torch.rand(3, 40, 60), torch.rand(3, 30, 50)]
-    with pytest.raises(xaicore.InputError, match=r"one at a time: explain\(model, \[x\[0\]\]\)"):
+    with pytest.raises(xaicore.InputError, match=r"a map each: xaicore\.explain_each\(xaicore\.Explainer\(model\), x"):
         xaicore.explain(model, x, First(), layer="conv")
-    for one in x:  # as the message says
-        np.testing.assert_allclose(
-            xaicore.explain(model, [one], First(), layer="conv").maps, autograd(model, [one]), rtol=1e-4, atol=1e-8
-        )
+    found = xaicore.explain_each(xaicore.Explainer(model), x, First())  # as the message says
+    for one, picture in zip(found, x, strict=True):
+        np.testing.assert_allclose(one.maps, autograd(model, [picture]), rtol=1e-4, atol=1e-8)
+    assert [one.input_size for one in found] == [(51, 77), (52, 52)]  # padded to 64 x 96 and 64 x 64
 
 
 def test_a_model_that_takes_no_list_still_takes_an_array():
@@ -134,6 +134,10 @@ def test_a_model_that_takes_no_list_still_takes_an_array():
     with pytest.raises(xaicore.InputError, match="the inputs are a list of 2: stack images to one array"):
         explainer(x, 1)
     assert explainer(torch.stack(x), 1).maps.shape == (2, 6, 8)
+    with pytest.raises(xaicore.InputError, match="the inputs are a list of 2: stack images to one array"):
+        explainer(x, 1)
+    assert explainer(torch.stack(x), 1).maps.shape == (2, 6, 8)
+    assert len(xaicore.explain_each(explainer, x, 1)) == 2
 
 
 def test_a_monitor_of_a_detector():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from xaicore.data.labels import Labels
 from xaicore.data.sample import Sample
@@ -11,7 +13,7 @@ from xaicore.data.truth import check_count
 from xaicore.explanation import Explanation
 from xaicore.targets import Box, Classes, Target
 
-__all__ = ["in_passes"]
+__all__ = ["has_no_box", "in_passes"]
 
 
 def in_passes(
@@ -36,9 +38,19 @@ def in_passes(
     check_count(sample.truth, len(sample))
     if isinstance(target, (Box, Classes)):
         target.check_count(len(sample))
-    passes = []
-    for start in range(0, len(sample), size):
-        chosen = slice(start, start + size)
+
+    def run_some(chosen: slice, target: Target) -> list[Explanation]:
         batch = sample.take(chosen)
-        passes.append(run(batch, target.take(chosen), replace(labels, ids=batch.ids, truth=batch.truth)))
+        return run(batch, target.take(chosen), replace(labels, ids=batch.ids, truth=batch.truth))
+
+    if len(sample) <= size:
+        return run_some(slice(None), target)
+    passes = [run_some(slice(start, start + size), target.apart()) for start in range(0, len(sample), size)]
+    if has_no_box([explanations[0] for explanations in passes]):
+        run_some(slice(size), target)  # raises, and says what the detector found instead
     return [Explanation.concatenate(of_method) for of_method in zip(*passes, strict=True)]
+
+
+def has_no_box(explanations: Sequence[Explanation]) -> bool:
+    """Whether a target has a place in other images, and none in any of these."""
+    return all(one.target_boxes is not None and np.isnan(one.target_boxes).all() for one in explanations)

@@ -16,6 +16,8 @@ __all__ = ["MOST", "read_sample"]
 MOST = 1000
 """Pictures of one call: 224 x 224 pixels and their inputs take 0.75 MB each."""
 
+ALONE = "explain each in a pass of its own: xaicore.explain_each(explainer, x)"
+
 
 def read_sample(
     x: Any, prepare: Preparation | None, images: Any = None, ids: Any = None, backend: Backend | None = None
@@ -45,5 +47,5 @@ def read_sample(
         ids = [source.id for source in sources]
     named = as_ids(ids, n)
     given = None if images is None else check_pictures(images, n)
-    (batch,) = PictureBatches(sources, None, prepare, n)
+    (batch,) = PictureBatches(sources, None, prepare, n, alone=ALONE)
     return Sample(batch.x, None, batch.images if given is None else given, named)

@@ -14,6 +14,7 @@ from xaicore.evidence.checks import (
 from xaicore.evidence.coupling import Coupling
 from xaicore.evidence.evidence import Evidence
 from xaicore.evidence.first import first_pass
+from xaicore.evidence.leading import layer_before
 from xaicore.evidence.noise import is_noise, noisy
 from xaicore.evidence.passes import BATCH_SIZE, Passes
 from xaicore.evidence.pictures import InputPictures
@@ -45,6 +46,7 @@ __all__ = [
     "group_views",
     "is_noise",
     "is_unchanged",
+    "layer_before",
     "missing_power",
     "noisy",
     "reported",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from xaicore.backend import Layer
@@ -12,7 +12,16 @@ from xaicore.facts import LayerFacts
 from xaicore.layers.grid import Grid
 from xaicore.layers.states import is_inside
 
-__all__ = ["as_layers", "choose_layer", "choose_pooled", "default_layer", "is_pooling", "is_reached", "joined_states"]
+__all__ = [
+    "as_layers",
+    "choose_layer",
+    "choose_pooled",
+    "default_layer",
+    "is_pooling",
+    "is_reached",
+    "joined_states",
+    "reached_maps",
+]
 
 PROJECTIONS = ("dense", "recurrent")
 """Kinds of layers that are explained by name only."""
@@ -95,7 +104,10 @@ def joined_states(name: str, states: Mapping[str, int | None]) -> LayerError:
     )
 
 
-def _last_reached(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str | None:
+def reached_maps(
+    layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]
+) -> Iterator[LayerFacts]:
+    """The layers that `choose_layer` may take, the last one first. Arguments as there."""
     # A gradient that is zero at every map shows no way.
     if not any(layer.reached for layer in layers if layer.name in grids):
         layers = [replace(layer, reached=None) for layer in layers]
@@ -106,8 +118,11 @@ def _last_reached(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictu
         if layer.reads is not None and not set(layer.reads) & set(pictures):
             continue
         if is_reached(layer, grid) and not _is_asked_for(layer, grid, grids, layers):
-            return layer.name
-    return None
+            yield layer
+
+
+def _last_reached(layers: Sequence[LayerFacts], grids: Mapping[str, Grid], pictures: Sequence[int]) -> str | None:
+    return next((layer.name for layer in reached_maps(layers, grids, pictures)), None)
 
 
 def _is_asked_for(layer: LayerFacts, grid: Grid, grids: Mapping[str, Grid], layers: Sequence[LayerFacts]) -> bool:

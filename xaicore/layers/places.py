@@ -12,9 +12,9 @@ import numpy as np
 from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.errors import InputError, LayerError, MethodError
-from xaicore.facts import ByShape, Facts, InputFacts
+from xaicore.facts import ByShape, Facts, InputFacts, LayerFacts
 from xaicore.layers.attention import Tokens, attention_grid, queries_read, read_blocks, stated_tokens
-from xaicore.layers.choice import choose_layer, default_layer
+from xaicore.layers.choice import choose_layer, default_layer, reached_maps
 from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid
 from xaicore.layers.inputs import Frame, stated_frame, usual_frame
 from xaicore.layers.joined import picture_tokens
@@ -127,6 +127,25 @@ class Places:
         reading = read(facts, self._backend.channels_last, self._input_axes)
         main = {source.position for source in place.sources}
         return {name: grid for name, grid in reading.grids.items() if reading.pictures[name] in main}
+
+    def before(self, x: Any) -> list[tuple[LayerFacts, Grid]]:
+        """The maps that may be explained instead of the layer that was found, which ran before it; the last one first.
+
+        Of maps of one shape that follow each other, the last one.
+        """
+        facts, _ = self.find(x)
+        if facts is None:
+            return []
+        reading = read(facts, self._backend.channels_last, self._input_axes)
+        maps = list(reached_maps(facts.layers, reading.grids, reading.main_pictures))
+        at = [layer.name for layer in maps].index(self.layers[0])
+        pairs = zip(maps[at:], maps[at + 1 :], strict=False)
+        return [(layer, reading.grids[layer.name]) for later, layer in pairs if layer.shape != later.shape]
+
+    def move(self, layer: str) -> None:
+        """Explain this layer from now on."""
+        self.layers = (layer,)
+        self._known.clear()
 
     def _refuse_notation(self) -> None:
         notation = {"axes": self._axes, "grid": self._grid, "input_axes": self._input_axes, "outliers": self._outliers}

@@ -12,8 +12,9 @@ import numpy as np
 
 from xaicore.errors import InputError, OutputError
 from xaicore.outputs.answer import Answer
-from xaicore.outputs.detections import FORMATS, Detections, corners
-from xaicore.outputs.links import EQUAL, check_activation, probabilities
+from xaicore.outputs.detections import Detections, corners
+from xaicore.outputs.links import EQUAL, probabilities
+from xaicore.outputs.plausible import check_boxes, check_options, check_scores
 
 __all__ = ["Detector", "Read", "Yolo", "read_detections"]
 
@@ -87,7 +88,7 @@ class Detector:
     nms: float | None = None
 
     def __post_init__(self) -> None:
-        _check_options(self.format, self.activation, self.nms)
+        check_options(self.format, self.activation, self.nms)
         if self.background not in BACKGROUNDS:
             raise InputError(f"background={self.background!r}: expected 'last', 'first' or None")
 
@@ -127,6 +128,7 @@ class Detector:
             labels = np.full(len(scores), -1)
         is_linked = is_left_out or self.activation is not None
         found = corners(boxes, self.format, size)
+        check_boxes(n, found, answer.size, f"Detector(format={self.format!r})", self.relative)
         return Detections(found, scores, labels.astype(np.int64), places, is_linked=is_linked, nms=self.nms)
 
 
@@ -155,7 +157,7 @@ class Yolo:
     nms: float | None = 0.5
 
     def __post_init__(self) -> None:
-        _check_options(self.format, self.activation, self.nms)
+        check_options(self.format, self.activation, self.nms)
         if self.axis not in (1, 2, None):
             raise InputError(f"axis={self.axis!r}: expected 1 for (N, 4 + classes, boxes), 2 for (N, boxes, ...), None")
 
@@ -172,15 +174,21 @@ class Yolo:
         values, places, is_left_out = _explained(answer, n, answer.name)
         if values.ndim != 2:
             raise OutputError(f"image {n} has outputs {values.shape}: Yolo() expects (4 + classes, boxes), or turned")
-        if (self.axis or self._axis_of(values.shape, answer)) == 1:
+        axis = self._axis_of(values.shape, answer)
+        if axis == 1:
             values, places = values.T, places.T
         first = 4 + self.objectness
         last = values.shape[1] if self.classes is None else first + self.classes
         if not first < last <= values.shape[1]:
             raise OutputError(f"a box has {values.shape[1]} numbers: expected {first}, and a score per class: {self!r}")
-        linked = _activated(values[:, 4:], None if is_left_out else self.activation)
+        linked = _activated(values[:, 4:last], None if is_left_out else self.activation)
+        described = f"Yolo({self.format!r}, axis={axis})"
+        other = f"Where axis {3 - axis} holds the numbers of a box, pass Yolo(axis={3 - axis})"
+        check_scores(n, linked, f"{other}; where they are logits, activation='sigmoid'. {described} read them")
+        found = corners(values[:, :4], self.format, size)
+        check_boxes(n, found, answer.size, described, self.relative)
         return Detections(
-            corners(values[:, :4], self.format, size),
+            found,
             linked[:, first - 4 : last - 4],
             np.arange(last - first),
             places[:, first:last],
@@ -194,6 +202,13 @@ class Yolo:
         names = None if answer.class_names is None else len(answer.class_names)
         count = self.classes or answer.class_count or names
         fits = [axis for axis in (1, 2) if count is not None and shape[axis - 1] == 4 + self.objectness + count]
+        if self.axis is not None:
+            if fits == [3 - self.axis] and self.classes is None:
+                raise OutputError(
+                    f"an image has outputs {shape}, and axis={self.axis} says that a box has {shape[self.axis - 1]} "
+                    f"numbers: for {count} classes, pass axis={fits[0]}"
+                )
+            return self.axis
         if len(fits) != 1:
             raise OutputError(
                 f"an image has outputs {shape}, and nothing says which axis holds the numbers of a box: pass "
@@ -279,11 +294,3 @@ def _described(answer: Answer) -> str:
 
     listed = ", ".join(f"{name!r} {shapes(part)} per image" for name, part in answer.parts.items())
     return listed or f"outputs {answer.outputs.shape}"
-
-
-def _check_options(form: str, activation: str | None, nms: float | None) -> None:
-    if form not in FORMATS:
-        raise InputError(f"format={form!r} is not known; expected one of {', '.join(map(repr, FORMATS))}")
-    check_activation(activation)
-    if nms is not None and not 0 <= nms <= 1:
-        raise InputError(f"nms={nms!r}: expected an intersection over union between 0 and 1, or None")

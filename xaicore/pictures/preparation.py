@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import InputError, XaicoreError, type_name
+from xaicore.errors import BackendError, InputError, XaicoreError, type_name
 from xaicore.pictures.reading import PictureError
 from xaicore.trees import as_array
 
@@ -41,6 +42,17 @@ class Preparation:
                 "3) uint8 RGB, to one input of the model without a batch axis, or to (input, picture)"
             )
         return cls(preprocess, getattr(preprocess, "__name__", type(preprocess).__name__))
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Name the function in the error of a model that does not take what it made."""
+        try:
+            yield
+        except BackendError as exc:
+            if type(exc) is not BackendError:
+                raise
+            made = f"These inputs were made by preprocess={self.name}"
+            raise BackendError(f"{exc}. {made}: what it returns is one image of them, without the first axis") from exc
 
     def __call__(self, picture: np.ndarray, file: str) -> tuple[np.ndarray, np.ndarray | None]:
         """One input, and its picture if the function returns one.

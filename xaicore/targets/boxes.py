@@ -6,6 +6,7 @@ logits; its direction is +1 at the number in the outputs that makes the score.
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from numbers import Integral
@@ -171,8 +172,8 @@ class Box(OfDetector):
 class Boxes(OfDetector):
     """The k best boxes of each image, best first.
 
-    K is k, or the largest number of boxes in an image where all have fewer. An image with fewer than K is filled up
-    with rows that have no box: class -1, score 0, an empty map.
+    K is k, or the largest number of boxes in an image where all have fewer; k where images are explained in several
+    passes. An image with fewer than K is filled up with rows that have no box: class -1, score 0, an empty map.
 
     Args:
         k: how many.
@@ -195,9 +196,16 @@ class Boxes(OfDetector):
         if not isinstance(k, Integral) or k < 1:
             raise TargetError(f"Boxes({k!r}): expected a number of boxes, 1 or more")
         self.k: int = int(k)
+        self._is_filled: bool = False
 
     def __str__(self) -> str:
         return f"{self.k} best boxes{self.of_label}"
+
+    def apart(self) -> Boxes:
+        """The same target with k rows for each image, also where no image has as many boxes, or any."""
+        filled = copy.copy(self)
+        filled._is_filled = True
+        return filled
 
     def aim(self, outputs: np.ndarray, kind: str, link: str | None = None, answer: Answer | None = None) -> Aim:
         """K directions per image.
@@ -209,6 +217,8 @@ class Boxes(OfDetector):
         answer = answer or Answer(outputs, kind, link)
         found, chosen = self.chosen(answer)
         most = max(sum(box is not None for box in boxes) for boxes in chosen)
+        if self._is_filled:
+            return aim_at_boxes(chosen, answer)
         if most:
             return aim_at_boxes([boxes[:most] for boxes in chosen], answer)
         if not any(len(one.boxes) for one in found):

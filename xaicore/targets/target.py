@@ -97,6 +97,11 @@ class Target(ABC):
         """The target of some of the images, by position; itself where it is the same for all."""
         return self
 
+    def apart(self) -> Target:
+        """The same target for images that are explained in several passes: as many targets in each, whatever the others
+        have."""
+        return self
+
     def again(self, aim: Aim) -> Target:
         """The same targets for other outputs of images that `aim` explains, such as those of changed pictures.
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jax_steps import Steps, compiled
@@ -92,18 +93,21 @@ class JaxEngine(Engine):
 
         return Forward(np.array(outputs)[:count], [_kept(value, count, padded.count) for value in values], pull)
 
-    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
         weights, tensors = _weights(program.model()), list(batch.tensors)
-        repeats, (leaf,) = len(activations) // batch.count, program.asked.read
+        repeats, (leaf, *others) = len(activations) // batch.count, program.asked.read
 
-        def run(start: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
+        def run(start: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
+            taken: dict[Leaf, Any] = {}
             rows = [jnp.repeat(t, repeats, axis=0) if jnp.ndim(t) else t for t in tensors]
-            return program(rows, {leaf: lambda t: start.astype(t.dtype)}, weights).astype(jnp.float32)
+            taps: dict[Leaf, Tap] = {other: functools.partial(taken.__setitem__, other) for other in others}
+            y = program(rows, {leaf: lambda t: start.astype(t.dtype), **taps}, weights)
+            return [tensor.astype(jnp.float32) for tensor in (y, *(taken[other] for other in others))]
 
-        key = ("resume", leaf, activations.shape, program.output, batch.signature(True))
+        key = ("resume", program.asked, activations.shape, program.output, batch.signature(True))
         step = traces.get(key, lambda: compiled(program, run, activations, weights, tensors))
-        return np.array(step(activations, weights, tensors))
+        return [np.array(tensor) for tensor in step(activations, weights, tensors)]
 
     def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
         """By `jax.jvp`."""

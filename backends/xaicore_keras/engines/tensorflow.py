@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore.errors import XaicoreError
+from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
@@ -104,9 +105,9 @@ class TensorFlowEngine(Engine):
 
         return Forward(outputs.numpy(), [value.numpy() for value in values], pull)
 
-    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """A graph with the activations as an input, less the operations that only led to them."""
-        (leaf,), shape = program.asked.read, (None, *activations.shape[1:])
+        (leaf, *others), shape = program.asked.read, (None, *activations.shape[1:])
         inline = bool(traces.facts.get("inline"))
         repeats = len(activations) // batch.count
 
@@ -116,16 +117,19 @@ class TensorFlowEngine(Engine):
             def body(start: Any, times: Any, *tensors: Any) -> Any:
                 times = repeats if is_static else times  # a model that reads its batch size needs a constant
                 rows = [tf.repeat(t, times, axis=0) if t.shape.rank else t for t in tensors]
+                taken: dict[Leaf, Any] = {}
+                taps: dict[Leaf, Tap] = {other: functools.partial(taken.__setitem__, other) for other in others}
                 with preserved_model(program.model()), inlined(inline):
-                    return tf.cast(program(rows, {leaf: lambda t: tf.cast(start, t.dtype)}), tf.float32)
+                    y = program(rows, {leaf: lambda t: tf.cast(start, t.dtype), **taps})
+                return [tf.cast(tensor, tf.float32) for tensor in (y, *(taken[other] for other in others))]
 
             start_spec = tf.TensorSpec(activations.shape if is_static else shape, tf.float32)
             return concrete(body, [start_spec, tf.TensorSpec([], tf.int32), *specs])
 
         with tf.init_scope():
-            step = _traced(traces, batch, ("resume", leaf, shape, program.output), make, static_key=(repeats,))
+            step = _traced(traces, batch, ("resume", program.asked, shape, program.output), make, static_key=(repeats,))
             tensors = map(tf.convert_to_tensor, batch.tensors)
-            return step(tf.constant(activations), tf.constant(repeats), *tensors).numpy()
+            return [tensor.numpy() for tensor in step(tf.constant(activations), tf.constant(repeats), *tensors)]
 
     def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
         """By two pull-backs: the first, u -> f'(z)^T u, is linear in u, and the second pulls z back through it.

@@ -92,30 +92,33 @@ class TorchEngine(Engine):
 
         return Forward(tools.to_host(y).copy(), [tools.to_host(taken[leaf]) for leaf in asked.read], pull)
 
-    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> np.ndarray:
+    def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """The recorded operations of a pass, less those that only led to the activations.
 
         Where a model cannot be recorded, all of it runs, and the activations replace what it computed.
         """
-        tensors, (leaf,) = _tensors(batch), program.asked.read
+        tensors, (leaf, *others) = _tensors(batch), program.asked.read
         start = torch.from_numpy(activations).to(tensors[0].device)
         repeats = len(activations) // batch.count
 
-        def run(start: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
+        def run(start: torch.Tensor, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            taken: dict[Leaf, torch.Tensor] = {}
             rows = [t.repeat_interleave(repeats, 0) if t.ndim else t for t in tensors]
+            taps: dict[Leaf, Tap] = {other: functools.partial(taken.__setitem__, other) for other in others}
             with _preserved(program, tensors):
-                return program(rows, {leaf: lambda t: start.to(t.dtype)}).float()
+                y = program(rows, {leaf: lambda t: start.to(t.dtype), **taps})
+            return tuple(tensor.float() for tensor in (y, *(taken[other] for other in others)))
 
-        def record() -> Callable[..., torch.Tensor]:
+        def record() -> Callable[..., tuple[torch.Tensor, ...]]:
             try:
                 return tools.traced(run, start, *tensors)
             except Exception:  # any that recording raises: control flow by values, foreign code
                 return run
 
-        key = ("resume", leaf, activations.shape, program.output, batch.signature(True))
+        key = ("resume", program.asked, activations.shape, program.output, batch.signature(True))
         step = traces.get(key, record)
         with torch.inference_mode(False), torch.no_grad():
-            return tools.to_host(step(start, *tensors))
+            return [tools.to_host(tensor) for tensor in step(start, *tensors)]
 
     def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
         """By `torch.func.jvp`."""
