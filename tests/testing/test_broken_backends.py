@@ -139,7 +139,7 @@ class NamesUnknownLayers(Suite):
 SUITES = [
     (WithoutATokensNet, "a method build_tokens, or lacks = {'tokens': 'why the framework has no such net'}"),
     (LacksWhatItHas, "no 'tokens' in `lacks`, since there is such a net"),
-    (LacksAnUnknownThing, "one of facts, tokens, pair, heads, bias"),
+    (LacksAnUnknownThing, "one of gradients, facts, tokens, pair, heads, bias"),
     (LacksWithoutAReason, "why that cannot be checked, in words"),
     (NamesUnknownLayers, "unknown layers of the conv net"),
 ]

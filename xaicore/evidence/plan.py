@@ -30,6 +30,7 @@ NEEDS: dict[str, str | None] = {
 OF_A_LAYER = frozenset({"activations", "gradients", "gradients_again", "weights", "resume", "second"})
 OF_ATTENTION = frozenset({"attention", "attention_gradients"})
 RULES = {"input_gradients": "plain", "guided": "guided", "deconv": "deconv"}
+PULLED = frozenset({"gradients", "gradients_again", "attention_gradients"})
 WITH_GRADIENTS = frozenset({"gradients", "attention_gradients", *RULES})
 
 
@@ -97,5 +98,7 @@ def missing_power(needs: Iterable[str], backend: Backend) -> str | None:
             raise MethodError(f"a method needs {need!r}; expected some of {', '.join(NEEDS)}")
         power = NEEDS[need]
         if power is not None and power not in backend.powers:
+            return need
+        if need in PULLED and not backend.has_gradients:
             return need
     return None

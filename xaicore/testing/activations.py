@@ -30,11 +30,11 @@ class ActivationChecks(BackendCase):
         """In any order, each as alone."""
         for subject in self.subjects():
             rows = directions(subject.net, 2)
-            together = subject.capture(subject.maps[::-1], lambda *_, rows=rows: rows)
+            together = subject.capture(subject.maps[::-1], subject.aim(rows))
             for name in subject.maps:
-                alone = subject.capture([name], lambda *_, rows=rows: rows)
-                for what, of in (("activations", subject.activations), ("gradients", subject.gradients)):
-                    self.close(f"{what} at {name!r} among others", of(together, name), of(alone, name))
+                alone = subject.arrays(subject.capture([name], subject.aim(rows)), name)
+                for what, came in subject.arrays(together, name).items():
+                    self.close(f"{what} at {name!r} among others", came, alone[what])
 
     @checks("backend-layers")
     def test_layers_are_listed(self) -> None:
@@ -74,18 +74,19 @@ class ActivationChecks(BackendCase):
         """Of pictures in double precision, too, where the model takes them."""
         subject = self.subject()
         rows = directions(subject.net, 2)
-        captured = subject.capture([subject.last_map], lambda *_: rows)
+        captured = subject.capture([subject.last_map], subject.aim(rows))
         same("input_size", tuple(captured.input_size), subject.pictures[0].shape[2:])
         name = subject.named(subject.last_map)
         arrays = {"outputs": captured.outputs, f"activations[{name!r}]": captured.activations[name]}
-        arrays[f"gradients[{name!r}]"] = captured.gradients[name]
+        if self.has_gradients:
+            arrays[f"gradients[{name!r}]"] = captured.gradients[name]
         for what, array in arrays.items():
             if not isinstance(array, np.ndarray):
                 deviate(what, "a NumPy array", f"a {type(array).__name__}")
             same(f"the type of {what}", str(array.dtype), "float32")
         doubled = subject.to_inputs(*(picture.astype(np.float64) for picture in subject.pictures))
         try:
-            again = subject.capture([subject.last_map], lambda *_: rows, doubled)
+            again = subject.capture([subject.last_map], subject.aim(rows), doubled)
         except XaicoreError:  # the model does not take them
             return
         same("the type of outputs for pictures in float64", str(again.outputs.dtype), "float32")
@@ -96,11 +97,11 @@ class ActivationChecks(BackendCase):
         """Other pictures give other arrays, and leave those of the pass before as they were."""
         for subject in self.subjects():
             rows, names = directions(subject.net, 2), subject.maps
-            first = subject.capture(names, lambda *_, rows=rows: rows)
+            first = subject.capture(names, subject.aim(rows))
             kept = {name: subject.activations(first, name).copy() for name in names}
             kept_outputs = first.outputs.copy()
             others = subject.net.pictures(seed=9)
-            second = subject.capture(names, lambda *_, rows=rows: -rows, subject.to_inputs(*others))
+            second = subject.capture(names, subject.aim(-rows), subject.to_inputs(*others))
             values = subject.net.forward(*others)
             self.close("outputs for other pictures", second.outputs, values["dense"])
             for name in names:
@@ -115,12 +116,10 @@ class ActivationChecks(BackendCase):
         """To the last bit."""
         for subject in self.subjects():
             rows, name = directions(subject.net, 2), subject.last_map
-            one, two = (subject.capture([name], lambda *_, rows=rows: rows) for _ in range(2))
-            for what, a, b in (
-                ("outputs", one.outputs, two.outputs),
-                ("activations", subject.activations(one, name), subject.activations(two, name)),
-                ("gradients", subject.gradients(one, name), subject.gradients(two, name)),
-            ):
+            one, two = (subject.capture([name], subject.aim(rows)) for _ in range(2))
+            again = {"outputs": two.outputs, **subject.arrays(two, name)}
+            for what, a in {"outputs": one.outputs, **subject.arrays(one, name)}.items():
+                b = again[what]
                 if a.tobytes() != b.tobytes():
                     deviate(
                         f"{what} of the same pass, twice", "the same bits", f"a difference of {np.abs(a - b).max()}"

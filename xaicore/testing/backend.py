@@ -42,6 +42,7 @@ class FirstChecks(BackendCase):
             same(f"unknown layers of the {subject.net.name} net", unknown, [])
             if len(subject.maps) < 2:
                 deviate(f"layers of the {subject.net.name} net", f"two or more of {subject.net.maps}", subject.maps)
+            same(f"has_gradients, with lacks = {dict(self.lacks)}", subject.backend.has_gradients, self.has_gradients)
         for name in ("tokens", "pair"):
             is_built = getattr(type(self), f"build_{name}") is not getattr(BackendTests, f"build_{name}")
             if is_built and name in self.lacks:

@@ -29,11 +29,11 @@ Built = tuple[Any, Mapping[str, str]]
 class BackendCase(Kit):
     """The base of all checks of backends.
 
-    `lacks` may name "facts" (no `observe`, and so neither tokens nor pairs), "tokens", "pair", "heads" (no softmax or
-    sigmoid at the end of a net) and "bias" (layers have none).
+    `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so neither tokens nor
+    pairs), "tokens", "pair", "heads" (no softmax or sigmoid at the end of a net) and "bias" (layers have none).
     """
 
-    can_lack: ClassVar[tuple[str, ...]] = ("facts", "tokens", "pair", "heads", "bias")
+    can_lack: ClassVar[tuple[str, ...]] = ("gradients", "facts", "tokens", "pair", "heads", "bias")
 
     def build_conv(self, net: ConvNet) -> Built:
         """The net of these weights in your framework, with the activation `net.link` behind its dense layer."""
@@ -74,6 +74,11 @@ class BackendCase(Kit):
     def has_facts(self) -> bool:
         """Whether the backend reports facts."""
         return "facts" not in self.lacks
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether the backend pulls a direction back."""
+        return "gradients" not in self.lacks
 
     def nets(self) -> Iterator[Net]:
         """The nets that the framework can build."""

@@ -20,6 +20,7 @@ class GradientChecks(BackendCase):
     @checks("backend-gradients")
     def test_gradients(self) -> None:
         """Of one class per image, another one for each, at every layer."""
+        self.need("gradients")
         for subject in self.subjects():
             classes = subject.values["dense"].shape[1]
             rows = np.eye(classes, dtype=np.float32)[[[classes - 1], [1]]]
@@ -33,6 +34,7 @@ class GradientChecks(BackendCase):
     @checks("backend-targets")
     def test_several_targets_in_one_pass(self) -> None:
         """Three directions, of which one is zero and one large, as three passes give them."""
+        self.need("gradients")
         for subject in self.subjects():
             rows = directions(subject.net, 2)
             rows[:, 1] = 0
@@ -48,6 +50,7 @@ class GradientChecks(BackendCase):
     @checks("backend-direction")
     def test_the_direction_is_called_once(self) -> None:
         """In the thread of the caller, with what `Capture` then holds."""
+        self.need("gradients")
         for subject in self.subjects():
             asked = Asked(directions(subject.net, 2))
             captured = subject.capture(subject.maps, asked)
@@ -62,6 +65,7 @@ class GradientChecks(BackendCase):
     @checks("backend-direction-shape")
     def test_directions_of_another_shape(self) -> None:
         """Without the axis of targets, with too many classes, of no target."""
+        self.need("gradients")
         subject = self.subject()
         rows = directions(subject.net, 2)
         for wrong in (rows[:, 0], np.concatenate([rows, rows], axis=2), rows[:, :0]):

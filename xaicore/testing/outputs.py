@@ -33,7 +33,7 @@ class OutputChecks(BackendCase):
             for what, captured in (
                 ("without layers", subject.capture()),
                 ("with a layer", subject.capture([subject.last_map])),
-                ("with a direction", subject.capture([subject.last_map], lambda *_, rows=rows: rows)),
+                ("with a direction", subject.capture([subject.last_map], subject.aim(rows))),
             ):
                 self.close(f"outputs of the {subject.net.name} net {what}", captured.outputs, subject.values["dense"])
             predicted = subject.backend.predict(subject.inputs)
@@ -59,6 +59,7 @@ class OutputChecks(BackendCase):
     @checks("backend-gradients")
     def test_gradients_through_the_end_of_the_net(self) -> None:
         """The direction is one of `outputs`: of logits, or of the probabilities that were handed out."""
+        self.need("gradients")
         for net in self.heads():
             subject = self.subject(net)
             rows = directions(net, 2)
@@ -82,11 +83,10 @@ class OutputChecks(BackendCase):
     def _seen(
         self, subject: Subject, pictures: tuple[np.ndarray, ...], rows: np.ndarray, names: list[str]
     ) -> dict[str, np.ndarray]:
-        captured = subject.capture(names, lambda *_: rows, subject.to_inputs(*pictures))
+        captured = subject.capture(names, subject.aim(rows), subject.to_inputs(*pictures))
         seen = {"outputs": captured.outputs}
         for name in names:
-            seen[f"activations at {name!r}"] = subject.activations(captured, name)
-            seen[f"gradients at {name!r}"] = subject.gradients(captured, name)
+            seen |= {f"{what} at {name!r}": array for what, array in subject.arrays(captured, name).items()}
         return seen
 
     @checks("backend-single")

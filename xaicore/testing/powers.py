@@ -58,18 +58,10 @@ class PowerChecks(BackendCase):
     def test_powers_that_are_not_declared_are_refused(self) -> None:
         """By the core, before anything runs, and by the backend's method."""
         subject = self.subject()
-        layer = subject.named(subject.last_map)
         for power, name in METHODS_OF.items():
             if self.having(power, subject):
                 continue
-            explainer = Explainer(subject.model, name, layer, subject.backend)
-            refused(
-                f"method {name!r} without {power!r}",
-                lambda explainer=explainer: explainer(subject.inputs),  # type: ignore[misc]
-                MethodError,
-                name,
-                "gradcam",
-            )
+            self._check_refused(subject, name, power)
             if hasattr(Backend, power):
                 refused(
                     f"{power} of a backend that does not declare it",
@@ -77,6 +69,26 @@ class PowerChecks(BackendCase):
                     BackendError,
                     "does not offer",
                 )
+
+    def _check_refused(self, subject: Subject, name: str, need: str) -> None:
+        explainer = Explainer(subject.model, name, subject.named(subject.last_map), subject.backend)
+        serves = "gradcam" if self.has_gradients else "eigencam"
+        refused(f"method {name!r} without {need!r}", lambda: explainer(subject.inputs), MethodError, name, serves)
+
+    @checks("powers-refused")
+    def test_gradients_that_there_are_none_of_are_refused(self) -> None:
+        """By the core, and by `capture`: a direction is never ignored."""
+        if self.has_gradients:
+            return
+        subject = self.subject()
+        self._check_refused(subject, "gradcam", "gradients")
+        rows = directions(subject.net, 2)
+        refused(
+            "a direction for a backend without gradients",
+            lambda: subject.backend.capture(subject.inputs, [subject.named(subject.last_map)], lambda *_: rows),
+            BackendError,
+            "gradients",
+        )
 
     def _ask(self, subject: Subject, power: str) -> object:
         layer, rows = subject.named(subject.last_map), directions(subject.net, 2)

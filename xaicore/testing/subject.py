@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.backend import Backend, Layer
+from xaicore.backend import Backend, Direction, Layer
 from xaicore.capture import Capture
 from xaicore.facts import Facts
 from xaicore.layers import read
@@ -93,6 +93,15 @@ class Subject:
     def maps(self) -> list[str]:
         """The net's maps that the model has as layers, by the net's names."""
         return [name for name in self.net.maps if name.partition("#")[0] in self.layers]
+
+    def aim(self, rows: np.ndarray) -> Direction | None:
+        """A direction of these rows; None for a backend without gradients."""
+        return (lambda *_: rows) if self.backend.has_gradients else None
+
+    def arrays(self, captured: Capture, name: str) -> dict[str, np.ndarray]:
+        """{"activations", and "gradients" where the backend has them: those of a layer}, in the net's axes."""
+        found = {"activations": self.activations(captured, name)}
+        return found | ({"gradients": self.gradients(captured, name)} if self.backend.has_gradients else {})
 
     @property
     def last_map(self) -> str:
