@@ -250,6 +250,8 @@ class Backend(ABC):
         self._lacks("biases", "use a method that is complete without them, such as 'integrated-gradients'")
 
     def _lacks(self, power: str, instead: str) -> NoReturn:
+        if "method" in instead and not self.has_gradients:
+            instead = "use a method without gradients, such as 'eigencam'"
         raise BackendError(f"backend {self.name or type(self).__name__!r} does not offer {power}: {instead}")
 
 

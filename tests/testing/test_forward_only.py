@@ -10,6 +10,7 @@ from framework import Model, Plugin, Sound, Suite, failures
 
 import xaicore
 from xaicore import Backend, BackendError, MethodError, testing
+from xaicore.cli.methods_typed import without_gradients
 
 LACKS = {"gradients": "it only runs forward"}
 
@@ -24,6 +25,11 @@ class Forward(Sound):
         if direction is not None:
             raise BackendError("backend 'forward' does not offer gradients: use a method without, such as 'eigencam'")
         return super().capture(inputs, layers, None, **asked)
+
+    def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
+        if layer != "relu2":
+            raise MethodError(f"cam explains 'relu2', not {layer!r}; or use 'eigencam'")
+        return super().classifier_weights(inputs, layer)
 
     second, biases, attention = Backend.second, Backend.biases, Backend.attention
 
@@ -46,9 +52,15 @@ def suite_of(backend: Any, lacks: dict[str, str]) -> Suite:
     return suite
 
 
+class OffersGradCam(Forward):
+    def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
+        return testing.ReferenceBackend.classifier_weights(self, inputs, layer)
+
+
 @pytest.mark.parametrize(
     ("backend", "lacks", "clause"),
     [
+        (OffersGradCam, LACKS, "powers-cam"),
         (IgnoresTheDirection, LACKS, "powers-refused"),
         (Forward, {}, "kit-declared"),
         (Sound, LACKS, "kit-declared"),
@@ -71,6 +83,19 @@ def test_methods_of_gradients_are_refused_before_anything_runs(method: str) -> N
         f"method {method!r} needs {need!r}, which backend 'sound' does not offer; methods that it serves: cam, "
         "eigencam, random, fem, kpcacam, scorecam, sscam, iscam, ablationcam, reciprocam, rise"
     )
+
+
+def test_what_is_missing_is_told_with_methods_that_work() -> None:
+    with pytest.raises(BackendError, match="does not offer biases: use a method without gradients, such as 'eigencam'"):
+        Forward(Model(testing.ConvNet())).biases(None)
+
+
+def test_the_command_line_takes_a_method_that_tells_classes_apart() -> None:
+    class Bare(Forward):
+        powers = frozenset()
+
+    made = Model(testing.ConvNet())
+    assert [without_gradients(one(made)).name for one in (Forward, Bare)] == ["reciprocam", "scorecam"]
 
 
 def test_methods_without_gradients_give_the_maps_of_the_sound_backend() -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from rich.console import Console
 
 from xaicore import plugins
 from xaicore.cli.failures import Command
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.memory import uncollected
-from xaicore.cli.methods_typed import read_methods
+from xaicore.cli.methods_typed import read_methods, without_gradients
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import ensemble_options, reading_options
 from xaicore.cli.preparation import for_backend
@@ -43,7 +44,7 @@ __all__ = ["command"]
     "methods",
     multiple=True,
     default=["gradcam"],
-    show_default=True,
+    show_default="gradcam; without gradients reciprocam",
     metavar="NAME",
     help='With options as in "rise(masks=2000)"; `xaicore methods` lists both. May be repeated: all share one pass of '
     f"the model. Known: {', '.join(METHODS)}.",
@@ -181,6 +182,10 @@ def command(
             batch_size=batch_size,
             progress=bar.show_passes,
         )
+        of_backend, source = explainer.backend, click.get_current_context().get_parameter_source("methods")
+        if source is ParameterSource.DEFAULT and not of_backend.has_gradients:
+            found = [without_gradients(of_backend)]
+            remark(screen, f"backend {of_backend.name!r} has no gradients: took --method {found[0].name}")
         if model is None:
             remark(screen, f"no --model is given: took {loaded.name}; `xaicore models` lists others")
         if loaded.is_pretrained is False:

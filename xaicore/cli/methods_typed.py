@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from xaicore.backend import Backend
 from xaicore.errors import InputError
 from xaicore.methods import Method, find_methods, method
 
-__all__ = ["read_methods"]
+__all__ = ["read_methods", "without_gradients"]
 
 WITH_OPTIONS = re.compile(r"\s*([^()]+?)\s*\((.*)\)\s*", re.DOTALL)
 
@@ -23,6 +24,11 @@ def read_methods(typed: Iterable[str]) -> list[Method]:
         MethodError: a method is unknown, or has no such option.
     """
     return find_methods([_read(one) for one in dict.fromkeys(typed)])
+
+
+def without_gradients(backend: Backend) -> Method:
+    """Where no method is typed and the backend has no gradients: it tells classes apart, as Grad-CAM does."""
+    return method("reciprocam" if "resume" in backend.powers else "scorecam")
 
 
 def _read(typed: str) -> Method:

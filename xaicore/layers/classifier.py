@@ -29,6 +29,7 @@ def find_classifier(
     model: str,
     layer: str,
     hint: str = "",
+    instead: str = "method='gradcam', which equals CAM where CAM exists",
     tolerance: float = EQUAL,
 ) -> str:
     """The name of the dense layer that turns the spatial mean of features (N, C, *S) into outputs (N, ...).
@@ -43,6 +44,7 @@ def find_classifier(
         candidates: {name: dense layer}; those of another shape are left out.
         model, layer: names for the message.
         hint: what else a user can do, appended to the message.
+        instead: the method to use instead; name one without gradients where the backend has none.
         tolerance: as in `xaicore.outputs.matches_link`.
 
     Raises:
@@ -59,5 +61,5 @@ def find_classifier(
             return name
     raise MethodError(
         f"CAM needs a net that ends in global average pooling and one dense layer; in {model} no dense layer turns "
-        f"the spatial mean of {layer!r} into the outputs. Use method='gradcam', which equals CAM where CAM exists{hint}"
+        f"the spatial mean of {layer!r} into the outputs. Use {instead}{hint}"
     )

@@ -233,12 +233,13 @@ class PowerChecks(BackendCase):
         subject = self.subject()
         backend, inputs, net = subject.backend, subject.inputs, self.conv_net()
         layer = subject.named(subject.last_map)
+        serves = "gradcam" if self.has_gradients else "eigencam"
         if type(backend).classifier_weights is Backend.classifier_weights:
             refused(
                 "classifier_weights of a backend without it",
                 lambda: backend.classifier_weights(inputs, layer),
                 BackendError,
-                "gradcam",
+                serves,
             )
             return
         self.close("classifier_weights", backend.classifier_weights(inputs, layer), net.dense)
@@ -247,7 +248,7 @@ class PowerChecks(BackendCase):
             f"classifier_weights of {first!r}, which no classifier reads",
             lambda: backend.classifier_weights(inputs, first),
             MethodError,
-            "gradcam",
+            serves,
         )
 
 
