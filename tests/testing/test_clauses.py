@@ -31,8 +31,8 @@ def test_the_examples_on_the_page_are_the_files():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.S)
     files = sorted((ROOT / "examples" / "plugins").glob("*/tests/*.py"))
     written = {re.sub("  # noqa.*", "", path.read_text().partition("\n\n")[2]) for path in files}
-    assert len(files) == 4
-    assert {*blocks} == written
+    assert len(blocks) == 4
+    assert {*blocks} <= written
 
 
 def test_every_test_of_a_suite_names_its_clause():
