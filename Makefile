@@ -15,6 +15,8 @@ TRACKERS := $(VENV)/ready-trackers
 SITE := $(VENV)/ready-site
 MODELS := .venv-models
 MODELS_KERAS := .venv-models-keras
+ONNX := $(VENV)/ready-onnx
+PLUGINS := .venv-plugins
 KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
@@ -33,7 +35,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
+.PHONY: help demo report test test-main test-plugins test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -65,6 +67,11 @@ $(TRACKERS): $(READY)
 	$(BIN)/python $(INSTALL) -e '.[wandb,tensorboard,mlflow,lightning,transformers,ignite]'
 	touch $@
 
+# The one framework of an outside plugin that is small enough for every run of the tests.
+$(ONNX): $(READY)
+	$(BIN)/python $(INSTALL) onnx onnxruntime
+	touch $@
+
 # What builds the site. Keras runs on the torch that is there, for its tutorial.
 $(SITE): $(DEMO)
 	@echo "installing what builds the site"
@@ -81,12 +88,25 @@ report: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier 
 report: export MALLOC_MMAP_THRESHOLD_ := 1073741824
 report: export MALLOC_TRIM_THRESHOLD_ := 2000000000
 
-test: $(READY) $(KERAS) $(TRACKERS) $(SITE) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
+test: $(READY) $(KERAS) $(TRACKERS) $(ONNX) $(SITE) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
 	$(ONE_THREAD) $(MAKE) -j$(JOBS) $(TESTS) $(ALSO)
 
 # Of pyproject.toml's testpaths, all but the report, which `--ignore` would not leave out.
-test-main: $(READY) $(TRACKERS)
-	$(START) $(BIN)/python -m pytest tests/core tests/testing tests/torch tests/browser tests/loggers tests/training $(END)
+test-main: $(READY) $(TRACKERS) $(ONNX)
+	$(START) $(BIN)/python -m pytest tests/core tests/testing tests/plugins tests/torch tests/browser tests/loggers \
+	  tests/training $(END)
+
+# Flax compiles for a minute, and Trackio brings a server: they have an environment of their own. RapidOCR brings the
+# published net, and is not imported.
+$(PLUGINS)/ready: pyproject.toml
+	test -x $(PLUGINS)/bin/python || $(PYTHON) -m venv $(PLUGINS)
+	$(PLUGINS)/bin/python $(INSTALL) torch==2.13.0
+	$(PLUGINS)/bin/python $(INSTALL) flax onnx onnxruntime trackio -e '.[test]'
+	$(PLUGINS)/bin/python $(INSTALL) --no-deps rapidocr-onnxruntime
+	touch $@
+
+test-plugins: $(PLUGINS)/ready ## run the tests of all example plugins, also of those around large frameworks
+	$(START) ALL_PLUGINS=1 $(PLUGINS)/bin/python -m pytest tests/plugins $(END)
 
 test-report: $(KERAS) $(TRACKERS)
 	$(START) $(BIN)/python -m pytest tests/report $(END)
@@ -207,4 +227,4 @@ cells: $(KERAS) ## try every method on every kind of model, and write docs/metho
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) $(PLUGINS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

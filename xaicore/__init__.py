@@ -25,7 +25,7 @@ from xaicore.hookspecs import hookimpl
 from xaicore.opencv import cv2  # noqa: F401 - without OpenCV, fail here
 
 if TYPE_CHECKING:
-    from xaicore import layers, localize, maps, models, outputs, overlay, randomness, show, targets, testing
+    from xaicore import facts, layers, localize, maps, models, outputs, overlay, randomness, show, targets, testing
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
@@ -95,6 +95,7 @@ __all__ = [
     "default_layer",
     "explain",
     "explain_each",
+    "facts",
     "find_model",
     "fitting_methods",
     "hookimpl",

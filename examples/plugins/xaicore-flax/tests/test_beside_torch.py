@@ -13,7 +13,7 @@ from flax import nnx
 
 import xaicore
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs torch: make test-plugins")
 
 METHODS = (
     "gradcam",
