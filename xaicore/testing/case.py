@@ -44,7 +44,11 @@ class BackendCase(Kit):
         raise self._undeclared("tokens")
 
     def build_pair(self, net: PairNet) -> Built:
-        """The net of these weights in your framework. Its layers are "shared", "relu" and "dense", without runs."""
+        """The net of these weights in your framework.
+
+        Its layers are "shared", "relu" and "dense"; where each run is a layer of its own, "shared#1" for that of the
+        first picture, and so on.
+        """
         raise self._undeclared("pair")
 
     def to_inputs(self, picture: np.ndarray) -> Any:

@@ -61,7 +61,7 @@ class FactChecks(BackendCase):
     def test_axes(self) -> None:
         """A convolution says where its channels are; the grid of tokens has three rows of four, behind one other."""
         for subject, facts in self.reported():
-            for name in set(CONVOLUTIONS) & {*subject.layers}:
+            for name in (one for one in subject.layers if one.partition("#")[0] in CONVOLUTIONS):
                 layer = _layer(subject, facts, name)
                 same(f"kind of {name!r}", layer.kind, "convolution")
                 channels = subject.shapes(name)[0][1]
@@ -69,7 +69,7 @@ class FactChecks(BackendCase):
                 length = None if axis is None else layer.shape[axis]
                 same(f"the length of axis {axis} of {name!r}, its channel_axis", length, channels)
             for name in subject.maps:
-                if subject.grids.get(subject.layers[name.partition("#")[0]]) is None:
+                if subject.grids.get(subject.layers[subject.key(name)]) is None:
                     deviate(f"the map {name!r} of the {subject.net.name} net", "one that the core reads", "none")
             if subject.net.name == "tokens" and "tokens" in subject.layers:
                 grid = subject.grids[subject.layers["tokens"]]
@@ -79,12 +79,12 @@ class FactChecks(BackendCase):
     def test_reads(self) -> None:
         """All pictures; where a layer runs for each of them, that of one run will do."""
         for subject, facts in self.reported():
-            count = len(subject.pictures)
             for name in subject.layers:
-                reads = _layer(subject, facts, name).reads
+                reads, run = _layer(subject, facts, name).reads, name.partition("#")[2]
+                expected = [int(run) - 1] if run else [*range(len(subject.pictures))]
                 is_of_each = len(subject.shapes(name)) > 1
                 if reads is not None and not (is_of_each and len(reads) == 1):
-                    same(f"inputs that {name!r} of the {subject.net.name} net reads", sorted(reads), [*range(count)])
+                    same(f"inputs that {name!r} of the {subject.net.name} net reads", sorted(reads), expected)
 
     @checks("facts-runs")
     def test_runs(self) -> None:
@@ -105,7 +105,7 @@ class FactChecks(BackendCase):
         """Behind the only block, the gradient arrives at the class token alone."""
         for subject, facts in self.reported():
             for name in subject.maps:
-                reached = _layer(subject, facts, name.partition("#")[0]).reached
+                reached = _layer(subject, facts, subject.key(name)).reached
                 if reached is None:
                     continue
                 if not reached:

@@ -54,7 +54,7 @@ class Subject:
         net: has the closed form.
         model: was built of its weights.
         backend: the plugin's, for this model.
-        layers: {name in the net: name in the model}, without runs.
+        layers: {name in the net: name in the model}, without runs; with them, "shared#1", where each is a layer.
         to_inputs: makes what the model takes of the net's pictures.
     """
 
@@ -92,7 +92,7 @@ class Subject:
     @cached_property
     def maps(self) -> list[str]:
         """The net's maps that the model has as layers, by the net's names."""
-        return [name for name in self.net.maps if name.partition("#")[0] in self.layers]
+        return [name for name in self.net.maps if self.key(name) in self.layers]
 
     def aim(self, rows: np.ndarray) -> Direction | None:
         """A direction of these rows; None for a backend without gradients."""
@@ -108,11 +108,15 @@ class Subject:
         """The one nearest to the output."""
         return self.maps[-1]
 
+    def key(self, name: str) -> str:
+        """What `layers` calls a run: "shared#1" where each run is a layer of its own, else "shared"."""
+        return name if name in self.layers else name.partition("#")[0]
+
     def named(self, name: str) -> str:
         """The model's name of a layer. "shared#1" is its run for the first picture, whichever run that is."""
         base, _, picture = name.partition("#")
-        if not picture:
-            return self.layers[base]
+        if not picture or name in self.layers:
+            return self.layers[name]
         facts = None if self.facts is None else self.facts.named.get(self.layers[base])
         reads = [*map(tuple, (facts and facts.run_reads) or ((0,), (1,)))]
         wanted = (int(picture) - 1,)
@@ -120,7 +124,7 @@ class Subject:
 
     def shapes(self, name: str) -> list[tuple[int, ...]]:
         """The closed form's shapes of a layer, one of which is that of its last run."""
-        return [value.shape for run, value in self.values.items() if run.partition("#")[0] == name]
+        return [value.shape for run, value in self.values.items() if name in (run, run.partition("#")[0])]
 
     @cached_property
     def listed(self) -> dict[str, Layer]:
@@ -157,7 +161,7 @@ class Subject:
 
     def arranged(self, name: str, array: np.ndarray, has_targets: bool) -> np.ndarray:
         """With facts, arrays are raw, and the axes that the core reads from the facts say what they mean."""
-        grid = self.grids.get(self.layers[name.partition("#")[0]])
+        grid = self.grids.get(self.layers[self.key(name)])
         if self.facts is not None and grid is None and name in self.net.maps:
             shape = np.shape(array)
             deviate(f"the facts of layer {name!r}", "those of a map of the picture", f"no map is read for {shape}")
@@ -169,7 +173,7 @@ class Subject:
 
     def raw(self, name: str, array: np.ndarray, has_targets: bool = False) -> np.ndarray:
         """An array in the net's axes as the framework has it: the way back from `activations`."""
-        grid = self.grids.get(self.layers[name.partition("#")[0]])
+        grid = self.grids.get(self.layers[self.key(name)])
         if grid is None:
             return array
         letters = f"{grid.axes[0]}k{grid.axes[1:]}" if has_targets else grid.axes

@@ -88,20 +88,32 @@ def token_net(net: testing.TokenNet) -> onnx.ModelProto:
     return made.model(made.dense("dense", "class", net.dense, net.bias))
 
 
+def pair_net(net: testing.PairNet) -> onnx.ModelProto:
+    """A graph has a node for each run of the convolution."""
+    made = Build(("N", 3, "H", "W"), ("N", 3, "H2", "W2"))
+    for i in (1, 2):
+        conv = made.conv(f"shared_of_{i}", f"x{i - 1}", net.shared, net.shared_bias, **SAME)
+        made.add("Relu", f"relu_of_{i}", [conv])
+        made.add("ReduceMean", f"mean_of_{i}", [f"relu_of_{i}"], axes=[2, 3], keepdims=0)
+    joined = made.add("Concat", "joined", ["mean_of_1", "mean_of_2"], axis=1)
+    return made.model(made.dense("dense", joined, net.dense, net.bias))
+
+
 class TestOnnx(testing.BackendTests):
     kit_version = 1
     plugin = xaicore_onnx
     frameworks = ("onnx", "onnxruntime")
-    lacks = {  # noqa: RUF012 (a constant)
-        "gradients": "ONNX Runtime only runs forward",
-        "pair": "a graph has a node for each run of a layer",
-    }
+    lacks = {"gradients": "ONNX Runtime only runs forward"}  # noqa: RUF012 (a constant)
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
         return conv_net(net), {name: name for name in net.layers}
 
     def build_tokens(self, net: testing.TokenNet) -> testing.Built:
         return token_net(net), {name: name for name in net.layers}
+
+    def build_pair(self, net: testing.PairNet) -> testing.Built:
+        names = ("shared#1", "relu#1", "shared#2", "relu#2", "dense")
+        return pair_net(net), {name: name.replace("#", "_of_") for name in names}
 
     def to_inputs(self, picture: np.ndarray) -> np.ndarray:
         return picture
