@@ -223,6 +223,10 @@ mistake: $(DEMO) ## why a network takes a jeep for a convertible, for the README
 localisation: $(READY) ## how well maps localise the report's animals, for docs/localisation.md
 	$(BIN)/python -m examples.localisation
 
+.PHONY: mutants
+mutants: $(READY) ## how many faults in PyTorch's backend the kit finds, of 40 that are put in; half an hour
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.mutants
+
 cells: $(KERAS) ## try every method on every kind of model, and write docs/methods/table.md
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells
 

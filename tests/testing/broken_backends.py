@@ -643,6 +643,13 @@ class GivesGradientsOfTheFirstTarget(OtherAttention):
         return replace(one, weights_gradients=None if g is None else g[:, :1].repeat(g.shape[1], axis=1))
 
 
+@breaks("facts-inputs")
+class CallsAnInputTheReadersSource(Sound):
+    def observe(self, inputs):
+        facts = super().observe(inputs)
+        return replace(facts, inputs=tuple(replace(one, reader_source=0) for one in facts.inputs))
+
+
 @breaks("powers-parts")
 class DoesNotPassParts(Sound):
     def capture(self, inputs, layers, direction=None, **asked):

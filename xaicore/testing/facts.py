@@ -124,6 +124,8 @@ class FactChecks(BackendCase):
                 same(f"lengths of input {i}", sorted(seen.shape[1:]), sorted(picture.shape[1:]))
                 if seen.reader_axis is not None and seen.reader_shape is not None:
                     same(f"channels that the reader of input {i} takes", seen.reader_shape[seen.reader_axis], 3)
+                if seen.reader_source is not None and seen.reader_source not in facts.named:
+                    deviate(f"reader_source of input {i}", "a layer of the facts, or None", repr(seen.reader_source))
             place = self._place(subject)
             if place is not None:
                 same("positions of the picture", tuple(place.frame.size), subject.pictures[0].shape[2:])
