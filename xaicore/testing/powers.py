@@ -133,7 +133,10 @@ class PowerChecks(BackendCase):
     def test_resuming(self) -> None:
         """Three changed versions of each image's activations, in the order of the images."""
         for subject in self.subjects():
-            if not self.having("resume", subject) or subject.net.name == "pair":
+            if not self.having("resume", subject):
+                continue
+            if subject.net.name == "pair":
+                self._resume_one_of_two(subject)
                 continue
             for name in subject.maps:
                 values = subject.values[name].astype(np.float32)
@@ -148,6 +151,19 @@ class PowerChecks(BackendCase):
                     self.close(f"outputs beside the parts from {name!r} on", resumed, expected)
                     same(f"parts from {name!r} of a net with one output on", len(parts), 1)
                     self.close(f"the only part from {name!r} on", np.asarray(next(iter(parts.values()))), expected)
+
+    def _resume_one_of_two(self, subject: Subject) -> None:
+        """The rest of the model reads the other picture, too: that of image i // R."""
+        if "relu#1" not in subject.layers:  # a layer that runs twice has no single place to start from
+            return
+        net: Any = subject.net
+        values = subject.values["relu#1"].astype(np.float32)
+        factors = np.array([1, 0.5, -0.7], np.float32).reshape(3, 1, 1, 1)
+        changed = (values[:, None] * factors).reshape(-1, *values.shape[1:])
+        means = changed.mean(axis=(2, 3)), subject.values["relu#2"].mean(axis=(2, 3)).repeat(3, axis=0)
+        expected = np.concatenate(means, axis=1) @ net.dense.T + net.bias
+        resumed = subject.backend.resume(subject.inputs, subject.named("relu#1"), subject.raw("relu#1", changed))
+        self.close("outputs from 'relu#1' of the pair net on", resumed, expected)
 
     @checks("powers-second")
     def test_second_derivatives(self) -> None:
