@@ -154,6 +154,10 @@ bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
 	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
 	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
 
+.PHONY: bench-first
+bench-first: $(KERAS) ## the time of explaining one picture, beside that of running the model
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.first
+
 .PHONY: bench-gallery
 bench-gallery: $(READY) browser ## how fast the gallery shows 10,000 maps
 	$(BIN)/python -m benchmarks.gallery
