@@ -57,7 +57,9 @@ def class_index(value: str, names: Sequence[str] | None, option: str) -> int:
     if index is None:
         return data_names.class_index(value, names, option, LABELS.class_names)
     if names is not None and not 0 <= index < len(names):
-        raise InputError(f"{option}: class {index} is out of range, --labels has classes 0 to {len(names) - 1}")
+        raise InputError(
+            f"{option}: class {index} is out of range: the class names are of classes 0 to {len(names) - 1}"
+        )
     if index < 0:
         raise InputError(f"{option}: class {index} is out of range, classes are 0, 1, ...")
     return index

@@ -128,7 +128,7 @@ def class_index(
     if found:
         raise InputError(f"{argument}: {name!r} names the classes {', '.join(map(str, found))}: pass an index")
     hint = did_you_mean(name, names) or also
-    raise InputError(f"{argument}: no class is called {name!r} in {names_argument}{hint}")
+    raise InputError(f"{argument}: none of the {len(names)} class names is {name!r}{hint}")
 
 
 def class_indices(value: Any, names: Sequence[str] | None, argument: str, names_argument: str = "class_names") -> Any:

@@ -51,7 +51,7 @@ class Preparation:
         except BackendError as exc:
             if type(exc) is not BackendError:
                 raise
-            made = f"These inputs were made by preprocess={self.name}"
+            made = f"These inputs were made by the preprocessing {self.name}"
             raise BackendError(f"{exc}. {made}: what it returns is one image of them, without the first axis") from exc
 
     def __call__(self, picture: np.ndarray, file: str) -> tuple[np.ndarray, np.ndarray | None]:
