@@ -451,3 +451,28 @@ def test_files_of_which_none_can_be_read(explainer: xaicore.Explainer) -> None:
     )
     with pytest.raises(InputError, match=message):
         explainer("p")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("names.txt", "ant\nbee\n cat \ndog\n"), ("names.json", '{"1": "bee", "0": "ant", "2": "cat", "3": "dog"}')],
+)
+def test_class_names_in_a_file(backend: ToyBackend, photos: list[np.ndarray], file: str, content: str) -> None:
+    Path(file).write_text(content)
+    for names in (file, Path(file)):
+        explainer = xaicore.Explainer(None, backend=backend, preprocess=halved, class_names=names)
+        assert explainer.class_names == tuple(NAMES)
+    assert explainer(photos, targets="cat", class_names=file).target_name(0) == "cat"
+    Path(file).write_text("[]" if file.endswith("json") else "")
+    with pytest.raises(InputError, match=rf"^class_names='{re.escape(file)}': no names in it; expected one per line$"):
+        explainer(photos, class_names=file)
+    gone = file.replace("names", "name")
+    with pytest.raises(InputError, match=rf"^class_names='{gone}': no such file \(in .*\); did you mean '{file}'\?$"):
+        explainer(photos, class_names=gone)
+
+
+@pytest.mark.parametrize(("module", "name"), [("prepare.py", "prepare"), ("my.data", "my.data"), ("a/b.py", "b")])
+def test_a_function_that_a_text_names_is_refused(backend: ToyBackend, module: str, name: str) -> None:
+    said = f"preprocess='{module}:f' is text, which the command line takes: import the function, `from {name} import f`"
+    with pytest.raises(InputError, match=f"^{re.escape(said)}, and pass preprocess=f$"):
+        xaicore.Explainer(None, backend=backend, preprocess=f"{module}:f")
