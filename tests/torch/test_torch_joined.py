@@ -173,7 +173,8 @@ class Places(nn.Module):
 def test_a_detector_is_explained_at_a_map_of_its_picture(count):
     """Not at its queries, whose number may fit the grid, nor at a table of positions."""
     model = Placed(count)
-    read = xaicore.targets.Detector(boxes="pred_boxes", scores="logits", format="xyxy", activation="sigmoid")
+    form = {"format": "cxcywh", "relative": True}
+    read = xaicore.targets.Detector(boxes="pred_boxes", scores="logits", activation="sigmoid", **form)
     found = xaicore.explain(model, PICTURE, xaicore.targets.Boxes(2, read=read))
     assert found.layer == "norm"
     kept = []
