@@ -141,6 +141,7 @@ _MODULES = (
     "backend",
     "capture",
     "data",
+    "dataset",
     "ensemble",
     "evidence",
     "explainer",
