@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
+    from xaicore.dataset.table import MapTable, open_maps
     from xaicore.evidence import Evidence
     from xaicore.explainer import Explainer
     from xaicore.explanation import Explanation
@@ -73,6 +74,7 @@ __all__ = [
     "Logger",
     "LoggerError",
     "Loggers",
+    "MapTable",
     "Method",
     "MethodError",
     "ModelLibrary",
@@ -102,6 +104,7 @@ __all__ = [
     "method",
     "models",
     "open_loggers",
+    "open_maps",
     "outputs",
     "overlay",
     "pull_in_half",
@@ -118,6 +121,7 @@ _HOLDERS = {
     "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction", "pull_in_half"),
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
+    "xaicore.dataset.table": ("MapTable", "open_maps"),
     "xaicore.evidence": ("Evidence",),
     "xaicore.explainer": ("Explainer",),
     "xaicore.explanation": ("Explanation",),

@@ -17,6 +17,7 @@ def arrow() -> Any:
     """
     try:
         import pyarrow
+        import pyarrow.compute
     except ImportError as exc:
         raise DependencyError(
             f"maps of a data set are Parquet files, which need pyarrow: {exc}; pip install 'xaicore[dataset]'"

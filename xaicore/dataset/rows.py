@@ -130,6 +130,7 @@ def _about(explanation: Explanation) -> dict[str, Any]:
         "outputs_kind": explanation.outputs_kind,
         "classes": class_count(outputs) if explanation.target_boxes is None else None,  # a detector's are its boxes
         "named": explanation.class_names is not None,
+        "own_names": explanation.names is not None,
         "views": explanation.views,
         "view_names": list(explanation.view_names),
         "frames": explanation.frames,

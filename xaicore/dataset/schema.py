@@ -80,8 +80,11 @@ def with_about(table: pa.Table, about: Mapping[str, Any]) -> pa.Table:
 
 
 def about_of(found: pa.Schema, where: str) -> dict[str, Any]:
-    """What all maps share: model, asked, outputs_kind, classes, named, views, view_names, frames, positions; or only
-    the format, of rows with errors alone.
+    """What all maps of a run share; only the format where all rows are of errors.
+
+    Keys: format, model, asked (the targets), outputs_kind, classes (how many outputs; None for a detector's), named
+    (whether classes have names), own_names (whether targets have names of their own), views, view_names, frames,
+    positions.
 
     Args:
         found: of a table or file.
