@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class Questions(Selection):
 
     def errors(self) -> Self:
         """The pictures that could not be explained; the reasons are in the column `error`."""
-        return self._take(np.flatnonzero(self._is_error()))
+        return self._take(np.flatnonzero(self.is_error()))
 
     def mistakes(self) -> Self:
         """The rows whose prediction is not a true class, the surest first.
@@ -109,13 +109,32 @@ class Questions(Selection):
 
     def sample(self, n: int, seed: int = 0) -> Self:
         """n maps at random, always the same ones, in the order of the table; all of them where there are fewer."""
-        found = np.flatnonzero(~self._is_error())
+        found = np.flatnonzero(~self.is_error())
         n = min(check_whole(n, "n", 1), len(found))
         return self._take(np.sort(np.random.default_rng(seed).choice(found, n, replace=False)))
 
-    def _is_error(self) -> np.ndarray:
+    def is_error(self) -> np.ndarray:
+        """Which rows have an error and no map, (rows,) bool."""
         valid: np.ndarray = self.to_arrow(("error",))["error"].is_valid().to_numpy()
         return valid
+
+    def head(self, n: int) -> Self:
+        """The first n rows; all of them where there are fewer."""
+        return self._take(np.arange(min(check_whole(n, "n", 0), len(self))))
+
+    def first_pictures(self, n: int) -> Self:
+        """The rows of the first n pictures."""
+        return next(self.by_pictures(n), self)
+
+    def by_pictures(self, size: int) -> Iterator[Self]:
+        """Tables of `size` pictures each, in order, and fewer in the last; those of a picture stay together."""
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.to_arrow(("id",))["id"].to_pylist()):
+            places.setdefault(name, []).append(place)
+        of_pictures = list(places.values())
+        for start in range(0, len(of_pictures), size):
+            some = of_pictures[start : start + size]
+            yield self._take(np.array([place for of in some for place in of]))
 
     def _check_one_method(self, what: str) -> None:
         kinds = self.to_arrow(("method", "layer")).drop_null().group_by(["method", "layer"]).aggregate([])

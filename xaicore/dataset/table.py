@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from xaicore.dataset.page import write_page
 from xaicore.dataset.parts import Parts
 from xaicore.dataset.questions import Questions
 
@@ -30,3 +33,45 @@ class MapTable(Questions):
     The columns are those of `xaicore.dataset.schema.COLUMNS`. A table of some of the rows, such as `mistakes()`, is a
     `MapTable`, too. Get one from `xaicore.open_maps`.
     """
+
+    def page(
+        self,
+        *,
+        gallery: int = 5000,
+        choose: Sequence[str] = ("mistakes", "lowest", "random"),
+        seed: int = 0,
+        images: str | None = "files",
+        preprocess: Callable[..., Any] | None = None,
+        progress: Any = None,
+        **options: Any,
+    ) -> Path:
+        """Write index.html into the run's folder: numbers, mistakes, lowest evidence, confusions, classes, errors.
+
+        Beside it lies a gallery of chosen pictures, in the folder `gallery`. A picture that cannot be laid under its
+        map leaves the heatmap alone, and the page says why.
+
+        Args:
+            gallery: how many pictures the gallery has at most; 0 for none.
+            choose: how they are chosen, of "mistakes", "lowest" and "random": the same number in each way.
+            seed: of the random ones.
+            images, preprocess: as for `explanation`; `images` is "files" or None.
+            progress: as for `Explainer`.
+            options: of the disk logger, for the gallery.
+
+        Returns:
+            The path of index.html.
+
+        Raises:
+            InputError: an argument is out of range, or the maps are of several methods.
+            LoggerError: the folder cannot be written.
+        """
+        return write_page(
+            self,
+            gallery=gallery,
+            choose=choose,
+            seed=seed,
+            images=images,
+            preprocess=preprocess,
+            progress=progress,
+            **options,
+        )
