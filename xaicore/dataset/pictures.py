@@ -12,7 +12,7 @@ from xaicore.show.pictures import Pictures
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["pictures_of"]
+__all__ = ["pictures_of", "seen_in"]
 
 
 def pictures_of(table: pa.Table, images: Any, preprocess: Any, about: dict[str, Any]) -> Pictures:
@@ -21,8 +21,7 @@ def pictures_of(table: pa.Table, images: Any, preprocess: Any, about: dict[str, 
     Raises:
         InputError: a file is gone, the caller's pictures do not fit, or the maps do not lie over pictures of files.
     """
-    rows = table.select(["id", "path", "input_size", "sketch"]).to_pylist()
-    seen = list({row["id"]: _seen(row) for row in rows}.values())
+    seen = seen_in(table)
     if images is None:
         return Pictures.from_array(None, None)
     if not isinstance(images, str):
@@ -38,5 +37,8 @@ def pictures_of(table: pa.Table, images: Any, preprocess: Any, about: dict[str, 
     return SeenPictures(seen, Preparation.of(preprocess))
 
 
-def _seen(row: dict[str, Any]) -> Seen:
-    return Seen(row["id"], row["path"], tuple(row["input_size"]), row["sketch"])
+def seen_in(table: pa.Table) -> list[Seen]:
+    """What rows know of their pictures, each once."""
+    rows = table.select(["id", "path", "input_size", "sketch"]).to_pylist()
+    found = {row["id"]: Seen(row["id"], row["path"], tuple(row["input_size"]), row["sketch"]) for row in rows}
+    return list(found.values())

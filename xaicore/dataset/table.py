@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from xaicore.dataset.fiftyone import write_fiftyone
 from xaicore.dataset.page import write_page
 from xaicore.dataset.parts import Parts
 from xaicore.dataset.questions import Questions
@@ -75,3 +76,27 @@ class MapTable(Questions):
             progress=progress,
             **options,
         )
+
+    def to_fiftyone(
+        self, name: str, preprocess: Callable[..., Any] | None = None, folder: str | os.PathLike[str] | None = None
+    ) -> Any:
+        """Make a dataset of FiftyOne: per picture its heatmaps, prediction, truth and boxes.
+
+        A heatmap's field is called by its method, that of target k "METHOD_k". The dataset is persistent.
+
+        Args:
+            name: of the dataset.
+            preprocess: the run's own. FiftyOne lays a heatmap over the whole picture, so what the model saw is written
+                to `folder`; None where it saw whole files, which are used as they are.
+            folder: for these pictures; `seen` in the run's folder when None.
+
+        Returns:
+            A `fiftyone.Dataset`.
+
+        Raises:
+            InputError: there is such a dataset, a file is gone, or it is not what the model saw.
+            LoggerError: the folder cannot be written.
+            DependencyError: FiftyOne is not installed, or its database does not answer.
+        """
+        where = None if folder is None else Path(folder).expanduser()
+        return write_fiftyone(self, name, preprocess=preprocess, folder=where)
