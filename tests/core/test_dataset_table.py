@@ -166,6 +166,7 @@ def test_filters_compose_and_keep_the_order(table, paths):
     ("condition", "message"),
     [
         (pc.field("scores") < 1, r"filter\(\(scores < 1\)\): No match for FieldRef.Name\(scores\).*Columns: id, pos"),
+        (pc.field("id") == 1, r"filter\(\(id == 1\)\): .*Columns: id, position"),
         ([True, False], r"filter\(builtins.list of shape \(2,\) and type bool\) of 11 rows: expected an expression"),
         ("score < 1", "type <U9.*such as pyarrow.compute.field"),
     ],

@@ -49,7 +49,7 @@ def _expression(table: pa.Table, condition: Any) -> np.ndarray:
     numbered = table.append_column(PLACE, pa.array(np.arange(len(table))))
     try:
         found: np.ndarray = numbered.filter(condition)[PLACE].to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+    except pa.ArrowException as exc:
         first = str(exc).splitlines()[0]
         raise InputError(f"filter({condition}): {first}. Columns: {', '.join(table.column_names)}") from exc
     return found

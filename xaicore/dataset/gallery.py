@@ -48,9 +48,8 @@ def chosen(table: Questions, count: int, choose: Sequence[str], seed: int) -> Qu
             if len(found) >= quota:
                 break
             found.setdefault(name)
-    ids = table.to_arrow(("id",))["id"].to_pylist()
-    is_chosen = np.fromiter((name in found for name in ids), bool, len(ids))
-    return table.filter(is_chosen & ~table.is_error())
+    some = table.of_ids(list(found))
+    return some.filter(~some.is_error())
 
 
 def write_gallery(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ __all__ = ["Questions"]
 
 MOST = 50_000
 """The most maps in one explanation, so that a slip does not read a whole run into memory."""
+
+FEW = 10_000
+"""The most ids among which a misspelt one is looked for, which takes a second."""
 
 
 class Questions(Selection):
@@ -148,26 +152,30 @@ class Questions(Selection):
 
     def _rows_of(self, ids: str | Sequence[str] | None) -> pa.Table:
         """All columns of the rows of these pictures, those of a picture one after the other."""
-        names = self.to_arrow(("id", "k", "error"))
-        have, k, errors = (names[name].to_pylist() for name in names.column_names)
-        wanted = [ids] if isinstance(ids, str) else ids
-        places: dict[str, list[int]] = {}
-        for place, name in enumerate(have):
-            if errors[place] is None or wanted is not None:
-                places.setdefault(name, []).append(place)
-        wanted = list(places) if wanted is None else list(wanted)
-        for name in wanted:
-            if name not in places:
-                raise InputError(f"there is no picture {name!r} in this table{did_you_mean(name, places)}")
-            if errors[places[name][0]] is not None:
-                raise InputError(f"{name!r} has no map: {errors[places[name][0]]}")
-        if not wanted:
+        some = self._take(np.flatnonzero(~self.is_error())) if ids is None else self._named(ids)
+        if not len(some):
             raise InputError("this table has no maps to explain")
-        only("pictures with this many targets:", (len(places[name]) for name in wanted))
-        found = [place for name in wanted for place in sorted(places[name], key=lambda place: k[place])]
-        if len(found) > MOST:
+        if len(some) > MOST:
             raise InputError(
-                f"an explanation of {len(found):,} maps would not fit into memory: pass ids=, or filter the table to "
+                f"an explanation of {len(some):,} maps would not fit into memory: pass ids=, or filter the table to "
                 f"{MOST:,} at most; batches() reads all of them part by part"
             )
-        return self._take(np.array(found)).to_arrow(tuple(COLUMNS))
+        names, k = (some.to_arrow((name,))[name].to_pylist() for name in ("id", "k"))
+        order = names if ids is None else [ids] if isinstance(ids, str) else ids
+        rank = {name: i for i, name in enumerate(dict.fromkeys(order))}
+        only("pictures with this many targets:", Counter(names).values())
+        places = sorted(range(len(some)), key=lambda place: (rank[names[place]], k[place]))
+        return some._take(np.array(places)).to_arrow(tuple(COLUMNS))
+
+    def _named(self, ids: str | Sequence[str]) -> Self:
+        """The rows of these pictures, all of which have maps."""
+        wanted = [ids] if isinstance(ids, str) else list(ids)
+        some = self.of_ids(wanted)
+        rows = {row["id"]: row["error"] for row in some.to_arrow(("id", "error")).to_pylist()}
+        for name in wanted:
+            if name not in rows:
+                near = did_you_mean(name, self.to_arrow(("id",))["id"].to_pylist()) if len(self) <= FEW else ""
+                raise InputError(f"there is no picture {name!r} in this table{near}")
+            if rows[name] is not None:
+                raise InputError(f"{name!r} has no map: {rows[name]}")
+        return some
