@@ -16,6 +16,7 @@ from maprun import NAMES, SIZE, pictures_in, run_of, write_run  # noqa: E402
 
 import xaicore  # noqa: E402
 from xaicore import InputError  # noqa: E402
+from xaicore.dataset.rows import joined, rows_of  # noqa: E402
 from xaicore.dataset.schema import COLUMNS  # noqa: E402
 
 pc = pytest.importorskip("pyarrow.compute")
@@ -139,8 +140,6 @@ def test_means_of_a_selection_leave_the_rest_out(table, one):
 
 
 def test_means_of_several_sizes_are_of_the_finest(tmp_path, paths):
-    from xaicore.dataset.rows import joined, rows_of
-
     small, large = (explanation(np.ones((1, 1, side, side)), ids=[str(side)]) for side in (2, 3))
     folder = tmp_path / "sizes"
     (folder / "parts").mkdir(parents=True)
@@ -150,6 +149,17 @@ def test_means_of_several_sizes_are_of_the_finest(tmp_path, paths):
     assert all(np.array_equal(mean.map, np.ones((3, 3))) for mean in table.class_means())
     with pytest.raises(InputError, match=r"maps of shape \(2, 2\) and \(3, 3\) do not fit into one explanation"):
         table.explanation(images=None)
+
+
+def test_means_of_maps_with_other_axes_are_refused(tmp_path):
+    flat, line = explanation(np.ones((1, 1, 2, 2)), ids=["a"]), explanation(np.ones((1, 1, 4)), ids=["b"])
+    folder = tmp_path / "axes"
+    (folder / "parts").mkdir(parents=True)
+    pa.parquet.write_table(
+        joined([rows_of(flat), rows_of(line, positions=[1])]), folder / "parts" / "part-00000.parquet"
+    )
+    with pytest.raises(InputError, match=r"maps of shapes \(2, 2\) and \(4,\) have no common mean: filter the table"):
+        xaicore.open_maps(folder).class_means()
 
 
 def test_filters_compose_and_keep_the_order(table, paths):
@@ -278,8 +288,6 @@ def test_pictures_without_a_map_are_refused(table, ids, message):
 
 def test_maps_of_several_methods_are_chosen_first(tmp_path, one, paths):
     folder = write_run(tmp_path / "methods", one, paths)
-    from xaicore.dataset.rows import rows_of
-
     other = rows_of(dataclasses.replace(one, method="other").take([0]), paths=paths[:1])
     pa.parquet.write_table(other, folder / "parts" / "part-00009.parquet")
     table = xaicore.open_maps(folder)

@@ -13,7 +13,7 @@ from xaicore.dataset.means import Means, finest
 from xaicore.dataset.parts import Parts
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 __all__ = ["ClassMean", "Confusion", "class_means", "confusions"]
 
@@ -66,7 +66,7 @@ class Confusion:
 
 def class_means(parts: Parts, rows: np.ndarray) -> list[ClassMean]:
     """See `MapTable.class_means`."""
-    table = parts.read(("target", "target_name", "right", "score", "share", "map_shape"), rows)
+    table = parts.read(("target", "target_name", "right", "score", "share"), rows)
     names = table["target_name"].combine_chunks().dictionary_encode()
     codes = names.indices.fill_null(-1).to_numpy()
     targets = table["target"].fill_null(-1).to_numpy().astype(np.int64)
@@ -74,7 +74,7 @@ def class_means(parts: Parts, rows: np.ndarray) -> list[ClassMean]:
     keys, first, group_of = np.unique(
         targets[places] * (len(names.dictionary) + 1) + codes[places], return_index=True, return_inverse=True
     )
-    means = _means(parts, rows[places], group_of, len(keys), finest(table["map_shape"]))
+    means = _means(parts, rows[places], group_of, len(keys))
     columns = [table[name].cast("float64").to_numpy()[places] for name in ("right", "score", "share")]
     averages = zip(*(_averages(values, group_of, len(keys)) for values in columns), strict=True)
     found = []
@@ -90,44 +90,41 @@ def class_means(parts: Parts, rows: np.ndarray) -> list[ClassMean]:
 
 def confusions(parts: Parts, rows: np.ndarray, n: int) -> list[Confusion]:
     """See `MapTable.confusions`."""
-    table = parts.read(("k", "truth", "truth_names", "prediction", "prediction_name", "map_shape"), rows)
+    table = parts.read(("k", "truth", "prediction"), rows)
     lengths = arrow().compute.list_value_length(table["truth"]).fill_null(0).to_numpy()
     is_known = table["prediction"].is_valid().to_numpy() & (table["k"].to_numpy() == 0) & (lengths == 1)
-    places = np.flatnonzero(is_known)
-    some = table.take(places)
-    truth, prediction = _flat(some["truth"]), some["prediction"].to_numpy().astype(np.int64)
-    names = _names(truth, _flat(some["truth_names"])) | _names(prediction, some["prediction_name"].to_numpy())
-    totals = Counter(truth.tolist())
-    pairs = Counter(zip(truth.tolist(), prediction.tolist(), strict=True))
-    wrong = sorted((pair for pair in pairs if pair[0] != pair[1]), key=lambda pair: (-pairs[pair], pair))[:n]
+    rows, some = rows[is_known], table.filter(arrow().array(is_known))
+    truth = arrow().compute.list_flatten(some["truth"]).to_numpy().astype(np.int64)
+    prediction = some["prediction"].to_numpy().astype(np.int64)
+    width = int(prediction.max(initial=0)) + 1
+    keys, first, counts = np.unique(truth * width + prediction, return_index=True, return_counts=True)
+    pairs = [(int(key // width), int(key % width)) for key in keys]
+    number = dict(zip(pairs, counts.tolist(), strict=True))
+    totals = Counter[int]()
+    for (true, _), count in number.items():
+        totals[true] += count
+    wrong = sorted((pair for pair in pairs if pair[0] != pair[1]), key=lambda pair: (-number[pair], pair))[:n]
     groups = list(dict.fromkeys([*wrong, *((true, true) for true, _ in wrong)]))
-    group_of = np.full(len(places), -1)
+    group_of = np.full(len(rows), -1)
     for group, (true, taken) in enumerate(groups):
         group_of[(truth == true) & (prediction == taken)] = group
-    means = _means(parts, rows[places[group_of >= 0]], group_of[group_of >= 0], len(groups), finest(table["map_shape"]))
+    means = _means(parts, rows[group_of >= 0], group_of[group_of >= 0], len(groups))
+    examples = rows[first[[pairs.index(pair) for pair in wrong]]] if wrong else rows[:0]
+    names = parts.read(("truth_names", "prediction_name"), examples).to_pylist()
     found = []
-    for true, taken in wrong:
-        mean, right = (means.of(groups.index((true, one))) for one in (taken, true))
+    for group, (true, taken) in enumerate(wrong):
+        mean, right = means.of(group), means.of(groups.index((true, true)))
         assert mean is not None
-        found.append(
-            Confusion(
-                true,
-                taken,
-                names[true],
-                names[taken],
-                pairs[true, taken],
-                totals[true],
-                wrong_map=mean,
-                right_map=right,
-            )
-        )
+        called = (names[group]["truth_names"][0], names[group]["prediction_name"])
+        found.append(Confusion(true, taken, *called, number[true, taken], totals[true], mean, right))
     return found
 
 
-def _means(parts: Parts, rows: np.ndarray, groups: np.ndarray, count: int, shape: tuple[int, ...]) -> Means:
+def _means(parts: Parts, rows: np.ndarray, groups: np.ndarray, count: int) -> Means:
     """The mean maps of groups of rows."""
     group_of = np.full(len(parts), -1, np.int32)
     group_of[rows] = groups
+    shape = finest(shapes["map_shape"] for _, shapes in parts.scan(("map_shape",), rows))
     means = Means(group_of, count, shape)
     for numbers, table in parts.scan(("map", "map_shape"), rows):
         means.add(numbers, table)
@@ -140,14 +137,3 @@ def _averages(values: np.ndarray, group_of: np.ndarray, count: int) -> list[floa
     counts = np.bincount(group_of[known], minlength=count)
     sums = np.bincount(group_of[known], values[known], minlength=count)
     return [float(total / number) if number else None for total, number in zip(sums, counts, strict=True)]
-
-
-def _flat(lists: pa.ChunkedArray) -> np.ndarray:
-    """The values of lists of one."""
-    values: np.ndarray = arrow().compute.list_flatten(lists).to_numpy()
-    return values
-
-
-def _names(classes: np.ndarray, names: np.ndarray) -> dict[int, str]:
-    found, first = np.unique(classes, return_index=True)
-    return {int(one): str(names[place]) for one, place in zip(found, first, strict=True)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xaicore import maps
-from xaicore.dataset.arrow import arrow
 from xaicore.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,22 +46,19 @@ class Means:
         return mean
 
 
-def finest(shapes: pa.ChunkedArray) -> tuple[int, ...]:
-    """The largest of the shapes in a column `map_shape`; () where no row has a map.
+def finest(columns: Iterable[pa.ChunkedArray]) -> tuple[int, ...]:
+    """The largest of the shapes in columns `map_shape`; () where there are no rows.
 
     Raises:
         InputError: they have different numbers of axes.
     """
-    known = shapes.drop_null()
-    if not len(known):
-        return ()
-    axes = sorted(arrow().compute.list_value_length(known).unique().to_pylist())
-    if len(axes) > 1:
-        listed = " and ".join(map(str, axes))
-        raise InputError(f"maps of {listed} axes have no common mean: filter the table to those of one kind first")
-    sizes = arrow().compute.list_flatten(known).to_numpy().reshape(-1, axes[0])
-    largest: list[int] = sizes[sizes.prod(axis=1).argmax()].tolist()
-    return tuple(largest)
+    found: set[tuple[int, ...]] = set()
+    for shapes in columns:
+        found.update(map(tuple, shapes.to_pylist()))
+    if len({len(shape) for shape in found}) > 1:
+        listed = " and ".join(map(str, sorted(found)[:4]))
+        raise InputError(f"maps of shapes {listed} have no common mean: filter the table to those of one kind first")
+    return max(found, key=lambda shape: int(np.prod(shape)), default=())
 
 
 def maps_in(table: pa.Table, size: tuple[int, ...]) -> np.ndarray:
