@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -32,8 +33,6 @@ def opened(folder, paths, **known):
 
 
 def test_a_picture_that_was_cut_needs_the_preprocessing(tmp_path, paths):
-    import cv2
-
     cut = np.stack([crop(cv2.imread(path)[..., ::-1])[1] for path in paths])
     table = opened(tmp_path / "cut", paths, images=cut)
     assert np.array_equal(table.explanation(preprocess=crop).images, cut)
@@ -59,8 +58,6 @@ def test_without_a_sketch_nothing_says_what_was_seen(tmp_path, paths):
 
 
 def test_a_preprocessing_without_a_picture_shows_the_input(tmp_path, paths):
-    import cv2
-
     table = opened(tmp_path / "input", paths, images=None)
     whole = np.stack([cv2.imread(path)[..., ::-1] for path in paths])
     back = table.explanation(preprocess=lambda picture: picture.transpose(2, 0, 1) / np.float32(255))
@@ -70,14 +67,17 @@ def test_a_preprocessing_without_a_picture_shows_the_input(tmp_path, paths):
         flat.images
 
 
-def test_larger_files_that_were_seen_whole_are_recognised(tmp_path, paths):
-    import cv2
-
-    table = opened(tmp_path / "whole", paths)
-    for path in paths:
-        small = cv2.imread(path)
-        cv2.imwrite(path, cv2.resize(small, (96, 72), interpolation=cv2.INTER_LINEAR))
-    assert table.explanation().images.shape == (7, *SIZE, 3)
+@pytest.mark.parametrize("how", ["AREA", "LINEAR", "CUBIC", "NEAREST"])
+def test_larger_files_that_were_seen_whole_are_recognised(tmp_path, paths, how):
+    """Of a picture of fine lines, each way of resizing makes another one."""
+    lines = np.full((96, 112, 3), 60, np.uint8)
+    lines[::4] = 210
+    seen = []
+    for n, path in enumerate(paths):
+        cv2.imwrite(path, lines + np.uint8(n))
+        seen.append(cv2.resize(lines + np.uint8(n), SIZE[::-1], interpolation=getattr(cv2, f"INTER_{how}")))
+    table = opened(tmp_path / "whole", paths, images=np.stack(seen))
+    assert np.array_equal(table.explanation().images, seen)
 
 
 def test_files_are_read_when_they_are_drawn(tmp_path, paths):

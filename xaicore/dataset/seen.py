@@ -6,7 +6,7 @@ the run's own preprocessing makes it, or where its sketch shows that the model s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from xaicore.pictures.reading import read_picture
 from xaicore.show.pictures import Pictures, from_inputs
 
 __all__ = ["Seen", "SeenPictures", "check_files"]
+
+RESIZINGS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,21 @@ class Seen:
             InputError: nothing shows which part of the file the model saw, or the preprocessing is another one.
         """
         assert self.path is not None
-        whole = read_picture(Path(self.path))
-        picture = whole if preparation is None else self._prepared(preparation, whole)
-        picture = self._resized(picture)
         if self.sketch is None and preparation is None:
             raise InputError(
                 f"nothing says which part of {self.path} the model saw: pass preprocess=, the function that the run "
                 "was made with, or images=None for maps without pictures"
             )
-        if self.sketch is not None and not is_sketched(picture, self.sketch):
-            how = "the whole file" if preparation is None else f"what {preparation.name} makes of it"
-            raise InputError(
-                f"{self.path}: {how} is not what the model saw, so that the map would lie over another picture: pass "
-                "preprocess=, the function that the run was made with, or images=None for maps without pictures"
-            )
-        return picture
+        whole = read_picture(Path(self.path))
+        picture = whole if preparation is None else self._prepared(preparation, whole)
+        for resized in self._resized(picture):
+            if self.sketch is None or is_sketched(resized, self.sketch):
+                return resized
+        how = "the whole file" if preparation is None else f"what {preparation.name} makes of it"
+        raise InputError(
+            f"{self.path}: {how} is not what the model saw, so that the map would lie over another picture: pass "
+            "preprocess=, the function that the run was made with, or images=None for maps without pictures"
+        )
 
     def _prepared(self, preparation: Preparation, whole: np.ndarray) -> np.ndarray:
         x, picture = preparation(whole, self.id)
@@ -75,12 +77,14 @@ class Seen:
             picture = made[0]
         return picture
 
-    def _resized(self, picture: np.ndarray) -> np.ndarray:
-        if picture.shape[:2] == self.size:
-            return picture
+    def _resized(self, picture: np.ndarray) -> Iterator[np.ndarray]:
+        """The picture at the size of the input, in the ways that preprocessing has: they differ in fine lines."""
         height, width = self.size
-        resized: np.ndarray = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        return resized
+        if picture.shape[:2] == self.size:
+            yield picture
+            return
+        for how in RESIZINGS:
+            yield cv2.resize(picture, (width, height), interpolation=how)
 
 
 class SeenPictures(Pictures):
