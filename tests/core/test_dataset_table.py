@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from explanations import explanation  # noqa: E402
 from maprun import NAMES, SIZE, pictures_in, run_of, write_run  # noqa: E402
 
 import xaicore  # noqa: E402
-from xaicore import InputError  # noqa: E402
+from xaicore import DependencyError, InputError  # noqa: E402
 from xaicore.dataset.rows import joined, rows_of  # noqa: E402
 from xaicore.dataset.schema import COLUMNS  # noqa: E402
 
@@ -321,6 +322,23 @@ def test_batches_are_read_part_by_part(table, one):
     assert [len(batch) for batch in table.mistakes().batches(["id"])] == [2, 1]
     assert list(table.to_pandas(["id", "score"]).columns) == ["id", "score"]
     assert "map" not in table.to_arrow().column_names
+
+
+def test_libraries_that_are_missing(table, monkeypatch):
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pandas", None)
+        with pytest.raises(DependencyError, match=r"to_pandas\(\) needs pandas: .*; pip install pandas, or call"):
+            table.to_pandas()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DependencyError, match=r"need pyarrow: .*; pip install 'xaicore\[dataset\]'"):
+        xaicore.open_maps(table.folder).errors()
+
+
+def test_parts_are_in_the_order_of_their_numbers(tmp_path, one, paths):
+    folder = write_run(tmp_path / "many", one, paths)
+    (folder / "parts" / "part-00002.parquet").rename(folder / "parts" / "part-100000.parquet")
+    (folder / "parts" / "part-00001.parquet").rename(folder / "parts" / "part-99999.parquet")
+    assert ids_of(xaicore.open_maps(folder)) == [*paths, "broken.png"]
 
 
 def test_bad_arguments(table):

@@ -53,11 +53,12 @@ class Parts:
         Raises:
             InputError: it is no such folder.
         """
-        files = tuple(sorted((folder / "parts").glob("part-*.parquet")))
+        files = (folder / "parts").glob("part-*.parquet")
+        ordered = tuple(sorted(files, key=lambda path: (len(path.name), path.name)))  # part-99999 before part-100000
         about = folder / "run.json"
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder{nearest_file(str(folder))}")
-        if not files and not (folder / "parts").is_dir():
+        if not ordered and not (folder / "parts").is_dir():
             raise InputError(
                 f"{folder} has no folder 'parts' with Parquet files: expected the out= of xaicore.explain_dataset"
             )
@@ -65,7 +66,7 @@ class Parts:
             run = json.loads(about.read_text("utf-8")) if about.exists() else {}
         except ValueError as exc:
             raise InputError(f"{about} is no JSON: {exc}") from exc
-        return cls(folder, files, run)
+        return cls(folder, ordered, run)
 
     @property
     def planned(self) -> int | None:

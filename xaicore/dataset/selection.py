@@ -14,6 +14,7 @@ from xaicore.dataset.choosing import numbers_where
 from xaicore.dataset.counts import Counts
 from xaicore.dataset.parts import Parts
 from xaicore.dataset.schema import COLUMNS
+from xaicore.errors import DependencyError
 
 if TYPE_CHECKING:
     import pandas
@@ -64,7 +65,15 @@ class Selection:
         return self._parts.read(WITHOUT_MAPS if columns is None else columns, self._rows)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> pandas.DataFrame:
-        """The same as a DataFrame."""
+        """The same as a DataFrame.
+
+        Raises:
+            DependencyError: pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: F401
+        except ImportError as exc:
+            raise DependencyError(f"to_pandas() needs pandas: {exc}; pip install pandas, or call to_arrow()") from exc
         return self.to_arrow(columns).to_pandas()
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
