@@ -12,7 +12,7 @@ import pytest
 
 pa = pytest.importorskip("pyarrow")
 
-from explanations import explanation  # noqa: E402
+from explanations import explanation, strip  # noqa: E402
 from maprun import NAMES, SIZE, pictures_in, run_of, write_run  # noqa: E402
 
 import xaicore  # noqa: E402
@@ -243,6 +243,30 @@ def test_several_targets_and_their_boxes_come_back(tmp_path, paths):
     assert np.allclose(low.maps, two.maps[1::2], rtol=1e-3)
     with pytest.raises(InputError, match="pictures with this many targets: 1 and 2 do not fit into one explanation"):
         table.filter(pc.field("position") + pc.field("k") > 0).explanation()
+
+
+CLIP = strip(np.random.default_rng(0).random((3, 2, 4, 5, 6)), None, ["a", "b", "c", "d"], frames=4)
+VOLUME = explanation(np.random.default_rng(0).random((3, 1, 4, 5, 6)), (8, 10, 12))
+SIGNED = explanation(np.random.default_rng(0).normal(size=(3, 1, 9)), (90,), signed=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "what"),
+    [(CLIP, "5 x 6, 4 views per image,"), (VOLUME, "8 x 10 x 12"), (SIGNED, "90")],
+    ids=["clip", "volume", "signal"],
+)
+def test_clips_volumes_and_signals_come_back(tmp_path, one, what):
+    (tmp_path / "parts").mkdir()
+    pa.parquet.write_table(rows_of(one), tmp_path / "parts" / "part-00000.parquet")
+    table = xaicore.open_maps(tmp_path)
+    back = table.explanation(images=None)
+    assert np.abs(back.maps - one.maps).max() <= np.abs(one.maps).max() * 5e-4
+    for name in ("views", "view_names", "frames", "positions", "form", "signed", "of_pixels", "input_size"):
+        assert getattr(back, name) == getattr(one, name), name
+    assert table.class_means()[0].map.shape == one.maps.shape[1:]
+    with pytest.raises(InputError, match=f"maps over inputs of {what} have no one picture in a file: pass images=, or"):
+        table.explanation()
+    assert "Classes" in table.page(gallery=0).read_text()
 
 
 def test_several_labels_come_back(tmp_path, paths):

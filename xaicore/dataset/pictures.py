@@ -29,9 +29,10 @@ def pictures_of(table: pa.Table, images: Any, preprocess: Any, about: dict[str, 
     if images != "files":
         raise InputError(f"images={images!r}: expected 'files', pictures as uint8 RGB (N, H, W, 3), or None")
     if about["views"] > 1 or len(seen[0].size) != 2:
+        views = f", {about['views']} views per image," if about["views"] > 1 else ""
         raise InputError(
-            f"maps over inputs of {' x '.join(map(str, seen[0].size))}, {about['views']} views per image, have no one "
-            "picture in a file: pass images=, or images=None for maps without pictures"
+            f"maps over inputs of {' x '.join(map(str, seen[0].size))}{views} have no one picture in a file: pass "
+            "images=, or images=None for maps without pictures"
         )
     check_files(seen)
     return SeenPictures(seen, Preparation.of(preprocess))
