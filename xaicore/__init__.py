@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
     from xaicore.each import explain_each
+    from xaicore.dataset.table import MapTable, open_maps
     from xaicore.evidence import Evidence
     from xaicore.explainer import Explainer
     from xaicore.explanation import Explanation
@@ -75,6 +76,7 @@ __all__ = [
     "Logger",
     "LoggerError",
     "Loggers",
+    "MapTable",
     "Method",
     "MethodError",
     "ModelLibrary",
@@ -106,6 +108,7 @@ __all__ = [
     "method",
     "models",
     "open_loggers",
+    "open_maps",
     "outputs",
     "overlay",
     "pull_in_half",
@@ -123,6 +126,7 @@ _HOLDERS = {
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
     "xaicore.each": ("explain_each",),
+    "xaicore.dataset.table": ("MapTable", "open_maps"),
     "xaicore.evidence": ("Evidence",),
     "xaicore.explainer": ("Explainer",),
     "xaicore.explanation": ("Explanation",),
@@ -146,6 +150,7 @@ _MODULES = (
     "backend",
     "capture",
     "data",
+    "dataset",
     "ensemble",
     "evidence",
     "explainer",
