@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
-    from xaicore.each import explain_each
-    from xaicore.dataset.table import MapTable, open_maps
+    from xaicore.dataset import explain_dataset
     from xaicore.evidence import Evidence
     from xaicore.explainer import Explainer
     from xaicore.explanation import Explanation
@@ -96,8 +95,7 @@ __all__ = [
     "check_direction",
     "default_layer",
     "explain",
-    "explain_each",
-    "facts",
+    "explain_dataset",
     "find_model",
     "fitting_methods",
     "hookimpl",
@@ -125,8 +123,7 @@ _HOLDERS = {
     "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction", "pull_in_half"),
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
-    "xaicore.each": ("explain_each",),
-    "xaicore.dataset.table": ("MapTable", "open_maps"),
+    "xaicore.dataset": ("explain_dataset",),
     "xaicore.evidence": ("Evidence",),
     "xaicore.explainer": ("Explainer",),
     "xaicore.explanation": ("Explanation",),
