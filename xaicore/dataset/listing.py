@@ -56,7 +56,8 @@ class Listing:
 
         Args:
             source: a file, a folder with its subfolders, a pattern, a video; a list of paths, of images of Pillow, of
-                uint8 arrays, or of (path, class); or a CSV or Parquet file with a column of paths, see `columns`.
+                uint8 arrays, or of (path, class); a CSV or Parquet file with a column of paths, see `columns`; or a
+                `Listing`, which knows its labels.
             truth: N true classes as everywhere, or "folder": each picture's folder is named after its class.
             boxes: (N, 4), or a list of N arrays (B, 4), also empty ones: x0, y0, x1, y1 in whole pixels of the picture
                 that the model sees, the ends exclusive.
@@ -68,6 +69,8 @@ class Listing:
         Raises:
             InputError: there is no picture, an id repeats, or labels do not fit; the message says what to type.
         """
+        if isinstance(source, Listing):
+            return source
         if isinstance(source, (str, os.PathLike)) and is_table(source):
             columns = read_columns(source)
             truth = _only(columns.truth, truth, "truth", source)

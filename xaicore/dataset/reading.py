@@ -106,7 +106,7 @@ def read_alone(batches: Iterator[Batch], listing: Listing, prepare: Preparation)
 
 def given_up(item: Item) -> Prepared:
     """The item whose process died twice."""
-    return Prepared(item, error=f"{item.id}: the process ended twice with this picture in work")
+    return Prepared(item, error=f"{item.id}: the process ended twice with this picture alone in work")
 
 
 def _note(waiting: deque[Batch], claim: Claim) -> None:
