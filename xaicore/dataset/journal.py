@@ -1,10 +1,12 @@
 """What a shard's process is working on, so that the next one knows what the last one died of.
 
 A picture can end the process that reads it: a decoder crashes, or memory runs out. The journal of a shard names the
-pictures in work before they are in work. Who finds a journal knows that its writer died, and takes these pictures one
-by one. A death does not say whether the picture or somebody else ended the process, so one more is needed: a picture
-that was alone in work at `DEATHS` deaths is given up, and becomes a row with an error. Where another process of ours
-has seen the death, one is enough, see `Journal.condemn`.
+pictures in work before they are in work. Who finds a journal knows that its writer died, and tries these pictures in
+another process, see `trial`: one that dies there, too, is given up, and becomes a row with an error.
+
+That does not show whether the model ends the process. Therefore these pictures are explained one by one. A process may
+also be killed from outside, at any moment; so a picture is given up for that only after `DEATHS` deaths with it alone
+in work, or one that a process of ours has seen, see `Journal.condemn`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from xaicore.dataset.files import write_whole
 
 __all__ = ["DEATHS", "Journal"]
 
-DEATHS = 2
+DEATHS = 3
 """Deaths with a picture alone in work after which it is given up."""
 
 
@@ -70,6 +72,13 @@ class Journal:
             yield
         finally:
             self._alone = None
+            self._write()
+
+    def give_up(self, positions: set[int]) -> None:
+        """These items end a process."""
+        if positions - self.given_up:
+            self.given_up |= positions
+            self.suspects -= positions
             self._write()
 
     def clear(self, positions: list[int]) -> None:

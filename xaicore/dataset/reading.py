@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from xaicore.dataset.folder import Claim
 from xaicore.dataset.items import Item, Prepared
 from xaicore.dataset.listing import Listing
+from xaicore.dataset.trial import deadly
 from xaicore.pictures import PictureError, Preparation
 
 __all__ = ["AHEAD", "Batch", "default_readers", "read_ahead", "read_alone"]
@@ -88,15 +89,24 @@ def read_ahead(batches: Iterator[Batch], listing: Listing, prepare: Preparation,
 
 
 def read_alone(batches: Iterator[Batch], listing: Listing, prepare: Preparation) -> Iterator[Batch]:
-    """The batches of shards that a process died with: no two pictures at a time, and suspects noted one by one."""
+    """The batches of shards that a process died with, no two pictures at a time.
+
+    What was in work then is tried in another process first, and noted one by one where that does not show everything.
+    """
+    tried: Claim | None = None
+    are_prepared = False
     for batch in batches:
         journal = batch.claim.journal
+        if batch.claim is not tried:
+            tried = batch.claim
+            found, are_prepared = deadly([listing[position] for position in sorted(journal.suspects)], prepare)
+            journal.give_up(found)
         journal.begin(list(batch.positions))
         items = []
         for position in batch.positions:
             if position in journal.given_up:
                 items.append(given_up(listing[position]))
-            elif position in journal.suspects:
+            elif position in journal.suspects and not are_prepared:
                 with journal.alone(position):
                     items.append(_prepared(listing[position], prepare))
             else:
@@ -105,8 +115,8 @@ def read_alone(batches: Iterator[Batch], listing: Listing, prepare: Preparation)
 
 
 def given_up(item: Item) -> Prepared:
-    """The item whose process died twice."""
-    return Prepared(item, error=f"{item.id}: the process ended twice with this picture alone in work")
+    """The item that ends a process."""
+    return Prepared(item, error=f"{item.id}: this picture ends the process that has it in work")
 
 
 def _note(waiting: deque[Batch], claim: Claim) -> None:
