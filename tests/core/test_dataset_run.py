@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,9 @@ import xaicore
 pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
+
+from xaicore.dataset.space import bytes_per_picture
+from xaicore.targets import Predicted
 
 
 def run(source, out, seed=0, **options):
@@ -215,3 +220,57 @@ def test_a_table_that_does_not_say_where_its_pictures_are_is_refused(tmp_path: P
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(xaicore.InputError, match=message):
         run(tmp_path / "labels.csv", tmp_path / "out")
+
+
+def test_a_disk_that_is_too_small_is_reported_before_the_start(tmp_path: Path, monkeypatch) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1200))
+    with pytest.raises(xaicore.LoggerError, match=r"the rows of 10 pictures need about [\d.]+ kB, and 1.2 kB are free"):
+        run(tmp_path / "photos", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    table = run(tmp_path / "photos", tmp_path / "out")
+    needed = bytes_per_picture(
+        xaicore.Explainer(object(), layer="second", backend=backend(), preprocess=preprocess), Predicted()
+    )
+    size = sum(parquet.read_table(part).nbytes for part in (tmp_path / "out" / "parts").iterdir())
+    assert len(table) == 10
+    assert 0.7 < needed * 10 / size < 1.3
+
+
+def test_a_disk_that_fills_up_keeps_what_is_written(tmp_path: Path, monkeypatch) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "whole")
+    write_table = parquet.write_table
+
+    def full(table, path, **options):
+        if "00001" in str(path):
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_table(table, path, **options)
+
+    monkeypatch.setattr(parquet, "write_table", full)
+    with pytest.raises(xaicore.LoggerError, match=r"No space left on device; free some space .* with resume=True"):
+        run(tmp_path / "photos", tmp_path / "out")
+    monkeypatch.undo()
+    assert "part-00000.parquet" in contents(tmp_path / "out")
+    assert not [name for name in contents(tmp_path / "out") if "00001" in name]
+    run(tmp_path / "photos", tmp_path / "out", resume=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_an_interrupt_keeps_what_is_written_and_says_how_to_go_on(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "whole")
+
+    def interrupted(done: int, total: int) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"1 of 3 parts are in .*out; the same call with resume=True"):
+        run(tmp_path / "photos", tmp_path / "out", progress=interrupted)
+    assert not list((tmp_path / "out" / "attempts").glob("*.json"))  # nobody died
+    assert xaicore.open_maps(tmp_path / "out").counts.planned == 10
+    run(tmp_path / "photos", tmp_path / "out", resume=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")

@@ -55,7 +55,7 @@ def ended(child: int) -> int:
 
 def main(folder: Path, kills: int) -> None:
     photos = folder / "photos"
-    write_pictures(photos, 160)
+    write_pictures(photos, 96)
     started = time.monotonic()
     assert ended(begin(photos, folder / "whole")) == 0
     trial = time.monotonic()

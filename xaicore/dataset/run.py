@@ -22,6 +22,8 @@ from xaicore.dataset.plan import Plan, read_share
 from xaicore.dataset.reading import default_readers
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.shard import Job
+from xaicore.dataset.space import bytes_per_picture, check_space
+from xaicore.dataset.table import MapTable, open_maps
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import reported
 from xaicore.explainer import Explainer
@@ -90,7 +92,7 @@ def explain_dataset(
     Raises:
         InputError: there are no pictures, an id repeats, labels do not fit, `out` is of another run, or nothing could
             be explained; the message says what to type.
-        LoggerError: `out` cannot be written.
+        LoggerError: `out` cannot be written, or its disk has too little space.
         XaicoreError: the model, the method or an option does not fit, as `Explainer` says.
         DependencyError: pyarrow is not installed.
     """
@@ -110,9 +112,12 @@ def explain_dataset(
     plan = Plan(len(listing), _shard_size(shard_size, folder))
     known = {name: value for name, value in options.items() if name not in ("method", "preprocess", "class_names")}
     fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
+    shards = plan.share(part, parts)
+    left = sum(len(plan.items(one)) for one in folder.missing(shards))
+    check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target))
     folder.open(fingerprint, _about(plan, explainer, batch_size), resume or shard is not None)
     job = Job(recipe, listing, target, plan, folder, batch_size, readers)
-    _run(job, plan.share(part, parts), progress)
+    _run(job, shards, progress)
     if not folder.missing(range(len(plan))):
         folder.finish()
     return folder.root
