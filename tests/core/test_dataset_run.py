@@ -17,6 +17,7 @@ pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
+from xaicore.dataset.listing import Listing
 from xaicore.dataset.space import bytes_per_picture
 from xaicore.targets import Predicted
 
@@ -231,9 +232,8 @@ def test_a_disk_that_is_too_small_is_reported_before_the_start(tmp_path: Path, m
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
     table = run(tmp_path / "photos", tmp_path / "out")
-    needed = bytes_per_picture(
-        xaicore.Explainer(object(), layer="second", backend=backend(), preprocess=preprocess), Predicted()
-    )
+    explainer = xaicore.Explainer(object(), layer="second", backend=backend(), preprocess=preprocess)
+    needed = bytes_per_picture(explainer, Predicted(), Listing.read(tmp_path / "photos")[9])
     size = sum(parquet.read_table(part).nbytes for part in (tmp_path / "out" / "parts").iterdir())
     assert len(table) == 10
     assert 0.7 < needed * 10 / size < 1.3

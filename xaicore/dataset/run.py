@@ -114,7 +114,7 @@ def explain_dataset(
     fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
     shards = plan.share(part, parts)
     left = sum(len(plan.items(one)) for one in folder.missing(shards))
-    check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target))
+    check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target, listing[0]))
     folder.open(fingerprint, _about(plan, explainer, batch_size), resume or shard is not None)
     job = Job(recipe, listing, target, plan, folder, batch_size, readers)
     _run(job, shards, progress)

@@ -9,6 +9,7 @@ import numpy as np
 
 from xaicore.data.labels import Labels
 from xaicore.dataset.fingerprint import PROBE
+from xaicore.dataset.items import Item
 from xaicore.dataset.rows import rows_of
 from xaicore.errors import LoggerError
 from xaicore.explainer import Explainer
@@ -17,17 +18,17 @@ from xaicore.targets import Target
 __all__ = ["bytes_per_picture", "check_space"]
 
 
-def bytes_per_picture(explainer: Explainer, target: Target) -> int | None:
-    """What the rows of one picture take, by those of a test picture; None where it cannot be explained."""
+def bytes_per_picture(explainer: Explainer, target: Target, item: Item) -> int | None:
+    """What the rows of a picture take: those of a test picture under an item's name; None where it fails."""
     assert explainer.preparation is not None
     try:
         x, image = explainer.preparation(PROBE, "a test picture")
         images = None if image is None else image[None]
         one = target.take(np.array([0]))
-        explanation = explainer.run(x[None], [explainer.method], one, images, Labels(("a test picture",)))[0]
+        explanation = explainer.run(x[None], [explainer.method], one, images, Labels((item.id,)))[0]
     except Exception:  # the model may take other pictures, or find nothing in this one; the run shows it
         return None
-    return int(rows_of(explanation).nbytes)
+    return int(rows_of(explanation, paths=[item.path]).nbytes)
 
 
 def check_space(folder: Path, pictures: int, each: int | None) -> None:
