@@ -14,7 +14,7 @@ from xaicore.data.names import as_class_names
 from xaicore.data.numbers import check_whole
 from xaicore.data.targets import read_target
 from xaicore.dataset.arrow import arrow
-from xaicore.dataset.engines import local
+from xaicore.dataset.engines import local, processes
 from xaicore.dataset.fingerprint import describe
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.listing import Listing
@@ -50,6 +50,7 @@ def explain_dataset(
     batch_size: int = 32,
     shard_size: int | None = None,
     resume: bool = False,
+    workers: int | None = None,
     readers: int | None = None,
     shard: str | tuple[int, int] | None = None,
     progress: Progress | bool | None = None,
@@ -78,6 +79,9 @@ def explain_dataset(
         batch_size: pictures per pass of the model.
         shard_size: pictures per file, 512 for None; a run that dies loses at most those of the file in work.
         resume: go on with the run in `out`, if there is one.
+        workers: this many processes, each with a model of its own: for a model by name, a function of a module that
+            builds it, or one that can be pickled. They begin as `multiprocessing` spawns them, so a script needs its
+            `if __name__ == "__main__":`. None: this process.
         readers: threads that read and prepare pictures beside the model; None: one per processor, 8 at most. Pass 1
             where `preprocess` cannot run twice at a time.
         shard: "i/n": make only every n-th file, from i on; for n jobs that share the folder, each with its own i.
@@ -100,6 +104,7 @@ def explain_dataset(
     check_progress(progress)
     batch_size = check_whole(batch_size, "batch_size", 1)
     readers = default_readers() if readers is None else check_whole(readers, "readers", 1)
+    workers = None if workers is None else check_whole(workers, "workers", 1)
     part, parts = read_share(shard)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device})
@@ -113,17 +118,20 @@ def explain_dataset(
     known = {name: value for name, value in options.items() if name not in ("method", "preprocess", "class_names")}
     fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
     shards = plan.share(part, parts)
+    job = Job(recipe if workers is None else asked, listing, target, plan, folder, batch_size, readers)
+    if workers is not None:
+        processes.send(job, workers)
     left = sum(len(plan.items(one)) for one in folder.missing(shards))
     check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target, listing[0]))
     folder.open(fingerprint, _about(plan, explainer, batch_size), resume or shard is not None)
-    job = Job(recipe, listing, target, plan, folder, batch_size, readers)
-    _run(job, shards, progress)
+    del recipe, explainer  # workers have their own
+    _run(job, shards, progress, workers)
     if not folder.missing(range(len(plan))):
         folder.finish()
     return folder.root
 
 
-def _run(job: Job, shards: range, progress: Progress | bool | None) -> None:
+def _run(job: Job, shards: range, progress: Progress | bool | None, workers: int | None) -> None:
     total = sum(len(job.plan.items(shard)) for shard in shards)
     with reported(progress, total) as report:
         finished = 0
@@ -134,7 +142,10 @@ def _run(job: Job, shards: range, progress: Progress | bool | None) -> None:
             report(finished, total)
 
         try:
-            local.run(job, shards, done)
+            if workers is None:
+                local.run(job, shards, done)
+            else:
+                processes.run(job, shards, done, workers)
         except KeyboardInterrupt:
             left = len(job.folder.missing(shards))
             raise KeyboardInterrupt(
