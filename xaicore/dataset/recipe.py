@@ -95,5 +95,8 @@ class Recipe:
 
 
 def _name(factory: Any) -> str:
-    inner = factory.func if isinstance(factory, functools.partial) else factory
-    return f"{inner.__module__}:{inner.__qualname__}"
+    """The module and name of a function, and the arguments that it has already."""
+    if isinstance(factory, functools.partial):
+        given = [*map(repr, factory.args), *(f"{name}={value!r}" for name, value in factory.keywords.items())]
+        return f"{_name(factory.func)}({', '.join(given)})"
+    return f"{factory.__module__}:{factory.__qualname__}"

@@ -115,7 +115,8 @@ def explain_dataset(
     target = _read_target(targets, listing, names)
     folder = RunFolder(Path(out))
     plan = Plan(len(listing), _shard_size(shard_size, folder))
-    known = {name: value for name, value in options.items() if name not in ("method", "preprocess", "class_names")}
+    apart = ("method", "preprocess", "class_names")
+    known = {name: value for name, value in options.items() if name not in apart and value is not None}
     fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
     shards = plan.share(part, parts)
     job = Job(recipe if workers is None else asked, listing, target, plan, folder, batch_size, readers)
