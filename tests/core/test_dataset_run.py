@@ -274,3 +274,18 @@ def test_an_interrupt_keeps_what_is_written_and_says_how_to_go_on(tmp_path: Path
     assert xaicore.open_maps(tmp_path / "out").counts.planned == 10
     run(tmp_path / "photos", tmp_path / "out", resume=True)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_run_that_died_at_its_very_beginning_or_end_goes_on(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 5)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / ".run.json.tmp").write_text('{"form')
+    run(tmp_path / "photos", out)
+    whole = contents(out)
+    (out / "attempts").mkdir()
+    (out / "attempts" / "00001.json").write_text('\n{"alone": 4, "in_work": [4]}\n\n{"al')
+    run(tmp_path / "photos", out, resume=True)
+    assert contents(out) == whole
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "parts", "run.json"]

@@ -65,10 +65,11 @@ def main(folder: Path, kills: int) -> None:
     rng, hits, rounds = random.Random(0), 0, 0
     while hits < kills:
         out = folder / f"round-{rounds}"
-        code = 1
+        code, lives = 1, 0
         while code != 0:
             child = begin(photos, out)
-            time.sleep(rng.uniform(0, longest))
+            time.sleep(rng.uniform(0, longest) * (1 + lives / 4))  # longer and longer, so that it ends in time
+            lives += 1
             os.kill(child, signal.SIGKILL)
             code = ended(child)
             assert code in (0, -signal.SIGKILL), code

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xaicore.errors import LoggerError
 
-__all__ = ["folder_errors", "write_whole"]
+__all__ = ["folder_errors", "unfinished", "write_whole"]
 
 REMEDIES = {
     errno.ENOSPC: "free some space on that disk, and start again with resume=True: finished parts are kept",
@@ -35,28 +35,31 @@ def folder_errors(path: Path, action: str = "write") -> Iterator[None]:
         raise LoggerError(f"cannot {action} {path}: {exc.strerror or exc}; {remedy}") from exc
 
 
-def write_whole(path: Path, write: Callable[[Path], object], is_durable: bool = True) -> None:
-    """Write a file under a temporary name, and rename it; the caller is its only writer.
+def unfinished(path: Path) -> Path:
+    """The temporary name under which a file is written."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name, flush it to the disk, and rename it; the caller is its only writer.
 
     Args:
         path: of the file.
         write: writes the file at the path that it is given.
-        is_durable: flush the file and its folder to the disk, so that it outlives a power failure, too.
 
     Raises:
         LoggerError: the system refuses; no unfinished file is left.
     """
-    unfinished = path.with_name(f".{path.name}.tmp")
+    temporary = unfinished(path)
     with folder_errors(path):
         try:
-            write(unfinished)
-            if is_durable:
-                _flush(unfinished)
-            os.replace(unfinished, path)
+            write(temporary)
+            _flush(temporary)
+            os.replace(temporary, path)
         except BaseException:
-            unfinished.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
-        if is_durable and os.name != "nt":  # Windows opens no folders, and needs no flush
+        if os.name != "nt":  # Windows opens no folders, and needs no flush
             _flush(path.parent)
 
 

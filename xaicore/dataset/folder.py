@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xaicore.dataset.files import folder_errors, write_whole
+from xaicore.dataset.files import folder_errors, unfinished, write_whole
 from xaicore.dataset.fingerprint import Fingerprint
 from xaicore.dataset.journal import Journal
 from xaicore.errors import DependencyError, InputError, LoggerError
@@ -95,13 +95,12 @@ class RunFolder:
             found = self.read()
             if found is None:
                 self._check_empty()
-                with folder_errors(self.root):
-                    self.parts.mkdir(exist_ok=True)
-                    self.attempts.mkdir(exist_ok=True)
                 content = {"format": FORMAT, "fingerprint": fingerprint.values, **about}
                 text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
                 write_whole(self.about, lambda path: path.write_text(text, encoding="utf-8"))
-                return False
+        if found is None:
+            self._make_folders()
+            return False
         differences = fingerprint.differences(Fingerprint(found["fingerprint"]))
         if differences:
             raise InputError(
@@ -112,8 +111,7 @@ class RunFolder:
             raise InputError(
                 f"out={str(self.root)!r} is of this run already: pass resume=True to go on with it, or another out"
             )
-        with folder_errors(self.attempts):
-            self.attempts.mkdir(exist_ok=True)
+        self._make_folders()
         return True
 
     def read(self) -> dict[str, Any] | None:
@@ -165,12 +163,18 @@ class RunFolder:
     def finish(self) -> None:
         """Remove what only unfinished runs need."""
         with contextlib.suppress(OSError):  # somebody else is still looking
-            for lock in self.attempts.glob("*.lock"):
-                lock.unlink()
+            for file in self.attempts.iterdir():  # locks, and journals of processes that died at the very end
+                file.unlink()
             self.attempts.rmdir()
 
+    def _make_folders(self) -> None:
+        for folder in (self.parts, self.attempts):
+            with folder_errors(folder):
+                folder.mkdir(exist_ok=True)
+
     def _check_empty(self) -> None:
-        foreign = [path.name for path in self.root.iterdir() if path.name != ".lock"]
+        own = (".lock", unfinished(self.about).name)  # of a process that died at the very beginning
+        foreign = [path.name for path in self.root.iterdir() if path.name not in own]
         if foreign:
             raise InputError(
                 f"out={str(self.root)!r} has files, such as {sorted(foreign)[0]!r}, and no run.json of a data set's "
