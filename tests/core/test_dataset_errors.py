@@ -8,7 +8,7 @@ from textwrap import dedent
 import cv2
 import numpy as np
 import pytest
-from datasets import backend, preprocess, write_pictures
+from picture_sets import backend, preprocess, write_pictures
 from processes import python
 
 import xaicore
@@ -100,7 +100,7 @@ def test_where_nothing_can_be_explained_the_run_stops(tmp_path: Path) -> None:
 RUN = """
     import sys, xaicore
     from dataclasses import replace
-    from datasets import Deadly, backend, preprocess
+    from picture_sets import Deadly, backend, preprocess
     from xaicore.dataset.listing import Listing
     listing = Listing.read(sys.argv[1])
     sources = list(listing.sources)
@@ -127,7 +127,7 @@ def test_a_picture_that_ends_the_process_is_a_row(tmp_path: Path) -> None:
 
 MODEL = """
     import os, sys, numpy, xaicore
-    from datasets import DatasetBackend, preprocess
+    from picture_sets import DatasetBackend, preprocess
     class Fragile(DatasetBackend):
         def capture(self, inputs, layers, direction=None):
             if (numpy.asarray(inputs)[:, 0, 0, 0] == 1).any():

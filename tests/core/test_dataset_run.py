@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import SIDE, backend, preprocess, write_pictures
+from picture_sets import SIDE, backend, preprocess, write_pictures
 
 import xaicore
 

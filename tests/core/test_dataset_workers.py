@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from datasets import Deadly, backend, fragile, preprocess, write_pictures
+from picture_sets import Deadly, backend, fragile, preprocess, write_pictures
 
 import xaicore
 

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from datasets import backend, preprocess, write_pictures
+from picture_sets import backend, preprocess, write_pictures
 from pyarrow import parquet  # noqa: F401 - imported once, for all lives
 
 import xaicore
