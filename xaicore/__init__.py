@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
-    from xaicore.dataset import explain_dataset
+    from xaicore.dataset.run import explain_dataset
+    from xaicore.dataset.table import MapTable, open_maps
+    from xaicore.each import explain_each
     from xaicore.evidence import Evidence
     from xaicore.explainer import Explainer
     from xaicore.explanation import Explanation
@@ -96,6 +98,8 @@ __all__ = [
     "default_layer",
     "explain",
     "explain_dataset",
+    "explain_each",
+    "facts",
     "find_model",
     "fitting_methods",
     "hookimpl",
@@ -123,7 +127,9 @@ _HOLDERS = {
     "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction", "pull_in_half"),
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
-    "xaicore.dataset": ("explain_dataset",),
+    "xaicore.dataset.run": ("explain_dataset",),
+    "xaicore.dataset.table": ("MapTable", "open_maps"),
+    "xaicore.each": ("explain_each",),
     "xaicore.evidence": ("Evidence",),
     "xaicore.explainer": ("Explainer",),
     "xaicore.explanation": ("Explanation",),

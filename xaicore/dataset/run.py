@@ -58,7 +58,7 @@ def explain_dataset(
     trust: bool = False,
     device: str | None = None,
     **options: Any,
-) -> Path:
+) -> MapTable:
     """Explain all pictures of a data set into a folder of Parquet files, a row per map; see docs/datasets.md.
 
     A picture that cannot be read, prepared or explained is a row with its error. A run that ends before its end, for
@@ -91,7 +91,7 @@ def explain_dataset(
         options: as in `Explainer`: layer, output, activation, kind, smooth and so on.
 
     Returns:
-        The folder.
+        The table of all rows that are written, also by other jobs; `xaicore.open_maps(out)` opens it again.
 
     Raises:
         InputError: there are no pictures, an id repeats, labels do not fit, `out` is of another run, or nothing could
@@ -129,7 +129,7 @@ def explain_dataset(
     _run(job, shards, progress, workers)
     if not folder.missing(range(len(plan))):
         folder.finish()
-    return folder.root
+    return open_maps(folder.root)
 
 
 def _run(job: Job, shards: range, progress: Progress | bool | None, workers: int | None) -> None:
