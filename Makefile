@@ -35,7 +35,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-report test-core test-kills test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
+.PHONY: help demo report test test-main test-models test-plugins test-report test-core test-kills test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -127,6 +127,12 @@ test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' test
 test-kills: $(READY) ## kill a run over a data set 50 times, at random moments
 	XAICORE_KILLS=50 $(BIN)/python -m pytest tests/core/test_dataset_kills.py
 
+# These skip where their library is missing, as in the environment of the other tests.
+OF_LIBRARIES := $(addprefix tests/torch/test_torch_,models_by_name.py boxes.py attention.py attention_models.py generated.py)
+test-models: $(MODELS)/ready ## run the tests of models by name with torchvision, timm, Transformers and open_clip
+	$(MODELS)/bin/python $(INSTALL) -e '.[test]'
+	$(START) $(MODELS)/bin/python -m pytest $(OF_LIBRARIES) $(END)
+
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core tests/testing tests/loggers/test_disk_*.py
 
@@ -176,6 +182,10 @@ bench-keras: $(KERAS) ## the same for Keras, on each of its frameworks
 	  tf-keras-vis xplique deprecated einops tensorflow-probability tf-keras dm-tree attrs decorator cloudpickle \
 	  matplotlib contourpy cycler fonttools kiwisolver pyparsing python-dateutil scikit-learn joblib narwhals threadpoolctl
 	PYTHONPATH=$(KERAS_PEERS) $(BIN)/python -m benchmarks.keras
+
+.PHONY: bench-first
+bench-first: $(KERAS) ## the time of explaining one picture, beside that of running the model
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.first
 
 .PHONY: bench-gallery
 bench-gallery: $(READY) browser ## how fast the gallery shows 10,000 maps

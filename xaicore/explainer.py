@@ -170,7 +170,8 @@ class Explainer:
                 arguments, a list one argument. With `preprocess`, also pictures: the path of a file, of a folder (with
                 all its subfolders) or of a video (at most 16 frames, evenly spaced), a pattern such as
                 "photos/**/*.jpg", a PIL image, or a list of these; uint8 arrays (H, W, 3) or (N, H, W, 3) and lists
-                of them, of any sizes. At most 1000, in passes of `batch_size`.
+                of them, of any sizes. At most 1000, in passes of `batch_size`; of several files, those that
+                cannot be read are skipped with a warning, and `targets`, `truth` and `ids` stay those of all of them.
             targets: None or "predicted", the predicted class; "truth", the true class; a class index or name; one
                 class per image; (N, K) classes; (1, K), the same K for all images; or a target from
                 `xaicore.targets`. In a one-output classifier, class 0 is the opposite of class 1.
@@ -180,7 +181,7 @@ class Explainer:
                 a video's, else "0", "1", ... A string for a single image.
             truth: N true classes, indices or names, -1 where unknown; one-hot rows (N, classes); or multi-hot rows of
                 0 and 1 where several labels may be true. A scalar for a single image.
-            class_names: one name per class, in class order, or {index: name}.
+            class_names: one name per class, in class order, {index: name}, or a file of names.
 
         Raises:
             LayerError, TargetError, InputError, BackendError, MethodError: an argument does not fit; the message says
@@ -211,13 +212,13 @@ class Explainer:
         results = self._explain(x, found, targets, images, ids, truth, class_names)
         return Comparison({self.key(result): result for result in results})
 
-    def read(self, x: Any, images: Any = None, ids: Any = None) -> Sample | None:
-        """The pictures that x means, prepared by `preprocess`; None where x is the model's own input.
+    def read(self, x: Any, images: Any = None, ids: Any = None, skips: bool = False) -> Sample | None:
+        """The pictures that x means, prepared; None where x is the model's own input. `skips` as in `read_sample`.
 
         Raises:
             InputError: they cannot be read or prepared, or there is no `preprocess`.
         """
-        sample = read_sample(x, self.preparation, images, ids, self.backend)
+        sample = read_sample(x, self.preparation, images, ids, self.backend, skips)
         if sample is not None:
             check_single(sample.x, self.backend.with_batch_axis)
         return sample
@@ -234,10 +235,9 @@ class Explainer:
         """One explanation per method, and per layer kept apart; pictures in several passes."""
         labels = Labels.read(ids, truth, self.class_names if class_names is None else class_names)
         target = read_target(targets, labels.truth, labels.class_names)
-        sample = self.read(x, images, ids)
+        sample = self.read(x, images, ids, skips=True)
         if sample is None:
             return self.run(x, methods, target, images, labels)
-        sample = replace(sample, truth=labels.truth)
         results = in_passes(partial(self._run_pass, methods), sample, target, labels, self.batch_size)
         if sample.images is not None or len(sample) <= self.batch_size:
             return results

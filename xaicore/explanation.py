@@ -106,11 +106,10 @@ class Explanation(ShownMaps):
         )
 
     def _first_named(self) -> str:
-        """The first three targets with their scores, where they have names: "tabby 0.870; "."""
-        if self.class_names is None and self.names is None:
-            return ""
-        first = range(min(len(self), 3))
-        named = [f"{self.target_name(m) or self.target} {self.scores[m]:.3f}" for m in first]
+        """The first three targets with their scores: "tabby 0.870; ", without names "class 281 0.870; "."""
+        kind = "class " if self.class_names is None and self.names is None else ""
+        found = [(self.target_name(m), self.scores[m]) for m in range(min(len(self), 3))]
+        named = [f"{kind}{name} {score:.3f}" if name else f"{self.target} {score:.3f}" for name, score in found]
         return f"{', '.join(named)}{', ...' * (len(self) > 3)}; "
 
     def class_name(self, index: int) -> str:

@@ -57,7 +57,7 @@ def explain(
             returns, else made of `x`.
         ids: N names. None: the paths of pictures that were read from files, else "0", "1", ...
         truth: N true classes, -1 where unknown; or one-hot or multi-hot rows (N, classes).
-        class_names: one name per class, in class order, or {index: name}.
+        class_names: one name per class, in class order, {index: name}, or a file of names.
         backend: a plugin's name, a `Backend`, or None: chosen by the model's class.
 
     Raises:

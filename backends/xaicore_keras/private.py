@@ -11,7 +11,7 @@ import contextlib
 import functools
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,11 +23,12 @@ __all__ = [
     "child_layers",
     "detached_copy",
     "functional_of",
+    "graph_function",
     "is_captured",
     "is_relu",
     "is_shut",
+    "only_nodes",
     "only_runs_a_graph",
-    "prunable_graph",
     "replaced_functions",
     "run_graph",
     "tracer_scope",
@@ -145,12 +146,26 @@ def replaced_functions(functions: Mapping[str, Callable[..., Any]]) -> Iterator[
         yield
 
 
-# WrappedFunction.prune: TensorFlow 2.21. Nothing that is documented cuts a graph.
-def prunable_graph(body: Callable[[], None]) -> Callable[[Sequence[Any], Any], Callable[..., Any]]:
-    """Build a TensorFlow graph by calling `body`; returns `prune(feeds, fetches)`, which cuts a function out of it."""
+# wrap_function: TensorFlow 2.21. `tf.function` also runs what only has effects.
+def graph_function(body: Callable[..., Any], specs: Sequence[Any]) -> Callable[..., Any]:
+    """A TensorFlow graph, built by calling `body` with a placeholder per spec, as a function of what these stand for.
+
+    It computes what `body` returned, and nothing that only has effects.
+    """
     import tensorflow as tf
 
-    return tf.compat.v1.wrap_function(body, []).prune
+    return tf.compat.v1.wrap_function(body, list(specs))
+
+
+# _class, an attribute of TensorFlow's nodes: 2.21. It names operations to be placed beside, which may be left out.
+def only_nodes(graph: Any, names: Collection[str]) -> Any:
+    """A GraphDef with no other nodes than these; changed in place."""
+    nodes = [node for node in graph.node if node.name in names]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    for node in graph.node:
+        node.attr.pop("_class", None)
+    return graph
 
 
 # FuncGraph.internal_captures: TensorFlow 2.21.

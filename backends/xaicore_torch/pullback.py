@@ -12,7 +12,7 @@ from xaicore import BackendError, LayerError
 from xaicore_torch.outputs import to_host
 from xaicore_torch.zeros import skipped_zeros
 
-__all__ = ["by_layer", "pull_back"]
+__all__ = ["by_layer", "grad_of_mixture", "pull_back"]
 
 MOST = 2**28
 """The bytes of directions and gradients in one backward pass, 256 MiB; those of more go through several."""
@@ -67,6 +67,18 @@ def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return None if whole is None else np.moveaxis(whole, 0, 1)
 
 
+def grad_of_mixture(
+    y: torch.Tensor, leaves: Sequence[torch.Tensor], weights: torch.Tensor, retain_graph: bool = False
+) -> tuple[torch.Tensor | None, ...]:
+    """The gradients of sum(weights * y), None for a leaf that y does not depend on.
+
+    That is the same as `grad_outputs=weights`, for which torch imports SymPy: half a second, once per process.
+    """
+    with torch.enable_grad():
+        mixed = (y * weights).sum()
+    return torch.autograd.grad([mixed], leaves, allow_unused=True, retain_graph=retain_graph)
+
+
 def by_layer(pulled: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
     """{layer: gradient}, checked.
 
@@ -91,6 +103,8 @@ def _differentiate(
     """(K, N, *leaf) per leaf, for rows (K, N, *O)."""
 
     def pull(vector: torch.Tensor, batched: bool, retain: bool) -> Sequence[torch.Tensor | None]:
+        if not batched and isinstance(start, torch.Tensor):
+            return grad_of_mixture(start, leaves, vector, retain)
         return torch.autograd.grad(
             start, leaves, [vector], allow_unused=True, is_grads_batched=batched, retain_graph=retain
         )

@@ -21,6 +21,7 @@ from xaicore_torch.layout import batch_axis, channel_axis, images_first, taken_a
 from xaicore_torch.moves import moves_between, part_of, span_of
 from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import first_tensor, replace_first_tensor, tensors_in
+from xaicore_torch.pullback import grad_of_mixture
 
 __all__ = ["Survey", "hooked_modules"]
 
@@ -226,11 +227,10 @@ class Survey:
                 call.reached = None
         if y is None or not y.requires_grad or not leaves:
             return
-        generator = torch.Generator().manual_seed(0)
-        weights = torch.rand(y.shape, generator=generator).to(y.device, y.dtype) + 0.5
+        weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(0)).to(y.device, y.dtype) + 0.5
         self._leave_out_pictures(weights)
         try:
-            torch.autograd.grad([y], leaves, [weights], allow_unused=True)
+            grad_of_mixture(y, leaves, weights)
         except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
             for call in self._calls:
                 call.reached = None

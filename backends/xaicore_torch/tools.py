@@ -17,11 +17,12 @@ from xaicore_torch.loader import preserved_loader
 from xaicore_torch.origins import Origins
 from xaicore_torch.outputs import to_host
 from xaicore_torch.private import traced_as_graph
-from xaicore_torch.pullback import pull_back
+from xaicore_torch.pullback import grad_of_mixture, pull_back
 from xaicore_torch.state import may_mutate, preserved_model, recorded_weights
 
 __all__ = [
     "Origins",
+    "grad_of_mixture",
     "link_of",
     "may_mutate",
     "preserved_loader",

@@ -43,7 +43,7 @@ REFUSED = {
     ),
     "label": ("ragged", Box(label="cat"), "image 0 has no box of cat; the best of all are: dog 0.739 at"),
     "labels": ("ragged", Boxes(2, label="cat"), "and the other images have none either"),
-    "name": ("ragged", Box(label="dgo"), "no class is called so in class_names; did you mean 'dog'?"),
+    "name": ("ragged", Box(label="dgo"), "label='dgo' is none of the 3 class names; did you mean 'dog'?"),
     "place": (
         "ragged",
         Box(near=(0, 0, 3, 3), overlap=0.9),

@@ -53,7 +53,7 @@ def test_table_and_log_hold_what_the_net_saw(shop: Workshop, labels: str) -> Non
     first, second = shop.logged()
     assert (first["id"], first["predicted"], first["truth_name"]) == ("photos/9.png", 0, "blu")
     assert second["score"] == pytest.approx(score(AREA), abs=1e-6)
-    assert "2 pictures; model net:build; preprocess net:preprocess" in result.stderr
+    assert "2 pictures; model net:build, weights as the code makes them; preprocess net:preprocess" in result.stderr
     assert "2 of 2 pictures" in result.stderr
 
 

@@ -99,11 +99,11 @@ def test_class_index() -> None:
 @pytest.mark.parametrize(
     ("value", "names", "message"),
     [
-        ("4", NAMES, "--target: class 4 is out of range, --labels has classes 0 to 3"),
-        ("-1", NAMES, "--target: class -1 is out of range, --labels has classes 0 to 3"),
+        ("4", NAMES, "--target: class 4 is out of range: the class names are of classes 0 to 3"),
+        ("-1", NAMES, "--target: class -1 is out of range: the class names are of classes 0 to 3"),
         ("-1", None, "--target: class -1 is out of range, classes are 0, 1, ..."),
-        ("0.5", NAMES, "--target: no class is called '0.5' in --labels"),
-        ("goldfisch", NAMES, "--target: no class is called 'goldfisch' in --labels; did you mean 'goldfish'?"),
+        ("0.5", NAMES, "--target: none of the 4 class names is '0.5'"),
+        ("goldfisch", NAMES, "--target: none of the 4 class names is 'goldfisch'; did you mean 'goldfish'?"),
         ("crane", NAMES, "--target: 'crane' names the classes 1, 3: pass an index"),
         ("goldfish", None, "--target: 'goldfish' is no class index; to use names, pass --labels"),
     ],
@@ -155,7 +155,7 @@ def test_no_truth() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("a.png,2\nb.png,goldfisch\n", "--truth truth.csv, line 2: no class is called 'goldfisch' in --l"),
+        ("a.png,2\nb.png,goldfisch\n", "--truth truth.csv, line 2: none of the 4 class names is 'goldfisch'"),
         ("a.png,9\n", "--truth truth.csv, line 1: class 9 is out of range"),
         ("a.png,2,0.5\n", "--truth truth.csv, line 1: ['a.png', '2', '0.5']: expected two fields, file,class"),
         (",2\n", "--truth truth.csv, line 1: ['', '2']: expected two fields"),
@@ -179,7 +179,7 @@ def test_truth_by_folder(here: Path) -> None:
     found = read_truth("folder", pictures, NAMES)
     assert found is not None
     assert found.tolist() == [2, 0, 3]
-    with pytest.raises(InputError, match=r"^--truth folder, data/fish/a\.png: no class is called 'fish' in --labels"):
+    with pytest.raises(InputError, match=r"^--truth folder, data/fish/a\.png: none of the 4 class names is 'fish'"):
         read_truth("folder", [Path("data/fish/a.png")], NAMES)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from toynet import ToyBackend
 from workshop import Workshop, draw, read_table
 
@@ -176,3 +177,17 @@ def test_errors_of_typed_options(shop: Workshop, typed: str, message: str) -> No
 def test_methods_in_messages_can_be_typed() -> None:
     advice = "Read only the later ones, such as xaicore.method('legrad', blocks=2), with grid=(4, 4)"
     assert in_options(advice) == 'Read only the later ones, such as --method "legrad(blocks=2)", with --grid 4x4'
+
+
+def test_a_narrow_terminal_has_two_columns(monkeypatch: pytest.MonkeyPatch, shop: Workshop) -> None:
+    def narrow(stderr: bool = False) -> Console:
+        return Console(stderr=stderr, width=80, markup=False, emoji=False, highlight=False)
+
+    monkeypatch.setattr("xaicore.cli.methods.console", narrow)
+    lines = [line.rstrip() for line in shop.run("methods").stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    first = next(i for i, line in enumerate(lines) if line.startswith(" scorecam "))
+    assert lines[first].split("  ")[-1] == "Score-CAM (Wang et al. 2020): w = softmax_c f(x H_c)."
+    assert lines[first + 1].strip() == "One pass per channel."
+    assert lines[first + 2].strip() == "cost 1 + C; needs activations, inputs; options"
+    assert lines[first + 3].strip() == "channels=None"

@@ -129,7 +129,7 @@ def test_the_header_says_which_preprocess(shop: Workshop) -> None:
     draw(Path("a.png"))
     result = shop.run("explain", "a.png", "--model", "bare:build", "--logger", "notes")
     assert result.exit_code == 0
-    assert f"1 picture; model bare:build; preprocess {BUILT_IN}\n" in result.stderr
+    assert f"1 picture; model bare:build, weights as the code makes them; preprocess {BUILT_IN}\n" in result.stderr
     assert shop.notes()[0]["config"]["preprocess"] == BUILT_IN
 
 

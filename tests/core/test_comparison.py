@@ -197,3 +197,20 @@ def test_the_guide(both: Comparison, x: np.ndarray, tmp_path: Path, monkeypatch:
     names = pages.run("docs/guide.md", "Notebooks and figures", given)
     assert list(names["comparison"]) == ["gradcam", "layercam", "eigencam"]
     assert {path.name for path in tmp_path.iterdir()} == {"figure.png", "methods.pdf", "training.pdf"}
+
+
+def test_default_ids_are_not_taken_for_the_same_pictures(tmp_path: Path, backend: ToyBackend) -> None:
+    explainer = xaicore.Explainer(None, backend=backend)
+    x = np.random.default_rng(5).uniform(size=(2, 3, 6, 8)).astype(np.float32)
+    other = np.stack([x[0], 1 - x[1]])
+    message = (
+        r"^'a' and 'b' have no ids of their own, and other pictures of image '1': explain the same images in the same "
+        r"order; where they are the same, prepared in two ways, pass the same ids= to both calls$"
+    )
+    both = Comparison({"a": explainer(x), "b": explainer(other)})
+    for show in (both._repr_html_, both.plot, lambda: both.save(tmp_path / "run")):
+        with pytest.raises(xaicore.InputError, match=message):
+            show()
+    Comparison({"a": explainer(x), "b": explainer(np.rint(255 * x) / 255)})._repr_html_()
+    ids = ["0.png", "1.png"]
+    Comparison({"a": explainer(x, ids=ids), "b": explainer(other, ids=ids)})._repr_html_()

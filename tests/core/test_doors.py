@@ -414,3 +414,65 @@ def test_the_calls_of_an_explainer_take_the_same() -> None:
     assert [
         one for one in inspect.signature(xaicore.Explainer.compare).parameters.values() if one.name != "methods"
     ] == of_call
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_a_broken_file_among_others_is_skipped_and_labels_stay_aligned(
+    backend: ToyBackend, photos: list[np.ndarray], batch_size: int
+) -> None:
+    explainer = xaicore.Explainer(None, backend=backend, preprocess=halved, class_names=NAMES, batch_size=batch_size)
+    wanted = explainer(photos, targets=[3, 1, 2], truth=["ant", "dog", "bee"], ids=["a", "b", "c"]).take([0, 2])
+    saved(photos)
+    Path("p", "1.png").write_bytes(b"no picture")
+    given = {"targets": [3, 1, 2], "truth": ["ant", "dog", "bee"], "ids": ["a", "b", "c"]}
+    with pytest.warns(RuntimeWarning, match=r"^1 of 3 pictures skipped: p/1\.png is no picture that OpenCV") as warned:
+        found = explainer("p", **given)
+    assert [one.filename for one in warned] == [__file__]
+    assert_same(found, wanted)
+    assert (found.ids, found.truth.tolist()) == (("a", "c"), [0, 1])
+    with pytest.warns(RuntimeWarning, match="1 of 3"):
+        assert explainer.compare("p", ["gradcam"])["gradcam"].ids == ("p/0.png", "p/2.png")
+    with pytest.warns(RuntimeWarning, match="1 of 3"):
+        shown = explainer("p", images=np.stack([np.full((6, 8, 3), n, np.uint8) for n in range(3)])).images
+    assert shown[:, 0, 0, 0].tolist() == [0, 2]
+    with (
+        pytest.warns(RuntimeWarning, match="1 of 3"),
+        pytest.raises(InputError, match=r"truth of shape \(2,\) for 3 i"),
+    ):
+        explainer("p", truth=[0, 1])
+
+
+def test_files_of_which_none_can_be_read(explainer: xaicore.Explainer) -> None:
+    Path("p").mkdir()
+    for n in range(5):
+        Path("p", f"{n}.png").write_bytes(b"")
+    message = (
+        r"^none of the 5 pictures could be read\. p/0\.png is an empty file; .*2\.png is an empty file; and 2 more$"
+    )
+    with pytest.raises(InputError, match=message):
+        explainer("p")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("names.txt", "ant\nbee\n cat \ndog\n"), ("names.json", '{"1": "bee", "0": "ant", "2": "cat", "3": "dog"}')],
+)
+def test_class_names_in_a_file(backend: ToyBackend, photos: list[np.ndarray], file: str, content: str) -> None:
+    Path(file).write_text(content)
+    for names in (file, Path(file)):
+        explainer = xaicore.Explainer(None, backend=backend, preprocess=halved, class_names=names)
+        assert explainer.class_names == tuple(NAMES)
+    assert explainer(photos, targets="cat", class_names=file).target_name(0) == "cat"
+    Path(file).write_text("[]" if file.endswith("json") else "")
+    with pytest.raises(InputError, match=rf"^class_names='{re.escape(file)}': no names in it; expected one per line$"):
+        explainer(photos, class_names=file)
+    gone = file.replace("names", "name")
+    with pytest.raises(InputError, match=rf"^class_names='{gone}': no such file \(in .*\); did you mean '{file}'\?$"):
+        explainer(photos, class_names=gone)
+
+
+@pytest.mark.parametrize(("module", "name"), [("prepare.py", "prepare"), ("my.data", "my.data"), ("a/b.py", "b")])
+def test_a_function_that_a_text_names_is_refused(backend: ToyBackend, module: str, name: str) -> None:
+    said = f"preprocess='{module}:f' is text, which the command line takes: import the function, `from {name} import f`"
+    with pytest.raises(InputError, match=f"^{re.escape(said)}, and pass preprocess=f$"):
+        xaicore.Explainer(None, backend=backend, preprocess=f"{module}:f")

@@ -59,10 +59,17 @@ def test_the_predicted_class_at_the_layer_found(net: ToyNet, backend: ToyBackend
     np.testing.assert_allclose(e.maps, literal_gradcam(net, x, "second", predicted[:, None])[:, 0], atol=1e-5)
     np.testing.assert_array_equal(e.outputs, net.forward(x)["dense"])
     assert len(e) == 3
+    first = ", ".join(f"class {target} {score:.3f}" for target, score in zip(e.targets, e.scores, strict=True))
     assert repr(e) == (
-        "<Explanation of 3 images, 1 target each (predicted): gradcam at second of builtins.object, maps (6, 8), "
-        "outputs are logits>"
+        f"<Explanation of 3 images, 1 target each (predicted): {first}; gradcam at second of builtins.object, maps "
+        "(6, 8), outputs are logits>"
     )
+
+
+def test_rows_are_looped_over(backend: ToyBackend, x: np.ndarray) -> None:
+    e = xaicore.explain(None, x, [[1, 3]], ids=["a", "b", "c"], backend=backend)
+    assert [(row["id"], row["target"]) for row in e] == [("a", 1), ("a", 3), ("b", 1), ("b", 3), ("c", 1), ("c", 3)]
+    assert e.rows() == [e.row(m) for m in range(len(e))]
 
 
 def test_the_text_names_the_first_targets(backend: ToyBackend, x: np.ndarray) -> None:

@@ -316,7 +316,7 @@ def test_a_single_image(labels: dict[str, Any]) -> None:
         (
             {"truth": ["cat", "aunt", "dog"], "class_names": NAMES},
             InputError,
-            "truth: no class is called 'aunt' in class_names; did you mean 'ant'?",
+            "truth: none of the 4 class names is 'aunt'; did you mean 'ant'?",
         ),
         ({"targets": 4}, TargetError, r"target 4 is out of range: outputs .* have classes 0 to 3"),
         ({"targets": [0, 1, -1]}, TargetError, "target -1 is out of range"),
@@ -334,14 +334,18 @@ def test_a_single_image(labels: dict[str, Any]) -> None:
         (
             {"targets": "aunt", "class_names": NAMES},
             TargetError,
-            r"targets: no class is called 'aunt' in class_names; did you mean 'ant'\?$",
+            r"targets: none of the 4 class names is 'aunt'; did you mean 'ant'\?$",
         ),
         (
             {"targets": "Truth", "class_names": NAMES},
             TargetError,
-            "targets: no class is called 'Truth' in class_names; 'predicted' and 'truth' are targets, too",
+            "targets: none of the 4 class names is 'Truth'; 'predicted' and 'truth' are targets, too",
         ),
-        ({"targets": ["cat", "aunt", "dog"], "class_names": NAMES}, TargetError, "targets: no class is called 'aunt'"),
+        (
+            {"targets": ["cat", "aunt", "dog"], "class_names": NAMES},
+            TargetError,
+            "targets: none of the 4 class names is 'aunt'",
+        ),
         (
             {"targets": "crane", "class_names": ["ant", "crane", "cat", "crane"]},
             TargetError,
@@ -370,7 +374,7 @@ def test_a_single_image(labels: dict[str, Any]) -> None:
         ({"class_names": 4}, InputError, "class_names=4: expected a sequence of names"),
         ({"ids": ["a", "b"]}, InputError, "2 ids for 3 images: expected one per image"),
         ({"ids": "abc"}, InputError, "1 ids for 3 images: expected one per image"),
-        ({"class_names": "abcd"}, InputError, "class_names='abcd': expected a sequence of names"),
+        ({"class_names": "abcd"}, InputError, r"class_names='abcd': no such file \(in "),
         ({"ids": ["a", "b", "a"]}, InputError, "ids repeat: a; expected a different one for each image"),
         ({"ids": 7}, InputError, "ids=7: expected a sequence of names"),
     ],
@@ -543,7 +547,7 @@ def test_the_command_line_takes_the_same_words(
         (["--target", "verd"], "--target: 'verd' is no class index; to use names, pass --labels"),
         (
             ["--target", "verd", "--labels", "names.txt"],
-            "--target: no class is called 'verd' in --labels; did you mean",
+            "--target: none of the 3 class names is 'verd'; did you mean",
         ),
         (["--truth", "folder"], "--truth folder, blu/a.png: 'blu' is no class index; to use names, pass --labels"),
     ],

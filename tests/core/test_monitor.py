@@ -733,7 +733,7 @@ def test_pictures_are_made_once(many: np.ndarray, log: Recorder, monkeypatch: py
         (
             {"targets": "cow", "class_names": NAMES},
             xaicore.TargetError,
-            "targets: no class is called 'cow' in class",
+            "targets: none of the 4 class names is 'cow'",
         ),
         ({"targets": "cow"}, xaicore.TargetError, "targets: 'cow' is no class index; to use names, pass class_names"),
         ({"targets": [0, 1]}, xaicore.TargetError, "2 targets for 3 images: give one per image, a single number for"),

@@ -17,7 +17,7 @@ from xaicore_keras import private
 BACKEND = keras.backend.backend()
 VERSION = tuple(map(int, keras.__version__.split(".")[:2]))
 PACKAGE = pathlib.Path(xaicore_keras.__file__).parent
-UNDOCUMENTED = {"wrap_function", "prune", "internal_captures"}
+UNDOCUMENTED = {"wrap_function", "internal_captures"}
 """Private in spite of their spelling."""
 
 
@@ -100,10 +100,11 @@ def of_tensorflow():
     return dir(tf.compat.v1)
 
 
-def of_a_wrapped_function():
+def of_a_colocated_node():
     import tensorflow as tf
 
-    return dir(tf.compat.v1.wrap_function(lambda: tf.constant(0), []))
+    with tf.Graph().as_default(), tf.compat.v1.colocate_with(tf.constant(0).op):
+        return list(tf.constant(1).op.node_def.attr)
 
 
 def of_a_graph():
@@ -151,7 +152,7 @@ EXPECTED = {
     "keras.src.ops.function": (None, {}),
     "keras.src.backend": (None, {}),
     "wrap_function": (of_tensorflow, {"on": "tensorflow"}),
-    "prune": (of_a_wrapped_function, {"on": "tensorflow"}),
+    "_class": (of_a_colocated_node, {"on": "tensorflow"}),
     "internal_captures": (of_a_graph, {"on": "tensorflow"}),
     "_trace": (of_a_tracer, {"on": "jax"}),
     "_saved_min_val": (of_a_node, {"on": "torch"}),

@@ -198,3 +198,18 @@ def test_explainers_of_different_outputs_do_not_share_a_trace():
     answers = [numpy(y) for y in model(pictures())]
     for outputs, expected in zip(found, (answers[0], answers[1], answers[1], answers[0]), strict=True):
         np.testing.assert_allclose(outputs, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("most", [0, 2**27])
+def test_arrivals_are_the_same_where_the_pass_itself_reduces_them(monkeypatch, most):
+    from xaicore_keras import arrivals
+
+    monkeypatch.setattr(arrivals, "MOST_NUMBERS", most)
+    pictures = keras.Input((4, 6, 3))
+    maps = layers.Conv2D(2, 1, name="maps")(pictures)
+    cropped = layers.Cropping2D(((1, 0), (0, 2)))(maps)
+    model = keras.Model(pictures, layers.Dense(2)(layers.GlobalAveragePooling2D()(cropped)))
+    facts = KerasBackend(model).observe(np.ones((1, 4, 6, 3), np.float32))
+    (found,) = (layer for layer in facts.layers if layer.name == "maps")
+    rows, columns = found.reached[1], found.reached[2]
+    assert (list(rows), list(columns)) == ([False, True, True, True], [True] * 4 + [False] * 2)

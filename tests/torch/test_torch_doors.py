@@ -56,7 +56,7 @@ def channels_last(picture):
 
 LAST = (
     r"for inputs \(2, 6, 9, 3\) float32: .* Its channels come last: pass x\.permute\(0, 3, 1, 2\)\. These inputs were "
-    r"made by preprocess=channels_last: what it returns is one image of them, without the first axis$"
+    r"made by the preprocessing channels_last: what it returns is one image of them, without the first axis$"
 )
 
 

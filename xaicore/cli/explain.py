@@ -62,7 +62,7 @@ __all__ = ["command"]
     "targets",
     multiple=True,
     metavar="CLASS",
-    help="Explain this class, a number or a name in --labels; may be repeated. Or one of two words: truth, the class "
+    help="Explain this class, a number or a name; may be repeated. Or one of two words: truth, the class "
     "in --truth, and predicted.  [default: predicted]",
 )
 @click.option("--top-k", type=click.IntRange(min=1), metavar="K", help="Explain the K classes with the highest scores.")

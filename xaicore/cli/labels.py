@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 from collections import Counter
@@ -15,9 +14,10 @@ import numpy as np
 
 from xaicore.cli.options import LABELS
 from xaicore.data import names as data_names
+from xaicore.data.names_file import read_names, read_text
 from xaicore.data.targets import PREDICTED, TRUTH, read_target
 from xaicore.data.truth import UNKNOWN
-from xaicore.errors import InputError, nearest_file
+from xaicore.errors import InputError
 
 __all__ = ["class_index", "read_labels", "read_targets", "read_truth"]
 
@@ -36,14 +36,7 @@ def read_labels(file: str | None) -> tuple[str, ...] | None:
     """
     if file is None:
         return None
-    content = _read(file, "--labels")
-    names = _from_json(file, content) if file.lower().endswith(".json") else content.rstrip().splitlines()
-    if not names:
-        raise InputError(f"--labels {file}: no names in it; expected one per line")
-    blank = [i for i, name in enumerate(names) if not name.strip()]
-    if blank:
-        raise InputError(f"--labels {file}: class {blank[0]} has no name; expected one per line, without empty lines")
-    return tuple(name.strip() for name in names)
+    return data_names.as_class_names(read_names(file, f"--labels {file}"), f"--labels {file}")
 
 
 def class_index(value: str, names: Sequence[str] | None, option: str) -> int:
@@ -57,7 +50,9 @@ def class_index(value: str, names: Sequence[str] | None, option: str) -> int:
     if index is None:
         return data_names.class_index(value, names, option, LABELS.class_names)
     if names is not None and not 0 <= index < len(names):
-        raise InputError(f"{option}: class {index} is out of range, --labels has classes 0 to {len(names) - 1}")
+        raise InputError(
+            f"{option}: class {index} is out of range: the class names are of classes 0 to {len(names) - 1}"
+        )
     if index < 0:
         raise InputError(f"{option}: class {index} is out of range, classes are 0, 1, ...")
     return index
@@ -153,7 +148,7 @@ class _Table:
 
 def _rows(source: str) -> Iterator[tuple[int, str, str]]:
     """Yield (line, file, class), stripped, without the heading and empty lines."""
-    reader = csv.reader(io.StringIO(_read(source, "--truth"), newline=""), skipinitialspace=True)
+    reader = csv.reader(io.StringIO(read_text(source, f"--truth {source}"), newline=""), skipinitialspace=True)
     for row in reader:
         cells = [cell.strip() for cell in row]
         if not any(cells) or (reader.line_num == 1 and [cell.lower() for cell in cells] == ["file", "class"]):
@@ -177,24 +172,3 @@ def _number(value: str, names: Sequence[str] | None) -> int | None:
     """The class's number, None where the text is a name. Digits alone are always a number."""
     is_name = names is not None and value in names and not value.isdecimal()
     return int(value.partition(".")[0]) if NUMBER.fullmatch(value) and not is_name else None
-
-
-def _from_json(file: str, content: str) -> Sequence[str]:
-    expected = 'expected a list of names, or {"0": name, "1": name, ...} without gaps'
-    try:
-        found = json.loads(content)
-    except ValueError as exc:
-        raise InputError(f"--labels {file} is not valid JSON: {exc}") from exc
-    names = found.values() if isinstance(found, dict) else found
-    if not isinstance(found, (list, dict)) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"--labels {file}: {expected}")
-    return data_names.as_class_names(found, f"--labels {file}") or ()
-
-
-def _read(file: str, option: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as exc:
-        raise InputError(f"{option} {file}: no such file (in {os.getcwd()}){nearest_file(file)}") from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        raise InputError(f"{option} {file} cannot be read: {exc}") from exc

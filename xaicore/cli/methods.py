@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from xaicore.cli.failures import Command
 from xaicore.cli.model import load_model, model_options
 from xaicore.cli.options import in_options, reading_options
-from xaicore.cli.screen import console, new_table, remark, text, warnings_as_lines
+from xaicore.cli.screen import WIDE, console, new_table, remark, text, warnings_as_lines
 from xaicore.cli.trial import Trial
 from xaicore.errors import InputError, PluginError
 from xaicore.fitting import fitting_methods, method_names
@@ -86,15 +87,25 @@ def command(
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=str))
         return
+    printed = console()
+    if model is None:
+        table = _table(("name", "needs", "options", "cost", "computes"), map(_cells, rows))
+        if printed.measure(table, options=printed.options.update(max_width=WIDE)).maximum > printed.width:
+            table = _table(("name", "computes"), map(_narrow_cells, rows))
+    else:
+        table = _table(("name", "fits"), ([text(row["name"]), _verdict(row)] for row in rows))
+    printed.print(table)
+    if model is not None:
+        remark(screen, f"{sum(row['fits'] for row in rows)} of {len(rows)} methods fit")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[Text]]) -> Table:
     table = new_table()
-    headings = ("name", "needs", "options", "cost", "computes") if model is None else ("name", "fits")
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(_cells(row) if model is None else (text(row["name"]), _verdict(row))))
-    console().print(table)
-    if model is not None:
-        remark(screen, f"{sum(row['fits'] for row in rows)} of {len(rows)} methods fit")
+        table.add_row(*row)
+    return table
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -112,6 +123,14 @@ def _cells(row: dict[str, Any]) -> list[Text]:
     options = ", ".join(f"{name}={value!r}" for name, value in row["options"].items())
     last = text(row["computes"]) if row["error"] is None else text(row["error"], "red")
     return [text(row["name"]), text(", ".join(row["needs"])), text(options), text(row["cost"]), last]
+
+
+def _narrow_cells(row: dict[str, Any]) -> list[Text]:
+    """Two columns, for terminals in which five would have a word per line: what is short stands below the formula."""
+    name, needs, options, cost, computes = _cells(row)
+    rest = ((label, cell) for label, cell in (("cost", cost), ("needs", needs), ("options", options)) if cell)
+    below = Text("; ").join(Text(f"{label} {cell}", "dim") for label, cell in rest)
+    return [name, Text("\n").join([computes, below]) if below else computes]
 
 
 def _verdict(row: dict[str, Any]) -> Text:

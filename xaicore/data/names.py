@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from xaicore.data.names_file import read_names
 from xaicore.errors import InputError, did_you_mean
 from xaicore.outputs import label_count
 from xaicore.trees import as_array
@@ -66,17 +68,20 @@ def as_ids(ids: Any, count: int) -> tuple[str, ...]:
 
 
 def as_class_names(names: Any, argument: str = "class_names") -> tuple[str, ...] | None:
-    """One name per class, in class order, from a sequence, an array or {index: name}.
+    """One name per class, in class order, from a sequence, an array, {index: name}, or a file of names.
 
     Args:
         names: what the caller passed.
         argument: what the caller's argument is called.
 
     Raises:
-        InputError: `names` is none of these, or the indices have gaps.
+        InputError: `names` is none of these, the file cannot be read, or the indices have gaps.
     """
     if names is None:
         return None
+    if isinstance(names, (str, os.PathLike)):
+        argument = f"{argument}={os.fsdecode(names)!r}"
+        names = read_names(names, argument)
     if isinstance(names, Mapping):
         by_index = {str(index): name for index, name in names.items()}
         expected = set(map(str, range(len(names))))
@@ -128,7 +133,7 @@ def class_index(
     if found:
         raise InputError(f"{argument}: {name!r} names the classes {', '.join(map(str, found))}: pass an index")
     hint = did_you_mean(name, names) or also
-    raise InputError(f"{argument}: no class is called {name!r} in {names_argument}{hint}")
+    raise InputError(f"{argument}: none of the {len(names)} class names is {name!r}{hint}")
 
 
 def class_indices(value: Any, names: Sequence[str] | None, argument: str, names_argument: str = "class_names") -> Any:

@@ -28,16 +28,21 @@ def in_passes(
     Args:
         run: explains some of the images: one explanation per method, and per layer kept apart.
         sample: N images with ids.
-        target: of all of them, or one for each.
-        labels: their class names.
+        target: of all images that the caller passed, also of those that could not be read; or one for each of them.
+        labels: true classes of the same images, and class names.
         size: images per pass.
 
     Raises:
         InputError, TargetError: true classes or targets are of another number.
     """
-    check_count(sample.truth, len(sample))
+    asked = len(sample) if sample.kept is None else sample.asked
+    check_count(labels.truth, asked)
     if isinstance(target, (Box, Classes)):
-        target.check_count(len(sample))
+        target.check_count(asked)
+    truth = labels.truth
+    if sample.kept is not None and len(sample) < asked:
+        truth, target = None if truth is None else truth[sample.kept], target.take(sample.kept)
+    sample = replace(sample, truth=truth)
 
     def run_some(chosen: slice, target: Target) -> list[Explanation]:
         batch = sample.take(chosen)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.names import as_ids
@@ -20,7 +24,12 @@ ALONE = "explain each in a pass of its own: xaicore.explain_each(explainer, x)"
 
 
 def read_sample(
-    x: Any, prepare: Preparation | None, images: Any = None, ids: Any = None, backend: Backend | None = None
+    x: Any,
+    prepare: Preparation | None,
+    images: Any = None,
+    ids: Any = None,
+    backend: Backend | None = None,
+    skips: bool = False,
 ) -> Sample | None:
     """The pictures that x means, prepared; None where x is the model's own input.
 
@@ -30,6 +39,7 @@ def read_sample(
         images: N pictures to show instead of those that the preparation returns, or None.
         ids: N names. None: the paths of files, "0", "1", ... of other pictures.
         backend: of the model, for the code that a message offers.
+        skips: leave out files that cannot be read or prepared, as long as there are others, with one RuntimeWarning.
 
     Raises:
         InputError: a picture cannot be read or prepared, the prepared ones differ in shape, or they are too many.
@@ -43,9 +53,29 @@ def read_sample(
             f"x is {n} pictures, and a call keeps all of its results in memory: expected {MOST} at most. Call the "
             "explainer for some of them at a time, or use the command line, xaicore explain, which writes them to disk"
         )
-    if ids is None and isinstance(sources[0], (File, Frame)):
+    are_files = isinstance(sources[0], (File, Frame))
+    if ids is None and are_files:
         ids = [source.id for source in sources]
     named = as_ids(ids, n)
     given = None if images is None else check_pictures(images, n)
-    (batch,) = PictureBatches(sources, None, prepare, n, alone=ALONE)
-    return Sample(batch.x, None, batch.images if given is None else given, named)
+    skips = skips and are_files and n > 1
+    batches = PictureBatches(sources, np.arange(n), prepare, n, warn=_quiet if skips else None, alone=ALONE)
+    batch = next(iter(batches), None)
+    if batch is None:
+        raise InputError(f"none of the {n} pictures could be read. {_reasons(batches.skipped)}")
+    kept = batch.truth  # which of the pictures these are
+    assert kept is not None
+    if batches.skipped:
+        skipped = f"{len(batches.skipped)} of {n} pictures skipped: {_reasons(batches.skipped)}"
+        warnings.warn(skipped, RuntimeWarning, stacklevel=5)
+        named, given = tuple(named[i] for i in kept), None if given is None else given[kept]
+    return Sample(batch.x, None, batch.images if given is None else given, named, kept, n)
+
+
+def _quiet(reason: str) -> None:
+    """All that was skipped is told once, at the end."""
+
+
+def _reasons(skipped: Mapping[str, str]) -> str:
+    """The first reasons, with what is left out."""
+    return "; ".join(list(skipped.values())[:3]) + (f"; and {len(skipped) - 3} more" if len(skipped) > 3 else "")

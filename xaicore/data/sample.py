@@ -33,12 +33,17 @@ class Sample:
         truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool where several may be true, or None.
         images: (N, H, W, 3) uint8 RGB, the pictures in the frame that the model sees, or None.
         ids: N names, or None: made of position and content, so that they are the same in a resumed run.
+        kept: (N,) the positions of the images among those that the caller passed, where some could not be read; None
+            for all of them.
+        asked: how many the caller passed, where `kept` is given.
     """
 
     x: Any
     truth: np.ndarray | None = None
     images: np.ndarray | None = None
     ids: tuple[str, ...] | None = None
+    kept: np.ndarray | None = None
+    asked: int = 0
 
     def __len__(self) -> int:
         return trees.count(self.x)

@@ -63,7 +63,7 @@ def _of_code(asked: ModelSpec) -> NamedModel:
         raise InputError(f"weights={asked.weights!r}: no such file (in {os.getcwd()})")
     found = _ask(replace(asked, model=model))
     if found is None and asked.weights is None:
-        return NamedModel(model, asked.text, preprocess)
+        return NamedModel(model, f"{asked.text}, weights as the code makes them", preprocess)
     if found is None:
         raise InputError(
             f"weights={asked.weights!r}: no backend plugin loads this file into a {type_name(model)}; load it in the "

@@ -56,7 +56,7 @@ class Monitor:
         ids: N names; when None, position and hash of the content, so that a resumed run has the same.
         first: take the first images of x, this many.
         per_class: take the first images of each class of x, this many per class.
-        class_names: one name per class, in class order, or {index: name}.
+        class_names: one name per class, in class order, {index: name}, or a file of names.
         targets: "predicted", "truth", a class (index or name), or whatever else `Explainer` takes.
         method: one or several, which share one pass.
         layer, axes, grid, outliers, smooth, augment, fuse, output, output_axes, kind, activation, input_axes: of

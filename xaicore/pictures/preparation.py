@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,13 @@ class Preparation:
         """
         if preprocess is None or isinstance(preprocess, Preparation):
             return preprocess
+        if isinstance(preprocess, str) and preprocess.rpartition(":")[0]:
+            module, _, name = preprocess.rpartition(":")
+            module = Path(module).stem if module.endswith(".py") else module
+            raise InputError(
+                f"preprocess={preprocess!r} is text, which the command line takes: import the function, `from {module} "
+                f"import {name}`, and pass preprocess={name}"
+            )
         if not callable(preprocess):
             raise InputError(
                 f"preprocess={preprocess!r} is a {type_name(preprocess)}: expected a function from a picture, (H, W, "
@@ -51,7 +59,7 @@ class Preparation:
         except BackendError as exc:
             if type(exc) is not BackendError:
                 raise
-            made = f"These inputs were made by preprocess={self.name}"
+            made = f"These inputs were made by the preprocessing {self.name}"
             raise BackendError(f"{exc}. {made}: what it returns is one image of them, without the first axis") from exc
 
     def __call__(self, picture: np.ndarray, file: str) -> tuple[np.ndarray, np.ndarray | None]:

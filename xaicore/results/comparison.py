@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xaicore.errors import InputError, type_name
 from xaicore.explanation import Explanation
 from xaicore.loggers import open_loggers
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from xaicore.show.figure import Plot
 
 __all__ = ["Comparison"]
+
+ROUNDING = 2
+"""Levels of 255 by which the same picture may differ: as uint8, and as floats that were rounded."""
 
 
 class Comparison(dict[str, Explanation]):
@@ -47,7 +52,7 @@ class Comparison(dict[str, Explanation]):
                 unknown.
             DependencyError: Matplotlib is missing.
         """
-        first = self._first()
+        first = self._of_same_pictures()
         for one in self.values():
             one.check_drawable("plot")
         check_count(len(first.ids), len(first) // len(first.ids) * len(self))
@@ -71,7 +76,7 @@ class Comparison(dict[str, Explanation]):
             LoggerError: the folder cannot be written.
             PluginError, DependencyError: an option is unknown, or needs another library.
         """
-        self._first()
+        self._of_same_pictures()
         root = Path(directory).expanduser()
         loggers = {"disk": {**options, "root": root}}
         with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
@@ -83,7 +88,7 @@ class Comparison(dict[str, Explanation]):
         return Comparison({name: one.take(images) for name, one in self.items()})
 
     def _repr_html_(self) -> str:
-        first = self._first()
+        first = self._of_same_pictures()
         drawing = Drawing(slices=html.SLICES)
         per_image = len(first) // len(first.ids)
         images, targets = html.fitting(len(first.ids), per_image, first.parts * len(self))
@@ -104,6 +109,26 @@ class Comparison(dict[str, Explanation]):
         rows = range(n * per_image, (n + 1) * per_image)[:targets]
         lines = tuple(tuple(one.panel(m, drawing, name) for name, one in self.items()) for m in rows)
         return Group(lines, first.picture(rows[0], drawing) if first.drawable else None)
+
+    def _of_same_pictures(self) -> Explanation:
+        """As `_first`, whose pictures are those of the others where ids do not say so: "0", "1" are of any call.
+
+        Raises:
+            InputError: pictures of one size differ.
+        """
+        first = self._first()
+        if first.ids != tuple(map(str, range(len(first.ids)))):
+            return first
+        (name, _), *others = self.items()
+        for other, one in others:
+            n = None if one.pictures is first.pictures else _differing(first, one)
+            if n is not None:
+                raise InputError(
+                    f"{name!r} and {other!r} have no ids of their own, and other pictures of image {first.ids[n]!r}: "
+                    "explain the same images in the same order; where they are the same, prepared in two ways, pass "
+                    "the same ids= to both calls"
+                )
+        return first
 
     def _first(self) -> Explanation:
         """One of the explanations, which agree in their images and in the number of targets.
@@ -132,6 +157,21 @@ class Comparison(dict[str, Explanation]):
                     "explanations with the same number of targets"
                 )
         return first
+
+
+def _differing(one: Explanation, other: Explanation) -> int | None:
+    """The first image whose pictures differ by more than rounding; None where no pixels can be compared.
+
+    Inputs that were rescaled have the scale of their own batch.
+    """
+    ours, theirs = one.images, other.images
+    if "rescaled" in (one.images_from, other.images_from) or ours is None or theirs is None:
+        return None
+    if ours.shape != theirs.shape:
+        return None
+    differs = np.abs(np.subtract(ours, theirs, dtype=np.int16)) > ROUNDING
+    images = differs.reshape(len(differs), -1).any(axis=1)
+    return int(images.argmax()) if images.any() else None
 
 
 def _short(ids: Sequence[str]) -> str:

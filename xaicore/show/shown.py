@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from xaicore.errors import InputError
@@ -37,6 +38,14 @@ class ShownMaps(FramedMaps):
     def row(self, m: int, drawing: Drawing | None = None) -> dict[str, Any]:
         """What is known of row m, as plain values."""
         raise NotImplementedError
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What is known of each row, in order, as `row` gives it; `pandas.DataFrame` makes a table of it."""
+        return list(self)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The rows, as `row` gives them, in order; as many as `len` counts."""
+        return (self.row(m) for m in range(len(self)))
 
     def plot(self, path: str | os.PathLike[str] | None = None, drawing: Drawing | None = None) -> Plot:
         """A figure, as for a paper: per image a line with its picture, its overlays and a colour bar.

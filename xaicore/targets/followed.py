@@ -117,5 +117,5 @@ def index_of(label: int | str | None, answer: Answer) -> int | None:
     if len(found) > 1:
         raise TargetError(f"label={label!r} names the classes {', '.join(map(str, found))}: pass an index")
     if not found:
-        raise TargetError(f"label={label!r}: no class is called so in class_names{did_you_mean(label, names)}")
+        raise TargetError(f"label={label!r} is none of the {len(names)} class names{did_you_mean(label, names)}")
     return found[0]

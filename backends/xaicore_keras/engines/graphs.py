@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xaicore_keras.facts import mixture
+from xaicore_keras.arrivals import are_many, nonzero_along_axes
+from xaicore_keras.facts import along_axes, mixture
 
-__all__ = ["arrivals_of", "link_of", "origins", "pulled_to_input"]
+__all__ = ["arrivals_along_axes", "arrivals_of", "link_of", "origins", "pulled_to_input"]
 
 # Operations that keep values, at most in another shape or type.
 _PASSING = {"Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "StridedSlice", "EnsureShape"}
@@ -35,7 +36,10 @@ def origins(tensors: Sequence[Any], feeds: Sequence[Any]) -> list[tuple[int, ...
 
 
 def arrivals_of(y: Any, tensors: Sequence[Any]) -> list[Any]:
-    """For each tensor, along all of its axes in one vector, where the gradient of a mixture of y is not zero."""
+    """For each tensor the gradient of a mixture of y, of its shape.
+
+    Where these are too many, along all axes of the tensor in one vector, where the gradient is not zero.
+    """
     if not y.dtype.is_floating or not y.shape.is_fully_defined():
         return [None] * len(tensors)
     can_tell = [t is not None and t.dtype.is_floating and t.shape.is_fully_defined() for t in tensors]
@@ -44,7 +48,18 @@ def arrivals_of(y: Any, tensors: Sequence[Any]) -> list[Any]:
         gradients = iter(tf.gradients(y, ends, tf.cast(mixture(y.shape), y.dtype)) if ends else ())
     except Exception:  # an operation without a gradient: nothing is known of what lies before it
         return [None] * len(tensors)
-    return [_along_axes(next(gradients), t) if can else None for t, can in zip(tensors, can_tell, strict=True)]
+    found = _along_axes if are_many(end.shape for end in ends) else _dense
+    return [found(next(gradients), t) if can else None for t, can in zip(tensors, can_tell, strict=True)]
+
+
+def arrivals_along_axes(arrivals: Any, shape: Sequence[int]) -> dict[int, list[bool]]:
+    """The values of a tensor of `arrivals_of`, for one of this shape, as `along_axes` has them."""
+    array = arrivals.numpy()
+    return along_axes(array if array.shape != tuple(shape) else nonzero_along_axes(array), shape)
+
+
+def _dense(gradient: Any, tensor: Any) -> Any:
+    return tf.zeros(tensor.shape, tf.bool) if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def _along_axes(gradient: Any, tensor: Any) -> Any:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from xaicore_keras.arrivals import are_many, nonzero_along_axes
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
@@ -129,14 +130,17 @@ def _arrivals(
         y = run(tensors, weights)
         return (y.astype(jnp.float32) * mixture(y.shape)).sum()
 
+    is_reduced = are_many(aval.shape for aval in shifted.values())
+
     def arrivals(weights: Sequence[Any], tensors: Sequence[Any]) -> dict[int, Any]:
         shifts = {number: jnp.zeros(aval.shape, aval.dtype) for number, aval in shifted.items()}
         gradients = jax.grad(output)(shifts, weights, tensors)
-        return {number: _along_axes(gradient) for number, gradient in gradients.items()}
+        return {number: _along_axes(one) for number, one in gradients.items()} if is_reduced else gradients
 
     try:
         compiled = jax.jit(arrivals).lower(weights, tensors).compile(compiler_options=_run_once())
-        return {number: np.asarray(found) for number, found in compiled(weights, tensors).items()}
+        found = {number: np.asarray(one) for number, one in compiled(weights, tensors).items()}
+        return found if is_reduced else {number: nonzero_along_axes(one) for number, one in found.items()}
     except Exception:  # an operation without a gradient: nothing is known of what lies before it
         return None
     finally:

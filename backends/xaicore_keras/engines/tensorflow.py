@@ -21,11 +21,12 @@ from xaicore.errors import XaicoreError
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
-from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
-from xaicore_keras.engines.tensorflow_steps import Steps, concrete, inlined
-from xaicore_keras.facts import Flow, Seen, along_axes
+from xaicore_keras.engines.graphs import arrivals_along_axes, arrivals_of, link_of, origins, pulled_to_input
+from xaicore_keras.engines.tensorflow_cut import concrete, cut_out
+from xaicore_keras.engines.tensorflow_steps import Steps, inlined
+from xaicore_keras.facts import Flow, Seen
 from xaicore_keras.inputs import Inputs
-from xaicore_keras.private import prunable_graph
+from xaicore_keras.private import graph_function
 from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 from xaicore_keras.traces import Traces
@@ -43,8 +44,8 @@ class TensorFlowEngine(Engine):
         flows: list[Flow] = []
         arrivals: list[Any] = []
 
-        def body() -> None:
-            feeds[:] = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in _specs(batch, static=True)]
+        def body(*placeholders: Any) -> list[Any]:
+            feeds[:] = placeholders
             with inlined(inline):
                 y = run(feeds, None)
             outputs[:] = [y]
@@ -55,21 +56,21 @@ class TensorFlowEngine(Engine):
             known = zip(origins(visible, feeds), origins(taken, feeds), strict=True) if is_known else ()
             flows[:] = [Flow(reads, takes=takes) for reads, takes in known] or [Flow()] * len(visible)
             arrivals[:] = arrivals_of(y, visible) if is_known else [None] * len(visible)
+            return [arrival for arrival in arrivals if arrival is not None]
 
         def pull(taken: Any, i: int, weights: np.ndarray) -> np.ndarray | None:
             with tf.init_scope(), contextlib.suppress(tf.errors.OpError):
                 gradient = pulled_to_input(taken, feeds[i], weights)
-                return None if gradient is None else prune(feeds, gradient)(*arrays).numpy()
+                return None if gradient is None else cut_out(feeds, [gradient])(*arrays)[0].numpy()
             return None
 
         with tf.init_scope():
             arrays = [tf.convert_to_tensor(tensor) for tensor in batch.tensors]
-            prune = prunable_graph(body)
-            wanted = [arrival for arrival in arrivals if arrival is not None]
+            function = graph_function(body, _specs(batch, static=True))
             with contextlib.suppress(tf.errors.OpError):  # what cannot run here can still be listed
-                values = iter(prune(feeds, wanted)(*arrays) if wanted else ())
+                values = iter(function(*arrays) if any(arrival is not None for arrival in arrivals) else ())
                 flows[:] = [
-                    flow if arrival is None else replace(flow, reached=along_axes(next(values).numpy(), call.shape))
+                    flow if arrival is None else replace(flow, reached=arrivals_along_axes(next(values), call.shape))
                     for flow, arrival, call in zip(flows, arrivals, recorder.calls, strict=True)
                 ]
         flows = [
@@ -137,19 +138,15 @@ class TensorFlowEngine(Engine):
         That is how `tf.autodiff.ForwardAccumulator` does it, too, which records nothing in `tf.init_scope`.
         """
 
-        made: list[Any] = []
-
-        def body() -> None:
-            z = tf.compat.v1.placeholder(tensor.dtype, tensor.shape)
+        def body(z: Any) -> list[Any]:
             output = function(z)
             start = tf.zeros_like(output)
             (pulled,) = tf.gradients(output, z, start, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             (linear,) = tf.gradients(pulled, start, z, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            made[:] = [z, output, linear]
+            return [output, linear]
 
-        prune = prunable_graph(body)
-        z, *fetches = made
-        output, linear = prune([z], fetches)(tensor)
+        pushed = graph_function(body, [tf.TensorSpec(tensor.shape, tensor.dtype)])
+        output, linear = pushed(tensor)
         return output, linear
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,51 +12,51 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore_keras.asked import Leaf, Tap
+from xaicore_keras.engines.tensorflow_cut import concrete, cut_out, kept
 from xaicore_keras.engines.tensorflow_products import quick_products
 from xaicore_keras.engines.tensorflow_rules import applied, has_hidden_relus, marked
-from xaicore_keras.private import is_captured, prunable_graph
+from xaicore_keras.private import graph_function
 from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
 from xaicore_keras.run import Program
 from xaicore_keras.state import preserved_model
 
-__all__ = ["Steps", "concrete", "inlined"]
-
-# Operations that the second step repeats, since that costs less than to pass their results on.
-_REPEATED = {"Const", "ReadVariableOp"}
-_LOOPS = {"While", "StatelessWhile"}
+__all__ = ["Steps", "inlined"]
 
 
 class Steps:
-    """The two steps, compiled. They do not refer to the model; only the graph that they are cut from does."""
+    """The two steps, compiled; the second when it is first asked for one target or for several. No step, and nothing
+    of the graph that they are cut from, refers to the model."""
 
     def __init__(self, program: Program, specs: Sequence[tf.TensorSpec], inline: bool) -> None:
         self._asked, self._model = program.asked, program.model
-        asked, model = program.asked, program.model()
+        asked = program.asked
         taken: dict[Leaf, Any] = {}
-        feeds: dict[str, Any] = {}
-        read: list[Any] = []
+        feeds: list[Any] = []
         cut: list[Any] = []
         pulled: dict[str, _Gradients] = {}
 
-        def body() -> None:
-            feeds["x"] = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in specs]
+        def body(*tensors: Any) -> list[Any]:
+            model = program.model()
             graph = tf.compat.v1.get_default_graph()
             with preserved_model(model), inlined(inline or asked.has_rules), quick_products(graph):
                 around = marked(graph) if asked.has_rules or asked.ends(SECOND) else None
-                y = program(feeds["x"], {leaf: _tap(taken, leaf) for leaf in asked.leaves}, around=around)
+                y = program(tensors, {leaf: _tap(taken, leaf) for leaf in asked.leaves}, around=around)
             if asked.has_rules and has_hidden_relus(graph):
                 raise hidden_relus(model, "a loop or a saved model")
-            read[:] = [tf.cast(t, tf.float32) for t in (y, *(taken[leaf] for leaf in asked.read))]
+            read = [tf.cast(t, tf.float32) for t in (y, *(taken[leaf] for leaf in asked.read))]
             if asked.pulls:
                 forward_ops = set(graph.get_operations())
-                feeds["direction"] = tf.compat.v1.placeholder(tf.float32, [None, None, *y.shape[1:]])
+                direction = tf.compat.v1.placeholder(tf.float32, [None, None, *y.shape[1:]])
                 for rule, ends in asked.pulls:
-                    pulled[rule] = _Gradients.of(y, [taken[leaf] for leaf in ends], feeds["direction"], rule)
-                cut[:] = _cut([t for found in pulled.values() for t in (*found.one, *found.many)], forward_ops)
+                    pulled[rule] = _Gradients.of(y, [taken[leaf] for leaf in ends], direction, rule)
+                cut[:] = kept([t for found in pulled.values() for t in (*found.one, *found.many)], forward_ops)
+                feeds[:] = [direction, *cut]
+            return [*read, *cut]
 
-        prune = prunable_graph(body)
-        self._forward = _compiled(prune, feeds["x"], [*read, *cut])
-        self._pulls = {rule: _Pull(prune, [feeds["direction"], *cut], found) for rule, found in pulled.items()}
+        function = graph_function(body, specs)
+        # Wrapped in another function, because only then is it optimised.
+        self._forward = concrete(lambda *tensors: function(*tensors), specs)
+        self._pulls = {rule: _Pull(feeds, found) for rule, found in pulled.items()}
 
     def forward(self, tensors: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
         """(outputs, values, the tensors that `pull` needs)."""
@@ -126,17 +127,18 @@ def _second(y: Any, ends: Sequence[Any], row: Any) -> list[Any]:
 class _Pull:
     """The second step under one rule."""
 
-    def __init__(self, prune: Callable[..., Any], feeds: list[Any], gradients: _Gradients) -> None:
+    def __init__(self, feeds: list[Any], gradients: _Gradients) -> None:
         self._reached, self.passes_relus = gradients.reached, gradients.passes_relus
-        if any(self._reached):
-            self._one = _compiled(prune, feeds, gradients.one)
-            self._many = _compiled(prune, feeds, gradients.many)
+        self._steps = {
+            is_one: functools.cache(functools.partial(cut_out, feeds, fetches))
+            for is_one, fetches in ((True, gradients.one), (False, gradients.many))
+        }
 
     def __call__(self, direction: np.ndarray, cut: Sequence[Any]) -> list[np.ndarray | None]:
         if not any(self._reached):
             return [None for _ in self._reached]
-        step = self._one if direction.shape[1] == 1 else self._many
         with tf.init_scope():
+            step = self._steps[direction.shape[1] == 1]()
             gradients = iter(step(tf.constant(direction), *cut))
         return [next(gradients).numpy() if reached else None for reached in self._reached]
 
@@ -144,42 +146,6 @@ class _Pull:
 def _swapped(tensor: Any) -> Any:
     """(N, K, ...) as (K, N, ...), and back."""
     return tf.transpose(tensor, [1, 0, *range(2, len(tensor.shape))])
-
-
-def _cut(gradients: Sequence[Any], forward_ops: set[Any]) -> list[Any]:
-    """The tensors of the forward pass that these gradients read, without weights and constants."""
-    cut: dict[Any, Any] = {}
-    seen: set[Any] = set()
-    pending = list(gradients)
-    while pending:
-        tensor = pending.pop()
-        if tensor.ref() in seen:
-            continue
-        seen.add(tensor.ref())
-        if tensor.op not in forward_ops:
-            pending.extend(tensor.op.inputs)
-        elif not _is_repeated(tensor.op) and not is_captured(tensor):
-            # Of a loop all outputs, since TensorFlow also lifts some of what lies before another loop.
-            outputs = tensor.op.outputs if tensor.op.type in _LOOPS else [tensor]
-            cut.update((output.ref(), output) for output in outputs)
-    return list(cut.values())
-
-
-def _is_repeated(op: Any) -> bool:
-    """Whether it reads a constant or weight, also one that mixed precision casts to another type."""
-    return op.type in _REPEATED or (op.type in ("Cast", "Identity") and _is_repeated(op.inputs[0].op))
-
-
-def _compiled(prune: Callable[..., Any], feeds: list[Any], fetches: list[Any]) -> Any:
-    """A part of the graph as a function, wrapped in another, because only then is it optimised."""
-    function = prune(feeds, fetches)
-    signature = [tf.TensorSpec(t.shape, t.dtype) for t in feeds]
-    return concrete(lambda *tensors: function(*tensors), signature)
-
-
-def concrete(function: Callable[..., Any], signature: Sequence[tf.TensorSpec]) -> Any:
-    """A function, traced."""
-    return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
 
 
 @contextlib.contextmanager

@@ -157,7 +157,7 @@ def _reached(y: torch.Tensor, outputs: Sequence[torch.Tensor]) -> list[dict[int,
         return [None] * len(outputs)
     weights = torch.from_numpy(mixture(y.shape)).to(y.device, y.dtype)
     try:
-        gradients = iter(torch.autograd.grad([y], ends, [weights], retain_graph=True, allow_unused=True))
+        gradients = iter(tools.grad_of_mixture(y, ends, weights, retain_graph=True))
     except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
         return [None] * len(outputs)
     return [_along_axes(next(gradients)) if output.requires_grad else None for output in outputs]
