@@ -73,7 +73,7 @@ def test_a_broken_picture_is_a_row_and_a_status(shop: Workshop) -> None:
         (["--table", "--out", "a", "--name", "b"], "--name is for loggers, and --table writes files of its own"),
         (["--table", "--out", "a", "--logger", "wandb"], "--logger is for loggers"),
         (["--table", "--out", "a", "--shard", "2/2"], "--shard 2/2: expected 'i/n'"),
-        (["--table", "--out", "a", "--target", "giallo"], "--target: no class is called 'giallo' in --labels"),
+        (["--table", "--out", "a", "--target", "giallo"], "--target: none of the 3 class names is 'giallo'"),
         (["--table", "--out", "a", "--target", "truth"], "--target 'truth' needs the true classes: pass --truth"),
     ],
 )
