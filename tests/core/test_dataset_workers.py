@@ -42,7 +42,8 @@ def test_workers_write_what_one_process_writes(tmp_path: Path) -> None:
     assert not (tmp_path / "two" / "attempts").exists()
 
 
-def test_a_worker_that_dies_is_started_again_and_the_picture_is_a_row(tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_started_again_and_the_picture_is_a_row(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("DEATHS", str(tmp_path / "deaths"))
     paths = write_pictures(tmp_path / "photos", 12)
     run(tmp_path / "photos", tmp_path / "whole")
     cv2.imwrite(str(paths[9]), np.full((6, 6, 3), 255, np.uint8))  # ends the process in the model
@@ -52,6 +53,7 @@ def test_a_worker_that_dies_is_started_again_and_the_picture_is_a_row(tmp_path: 
     run(replace(listing, sources=sources), tmp_path / "out", backend=fragile(), workers=1)
     whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
     assert [row["position"] for row in found if row["error"]] == [2, 9]
+    assert (tmp_path / "deaths").read_text().split() == ["died", "died"]  # with others, and alone
     assert [row for row in found if not row["error"]] == [whole[n] for n in range(12) if n not in (2, 9)]
 
 

@@ -40,10 +40,12 @@ def backend(seed: int = 0) -> DatasetBackend:
 
 
 class FragileBackend(DatasetBackend):
-    """Ends the process where `DatasetBackend` raises."""
+    """Ends the process where `DatasetBackend` raises, with a line in the file DEATHS of the environment."""
 
     def capture(self, inputs, layers, direction=None):
         if (np.asarray(inputs)[:, 0, 0, 0] == 1).any():
+            with open(os.environ["DEATHS"], "a") as file:
+                file.write("died\n")
             os._exit(5)
         return super().capture(inputs, layers, direction)
 
