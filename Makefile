@@ -35,7 +35,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-models test-plugins test-report test-core test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
+.PHONY: help demo report test test-main test-models test-plugins test-report test-core test-kills test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -123,6 +123,9 @@ $(KERAS_TESTS): test-keras-%: $(READY) $(KERAS)
 test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and another Python
 	$(BIN)/python tests/other_pythons.py 3.12
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
+
+test-kills: $(READY) ## kill a run over a data set 50 times, at random moments
+	XAICORE_KILLS=50 $(BIN)/python -m pytest tests/core/test_dataset_kills.py
 
 # These skip where their library is missing, as in the environment of the other tests.
 OF_LIBRARIES := $(addprefix tests/torch/test_torch_,models_by_name.py boxes.py attention.py attention_models.py generated.py)

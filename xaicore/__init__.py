@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
+    from xaicore.dataset.run import explain_dataset
+    from xaicore.dataset.table import MapTable, open_maps
     from xaicore.each import explain_each
     from xaicore.evidence import Evidence
     from xaicore.explainer import Explainer
@@ -75,6 +77,7 @@ __all__ = [
     "Logger",
     "LoggerError",
     "Loggers",
+    "MapTable",
     "Method",
     "MethodError",
     "ModelLibrary",
@@ -94,6 +97,7 @@ __all__ = [
     "check_direction",
     "default_layer",
     "explain",
+    "explain_dataset",
     "explain_each",
     "facts",
     "find_model",
@@ -106,6 +110,7 @@ __all__ = [
     "method",
     "models",
     "open_loggers",
+    "open_maps",
     "outputs",
     "overlay",
     "pull_in_half",
@@ -122,6 +127,8 @@ _HOLDERS = {
     "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction", "pull_in_half"),
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
+    "xaicore.dataset.run": ("explain_dataset",),
+    "xaicore.dataset.table": ("MapTable", "open_maps"),
     "xaicore.each": ("explain_each",),
     "xaicore.evidence": ("Evidence",),
     "xaicore.explainer": ("Explainer",),
@@ -146,6 +153,7 @@ _MODULES = (
     "backend",
     "capture",
     "data",
+    "dataset",
     "ensemble",
     "evidence",
     "explainer",

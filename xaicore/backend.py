@@ -220,6 +220,13 @@ class Backend(ABC):
         """
         return None
 
+    def weights_hash(self) -> str | None:
+        """A hash of all weights, alike in every process; None: not known.
+
+        By it a run over a data set that is resumed with other weights is refused.
+        """
+        return None
+
     @contextlib.contextmanager
     def with_variables(self, variables: Any) -> Iterator[None]:
         """Give the model these variables while it is explained, and its own again afterwards."""

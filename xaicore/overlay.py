@@ -59,6 +59,7 @@ ZERO = 128
 """The place of zero in a diverging table: -1 is at 1, and 1 at 255."""
 
 
+@lru_cache
 def colormaps() -> tuple[str, ...]:
     """The names that `colormap=` takes."""
     return tuple(sorted(name[9:].lower() for name in dir(cv2) if name.startswith("COLORMAP_")))

@@ -35,7 +35,7 @@ from xaicore_keras.state import preserved_model
 from xaicore_keras.survey import Survey
 from xaicore_keras.surveys import Surveys
 from xaicore_keras.traces import Traces, traces_of
-from xaicore_keras.weights import assigned, digest
+from xaicore_keras.weights import assigned, digest, hashed
 
 __all__ = ["KerasBackend"]
 
@@ -170,6 +170,10 @@ class KerasBackend(Backend):
     def weights_digest(self) -> Hashable:
         """The sums of the trainable variables, on JAX: a loop may keep the weights outside of the model."""
         return digest(self.model) if keras.backend.backend() == "jax" else None
+
+    def weights_hash(self) -> str | None:
+        """Of all weights in the model's order; None before it is built."""
+        return hashed(self.model) if self.ready else None
 
     @contextlib.contextmanager
     def with_variables(self, variables: Any) -> Iterator[None]:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Hashable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from xaicore import InputError
 
-__all__ = ["assigned", "digest"]
+__all__ = ["assigned", "digest", "hashed"]
 
 
 def digest(model: keras.Model) -> Hashable:
     """The sum of each trainable variable: it changes when the weights do."""
     return tuple(float(keras.ops.sum(keras.ops.cast(v, "float32"))) for v in model.trainable_variables)
+
+
+def hashed(model: keras.Model) -> str:
+    """A hash of all weights, 32 hexadecimal digits. Names do not count: they differ from process to process."""
+    found = hashlib.blake2b(digest_size=16)
+    for variable in model.weights:
+        found.update(f"{variable.dtype} {tuple(variable.shape)}".encode())
+        found.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
+    return found.hexdigest()
 
 
 @contextlib.contextmanager

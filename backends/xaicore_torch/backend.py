@@ -23,6 +23,7 @@ from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.biases import find_biases
 from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
 from xaicore_torch.explained import Explained
+from xaicore_torch.hashing import weights_hash
 from xaicore_torch.hessian import differentiable_twice
 from xaicore_torch.inputs import Inputs
 from xaicore_torch.layout import find_module, layer_name, unwrap
@@ -132,6 +133,10 @@ class TorchBackend(Backend):
             input_gradients={rule: [one.get(("input", i)) for i in positions] for rule, one in of_inputs.items()},
             parts=others,
         )
+
+    def weights_hash(self) -> str | None:
+        """Of parameters and persistent buffers; None before a lazy layer has its weights."""
+        return weights_hash(self.model)
 
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
         """What the innermost layers with weights answer to zeros, from a pass over the first image."""

@@ -63,6 +63,8 @@ def test_templates_are_inside(wheel: zipfile.ZipFile) -> None:
     assert {"index.html.jinja", "gallery.css", "gallery.js"} <= parts
     assert {f"xaicore_disk/page/{name}" for name in parts} <= set(wheel.namelist())
     packages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "xaicore").rglob("*.jinja")}
+    packages |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "xaicore").rglob("*.css")}
+    assert {"xaicore/dataset/template/page.html.jinja", "xaicore/dataset/template/page.css"} <= packages
     assert "xaicore/cli/templates/backend/package/backend.py.jinja" in packages
     assert packages <= set(wheel.namelist())
 

@@ -682,3 +682,21 @@ def test_two_models_that_share_layers_in_two_threads():
     pairs = list(zip(models, expected, strict=True))
     together(*(lambda pair=pair: explain(*pair) for pair in [*pairs, *pairs]))
     assert all("call" not in vars(part) for model in models for part in model._flatten_layers())
+
+
+def test_the_hash_of_the_weights_is_theirs():
+    def hash_of(model):
+        return xaicore.plugins.installed().backend(model).weights_hash()
+
+    model, other = conv_gap_dense(), conv_gap_dense()
+    other.set_weights(model.get_weights())
+    known = hash_of(model)
+    assert len(known) == 32
+    assert hash_of(other) == known  # whatever its layers are called
+    xaicore.explain(model, pictures())
+    assert hash_of(model) == known
+    values = model.get_weights()
+    values[-1][0] += 1
+    other.set_weights(values)
+    assert hash_of(other) != known
+    assert hash_of(keras.Sequential([layers.Dense(3)])) is None

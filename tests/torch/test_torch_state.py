@@ -517,3 +517,25 @@ def test_an_interrupt_within_a_recurrent_layer_leaves_cudnn_on(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         xaicore.explain(model, pictures())
     assert torch.backends.cudnn.enabled
+
+
+def test_the_hash_of_the_weights_is_theirs():
+    def hash_of(model):
+        return xaicore.plugins.installed().backend(model).weights_hash()
+
+    model = training()
+    known = hash_of(model)
+    assert known == hash_of(training()) == hash_of(nn.DataParallel(model))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    xaicore.explain(model, pictures())
+    assert hash_of(model) == known
+    for name in ("conv.weight", "bn.running_mean", "calls"):
+        model.load_state_dict(before)
+        model.state_dict()[name].view(-1)[0] += 1
+        assert hash_of(model) != known
+    model.load_state_dict(before)
+    model.cache += 1  # a buffer that is not saved
+    assert hash_of(model) == known
+    assert len({known, hash_of(model.half()), hash_of(model.to(torch.bfloat16))}) == 3
+    assert hash_of(nn.Sequential(nn.LazyConv2d(3, 3))) is None
+    assert hash_of(nn.Conv2d(3, 3, 3, device="meta")) is None

@@ -23,6 +23,7 @@ from xaicore.cli.options import ensemble_options, reading_options
 from xaicore.cli.preparation import for_backend
 from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
 from xaicore.cli.summary import report
+from xaicore.cli.table import check_table, explain_table, table_options
 from xaicore.cli.work import Work
 from xaicore.data.names import as_class_names
 from xaicore.errors import InputError
@@ -105,7 +106,8 @@ __all__ = ["command"]
     metavar="NAME",
     help="Where results go; `xaicore plugins` lists the loggers. May be repeated.",
 )
-@click.option("--out", metavar="DIR", help="The disk logger's folder.  [default: runs/NAME]")
+@click.option("--out", metavar="DIR", help="The folder of the disk logger, or of --table.  [default: runs/NAME]")
+@table_options
 @click.option("--name", metavar="NAME", help="The run's name.  [default: the last part of --out, else date and time]")
 def command(
     paths: Sequence[str],
@@ -134,6 +136,10 @@ def command(
     batch_size: int,
     loggers: Sequence[str],
     out: str | None,
+    table: bool,
+    resume: bool,
+    workers: int | None,
+    shard: str | None,
     name: str | None,
 ) -> None:
     """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg".
@@ -149,11 +155,38 @@ def command(
       xaicore explain "photos/**/*.jpg" --model my.net:build --method gradcam --method hirescam
       xaicore explain photos --model my.net:build --method "rise(masks=2000)"
       xaicore explain photos --model my.net:build --top-k 3 --truth folder --out runs/a
+      xaicore explain photos --model my.net:build --table --out runs/all --resume
 
     A picture that cannot be read is reported and skipped. Exit status: 0 all pictures are explained; 1 a picture, the
     model or a logger failed during the work; 2 the request is not possible, and nothing was explained.
     """
     screen = console(stderr=True)
+    others = {"--logger": list(loggers) != ["disk"], "--name": name}
+    check_table(table, {"--resume": resume, "--workers": workers, "--shard": shard}, others, out, methods)
+    if targets and top_k is not None:
+        raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
+    if table:
+        run = {"resume": resume, "workers": workers, "shard": shard}
+        options = {
+            "method": read_methods(methods)[0],
+            "layer": layers or None,
+            "backend": backend,
+            "output": as_output(output),
+            "activation": activation,
+            "kind": kind,
+            "axes": axes,
+            "grid": grid,
+            "input_axes": input_axes,
+            "outliers": outliers,
+            "smooth": smooth,
+            "augment": augment,
+            "fuse": None if fuse == "none" else fuse,
+            "batch_size": batch_size,
+        }
+        loading = (preprocess, device, weights, trust)
+        with warnings_as_lines(screen):
+            broken = explain_table(screen, paths, model, loading, str(out), labels, truth, targets, top_k, run, options)
+        click.get_current_context().exit(1 if broken else 0)
     with warnings_as_lines(screen), ExitStack() as stack:
         files = find_pictures(paths)
         class_names = read_labels(labels)
@@ -169,8 +202,6 @@ def command(
         true_classes = read_truth(truth, files, class_names)
         if true_classes is not None:
             true_classes = np.repeat(true_classes, [len(of_file) for of_file in of_files])
-        if targets and top_k is not None:
-            raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
         target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
         bar = Bar(screen, len(sources))
         explainer = Explainer(

@@ -33,12 +33,15 @@ OPTIONS = {
     "layer": "--layer",
     "method": "--method",
     "outliers": "--outliers",
+    "out": "--out",
     "output": "--output",
+    "shard": "--shard",
     "smooth": "--smooth",
     "spec": "--model",
     "targets": "--target",
     "truth": "--truth",
     "weights": "--weights",
+    "workers": "--workers",
 }
 """{argument: option}."""
 
@@ -52,7 +55,7 @@ ARGUMENT = re.compile(
 )
 """An argument and its value, as Python writes them: axes='nlc', grid=(14, 14), output=1; or grid=(h, w), layer=..."""
 
-FLAG = re.compile(r"(?<![\w.'\"-])trust=True\b")
+FLAG = re.compile(r"(?<![\w.'\"-])(trust|resume)=True\b")
 """An argument that is a flag on the command line."""
 
 METHOD = re.compile(r"xaicore\.method\('([^'()]+)', ([^()]*)\)")
@@ -156,7 +159,7 @@ def message(error: XaicoreError) -> str:
 
 def in_options(text: str) -> str:
     """Arguments in Python's notation as options: "axes='nlc'" becomes "--axes nlc"."""
-    return ARGUMENT.sub(_replaced, FLAG.sub("--trust", METHOD.sub(r'--method "\1(\2)"', text)))
+    return ARGUMENT.sub(_replaced, FLAG.sub(r"--\1", METHOD.sub(r'--method "\1(\2)"', text)))
 
 
 def _replaced(found: re.Match[str]) -> str:

@@ -5,5 +5,6 @@ from xaicore.localize.intervals import Estimate
 from xaicore.localize.localization import Localization
 from xaicore.localize.overlap import iou, match
 from xaicore.localize.places import all_boxes, boxes, masks, points
+from xaicore.localize.shares import shares
 
-__all__ = ["Estimate", "Localization", "all_boxes", "boxes", "evaluate", "iou", "masks", "match", "points"]
+__all__ = ["Estimate", "Localization", "all_boxes", "boxes", "evaluate", "iou", "masks", "match", "points", "shares"]

@@ -14,6 +14,7 @@ from xaicore.localize.localization import Localization
 from xaicore.localize.overlap import check_min_iou, iou, match
 from xaicore.localize.places import all_boxes, check_components, check_threshold, masks, points
 from xaicore.localize.ranks import wrong_in_top
+from xaicore.localize.shares import evidence_in, evidence_of, inside, picture_size
 from xaicore.localize.truth import TrueBoxes, read_boxes, read_classes
 
 __all__ = ["evaluate"]
@@ -69,7 +70,7 @@ def evaluate(
     check_confidence(confidence)
     if not (isinstance(tolerance, Real) and 0 <= tolerance < float("inf")):
         raise InputError(f"tolerance={tolerance!r}: expected a distance in pixels, 0 or more, such as 15")
-    size = _picture_size(explanation)
+    size = picture_size(explanation)
     boxes = read_boxes(true_boxes, explanation.ids, size)
     true = TrueBoxes(boxes, read_classes(classes, boxes, explanation.truth, explanation.ids))
     rows = [
@@ -129,25 +130,21 @@ def _measure(
     tolerance: float,
 ) -> Measured:
     every = all_boxes(masks(explanation.heatmap(m)[None], threshold))[0]
-    # In the method's own scale, nothing is clipped: the maximum stays one pixel, the evidence all of it.
-    evidence = np.maximum(explanation.heatmap(m, "none"), 0)
+    evidence = evidence_of(explanation, m)  # in the method's own scale, the maximum stays one pixel
     box = every[0] if len(every) else np.zeros(4, np.int64)
     point = points(evidence[None])[0]
     if not len(true):
         return Measured(box, point, np.nan, False, False, np.nan, np.nan, (0, 0, 0))
-    inside = np.zeros(evidence.shape, bool)
-    for x0, y0, x1, y1 in true:
-        inside[y0:y1, x0:x1] = True
-    total, overlap = float(evidence.sum(dtype=np.float64)), float(iou(box, true).max())
+    area, overlap = inside(evidence.shape, true), float(iou(box, true).max())
     compared = every[:components]
     return Measured(
         box=box,
         point=point,
         best_iou=overlap,
         found=overlap >= min_iou,
-        pointed=total > 0 and bool((_distance(point, true) <= tolerance).any()),
-        share=float(evidence[inside].sum(dtype=np.float64)) / total if total > 0 else 0.0,
-        area=float(inside.mean()),
+        pointed=bool(evidence.any()) and bool((_distance(point, true) <= tolerance).any()),
+        share=evidence_in(evidence, area),
+        area=float(area.mean()),
         instances=(len(compared), len(true), int((match(compared, true, min_iou) >= 0).sum())),
     )
 
@@ -156,21 +153,6 @@ def _distance(point: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """From a pixel to the nearest pixel of each box (B, 4): (B,), 0 inside."""
     outside = np.maximum(np.maximum(boxes[:, :2] - point, point - (boxes[:, 2:] - 1)), 0)
     return np.hypot(*outside.T)
-
-
-def _picture_size(explanation: Explained) -> tuple[int, int]:
-    if not isinstance(getattr(explanation, "maps", None), np.ndarray):
-        raise InputError(
-            f"evaluate() of a {type(explanation).__name__}: expected an Explanation; for those of compare(), evaluate "
-            "each of its values"
-        )
-    if explanation.views > 1 or explanation.form != "picture":
-        views = f", {explanation.views} views per image" if explanation.views > 1 else ""
-        raise InputError(
-            f"maps of shape {explanation.maps.shape[1:]}{views}: boxes are of one two-dimensional map (H, W) per row"
-        )
-    height, width = explanation.heatmap(0, "none").shape
-    return height, width
 
 
 def _nothing_counts(explanation: Explained, true: TrueBoxes) -> str:

@@ -31,6 +31,8 @@ def wrong_in_top(explanation: Explained, true: TrueBoxes, found: np.ndarray) -> 
         return None, None, ("Top-1 and top-5 errors need the class of each true box: pass classes=.",)
     if explanation.predicted is None or is_dense(explanation.outputs):
         return None, None, ("Top-1 and top-5 errors need predicted classes, and the outputs are no scores of classes.",)
+    if np.isnan(explanation.outputs).any():  # of a data set's table, which does not keep many
+        return None, None, ("Top-1 and top-5 errors need the scores of all classes, and some outputs are NaN.",)
     order = _best_first(explanation.outputs, explanation.predicted)
     _check_range(true.classes, order.shape[1], explanation.outputs.shape)
     rows = {(int(n), int(c)): False for n, c in zip(explanation.image_index, explanation.targets, strict=True)}

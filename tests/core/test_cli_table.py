@@ -1,0 +1,85 @@
+"""`xaicore explain --table`: a data set from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workshop import Workshop, draw
+
+import xaicore
+
+pytest.importorskip("pyarrow")
+
+
+def photos(shop: Workshop) -> None:
+    (shop.here / "names.txt").write_text("rosso\nverde\nblu\n")
+    for folder, colour in (("verde", "green"), ("blu", "red")):
+        for n in range(2):
+            Path("photos", folder).mkdir(parents=True, exist_ok=True)
+            draw(Path(f"photos/{folder}/{n}.png"), colour)
+
+
+def invoke(shop: Workshop, *arguments: str):
+    return shop.run("explain", "photos", "--model", "net:build", "--labels", "names.txt", *arguments)
+
+
+def test_a_folder_becomes_a_table(shop: Workshop) -> None:
+    photos(shop)
+    result = invoke(shop, "--table", "--out", "runs/a", "--truth", "folder", "--target", "verde", "--batch-size", "3")
+    assert result.exit_code == 0, result.output
+    assert "4 pictures explained: 4 maps\n2 of 4 right\n" in result.stdout
+    assert "xaicore.open_maps('runs/a')" in result.stdout
+    assert "4 of 4 pictures" in result.stderr
+    table = xaicore.open_maps("runs/a").to_pandas(["id", "target_name", "prediction_name", "right"])
+    assert table.values.tolist() == [
+        ["photos/blu/0.png", "verde", "rosso", False],
+        ["photos/blu/1.png", "verde", "rosso", False],
+        ["photos/verde/0.png", "verde", "verde", True],
+        ["photos/verde/1.png", "verde", "verde", True],
+    ]
+
+
+def test_a_run_is_resumed_and_another_one_refused(shop: Workshop) -> None:
+    photos(shop)
+    assert invoke(shop, "--table", "--out", "runs/a").exit_code == 0
+    again = invoke(shop, "--table", "--out", "runs/a")
+    assert again.exit_code == 2
+    assert "is of this run already: pass --resume to go on with it" in again.stderr
+    assert invoke(shop, "--table", "--out", "runs/a", "--resume").exit_code == 0
+    other = invoke(shop, "--table", "--out", "runs/a", "--resume", "--method", "hirescam")
+    assert other.exit_code == 2
+    assert "which differs in the method: was 'gradcam', is 'hirescam'" in other.stderr
+    assert invoke(shop, "--table", "--out", "runs/b", "--shard", "0/2").exit_code == 0
+    assert len(xaicore.open_maps("runs/b")) == 4
+
+
+def test_a_broken_picture_is_a_row_and_a_status(shop: Workshop) -> None:
+    photos(shop)
+    Path("photos/blu/1.png").write_bytes(b"no picture")
+    result = invoke(shop, "--table", "--out", "runs/a")
+    assert result.exit_code == 1
+    assert "3 pictures explained: 3 maps\n" in result.stdout
+    assert "1 picture with an error" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume"], "--resume is for runs over a data set: add --table"),
+        (["--workers", "2"], "--workers is for runs over a data set: add --table"),
+        (["--table"], "--table needs the folder of the run: add --out DIR"),
+        (["--table", "--out", "a", "--method", "gradcam", "--method", "hirescam"], "--table takes one --method"),
+        (["--table", "--out", "a", "--name", "b"], "--name is for loggers, and --table writes files of its own"),
+        (["--table", "--out", "a", "--logger", "wandb"], "--logger is for loggers"),
+        (["--table", "--out", "a", "--shard", "2/2"], "--shard 2/2: expected 'i/n'"),
+        (["--table", "--out", "a", "--target", "giallo"], "--target: none of the 3 class names is 'giallo'"),
+        (["--table", "--out", "a", "--target", "truth"], "--target 'truth' needs the true classes: pass --truth"),
+    ],
+)
+def test_what_does_not_fit_is_refused(shop: Workshop, arguments, message) -> None:
+    photos(shop)
+    result = invoke(shop, *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert not Path("a").exists()

@@ -1,0 +1,152 @@
+"""Pictures that cannot be read, prepared or explained are rows with their errors; all others are as without them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import cv2
+import numpy as np
+import pytest
+from picture_sets import backend, preprocess, write_pictures
+from processes import python
+
+import xaicore
+
+pytest.importorskip("pyarrow")
+
+from pyarrow import parquet
+
+
+def run(source, out, **options):
+    known = {"preprocess": preprocess, "backend": backend(), "layer": "second", "shard_size": 8, "batch_size": 4}
+    return xaicore.explain_dataset(object(), source, out, **{**known, **options})
+
+
+def rows(out: Path) -> list[dict]:
+    return [row for part in sorted((out / "parts").glob("*.parquet")) for row in parquet.read_table(part).to_pylist()]
+
+
+def test_a_broken_picture_is_a_row_and_changes_no_other(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 12)
+    run(tmp_path / "photos", tmp_path / "whole", truth=[1] * 12)
+    paths[5].write_bytes(paths[5].read_bytes()[:40])
+    paths[8].write_bytes(b"")
+    run(tmp_path / "photos", tmp_path / "out", truth=[1] * 12)
+    whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
+    assert "is no picture that OpenCV" in found[5]["error"]
+    assert "is an empty file" in found[8]["error"]
+    assert (found[5]["id"], found[5]["position"], found[5]["truth"], found[5]["map"]) == (whole[5]["id"], 5, [1], None)
+    assert [row for row in found if row["error"] is None] == [whole[n] for n in range(12) if n not in (5, 8)]
+
+
+def test_a_preparation_that_raises_for_one_picture(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 12)
+    run(tmp_path / "photos", tmp_path / "whole")
+    first = cv2.imread(str(tmp_path / "photos" / "003.png"))[:, :, ::-1]
+
+    def raises(picture):
+        if np.array_equal(picture, first):
+            raise KeyError("no such key")
+        return preprocess(picture)
+
+    run(tmp_path / "photos", tmp_path / "out", preprocess=raises)
+    whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
+    assert found[3]["error"].endswith("003.png: KeyError: 'no such key'")
+    assert found[:3] + found[4:] == whole[:3] + whole[4:]
+
+
+def test_a_model_that_raises_for_some_pictures(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 12)
+    run(tmp_path / "photos", tmp_path / "whole")
+    for n in (0, 6, 7):
+        cv2.imwrite(str(paths[n]), np.full((6, 6, 3), 255, np.uint8))
+    run(tmp_path / "photos", tmp_path / "out")
+    whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
+    assert [row["position"] for row in found if row["error"]] == [0, 6, 7]
+    assert found[6]["error"].endswith("006.png: the model raised ValueError: too bright")
+    assert [row for row in found if not row["error"]] == [whole[n] for n in range(12) if n not in (0, 6, 7)]
+
+
+def test_pictures_of_several_sizes_are_explained_in_one_run(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 6)
+    for n in (1, 4):
+        cv2.imwrite(str(paths[n]), np.random.default_rng(n).integers(0, 250, (3, 9, 3), dtype=np.uint8))
+
+    def as_it_is(picture):
+        return (picture / 255).astype(np.float32).transpose(2, 0, 1), picture
+
+    run(tmp_path / "photos", tmp_path / "out", preprocess=as_it_is)
+    assert [row["map_shape"] for row in rows(tmp_path / "out")] == [[3, 9] if n in (1, 4) else [6, 6] for n in range(6)]
+
+
+def test_where_nothing_can_be_explained_the_run_stops(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 40)
+
+    def raises(picture):
+        raise TypeError("expected a PIL image")
+
+    with pytest.raises(xaicore.InputError, match=r"none of the first 32 pictures could be explained: .*expected a PIL"):
+        run(tmp_path / "photos", tmp_path / "out", preprocess=raises)
+    assert not list((tmp_path / "out" / "attempts").glob("*.json"))  # nobody died
+    for path in paths:
+        path.write_bytes(b"no picture")
+    with pytest.raises(xaicore.InputError, match=r"none of the first 32 pictures could be explained: .*is no picture"):
+        run(tmp_path / "photos", tmp_path / "other")
+    with pytest.raises(xaicore.TargetError, match="9"):
+        run([np.zeros((6, 6, 3), np.uint8)] * 2, tmp_path / "target", targets=9)
+
+
+RUN = """
+    import sys, xaicore
+    from dataclasses import replace
+    from picture_sets import Deadly, backend, preprocess
+    from xaicore.dataset.listing import Listing
+    listing = Listing.read(sys.argv[1])
+    sources = list(listing.sources)
+    for n, how in ((3, "exit"), (13, "kill")):
+        sources[n] = Deadly(listing.ids[n], how)
+    options = dict(preprocess=preprocess, backend=backend(), layer="second", shard_size=8, batch_size=4)
+    xaicore.explain_dataset(object(), replace(listing, sources=sources), sys.argv[2], resume=True, **options)
+"""
+
+
+def test_a_picture_that_ends_the_process_is_a_row(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 20)
+    run(tmp_path / "photos", tmp_path / "whole")
+    codes = []
+    while not codes or codes[-1] != 0:
+        codes.append(python("-c", dedent(RUN), str(tmp_path / "photos"), str(tmp_path / "out")).returncode)
+        assert len(codes) < 5
+    assert codes == [3, -9, 0]  # the second try of each is in another process
+    whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
+    assert [row["position"] for row in found if row["error"]] == [3, 13]
+    assert found[3]["error"].endswith("003.png: this picture ends the process that has it in work")
+    assert [row for row in found if not row["error"]] == [whole[n] for n in range(20) if n not in (3, 13)]
+
+
+MODEL = """
+    import os, sys, numpy, xaicore
+    from picture_sets import DatasetBackend, preprocess
+    class Fragile(DatasetBackend):
+        def capture(self, inputs, layers, direction=None):
+            if (numpy.asarray(inputs)[:, 0, 0, 0] == 1).any():
+                os._exit(5)
+            return super().capture(inputs, layers, direction)
+    options = dict(preprocess=preprocess, backend=Fragile(), layer="second", shard_size=8, batch_size=4)
+    xaicore.explain_dataset(object(), sys.argv[1], sys.argv[2], resume=True, **options)
+"""
+
+
+def test_a_picture_with_which_the_model_ends_the_process_is_a_row(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 12)
+    run(tmp_path / "photos", tmp_path / "whole")
+    cv2.imwrite(str(paths[9]), np.full((6, 6, 3), 255, np.uint8))
+    codes = []
+    while not codes or codes[-1] != 0:
+        codes.append(python("-c", dedent(MODEL), str(tmp_path / "photos"), str(tmp_path / "out")).returncode)
+        assert len(codes) < 8
+    assert codes == [5, 5, 5, 5, 0]  # with others, and three times alone: nobody saw that it was not killed
+    whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
+    assert [row["position"] for row in found if row["error"]] == [9]
+    assert [row for row in found if not row["error"]] == [whole[n] for n in range(12) if n != 9]

@@ -1,0 +1,291 @@
+"""A data set explained into a folder: values, resume, refusals."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_sets import SIDE, backend, preprocess, write_pictures
+
+import xaicore
+
+pytest.importorskip("pyarrow")
+
+from pyarrow import parquet
+
+from xaicore.dataset.listing import Listing
+from xaicore.dataset.space import bytes_per_picture
+from xaicore.targets import Predicted
+
+
+def run(source, out, seed=0, **options):
+    known = {"preprocess": preprocess, "backend": backend(seed), "layer": "second", "shard_size": 4, "batch_size": 2}
+    return xaicore.explain_dataset(object(), source, out, **{**known, **options})
+
+
+def rows(out: Path) -> list[dict]:
+    return [row for part in sorted((out / "parts").glob("*.parquet")) for row in parquet.read_table(part).to_pylist()]
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((out / "parts").iterdir())}
+
+
+def test_rows_are_the_explanations_of_the_pictures_in_order(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "out")
+    found = rows(tmp_path / "out")
+    assert [row["id"] for row in found] == [path.as_posix() for path in paths]
+    assert [row["position"] for row in found] == list(range(10))
+    assert sorted(contents(tmp_path / "out")) == [f"part-{k:05}.parquet" for k in range(3)]
+    explainer = xaicore.Explainer(object(), layer="second", backend=backend(), preprocess=preprocess)
+    for row in found:
+        one = explainer(row["path"])
+        assert (row["prediction"], row["error"]) == (one.predicted[0], None)
+        assert row["score"] == pytest.approx(float(one.scores[0]), rel=1e-6)
+        seen = np.array(row["map"], np.float32).reshape(row["map_shape"]) * row["maximum"]
+        np.testing.assert_allclose(seen, one.maps[0], rtol=1e-3, atol=1e-6)
+
+
+def test_a_resumed_run_makes_only_what_is_missing(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    out = tmp_path / "out"
+    run(tmp_path / "photos", out)
+    whole = contents(out)
+    (out / "parts" / "part-00001.parquet").unlink()
+    kept = {path: path.stat().st_mtime_ns for path in (out / "parts").iterdir()}
+    seen: list[int] = []
+    run(tmp_path / "photos", out, resume=True, progress=lambda done, total: seen.append(done))
+    assert contents(out) == whole
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert seen == [4, 6, 8, 10]  # a part that is there, two batches, a part that is there
+    assert not (out / "attempts").exists()
+
+
+def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 9)
+    for name, readers in (("a", 1), ("b", 3)):
+        run(tmp_path / "photos", tmp_path / name, readers=readers)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_jobs_share_a_folder(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "one")
+    for shard in ("1/2", (0, 2)):
+        run(tmp_path / "photos", tmp_path / "two", shard=shard)
+        if shard == "1/2":
+            assert sorted(contents(tmp_path / "two")) == ["part-00001.parquet"]
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"method": "hirescam"}, r"the method: was 'gradcam', is 'hirescam'"),
+        ({"layer": "first"}, r"the layer: was 'second', is 'first'"),
+        ({"seed": 1}, r"the model's weights: was '[\d.]+', is '[\d.]+'"),
+        ({"targets": 2}, r"the targets: was 'predicted', is '[^']*2"),
+        (
+            {"preprocess": lambda picture: preprocess(picture)[0] / 2},
+            r"the preprocessing: was 'preprocess', is '<lambda>'; what",
+        ),
+        ({"shard_size": 5}, r"shard_size: was 4, is 5"),
+        ({"truth": [0] * 10}, r"the pictures' true classes or boxes"),
+        ({"activation": "softmax"}, r"the options"),
+    ],
+)
+def test_a_resume_with_something_else_is_refused(tmp_path: Path, changed, message) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "out")
+    with pytest.raises(xaicore.InputError, match=f"is of another run, which differs in {message}"):
+        run(tmp_path / "photos", tmp_path / "out", resume=True, **changed)
+
+
+def test_a_resume_with_other_pictures_is_refused(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "out")
+    paths[3].rename(paths[3].with_name("x.png"))
+    with pytest.raises(xaicore.InputError, match="differs in the pictures' ids or their order"):
+        run(tmp_path / "photos", tmp_path / "out", resume=True)
+
+
+def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 3)
+    run(tmp_path / "photos", tmp_path / "out")
+    with pytest.raises(xaicore.InputError, match="is of this run already: pass resume=True to go on with it"):
+        run(tmp_path / "photos", tmp_path / "out")
+    with pytest.raises(xaicore.InputError, match=r"has files, such as '000.png', and no run.json"):
+        run(tmp_path / "photos", tmp_path / "photos")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text('{"title": "a gallery"}')
+    with pytest.raises(xaicore.InputError, match="is not of a data set's run: pass another out"):
+        run(tmp_path / "photos", tmp_path / "other")
+    run(tmp_path / "photos", tmp_path / "new", resume=True)  # nothing to go on with: a run begins
+    assert len(rows(tmp_path / "new")) == 3
+
+
+def test_the_run_describes_itself(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 5)
+    run(tmp_path / "photos", tmp_path / "out")
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert about["plan"] == {"pictures": 5, "shard_size": 4, "shards": 2}
+    assert about["fingerprint"]["method"] == "gradcam"
+    assert about["fingerprint"]["prepared"][:2] == [[3, SIDE, SIDE], "float32"]
+
+
+def test_truth_boxes_and_ids_come_from_lists_and_tables(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 4)
+    out = tmp_path / "list"
+    run([(path, name) for path, name in zip(paths, "abca", strict=True)], out, class_names=list("abcd"))
+    assert [row["truth"] for row in rows(out)] == [[0], [1], [2], [0]]
+    table = tmp_path / "photos" / "labels.csv"
+    lines = [
+        "file,class,id,x0,y0,x1,y1",
+        "000.png,a,p,0,0,3,3",
+        "001.png,,q,,,,",
+        "002.png,c,r,1,1,2,2",
+        "003.png,a,s,0,0,6,6",
+    ]
+    table.write_text("\n".join(lines))
+    run(table, tmp_path / "csv", class_names=list("abcd"), targets=0)
+    found = rows(tmp_path / "csv")
+    assert [row["id"] for row in found] == ["p", "q", "r", "s"]
+    assert [row["truth"] for row in found] == [[0], None, [2], [0]]
+    assert [row["true_boxes"] for row in found] == [[[0, 0, 3, 3]], [], [[1, 1, 2, 2]], [[0, 0, 6, 6]]]
+    assert found[3]["share"] == pytest.approx(1)  # the box is the picture
+    parquet.write_table(
+        parquet.read_table(tmp_path / "csv" / "parts" / "part-00000.parquet").select(["id", "path"]),
+        tmp_path / "t.parquet",
+    )
+    run(tmp_path / "t.parquet", tmp_path / "again", targets=0)
+    assert [row["map"] for row in rows(tmp_path / "again")] == [row["map"] for row in found]
+
+
+def test_truth_is_the_folder(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos" / "cat", 2)
+    write_pictures(tmp_path / "photos" / "dog", 1)
+    run(tmp_path / "photos", tmp_path / "out", truth="folder", class_names=["cow", "cat", "dog", "owl"])
+    assert [row["truth"] for row in rows(tmp_path / "out")] == [[1], [1], [2]]
+    with pytest.raises(xaicore.InputError, match="truth: 'cat' is no class index; to use names, pass class_names"):
+        run(tmp_path / "photos", tmp_path / "other", truth="folder")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ([], {}, "x is an empty list"),
+        ("nowhere", {}, "no such file or folder: 'nowhere'"),
+        (np.zeros((2, 3, 6, 6), np.float32), {}, "expected pictures: a folder, a pattern"),
+        ("photos", {"truth": [0]}, r"truth of shape \(1,\) for 3 images"),
+        ("photos", {"ids": ["a", "b", "a"]}, "ids repeat: a; .* A picture is found by its id"),
+        ("photos", {"boxes": [[0, 0, 1, 1]]}, r"expected boxes of 3 pictures, \(3, 4\)"),
+        ("photos", {"targets": [1, 2]}, "2 targets for 3 images"),
+        ("photos", {"shard": "2/2"}, "shard='2/2': expected 'i/n'"),
+        ("photos", {"batch_size": 0}, "batch_size=0: expected a whole number"),
+        ("photos", {"readers": 0}, "readers=0: expected a whole number"),
+        ("photos", {"preprocess": None}, "nothing says how this model's pictures are prepared"),
+        ("photos", {"weights": "best.pt"}, "weights='best.pt' is for a model by name"),
+        ("photos", {"progress": 3}, "progress=3: expected None, True"),
+        (["photos/000.png", "photos/000.png"], {}, "list each one once"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_a_file_is_written(
+    tmp_path: Path, monkeypatch, source, options, message
+) -> None:
+    write_pictures(tmp_path / "photos", 3)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(xaicore.XaicoreError, match=message):
+        run(source, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["name,class", "000.png,1"],
+            "has no column of paths: expected file, path or image in the heading, which is name, class",
+        ),
+        (["file", "00.png"], r"its first picture is '00.png', and there is no .*00.png'.*did you mean"),
+        (["file,path", "000.png,b"], "has the columns file and path, which mean the same"),
+        (["file"], "no rows; expected a path in every row"),
+    ],
+)
+def test_a_table_that_does_not_say_where_its_pictures_are_is_refused(tmp_path: Path, lines, message) -> None:
+    write_pictures(tmp_path, 3)
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(xaicore.InputError, match=message):
+        run(tmp_path / "labels.csv", tmp_path / "out")
+
+
+def test_a_disk_that_is_too_small_is_reported_before_the_start(tmp_path: Path, monkeypatch) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1200))
+    with pytest.raises(xaicore.LoggerError, match=r"the rows of 10 pictures need about [\d.]+ kB, and 1.2 kB are free"):
+        run(tmp_path / "photos", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    table = run(tmp_path / "photos", tmp_path / "out")
+    explainer = xaicore.Explainer(object(), layer="second", backend=backend(), preprocess=preprocess)
+    needed = bytes_per_picture(explainer, Predicted(), Listing.read(tmp_path / "photos")[9])
+    size = sum(parquet.read_table(part).nbytes for part in (tmp_path / "out" / "parts").iterdir())
+    assert len(table) == 10
+    assert 0.7 < needed * 10 / size < 1.3
+
+
+def test_a_disk_that_fills_up_keeps_what_is_written(tmp_path: Path, monkeypatch) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "whole")
+    write_table = parquet.write_table
+
+    def full(table, path, **options):
+        if "00001" in str(path):
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_table(table, path, **options)
+
+    monkeypatch.setattr(parquet, "write_table", full)
+    with pytest.raises(xaicore.LoggerError, match=r"No space left on device; free some space .* with resume=True"):
+        run(tmp_path / "photos", tmp_path / "out")
+    monkeypatch.undo()
+    assert "part-00000.parquet" in contents(tmp_path / "out")
+    assert not [name for name in contents(tmp_path / "out") if "00001" in name]
+    run(tmp_path / "photos", tmp_path / "out", resume=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_an_interrupt_keeps_what_is_written_and_says_how_to_go_on(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    run(tmp_path / "photos", tmp_path / "whole")
+
+    def interrupted(done: int, total: int) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"1 of 3 parts are in .*out; the same call with resume=True"):
+        run(tmp_path / "photos", tmp_path / "out", progress=interrupted)
+    assert not list((tmp_path / "out" / "attempts").glob("*.json"))  # nobody died
+    assert xaicore.open_maps(tmp_path / "out").counts.planned == 10
+    run(tmp_path / "photos", tmp_path / "out", resume=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_run_that_died_at_its_very_beginning_or_end_goes_on(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 5)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / ".run.json.tmp").write_text('{"form')
+    run(tmp_path / "photos", out)
+    whole = contents(out)
+    (out / "attempts").mkdir()
+    (out / "attempts" / "00001.json").write_text('\n{"alone": 4, "in_work": [4]}\n\n{"al')
+    run(tmp_path / "photos", out, resume=True)
+    assert contents(out) == whole
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "parts", "run.json"]

@@ -1,0 +1,115 @@
+"""The pictures under stored maps are those that the model saw, or there are none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("pyarrow")
+
+from maprun import SIZE, pictures_in, run_of, write_run
+
+import xaicore
+from xaicore import InputError
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return pictures_in(tmp_path / "pictures", 7)
+
+
+def crop(picture):
+    """The upper left quarter, at the size of the input."""
+    seen = picture[:12, :16].repeat(2, axis=0).repeat(2, axis=1)
+    return seen.transpose(2, 0, 1).astype(np.float32), seen
+
+
+def opened(folder, paths, **known):
+    return xaicore.open_maps(write_run(folder, run_of(paths, **known), paths))
+
+
+def test_a_picture_that_was_cut_needs_the_preprocessing(tmp_path, paths):
+    cut = np.stack([crop(cv2.imread(path)[..., ::-1])[1] for path in paths])
+    table = opened(tmp_path / "cut", paths, images=cut)
+    assert np.array_equal(table.explanation(preprocess=crop).images, cut)
+    with pytest.raises(InputError, match=r"00.png: the whole file is not what the model saw, .* pass preprocess="):
+        table.explanation().overlay(0)
+    with pytest.raises(InputError, match="what other makes of it is not what the model saw"):
+        table.explanation(preprocess=other).overlay(0)
+    bare = table.explanation(images=None)
+    assert bare.images is None
+    assert bare.heatmap(0).shape == SIZE
+
+
+def other(picture):
+    seen = np.ascontiguousarray(picture[:, ::-1])
+    return seen.transpose(2, 0, 1), seen
+
+
+def test_without_a_sketch_nothing_says_what_was_seen(tmp_path, paths):
+    table = opened(tmp_path / "unknown", paths, images=None)
+    with pytest.raises(InputError, match=r"nothing says which part of .*00\.png the model saw: pass preprocess="):
+        table.explanation().overlay(0)
+    assert table.explanation(preprocess=crop).images.shape == (7, *SIZE, 3)
+
+
+def test_a_preprocessing_without_a_picture_shows_the_input(tmp_path, paths):
+    table = opened(tmp_path / "input", paths, images=None)
+    whole = np.stack([cv2.imread(path)[..., ::-1] for path in paths])
+    back = table.explanation(preprocess=lambda picture: picture.transpose(2, 0, 1) / np.float32(255))
+    assert np.array_equal(back.images, whole)
+    flat = table.explanation(preprocess=lambda picture: picture.reshape(-1) / np.float32(255))
+    with pytest.raises(InputError, match=r"preprocess <lambda> returns an input of shape \(2304,\) for .*00.png"):
+        flat.images
+
+
+@pytest.mark.parametrize("how", ["AREA", "LINEAR", "CUBIC", "NEAREST"])
+def test_larger_files_that_were_seen_whole_are_recognised(tmp_path, paths, how):
+    """Of a picture of fine lines, each way of resizing makes another one."""
+    lines = np.full((96, 112, 3), 60, np.uint8)
+    lines[::4] = 210
+    seen = []
+    for n, path in enumerate(paths):
+        cv2.imwrite(path, lines + np.uint8(n))
+        seen.append(cv2.resize(lines + np.uint8(n), SIZE[::-1], interpolation=getattr(cv2, f"INTER_{how}")))
+    table = opened(tmp_path / "whole", paths, images=np.stack(seen))
+    assert np.array_equal(table.explanation().images, seen)
+
+
+def test_files_are_read_when_they_are_drawn(tmp_path, paths):
+    table = opened(tmp_path / "lazy", paths)
+    back = table.explanation()
+    Path(paths[1]).write_bytes(b"no picture")
+    assert back.heatmap(1).shape == SIZE
+    assert back.take([0]).overlay(0).shape == (*SIZE, 3)
+    with pytest.raises(InputError, match=r"01\.png is no picture that OpenCV"):
+        back.overlay(1)
+
+
+def test_files_that_are_gone_are_refused_at_once(tmp_path, paths):
+    table = opened(tmp_path / "gone", paths)
+    Path(paths[2]).unlink()
+    message = f"the picture {paths[2]!r} was at {paths[2]}, which is no file from {Path.cwd()}: pass images="
+    with pytest.raises(InputError, match=re.escape(message)):
+        table.explanation()
+    assert table.explanation(images=None).images is None
+    assert table.explanation(paths[0]).images.shape == (1, *SIZE, 3)
+
+
+def test_pictures_without_a_file_are_given_by_the_caller(tmp_path, paths):
+    one = run_of(paths)
+    table = xaicore.open_maps(write_run(tmp_path / "memory", one, [None] * 7))
+    with pytest.raises(InputError, match=r"the picture '.*00\.png' has no file: pass images=, uint8 RGB"):
+        table.explanation()
+    assert np.array_equal(
+        table.explanation(images=one.images).overlay(1), table.explanation(images=one.images).overlay(1)
+    )
+    assert np.array_equal(table.explanation(images=one.images).images, one.images)
+    with pytest.raises(InputError, match="expected 7 RGB pictures of one size"):
+        table.explanation(images=one.images[:2])
+    with pytest.raises(InputError, match="images='file': expected 'files', pictures as uint8 RGB"):
+        table.explanation(images="file")

@@ -1,0 +1,78 @@
+"""Folders of small pictures, and a NumPy net for them that other processes can build, too."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from toynet import ToyBackend, ToyNet
+
+import xaicore
+
+SIDE = 6
+
+
+class DatasetBackend(ToyBackend):
+    """Fails for pictures whose first value is 255, and knows its weights."""
+
+    name = "toy"
+
+    def capture(self, inputs, layers, direction=None):
+        if (np.asarray(inputs)[:, 0, 0, 0] == 1).any():
+            raise xaicore.BackendError("the model raised ValueError: too bright")
+        return super().capture(inputs, layers, direction)
+
+    def weights_hash(self):
+        return f"{float(abs(self.net.u).sum()):.6f}"
+
+
+def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    seen = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return (seen / 255).astype(np.float32).transpose(2, 0, 1), seen
+
+
+def backend(seed: int = 0) -> DatasetBackend:
+    return DatasetBackend(ToyNet(seed=seed))
+
+
+class FragileBackend(DatasetBackend):
+    """Ends the process where `DatasetBackend` raises, with a line in the file DEATHS of the environment."""
+
+    def capture(self, inputs, layers, direction=None):
+        if (np.asarray(inputs)[:, 0, 0, 0] == 1).any():
+            with open(os.environ["DEATHS"], "a") as file:
+                file.write("died\n")
+            os._exit(5)
+        return super().capture(inputs, layers, direction)
+
+
+def fragile() -> FragileBackend:
+    return FragileBackend(ToyNet())
+
+
+def write_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:
+    """Lossless pictures 000.png, 001.png, ... without a value of 255."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{n:03}.png" for n in range(count)]
+    for path in paths:
+        cv2.imwrite(str(path), rng.integers(0, 250, (SIDE, SIDE, 3), dtype=np.uint8))
+    return paths
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A picture whose decoder ends the process: "exit" or "kill"."""
+
+    id: str
+    how: str
+
+    def read(self) -> np.ndarray:
+        if self.how == "exit":
+            os._exit(3)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError

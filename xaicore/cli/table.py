@@ -1,0 +1,182 @@
+"""`xaicore explain --table`: a data set into a folder of Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import lru_cache, partial
+from typing import Any
+
+import click
+from rich.console import Console
+
+from xaicore import plugins
+from xaicore.cli.failures import Stopped
+from xaicore.cli.labels import read_labels, read_targets, read_truth
+from xaicore.cli.model import load_model
+from xaicore.cli.preparation import for_backend
+from xaicore.cli.screen import Bar, console, count, remark
+from xaicore.data.names import as_class_names
+from xaicore.data.targets import TRUTH
+from xaicore.dataset.columns import is_table
+from xaicore.dataset.run import explain_dataset
+from xaicore.dataset.table import MapTable
+from xaicore.errors import InputError, XaicoreError
+from xaicore.models import NamedModel, default_model
+from xaicore.pictures import find_pictures
+from xaicore.targets import TopK
+
+__all__ = ["check_table", "explain_table", "load_named", "table_options"]
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a run over a data set."""
+    options = (
+        click.option(
+            "--table",
+            is_flag=True,
+            help="Write a row per map into Parquet files in --out, for data sets of any size; needs "
+            "xaicore[dataset]. See docs/datasets.md.",
+        ),
+        click.option("--resume", is_flag=True, help="With --table: go on with the run in --out, if there is one."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="With --table: processes, each with a model of its own.  [default: this one]",
+        ),
+        click.option(
+            "--shard",
+            metavar="I/N",
+            help="With --table: make only every N-th file, from I on, for N jobs that share --out: 0/8 to 7/8.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def check_table(
+    table: bool, run: Mapping[str, Any], others: Mapping[str, Any], out: str | None, methods: Sequence[str]
+) -> None:
+    """Refuse options that do not go with `--table`, or that need it.
+
+    Args:
+        table: whether it is given.
+        run: {option: value} of its own options.
+        others: {option: value} of those that are for loggers.
+        out: of `--out`.
+        methods: of `--method`.
+
+    Raises:
+        InputError: one does not.
+    """
+    if not table:
+        given = next((option for option, value in run.items() if value), None)
+        if given is not None:
+            raise InputError(f"{given} is for runs over a data set: add --table")
+        return
+    given = next((option for option, value in others.items() if value), None)
+    if given is not None:
+        raise InputError(f"{given} is for loggers, and --table writes files of its own: leave one of them out")
+    if out is None:
+        raise InputError("--table needs the folder of the run: add --out DIR")
+    if len(methods) > 1:
+        raise InputError(f"--table takes one --method, and there are {len(methods)}: make a run of each")
+
+
+@lru_cache(maxsize=1)
+def load_named(model: str, preprocess: str | None, device: str | None, weights: str | None, trust: bool) -> NamedModel:
+    """A model with the preparation that the command line takes: once in each process, also in workers."""
+    loaded = load_model(model, preprocess, device, weights, trust)
+    prepare = for_backend(loaded.prepare, plugins.installed().backend(loaded.model))
+    return NamedModel(loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained)
+
+
+def explain_table(
+    screen: Console,
+    paths: Sequence[str],
+    model: str | None,
+    loading: Sequence[Any],
+    out: str,
+    labels: str | None,
+    truth: str | None,
+    targets: Sequence[str],
+    top_k: int | None,
+    run: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> int:
+    """Explain the pictures, and print what came of it; how many have an error.
+
+    Args:
+        screen: the console of stderr.
+        paths: pictures, or one table of them.
+        model, loading: of `load_named`.
+        out: the folder of the run.
+        labels, truth, targets, top_k: as of `xaicore explain`.
+        run: resume, workers, shard.
+        options: of `Explainer`, batch_size included.
+
+    Raises:
+        XaicoreError: the request is not possible, and nothing was explained.
+        Stopped: something failed during the work.
+    """
+    if model is None:
+        model, _ = default_model(loading[1])
+        remark(screen, f"no --model is given: took {model}; `xaicore models` lists others")
+    load_named.cache_clear()
+    class_names = read_labels(labels)
+    loaded = load_named(model, *loading)
+    if loaded.is_pretrained is False:
+        remark(screen, "the weights are random: heatmaps show nothing that was learned", "yellow")
+    names = class_names or as_class_names(loaded.class_names)
+    source: Any = paths[0]
+    true_classes: Any = None
+    if len(paths) > 1 or truth is not None:
+        files = find_pictures(paths)
+        source, true_classes = [str(file) for file in files], read_truth(truth, files, names)
+    has_truth = true_classes is None and len(paths) == 1 and is_table(paths[0])  # in that table
+    target: Any = TRUTH if has_truth and targets == (TRUTH,) else read_targets(targets, true_classes, names)
+    if top_k is not None:
+        target = TopK(top_k)
+    begun = False
+    with ExitStack() as stack:
+        bars: list[Bar] = []
+
+        def show(done: int, total: int) -> None:
+            nonlocal begun
+            begun = True
+            if not bars:
+                bars.append(stack.enter_context(Bar(screen, total)))
+            bars[0].show(done)
+
+        try:
+            found = explain_dataset(
+                partial(load_named, model, *loading),
+                source,
+                out,
+                targets=target,
+                truth=true_classes,
+                class_names=class_names,
+                progress=show,
+                **run,
+                **options,
+            )
+        except KeyboardInterrupt as exc:
+            raise Stopped(str(exc) or "interrupted; --resume goes on") from None
+        except XaicoreError as exc:
+            if not begun:
+                raise
+            raise Stopped(str(exc)) from exc
+    return _report(found, out)
+
+
+def _report(found: MapTable, out: str) -> int:
+    counts, screen = found.counts, console()
+    remark(screen, f"{count(counts.pictures, 'picture')} explained: {count(counts.maps, 'map')}")
+    if counts.right or counts.wrong:
+        remark(screen, f"{counts.right} of {counts.right + counts.wrong} right")
+    if counts.errors:
+        remark(screen, f"{count(counts.errors, 'picture')} with an error: open_maps({out!r}).errors()", "yellow")
+    remark(screen, f"table {out}: xaicore.open_maps({out!r})", "bold")
+    return int(counts.errors)

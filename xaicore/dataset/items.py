@@ -1,0 +1,48 @@
+"""One picture of a data set, and what becomes of it on its way to an explanation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xaicore.pictures import File, Source
+
+__all__ = ["Item", "Prepared"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of a data set.
+
+    Attributes:
+        position: in the source, from 0.
+        id: names it in the results.
+        source: reads it.
+    """
+
+    position: int
+    id: str
+    source: Source
+
+    @property
+    def path(self) -> str | None:
+        """The file; None for a picture in memory, and for a frame, which a file has many of."""
+        return str(self.source.path) if isinstance(self.source, File) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An item as the model takes it, or why it could not be read or prepared.
+
+    Attributes:
+        item: the item.
+        x: one input without a batch axis; None where there is an error.
+        image: (H, W, 3) uint8 RGB as the model sees it; None where the preparation returns none.
+        error: one line; "" where there is none.
+    """
+
+    item: Item
+    x: np.ndarray | None = None
+    image: np.ndarray | None = None
+    error: str = ""

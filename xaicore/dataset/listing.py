@@ -1,0 +1,156 @@
+"""The pictures of a data set, with what is known of them: the length is known, any item can be had, in any process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaicore.backend import Backend
+from xaicore.data.names import as_ids
+from xaicore.data.truth import as_truth, check_count
+from xaicore.dataset.columns import is_table, read_columns
+from xaicore.dataset.items import Item
+from xaicore.errors import InputError
+from xaicore.pictures import File, Frame, Source, find_sources
+
+__all__ = ["Listing"]
+
+FOLDER = "folder"
+"""`truth="folder"`: each picture's folder is named after its class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The items of a data set, in order.
+
+    Attributes:
+        sources: N pictures.
+        ids: their names, each of them once.
+        truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool, or None.
+        boxes: N arrays (B, 4), the true boxes of each picture in pixels of the one that the model sees; or None.
+    """
+
+    sources: Sequence[Source]
+    ids: tuple[str, ...]
+    truth: np.ndarray | None = None
+    boxes: tuple[np.ndarray, ...] | None = None
+
+    @classmethod
+    def read(
+        cls,
+        source: Any,
+        truth: Any = None,
+        boxes: Any = None,
+        ids: Any = None,
+        class_names: Sequence[str] | None = None,
+        is_prepared: bool = True,
+        backend: Backend | None = None,
+    ) -> Listing:
+        """The items that a caller's arguments mean.
+
+        Args:
+            source: a file, a folder with its subfolders, a pattern, a video; a list of paths, of images of Pillow, of
+                uint8 arrays, or of (path, class); a CSV or Parquet file with a column of paths, see `columns`; or a
+                `Listing`, which knows its labels.
+            truth: N true classes as everywhere, or "folder": each picture's folder is named after its class.
+            boxes: (N, 4), or a list of N arrays (B, 4), also empty ones: x0, y0, x1, y1 in whole pixels of the picture
+                that the model sees, the ends exclusive.
+            ids: N names; None: the paths of files, "0", "1", ... of other pictures.
+            class_names: one name per class, for classes that are given by name.
+            is_prepared: there is a preparation for pictures.
+            backend: of the model, for the code that a message offers.
+
+        Raises:
+            InputError: there is no picture, an id repeats, or labels do not fit; the message says what to type.
+        """
+        if isinstance(source, Listing):
+            return source
+        if isinstance(source, (str, os.PathLike)) and is_table(source):
+            columns = read_columns(source)
+            truth = _only(columns.truth, truth, "truth", source)
+            boxes = _only(columns.boxes, boxes, "boxes", source)
+            ids = _only(columns.ids, ids, "ids", source)
+            source = columns.paths
+        elif isinstance(source, list) and source and all(isinstance(one, tuple) and len(one) == 2 for one in source):
+            truth = _only([label for _, label in source], truth, "truth", "the list of (path, class)")
+            source = [path for path, _ in source]
+        sources = find_sources(source, is_prepared, backend)
+        if sources is None:
+            raise InputError(
+                f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
+                "paths, or a .csv or .parquet file with a column of paths"
+            )
+        count = len(sources)
+        if ids is None and isinstance(sources[0], (File, Frame)):
+            ids = [one.id for one in sources]
+        named = _names(ids, count)
+        classes = as_truth(_of_folders(sources) if _is_folder(truth) else truth, class_names)
+        check_count(classes, count)
+        return cls(sources, named, classes, _as_boxes(boxes, count))
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, position: int) -> Item:
+        return Item(position, self.ids[position], self.sources[position])
+
+    def labels_digest(self) -> str:
+        """A hash of true classes and boxes."""
+        found = hashlib.blake2b(digest_size=16)
+        for array in (self.truth, *(self.boxes or ())):
+            found.update(b"none" if array is None else repr(array.tolist()).encode())
+        return found.hexdigest()
+
+
+def _only(of_source: Any, given: Any, name: str, source: Any) -> Any:
+    """The one of two that is there."""
+    if of_source is not None and given is not None:
+        raise InputError(
+            f"{name} is passed, and {_shown(source)} has {name} of its own: pass {name}=None, or another list"
+        )
+    return given if of_source is None else of_source
+
+
+def _names(ids: Any, count: int) -> tuple[str, ...]:
+    try:
+        return as_ids(ids, count)
+    except InputError as exc:
+        raise InputError(f"{exc}. A picture is found by its id: list each one once, or pass ids=[...]") from exc
+
+
+def _is_folder(truth: Any) -> bool:
+    return isinstance(truth, str) and truth == FOLDER
+
+
+def _of_folders(sources: Sequence[Source]) -> list[int | str]:
+    """The name of each picture's folder, a number where it is digits."""
+    if not all(isinstance(one, (File, Frame)) for one in sources):
+        raise InputError(f"truth={FOLDER!r} is for pictures in files: pass truth=[...], one class per picture")
+    folders = [Path(os.path.abspath(one.path)).parent.name for one in sources]  # type: ignore[attr-defined]
+    return [int(name) for name in folders] if all(map(str.isdecimal, folders)) else list(folders)
+
+
+def _as_boxes(boxes: Any, count: int) -> tuple[np.ndarray, ...] | None:
+    if boxes is None:
+        return None
+    try:
+        found = tuple(np.asarray(one).reshape(-1, 4) for one in boxes)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != count or any(one.dtype.kind not in "iuf" for one in found):
+        raise InputError(
+            f"boxes={_shown(boxes)}: expected boxes of {count} pictures, ({count}, 4) or a list of {count} arrays (B, "
+            "4): x0, y0, x1, y1 in whole pixels of the picture that the model sees"
+        )
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

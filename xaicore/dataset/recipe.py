@@ -1,0 +1,102 @@
+"""How every process of a run gets its explainer."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from xaicore.errors import InputError, XaicoreError, type_name
+from xaicore.explainer import Explainer
+from xaicore.models import NamedModel, find_model
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """A model, or what finds or builds it, and how it is explained.
+
+    Attributes:
+        model: a model; a name, as `find_model` takes it; or a function without arguments that returns a model or a
+            `NamedModel`.
+        options: of `Explainer`.
+        finding: of `find_model`: weights, trust, device.
+    """
+
+    model: Any
+    options: Mapping[str, Any]
+    finding: Mapping[str, Any]
+
+    @property
+    def spec(self) -> str:
+        """What the model is called in run.json."""
+        if isinstance(self.model, (str, os.PathLike)):
+            return os.fspath(self.model)
+        return _name(self.model) if self.is_factory else type_name(self.model)
+
+    @property
+    def is_factory(self) -> bool:
+        """Whether the model is built by a function."""
+        kinds = (functools.partial, type)
+        return inspect.isroutine(self.model) or isinstance(self.model, kinds)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes can have the model without sending it: by its name, or built."""
+        return self.is_factory or isinstance(self.model, (str, os.PathLike))
+
+    def explainer(self) -> Explainer:
+        """A new explainer; a model that is not there yet is found or built.
+
+        Raises:
+            XaicoreError: it cannot be found or built, or an option does not fit.
+        """
+        found = self._find()
+        own = {"preprocess": found.preprocess, "class_names": found.class_names}
+        given = {name: value for name, value in self.options.items() if value is not None or name not in own}
+        return Explainer(found.model, **{**own, **given})
+
+    def carried(self) -> Recipe:
+        """The same with a model that is found already, for this process."""
+        found = self._find()
+        options = dict(self.options)
+        for name in ("preprocess", "class_names"):
+            if options.get(name) is None:
+                options[name] = getattr(found, name)
+        return replace(self, model=found.model, options=options, finding={})
+
+    def _find(self) -> NamedModel:
+        finding = {name: value for name, value in self.finding.items() if value}
+        if isinstance(self.model, (str, os.PathLike)):
+            return find_model(self.model, **finding)
+        if finding:
+            name = next(iter(finding))
+            raise InputError(
+                f"{name}={finding[name]!r} is for a model by name: pass model='torchvision/resnet50' or "
+                "'net.py:build', or a model that has it already"
+            )
+        found = self._built() if self.is_factory else self.model
+        return found if isinstance(found, NamedModel) else NamedModel(found, type_name(found))
+
+    def _built(self) -> Any:
+        try:
+            found = self.model()
+        except XaicoreError:
+            raise
+        except Exception as exc:
+            raise InputError(f"model={self.spec}: building it raised {type(exc).__name__}: {exc}") from exc
+        if found is None:
+            raise InputError(f"model={self.spec}: returned None; expected a model, or a NamedModel")
+        return found
+
+
+def _name(factory: Any) -> str:
+    """The module and name of a function, and the arguments that it has already."""
+    if isinstance(factory, functools.partial):
+        given = [*map(repr, factory.args), *(f"{name}={value!r}" for name, value in factory.keywords.items())]
+        return f"{_name(factory.func)}({', '.join(given)})"
+    return f"{factory.__module__}:{factory.__qualname__}"

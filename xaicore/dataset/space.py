@@ -1,0 +1,61 @@
+"""Whether the results fit on the disk, asked before the work begins."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from xaicore.data.labels import Labels
+from xaicore.dataset.fingerprint import PROBE
+from xaicore.dataset.items import Item
+from xaicore.dataset.rows import rows_of
+from xaicore.errors import LoggerError
+from xaicore.explainer import Explainer
+from xaicore.targets import Target
+
+__all__ = ["bytes_per_picture", "check_space"]
+
+
+def bytes_per_picture(explainer: Explainer, target: Target, item: Item) -> int | None:
+    """What the rows of a picture take: those of a test picture under an item's name; None where it fails."""
+    assert explainer.preparation is not None
+    try:
+        x, image = explainer.preparation(PROBE, "a test picture")
+        images = None if image is None else image[None]
+        one = target.take(np.array([0]))
+        explanation = explainer.run(x[None], [explainer.method], one, images, Labels((item.id,)))[0]
+    except Exception:  # the model may take other pictures, or find nothing in this one; the run shows it
+        return None
+    return int(rows_of(explanation, paths=[item.path]).nbytes)
+
+
+def check_space(folder: Path, pictures: int, each: int | None) -> None:
+    """Compare what is needed with what is free.
+
+    Args:
+        folder: of the run, which need not exist.
+        pictures: how many are still to be explained.
+        each: bytes per picture; None: not known.
+
+    Raises:
+        LoggerError: there is less.
+    """
+    place = folder
+    while not place.exists():
+        place = place.parent
+    free, needed = shutil.disk_usage(place).free, pictures * (each or 0)
+    if needed > free:
+        raise LoggerError(
+            f"out={str(folder)!r}: the rows of {pictures} pictures need about {_size(needed)}, and {_size(free)} are "
+            "free on that disk: free some, or pass another out"
+        )
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
