@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from xaicore.data.names import as_class_names
 from xaicore.data.numbers import check_whole
 from xaicore.data.targets import read_target
 from xaicore.dataset.arrow import arrow
-from xaicore.dataset.engines import local, processes
+from xaicore.dataset.engines import check_engine, local, processes, ray
 from xaicore.dataset.fingerprint import describe
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.listing import Listing
@@ -53,6 +54,8 @@ def explain_dataset(
     workers: int | None = None,
     readers: int | None = None,
     shard: str | tuple[int, int] | None = None,
+    engine: str = "local",
+    address: str | None = None,
     progress: Progress | bool | None = None,
     weights: str | None = None,
     trust: bool = False,
@@ -81,10 +84,15 @@ def explain_dataset(
         resume: go on with the run in `out`, if there is one.
         workers: this many processes, each with a model of its own: for a model by name, a function of a module that
             builds it, or one that can be pickled. They begin as `multiprocessing` spawns them, so a script needs its
-            `if __name__ == "__main__":`. None: this process.
+            `if __name__ == "__main__":`. None: this process. With Ray, actors: None is one per GPU, without GPUs one per
+            two processors.
         readers: threads that read and prepare pictures beside the model; None: one per processor, 8 at most. Pass 1
             where `preprocess` cannot run twice at a time.
         shard: "i/n": make only every n-th file, from i on; for n jobs that share the folder, each with its own i.
+        engine: "local", this machine, or "ray", the nodes of a Ray cluster, which all see `out` and the pictures under
+            the same paths. A run may be begun with one and finished with the other.
+        address: of the cluster, as `ray.init` takes it; None: one that this process is connected to, else one on this
+            machine.
         progress: True for a bar, False for none, None for one in terminals and notebooks; or a function
             `progress(done, total)` of pictures.
         weights, trust, device: of a model by name, as in `xaicore.find_model`.
@@ -102,6 +110,7 @@ def explain_dataset(
     """
     arrow()
     check_progress(progress)
+    check_engine(engine, address)
     batch_size = check_whole(batch_size, "batch_size", 1)
     readers = default_readers() if readers is None else check_whole(readers, "readers", 1)
     workers = None if workers is None else check_whole(workers, "workers", 1)
@@ -119,20 +128,24 @@ def explain_dataset(
     known = {name: value for name, value in options.items() if name not in apart and value is not None}
     fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
     shards = plan.share(part, parts)
-    job = Job(recipe if workers is None else asked, listing, target, plan, folder, batch_size, readers)
-    if workers is not None:
+    is_alone = engine == "local" and workers is None
+    job = Job(recipe if is_alone else asked, listing, target, plan, folder, batch_size, readers)
+    make = local.run if is_alone else partial(processes.run, workers=workers)
+    if engine == "ray":
+        make = partial(ray.run, address=address, workers=workers)
+    elif workers is not None:
         processes.send(job, workers)
     left = sum(len(plan.items(one)) for one in folder.missing(shards))
     check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target, listing[0]))
     folder.open(fingerprint, _about(plan, explainer, batch_size), resume or shard is not None)
     del recipe, explainer  # workers have their own
-    _run(job, shards, progress, workers)
+    _run(job, shards, progress, make)
     if not folder.missing(range(len(plan))):
         folder.finish()
     return open_maps(folder.root)
 
 
-def _run(job: Job, shards: range, progress: Progress | bool | None, workers: int | None) -> None:
+def _run(job: Job, shards: range, progress: Progress | bool | None, make: Callable[..., None]) -> None:
     total = sum(len(job.plan.items(shard)) for shard in shards)
     with reported(progress, total) as report:
         finished = 0
@@ -143,10 +156,7 @@ def _run(job: Job, shards: range, progress: Progress | bool | None, workers: int
             report(finished, total)
 
         try:
-            if workers is None:
-                local.run(job, shards, done)
-            else:
-                processes.run(job, shards, done, workers)
+            make(job, shards, done)
         except KeyboardInterrupt:
             left = len(job.folder.missing(shards))
             raise KeyboardInterrupt(
