@@ -217,6 +217,12 @@ targets: $(MODELS)/ready $(MODELS_KERAS)/ready ## try targets on published archi
 bench-words: $(MODELS)/ready ## what the words of a caption cost, beside the pass that predicts all of them
 	$(MODELS)/bin/python -m benchmarks.targets.words
 
+# Ray is larger than all that the other tests need together.
+.PHONY: test-ray
+test-ray: $(READY) ## run the tests on a Ray cluster of two nodes on this machine
+	$(BIN)/python $(INSTALL) -e '.[ray]'
+	$(BIN)/python -m pytest tests/ray
+
 .PHONY: bench-gpu
 bench-gpu: $(KERAS) $(TRACKERS) ## on a GPU: values against the CPU, state, memory, time beside a forward pass; six minutes at most
 	$(BIN)/python -m benchmarks.gpu

@@ -84,8 +84,8 @@ def explain_dataset(
         resume: go on with the run in `out`, if there is one.
         workers: this many processes, each with a model of its own: for a model by name, a function of a module that
             builds it, or one that can be pickled. They begin as `multiprocessing` spawns them, so a script needs its
-            `if __name__ == "__main__":`. None: this process. With Ray, actors: None is one per GPU, without GPUs one per
-            two processors.
+            `if __name__ == "__main__":`. None: this process. With Ray, actors: None is one per GPU, without GPUs
+            one per two processors.
         readers: threads that read and prepare pictures beside the model; None: one per processor, 8 at most. Pass 1
             where `preprocess` cannot run twice at a time.
         shard: "i/n": make only every n-th file, from i on; for n jobs that share the folder, each with its own i.
