@@ -130,11 +130,12 @@ def explain_dataset(
     shards = plan.share(part, parts)
     is_alone = engine == "local" and workers is None
     job = Job(recipe if is_alone else asked, listing, target, plan, folder, batch_size, readers)
-    make = local.run if is_alone else partial(processes.run, workers=workers)
+    make: Callable[..., None] = local.run
     if engine == "ray":
         make = partial(ray.run, address=address, workers=workers)
     elif workers is not None:
         processes.send(job, workers)
+        make = partial(processes.run, workers=workers)
     left = sum(len(plan.items(one)) for one in folder.missing(shards))
     check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target, listing[0]))
     folder.open(fingerprint, _about(plan, explainer, batch_size), resume or shard is not None)
