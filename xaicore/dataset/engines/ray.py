@@ -50,8 +50,7 @@ def run(
     """
     ray = _ray()
     missing = job.folder.missing(shards)
-    for shard in set(shards) - set(missing):
-        done(len(job.plan.items(shard)))
+    done(sum(len(job.plan.items(shard)) for shard in set(shards) - set(missing)))
     with _cluster(ray, address):
         with contextlib.closing(_Crew(ray, job, missing, workers)) as crew:
             while (shard := crew.next_done()) is not None:
