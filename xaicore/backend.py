@@ -201,8 +201,8 @@ class Backend(ABC):
         """`resume`, and all outputs as in `Capture.parts`: for targets that read several, such as boxes."""
         self._lacks("all outputs of a pass that starts from a layer", "use a gradient method, such as 'gradcam'")
 
-    def in_precision(self, precision: str) -> Backend:
-        """A backend of a copy of this model that computes in `precision`, of `PRECISIONS`; the model stays as it is.
+    def in_precision(self, precision: str) -> Any:
+        """A copy of the model that computes in `precision`, of `PRECISIONS`; the model itself stays as it is.
 
         The copy lies on the same device, laid out in memory as its convolutions are fastest.
         """

@@ -201,9 +201,9 @@ class TorchBackend(Backend):
         """A single array one axis short for the first convolution gets a batch axis; a list of them is one array."""
         return self._surveys.with_batch_axis(inputs)
 
-    def in_precision(self, precision: str) -> TorchBackend:
-        """A backend of a copy in this precision, with channels last in memory where the model convolves pictures."""
-        return TorchBackend(in_precision(self.model, precision), self.output)
+    def in_precision(self, precision: str) -> nn.Module:
+        """A copy in this precision, with channels last in memory where the model convolves pictures."""
+        return in_precision(self.model, precision)
 
     @property
     def ready(self) -> bool:

@@ -83,3 +83,23 @@ def test_what_does_not_fit_is_refused(shop: Workshop, arguments, message) -> Non
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     assert not Path("a").exists()
+
+
+def test_a_precision_that_the_backend_lacks_is_refused(shop: Workshop) -> None:
+    photos(shop)
+    result = invoke(shop, "--table", "--out", "runs/a", "--precision", "bfloat16")
+    assert result.exit_code == 2
+    assert "does not offer another precision than the model's own: pass a model that computes" in " ".join(
+        result.stderr.split()
+    )
+    assert not Path("runs/a").exists()
+
+
+def test_what_is_of_ray_needs_it(shop: Workshop) -> None:
+    photos(shop)
+    result = invoke(shop, "--table", "--out", "runs/a", "--address", "head:6379")
+    assert result.exit_code == 2
+    assert "--address head:6379 is of a Ray cluster: pass --engine ray with it" in " ".join(result.stderr.split())
+    result = invoke(shop, "--engine", "ray")
+    assert result.exit_code == 2
+    assert "--engine is for runs over a data set: add --table" in result.stderr

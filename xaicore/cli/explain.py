@@ -139,6 +139,9 @@ def command(
     table: bool,
     resume: bool,
     workers: int | None,
+    engine: str | None,
+    address: str | None,
+    precision: str | None,
     shard: str | None,
     name: str | None,
 ) -> None:
@@ -162,11 +165,12 @@ def command(
     """
     screen = console(stderr=True)
     others = {"--logger": list(loggers) != ["disk"], "--name": name}
-    check_table(table, {"--resume": resume, "--workers": workers, "--shard": shard}, others, out, methods)
+    run = {"resume": resume, "workers": workers, "shard": shard, "address": address, "precision": precision}
+    check_table(table, {**run, "engine": engine}, others, out, methods)
     if targets and top_k is not None:
         raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")
     if table:
-        run = {"resume": resume, "workers": workers, "shard": shard}
+        run["engine"] = engine or "local"
         options = {
             "method": read_methods(methods)[0],
             "layer": layers or None,

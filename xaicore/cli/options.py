@@ -20,12 +20,14 @@ __all__ = ["LABELS", "OPTIONS", "ensemble_options", "in_options", "message", "re
 
 OPTIONS = {
     "activation": "--activation",
+    "address": "--address",
     "augment": "--augment",
     "axes": "--axes",
     "backend": "--backend",
     "batch_size": "--batch-size",
     "class_names": "--labels",
     "device": "--device",
+    "engine": "--engine",
     "fuse": "--fuse",
     "grid": "--grid",
     "input_axes": "--input-axes",
@@ -35,6 +37,7 @@ OPTIONS = {
     "outliers": "--outliers",
     "out": "--out",
     "output": "--output",
+    "precision": "--precision",
     "shard": "--shard",
     "smooth": "--smooth",
     "spec": "--model",

@@ -11,14 +11,17 @@ import click
 from rich.console import Console
 
 from xaicore import plugins
+from xaicore.backend import PRECISIONS
 from xaicore.cli.failures import Stopped
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.model import load_model
+from xaicore.cli.options import OPTIONS
 from xaicore.cli.preparation import for_backend
 from xaicore.cli.screen import Bar, console, count, remark
 from xaicore.data.names import as_class_names
 from xaicore.data.targets import TRUTH
 from xaicore.dataset.columns import is_table
+from xaicore.dataset.engines import ENGINES
 from xaicore.dataset.run import explain_dataset
 from xaicore.dataset.table import MapTable
 from xaicore.errors import InputError, XaicoreError
@@ -46,6 +49,22 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="With --table: processes, each with a model of its own.  [default: this one]",
         ),
         click.option(
+            "--engine",
+            type=click.Choice(ENGINES),
+            help="With --table: ray hands the work to the nodes of a Ray cluster; --workers are its actors then.  "
+            "[default: local]",
+        ),
+        click.option(
+            "--address",
+            metavar="HOST:PORT",
+            help="Of the Ray cluster; auto for the one of this node.  [default: one on this machine]",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            help="With --table: explain a copy of the model that computes in it, with PyTorch.  [default: the model's]",
+        ),
+        click.option(
             "--shard",
             metavar="I/N",
             help="With --table: make only every N-th file, from I on, for N jobs that share --out: 0/8 to 7/8.",
@@ -63,7 +82,7 @@ def check_table(
 
     Args:
         table: whether it is given.
-        run: {option: value} of its own options.
+        run: {argument: value} of its own options.
         others: {option: value} of those that are for loggers.
         out: of `--out`.
         methods: of `--method`.
@@ -72,9 +91,9 @@ def check_table(
         InputError: one does not.
     """
     if not table:
-        given = next((option for option, value in run.items() if value), None)
+        given = next((name for name, value in run.items() if value), None)
         if given is not None:
-            raise InputError(f"{given} is for runs over a data set: add --table")
+            raise InputError(f"{OPTIONS.get(given, f'--{given}')} is for runs over a data set: add --table")
         return
     given = next((option for option, value in others.items() if value), None)
     if given is not None:
@@ -114,7 +133,7 @@ def explain_table(
         model, loading: of `load_named`.
         out: the folder of the run.
         labels, truth, targets, top_k: as of `xaicore explain`.
-        run: resume, workers, shard.
+        run: resume, workers, engine, address, precision, shard.
         options: of `Explainer`, batch_size included.
 
     Raises:
@@ -176,6 +195,9 @@ def _report(found: MapTable, out: str) -> int:
     remark(screen, f"{count(counts.pictures, 'picture')} explained: {count(counts.maps, 'map')}")
     if counts.right or counts.wrong:
         remark(screen, f"{counts.right} of {counts.right + counts.wrong} right")
+    precision = found.run.get("precision")
+    if precision:
+        remark(screen, f"in {found.run['fingerprint']['options']['precision']}, {precision['text']}")
     if counts.errors:
         remark(screen, f"{count(counts.errors, 'picture')} with an error: open_maps({out!r}).errors()", "yellow")
     remark(screen, f"table {out}: xaicore.open_maps({out!r})", "bold")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from xaicore.backend import Backend
 from xaicore.errors import InputError, XaicoreError, type_name
 from xaicore.explainer import Explainer
 from xaicore.models import NamedModel, find_model
@@ -25,11 +26,13 @@ class Recipe:
             `NamedModel`.
         options: of `Explainer`.
         finding: of `find_model`: weights, trust, device.
+        precision: what a copy of the model computes in; None: the model is explained as it is.
     """
 
     model: Any
     options: Mapping[str, Any]
     finding: Mapping[str, Any]
+    precision: str | None = None
 
     @property
     def spec(self) -> str:
@@ -58,7 +61,15 @@ class Recipe:
         found = self._find()
         own = {"preprocess": found.preprocess, "class_names": found.class_names}
         given = {name: value for name, value in self.options.items() if value is not None or name not in own}
-        return Explainer(found.model, **{**own, **given})
+        explainer = Explainer(found.model, **{**own, **given})
+        if self.precision is None:
+            return explainer
+        if isinstance(given.get("backend"), Backend):
+            raise InputError(
+                f"precision={self.precision!r} makes a copy of the model, and backend={given['backend']!r} is of the "
+                "model itself: pass the backend's name"
+            )
+        return Explainer(explainer.backend.in_precision(self.precision), **{**own, **given})
 
     def carried(self) -> Recipe:
         """The same with a model that is found already, for this process."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from xaicore.dataset.fingerprint import describe
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.listing import Listing
 from xaicore.dataset.plan import Plan, read_share
+from xaicore.dataset.precision import difference
 from xaicore.dataset.reading import default_readers
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.shard import Job
@@ -34,6 +36,10 @@ __all__ = ["explain_dataset"]
 
 SHARD_SIZE = 512
 """Pictures per part, where the caller and the run say nothing: a part is lost at most."""
+
+
+COMPARED = 8
+"""Pictures that are explained in two precisions, to say what the other one changes."""
 
 
 def explain_dataset(
@@ -56,6 +62,7 @@ def explain_dataset(
     shard: str | tuple[int, int] | None = None,
     engine: str = "local",
     address: str | None = None,
+    precision: str | None = None,
     progress: Progress | bool | None = None,
     weights: str | None = None,
     trust: bool = False,
@@ -93,6 +100,8 @@ def explain_dataset(
             the same paths. A run may be begun with one and finished with the other.
         address: of the cluster, as `ray.init` takes it; None: one that this process is connected to, else one on this
             machine.
+        precision: "bfloat16", "float16" or "float32": explain a copy of the model that computes in it; with PyTorch.
+            How its heatmaps differ from the model's own is in the table's `run["precision"]`.
         progress: True for a bar, False for none, None for one in terminals and notebooks; or a function
             `progress(done, total)` of pictures.
         weights, trust, device: of a model by name, as in `xaicore.find_model`.
@@ -116,7 +125,7 @@ def explain_dataset(
     workers = None if workers is None else check_whole(workers, "workers", 1)
     part, parts = read_share(shard)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
-    asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device})
+    asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
     recipe = asked.carried()
     explainer = recipe.explainer()
     names = explainer.class_names
@@ -125,7 +134,8 @@ def explain_dataset(
     folder = RunFolder(Path(out))
     plan = Plan(len(listing), _shard_size(shard_size, folder))
     apart = ("method", "preprocess", "class_names")
-    known = {name: value for name, value in options.items() if name not in apart and value is not None}
+    given = {**options, "precision": precision}
+    known = {name: value for name, value in given.items() if name not in apart and value is not None}
     fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
     shards = plan.share(part, parts)
     is_alone = engine == "local" and workers is None
@@ -138,7 +148,11 @@ def explain_dataset(
         make = partial(processes.run, workers=workers)
     left = sum(len(plan.items(one)) for one in folder.missing(shards))
     check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target, listing[0]))
-    folder.open(fingerprint, _about(plan, explainer, batch_size), resume or shard is not None)
+    about = _about(plan, explainer, batch_size)
+    if precision is not None and folder.read() is None:
+        own = replace(recipe, precision=None).explainer().quiet()
+        about["precision"] = _difference(own, explainer.quiet(), target, listing)
+    folder.open(fingerprint, about, resume or shard is not None)
     del recipe, explainer  # workers have their own
     _run(job, shards, progress, make)
     if not folder.missing(range(len(plan))):
@@ -183,7 +197,13 @@ def _shard_size(asked: int | None, folder: RunFolder) -> int:
     return SHARD_SIZE if found is None else int(found["fingerprint"]["shard_size"])
 
 
-def _about(plan: Plan, explainer: Explainer, batch_size: int) -> Mapping[str, Any]:
+def _difference(own: Explainer, other: Explainer, target: Target, listing: Listing) -> dict[str, Any] | None:
+    """What the precision changes in the first pictures, as run.json has it."""
+    found = difference(own, other, target, listing, COMPARED)
+    return None if found is None else {**asdict(found), "text": str(found)}
+
+
+def _about(plan: Plan, explainer: Explainer, batch_size: int) -> dict[str, Any]:
     """What run.json has beside the fingerprint."""
     return {
         "plan": {"pictures": plan.count, "shard_size": plan.shard_size, "shards": len(plan)},

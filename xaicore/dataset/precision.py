@@ -1,0 +1,84 @@
+"""What another precision than the model's own changes in the maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xaicore.data.labels import Labels
+from xaicore.dataset.items import Item
+from xaicore.dataset.listing import Listing
+from xaicore.errors import XaicoreError
+from xaicore.explainer import Explainer
+from xaicore.explanation import Explanation
+from xaicore.targets import Classes, Target
+
+__all__ = ["PrecisionDifference", "difference"]
+
+
+@dataclass(frozen=True)
+class PrecisionDifference:
+    """How heatmaps in one precision differ from those in the model's own, for the same classes.
+
+    Attributes:
+        pictures: how many were compared, the first ones of the data set.
+        largest: the largest difference of two values, which are from 0 to 1.
+        mean: the mean difference.
+        otherwise: how many of these pictures are predicted otherwise; None where outputs are no class scores.
+    """
+
+    pictures: int
+    largest: float
+    mean: float
+    otherwise: int | None
+
+    def __str__(self) -> str:
+        text = f"heatmaps of {self.pictures} pictures differ by {self.largest:.2g} at most, {self.mean:.2g} in the mean"
+        return text if self.otherwise is None else f"{text}; {self.otherwise} are predicted otherwise"
+
+
+def difference(
+    own: Explainer, other: Explainer, target: Target, listing: Listing, most: int
+) -> PrecisionDifference | None:
+    """Explain the first pictures in both precisions; None where none of them can be read and explained.
+
+    Args:
+        own: of the model as it is.
+        other: of its copy. It explains the classes that the target chose in `own`.
+        target: what is explained.
+        listing: the pictures.
+        most: how many.
+    """
+    pairs = []
+    for item in (listing[position] for position in range(min(most, len(listing)))):
+        try:
+            first = _explained(own, item, target.take(np.array([item.position])))
+            same = Classes(first.targets[None]) if (first.targets >= 0).all() else target
+            pairs.append((first, _explained(other, item, same)))
+        except XaicoreError:  # it will be a row with its error
+            continue
+    if not pairs:
+        return None
+    apart = [np.abs(first.heatmaps() - second.heatmaps()) for first, second in pairs]
+    otherwise = [_is_otherwise(first, second) for first, second in pairs]
+    return PrecisionDifference(
+        len(pairs),
+        max(float(one.max()) for one in apart),
+        float(np.mean([one.mean() for one in apart])),
+        None if None in otherwise else sum(map(bool, otherwise)),
+    )
+
+
+def _explained(explainer: Explainer, item: Item, target: Target) -> Explanation:
+    assert explainer.preparation is not None
+    x, image = explainer.preparation(item.source.read(), item.id)
+    images = None if image is None else image[None]
+    return explainer.run(x[None], [explainer.method], target, images, Labels((item.id,)))[0]
+
+
+def _is_otherwise(first: Explanation, second: Explanation) -> bool | None:
+    """Whether another class is predicted; None where outputs are no class scores."""
+    if first.predicted is None or second.predicted is None:
+        return None
+    return bool((first.predicted != second.predicted).any())
