@@ -223,6 +223,11 @@ test-ray: $(READY) ## run the tests on a Ray cluster of two nodes on this machin
 	$(BIN)/python $(INSTALL) -e '.[ray]'
 	$(BIN)/python -m pytest tests/ray
 
+.PHONY: bench-dataset
+bench-dataset: $(READY) ## a data set's throughput beside a bare loop, memory, and a Ray cluster that loses a node
+	$(BIN)/python $(INSTALL) -e '.[ray]'
+	for what in speed memory ray; do $(BIN)/python -m benchmarks.dataset $$what || exit; done
+
 .PHONY: bench-gpu
 bench-gpu: $(KERAS) $(TRACKERS) ## on a GPU: values against the CPU, state, memory, time beside a forward pass; six minutes at most
 	$(BIN)/python -m benchmarks.gpu

@@ -116,7 +116,7 @@ def test_a_picture_that_ends_its_process_is_a_row(cluster: Any, tmp_path: Path) 
     assert [row["id"] for row in rows] == [path.as_posix() for path in paths]
     wrong = [row for row in rows if row["error"] is not None]
     assert [row["id"] for row in wrong] == [bad.as_posix()]
-    assert "the process ended twice" in wrong[0]["error"]
+    assert "this picture ends the process" in wrong[0]["error"]
     others = {name: part for name, part in parts(tmp_path / "out").items() if name != "part-00002.parquet"}
     assert others == {name: part for name, part in parts(tmp_path / "whole").items() if name in others}
 
