@@ -41,9 +41,18 @@ class SkippedZeros(DispatchMode):  # type: ignore[no-untyped-call]
     """Computes `a @ b` from the rows and columns of a that are not zero."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten.mm.default and not types and args[0].numel() * args[1].shape[1] >= LEAST:
+        if func is torch.ops.aten.mm.default and not types and _is_large_and_dense(*args):
             return _product(*args)
         return func(*args, **(kwargs or {}))
+
+
+def _is_large_and_dense(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether the product costs more than to find zeros, of matrices whose rows can be taken.
+
+    Sparse ones have none to take, and rows of complex ones lose their conjugation here.
+    """
+    are_dense = a.is_floating_point() and a.layout == b.layout == torch.strided
+    return are_dense and a.numel() * b.shape[1] >= LEAST
 
 
 def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -71,6 +71,33 @@ def test_a_number_that_is_none_is_no_zero():
     assert found.isnan().any(1).sum() == 1
 
 
+SQUARE = matrix(WIDTH, WIDTH, 3)
+ODD = {  # functions of words (N, T, WIDTH) whose gradients multiply matrices without rows that could be taken
+    "sparse": lambda h: torch.stack([SQUARE.relu().to_sparse() @ one.t() for one in h]),
+    "sparse, turned": lambda h: torch.stack([one @ SQUARE.relu().to_sparse() for one in h]),
+    "compressed": lambda h: torch.stack([SQUARE.relu().to_sparse_csr() @ one.t() for one in h]),
+    "complex": lambda h: (h.to(torch.complex64) @ torch.complex(SQUARE, SQUARE.t())).abs(),
+    "conjugate": lambda h: torch.view_as_real((h * (1 + 2j)).conj() @ torch.complex(SQUARE, SQUARE.t())).flatten(2),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ODD)
+def test_matrices_without_rows_to_take(name, count, monkeypatch):
+    monkeypatch.setattr(zeros, "LEAST", 1)
+    monkeypatch.setattr(zeros, "LARGE", 1)
+    h = matrix(2 * WORDS, WIDTH).reshape(2, WORDS, WIDTH).requires_grad_()
+    y = ODD[name](h)
+    direction = np.zeros((2, count, *y.shape[1:]), np.float32)
+    for n, k in np.ndindex(2, count):
+        direction[n, k, k, 5] = 1
+    (found,) = pull_back(y, [h], direction)
+    for k in range(count):
+        (expected,) = torch.autograd.grad(y, [h], torch.from_numpy(direction[:, k].copy()), retain_graph=True)
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_small_products_are_not_searched():
     a = torch.zeros(8, 16)
 
