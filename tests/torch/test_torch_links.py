@@ -226,9 +226,10 @@ def test_the_softmax_of_each_step(join, link, unchanged):
     assert found.outputs_kind == "logits"
 
 
-def test_a_softmax_that_the_next_step_reads():
-    """Its node also hands on the gradient of later words: it is a part of the model."""
-    model = Steps(JOINED["stack"], lambda z: z.log_softmax(-1), feeds_back=True)
+@pytest.mark.parametrize("copied", [lambda p: p, torch.clone, lambda p: p[:, None].squeeze(1)])
+def test_a_softmax_that_the_next_step_reads(copied):
+    """Its node also hands on the gradient of later words, maybe from a copy: it is a part of the model."""
+    model = Steps(JOINED["stack"], lambda z: copied(z.log_softmax(-1)), feeds_back=True)
     a = model.conv(X).detach().requires_grad_()
     handle = model.conv.register_forward_hook(lambda *args: a)
     y = model(X)
