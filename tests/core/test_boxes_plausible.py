@@ -50,8 +50,8 @@ def test_the_right_description_is_read() -> None:
         (
             Yolo(axis=2),
             lambda b, s: (b, 9 * s - 4),
-            "expected 0 to 1. Where axis 1 holds the numbers of a box, pass Yolo(axis=1); where they are logits, "
-            "activation='sigmoid'. Yolo('cxcywh', axis=2) read them",
+            "expected 0 to 1. Where axis 1 holds the numbers of a box, pass Yolo(axis=1); where masks or key "
+            "points follow them, pass classes=; where they are logits, activation='sigmoid'. Yolo('cxcywh', axis=2) read them",
         ),
         (
             Yolo("xyxy", axis=2),
@@ -125,3 +125,19 @@ def test_boxes_that_lie_apart_from_their_scores() -> None:
     assert len(Detector(format="cxcywh")(answer)[0].boxes) == Q
     unknown = Answer(answer.outputs, "values", None, parts, "classes", 1)  # no size to compare with
     assert len(Detector(format="cxcywh")(unknown)[0].boxes) == Q
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("form", ["xyxy", "xywh", "cxcywh"])
+@pytest.mark.parametrize("filler", [0, -1])
+def test_boxes_that_fill_up_an_image_are_no_sign_of_a_wrong_description(form, relative, count, filler) -> None:  # type: ignore[no-untyped-def]
+    b, s = np.full((Q, 4), filler, float), np.full((Q, CLASSES), min(filler, 0), float)
+    b[:count], s[:count] = [20, 30, 40, 50], scores()[:count]
+    b[:count] /= [*SIZE[::-1], *SIZE[::-1]] if relative else [1]
+    parts = {"boxes": b[None], "classes": s[None]}
+    answer = Answer(s[None].astype(np.float32), "values", None, parts, "classes", 1, SIZE)
+    (found,) = Detector(format=form, relative=relative)(answer)
+    assert len(found.ranked(Q, threshold=1e-9)) == count
+    if not filler:
+        assert len(read(Yolo(form, axis=2, relative=relative), b, s)) == 1

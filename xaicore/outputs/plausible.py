@@ -55,12 +55,17 @@ def check_scores(n: int, scores: np.ndarray, remedy: str) -> None:
         )
 
 
-def check_boxes(n: int, boxes: np.ndarray, size: Sequence[int], described: str, relative: bool) -> None:
+def check_boxes(
+    n: int, boxes: np.ndarray, scores: np.ndarray, size: Sequence[int], described: str, relative: bool
+) -> None:
     """Refuse boxes (Q, 4), x0, y0, x1, y1 in pixels, that do not lie in the picture.
+
+    Boxes without any score above 0 are not read: detectors fill up with them, as 0 or -1 four times.
 
     Args:
         n: the image.
         boxes: of all scores.
+        scores: (Q,) or (Q, C).
         size: (H, W) of the picture; anything else where it is not known.
         described: how the caller described them, such as "Yolo(axis=2)".
         relative: whether they were fractions of the picture.
@@ -69,6 +74,7 @@ def check_boxes(n: int, boxes: np.ndarray, size: Sequence[int], described: str, 
         OutputError: more than a few have a negative width or height, most lie outside of the picture, or all lie in its
             first corner, as fractions do that are taken for pixels.
     """
+    boxes = boxes[(scores.reshape(len(boxes), -1) > 0).any(axis=1)] if len(boxes) else boxes
     if not len(boxes):
         return
     turned = int((boxes[:, 2:] < boxes[:, :2]).any(axis=1).sum())
