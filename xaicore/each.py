@@ -49,9 +49,14 @@ def explain_each(
         An explanation per image, in order.
 
     Raises:
-        InputError: x is no list, or an argument is of another number.
+        InputError: x is no list, an argument is of another number, or layers are kept apart.
         LayerError, TargetError, BackendError, MethodError: as in a call; the message names the image.
     """
+    if explainer.ensemble.keeps_apart(explainer.layers) and explainer.method.fusion is None:
+        raise InputError(
+            f"the maps of {len(explainer.layers)} layers are kept apart, and each image has one explanation: pass "
+            "xaicore.Explainer(..., fuse='mean'), or one layer"
+        )
     inputs = _Inputs.of(explainer, x, ids)
     labels = Labels.read(inputs.ids, truth, explainer.class_names if class_names is None else class_names)
     target = read_target(targets, labels.truth, labels.class_names)
@@ -125,7 +130,7 @@ class _Passes:
         """The explanation of input n.
 
         Raises:
-            XaicoreError: as in a call for it alone; the message names the image.
+            XaicoreError: as in a call for it alone, of the same class of `xaicore.errors`; the message names the image.
         """
         x, image = self.inputs.read(n)
         truth, names = self.labels.truth, self.labels.class_names
@@ -136,7 +141,8 @@ class _Passes:
         except XaicoreError as exc:
             if len(self.inputs.ids) == 1:
                 raise
-            raise type(exc)(f"in the pass of {self.inputs.ids[n]!r}, which is image 0 there: {exc}") from exc
+            kind = next(one for one in type(exc).__mro__ if one.__module__ == XaicoreError.__module__)
+            raise kind(f"in the pass of {self.inputs.ids[n]!r}, which is image 0 there: {exc}") from exc
 
     def _explain(self, x: Any, options: tuple[Any, ...]) -> Explanation:
         if self.takes_list is None:

@@ -159,6 +159,35 @@ def test_arguments_that_do_not_fit(x, options, message):
         xaicore.explain_each(explainer(Detector()), x, Boxes(1), **options)
 
 
+class Rowless(nn.Module):
+    """Has a row for each image of 40 x 60 pixels alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        y = self.head(self.second(self.first(x)).mean((2, 3)))
+        return y if x.shape[2:] == (40, 60) else y[0]
+
+
+def test_an_error_of_a_class_of_the_backend_names_the_image():
+    x = [one[None] for one in pictures()[:2]]
+    with pytest.raises(
+        xaicore.BackendError, match=r"^in the pass of 'b', which is image 0 there: the model returned \(3,\)"
+    ):
+        xaicore.explain_each(xaicore.Explainer(Rowless().eval()), x, 1, ids=["a", "b"])
+
+
+def test_layers_that_are_kept_apart():
+    model, x = Rowless().eval(), pictures([(40, 60)] * 2)
+    layers = ["first", "second"]
+    with pytest.raises(xaicore.InputError, match=r"the maps of 2 layers are kept apart.*fuse='mean'\), or one layer"):
+        xaicore.explain_each(xaicore.Explainer(model, layer=layers, fuse=None), x, 1)
+    fused = xaicore.Explainer(model, layer=layers, fuse="mean")
+    np.testing.assert_array_equal(xaicore.explain_each(fused, x, 1)[1].maps, fused(x[1], 1).maps)
+
+
 def test_a_call_says_what_to_type():
     with pytest.raises(xaicore.InputError, match=r"xaicore\.explain_each\(xaicore\.Explainer\(model\), x\)"):
         xaicore.explain(Detector(), pictures(), Boxes(1), layer="conv")
