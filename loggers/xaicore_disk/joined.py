@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import xaicore
@@ -31,7 +32,7 @@ def join(paths: Sequence[str | os.PathLike[str]], root: Path | None, options: Op
         InputError: there are fewer than two runs, or they lie in several folders and no root is given.
         LoggerError: a run cannot be read, or the page's folder holds something else or cannot be written.
     """
-    runs = list(dict.fromkeys(run for path in paths for run in _runs_at(Path(path).expanduser())))
+    runs = _runs_of(paths)
     if len(runs) < 2:
         raise xaicore.InputError(
             f"one run in {', '.join(map(str, paths))}: pass two or more; a single run has a page of its own, "
@@ -41,9 +42,8 @@ def join(paths: Sequence[str | os.PathLike[str]], root: Path | None, options: Op
     columns, parts = gallery.Columns(), []
     ids: list[set[str]] = []
     for n, (run, name) in enumerate(zip(runs, _names(runs), strict=True)):
-        offsets = list(manifest.offsets(run / "manifest.jsonl").values())
-        part = gallery.Part({**about.read(RunFolder(run)), "name": name}, _link(run, folder.root), len(offsets))
-        rows = list(manifest.rows_at(run / "manifest.jsonl", offsets[-(gallery.ROWS // len(runs)) :]))
+        known, count, rows = _read(run, max(1, gallery.ROWS // len(runs)))
+        part = gallery.Part({**known, "name": name}, _link(run, folder.root), count)
         columns.add(rows, n, part.folder)
         parts.append(part)
         ids.append({row["id"] for row in rows})
@@ -53,17 +53,44 @@ def join(paths: Sequence[str | os.PathLike[str]], root: Path | None, options: Op
     return folder.page
 
 
+def _runs_of(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Each run once, also where links lead to it, by the name that comes first."""
+    runs: dict[str, Path] = {}
+    for path in paths:
+        for run in _runs_at(Path(os.path.expanduser(path))):
+            whole = run.resolve() if ".." in run.parts else run.absolute()  # a link keeps its name
+            runs.setdefault(os.path.realpath(run), whole)
+    return list(runs.values())
+
+
 def _runs_at(path: Path) -> list[Path]:
     """The run in this folder, else those in its subfolders, by name."""
-    if (path / "run.json").is_file():
-        return [path.absolute()]
-    found = sorted(one.parent.absolute() for one in path.glob("*/run.json"))
+    if os.path.isfile(path / "run.json"):
+        return [path]
+    found = sorted(one.parent for one in path.glob("*/run.json")) if os.path.isdir(path) else []
     if not found:
-        what = "no run.json there, and none in its subfolders" if path.is_dir() else "no such folder"
+        what = "no run.json there, and none in its subfolders" if os.path.isdir(path) else "no such folder"
         raise xaicore.LoggerError(
             f"no run at {path}: {what}; expected a folder that the disk logger wrote, such as runs/a"
         )
     return found
+
+
+def _read(run: Path, most: int) -> tuple[dict[str, Any], int, list[manifest.Row]]:
+    """What run.json knows, the number of maps, and the rows of the last of them.
+
+    Raises:
+        LoggerError: this logger did not write the run, or it cannot be read.
+    """
+    path = run / "manifest.jsonl"
+    try:
+        known, offsets = about.read(RunFolder(run)), list(manifest.offsets(path).values())
+        return known, len(offsets), list(manifest.rows_at(path, offsets[-most:]))
+    except xaicore.LoggerError as exc:
+        reason = str(exc).rpartition("; ")[0]  # what follows is advice for who writes a run
+        raise xaicore.LoggerError(
+            f"{run} cannot be shown: {reason}; name the others alone, xaicore gallery runs/a runs/b"
+        ) from exc
 
 
 def _common_folder(runs: Sequence[Path]) -> Path:
@@ -107,7 +134,7 @@ def _link(run: Path, root: Path) -> str:
         raise xaicore.InputError(
             f"{run} and {root} are on different drives: put the page on the drive of its runs"
         ) from exc
-    return quote(Path(path).as_posix()) + "/"
+    return quote(os.fsencode(Path(path).as_posix())) + "/"
 
 
 def _warn_of_strangers(parts: Sequence[gallery.Part], ids: Sequence[set[str]]) -> None:

@@ -51,8 +51,8 @@ def test_the_right_description_is_read() -> None:
             Yolo(axis=2),
             lambda b, s: (b, 9 * s - 4),
             "expected 0 to 1. Where axis 1 holds the numbers of a box, pass Yolo(axis=1); where masks or key "
-            "points follow them, pass classes=; where they are logits, activation='sigmoid'. Yolo('cxcywh', axis=2) read "
-            "them",
+            "points follow them, pass classes=; where they are logits, activation='sigmoid'. Yolo('cxcywh', axis=2) "
+            "read them",
         ),
         (
             Yolo("xyxy", axis=2),

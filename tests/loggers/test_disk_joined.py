@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,33 @@ def test_without_a_root_it_lies_beside_the_runs(tmp_path: Path, monkeypatch: pyt
     assert [one["folder"] for one in Page(tmp_path / "runs" / "index.html").data["runs"]] == ["b/", "a/"]
 
 
+def test_a_run_is_shown_once_however_its_folder_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        run(tmp_path / "runs" / name)
+    (tmp_path / "runs" / "latest").symlink_to("a")
+    (tmp_path / "best").symlink_to(tmp_path / "runs" / "b")
+    monkeypatch.chdir(tmp_path / "runs" / "a")
+    index = tmp_path / "runs" / "index.html"
+    for typed_paths in ([".", "../b"], ["..", "../a", tmp_path / "runs" / "latest"]):
+        assert join(typed_paths).samefile(index)
+        assert [one["folder"] for one in Page(index).data["runs"]] == ["a/", "b/"]
+    with pytest.raises(xaicore.InputError, match=r"one run in \., \.\./latest: pass two or more"):
+        join([".", "../latest"])
+    (tmp_path / "good").symlink_to("runs/a")
+    page = join([tmp_path / "good", tmp_path / "best"])  # links beside each other, with names of their own
+    assert page.samefile(tmp_path / "index.html")
+    assert Page(page).data["runs"] == [{"name": "good", "folder": "runs/a/"}, {"name": "best", "folder": "runs/b/"}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff \xc3\xa9")
+    run(odd, "odd")
+    run(tmp_path / "b")
+    links = [one["folder"] for one in Page(join([odd, tmp_path / "b"])).data["runs"]]
+    assert links == ["%FF%20%C3%A9/", "b/"]
+
+
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     runs = [run(tmp_path / side / "seed1", side) for side in ("left", "right")]
     names = [one["name"] for one in Page(join(runs, tmp_path / "page")).data["runs"]]
@@ -120,11 +148,36 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("my page")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "others" / "foreign").mkdir(parents=True)
+    (tmp_path / "others" / "foreign" / "run.json").write_text("{}")
+    run(tmp_path / "others" / "mine")
+    lost = run(tmp_path / "lost")
+    (lost / "manifest.jsonl").unlink()
+    unread = "{} cannot be shown: .*{}[^;]*; name the others alone, xaicore gallery runs/a runs/b$"
     for runs, root, kind, message in (
         ([one], None, xaicore.InputError, f"one run in {one}: pass two or more; a single run has a page of its own"),
         ([one, two], None, xaicore.InputError, "the runs lie in several folders, .*root='runs/both'"),
         ([one, tmp_path / "none"], None, xaicore.LoggerError, "no run at .*none: no such folder; expected a folder"),
         ([one, tmp_path / "empty"], None, xaicore.LoggerError, "no run.json there, and none in its subfolders"),
+        (
+            ["~nobody-of-this-name/a", one],
+            None,
+            xaicore.LoggerError,
+            "no run at ~nobody-of-this-name/a: no such folder",
+        ),
+        (["a" * 300, one], None, xaicore.LoggerError, "no run at a+: no such folder"),
+        (
+            [tmp_path / "others"],
+            None,
+            xaicore.LoggerError,
+            unread.format("foreign", "run.json is not this logger's: it"),
+        ),
+        (
+            [lost, one],
+            tmp_path / "page",
+            xaicore.LoggerError,
+            unread.format("lost", "cannot read .*manifest.jsonl: No such file"),
+        ),
         ([one, two], one, xaicore.LoggerError, "is a run with a page of its own; choose another folder for the page"),
         ([one, two], tmp_path / "mine", xaicore.LoggerError, "index.html would be changed, but it is no page of runs"),
     ):
