@@ -65,6 +65,8 @@ class Pulls:
         first = {leaf: tensor for leaf, tensor in leaves.tensors.items() if with_inputs or leaf not in inputs}
         found: dict[str, Gradients] = {rule: dict.fromkeys(inputs) for rule in rules}
         plain = self._pull(first, outputs, direction, facts, retain_graph=bool(special))
+        if not direction.any():  # of a detector that found nothing, whose outputs may be new zeros
+            plain = {leaf: _zeros(first[leaf], direction) if one is None else one for leaf, one in plain.items()}
         if "plain" in rules:
             found["plain"] = {leaf: plain[leaf] for leaf in inputs}
         rectifiers = find_rectifiers(_node(outputs), list(inputs.values()), special[0]) if special else ()
@@ -155,6 +157,10 @@ class Pulls:
 def _key(leaves: Mapping[Leaf, torch.Tensor]) -> Hashable:
     """What is remembered of a set of leaves: behind the inputs lies all of the model."""
     return "inputs" if any(kind == "input" for kind, _ in leaves) else tuple(leaves)
+
+
+def _zeros(tensor: torch.Tensor, direction: np.ndarray) -> np.ndarray:
+    return np.zeros((len(tensor), direction.shape[1], *tensor.shape[1:]), np.float32)
 
 
 def _node(outputs: Outputs) -> object:

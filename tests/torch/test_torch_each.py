@@ -109,6 +109,27 @@ def test_a_picture_without_any_box_has_empty_rows_and_a_missing_one_is_named():
         xaicore.explain_each(explainer(model), x, Boxes(1))
 
 
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "eigencam", "layercam"])
+def test_a_picture_without_any_box_may_have_outputs_of_its_own(method, unchanged):
+    """Code behind a detector often begins with empty tensors and replaces those of pictures with boxes."""
+
+    class Replaced(Detector):
+        def _found(self, image):
+            found = super()._found(image)
+            nothing = {"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0).long()}
+            return found if len(found["scores"]) else nothing
+
+    model, x = Replaced(), pictures(SIZES[:2])
+    best = [float(one["scores"].detach().max()) for one in model(x)]
+    n = int(np.argmin(best))  # this one has none
+    model.least = best[n] + 1e-6
+    with unchanged(model):
+        found = xaicore.explain_each(xaicore.Explainer(model, method, layer="conv"), x, Boxes(1))
+    assert [one.empty.tolist() for one in found] == [[i == n] for i in range(2)]
+    assert found[n].maps.shape == (1, SIZES[n][0] // 8, SIZES[n][1] // 8)
+    assert found[1 - n].scores[0] == pytest.approx(best[1 - n])
+
+
 def test_a_target_and_labels_per_picture():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
