@@ -97,6 +97,10 @@ def read(folder: RunFolder) -> dict[str, Any]:
         about = None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise _foreign(f"{folder.about} is not this logger's: it has no format {FORMAT!r}")
+    kinds = {**dict.fromkeys(LISTS, list), "name": str, "started": str}
+    changed = [name for name, kind in kinds.items() if not isinstance(about.get(name), kind)]
+    if changed:
+        raise _foreign(f"{folder.about} was changed by another program: {', '.join(changed)} cannot be read")
     return about
 
 

@@ -3,7 +3,8 @@
 The file only grows. A row's key is (step, id, method, layer, k), in a group of changing images (step, group, slot,
 method, layer, k). Of several rows with one key the last one counts, so that a repeated epoch changes nothing. A line
 is complete when it ends in a line feed. The next writer cuts off an incomplete line of a killed writer; readers skip
-it. Rows of older versions lack some of the columns.
+it. They also skip lines of other programs, whose columns are of other types. Rows of older versions lack some of the
+columns.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ FILES = (
     *("thumbnail", "picture_thumbnail"),
 )
 """The columns that name files, relative to the run's folder, with forward slashes; None where there is none."""
+
+TEXTS = (
+    *("id", "group", "method", "layer", "asked", "target_name", "predicted_name", "truth_name", "part", "scaling"),
+    *FILES,
+)
+"""The columns that are text, or None."""
+
+NUMBERS = ("step", "slot", "k")
+"""Those that are whole numbers, or None."""
 
 FOLDERS = tuple(f"{column}s" for column in FILES)
 
@@ -168,7 +178,9 @@ def _parse(line: bytes) -> Row | None:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and all(name in row for name in REQUIRED) else None
+    is_row = isinstance(row, dict) and all(name in row for name in REQUIRED) and isinstance(row["id"], str)
+    kinds = ((TEXTS, str | None), (NUMBERS, int | None))
+    return row if is_row and all(isinstance(row.get(name), kind) for names, kind in kinds for name in names) else None
 
 
 def _files(row: Row) -> list[str]:

@@ -213,7 +213,7 @@ def test_the_last_row_of_a_key_counts_in_the_place_of_the_first(tmp_path: Path) 
 @pytest.mark.parametrize("column", ["step", "id", "method", "layer", "k"])
 def test_every_part_of_the_key_counts(tmp_path: Path, column: str) -> None:
     manifest.append(tmp_path / "manifest.jsonl", row())
-    manifest.append(tmp_path / "manifest.jsonl", {**row(), column: 7})
+    manifest.append(tmp_path / "manifest.jsonl", {**row(), column: 7 if column in ("step", "k") else "other"})
     assert len(read_manifest(tmp_path)) == 2
 
 
@@ -301,6 +301,38 @@ def test_lines_that_are_no_rows_are_skipped_aloud(tmp_path: Path) -> None:
     path.write_bytes(b'{"id": 3}\n[1]\n\x00\xff\n' + path.read_bytes())
     with pytest.warns(RuntimeWarning, match=r"manifest\.jsonl: 3 lines are no rows and were skipped"):
         assert [one["step"] for one in read_manifest(path)] == [1]
+
+
+@pytest.mark.parametrize("column", ["id", "method", "layer", "group", "picture", "map", "thumbnail", "truth_name"])
+@pytest.mark.parametrize("value", [7, ["x"], {"a": "x"}])
+def test_a_row_of_another_program_is_no_row(tmp_path: Path, column: str, value: object) -> None:
+    for one in (row(1), row(2, **{column: value}), row(3)):
+        manifest.append(tmp_path / "manifest.jsonl", one)
+    with pytest.warns(RuntimeWarning, match=r"manifest\.jsonl: 1 lines are no rows and were skipped"):
+        assert [one["step"] for one in read_manifest(tmp_path)] == [1, 3]
+
+
+@pytest.mark.parametrize("change", [{"id": None}, {"step": "x"}, {"step": [1]}, {"k": "0"}, {"slot": {}}])
+def test_what_a_row_says_of_its_place(tmp_path: Path, change: dict[str, object]) -> None:
+    manifest.append(tmp_path / "manifest.jsonl", {**row(1), **change})
+    with pytest.warns(RuntimeWarning, match="1 lines are no rows"):
+        assert read_manifest(tmp_path) == []
+
+
+@pytest.mark.parametrize("change", [{"models": 3}, {"layers": None}, {"started": 7}, {"name": ["a"]}])
+def test_an_about_that_another_program_changed_is_an_error(tmp_path: Path, change: dict[str, object]) -> None:
+    with xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise", quiet=True):
+        pass
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    (name,) = change
+    with (
+        pytest.raises(
+            xaicore.LoggerError, match=rf"run\.json was changed by another program: {name} cannot be read; cho"
+        ),
+        xaicore.open_loggers({"disk": {"root": tmp_path}}, on_error="raise", quiet=True),
+    ):
+        pass
 
 
 def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
