@@ -49,9 +49,14 @@ def explain_each(
         An explanation per image, in order.
 
     Raises:
-        InputError: x is no list, an argument is of another number, or layers are kept apart.
+        InputError: `explainer` is none, x is no list, an argument is of another number, or layers are kept apart.
         LayerError, TargetError, BackendError, MethodError: as in a call; the message names the image.
     """
+    if not isinstance(explainer, Explainer):
+        raise InputError(
+            f"explainer is a {type_name(explainer)}: expected an explainer of the model, such as "
+            "xaicore.explain_each(xaicore.Explainer(model), x)"
+        )
     if explainer.ensemble.keeps_apart(explainer.layers) and explainer.method.fusion is None:
         raise InputError(
             f"the maps of {len(explainer.layers)} layers are kept apart, and each image has one explanation: pass "

@@ -209,6 +209,12 @@ def test_layers_that_are_kept_apart():
     np.testing.assert_array_equal(xaicore.explain_each(fused, x, 1)[1].maps, fused(x[1], 1).maps)
 
 
+def test_a_model_is_no_explainer():
+    model, x = Detector(), pictures()
+    with pytest.raises(xaicore.InputError, match=r"explainer is a test_torch_each\.Detector: expected .*xaicore\.Expl"):
+        xaicore.explain_each(model, x, Boxes(1))
+
+
 def test_a_call_says_what_to_type():
     with pytest.raises(xaicore.InputError, match=r"xaicore\.explain_each\(xaicore\.Explainer\(model\), x\)"):
         xaicore.explain(Detector(), pictures(), Boxes(1), layer="conv")
