@@ -9,7 +9,7 @@ import pytest
 
 import xaicore
 from xaicore.outputs import Answer, Detections
-from xaicore.targets import Detector, Yolo
+from xaicore.targets import Box, Boxes, Detector, Yolo
 
 SIZE = (64, 96)
 Q, CLASSES = 40, 5
@@ -142,3 +142,37 @@ def test_boxes_that_fill_up_an_image_are_no_sign_of_a_wrong_description(form, re
     assert len(found.ranked(Q, threshold=1e-9)) == count
     if not filler:
         assert len(read(Yolo(form, axis=2, relative=relative), b, s)) == 1
+
+
+@pytest.mark.parametrize("filler", [0, -1])
+def test_boxes_that_fill_up_are_not_explained(filler: int) -> None:
+    b, s = np.full((2, Q, 4), filler, float), np.full((2, Q), filler, float)
+    b[0, :2], s[0, :2] = [20, 30, 40, 50], [0.7, 0.9]
+    parts = {"boxes": b, "classes": s, "labels": np.full((2, Q), min(filler, 0))}
+    read = Detector(labels="labels")
+
+    def aim(target: Box | Boxes, images: slice = slice(None)) -> xaicore.targets.Aim:
+        some = {name: part[images] for name, part in parts.items()}
+        answer = Answer(some["classes"].astype(np.float32), "values", None, some, "classes", 1, SIZE)
+        return target.aim(answer.outputs, "values", None, answer)
+
+    found = aim(Boxes(3, read=read))
+    assert found.scores is not None
+    assert found.boxes is not None
+    np.testing.assert_allclose(found.scores, [[0.9, 0.7], [0, 0]])  # K is the most that an image has
+    assert np.isnan(found.boxes).all(axis=2).tolist() == [[False, False], [True, True]]
+    for target in (Box(0, read=read), Box(near=(20, 30, 40, 50), read=read)):
+        with pytest.raises(xaicore.TargetError, match=r"^no detection in image 1: leave it out, or pass targets="):
+            aim(target)
+    seen = " with a score above 0; the highest is -1" if filler else ""
+    with pytest.raises(xaicore.TargetError, match=f"the detector found nothing in any image{seen}: lower its own"):
+        aim(Boxes(1, read=read), slice(1, None))
+
+
+def test_scores_that_are_all_negative_may_be_logits() -> None:
+    parts = {"boxes": boxes()[None], "classes": scores()[None] - 3}
+    answer = Answer(parts["classes"].astype(np.float32), "values", None, parts, "classes", 1, SIZE)
+    with pytest.raises(
+        xaicore.TargetError, match=r"scores are logits, pass Detector\(\.\.\., activation='sigmoid'\), or"
+    ):
+        Boxes(1, read=Detector(format="cxcywh")).aim(answer.outputs, "values", None, answer)

@@ -163,7 +163,7 @@ def test_overlaps_are_shares_of_the_union(given_boxes: np.ndarray) -> None:
     assert overlaps(boxes[0], boxes[1:2])[0] == pytest.approx(overlaps(boxes[1], boxes[:1])[0])
 
 
-@given(PLACED, arrays(np.float64, 5, elements=st.floats(0, 1)), st.lists(st.integers(0, 1), min_size=5, max_size=5))
+@given(PLACED, arrays(np.float64, 5, elements=st.floats(1e-9, 1)), st.lists(st.integers(0, 1), min_size=5, max_size=5))
 def test_kept_boxes_do_not_overlap_and_the_others_lie_under_a_better_one(
     given_boxes: np.ndarray, scores: np.ndarray, labels: list[int]
 ) -> None:

@@ -83,11 +83,11 @@ class Detections:
         Args:
             k: how many.
             label: only boxes with this label, which is their best one where each has a single score.
-            threshold: the least score.
+            threshold: the least score. Boxes without one above 0 only fill up an image.
         """
         rows, columns, scores = self._of(label)
         order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= threshold]
+        order = order[(scores[order] >= threshold) & (scores[order] > 0)]
         labels, boxes = self._labels(rows, columns), self.boxes[rows]
         kept: list[int] = []
         while len(order) and len(kept) < k:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from xaicore.outputs import Detections, Found, overlaps
 
-__all__ = ["missing", "nearest", "nowhere", "numbers"]
+__all__ = ["is_empty", "missing", "nearest", "nowhere", "numbers"]
 
 LISTED = 5
 """The boxes that a message lists."""
@@ -17,10 +17,21 @@ Name = Callable[[int], str]
 """`name(label)` is the label's name; "" for no label."""
 
 
-def nowhere(n: int | None) -> str:
+def is_empty(found: Detections) -> bool:
+    """Whether an image has no box with a score above 0: others only fill up."""
+    return not found.ranked(1)
+
+
+def nowhere(found: Sequence[Detections], n: int | None) -> str:
     """An image, or each of them for None, has no box at all."""
+    scores = [one.scores.max() for one in found if one.scores.size]
+    is_seen = f" with a score above 0; the highest is {max(scores):.3g}" if scores and max(scores) < 0 else ""
+    logits = ". Where scores are logits, pass Detector(..., activation='sigmoid'), or 'softmax'" if is_seen else ""
     if n is None:
-        return "the detector found nothing in any image: lower its own threshold of scores, or explain other images"
+        return (
+            f"the detector found nothing in any image{is_seen}: lower its own threshold of scores, or explain other "
+            f"images{logits}"
+        )
     return f"no detection in image {n}: leave it out, or pass targets=xaicore.targets.Boxes(1), which skips it"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from xaicore.errors import TargetError
 from xaicore.outputs import Answer, Detections, Found, Read, read_detections
-from xaicore.targets.box_words import missing, nearest, nowhere, numbers
+from xaicore.targets.box_words import is_empty, missing, nearest, nowhere, numbers
 from xaicore.targets.followed import Followed, aim_at_boxes, index_of
 from xaicore.targets.naming import class_text
 from xaicore.targets.target import Aim, Places, Target
@@ -162,8 +162,8 @@ class Box(OfDetector):
         def name(label: int) -> str:
             return class_text(label, answer)
 
-        if not len(found[n].boxes):
-            return nowhere(None if all(not len(one.boxes) for one in found) else n)
+        if is_empty(found[n]):
+            return nowhere(found, None if all(map(is_empty, found)) else n)
         if self.near is not None:
             return nearest(found[n], n, self._place(n), self.overlap, self.threshold, self.of_label, name)
         return missing(found[n], n, self.i, self.threshold, self.of_label, name)
@@ -221,9 +221,9 @@ class Boxes(OfDetector):
             return aim_at_boxes(chosen, answer)
         if most:
             return aim_at_boxes([boxes[:most] for boxes in chosen], answer)
-        if not any(len(one.boxes) for one in found):
-            raise TargetError(nowhere(None))
-        n = next(n for n, one in enumerate(found) if len(one.boxes))
+        if all(map(is_empty, found)):
+            raise TargetError(nowhere(found, None))
+        n = next(n for n, one in enumerate(found) if not is_empty(one))
         raise TargetError(
             missing(found[n], n, 0, self.threshold, self.of_label, lambda label: class_text(label, answer))
             + (", and the other images have none either" if len(found) > 1 else "")
