@@ -89,6 +89,25 @@ def test_where_one_is_right_comes_before_where_both_are_wrong(tmp_path: Path, vi
     assert text(tab, "#story") == "Only b is right on 1 picture."
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "headline"),
+    [
+        ("right", "unknown", "a: 3 of 3 right"),
+        ("wrong", "wrong", "a: 0 of 3 right, b: 0 of 3"),
+        ("unknown", "unknown", "3 pictures"),
+    ],
+)
+def test_what_is_not_known_of_two_runs_is_not_told(tmp_path: Path, visit: Visit, a: str, b: str, headline: str) -> None:
+    one = toy_run.at_step(5, "first")
+    truth = {"right": one.predicted, "wrong": (one.predicted + 1) % 3, "unknown": None}
+    for name, known in (("a", a), ("b", b)):
+        log(tmp_path / name, dataclasses.replace(one, truth=truth[known]))
+    DiskLogger().join([tmp_path])
+    tab = visit(tmp_path)
+    assert text(tab, "#headline") == headline
+    assert "right" not in text(tab, "#story")
+
+
 def test_another_run_has_methods_and_layers_of_its_own(runs: Path, visit: Visit) -> None:
     tab = visit(runs, page="page/index.html")
     tab.choose("[name=method]", "second")

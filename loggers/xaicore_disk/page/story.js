@@ -43,17 +43,19 @@ function judgedRuns(told, at) {
   });
 }
 
-/** "first: 19 of 20 right, second: 5 of 20". */
+/** "first: 19 of 20 right, second: 5 of 20"; a run whose truth is unknown is left out. */
 function headlineOfRuns(judged) {
-  const texts = judged.map(({ name, right, known }, i) => `${name}: ${right} of ${known}${i ? "" : " right"}`);
+  const told = judged.filter(({ known }) => known);
+  const texts = told.map(({ name, right, known }, i) => `${name}: ${right} of ${known}${i ? "" : " right"}`);
   return texts.join(", ");
 }
 
-/** On how many pictures only one of two runs is right. */
+/** On how many pictures only one of two runs is right; nothing where neither is right on a picture of both. */
 function* differenceTexts(judged) {
   if (judged.length !== 2) return;
   const [a, b] = judged;
   const both = a.verdicts.map((one, i) => [one, b.verdicts[i]]).filter((pair) => !pair.includes(null));
+  if (!both.flat().includes(true)) return;
   const clauses = judged.flatMap(({ name }, i) => {
     const alone = both.filter((pair) => pair[i] && !pair[1 - i]).length;
     return alone ? `only ${name} is right on ${counted(alone, "picture")}` : [];
