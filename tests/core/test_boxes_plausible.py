@@ -176,3 +176,26 @@ def test_scores_that_are_all_negative_may_be_logits() -> None:
         xaicore.TargetError, match=r"scores are logits, pass Detector\(\.\.\., activation='sigmoid'\), or"
     ):
         Boxes(1, read=Detector(format="cxcywh")).aim(answer.outputs, "values", None, answer)
+
+
+@pytest.mark.parametrize("form", ["Detector", "Yolo"])
+def test_boxes_of_changed_pictures_may_be_anything(form: str) -> None:
+    """The description was right of the pictures as they are; of a black one, a net returns its biases."""
+
+    def answer(b: np.ndarray, s: np.ndarray) -> Answer:
+        parts = {"boxes": b[None], "classes": s[None], 0: np.concatenate([b, s], axis=1)[None]}
+        name = "classes" if form == "Detector" else 0
+        return Answer(parts[name].astype(np.float32), "values", None, parts, name, 1, SIZE)
+
+    target = Boxes(2, read=Detector(format="cxcywh") if form == "Detector" else Yolo(axis=2, nms=None))
+    whole = answer(boxes(), scores())
+    first = target.aim(whole.outputs, "values", None, whole)
+    followed = target.again(first)
+    again = followed.aim(whole.outputs, "values", None, whole)
+    np.testing.assert_array_equal(again.boxes, first.boxes)
+    np.testing.assert_array_equal(again.scores, first.scores)
+    for b in (boxes() / 100, boxes() * [1, 1, -1, -1], boxes() + 500):
+        changed = answer(b, scores())
+        with pytest.raises(xaicore.OutputError, match="image 0 has "):
+            target.aim(changed.outputs, "values", None, changed)
+        assert followed.aim(changed.outputs, "values", None, changed).scores.tolist() == [[0, 0]]

@@ -98,6 +98,8 @@ class Answer:
         size: (H, W) of the picture that the model sees; empty where it is not known.
         class_count: how many classes the model's configuration names; None where it names none.
         class_names: the caller's, or None.
+        is_followed: boxes that were found before are looked for in a changed picture or layer, in which the others need
+            not make sense.
     """
 
     outputs: np.ndarray
@@ -109,3 +111,4 @@ class Answer:
     size: tuple[int, ...] = ()
     class_count: int | None = None
     class_names: tuple[str, ...] | None = None
+    is_followed: bool = False

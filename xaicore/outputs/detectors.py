@@ -128,7 +128,8 @@ class Detector:
             labels = np.full(len(scores), -1)
         is_linked = is_left_out or self.activation is not None
         found = corners(boxes, self.format, size)
-        check_boxes(n, found, scores, answer.size, f"Detector(format={self.format!r})", self.relative)
+        if not answer.is_followed:
+            check_boxes(n, found, scores, answer.size, f"Detector(format={self.format!r})", self.relative)
         return Detections(found, scores, labels.astype(np.int64), places, is_linked=is_linked, nms=self.nms)
 
 
@@ -185,9 +186,11 @@ class Yolo:
         described = f"Yolo({self.format!r}, axis={axis})"
         other = f"Where axis {3 - axis} holds the numbers of a box, pass Yolo(axis={3 - axis})"
         behind = "where masks or key points follow them, pass classes=; " if self.classes is None else ""
-        check_scores(n, linked, f"{other}; {behind}where they are logits, activation='sigmoid'. {described} read them")
+        remedy = f"{other}; {behind}where they are logits, activation='sigmoid'. {described} read them"
         found, scores = corners(values[:, :4], self.format, size), linked[:, first - 4 : last - 4]
-        check_boxes(n, found, scores, answer.size, described, self.relative)
+        if not answer.is_followed:
+            check_scores(n, linked, remedy)
+            check_boxes(n, found, scores, answer.size, described, self.relative)
         return Detections(
             found,
             scores,

@@ -6,6 +6,7 @@ N images, K boxes per image, outputs (N, *O).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -49,7 +50,7 @@ class Followed(Target):
 
     def aim(self, outputs: np.ndarray, kind: str, link: str | None = None, answer: Answer | None = None) -> Aim:
         """K directions per image, zero for a box that is gone."""
-        answer = answer or Answer(outputs, kind, link)
+        answer = replace(answer or Answer(outputs, kind, link), is_followed=self._chooses is None)
         label = None if self._chooses is None else index_of(self._chooses.label, answer)
         chosen = [self._choose(one, n, label) for n, one in enumerate(read_detections(answer, self._read))]
         return aim_at_boxes(chosen, answer, self._places)
