@@ -33,6 +33,9 @@ ROWS = 10_000
 STILLS = 60
 """The most pictures that are shown where scripts are switched off."""
 
+NAMED = 3
+"""The most runs that the title names."""
+
 SCRIPTS = (
     *("rows.js", "views.js", "boxes.js", "paint.js", "card.js", "profile.js", "curve.js", "grid.js"),
     *(
@@ -184,7 +187,7 @@ def render(runs: Sequence[Part], columns: Columns, drawing: xaicore.Drawing) -> 
     script = "".join(map(_text, SCRIPTS))
     return _template().render(
         runs=runs,
-        title=" and ".join(run.name for run in runs),
+        title=_title([run.name for run in runs]),
         columns=columns,
         maps=sum(run.maps for run in runs),
         skipped=_skipped(runs, columns.ids),
@@ -203,6 +206,13 @@ def render(runs: Sequence[Part], columns: Columns, drawing: xaicore.Drawing) -> 
             }
         ),
     )
+
+
+def _title(names: Sequence[str]) -> str:
+    """The names of a few runs, "a and b"; of many, the first ones, "a, b and 3 more"."""
+    if len(names) <= NAMED:
+        return " and ".join(names)
+    return f"{', '.join(names[: NAMED - 1])} and {len(names) - NAMED + 1} more"
 
 
 def _skipped(runs: Sequence[Part], explained: set[str]) -> dict[str, str]:

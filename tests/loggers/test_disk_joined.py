@@ -107,6 +107,13 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> Non
     assert names == ["left/seed1", "right/seed1"]
 
 
+def test_the_title_names_a_few_runs(tmp_path: Path) -> None:
+    runs = [run(tmp_path / name) for name in ("a", "b", "c", "d", "e")]
+    titles = {2: "a and b", 3: "a and b and c", 4: "a, b and 2 more", 5: "a, b and 3 more"}
+    for count, title in titles.items():
+        assert f"<title>{title} \u00b7 xaicore</title>" in join(runs[:count]).read_text("utf-8")
+
+
 def test_each_run_has_its_share_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gallery, "ROWS", 4)
     ids = [f"{n}.png" for n in range(5)]
