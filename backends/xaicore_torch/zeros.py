@@ -38,7 +38,10 @@ def skipped_zeros(rows: torch.Tensor) -> contextlib.AbstractContextManager[Any]:
 
 
 class SkippedZeros(DispatchMode):  # type: ignore[no-untyped-call]
-    """Computes `a @ b` from the rows and columns of a that are not zero."""
+    """Computes `a @ b` from the rows and columns of a that are not zero.
+
+    Zero times an infinite weight is zero here, where autograd has NaN.
+    """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.mm.default and not types and _is_large_and_dense(*args):
