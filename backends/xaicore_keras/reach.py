@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from xaicore import BackendError, LayerError
-from xaicore.layers import never_ran, split_run
+from xaicore.layers import never_ran, no_run, split_run
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.survey import Survey
@@ -18,13 +18,17 @@ __all__ = ["check_layers", "check_outputs", "check_start", "differentiable_input
 
 
 def check_layers(names: Sequence[str], survey: Survey, model: Any) -> None:
-    """Check that these layers gave a tensor in the pass that was surveyed.
+    """Check that these layers gave a tensor in the pass that was surveyed, in the runs that are named.
 
     Raises:
         LayerError: one did not.
     """
-    paths = [split_run(name)[0] for name in names]
+    chosen = [split_run(name) for name in names]
+    paths = [path for path, _ in chosen]
     if all(path in survey.specs for path in paths):
+        for path, run in chosen:
+            if isinstance(run, int) and run > survey.specs[path].calls:
+                raise no_run(path, run, survey.specs[path].calls)
         return
     layers = walk(model)
     for name in paths:

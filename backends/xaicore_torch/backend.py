@@ -33,7 +33,7 @@ from xaicore_torch.passes import Mode, Recorded, record
 from xaicore_torch.precision import in_precision
 from xaicore_torch.pullback import by_layer
 from xaicore_torch.pulls import Gradients, Pulls
-from xaicore_torch.recorder import taken_by
+from xaicore_torch.recorder import check_run, taken_by
 from xaicore_torch.rectifiers import VisibleRectifiers
 from xaicore_torch.resume import Middles
 from xaicore_torch.state import preserved_model
@@ -265,6 +265,7 @@ class TorchBackend(Backend):
         for name in modules:
             if name not in recorded.runs:
                 raise never_ran(name)
+            check_run(name, recorded.runs[name])
             if ("layer", name) not in recorded.leaves.tensors:
                 raise LayerError(f"layer {name!r} gave no tensor")
         return recorded

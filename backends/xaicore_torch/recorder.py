@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from xaicore.layers import never_ran, split_run
+from xaicore.layers import never_ran, no_run, split_run
 from xaicore_torch.hooks import Hooks, PassStopped
 from xaicore_torch.layout import images_first
 from xaicore_torch.leaves import Leaves
 from xaicore_torch.outputs import replace_first_tensor, tensors_in
 
-__all__ = ["Recorder", "taken_by"]
+__all__ = ["Recorder", "check_run", "taken_by"]
 
 
 class Recorder:
@@ -53,6 +53,17 @@ class Recorder:
         if not (is_last if chosen_run is None else self.runs[name] == chosen_run):
             return None
         return replace_first_tensor(output, lambda tensor: self._leaves.keep(("layer", name), tensor))
+
+
+def check_run(name: str, runs: int) -> None:
+    """Check that a layer that ran this often has the run that its name chooses, if it chooses one.
+
+    Raises:
+        LayerError: it has not.
+    """
+    layer, run = split_run(name)
+    if isinstance(run, int) and run > runs:
+        raise no_run(layer, run, runs)
 
 
 def taken_by(layer: str, module: nn.Module, run: Callable[[], Any]) -> torch.Tensor:

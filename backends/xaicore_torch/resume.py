@@ -18,6 +18,7 @@ from xaicore.layers import never_ran, split_run
 from xaicore_torch.inputs import Inputs, repeat_rows
 from xaicore_torch.outputs import first_tensor, replace_first_tensor
 from xaicore_torch.private import has_forward_hooks, has_forward_pre_hooks, tree_map, write_count
+from xaicore_torch.recorder import check_run
 
 __all__ = ["Middle", "Middles"]
 
@@ -189,8 +190,9 @@ def _split(events: list[Event], layer: str, module: nn.Module) -> tuple[Any, int
     """What the layer returned in the run that is meant, which run that is, and what completed before it."""
     _, chosen = split_run(layer)
     runs = [i for i, event in enumerate(events) if event.module is module]
-    if not runs or (isinstance(chosen, int) and chosen > len(runs)):
+    if not runs:
         raise never_ran(layer)
+    check_run(layer, len(runs))
     at_run = chosen if isinstance(chosen, int) else len(runs)
     at = runs[at_run - 1]
     return events[at].output, at_run, events[:at]

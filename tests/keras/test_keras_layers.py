@@ -301,6 +301,12 @@ def test_a_layer_that_never_runs(unchanged):
         xaicore.explain(model, pictures(), layer="spare")
 
 
+def test_a_run_that_a_layer_does_not_have(unchanged):
+    model = Subclassed()
+    with unchanged(model), pytest.raises(xaicore.LayerError, match=r"^layer 'conv2' ran once for .* no run 2$"):
+        KerasBackend(model).capture(pictures(), ["conv2#2"])
+
+
 def test_a_layer_that_gives_no_tensor(unchanged):
     class Note(layers.Layer):
         def call(self, x):

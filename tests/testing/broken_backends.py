@@ -268,6 +268,12 @@ class TakesTheNearestLayer(Sound):
         return super().run_of(layer.rstrip("xy"))
 
 
+@breaks("backend-unknown-layer")
+class TakesTheLastRunForOneThatIsNot(Sound):
+    def run_of(self, layer):
+        return super().run_of(layer.partition("#9")[0])
+
+
 @breaks("backend-inputs")
 class LetsTheFrameworksErrorPass(Sound):
     def pictures(self, inputs):
@@ -296,6 +302,12 @@ class ListsLayersBackwards(Sound):
 class TakesAVectorForAMap(Sound):
     def layers(self, inputs):
         return [Layer(one.name, one.type, one.shape, True, one.pooled) for one in super().layers(inputs)]
+
+
+@breaks("backend-layers")
+class CallsTheDenseLayerPooling(Sound):
+    def layers(self, inputs):
+        return [replace(one, pooled=one.pooled or one.name == "dense") for one in super().layers(inputs)]
 
 
 # What a call leaves behind.

@@ -111,6 +111,12 @@ class OpensLater(Sound):
         super().write(rows)
 
 
+@breaks("logger-open")
+class IsNotWritten(Sound):
+    def open(self, run: Run) -> None:
+        raise NotImplementedError("open the place where results go")
+
+
 @breaks("logger-where")
 class TellsAStory(Sound):
     def open(self, run: Run) -> None:

@@ -277,6 +277,85 @@ def test_each_fault_is_named(source: type[Source], clause: str) -> None:
     assert {error.clause.id for error in failures(suite, clause)} == {clause}
 
 
+class Files(Source):
+    """Takes files that hold whole models, and knows no names; has no hook for libraries."""
+
+    xaicore_model_libraries = None  # type: ignore[assignment]
+
+    @hookimpl
+    def xaicore_model(self, spec: Any) -> Any:
+        if not spec.text.endswith(".npz"):
+            return None
+        net = ConvNet()
+        vars(net).update(self.read(spec.text))
+        return self.named(NamedModel(Model(net), Path(spec.text).name, self.prepare, NAMES))
+
+
+class FilesSuite(Suite):
+    plugin: Any = Files()
+    model = ""
+    lacks = {"names": "a file holds the whole model"}  # noqa: RUF012
+
+    def write(self, file: Path) -> None:
+        np.savez(file, dense=ConvNet().dense)
+
+
+class TestSoundFiles(FilesSuite):
+    """A source of files alone."""
+
+
+class TakesAnythingForAModel(Files):
+    @hookimpl
+    def xaicore_model(self, spec: Any) -> Any:
+        return self.named(NamedModel(Model(ConvNet()), "a model", self.prepare, NAMES))
+
+
+class CallsAFileRandom(Files):
+    def named(self, answer: NamedModel) -> Any:
+        return dataclasses.replace(answer, is_pretrained=False)
+
+
+class LeavesTheSizeOfAFilesPictures(Files):
+    prepare = LeavesTheSize.prepare
+
+
+class RaisesWhatTheLibraryRaisesForAFile(Files):
+    read = RaisesWhatTheLibraryRaises.read
+
+
+class RunsTheCodeOfAFile(Files):
+    def read(self, file: str) -> dict[str, Any]:
+        try:
+            return super().read(file)
+        except InputError:
+            with open(file, "rb") as stream:
+                return pickle.load(stream) or {}
+
+
+@pytest.mark.parametrize(
+    ("source", "clause"),
+    [
+        (TakesAnythingForAModel, "models-declines"),
+        (TakesAnythingForAModel, "models-files"),
+        (CallsAFileRandom, "models-named"),
+        (LeavesTheSizeOfAFilesPictures, "models-preprocess"),
+        (RaisesWhatTheLibraryRaisesForAFile, "models-files"),
+        (RunsTheCodeOfAFile, "models-trust"),
+    ],
+)
+def test_each_fault_of_a_source_of_files_is_named(source: type[Files], clause: str) -> None:
+    suite = FilesSuite()
+    suite.plugin = source()
+    assert {error.clause.id for error in failures(suite, clause)} == {clause}
+
+
+def test_a_source_of_files_says_how_one_is_written() -> None:
+    suite = FilesSuite()
+    suite.write = lambda file: testing.ModelSourceTests.write(suite, file)  # type: ignore[method-assign]
+    (error,) = failures(suite, "models-named")
+    assert "expected: a method write, since it lacks names" in str(error)
+
+
 LIGHT = """
 import sys, types
 import xaicore

@@ -28,7 +28,7 @@ def run_tests(folder: Path) -> str:
 
 FIRST = {
     ("backend", "tinyconv"): ("plugin-hook", "build_conv in tests/test_tinyconv.py"),
-    ("logger", "csvlog"): ("logger-where", "CsvlogLogger.open in xaicore_csvlog/logger.py"),
+    ("logger", "csvlog"): ("logger-open", "CsvlogLogger.open in xaicore_csvlog/logger.py"),
     ("method", "counter-factual"): ("method-shape", "counter_factual in xaicore_counter_factual/__init__.py"),
 }
 """{kind, name: the first clause that is broken, and what is to be written}."""

@@ -12,6 +12,7 @@ from xaicore_torch.attention import Asked, Attentions
 from xaicore_torch.attention_pass import AttentionPass
 from xaicore_torch.backend import TorchBackend
 from xaicore_torch.leaves import Leaves
+from xaicore_torch.open_attention import Operands
 from xaicore_torch.private import eager
 
 HEADS, D, TOKENS = 2, 8, 25
@@ -689,3 +690,11 @@ def test_the_grid_may_be_stated():
     found = xaicore.explain(model, X, 1, method="attention", input_axes="nchw", grid=(1, 23))
     np.testing.assert_allclose(found.maps, w.reshape(3, 1, 23), rtol=1e-5)
     assert xaicore.explain(model, X, 1, method="legrad", input_axes="nchw", grid=(1, 23)).maps.shape == (3, 1, 23)
+
+
+def test_weights_are_dropped_in_evaluation_mode_where_the_model_asks_for_it():
+    """As by a fixed `dropout_p` of `scaled_dot_product_attention`."""
+    q, k, v = torch.randn(3, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+    kept, dropped = Operands(q, k, v), Operands(q, k, v, dropout=1.0)
+    torch.testing.assert_close(kept.output(kept.weights), F.scaled_dot_product_attention(q, k, v, scale=1.0))
+    assert not dropped.output(dropped.weights).any()

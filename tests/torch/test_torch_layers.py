@@ -131,6 +131,15 @@ def test_a_layer_that_never_ran(unchanged):
         xaicore.explain(model, pictures(), layer="spare")
 
 
+def test_a_run_that_a_layer_does_not_have(unchanged):
+    model, x = ConvGapDense(), pictures()
+    backend, said = xaicore.Explainer(model).backend, "^layer 'conv2' ran once for this input: there is no run 2$"
+    with unchanged(model), pytest.raises(xaicore.LayerError, match=said):
+        backend.capture(x, ["conv2#2"])
+    with unchanged(model), pytest.raises(xaicore.LayerError, match=said):
+        backend.resume(x, "conv2#2", np.zeros((len(x), 5, 6, 9), np.float32))
+
+
 def test_a_layer_that_gives_no_tensor(unchanged):
     class Note(nn.Module):
         def forward(self, x):

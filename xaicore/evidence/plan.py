@@ -88,7 +88,7 @@ def _most(counts: Sequence[int | None]) -> int | None:
 
 
 def missing_power(needs: Iterable[str], backend: Backend) -> str | None:
-    """The first need that a backend cannot serve; None where it serves all.
+    """The first need that a backend cannot serve, as users call it; None where it serves all.
 
     Raises:
         MethodError: a need is unknown.
@@ -100,5 +100,5 @@ def missing_power(needs: Iterable[str], backend: Backend) -> str | None:
         if power is not None and power not in backend.powers:
             return need
         if need in PULLED and not backend.has_gradients:
-            return need
+            return "gradients"
     return None

@@ -10,7 +10,7 @@ from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.coupling import image_axes, pull_images
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.inputs import Frame
-from xaicore.layers.messages import blank, never_ran, no_map, unknown_layer
+from xaicore.layers.messages import blank, never_ran, no_map, no_run, unknown_layer
 from xaicore.layers.moves import find_moves, find_span, has_rows, with_moves_of
 from xaicore.layers.offsets import offset
 from xaicore.layers.outliers import OUTLIERS, find_outliers
@@ -48,6 +48,7 @@ __all__ = [
     "listing",
     "never_ran",
     "no_map",
+    "no_run",
     "offset",
     "pull_images",
     "read",

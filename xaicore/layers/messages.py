@@ -32,6 +32,12 @@ def never_ran(name: str) -> LayerError:
     )
 
 
+def no_run(name: str, run: int, runs: int) -> LayerError:
+    """The error to raise for a run, counted from 1, of a layer that ran less often, `runs` times."""
+    times = "once" if runs == 1 else f"{runs} times"
+    return LayerError(f"layer {name!r} ran {times} for this input: there is no run {run}")
+
+
 def no_map(
     name: str, shape: Sequence[int | None], input_size: Sequence[int | None], count: int | None = None
 ) -> LayerError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xaicore.errors import LayerError
 from xaicore.facts import Facts, InputFacts, LayerFacts
+from xaicore.layers.messages import no_run
 from xaicore.layers.moves import REORDERED
 from xaicore.layers.reading import Reading, frames_of_runs
 
@@ -122,7 +123,7 @@ def _runs_by_frame(
 
 def _check_run(name: str, run: int, layer: LayerFacts) -> None:
     if run > layer.runs:
-        raise LayerError(f"layer {name!r} ran {layer.runs} times for this input: there is no run {run}")
+        raise no_run(name, run, layer.runs)
 
 
 def _check_changes(name: str, run: int | None, layer: LayerFacts, position: int, reading: Reading) -> None:

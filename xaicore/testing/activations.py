@@ -66,8 +66,7 @@ class ActivationChecks(BackendCase):
                 )
         elif len(shapes[0]) == 1:
             same(f"{what} is a map", layer.spatial, False)
-        if name == "pool":
-            same(f"{name!r} is made by a pooling layer", layer.pooled, True)
+        same(f"{what} is made by a pooling layer", layer.pooled, name == "pool")
 
     @checks("backend-arrays")
     def test_arrays_are_float32_of_numpy(self) -> None:

@@ -53,7 +53,7 @@ _TEXTS = {
     "backend-deterministic": "The same pass twice gives the same bits.",
     "backend-nan": "NaN is handed on or refused, and never replaced.",
     "backend-single": "`with_batch_axis` makes a batch of one of a single picture, and leaves a batch alone.",
-    "backend-unknown-layer": "An unknown layer raises a `LayerError` with the name passed and the nearest one.",
+    "backend-unknown-layer": "An unknown layer or run raises a `LayerError` with its name and the nearest layer.",
     "backend-inputs": "Inputs that the model does not take raise an `XaicoreError` that says their shape.",
     "backend-default-layer": "The layer that is found without a name is the last map that the scores depend on.",
     "facts-layers": "Facts list each layer once, in order of completion, with the shape that the framework has.",

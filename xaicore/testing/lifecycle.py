@@ -42,7 +42,9 @@ class LifecycleChecks(LoggerCase):
         with folder() as place:
             (place / "taken").write_text("a file")
             logger = self.build(place / "taken" / "inside")
-            refused("open in a folder inside of a file", lambda: logger.open(Run(name="run")), Exception)
+            error = refused("open in a folder inside of a file", lambda: logger.open(Run(name="run")), Exception)
+            if isinstance(error, NotImplementedError):  # `open` is not written yet
+                raise error
 
     @checks("logger-where")
     def test_where_results_are_seen(self) -> None:

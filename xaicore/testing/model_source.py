@@ -36,7 +36,7 @@ sys.path[:] = {path!r}
 import xaicore
 from xaicore.testing.kit import ask
 plugin = importlib.import_module({module!r})
-for library in ask(plugin, "xaicore_model_libraries"):
+for library in ask(plugin, "xaicore_model_libraries") if {has_names!r} else ():
     library.name, library.example, library.defaults, library.common
     [library.has_weights(name) for name in library.defaults]
 for text in {foreign!r}:
@@ -64,20 +64,38 @@ class ModelSourceTests(Kit):
     model cannot be had without trained weights), "files" (weights are not loaded from files), "preprocess" and
     "class_names" (nothing says how pictures are prepared, or what classes are called).
 
+    A source of files that hold whole models has no names: it lacks "names", and `write` takes the place of `save`.
+
     docs/testing.md walks through it.
 
     Attributes:
         model: what a user types, "library/name".
-        suffix: of files of weights.
+        suffix: of files of weights, or of models.
     """
 
-    can_lack: ClassVar[tuple[str, ...]] = ("random", "files", "preprocess", "class_names")
-    model: ClassVar[str]
+    can_lack: ClassVar[tuple[str, ...]] = ("names", "random", "files", "preprocess", "class_names")
+    model: ClassVar[str] = ""
     suffix: ClassVar[str] = ""
 
     def save(self, model: Any, file: Path) -> None:
         """Write the weights of a model into a file, as the framework does."""
         deviate(type(self).__name__, "a method save, or lacks = {'files': 'why'}", "neither")
+
+    def write(self, file: Path) -> None:
+        """Write a small model into a file, as the framework does."""
+        deviate(type(self).__name__, "a method write, since it lacks names", "none")
+
+    @contextlib.contextmanager
+    def small(self) -> Iterator[NamedModel]:
+        """The model: of random weights, or of a file where models have no names."""
+        if "names" in self.lacks:
+            with _folder() as folder:
+                file = folder / f"small{self.suffix}"
+                self.write(file)
+                yield self.named(str(file), None)
+        else:
+            self.need("random")
+            yield self.named()
 
     def backend(self, model: Any) -> Backend:
         """The plugin's backend for a model, or that of another plugin."""
@@ -128,13 +146,16 @@ class ModelSourceTests(Kit):
     def test_listing_and_declining_import_no_framework(self) -> None:
         """In a process of its own."""
         module = self.module_name()
-        code = QUIET.format(path=sys.path, module=module, foreign=FOREIGN, frameworks=self.frameworks)
+        has_names = "names" not in self.lacks
+        asked = {"foreign": FOREIGN, "frameworks": self.frameworks, "has_names": has_names}
+        code = QUIET.format(path=sys.path, module=module, **asked)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         same("what listing and declining print", (done.stdout + done.stderr).strip()[-1000:], "")
 
     @checks("models-libraries")
     def test_libraries_are_listed(self) -> None:
         """Their names, and what is typed to install them."""
+        self.need("names")
         libraries = self.libraries()
         mine = self.model.partition("/")[0]
         if mine not in libraries:
@@ -155,16 +176,17 @@ class ModelSourceTests(Kit):
     @checks("models-named")
     def test_a_model_is_named(self) -> None:
         """With one line for people, and for a model of random weights the news that they are."""
-        self.need("random")
-        named = self.named()
-        if not isinstance(named.title, str) or not named.title.strip() or "\n" in named.title:
-            deviate("NamedModel.title", "one line for people", repr(named.title))
-        same("is_pretrained of a model of random weights", named.is_pretrained, False)
-        self.backend(named.model)
+        with self.small() as named:
+            if not isinstance(named.title, str) or not named.title.strip() or "\n" in named.title:
+                deviate("NamedModel.title", "one line for people", repr(named.title))
+            of = "a file" if "names" in self.lacks else "random weights"
+            same(f"whether a model of {of} counts as random", named.is_pretrained is False, of != "a file")
+            self.backend(named.model)
 
     @checks("models-unknown")
     def test_unknown_names_are_refused(self) -> None:
         """With the name, and the nearest one."""
+        self.need("names")
         library, _, name = self.model.partition("/")
         wrong = f"{name}x"
         refused(f"{library}/{wrong}", lambda: self.asked(f"{library}/{wrong}"), XaicoreError, wrong, name)
@@ -172,25 +194,25 @@ class ModelSourceTests(Kit):
     @checks("models-preprocess")
     def test_pictures_are_prepared(self) -> None:
         """One that lies and one that stands; the model takes both in a batch."""
-        self.need("random", "preprocess")
-        named = self.named()
+        self.need("preprocess")
         pictures = _pictures()
         before = bits({str(n): picture for n, picture in enumerate(pictures)})
-        self.outputs(named)
-        for picture in pictures:
-            assert named.preprocess is not None
-            named.preprocess(picture)
+        with self.small() as named:
+            self.outputs(named)
+            for picture in pictures:
+                assert named.preprocess is not None
+                named.preprocess(picture)
         if bits({str(n): picture for n, picture in enumerate(pictures)}) != before:
             deviate("a picture that is prepared", "as before", "written into")
 
     @checks("models-classes")
     def test_classes_have_names(self) -> None:
         """As many as there are outputs."""
-        self.need("random", "preprocess", "class_names")
-        named = self.named()
-        if named.class_names is None:
-            deviate("NamedModel.class_names", "names, or lacks = {'class_names': 'why'}", "None")
-        count = self.outputs(named).shape[1]
+        self.need("preprocess", "class_names")
+        with self.small() as named:
+            if named.class_names is None:
+                deviate("NamedModel.class_names", "names, or lacks = {'class_names': 'why'}", "None")
+            count = self.outputs(named).shape[1]
         indices = named.class_names if isinstance(named.class_names, Mapping) else range(len(named.class_names))
         outside = [index for index in indices if not 0 <= index < count]
         if outside or not (isinstance(named.class_names, Mapping) or len(named.class_names) == count):
@@ -199,7 +221,7 @@ class ModelSourceTests(Kit):
     @checks("models-weights")
     def test_weights_of_a_file(self) -> None:
         """They are those of the model that was saved, and the model counts as trained."""
-        self.need("random", "files", "preprocess")
+        self.need("names", "random", "files", "preprocess")
         with _folder() as folder:
             first = self.named()
             file = folder / f"best{self.suffix}"
@@ -220,8 +242,7 @@ class ModelSourceTests(Kit):
             absent, damaged = folder / f"absent{self.suffix}", folder / f"damaged{self.suffix}"
             damaged.write_bytes(b"no weights at all")
             for file in (absent, damaged):
-                call = lambda file=file: self.asked(self.model, str(file))  # noqa: E731
-                refused(f"weights={file.name!r}", call, XaicoreError, file.name)
+                refused(f"the file {file.name!r}", lambda file=file: self._of(file), XaicoreError, file.name)  # type: ignore[misc]
 
     @checks("models-trust")
     def test_a_file_runs_no_code(self) -> None:
@@ -231,8 +252,12 @@ class ModelSourceTests(Kit):
             marker, file = folder / "it-ran", folder / f"evil{self.suffix}"
             file.write_bytes(pickle.dumps(Evil(str(marker)), protocol=2))
             with contextlib.suppress(XaicoreError):
-                self.asked(self.model, str(file))
+                self._of(file)
             same("whether a file of weights ran code", marker.exists(), False)
+
+    def _of(self, file: Path) -> Any:
+        """What is answered for a file of weights, or of a model."""
+        return self.asked(str(file), None) if "names" in self.lacks else self.asked(self.model, str(file))
 
 
 class Evil:

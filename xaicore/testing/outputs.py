@@ -142,6 +142,9 @@ class OutputChecks(BackendCase):
                 typed,
                 known,
             )
+        if self.has_facts:
+            call = lambda: subject.backend.capture(subject.inputs, [f"{known}#9"])  # noqa: E731
+            refused(f"capture of run 9 of {known!r}, which runs once", call, LayerError, known, "9")
 
 
 def _settled(logits: np.ndarray, link: str | None) -> np.ndarray:

@@ -12,7 +12,7 @@ from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture
 from xaicore.errors import InputError, MethodError
 from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
-from xaicore.layers import listing, split_run, unknown_layer
+from xaicore.layers import listing, no_run, split_run, unknown_layer
 from xaicore.outputs import Parts
 from xaicore.testing.nets import Net
 from xaicore.testing.token_net import TokenNet
@@ -197,12 +197,14 @@ class ReferenceBackend(Backend):
         """The net's name of a layer's run; of its last run where none is named.
 
         Raises:
-            LayerError: no layer has this name.
+            LayerError: no layer has this name, or it runs less often.
         """
-        name, _ = split_run(layer)
+        name, number = split_run(layer)
         runs = [run for run in self.net.layers if run == layer or run.partition("#")[0] == name]
         if not runs:
             raise unknown_layer(layer, [run.partition("#")[0] for run in self.net.layers], type(self.net).__name__)
+        if isinstance(number, int) and number > len(runs):
+            raise no_run(name, number, len(runs))
         return layer if layer in runs else runs[-1]
 
 

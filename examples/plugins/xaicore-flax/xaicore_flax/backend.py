@@ -99,8 +99,10 @@ class FlaxBackend(xaicore.Backend):
     def _run_of(self, name: str, known: xaicore.Facts) -> str:
         """The run that a name means: of "conv" the last one."""
         layer, run = layers.split_run(name)
-        if layer not in known.named or (run or 1) > known.named[layer].runs:
+        if layer not in known.named:
             raise xaicore.unknown_layer(name, list(known.named), type(self.model).__name__)
+        if (run or 1) > known.named[layer].runs:
+            raise layers.no_run(layer, run, known.named[layer].runs)
         return f"{layer}#{run or known.named[layer].runs}"
 
     def _pass(self, x: Inputs, is_pulled: bool, keys: set[str], with_inputs: bool) -> tuple[jax.Array, Pull, Record]:

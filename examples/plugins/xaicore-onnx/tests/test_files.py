@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import xaicore_onnx
 from onnx import helper
 from test_onnx import SAME, Build, conv_net
 
@@ -27,6 +28,22 @@ TARGETS = [[0, 3], [1, 2]]
 def file(tmp_path: Path) -> Path:
     onnx.save(conv_net(NET), tmp_path / "model.onnx")
     return tmp_path / "model.onnx"
+
+
+class TestFiles(testing.ModelSourceTests):
+    """The contract of model sources, of one that knows files alone."""
+
+    kit_version = 1
+    plugin = xaicore_onnx
+    frameworks = ("onnx", "onnxruntime")
+    lacks = {  # noqa: RUF012
+        "names": "a file holds the whole model",
+        "preprocess": "ONNX does not say how pictures are prepared",
+    }
+    suffix = ".onnx"
+
+    def write(self, file: Path) -> None:
+        onnx.save(conv_net(NET), file)
 
 
 def expected(method: str, layer: str = "relu2") -> np.ndarray:

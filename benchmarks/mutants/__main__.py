@@ -1,0 +1,94 @@
+"""How many faults in a backend are found: `python -m benchmarks.mutants [torch|keras] [--count 40] [--seed 0]`.
+
+One operator, constant, condition or statement is changed at a time, in a copy, and those tests run that run its line:
+first those of the kit, `xaicore.testing`; where none fails, those of the backend itself. What neither finds is printed.
+Keras runs on torch.
+
+Faults are drawn from the lines that the kit runs, or with `--lines tests` from those that any test runs: callbacks and
+models by name have tests of their own. Those that change no result, such as what saves memory, are listed in
+`harmless.py`, and do not count. What was found is kept in .cache/mutants, so that a run that was stopped goes on;
+`--again` tries again what nothing found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.mutants import suites
+from benchmarks.mutants.faults import Fault, faults
+from benchmarks.mutants.harmless import HARMLESS
+from benchmarks.mutants.suites import Seen, Suites
+
+
+def arguments() -> argparse.Namespace:
+    """What was typed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("backend", nargs="?", choices=("torch", "keras"), default="torch")
+    parser.add_argument("--count", type=int, default=40, help="how many faults")
+    parser.add_argument("--seed", type=int, default=0, help="which ones; a larger count goes on where a smaller ended")
+    parser.add_argument("--lines", choices=("kit", "tests"), default="kit", help="from which lines they are drawn")
+    parser.add_argument("--kit-only", action="store_true", help="do not try the backend's own tests")
+    parser.add_argument("--seconds", type=float, default=30, help="of the backend's own tests for each fault")
+    parser.add_argument("--again", action="store_true", help="try again what was not found")
+    return parser.parse_args()
+
+
+def drawn(of: Suites, kit: Seen, others: Seen, asked: argparse.Namespace) -> list[Fault]:
+    """Faults by chance, the same ones for the same seed and backend."""
+    known = []
+    for name, lines in suites.modules(kit if asked.lines == "kit" else {**kit, **others}):
+        known += [fault for fault in faults(name, of.sources[name]) if fault.line in lines and fault.is_in_function]
+    print(f"{len(known)} possible faults in lines that the {asked.lines} runs", flush=True)
+    random.Random(asked.seed).shuffle(known)
+    return [fault for fault in known if (fault.file, fault.text, fault.what) not in HARMLESS][: asked.count]
+
+
+def tried(of: Suites, fault: Fault, kit: Seen, others: Seen, seconds: float) -> dict[str, Any]:
+    """Which test of the kit finds a fault, and if none does, which of the backend's own."""
+    by_kit = of.choose(fault, kit, float("inf"))
+    found = of.finds(fault, by_kit) if by_kit else None
+    if found or not others:
+        return {"kit": found}
+    by_others = of.choose(fault, others, seconds)
+    return {"kit": None, "tests": of.finds(fault, by_others) if by_others else None, "tried": len(by_others)}
+
+
+def main() -> None:
+    """Print each fault that is not found, and the scores."""
+    asked = arguments()
+    of = suites.of(asked.backend)
+    kit = of.seen([of.kit])
+    others = {} if asked.kit_only else of.seen(of.others)
+    store = of.cache / f"found-{of.digest}.json"
+    results: dict[str, dict[str, Any]] = json.loads(store.read_text()) if store.exists() else {}
+    chosen, console = drawn(of, kit, others, asked), Console(soft_wrap=True)
+    for fault in track(chosen, "faults", console=console):
+        result = results.get(fault.name)
+        is_open = result is None or (not result["kit"] and ("tests" not in result or asked.again))
+        if result is None or (is_open and not (asked.kit_only and not asked.again)):
+            results[fault.name] = result = tried(of, fault, kit, others, asked.seconds)
+            store.write_text(json.dumps(results, indent=1))
+        if not result["kit"]:
+            by = result.get("tests") or f"nothing, also not by {result.get('tried', 0)} tests of its own"
+            text = f"{of.place(fault)} {fault.what}: {fault.text}\n    found by {by}"
+            console.print(text, markup=False, highlight=False)
+    score(chosen, results)
+
+
+def score(chosen: list[Fault], results: dict[str, dict[str, Any]]) -> None:
+    """Of the kit alone, and with the backend's own tests."""
+    by_kit = sum(bool(results[fault.name]["kit"]) for fault in chosen)
+    both = by_kit + sum(bool(results[fault.name].get("tests")) for fault in chosen)
+    print(f"{by_kit} of {len(chosen)} faults are found by the kit, {both} by the kit or the backend's own tests")
+
+
+if __name__ == "__main__":
+    main()
