@@ -59,7 +59,7 @@ class Work:
         images = [items[row].image for row in rows]
         labels = Labels(
             tuple(one.item.id for one in items),
-            None if self.listing.truth is None else self.listing.truth[positions],
+            self.listing.truth_of([items[row] for row in rows]),
             self.explainer.class_names,
         )
         x = np.stack([_x(items[row]) for row in rows])

@@ -33,6 +33,7 @@ WORDS = {
     "pictures": "the number of pictures",
     "ids": "the pictures' ids or their order",
     "labels": "the pictures' true classes or boxes",
+    "elements": "the first or the last element of the data set",
     "shard_size": "shard_size",
 }
 """The fields in the order in which messages name them."""
@@ -91,6 +92,7 @@ def describe(
             "pictures": plan.count,
             "ids": digest(listing.ids),
             "labels": listing.labels_digest(),
+            "elements": listing.digest,
             "shard_size": plan.shard_size,
         }
     )

@@ -28,7 +28,16 @@ class Item:
     @property
     def path(self) -> str | None:
         """The file; None for a picture in memory, and for a frame, which a file has many of."""
-        return str(self.source.path) if isinstance(self.source, File) else None
+        return str(self.source.path) if isinstance(self.source, File) else getattr(self.source, "file", None)
+
+    def read(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The picture or the model's input, and its true class where the source says it: (1,) or (1, classes).
+
+        Raises:
+            PictureError, InputError: it cannot be read, or its label is none.
+        """
+        labelled = getattr(self.source, "read_labelled", None)
+        return (self.source.read(), None) if labelled is None else labelled()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +49,12 @@ class Prepared:
         x: one input without a batch axis; None where there is an error.
         image: (H, W, 3) uint8 RGB as the model sees it; None where the preparation returns none.
         error: one line; "" where there is none.
+        truth: the true class that the source has for it, (1,) int64 or (1, classes) bool; None where the list of all
+            pictures has it, or nobody knows it.
     """
 
     item: Item
     x: np.ndarray | None = None
     image: np.ndarray | None = None
     error: str = ""
+    truth: np.ndarray | None = None

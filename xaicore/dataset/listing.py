@@ -13,9 +13,10 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.names import as_ids
-from xaicore.data.truth import as_truth, check_count
+from xaicore.data.truth import UNKNOWN, as_truth, check_count, join_truth
 from xaicore.dataset.columns import is_table, read_columns
-from xaicore.dataset.items import Item
+from xaicore.dataset.items import Item, Prepared
+from xaicore.dataset.sets import DataSet, find_set
 from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
 
@@ -34,12 +35,20 @@ class Listing:
         ids: their names, each of them once.
         truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool, or None.
         boxes: N arrays (B, 4), the true boxes of each picture in pixels of the one that the model sees; or None.
+        origin: the data set of a framework that they are in, or None.
+        is_input: they are the model's own inputs, and are not prepared.
+        class_names: of the data set where the model has none, or None.
+        digest: of the first and the last element of a data set, or None.
     """
 
     sources: Sequence[Source]
     ids: tuple[str, ...]
     truth: np.ndarray | None = None
     boxes: tuple[np.ndarray, ...] | None = None
+    origin: Any = None
+    is_input: bool = False
+    class_names: tuple[str, ...] | None = None
+    digest: str | None = None
 
     @classmethod
     def read(
@@ -56,8 +65,8 @@ class Listing:
 
         Args:
             source: a file, a folder with its subfolders, a pattern, a video; a list of paths, of images of Pillow, of
-                uint8 arrays, or of (path, class); a CSV or Parquet file with a column of paths, see `columns`; or a
-                `Listing`, which knows its labels.
+                uint8 arrays, or of (path, class); a CSV or Parquet file with a column of paths, see `columns`; a data
+                set of a framework, see `sets`; or a `Listing`, which knows its labels.
             truth: N true classes as everywhere, or "folder": each picture's folder is named after its class.
             boxes: (N, 4), or a list of N arrays (B, 4), also empty ones: x0, y0, x1, y1 in whole pixels of the picture
                 that the model sees, the ends exclusive.
@@ -71,6 +80,9 @@ class Listing:
         """
         if isinstance(source, Listing):
             return source
+        data = find_set(source, class_names, is_prepared, backend)
+        if data is not None:
+            return _of_set(data, truth, boxes, ids)
         if isinstance(source, (str, os.PathLike)) and is_table(source):
             columns = read_columns(source)
             truth = _only(columns.truth, truth, "truth", source)
@@ -84,7 +96,7 @@ class Listing:
         if sources is None:
             raise InputError(
                 f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
-                "paths, or a .csv or .parquet file with a column of paths"
+                "paths, a .csv or .parquet file with a column of paths, or a data set of torch, Keras or Hugging Face"
             )
         count = len(sources)
         if ids is None and isinstance(sources[0], (File, Frame)):
@@ -100,12 +112,48 @@ class Listing:
     def __getitem__(self, position: int) -> Item:
         return Item(position, self.ids[position], self.sources[position])
 
+    def truth_of(self, items: Sequence[Prepared]) -> np.ndarray | None:
+        """The true classes of N items, as `as_truth` gives them; None where none is known.
+
+        Raises:
+            InputError: some have rows of labels, and others have indices.
+        """
+        if self.truth is not None:
+            return self.truth[[one.item.position for one in items]]
+        known = [one.truth for one in items]
+        if all(one is None for one in known):
+            return None
+        return join_truth([np.array([UNKNOWN]) if one is None else one for one in known])
+
     def labels_digest(self) -> str:
         """A hash of true classes and boxes."""
         found = hashlib.blake2b(digest_size=16)
         for array in (self.truth, *(self.boxes or ())):
             found.update(b"none" if array is None else repr(array.tolist()).encode())
         return found.hexdigest()
+
+
+def _of_set(data: DataSet, truth: Any, boxes: Any, ids: Any) -> Listing:
+    count = len(data.elements)
+    if _is_folder(truth):
+        raise InputError(
+            f"truth={FOLDER!r} is for pictures in files: leave truth out for the labels of the data set, or pass "
+            "truth=[...], one class per element"
+        )
+    classes = as_truth(truth, data.class_names)
+    check_count(classes, count)
+    sources = data.sources(classes)
+    named = _names(data.names if ids is None else ids, count)
+    return Listing(
+        sources,
+        named,
+        data.truth if classes is None else classes,
+        _as_boxes(boxes, count),
+        data.origin,
+        data.is_input,
+        data.class_names,
+        data.digest,
+    )
 
 
 def _only(of_source: Any, given: Any, name: str, source: Any) -> Any:

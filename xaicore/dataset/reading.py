@@ -124,10 +124,12 @@ def _note(waiting: deque[Batch], claim: Claim) -> None:
 
 
 def _prepared(item: Item, prepare: Preparation) -> Prepared:
+    truth = None
     try:
-        x, image = prepare(item.source.read(), item.id)
+        picture, truth = item.read()
+        x, image = prepare(picture, item.id)
     except PictureError as exc:
-        return Prepared(item, error=str(exc))
+        return Prepared(item, error=str(exc), truth=truth)
     except Exception as exc:  # of one picture among many
-        return Prepared(item, error=f"{item.id}: {type(exc).__name__}: {exc}")
-    return Prepared(item, x, image)
+        return Prepared(item, error=f"{item.id}: {type(exc).__name__}: {exc}", truth=truth)
+    return Prepared(item, x, image, truth=truth)

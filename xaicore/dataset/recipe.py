@@ -71,6 +71,10 @@ class Recipe:
             )
         return Explainer(explainer.backend.in_precision(self.precision), **{**own, **given})
 
+    def having(self, options: Mapping[str, Any]) -> Recipe:
+        """The same with other options."""
+        return replace(self, options={**self.options, **options})
+
     def carried(self) -> Recipe:
         """The same with a model that is found already, for this process."""
         found = self._find()

@@ -14,7 +14,7 @@ import numpy as np
 
 from xaicore.data.names import as_class_names
 from xaicore.data.numbers import check_whole
-from xaicore.data.targets import read_target
+from xaicore.data.targets import TRUTH, read_target
 from xaicore.dataset.arrow import arrow
 from xaicore.dataset.engines import check_engine, local, processes, ray
 from xaicore.dataset.fingerprint import describe
@@ -24,9 +24,11 @@ from xaicore.dataset.plan import Plan, read_share
 from xaicore.dataset.precision import difference
 from xaicore.dataset.reading import default_readers
 from xaicore.dataset.recipe import Recipe
+from xaicore.dataset.settings import settings_of
 from xaicore.dataset.shard import Job
 from xaicore.dataset.space import bytes_per_picture, check_space
 from xaicore.dataset.table import MapTable, open_maps
+from xaicore.errors import InputError
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import reported
 from xaicore.explainer import Explainer
@@ -78,14 +80,17 @@ def explain_dataset(
         model: a model; a name, as `xaicore.load` takes it, such as "torchvision/resnet50" or "net.py:build"; or a
             function without arguments that returns a model or an `xaicore.NamedModel`.
         source: a folder with its subfolders, a pattern, a list of paths, of images of Pillow or of uint8 arrays, a list
-            of (path, class), or a .csv or .parquet file with the columns file, class, id, x0, y0, x1 and y1, of which
-            the first is needed.
+            of (path, class); a .csv or .parquet file with the columns file, class, id, x0, y0, x1 and y1, of which
+            the first is needed; or a data set whose elements are x, (x, label) or a dict with an image and a label: a
+            `Dataset` of torch or Hugging Face, a `DataLoader` without shuffling, a `PyDataset` of Keras. Its pictures,
+            images of Pillow or uint8 (H, W, 3), are prepared; floats are the model's own input.
         out: the folder, which is made if there is none.
         targets, method, preprocess, class_names: as in `Explainer` and its call; a model by name has the last two.
-        truth: N true classes; "folder" if each picture's folder is named after its class.
+        truth: N true classes; "folder" if each picture's folder is named after its class. None: the labels of a data
+            set, by name where both the data set and the model name their classes.
         boxes: the true boxes of each picture, (N, 4) or a list of N arrays (B, 4): x0, y0, x1, y1 in whole pixels of
             the picture that the model sees. The table then has the share of evidence in them.
-        ids: N names; None: the paths of files, "0", "1", ... of other pictures.
+        ids: N names; None: the paths of files, also of a data set of files, "0", "1", ... of other pictures.
         batch_size: pictures per pass of the model.
         shard_size: pictures per file, 512 for None; a run that dies loses at most those of the file in work.
         resume: go on with the run in `out`, if there is one.
@@ -130,6 +135,12 @@ def explain_dataset(
     explainer = recipe.explainer()
     names = explainer.class_names
     listing = Listing.read(source, truth, boxes, ids, names, explainer.preparation is not None, explainer.backend)
+    with explainer.backend.undisturbed(listing.origin):
+        said = settings_of(listing, names, preprocess)
+    if said:
+        asked, recipe = asked.having(said), recipe.having(said)
+        explainer = recipe.explainer()
+        names = explainer.class_names
     target = _read_target(targets, listing, names)
     folder = RunFolder(Path(out))
     plan = Plan(len(listing), _shard_size(shard_size, folder))
@@ -147,7 +158,9 @@ def explain_dataset(
         processes.send(job, workers)
         make = partial(processes.run, workers=workers)
     left = sum(len(plan.items(one)) for one in folder.missing(shards))
-    check_space(folder.root, left, bytes_per_picture(explainer.quiet(), target, listing[0]))
+    with explainer.backend.undisturbed(listing.origin):
+        each = bytes_per_picture(explainer.quiet(), target, listing[0])
+    check_space(folder.root, left, each)
     about = _about(plan, explainer, batch_size)
     if precision is not None and folder.read() is None:
         own = replace(recipe, precision=None).explainer().quiet()
@@ -182,6 +195,11 @@ def _run(job: Job, shards: range, progress: Progress | bool | None, make: Callab
 
 def _read_target(targets: Any, listing: Listing, names: Any) -> Target:
     """What `targets` means for the whole data set."""
+    if isinstance(targets, str) and targets == TRUTH and listing.truth is None and listing.origin is not None:
+        raise InputError(
+            "targets='truth' needs all true classes before the run, and this data set has no list of them: pass "
+            "truth=[label for _, label in source]"
+        )
     target = read_target(targets, listing.truth, as_class_names(names))
     check = getattr(target, "check_count", None)
     if check is not None:

@@ -86,7 +86,7 @@ class ShardExplainer:
         """
         job, shards = self.job, list(shards)
         died = set(job.folder.orphans(shards))
-        with self._work.explainer.backend.undisturbed():
+        with self._work.explainer.backend.undisturbed(job.listing.origin):
             # First, and without anything beside them, the shards that a process died with.
             self._make(
                 read_alone(self._batches((k for k in shards if k in died), done), job.listing, self._prepare), done
@@ -140,11 +140,11 @@ class ShardExplainer:
     def _rows(self, found: Explained) -> Any:
         if found.rows is not None:
             return found.rows
-        items = [one.item for one in found.items]
+        items, truth = [one.item for one in found.items], self.job.listing.truth_of(found.items)
         return error_rows(
             [one.id for one in items],
             [found.error] * len(items),
             positions=[one.position for one in items],
             paths=[one.path for one in items],
-            truth=[true_classes(self.job.listing.truth, one.position) for one in items],
+            truth=[true_classes(truth, n) for n in range(len(items))],
         )

@@ -11,6 +11,7 @@ from xaicore.data.labels import Labels
 from xaicore.dataset.fingerprint import PROBE
 from xaicore.dataset.items import Item
 from xaicore.dataset.rows import rows_of
+from xaicore.dataset.settings import as_is
 from xaicore.errors import LoggerError
 from xaicore.explainer import Explainer
 from xaicore.targets import Target
@@ -22,7 +23,8 @@ def bytes_per_picture(explainer: Explainer, target: Target, item: Item) -> int |
     """What the rows of a picture take: those of a test picture under an item's name; None where it fails."""
     assert explainer.preparation is not None
     try:
-        x, image = explainer.preparation(PROBE, "a test picture")
+        picture = item.source.read() if explainer.preparation.function is as_is else PROBE
+        x, image = explainer.preparation(picture, "a test picture")
         images = None if image is None else image[None]
         one = target.take(np.array([0]))
         explanation = explainer.run(x[None], [explainer.method], one, images, Labels((item.id,)))[0]

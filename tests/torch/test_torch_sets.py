@@ -1,0 +1,108 @@
+"""Data sets and loaders of torch as sources of `explain_dataset`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch_nets import ConvGapDense, gradcam
+
+import xaicore
+
+pytest.importorskip("pyarrow")
+
+from pyarrow import parquet
+
+COUNT, CLASSES = 7, 3
+X = torch.rand(COUNT, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(COUNT) % CLASSES
+
+
+class Items(Dataset):
+    def __len__(self):
+        return COUNT
+
+    def __getitem__(self, position):
+        return X[position], int(Y[position])
+
+
+def rows(out):
+    return [row for part in sorted((out / "parts").glob("*.parquet")) for row in parquet.read_table(part).to_pylist()]
+
+
+def run(source, out, **options):
+    model = ConvGapDense(CLASSES).eval()
+    return model, xaicore.explain_dataset(model, source, out, layer="relu2", shard_size=4, batch_size=2, **options)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Items(),
+        TensorDataset(X, Y),
+        DataLoader(Items(), batch_size=3, num_workers=2, persistent_workers=True),
+        DataLoader(TensorDataset(X, Y), batch_size=None),
+        DataLoader(Items(), batch_size=3, collate_fn=torch.utils.data.default_collate),
+        DataLoader(
+            Items(), 3, collate_fn=lambda batch: {"x": torch.stack([x for x, _ in batch]), "label": [batch[0][1]]}
+        ),
+    ],
+    ids=["dataset", "tensors", "loader", "no batches", "default_collate", "collate_fn"],
+)
+def test_maps_are_those_of_the_inputs(tmp_path, source, unchanged):
+    torch.manual_seed(0)
+    model = ConvGapDense(CLASSES).eval()
+    with unchanged(model):
+        xaicore.explain_dataset(model, source, tmp_path, layer="relu2", shard_size=4, batch_size=2)
+    found = rows(tmp_path)
+    assert [row["id"] for row in found] == [str(n) for n in range(COUNT)]
+    assert [row["truth"] for row in found] == [[label] for label in Y.tolist()]
+    maps = gradcam(model, X, np.array([[row["prediction"]] for row in found]))[:, 0]
+    for row, expected in zip(found, maps, strict=True):
+        got = np.array(row["map"], np.float32).reshape(row["map_shape"]) * row["maximum"]
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_part_of_a_data_set_has_its_own_positions(tmp_path):
+    run(Subset(Items(), [5, 2]), tmp_path)
+    assert [row["truth"] for row in rows(tmp_path)] == [[2], [2]]
+    assert [row["id"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+def test_a_loader_that_shuffles_is_refused_and_its_generator_stays(tmp_path):
+    generator = torch.Generator().manual_seed(3)
+    loader = DataLoader(Items(), batch_size=3, shuffle=True, generator=generator)
+    state = generator.get_state()
+    with pytest.raises(xaicore.InputError, match=r"by a RandomSampler, .* Pass the data set, source\.dataset"):
+        run(loader, tmp_path)
+    assert torch.equal(generator.get_state(), state)
+    run(loader.dataset, tmp_path)  # as the message says
+
+
+def test_draws_of_a_data_set_do_not_reach_the_caller(tmp_path):
+    class Drawing(Items):
+        def __getitem__(self, position):
+            torch.rand(3)
+            return super().__getitem__(position)
+
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    model = ConvGapDense(CLASSES).eval()
+    torch.set_rng_state(state)
+    xaicore.explain_dataset(model, Drawing(), tmp_path, layer="relu2")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_two_processes_read_a_data_set(tmp_path):
+    run(TensorDataset(X, Y), tmp_path / "one")
+    xaicore.explain_dataset(
+        ConvGapDense(CLASSES).eval(),
+        TensorDataset(X, Y),
+        tmp_path / "two",
+        layer="relu2",
+        shard_size=4,
+        batch_size=2,
+        workers=2,
+    )
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")

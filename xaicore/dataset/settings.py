@@ -1,0 +1,43 @@
+"""What a data set says that an explainer would else be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xaicore.dataset.listing import Listing
+from xaicore.errors import InputError
+
+__all__ = ["as_is", "settings_of"]
+
+
+def as_is(x: np.ndarray) -> np.ndarray:
+    """The preparation of what is the model's own input."""
+    return x
+
+
+def settings_of(listing: Listing, class_names: Sequence[str] | None, preprocess: Any) -> Mapping[str, Any]:
+    """Options of `Explainer` that follow from the data set.
+
+    Args:
+        listing: of the data set.
+        class_names: of the model.
+        preprocess: the caller's, not the model's own.
+
+    Raises:
+        InputError: the caller prepares what is the model's own input.
+    """
+    found: dict[str, Any] = {}
+    if listing.is_input:
+        if preprocess is not None:
+            x, _ = listing[0].read()
+            raise InputError(
+                f"source[0] is {x.dtype} {x.shape}, the model's own input, and preprocess is for pictures: leave "
+                "preprocess out, or have the data set return pictures, images of Pillow or uint8 (H, W, 3)"
+            )
+        found["preprocess"] = as_is
+    if class_names is None and listing.class_names is not None:
+        found["class_names"] = listing.class_names
+    return found
