@@ -224,6 +224,8 @@ def test_classes_that_the_model_does_not_have_are_refused(tmp_path: Path) -> Non
     message = r"class 3 of the 4 classes of the data set is 'x', which names 0 of the 4 classes of the model: .*"
     with pytest.raises(xaicore.InputError, match=message + r"pass class_names= with the names of the data set; else"):
         run(source, tmp_path / "out", preprocess=None, class_names=list("abcd"))
+    run(source, tmp_path / "told", preprocess=None, class_names=list("abcd"), truth=[-1] + [3] * 9)
+    assert [row["truth_names"] for row in rows(tmp_path / "told")][:2] == [None, ["d"]]
     run(source, tmp_path / "out", preprocess=None, class_names=source.classes)
     assert rows(tmp_path / "out")[3]["truth_names"] == ["x"]
 
@@ -245,6 +247,14 @@ def test_labels_in_all_forms(tmp_path: Path) -> None:
     assert [row["truth"] for row in rows(tmp_path / "some")][:2] == [None, [1]]
     run(Elements(PICTURES), tmp_path / "none")
     assert all(row["truth"] is None for row in rows(tmp_path / "none"))
+
+
+def test_labels_that_are_no_classes_are_left_out_by_truth(tmp_path: Path, expected) -> None:
+    source = pictures([{"boxes": np.ones((2, 4))}] * COUNT)
+    run(source, tmp_path / "out", truth=[-1] * COUNT)
+    found = rows(tmp_path / "out")
+    assert all(row["truth"] is None for row in found)
+    assert [row["map"] for row in found] == [row["map"] for row in expected]
 
 
 def test_an_element_that_is_broken_is_a_row_with_its_error(tmp_path: Path, expected) -> None:
@@ -273,7 +283,10 @@ def test_an_element_that_is_broken_is_a_row_with_its_error(tmp_path: Path, expec
             r"source\[0\] is a tuple of uint8 \(6, 6, 3\), int, int: .* return those two",
         ),
         (Elements([3]), r"source\[0\] is int: expected x, \(x, label\), or a dict"),
-        (Elements([(PICTURES[0], {"boxes": []})]), r"has the label \{'boxes': \[\]\}, a dict: .* return x alone"),
+        (
+            Elements([(PICTURES[0], {"boxes": []})]),
+            r"has the label \{'boxes': \[\]\}, a dict: .* or pass truth=\[",
+        ),
         (Elements([(PICTURES[0], [0, 1])]), r"has the label \[0, 1\], a list: expected a class index or name, or an"),
         (Elements([(PICTURES[0], 1.5)]), r"source\[0\] has the label 1.5: truth with values such as 1.5"),
         (Elements([{"png": b"", "cls": 1}]), r"0 of them are images: .*\.decode\('pil'\) of WebDataset"),

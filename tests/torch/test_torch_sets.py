@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torch_nets import ConvGapDense, gradcam
 
 import xaicore
@@ -25,6 +25,13 @@ class Items(Dataset):
 
     def __getitem__(self, position):
         return X[position], int(Y[position])
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        info = torch.utils.data.get_worker_info()
+        mine = range(COUNT) if info is None else range(info.id, COUNT, info.num_workers)
+        return ((X[n], int(Y[n])) for n in mine)
 
 
 def rows(out):
@@ -47,8 +54,14 @@ def run(source, out, **options):
         DataLoader(
             Items(), 3, collate_fn=lambda batch: {"x": torch.stack([x for x, _ in batch]), "label": [batch[0][1]]}
         ),
+        Stream(),
+        DataLoader(Stream(), batch_size=3),
+        DataLoader(Stream(), batch_size=None),
     ],
-    ids=["dataset", "tensors", "loader", "no batches", "default_collate", "collate_fn"],
+    ids=[
+        *("dataset", "tensors", "loader", "no batches", "default_collate", "collate_fn"),
+        *("stream", "loader of a stream", "stream without batches"),
+    ],
 )
 def test_maps_are_those_of_the_inputs(tmp_path, source, unchanged):
     torch.manual_seed(0)
@@ -106,3 +119,8 @@ def test_two_processes_read_a_data_set(tmp_path):
         workers=2,
     )
     assert rows(tmp_path / "one") == rows(tmp_path / "two")
+
+
+def test_a_loader_of_a_stream_keeps_its_workers_and_their_order(tmp_path):
+    run(DataLoader(Stream(), batch_size=2, num_workers=2), tmp_path)
+    assert [row["truth"] for row in rows(tmp_path)] == [[int(Y[n])] for n in (0, 2, 1, 3, 4, 6, 5)]

@@ -25,11 +25,13 @@ class About:
         paths: N files, each once; None where they are not known.
         labels: (N,) labels in the data set's own numbers; None where they are not known before the elements are read.
         class_names: one name per class, in the data set's order, or None.
+        keys: N names that are no files, or None.
     """
 
     paths: tuple[str, ...] | None = None
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
+    keys: tuple[str, ...] | None = None
 
 
 def about_of(source: Any, count: int, first: Element) -> About:

@@ -17,12 +17,15 @@ import numpy as np
 from xaicore.errors import type_name
 from xaicore.pictures import PictureError
 from xaicore.pictures.reading import is_pil, read_array, read_pil
-from xaicore.trees import as_array
+from xaicore.trees import as_array, leaves
 
-__all__ = ["LABELS", "Element", "digest_of", "read_element"]
+__all__ = ["DIGEST", "LABELS", "Element", "digest_of", "read_element"]
 
 LABELS = ("label", "labels", "target", "targets", "y", "cls", "class")
 """Keys under which a dict has its label."""
+
+DIGEST = 8
+"""Bytes of an element's digest."""
 
 EXPECTED = (
     "expected x, (x, label), or a dict with one image and one label, where x is a picture (an image of Pillow, or "
@@ -72,12 +75,11 @@ def read_element(value: Any, name: str) -> Element:
 
 
 def digest_of(element: Element) -> bytes:
-    """A hash of an element's values and label, 8 bytes."""
-    found = hashlib.blake2b(f"{element.x.dtype} {element.x.shape}".encode(), digest_size=8)
+    """A hash of an element's values and label, `DIGEST` bytes."""
+    found = hashlib.blake2b(f"{element.x.dtype} {element.x.shape}".encode(), digest_size=DIGEST)
     found.update(np.ascontiguousarray(element.x).data)
-    if element.label is not None:
-        label = element.label
-        found.update(repr(label if isinstance(label, (str, bytes)) else as_array(label, "a label").tolist()).encode())
+    for part in leaves(element.label):
+        found.update(repr(as_array(part).tolist() if hasattr(part, "shape") else part).encode())
     return found.digest()
 
 

@@ -14,7 +14,7 @@ from xaicore import trees
 from xaicore.errors import InputError, type_name
 from xaicore.pictures import PictureError
 
-__all__ = ["Elements", "InBatches", "indexed", "is_loader", "part_of"]
+__all__ = ["Elements", "InBatches", "indexed", "is_iterable", "is_loader", "part_of"]
 
 KEPT = 4
 """Batches of a data set of batches that are in memory: those that are read ahead."""
@@ -158,6 +158,11 @@ def is_loader(source: Any) -> bool:
     return all(hasattr(source, name) for name in ("dataset", "sampler", "batch_sampler", "collate_fn"))
 
 
+def is_iterable(source: Any) -> bool:
+    """Whether it is an `IterableDataset`, which has a `__getitem__` that raises."""
+    return any(base.__name__ == "IterableDataset" for base in type(source).__mro__)
+
+
 def part_of(batch: Any, n: int) -> Any:
     """Image n of a batch (x, y, ...), a dict, or x; weights of images, which come third, are left out."""
     if isinstance(batch, Mapping):
@@ -168,16 +173,11 @@ def part_of(batch: Any, n: int) -> Any:
 
 
 def _has_positions(source: Any) -> bool:
-    if isinstance(source, (list, tuple, str, bytes, Mapping)) or _is_iterable(source):
+    if isinstance(source, (list, tuple, str, bytes, Mapping)) or is_iterable(source):
         return False
     if any(hasattr(source, name) for name in ("dtype", "dtypes", "schema")):  # arrays and tables
         return False
     return hasattr(type(source), "__getitem__") and hasattr(type(source), "__len__")
-
-
-def _is_iterable(source: Any) -> bool:
-    """Whether it is an `IterableDataset`, which has a `__getitem__` that raises."""
-    return any(base.__name__ == "IterableDataset" for base in type(source).__mro__)
 
 
 def _of_loader(loader: Any) -> Elements | None:

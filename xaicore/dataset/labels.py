@@ -64,7 +64,8 @@ class LabelReader:
         if isinstance(label, (list, tuple, dict, set)):
             raise InputError(
                 f"{name} has the label {_shown(label)}, a {type(label).__name__}: expected a class index or name, or "
-                "an array of one value per class. To leave labels out, return x alone"
+                "an array of one value per class. To leave labels out, return x alone, or pass "
+                "truth=[...], -1 where it is unknown"
             )
         try:
             truth = as_truth(label if np.ndim(label) == 0 else as_array(label)[None], self.class_names)

@@ -16,7 +16,8 @@ from xaicore.data.names import as_ids
 from xaicore.data.truth import UNKNOWN, as_truth, check_count, join_truth
 from xaicore.dataset.columns import is_table, read_columns
 from xaicore.dataset.items import Item, Prepared
-from xaicore.dataset.sets import DataSet, find_set
+from xaicore.dataset.sets import DataSet
+from xaicore.dataset.sources import Known, find_set
 from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
 
@@ -39,6 +40,7 @@ class Listing:
         is_input: they are the model's own inputs, and are not prepared.
         class_names: of the data set where the model has none, or None.
         digest: of the first and the last element of a data set, or None.
+        is_stream: they are read forward, by one process.
     """
 
     sources: Sequence[Source]
@@ -49,6 +51,7 @@ class Listing:
     is_input: bool = False
     class_names: tuple[str, ...] | None = None
     digest: str | None = None
+    is_stream: bool = False
 
     @classmethod
     def read(
@@ -66,7 +69,7 @@ class Listing:
         Args:
             source: a file, a folder with its subfolders, a pattern, a video; a list of paths, of images of Pillow, of
                 uint8 arrays, or of (path, class); a CSV or Parquet file with a column of paths, see `columns`; a data
-                set of a framework, see `sets`; or a `Listing`, which knows its labels.
+                set of a framework, see `find_set`; or a `Listing`, which knows its labels.
             truth: N true classes as everywhere, or "folder": each picture's folder is named after its class.
             boxes: (N, 4), or a list of N arrays (B, 4), also empty ones: x0, y0, x1, y1 in whole pixels of the picture
                 that the model sees, the ends exclusive.
@@ -80,7 +83,7 @@ class Listing:
         """
         if isinstance(source, Listing):
             return source
-        data = find_set(source, class_names, is_prepared, backend)
+        data = find_set(source, Known(class_names, is_prepared, truth is not None, backend))
         if data is not None:
             return _of_set(data, truth, boxes, ids)
         if isinstance(source, (str, os.PathLike)) and is_table(source):
@@ -96,7 +99,8 @@ class Listing:
         if sources is None:
             raise InputError(
                 f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
-                "paths, a .csv or .parquet file with a column of paths, or a data set of torch, Keras or Hugging Face"
+                "paths, a .csv or .parquet file with a column of paths, or a data set of torch, Keras or Hugging Face; "
+                "of your own, a class with source[n] and len(source)"
             )
         count = len(sources)
         if ids is None and isinstance(sources[0], (File, Frame)):
@@ -142,10 +146,9 @@ def _of_set(data: DataSet, truth: Any, boxes: Any, ids: Any) -> Listing:
         )
     classes = as_truth(truth, data.class_names)
     check_count(classes, count)
-    sources = data.sources(classes)
     named = _names(data.names if ids is None else ids, count)
     return Listing(
-        sources,
+        data.sources,
         named,
         data.truth if classes is None else classes,
         _as_boxes(boxes, count),
@@ -153,6 +156,7 @@ def _of_set(data: DataSet, truth: Any, boxes: Any, ids: Any) -> Listing:
         data.is_input,
         data.class_names,
         data.digest,
+        data.digests is not None,
     )
 
 

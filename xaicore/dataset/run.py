@@ -24,7 +24,7 @@ from xaicore.dataset.plan import Plan, read_share
 from xaicore.dataset.precision import difference
 from xaicore.dataset.reading import default_readers
 from xaicore.dataset.recipe import Recipe
-from xaicore.dataset.settings import settings_of
+from xaicore.dataset.settings import check_stream, settings_of
 from xaicore.dataset.shard import Job
 from xaicore.dataset.space import bytes_per_picture, check_space
 from xaicore.dataset.table import MapTable, open_maps
@@ -82,8 +82,9 @@ def explain_dataset(
         source: a folder with its subfolders, a pattern, a list of paths, of images of Pillow or of uint8 arrays, a list
             of (path, class); a .csv or .parquet file with the columns file, class, id, x0, y0, x1 and y1, of which
             the first is needed; or a data set whose elements are x, (x, label) or a dict with an image and a label: a
-            `Dataset` of torch or Hugging Face, a `DataLoader` without shuffling, a `PyDataset` of Keras. Its pictures,
-            images of Pillow or uint8 (H, W, 3), are prepared; floats are the model's own input.
+            `Dataset` of torch or Hugging Face, a `DataLoader` without shuffling, a `PyDataset` of Keras; or, read forward
+            by one process, an `IterableDataset`, a `tf.data.Dataset`, a `WebDataset`. Its pictures, images of Pillow or
+            uint8 (H, W, 3), are prepared; floats are the model's own input.
         out: the folder, which is made if there is none.
         targets, method, preprocess, class_names: as in `Explainer` and its call; a model by name has the last two.
         truth: N true classes; "folder" if each picture's folder is named after its class. None: the labels of a data
@@ -135,6 +136,7 @@ def explain_dataset(
     explainer = recipe.explainer()
     names = explainer.class_names
     listing = Listing.read(source, truth, boxes, ids, names, explainer.preparation is not None, explainer.backend)
+    check_stream(listing, engine, workers)
     with explainer.backend.undisturbed(listing.origin):
         said = settings_of(listing, names, preprocess)
     if said:

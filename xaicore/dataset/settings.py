@@ -10,12 +10,27 @@ import numpy as np
 from xaicore.dataset.listing import Listing
 from xaicore.errors import InputError
 
-__all__ = ["as_is", "settings_of"]
+__all__ = ["as_is", "check_stream", "settings_of"]
 
 
 def as_is(x: np.ndarray) -> np.ndarray:
     """The preparation of what is the model's own input."""
     return x
+
+
+def check_stream(listing: Listing, engine: str, workers: int | None) -> None:
+    """Refuse several processes for what is read forward.
+
+    Raises:
+        InputError: each of them would read all of it.
+    """
+    if not listing.is_stream or (engine == "local" and workers is None):
+        return
+    asked = f"workers={workers}" if engine == "local" else f"engine={engine!r}"
+    raise InputError(
+        f"{asked}: source ({type(listing.origin).__name__}) is read forward, by one process: leave "
+        f"{asked.partition('=')[0]} out, or pass a data set with positions, source[n] and len(source)"
+    )
 
 
 def settings_of(listing: Listing, class_names: Sequence[str] | None, preprocess: Any) -> Mapping[str, Any]:

@@ -1,0 +1,67 @@
+"""Data sets of Keras and TensorFlow as sources of `explain_dataset`."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import xaicore
+
+parquet = pytest.importorskip("pyarrow.parquet")
+
+COUNT, CLASSES = 7, 3
+X = np.random.default_rng(0).random((COUNT, 8, 8, 1), dtype=np.float32)
+Y = np.arange(COUNT) % CLASSES
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, number):
+        chosen = slice(3 * number, 3 * number + 3)
+        return X[chosen], Y[chosen]
+
+
+def rows(out):
+    return [row for part in sorted((out / "parts").glob("*.parquet")) for row in parquet.read_table(part).to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    net = [layers.Conv2D(4, 3, padding="same", activation="relu", name="conv"), layers.GlobalAveragePooling2D()]
+    return keras.Sequential([keras.Input((8, 8, 1)), *net, layers.Dense(CLASSES)])
+
+
+def run(model, source, out):
+    return xaicore.explain_dataset(model, source, out, layer="conv", shard_size=4, batch_size=2, kind="logits")
+
+
+def assert_right(model, found):
+    assert [row["truth"] for row in found] == [[label] for label in Y.tolist()]
+    maps = xaicore.Explainer(model, layer="conv", kind="logits")(X).maps
+    for row, expected in zip(found, maps, strict=True):
+        got = np.array(row["map"], np.float32).reshape(row["map_shape"]) * row["maximum"]
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_batches_of_a_py_dataset(tmp_path, model):
+    run(model, Batches(), tmp_path)
+    assert_right(model, rows(tmp_path))
+
+
+def test_a_dataset_of_tensorflow(tmp_path, model):
+    tf = pytest.importorskip("tensorflow")
+    pairs = tf.data.Dataset.from_tensor_slices((X, Y))
+    for name, source in {
+        "batches": pairs.batch(3),
+        "singles": pairs,
+        "dicts": pairs.map(lambda x, y: {"image": x, "label": y}).batch(4),
+    }.items():
+        run(model, source, tmp_path / name)
+        assert_right(model, rows(tmp_path / name))
+    with pytest.raises(xaicore.InputError, match="is another one each time the source is read"):
+        run(model, pairs.shuffle(COUNT), tmp_path / "shuffled")
+    with pytest.raises(xaicore.InputError, match=r"without \.repeat\(\)"):
+        run(model, pairs.repeat(), tmp_path / "endless")

@@ -1,0 +1,167 @@
+"""What a caller's data set is: elements by position, or a stream; what it says of itself is compared with both ends."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaicore.backend import Backend
+from xaicore.data.truth import UNKNOWN, join_truth
+from xaicore.dataset.about import About, about_of
+from xaicore.dataset.elements import Element, digest_of, read_element
+from xaicore.dataset.indexed import Elements, indexed, is_loader
+from xaicore.dataset.labels import LabelReader
+from xaicore.dataset.sets import DataSet
+from xaicore.dataset.streams import Begin, Stream, read_through, stream_of
+from xaicore.errors import InputError
+from xaicore.pictures.example import example
+
+__all__ = ["Known", "find_set"]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of the caller's side.
+
+    Attributes:
+        class_names: of the model, or None.
+        is_prepared: there is a preparation for pictures.
+        is_told: the caller passes the true classes, and the labels of the data set are not read.
+        backend: of the model, which restores random state that reading draws from; None where there is no model.
+    """
+
+    class_names: Sequence[str] | None
+    is_prepared: bool
+    is_told: bool = False
+    backend: Backend | None = None
+
+    def undisturbed(self, source: Any) -> AbstractContextManager[None]:
+        """Restores what reading draws from."""
+        return nullcontext() if self.backend is None else self.backend.undisturbed(source)
+
+
+def find_set(source: Any, known: Known) -> DataSet | None:
+    """The data set that a source is; None where it is none.
+
+    Args:
+        source: as `indexed` and `stream_of` take it.
+        known: what is known of the model and the caller's arguments.
+
+    Raises:
+        InputError: it has no order, its elements are neither pictures nor inputs, change from one reading to the next,
+            or have labels that the model has no classes for; the message says what to type.
+    """
+    elements = indexed(source)
+    if elements is not None:
+        return _of_positions(source, elements, known)
+    begin = stream_of(source)
+    return None if begin is None else _of_stream(source, begin, known)
+
+
+def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
+    with known.undisturbed(source):
+        (first, last), digest = _ends(source, elements)
+    _check_prepared(first, known)
+    about, reader = _about(source, len(elements), first, known)
+    truth = None if about.labels is None else reader.placed(about.labels, 0, "source")
+    if not known.is_told:
+        ends = [reader.read(first.label, "source[0]"), reader.read(last.label, f"source[{len(elements) - 1}]")]
+        if truth is not None and not _are_equal(ends, [truth[:1], truth[-1:]]):
+            truth = None  # the elements have other labels than the list
+    return DataSet(
+        source,
+        elements,
+        reader,
+        first.is_input,
+        _names(about),
+        _files(about),
+        truth,
+        about.class_names if known.class_names is None else tuple(known.class_names),
+        digest,
+        not known.is_told,
+    )
+
+
+def _of_stream(source: Any, begin: Begin, known: Known) -> DataSet:
+    with known.undisturbed(source):
+        found = read_through(begin)
+    assert found.first is not None
+    assert found.last is not None
+    _check_prepared(found.first, known)
+    about, reader = _about(source, len(found), found.first, known)
+    if about.paths is None and len(set(found.keys)) == len(found):
+        about = replace(about, keys=tuple(found.keys))
+    labels, truth = [] if known.is_told else found.labels, None
+    classes = [reader.read(label, f"source[{n}]") for n, label in enumerate(labels)]
+    if any(one is not None for one in classes):
+        truth = join_truth([np.array([UNKNOWN]) if one is None else one for one in classes])
+    return DataSet(
+        source,
+        Stream(begin, len(found)),
+        reader,
+        found.first.is_input,
+        _names(about),
+        _files(about),
+        truth,
+        about.class_names if known.class_names is None else tuple(known.class_names),
+        (digest_of(found.first) + digest_of(found.last)).hex(),
+        False,
+        bytes(found.digests),
+    )
+
+
+def _about(source: Any, count: int, first: Element, known: Known) -> tuple[About, LabelReader]:
+    """What the data set says, and the reader of its labels; nothing of these where the caller tells the classes."""
+    inner = source.dataset if is_loader(source) else source
+    about = about_of(inner, count, first)
+    if known.is_told:
+        about = replace(about, labels=None, class_names=None)
+    own = about.class_names if first.label is not None else None
+    return about, LabelReader.between(own, known.class_names)
+
+
+def _names(about: About) -> tuple[str, ...] | None:
+    return about.keys if about.paths is None else tuple(Path(path).as_posix() for path in about.paths)
+
+
+def _files(about: About) -> tuple[str, ...] | None:
+    return about.paths if about.paths is not None and os.path.isfile(about.paths[0]) else None
+
+
+def _are_equal(labels: Sequence[np.ndarray | None], known: Sequence[np.ndarray]) -> bool:
+    return all(one is not None and np.array_equal(one, other) for one, other in zip(labels, known, strict=True))
+
+
+def _ends(source: Any, elements: Elements) -> tuple[list[Element], str]:
+    """The first and the last element, each read twice, and a digest of them."""
+    found, ends = hashlib.blake2b(digest_size=16), []
+    afresh = indexed(source) or elements  # without batches that are kept
+    for n in (0, len(elements) - 1):
+        one, again = (read_element(read[n], f"source[{n}]") for read in (elements, afresh))
+        if digest_of(one) != digest_of(again):
+            raise InputError(
+                f"source[{n}] is another one each time it is read, as with random crops or flips: a map lies over "
+                "what was drawn, and a run that is resumed would draw again. Pass the data set without random "
+                "transforms, as for validation"
+            )
+        found.update(digest_of(one))
+        ends.append(one)
+    return ends, found.hexdigest()
+
+
+def _check_prepared(first: Element, known: Known) -> None:
+    if first.is_input or known.is_prepared:
+        return
+    raise InputError(
+        f"source[0] is a picture {first.x.shape}, and nothing says how this model's pictures are prepared: pass "
+        "preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one input of the model without a batch axis, "
+        "or to (input, picture as the network sees it); or have the data set return the model's own inputs, floats. "
+        f"For a training that scaled to -1 to 1: `import cv2` and `{example(known.backend)}`, and preprocess=preprocess"
+    )

@@ -1,0 +1,198 @@
+"""Data sets that are read forward only: counted in one pass, and read in another, in which nothing may have moved.
+
+The first pass sees every element: how many there are, their names and labels, and a digest of each. The others compare
+the digests, so that a source with another order each time is seen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from xaicore import trees
+from xaicore.dataset.elements import DIGEST, Element, digest_of, read_element
+from xaicore.dataset.indexed import is_iterable, is_loader, part_of
+from xaicore.errors import InputError, type_name
+from xaicore.pictures import PictureError
+
+__all__ = ["UNREAD", "Begin", "Contents", "Stream", "read_through", "stream_of"]
+
+AGAIN = 32
+"""Elements that are read a second time before the run: a buffer that shuffles shows itself in them."""
+
+KEPT = 64
+"""Elements that are kept for threads that ask a little late."""
+
+UNREAD = bytes(DIGEST)
+"""The digest of an element that cannot be read."""
+
+Begin = Callable[[], Iterator[Any]]
+"""Begins a new pass over single elements."""
+
+
+@dataclass(eq=False)
+class Contents:
+    """What a pass has seen.
+
+    Attributes:
+        labels: N labels as the data set has them, None where there is none.
+        keys: the names of those elements that have one, under "__key__".
+        digests: of N elements, `DIGEST` bytes each.
+        first, last: elements; the first of those that can be read.
+    """
+
+    labels: list[Any] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    digests: bytearray = field(default_factory=bytearray)
+    first: Element | None = None
+    last: Element | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Stream:
+    """The elements of a stream by position: forward it goes on, for an earlier one it begins again.
+
+    Args:
+        begin: begins a pass.
+        count: how many elements there are.
+    """
+
+    def __init__(self, begin: Begin, count: int) -> None:
+        self._begin, self._count = begin, count
+        self._lock = threading.Lock()
+        self._kept: dict[int, Any] = {}
+        self._iterator: Iterator[Any] | None = None
+        self._next = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, position: int) -> Any:
+        with self._lock:
+            if position not in self._kept:
+                self._go_to(position)
+            return self._kept[position] if not position else self._kept.pop(position)
+
+    def _go_to(self, position: int) -> None:
+        """Read on until the element is among those that are kept."""
+        if self._iterator is None or position < self._next:
+            self._iterator, self._next = self._begin(), 0
+            self._kept.clear()
+        while position >= self._next:
+            value = next(self._iterator, self)
+            if value is self:
+                self._iterator = None
+                raise PictureError(f"source[{position}] was there when the elements were counted, and is not now")
+            self._kept[self._next] = value
+            self._next += 1
+            if len(self._kept) > KEPT:  # never the first element: it is tried before the run, and read in it
+                del self._kept[min(self._kept.keys() - {0})]
+        if self._next == self._count:  # what is behind the last element ends a loader's workers
+            next(self._iterator, None)
+            self._iterator = None
+
+
+def stream_of(source: Any) -> Begin | None:
+    """What begins a pass over the elements of a stream; None where it is none.
+
+    Args:
+        source: an `IterableDataset` of torch or Hugging Face, a `WebDataset`, a `DataLoader` over one, or a
+            `tf.data.Dataset`, in batches or not.
+
+    Raises:
+        InputError: it can be read once only, or has no end.
+    """
+    if isinstance(source, Iterator):
+        raise InputError(
+            f"source is a {type_name(source).removeprefix('builtins.')}, which can be read once: expected what begins "
+            "again, so that a run can be resumed. Pass a list, or an IterableDataset whose __iter__ makes it"
+        )
+    if is_loader(source):
+        is_batched = source.batch_sampler is not None or source.batch_size is not None
+        return lambda: _singles(source, lambda value: is_batched)
+    if hasattr(source, "element_spec") and hasattr(source, "cardinality"):
+        if int(source.cardinality()) == -1:
+            raise InputError("source repeats without an end: expected a tf.data.Dataset without .repeat()")
+        return lambda: _singles(source, _is_batch)
+    return (lambda: iter(source)) if is_iterable(source) else None
+
+
+def read_through(begin: Begin) -> Contents:
+    """Read a stream to its end, and its beginning once more.
+
+    Raises:
+        InputError: it is empty, raises, or begins otherwise the second time.
+        PictureError: its first element is none.
+    """
+    found = Contents()
+    for n, value in enumerate(_told(begin)):
+        try:
+            element = read_element(value, f"source[{n}]")
+        except PictureError:
+            if not n:
+                raise
+            found.labels.append(None)
+            found.digests += UNREAD
+            continue
+        found.first, found.last = found.first or element, element
+        found.labels.append(element.label)
+        found.digests += digest_of(element)
+        if isinstance(value, Mapping) and isinstance(value.get("__key__"), str):
+            found.keys.append(value["__key__"])
+    if not len(found):
+        raise InputError("source is an empty stream: expected one element or more")
+    for n, value in enumerate(islice(_told(begin), AGAIN)):
+        expected = bytes(found.digests[n * DIGEST : (n + 1) * DIGEST])
+        if expected != UNREAD and digest_of(read_element(value, f"source[{n}]")) != expected:
+            raise InputError(
+                f"source[{n}] is another one each time the source is read, as with shuffling or random crops: a run "
+                "that is resumed needs one order. Make the source without: shuffle=False of Keras' *_from_directory, "
+                "shardshuffle=False of WebDataset, no .shuffle(...)"
+            )
+    return found
+
+
+def _told(begin: Begin) -> Iterator[Any]:
+    """A pass; what the source raises ends it, and the message says where."""
+    n = 0
+    try:
+        for value in begin():
+            yield value
+            n += 1
+    except (InputError, GeneratorExit):
+        raise
+    except Exception as exc:
+        raise InputError(
+            f"the source raised {type(exc).__name__} after {n} elements: {exc}. A stream that raises has no next "
+            "element: leave out what is broken in the source itself"
+        ) from exc
+
+
+def _singles(source: Any, is_batch: Callable[[Any], bool]) -> Iterator[Any]:
+    """The elements in what a source yields, which may be batches."""
+    for value in source:
+        if is_batch(value):
+            arrays = trees.convert(value, trees.as_array) if hasattr(source, "element_spec") else value
+            for n in range(_count(arrays)):
+                yield part_of(arrays, n)
+        else:
+            yield value[:2] if isinstance(value, tuple) else value
+
+
+def _is_batch(value: Any) -> bool:
+    """Whether a `tf.data.Dataset` yields batches: x has four axes or more, and a label per image."""
+    x = value[0] if isinstance(value, tuple) else value
+    axes = max((len(leaf.shape) for leaf in trees.leaves(x) if hasattr(leaf, "shape")), default=0)
+    label = value[1] if isinstance(value, tuple) and len(value) > 1 else None
+    return axes >= 4 and (label is None or len(label.shape) > 0)
+
+
+def _count(batch: Any) -> int:
+    """How many elements a batch has: lists, of names for example, count, too."""
+    x = batch[0] if isinstance(batch, (tuple, list)) else batch
+    return len(next(iter(x.values()))) if isinstance(x, Mapping) else len(x)
