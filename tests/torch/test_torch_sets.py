@@ -124,3 +124,33 @@ def test_two_processes_read_a_data_set(tmp_path):
 def test_a_loader_of_a_stream_keeps_its_workers_and_their_order(tmp_path):
     run(DataLoader(Stream(), batch_size=2, num_workers=2), tmp_path)
     assert [row["truth"] for row in rows(tmp_path)] == [[int(Y[n])] for n in (0, 2, 1, 3, 4, 6, 5)]
+
+
+def test_folders_of_torchvision_have_paths_labels_and_names(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    pillow = pytest.importorskip("PIL.Image")
+    draws = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for n in range(2):
+            picture = pillow.fromarray(draws.integers(0, 255, (8, 8), dtype=np.uint8))
+            picture.save(tmp_path / "val" / name / f"{n}.png")
+    folder = torchvision.datasets.ImageFolder(tmp_path / "val")
+    gray = [torchvision.transforms.Grayscale(), torchvision.transforms.ToTensor()]
+    transform = torchvision.transforms.Compose(gray)
+    prepared = torchvision.datasets.ImageFolder(tmp_path / "val", transform)
+
+    def preprocess(picture):
+        return transform(pillow.fromarray(picture)), picture
+
+    names = ["bird", "cat", "dog"]
+    run(folder, tmp_path / "pictures", preprocess=preprocess, class_names=names, targets="truth")
+    run(DataLoader(prepared, 3), tmp_path / "inputs", class_names=names, targets="truth")
+    found = rows(tmp_path / "pictures")
+    assert [row["path"] for row in found] == [row["id"] for row in found] == [path for path, _ in folder.samples]
+    assert [row["truth_names"] for row in found] == [["cat"], ["cat"], ["dog"], ["dog"]]
+    assert [row["target"] for row in found] == [1, 1, 2, 2]
+    inputs = rows(tmp_path / "inputs")
+    assert [(row["id"], row["target"], row["map"]) for row in inputs] == [
+        (row["id"], row["target"], row["map"]) for row in found
+    ]
