@@ -219,6 +219,20 @@ def test_classes_of_a_data_set_are_those_of_the_model_by_name(tmp_path: Path, ow
         assert [row["truth_names"][0] for row in found] == ["abcd"[label] for label in truth]
 
 
+def test_labels_that_are_names_are_the_models(tmp_path: Path) -> None:
+    for name, label in {"text": "{}".format, "bytes": str.encode, "array": np.array}.items():
+        labels = [label("abcd"[n]) for n in LABELS]
+        source = Elements(zip(INPUTS, labels, strict=True), classes=list("dcba"))
+        run(source, tmp_path / name, preprocess=None, class_names=list("abcd"))
+        assert [row["truth"] for row in rows(tmp_path / name)] == [[label] for label in LABELS]
+    several = Elements([(INPUTS[0], np.array([1, 1, 0, 0]))], classes=list("dcba"))
+    with pytest.raises(xaicore.InputError, match=r"4 labels by the data set's own order of classes, .*in the model's"):
+        run(several, tmp_path / "several", preprocess=None, class_names=list("abcd"))
+    beyond = Elements([(INPUTS[0], 4)], classes=list("dcba"))
+    with pytest.raises(xaicore.InputError, match=r"source\[0\] has the label 4, and the data set names 4 classes"):
+        run(beyond, tmp_path / "beyond", preprocess=None, class_names=list("abcd"))
+
+
 def test_classes_that_the_model_does_not_have_are_refused(tmp_path: Path) -> None:
     source = inputs(classes=["a", "b", "c", "x"])
     message = r"class 3 of the 4 classes of the data set is 'x', which names 0 of the 4 classes of the model: .*"
@@ -324,12 +338,20 @@ def test_random_transforms_are_refused(tmp_path: Path) -> None:
             x, label = super().__getitem__(position)
             return x + np.float32(np.random.rand()), label
 
-    state = np.random.get_state(legacy=False)["state"]["key"].copy()
+    place = np.random.get_state(legacy=False)["state"]["pos"]
     with pytest.raises(
         xaicore.InputError, match=r"source\[0\] is another one each time it is read, as with random crops"
     ):
         run(Augmented(inputs()), tmp_path / "out", preprocess=None)
-    np.testing.assert_array_equal(np.random.get_state(legacy=False)["state"]["key"], state)
+    assert np.random.get_state(legacy=False)["state"]["pos"] == place
+
+    class AugmentedBatches(Batches):
+        def __getitem__(self, number):
+            x, *rest = super().__getitem__(number)
+            return x + np.float32(np.random.rand()), *rest
+
+    with pytest.raises(xaicore.InputError, match=r"source\[0\] is another one each time"):
+        run(AugmentedBatches([4, 4, 2]), tmp_path / "out", preprocess=None)
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,12 @@ def test_jobs_share_a_stream(tmp_path: Path, expected) -> None:
 def test_elements_are_had_in_any_order() -> None:
     source = IterableDataset(range(100))
     stream = Stream(lambda: iter(source), 100)
-    assert [stream[n] for n in (3, 1, 2, 0, 99, 98, 40, 5)] == [3, 1, 2, 0, 99, 98, 40, 5]
-    assert source.passes == 2  # 98 and 40 are kept for a while, 5 is not
+    assert [stream[n] for n in (3, 1, 2, 0, 90, 89, 40, 5, 0)] == [3, 1, 2, 0, 90, 89, 40, 5, 0]
+    assert source.passes == 2  # 89 and 40 are kept for a while, 5 is not
+    assert [stream[n] for n in (99, 98)] == [99, 98]
+    assert source.passes == 2
+    with pytest.raises(xaicore.InputError, match=r"source\[100\] was there when the elements were counted, and is not"):
+        Stream(lambda: iter(source), 101)[100]
 
 
 def test_shuffling_is_refused(tmp_path: Path) -> None:

@@ -68,14 +68,20 @@ class LabelReader:
                 "truth=[...], -1 where it is unknown"
             )
         try:
-            truth = as_truth(label if np.ndim(label) == 0 else as_array(label)[None], self.class_names)
+            array = as_array(label)
+            truth = as_truth(array if array.ndim == 0 else array[None], self.class_names)
         except XaicoreError as exc:
             raise InputError(f"{name} has the label {_shown(label)}: {exc}") from exc
-        return self.placed(truth, label, name)
+        assert truth is not None
+        return truth if array.dtype.kind in "USO" else self.placed(truth, name)  # names are the model's already
 
-    def placed(self, truth: np.ndarray | None, label: Any, name: str) -> np.ndarray | None:
-        """True classes by the data set's numbers as those of the model; names are in the model's already."""
-        if truth is None or self.indices is None or isinstance(label, str):
+    def placed(self, truth: np.ndarray, name: str) -> np.ndarray:
+        """True classes by the data set's numbers as those of the model.
+
+        Raises:
+            InputError: a number has no name, or they are rows in another order than the model's.
+        """
+        if self.indices is None:
             return truth
         if truth.ndim == 2:
             raise InputError(

@@ -70,7 +70,7 @@ def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
         (first, last), digest = _ends(source, elements)
     _check_prepared(first, known)
     about, reader = _about(source, len(elements), first, known)
-    truth = None if about.labels is None else reader.placed(about.labels, 0, "source")
+    truth = None if about.labels is None else reader.placed(about.labels, "source")
     if not known.is_told:
         ends = [reader.read(first.label, "source[0]"), reader.read(last.label, f"source[{len(elements) - 1}]")]
         if truth is not None and not _are_equal(ends, [truth[:1], truth[-1:]]):
