@@ -166,7 +166,8 @@ def explain_dataset(
     about = _about(plan, explainer, batch_size)
     if precision is not None and folder.read() is None:
         own = replace(recipe, precision=None).explainer().quiet()
-        about["precision"] = _difference(own, explainer.quiet(), target, listing)
+        with explainer.backend.undisturbed(listing.origin):
+            about["precision"] = _difference(own, explainer.quiet(), target, listing)
     folder.open(fingerprint, about, resume or shard is not None)
     del recipe, explainer  # workers have their own
     _run(job, shards, progress, make)
