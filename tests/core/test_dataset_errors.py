@@ -8,7 +8,7 @@ from textwrap import dedent
 import cv2
 import numpy as np
 import pytest
-from picture_sets import backend, preprocess, write_pictures
+from picture_sets import Blank, backend, preprocess, prints, write_pictures
 from processes import python
 
 import xaicore
@@ -16,6 +16,10 @@ import xaicore
 pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
+
+from xaicore.dataset.items import Item
+from xaicore.dataset.trial import deadly
+from xaicore.pictures import Preparation
 
 
 def run(source, out, **options):
@@ -123,6 +127,11 @@ def test_a_picture_that_ends_the_process_is_a_row(tmp_path: Path) -> None:
     assert [row["position"] for row in found if row["error"]] == [3, 13]
     assert found[3]["error"].endswith("003.png: this picture ends the process that has it in work")
     assert [row for row in found if not row["error"]] == [whole[n] for n in range(20) if n not in (3, 13)]
+
+
+def test_a_preparation_that_prints_is_tried_like_any_other(tmp_path: Path) -> None:
+    items = [Item(n, str(n), Blank(str(n), value)) for n, value in enumerate((9, 0, 9, 0))]
+    assert deadly(items, Preparation.of(prints)) == ({1, 3}, True)
 
 
 MODEL = """
