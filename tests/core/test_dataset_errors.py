@@ -95,10 +95,26 @@ def test_where_nothing_can_be_explained_the_run_stops(tmp_path: Path) -> None:
     assert not list((tmp_path / "out" / "attempts").glob("*.json"))  # nobody died
     for path in paths:
         path.write_bytes(b"no picture")
-    with pytest.raises(xaicore.InputError, match=r"none of the first 32 pictures could be explained: .*is no picture"):
+    with pytest.raises(xaicore.InputError, match=r"none of the first 40 pictures could be explained: .*is no picture"):
         run(tmp_path / "photos", tmp_path / "other")
     with pytest.raises(xaicore.TargetError, match="9"):
         run([np.zeros((6, 6, 3), np.uint8)] * 2, tmp_path / "target", targets=9)
+
+
+def test_broken_files_at_the_beginning_stop_no_run(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 42)
+    for path in paths[:36]:
+        path.write_bytes(b"no picture")
+    run(tmp_path / "photos", tmp_path / "out")
+    assert [row["position"] for row in rows(tmp_path / "out") if not row["error"]] == [36, 37, 38, 39, 40, 41]
+
+
+def test_a_run_that_goes_on_where_all_pictures_fail_has_rows_of_their_errors(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 41)
+    for path in paths[8:]:
+        cv2.imwrite(str(path), np.full((6, 6, 3), 255, np.uint8))  # the model raises
+    assert len(run(tmp_path / "photos", tmp_path / "out", shard="0/6")) == 8
+    assert run(tmp_path / "photos", tmp_path / "out", resume=True).counts.errors == 33
 
 
 RUN = """

@@ -40,9 +40,11 @@ class Prepared:
         x: one input without a batch axis; None where there is an error.
         image: (H, W, 3) uint8 RGB as the model sees it; None where the preparation returns none.
         error: one line; "" where there is none.
+        is_read: False where the picture itself cannot be read, so that its error says nothing of the model.
     """
 
     item: Item
     x: np.ndarray | None = None
     image: np.ndarray | None = None
     error: str = ""
+    is_read: bool = True

@@ -124,10 +124,12 @@ def _note(waiting: deque[Batch], claim: Claim) -> None:
 
 
 def _prepared(item: Item, prepare: Preparation) -> Prepared:
+    picture = None
     try:
-        x, image = prepare(item.source.read(), item.id)
+        picture = item.source.read()
+        x, image = prepare(picture, item.id)
     except PictureError as exc:
-        return Prepared(item, error=str(exc))
+        return Prepared(item, error=str(exc), is_read=picture is not None)
     except Exception as exc:  # of one picture among many
-        return Prepared(item, error=f"{item.id}: {type(exc).__name__}: {exc}")
+        return Prepared(item, error=f"{item.id}: {type(exc).__name__}: {exc}", is_read=picture is not None)
     return Prepared(item, x, image)
