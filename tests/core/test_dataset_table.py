@@ -129,6 +129,7 @@ def test_confusions_have_both_mean_maps(table, one):
     assert np.allclose(found[2].wrong_map, normal[3], atol=5e-4)
     assert np.allclose(found[0].right_map, normal[[0, 4, 8]].mean(axis=0), atol=5e-4)
     assert len(table.confusions(2)) == 2
+    assert "array" not in f"{found[0]} {table.class_means()[0]}"
 
 
 def test_means_of_a_selection_leave_the_rest_out(table, one):
