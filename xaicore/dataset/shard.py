@@ -151,4 +151,5 @@ class ShardExplainer:
             positions=[one.position for one in items],
             paths=[one.path for one in items],
             truth=[true_classes(self.job.listing.truth, one.position) for one in items],
+            class_names=self._work.explainer.class_names,
         )
