@@ -37,6 +37,9 @@ WORDS = {
 }
 """The fields in the order in which messages name them."""
 
+HASHED = ("weights", "class_names", "ids", "labels")
+"""Fields whose values say nothing to people."""
+
 PROBE = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
 """A picture to try a preparation on."""
 
@@ -57,7 +60,7 @@ class Fingerprint:
         for name, words in WORDS.items():
             before, now = was.values.get(name), self.values.get(name)
             if before is not None and now is not None and not _agree(before, now):
-                found.append(f"{words}: was {_short(before)}, is {_short(now)}")
+                found.append(words if name in HASHED else f"{words}: was {_short(before)}, is {_short(now)}")
         return found
 
 

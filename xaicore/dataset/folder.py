@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,13 @@ class Claim:
 
     def release(self, is_done: bool) -> None:
         """Let go of the shard, which is done, or which another process may make."""
-        if is_done:
-            self.journal.remove()
-        else:
-            self.journal.keep()
-        self._lock.release()
+        try:
+            if is_done:
+                self.journal.remove()
+            else:
+                self.journal.keep()
+        finally:  # the disk may be full
+            self._lock.release()
 
 
 class RunFolder:
@@ -76,6 +79,20 @@ class RunFolder:
     def missing(self, shards: Iterable[int]) -> list[int]:
         """Those of the shards that are not done."""
         return [shard for shard in shards if not self.is_done(shard)]
+
+    def check_outside(self, paths: Iterable[str]) -> None:
+        """Refuse pictures that this run, or its page, has written.
+
+        Raises:
+            InputError: one of these files lies in the folder.
+        """
+        inside = os.path.join(self.root, "")
+        own = next((path for path in paths if os.path.abspath(path).startswith(inside)), None)
+        if own is not None:
+            raise InputError(
+                f"out={str(self.root)!r} has pictures of the source, such as {own!r}: pass an out outside of the "
+                "source; a run that has begun there can be moved"
+            )
 
     def open(self, fingerprint: Fingerprint, about: Mapping[str, Any], resume: bool) -> bool:
         """Begin the run, or go on with it; whether it had been begun.

@@ -30,6 +30,7 @@ from xaicore.dataset.table import MapTable, open_maps
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import reported
 from xaicore.explainer import Explainer
+from xaicore.pictures import File
 from xaicore.targets import Target
 
 __all__ = ["explain_dataset"]
@@ -132,6 +133,7 @@ def explain_dataset(
     listing = Listing.read(source, truth, boxes, ids, names, explainer.preparation is not None, explainer.backend)
     target = _read_target(targets, listing, names)
     folder = RunFolder(Path(out))
+    folder.check_outside(str(one.path) for one in listing.sources if isinstance(one, File))
     plan = Plan(len(listing), _shard_size(shard_size, folder))
     apart = ("method", "preprocess", "class_names")
     given = {**options, "precision": precision}
