@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -71,14 +72,16 @@ def describe(
 
     Args:
         explainer: of the model, before its first call.
-        spec: the model by name, or its class.
-        options: of the explainer, as the caller passed them.
+        spec: what the model is called.
+        options: of the explainer, as the caller passed them; its defaults do not count.
         target: what is explained.
         listing: the pictures.
         plan: their shards.
     """
     preparation = explainer.preparation
     names = explainer.class_names
+    usual = {name: _plain(one.default) for name, one in inspect.signature(Explainer).parameters.items()}
+    plain = {name: _plain(value) for name, value in sorted(options.items())}
     return Fingerprint(
         {
             "model": spec,
@@ -86,7 +89,7 @@ def describe(
             "backend": explainer.backend.name or type(explainer.backend).__name__,
             "method": explainer.method.name,
             "layer": " + ".join(explainer.layers) or "found",
-            "options": {name: _plain(value) for name, value in sorted(options.items())},
+            "options": {name: value for name, value in plain.items() if name not in usual or value != usual[name]},
             "preprocess": None if preparation is None else preparation.name,
             "prepared": None if preparation is None else _prepared(preparation),
             "targets": str(target) + _digest_of(target),

@@ -138,7 +138,7 @@ def explain_dataset(
     apart = ("method", "preprocess", "class_names")
     given = {**options, "precision": precision}
     known = {name: value for name, value in given.items() if name not in apart and value is not None}
-    fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
+    fingerprint = describe(explainer, recipe.spec, known, target, listing, plan)
     shards = plan.share(part, parts)
     is_alone = engine == "local" and workers is None
     job = Job(recipe if is_alone else asked, listing, target, plan, folder, batch_size, readers)
