@@ -93,6 +93,8 @@ def test_where_nothing_can_be_explained_the_run_stops(tmp_path: Path) -> None:
     with pytest.raises(xaicore.InputError, match=r"none of the first 32 pictures could be explained: .*expected a PIL"):
         run(tmp_path / "photos", tmp_path / "out", preprocess=raises)
     assert not list((tmp_path / "out" / "attempts").glob("*.json"))  # nobody died
+    with pytest.raises(xaicore.InputError, match=r"explained: preprocess <lambda>, .*png: returned a"):
+        run(tmp_path / "photos", tmp_path / "none", preprocess=lambda picture: None)
     for path in paths:
         path.write_bytes(b"no picture")
     with pytest.raises(xaicore.InputError, match=r"none of the first 40 pictures could be explained: .*is no picture"):

@@ -14,7 +14,8 @@ from xaicore.dataset.folder import Claim
 from xaicore.dataset.items import Item, Prepared
 from xaicore.dataset.listing import Listing
 from xaicore.dataset.trial import deadly
-from xaicore.pictures import PictureError, Preparation
+from xaicore.errors import XaicoreError
+from xaicore.pictures import Preparation
 
 __all__ = ["AHEAD", "Batch", "default_readers", "read_ahead", "read_alone"]
 
@@ -128,7 +129,7 @@ def _prepared(item: Item, prepare: Preparation) -> Prepared:
     try:
         picture = item.source.read()
         x, image = prepare(picture, item.id)
-    except PictureError as exc:
+    except XaicoreError as exc:  # names the picture
         return Prepared(item, error=str(exc), is_read=picture is not None)
     except Exception as exc:  # of one picture among many
         return Prepared(item, error=f"{item.id}: {type(exc).__name__}: {exc}", is_read=picture is not None)
