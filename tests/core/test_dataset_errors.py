@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from textwrap import dedent
 
 import cv2
 import numpy as np
 import pytest
 from picture_sets import Blank, backend, preprocess, prints, write_pictures
-from processes import python
+from processes import TOYS, environment, python
 
 import xaicore
 
@@ -119,28 +119,22 @@ def test_a_run_that_goes_on_where_all_pictures_fail_has_rows_of_their_errors(tmp
     assert run(tmp_path / "photos", tmp_path / "out", resume=True).counts.errors == 33
 
 
-RUN = """
-    import sys, xaicore
-    from dataclasses import replace
-    from picture_sets import Deadly, backend, preprocess
-    from xaicore.dataset.listing import Listing
-    listing = Listing.read(sys.argv[1])
-    sources = list(listing.sources)
-    for n, how in ((3, "exit"), (13, "kill")):
-        sources[n] = Deadly(listing.ids[n], how)
-    options = dict(preprocess=preprocess, backend=backend(), layer="second", shard_size=8, batch_size=4)
-    xaicore.explain_dataset(object(), replace(listing, sources=sources), sys.argv[2], resume=True, **options)
-"""
+def lives(how: str, folder: Path) -> list[int]:
+    """The exit codes of the runs of `dataset_lives.py` over its photos."""
+    env = environment(variables={"DEATHS": str(folder / "deaths")})
+    done = python(str(TOYS / "dataset_lives.py"), how, str(folder / "photos"), str(folder / "out"), env=env)
+    assert done.returncode == 0, done.stderr
+    return [int(code) for code in done.stdout.split()]
 
 
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forks")
+
+
+@FORKS
 def test_a_picture_that_ends_the_process_is_a_row(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", 20)
     run(tmp_path / "photos", tmp_path / "whole")
-    codes = []
-    while not codes or codes[-1] != 0:
-        codes.append(python("-c", dedent(RUN), str(tmp_path / "photos"), str(tmp_path / "out")).returncode)
-        assert len(codes) < 5
-    assert codes == [3, -9, 0]  # the second try of each is in another process
+    assert lives("pictures", tmp_path) == [3, -9, 0]  # the second try of each is in another process
     whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
     assert [row["position"] for row in found if row["error"]] == [3, 13]
     assert found[3]["error"].endswith("003.png: this picture ends the process that has it in work")
@@ -152,28 +146,18 @@ def test_a_preparation_that_prints_is_tried_like_any_other(tmp_path: Path) -> No
     assert deadly(items, Preparation.of(prints)) == ({1, 3}, True)
 
 
-MODEL = """
-    import os, sys, numpy, xaicore
-    from picture_sets import DatasetBackend, preprocess
-    class Fragile(DatasetBackend):
-        def capture(self, inputs, layers, direction=None):
-            if (numpy.asarray(inputs)[:, 0, 0, 0] == 1).any():
-                os._exit(5)
-            return super().capture(inputs, layers, direction)
-    options = dict(preprocess=preprocess, backend=Fragile(), layer="second", shard_size=8, batch_size=4)
-    xaicore.explain_dataset(object(), sys.argv[1], sys.argv[2], resume=True, **options)
-"""
-
-
+@FORKS
 def test_a_picture_with_which_the_model_ends_the_process_is_a_row(tmp_path: Path) -> None:
     paths = write_pictures(tmp_path / "photos", 12)
     run(tmp_path / "photos", tmp_path / "whole")
     cv2.imwrite(str(paths[9]), np.full((6, 6, 3), 255, np.uint8))
-    codes = []
-    while not codes or codes[-1] != 0:
-        codes.append(python("-c", dedent(MODEL), str(tmp_path / "photos"), str(tmp_path / "out")).returncode)
-        assert len(codes) < 8
-    assert codes == [5, 5, 5, 5, 0]  # with others, and three times alone: nobody saw that it was not killed
+    assert lives("model", tmp_path) == [
+        5,
+        5,
+        5,
+        5,
+        0,
+    ]  # with others, and three times alone: nobody saw that it was not killed
     whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
     assert [row["position"] for row in found if row["error"]] == [9]
     assert [row for row in found if not row["error"]] == [whole[n] for n in range(12) if n != 9]
