@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from picture_sets import Blank, backend, preprocess, prints, write_pictures
-from processes import TOYS, environment, python
+from processes import TOYS, python
 
 import xaicore
 
@@ -121,8 +121,7 @@ def test_a_run_that_goes_on_where_all_pictures_fail_has_rows_of_their_errors(tmp
 
 def lives(how: str, folder: Path) -> list[int]:
     """The exit codes of the runs of `dataset_lives.py` over its photos."""
-    env = environment(variables={"DEATHS": str(folder / "deaths")})
-    done = python(str(TOYS / "dataset_lives.py"), how, str(folder / "photos"), str(folder / "out"), env=env)
+    done = python(str(TOYS / "dataset_lives.py"), how, str(folder / "photos"), str(folder / "out"))
     assert done.returncode == 0, done.stderr
     return [int(code) for code in done.stdout.split()]
 

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from picture_sets import Deadly, backend, fragile, preprocess
 from pyarrow import parquet  # noqa: F401 - imported once, for all lives
@@ -45,7 +46,7 @@ def main(how: str, photos: str, out: str) -> None:
     if how == "pictures":
         deadly = {3: Deadly(listing.ids[3], "exit"), 13: Deadly(listing.ids[13], "kill")}
         listing = replace(listing, sources=[deadly.get(n, one) for n, one in enumerate(listing.sources)])
-    net = backend() if how == "pictures" else fragile()
+    net = backend() if how == "pictures" else fragile(Path(out + ".deaths"))
     options = {"preprocess": preprocess, "backend": net, "layer": "second", "shard_size": 8, "batch_size": 4}
     codes: list[int] = []
     while 0 not in codes and len(codes) < 8:

@@ -49,18 +49,22 @@ def backend(seed: int = 0) -> DatasetBackend:
 
 
 class FragileBackend(DatasetBackend):
-    """Ends the process where `DatasetBackend` raises, with a line in the file DEATHS of the environment."""
+    """Ends the process where `DatasetBackend` raises, with a line in a file."""
+
+    deaths: Path
 
     def capture(self, inputs, layers, direction=None):
         if (np.asarray(inputs)[:, 0, 0, 0] == 1).any():
-            with open(os.environ["DEATHS"], "a") as file:
+            with open(self.deaths, "a") as file:
                 file.write("died\n")
             os._exit(5)
         return super().capture(inputs, layers, direction)
 
 
-def fragile() -> FragileBackend:
-    return FragileBackend(ToyNet())
+def fragile(deaths: Path) -> FragileBackend:
+    found = FragileBackend(ToyNet())
+    found.deaths = deaths
+    return found
 
 
 def ends_workers() -> object:
