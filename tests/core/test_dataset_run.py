@@ -276,7 +276,7 @@ def test_a_disk_that_fills_up_keeps_what_is_written(tmp_path: Path, monkeypatch)
         write_table(table, path, **options)
 
     monkeypatch.setattr(parquet, "write_table", full)
-    with pytest.raises(xaicore.LoggerError, match=r"No space left on device; free some space .* with resume=True"):
+    with pytest.raises(xaicore.LoggerError, match=r"left on device; free some space on .*, and resume=True goes on"):
         run(tmp_path / "photos", tmp_path / "out")
     monkeypatch.undo()
     assert "part-00000.parquet" in contents(tmp_path / "out")
@@ -306,7 +306,7 @@ def test_a_run_that_died_at_its_very_beginning_or_end_goes_on(tmp_path: Path) ->
     out = tmp_path / "out"
     out.mkdir()
     (out / ".lock").touch()
-    (out / ".run.json.tmp").write_text('{"form')
+    (out / ".run.json.xaicore-tmp").write_text('{"form')
     run(tmp_path / "photos", out)
     whole = contents(out)
     (out / "attempts").mkdir()

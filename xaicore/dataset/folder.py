@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xaicore.dataset.files import folder_errors, unfinished, write_whole
+from xaicore.dataset import files
 from xaicore.dataset.fingerprint import Fingerprint
 from xaicore.dataset.journal import Journal
 from xaicore.errors import DependencyError, InputError, LoggerError
+from xaicore.files import unfinished
 
 __all__ = ["Claim", "RunFolder"]
 
@@ -106,7 +107,7 @@ class RunFolder:
             InputError: the folder is of another run, or of this one and `resume` is False.
             LoggerError: it cannot be written.
         """
-        with folder_errors(self.root):
+        with files.run_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
             found = self.read()
@@ -114,7 +115,7 @@ class RunFolder:
                 self._check_empty()
                 content = {"format": FORMAT, "fingerprint": fingerprint.values, **about}
                 text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-                write_whole(self.about, lambda path: path.write_text(text, encoding="utf-8"))
+                files.write(self.about, text.encode())
         if found is None:
             self._make_folders()
             return False
@@ -186,7 +187,7 @@ class RunFolder:
 
     def _make_folders(self) -> None:
         for folder in (self.parts, self.attempts):
-            with folder_errors(folder):
+            with files.run_errors(folder):
                 folder.mkdir(exist_ok=True)
 
     def _check_empty(self) -> None:
@@ -224,7 +225,7 @@ def _file_lock(path: Path, patience: float) -> Any:
     except ImportError as exc:
         raise DependencyError(f"runs of data sets need filelock: {exc}; pip install filelock") from exc
     lock = filelock.FileLock(path, timeout=patience, thread_local=False)  # another thread releases it
-    with folder_errors(path):
+    with files.run_errors(path):
         try:
             lock.acquire(poll_interval=0.02)
         except filelock.Timeout:
