@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from detector import DetectorBackend
 from picture_sets import SIDE, backend, preprocess, write_pictures
 
 import xaicore
@@ -21,7 +23,7 @@ from pyarrow import parquet
 
 from xaicore.dataset.listing import Listing
 from xaicore.dataset.space import bytes_per_picture
-from xaicore.targets import Predicted
+from xaicore.targets import Boxes, Predicted
 
 
 def run(source, out, seed=0, **options):
@@ -130,6 +132,22 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
         run(tmp_path / "photos", tmp_path / "other")
     run(tmp_path / "photos", tmp_path / "new", resume=True)  # nothing to go on with: a run begins
     assert len(rows(tmp_path / "new")) == 3
+
+
+def test_a_detector_may_see_one_box_in_one_picture_and_more_in_another(tmp_path: Path) -> None:
+    pictures = list(np.random.default_rng(1).integers(0, 250, (8, 6, 9, 3), dtype=np.uint8))
+    detector = DetectorBackend("ragged", least=0.72)
+    x = [preprocess_wide(picture)[0] for picture in pictures]
+    boxes = [len(detector.parts(one[None])["scores"][0]) for one in x]
+    assert {1, 2} <= set(boxes)
+    known = {"preprocess": preprocess_wide, "batch_size": 1, "shard_size": 3}
+    xaicore.explain_dataset(detector.net, pictures, tmp_path / "out", backend=detector, targets=Boxes(3), **known)
+    found = Counter(row["position"] for row in rows(tmp_path / "out") if not row["error"])
+    assert [found[n] for n in range(8)] == [min(3, count) for count in boxes]
+
+
+def preprocess_wide(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (picture / 255).astype(np.float32).transpose(2, 0, 1), picture
 
 
 def test_pictures_of_the_run_are_no_source(tmp_path: Path) -> None:
