@@ -21,6 +21,7 @@ pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
+from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.listing import Listing
 from xaicore.dataset.space import bytes_per_picture
 from xaicore.targets import Boxes, Predicted
@@ -332,3 +333,17 @@ def test_a_run_that_died_at_its_very_beginning_or_end_goes_on(tmp_path: Path) ->
     run(tmp_path / "photos", out, resume=True)
     assert contents(out) == whole
     assert sorted(path.name for path in out.iterdir()) == [".lock", "parts", "run.json"]
+
+
+def test_a_shard_is_let_go_where_its_journal_cannot_be_written(tmp_path: Path, monkeypatch) -> None:
+    folder = RunFolder(tmp_path)
+    folder.attempts.mkdir()
+    claim = folder.claim(0)
+
+    def full() -> None:
+        raise xaicore.LoggerError("No space left on device")
+
+    monkeypatch.setattr(claim.journal, "keep", full)
+    with pytest.raises(xaicore.LoggerError, match="No space left"):
+        claim.release(False)
+    assert folder.claim(0) is not None
