@@ -23,6 +23,7 @@ from pyarrow import parquet
 
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.listing import Listing
+from xaicore.dataset.plan import usual_shard_size
 from xaicore.dataset.space import bytes_per_picture
 from xaicore.targets import Boxes, Predicted
 
@@ -347,3 +348,24 @@ def test_a_shard_is_let_go_where_its_journal_cannot_be_written(tmp_path: Path, m
     with pytest.raises(xaicore.LoggerError, match="No space left"):
         claim.release(False)
     assert folder.claim(0) is not None
+
+
+@pytest.mark.parametrize(
+    ("count", "processes", "size"),
+    [
+        (100, 1, 512),  # one process: no reason for small files
+        (100, 2, 32),  # a batch at least
+        (1000, 4, 64),  # two batches: 16 files, 4 for each
+        (100_000, 8, 512),
+    ],
+)
+def test_several_processes_have_some_shards_each(count: int, processes: int, size: int) -> None:
+    assert usual_shard_size(count, 32, processes) == size
+
+
+def test_jobs_and_workers_divide_a_small_data_set(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    known = {"shard_size": None, "batch_size": 2}
+    assert len(run(tmp_path / "photos", tmp_path / "out", shard="0/2", **known)) == 6
+    assert len(run(tmp_path / "photos", tmp_path / "out", resume=True, **known)) == 10
+    assert len(contents(tmp_path / "out")) == 5  # of a batch each
