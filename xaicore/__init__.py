@@ -25,7 +25,20 @@ from xaicore.hookspecs import hookimpl
 from xaicore.opencv import cv2  # noqa: F401 - without OpenCV, fail here
 
 if TYPE_CHECKING:
-    from xaicore import facts, layers, localize, maps, models, outputs, overlay, randomness, show, targets, testing
+    from xaicore import (
+        facts,
+        files,
+        layers,
+        localize,
+        maps,
+        models,
+        outputs,
+        overlay,
+        randomness,
+        show,
+        targets,
+        testing,
+    )
     from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
@@ -100,6 +113,7 @@ __all__ = [
     "explain_dataset",
     "explain_each",
     "facts",
+    "files",
     "find_model",
     "fitting_methods",
     "hookimpl",
@@ -159,6 +173,7 @@ _MODULES = (
     "explainer",
     "explanation",
     "facts",
+    "files",
     "fitting",
     "layers",
     "localize",

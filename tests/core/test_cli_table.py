@@ -54,6 +54,16 @@ def test_a_run_is_resumed_and_another_one_refused(shop: Workshop) -> None:
     assert len(xaicore.open_maps("runs/b")) == 4
 
 
+def test_a_run_of_the_command_line_goes_on_in_python_and_the_other_way_round(shop: Workshop) -> None:
+    photos(shop)
+    names = {"class_names": ["rosso", "verde", "blu"], "resume": True}
+    assert invoke(shop, "--table", "--out", "runs/a").exit_code == 0
+    assert len(xaicore.explain_dataset("net:build", "photos", "runs/a", fuse="mean", **names)) == 4
+    xaicore.explain_dataset("net:build", "photos", "runs/b", **names)
+    result = invoke(shop, "--table", "--out", "runs/b", "--resume")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_broken_picture_is_a_row_and_a_status(shop: Workshop) -> None:
     photos(shop)
     Path("photos/blu/1.png").write_bytes(b"no picture")

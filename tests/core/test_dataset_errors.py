@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from textwrap import dedent
 
 import cv2
 import numpy as np
 import pytest
-from picture_sets import backend, preprocess, write_pictures
-from processes import python
+from picture_sets import Blank, backend, preprocess, prints, write_pictures
+from processes import TOYS, python
 
 import xaicore
 
 pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
+
+from xaicore.dataset.items import Item
+from xaicore.dataset.trial import deadly
+from xaicore.pictures import Preparation
 
 
 def run(source, out, **options):
@@ -89,64 +93,70 @@ def test_where_nothing_can_be_explained_the_run_stops(tmp_path: Path) -> None:
     with pytest.raises(xaicore.InputError, match=r"none of the first 32 pictures could be explained: .*expected a PIL"):
         run(tmp_path / "photos", tmp_path / "out", preprocess=raises)
     assert not list((tmp_path / "out" / "attempts").glob("*.json"))  # nobody died
+    with pytest.raises(xaicore.InputError, match=r"explained: preprocess <lambda>, .*png: returned a"):
+        run(tmp_path / "photos", tmp_path / "none", preprocess=lambda picture: None)
     for path in paths:
         path.write_bytes(b"no picture")
-    with pytest.raises(xaicore.InputError, match=r"none of the first 32 pictures could be explained: .*is no picture"):
+    with pytest.raises(xaicore.InputError, match=r"none of the first 40 pictures could be explained: .*is no picture"):
         run(tmp_path / "photos", tmp_path / "other")
     with pytest.raises(xaicore.TargetError, match="9"):
         run([np.zeros((6, 6, 3), np.uint8)] * 2, tmp_path / "target", targets=9)
 
 
-RUN = """
-    import sys, xaicore
-    from dataclasses import replace
-    from picture_sets import Deadly, backend, preprocess
-    from xaicore.dataset.listing import Listing
-    listing = Listing.read(sys.argv[1])
-    sources = list(listing.sources)
-    for n, how in ((3, "exit"), (13, "kill")):
-        sources[n] = Deadly(listing.ids[n], how)
-    options = dict(preprocess=preprocess, backend=backend(), layer="second", shard_size=8, batch_size=4)
-    xaicore.explain_dataset(object(), replace(listing, sources=sources), sys.argv[2], resume=True, **options)
-"""
+def test_broken_files_at_the_beginning_stop_no_run(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 42)
+    for path in paths[:36]:
+        path.write_bytes(b"no picture")
+    run(tmp_path / "photos", tmp_path / "out")
+    assert [row["position"] for row in rows(tmp_path / "out") if not row["error"]] == [36, 37, 38, 39, 40, 41]
 
 
+def test_a_run_that_goes_on_where_all_pictures_fail_has_rows_of_their_errors(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 41)
+    for path in paths[8:]:
+        cv2.imwrite(str(path), np.full((6, 6, 3), 255, np.uint8))  # the model raises
+    assert len(run(tmp_path / "photos", tmp_path / "out", shard="0/6")) == 8
+    assert run(tmp_path / "photos", tmp_path / "out", resume=True).counts.errors == 33
+
+
+def lives(how: str, folder: Path) -> list[int]:
+    """The exit codes of the runs of `dataset_lives.py` over its photos."""
+    done = python(str(TOYS / "dataset_lives.py"), how, str(folder / "photos"), str(folder / "out"))
+    assert done.returncode == 0, done.stderr
+    return [int(code) for code in done.stdout.split()]
+
+
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forks")
+
+
+@FORKS
 def test_a_picture_that_ends_the_process_is_a_row(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", 20)
     run(tmp_path / "photos", tmp_path / "whole")
-    codes = []
-    while not codes or codes[-1] != 0:
-        codes.append(python("-c", dedent(RUN), str(tmp_path / "photos"), str(tmp_path / "out")).returncode)
-        assert len(codes) < 5
-    assert codes == [3, -9, 0]  # the second try of each is in another process
+    assert lives("pictures", tmp_path) == [3, -9, 0]  # the second try of each is in another process
     whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
     assert [row["position"] for row in found if row["error"]] == [3, 13]
     assert found[3]["error"].endswith("003.png: this picture ends the process that has it in work")
     assert [row for row in found if not row["error"]] == [whole[n] for n in range(20) if n not in (3, 13)]
 
 
-MODEL = """
-    import os, sys, numpy, xaicore
-    from picture_sets import DatasetBackend, preprocess
-    class Fragile(DatasetBackend):
-        def capture(self, inputs, layers, direction=None):
-            if (numpy.asarray(inputs)[:, 0, 0, 0] == 1).any():
-                os._exit(5)
-            return super().capture(inputs, layers, direction)
-    options = dict(preprocess=preprocess, backend=Fragile(), layer="second", shard_size=8, batch_size=4)
-    xaicore.explain_dataset(object(), sys.argv[1], sys.argv[2], resume=True, **options)
-"""
+def test_a_preparation_that_prints_is_tried_like_any_other(tmp_path: Path) -> None:
+    items = [Item(n, str(n), Blank(str(n), value)) for n, value in enumerate((9, 0, 9, 0))]
+    assert deadly(items, Preparation.of(prints)) == ({1, 3}, True)
 
 
+@FORKS
 def test_a_picture_with_which_the_model_ends_the_process_is_a_row(tmp_path: Path) -> None:
     paths = write_pictures(tmp_path / "photos", 12)
     run(tmp_path / "photos", tmp_path / "whole")
     cv2.imwrite(str(paths[9]), np.full((6, 6, 3), 255, np.uint8))
-    codes = []
-    while not codes or codes[-1] != 0:
-        codes.append(python("-c", dedent(MODEL), str(tmp_path / "photos"), str(tmp_path / "out")).returncode)
-        assert len(codes) < 8
-    assert codes == [5, 5, 5, 5, 0]  # with others, and three times alone: nobody saw that it was not killed
+    assert lives("model", tmp_path) == [
+        5,
+        5,
+        5,
+        5,
+        0,
+    ]  # with others, and three times alone: nobody saw that it was not killed
     whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
     assert [row["position"] for row in found if row["error"]] == [9]
     assert [row for row in found if not row["error"]] == [whole[n] for n in range(12) if n != 9]

@@ -91,9 +91,12 @@ def test_shares_of_an_empty_map_are_zero():
 
 
 def test_error_rows_have_a_reason_and_nothing_of_a_map():
-    table = error_rows(["x.png"], ["x.png is an empty file"], positions=[5], paths=["x.png"], truth=[[2]])
+    table = error_rows(
+        ["x.png"], ["x.png is an empty file"], positions=[5], paths=["x.png"], truth=[[2, 1]], class_names="ab"
+    )
     row = table.to_pylist()[0]
-    told = {"id": "x.png", "position": 5, "path": "x.png", "k": 0, "truth": [2], "error": "x.png is an empty file"}
+    told = {"id": "x.png", "position": 5, "path": "x.png", "k": 0, "error": "x.png is an empty file"}
+    told |= {"truth": [2, 1], "truth_names": ["2", "b"]}
     assert {name: value for name, value in row.items() if value is not None} == told
     assert table.schema.equals(rows_of(known()).schema)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from detector import DetectorBackend
 from picture_sets import SIDE, backend, preprocess, write_pictures
 
 import xaicore
@@ -17,9 +21,11 @@ pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
+from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.listing import Listing
+from xaicore.dataset.plan import usual_shard_size
 from xaicore.dataset.space import bytes_per_picture
-from xaicore.targets import Predicted
+from xaicore.targets import Boxes, Predicted
 
 
 def run(source, out, seed=0, **options):
@@ -88,7 +94,7 @@ def test_jobs_share_a_folder(tmp_path: Path) -> None:
     [
         ({"method": "hirescam"}, r"the method: was 'gradcam', is 'hirescam'"),
         ({"layer": "first"}, r"the layer: was 'second', is 'first'"),
-        ({"seed": 1}, r"the model's weights: was '[\d.]+', is '[\d.]+'"),
+        ({"seed": 1}, "the model's weights. Pass another out"),
         ({"targets": 2}, r"the targets: was 'predicted', is '[^']*2"),
         (
             {"preprocess": lambda picture: preprocess(picture)[0] / 2},
@@ -110,7 +116,7 @@ def test_a_resume_with_other_pictures_is_refused(tmp_path: Path) -> None:
     paths = write_pictures(tmp_path / "photos", 10)
     run(tmp_path / "photos", tmp_path / "out")
     paths[3].rename(paths[3].with_name("x.png"))
-    with pytest.raises(xaicore.InputError, match="differs in the pictures' ids or their order"):
+    with pytest.raises(xaicore.InputError, match=r"differs in the pictures' ids or their order\. Pass another"):
         run(tmp_path / "photos", tmp_path / "out", resume=True)
 
 
@@ -119,14 +125,53 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "photos", tmp_path / "out")
     with pytest.raises(xaicore.InputError, match="is of this run already: pass resume=True to go on with it"):
         run(tmp_path / "photos", tmp_path / "out")
-    with pytest.raises(xaicore.InputError, match=r"has files, such as '000.png', and no run.json"):
-        run(tmp_path / "photos", tmp_path / "photos")
     (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(xaicore.InputError, match=r"has files, such as 'notes.txt', and no run.json"):
+        run(tmp_path / "photos", tmp_path / "other")
     (tmp_path / "other" / "run.json").write_text('{"title": "a gallery"}')
     with pytest.raises(xaicore.InputError, match="is not of a data set's run: pass another out"):
         run(tmp_path / "photos", tmp_path / "other")
     run(tmp_path / "photos", tmp_path / "new", resume=True)  # nothing to go on with: a run begins
     assert len(rows(tmp_path / "new")) == 3
+
+
+def test_a_detector_may_see_one_box_in_one_picture_and_more_in_another(tmp_path: Path) -> None:
+    pictures = list(np.random.default_rng(1).integers(0, 250, (8, 6, 9, 3), dtype=np.uint8))
+    detector = DetectorBackend("ragged", least=0.72)
+    x = [preprocess_wide(picture)[0] for picture in pictures]
+    boxes = [len(detector.parts(one[None])["scores"][0]) for one in x]
+    assert {1, 2} <= set(boxes)
+    known = {"preprocess": preprocess_wide, "batch_size": 1, "shard_size": 3}
+    xaicore.explain_dataset(detector.net, pictures, tmp_path / "out", backend=detector, targets=Boxes(3), **known)
+    found = Counter(row["position"] for row in rows(tmp_path / "out") if not row["error"])
+    assert [found[n] for n in range(8)] == [min(3, count) for count in boxes]
+
+
+def preprocess_wide(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (picture / 255).astype(np.float32).transpose(2, 0, 1), picture
+
+
+def test_pictures_of_the_run_are_no_source(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 6)
+    run(tmp_path / "photos", tmp_path / "photos" / "out", shard="0/2")
+    write_pictures(tmp_path / "photos" / "out" / "gallery", 1)  # as a page does
+    with pytest.raises(xaicore.InputError, match=r"has pictures of the source, such as '.*out.gallery.000.png': pass"):
+        run(tmp_path / "photos", tmp_path / "photos" / "out", resume=True)
+    (tmp_path / "photos" / "out").rename(tmp_path / "out")
+    assert len(run(tmp_path / "photos", tmp_path / "out", resume=True)) == 6
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are text")
+def test_names_that_are_no_text_are_written_with_their_bytes(tmp_path: Path) -> None:
+    good, broken = write_pictures(tmp_path / "photos", 2)
+    os.rename(good, os.fsencode(tmp_path) + b"/photos/\xff.png")
+    os.rename(broken, os.fsencode(tmp_path) + b"/photos/\xfe.png")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/photos/\xfe.png")).write_bytes(b"")
+    run(tmp_path / "photos", tmp_path / "out")
+    broken, good = rows(tmp_path / "out")
+    assert (good["id"], good["path"]) == (f"{tmp_path}/photos/\\xff.png", f"{tmp_path}/photos/\\udcff.png")
+    assert broken["error"] == f"{tmp_path}/photos/\\udcfe.png is an empty file"
 
 
 def test_the_run_describes_itself(tmp_path: Path) -> None:
@@ -251,7 +296,7 @@ def test_a_disk_that_fills_up_keeps_what_is_written(tmp_path: Path, monkeypatch)
         write_table(table, path, **options)
 
     monkeypatch.setattr(parquet, "write_table", full)
-    with pytest.raises(xaicore.LoggerError, match=r"No space left on device; free some space .* with resume=True"):
+    with pytest.raises(xaicore.LoggerError, match=r"left on device; free some space on .*, and resume=True goes on"):
         run(tmp_path / "photos", tmp_path / "out")
     monkeypatch.undo()
     assert "part-00000.parquet" in contents(tmp_path / "out")
@@ -281,7 +326,7 @@ def test_a_run_that_died_at_its_very_beginning_or_end_goes_on(tmp_path: Path) ->
     out = tmp_path / "out"
     out.mkdir()
     (out / ".lock").touch()
-    (out / ".run.json.tmp").write_text('{"form')
+    (out / ".run.json.xaicore-tmp").write_text('{"form')
     run(tmp_path / "photos", out)
     whole = contents(out)
     (out / "attempts").mkdir()
@@ -289,3 +334,38 @@ def test_a_run_that_died_at_its_very_beginning_or_end_goes_on(tmp_path: Path) ->
     run(tmp_path / "photos", out, resume=True)
     assert contents(out) == whole
     assert sorted(path.name for path in out.iterdir()) == [".lock", "parts", "run.json"]
+
+
+def test_a_shard_is_let_go_where_its_journal_cannot_be_written(tmp_path: Path, monkeypatch) -> None:
+    folder = RunFolder(tmp_path)
+    folder.attempts.mkdir()
+    claim = folder.claim(0)
+
+    def full() -> None:
+        raise xaicore.LoggerError("No space left on device")
+
+    monkeypatch.setattr(claim.journal, "keep", full)
+    with pytest.raises(xaicore.LoggerError, match="No space left"):
+        claim.release(False)
+    assert folder.claim(0) is not None
+
+
+@pytest.mark.parametrize(
+    ("count", "processes", "size"),
+    [
+        (100, 1, 512),  # one process: no reason for small files
+        (100, 2, 32),  # a batch at least
+        (1000, 4, 64),  # two batches: 16 files, 4 for each
+        (100_000, 8, 512),
+    ],
+)
+def test_several_processes_have_some_shards_each(count: int, processes: int, size: int) -> None:
+    assert usual_shard_size(count, 32, processes) == size
+
+
+def test_jobs_and_workers_divide_a_small_data_set(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 10)
+    known = {"shard_size": None, "batch_size": 2}
+    assert len(run(tmp_path / "photos", tmp_path / "out", shard="0/2", **known)) == 6
+    assert len(run(tmp_path / "photos", tmp_path / "out", resume=True, **known)) == 10
+    assert len(contents(tmp_path / "out")) == 5  # of a batch each

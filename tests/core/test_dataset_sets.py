@@ -282,7 +282,7 @@ def test_an_element_that_is_broken_is_a_row_with_its_error(tmp_path: Path, expec
     assert found[4]["error"] == (
         "source[4] is floats, the model's own input, and source[0] is a picture: expected elements of one kind"
     )
-    assert found[5]["error"].startswith("5: InputError: source[5] has the label 'a': truth: 'a' is no class index")
+    assert found[5]["error"].startswith("source[5] has the label 'a': truth: 'a' is no class index")
     rest = [n for n in range(COUNT) if n not in (3, 4, 5)]
     assert_alike([found[n] for n in rest], [expected[n] for n in rest])
 

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore
+from xaicore.files import whole
 from xaicore_disk import atomic, folder, manifest, names
 from xaicore_disk.folder import RunFolder
 from xaicore_disk.logger import DiskLogger
@@ -393,7 +394,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     def opened(path: Path, mode: str) -> Any:
         return Full(path, mode) if f"{suffix}{atomic.TEMPORARY}" in path.name else FileIO(path, mode)
 
-    monkeypatch.setattr(atomic, "open", opened, raising=False)
+    monkeypatch.setattr(whole, "open", opened, raising=False)
     if suffix == ".jsonl":
         monkeypatch.setattr(manifest, "FileIO", Full)
 

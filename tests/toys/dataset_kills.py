@@ -11,13 +11,13 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+from dataset_lives import begin, ended
 from picture_sets import backend, preprocess, write_pictures
-from pyarrow import parquet  # noqa: F401 - imported once, for all lives
 
 import xaicore
-from xaicore.dataset import run  # noqa: F401
 
 
 def slowly(picture):
@@ -30,26 +30,8 @@ def live(photos: Path, out: Path) -> None:
     xaicore.explain_dataset(object(), photos, out, resume=True, readers=1, progress=False, **options)
 
 
-def begin(photos: Path, out: Path) -> int:
-    child = os.fork()
-    if child:
-        return child
-    try:
-        live(photos, out)
-        os._exit(0)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(1)
-
-
 def contents(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "parts").iterdir()}
-
-
-def ended(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def killed_after(child: int, seconds: float) -> int:
@@ -69,7 +51,7 @@ def main(folder: Path, kills: int) -> None:
     write_pictures(photos, 96)
     for name in ("first", "whole"):  # the first one warms up
         started = time.monotonic()
-        assert ended(begin(photos, folder / name)) == 0
+        assert ended(begin(partial(live, photos, folder / name))) == 0
         longest = time.monotonic() - started
     whole = contents(folder / "whole")
     rng, hits, rounds = random.Random(0), 0, 0
@@ -77,7 +59,7 @@ def main(folder: Path, kills: int) -> None:
         out = folder / f"round-{rounds}"
         code, lives = 1, 0
         while code != 0:
-            child = begin(photos, out)
+            child = begin(partial(live, photos, out))
             code = killed_after(child, rng.uniform(0, longest) * (1 + lives / 4))  # longer and longer: it must end
             lives += 1
             assert code in (0, -signal.SIGKILL), code

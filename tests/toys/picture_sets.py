@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from dataclasses import dataclass
@@ -35,23 +36,42 @@ def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (seen / 255).astype(np.float32).transpose(2, 0, 1), seen
 
 
+def prints(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Prints a line, and ends the process for a black picture."""
+    print("a picture of", picture.shape, flush=True)
+    if not picture.any():
+        os._exit(3)
+    return preprocess(picture)
+
+
 def backend(seed: int = 0) -> DatasetBackend:
     return DatasetBackend(ToyNet(seed=seed))
 
 
 class FragileBackend(DatasetBackend):
-    """Ends the process where `DatasetBackend` raises, with a line in the file DEATHS of the environment."""
+    """Ends the process where `DatasetBackend` raises, with a line in a file."""
+
+    deaths: Path
 
     def capture(self, inputs, layers, direction=None):
         if (np.asarray(inputs)[:, 0, 0, 0] == 1).any():
-            with open(os.environ["DEATHS"], "a") as file:
+            with open(self.deaths, "a") as file:
                 file.write("died\n")
             os._exit(5)
         return super().capture(inputs, layers, direction)
 
 
-def fragile() -> FragileBackend:
-    return FragileBackend(ToyNet())
+def fragile(deaths: Path) -> FragileBackend:
+    found = FragileBackend(ToyNet())
+    found.deaths = deaths
+    return found
+
+
+def ends_workers() -> object:
+    """A model that builds in this process, and ends those of its workers."""
+    if multiprocessing.parent_process() is not None:
+        os._exit(7)
+    return object()
 
 
 def write_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:
@@ -62,6 +82,17 @@ def write_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:
     for path in paths:
         cv2.imwrite(str(path), rng.integers(0, 250, (SIDE, SIDE, 3), dtype=np.uint8))
     return paths
+
+
+@dataclass(frozen=True)
+class Blank:
+    """A picture of one grey."""
+
+    id: str
+    value: int
+
+    def read(self) -> np.ndarray:
+        return np.full((SIDE, SIDE, 3), self.value, np.uint8)
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def command(
             "input_axes": input_axes,
             "outliers": outliers,
             "smooth": smooth,
-            "augment": augment,
+            "augment": augment or None,
             "fuse": None if fuse == "none" else fuse,
             "batch_size": batch_size,
         }

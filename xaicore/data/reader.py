@@ -47,8 +47,8 @@ class Reader:
         self._finds_layer = finds_layer
         self._target = target
         self._size = size
-        # Without facts, the model's end is unknown.
-        self._is_binary = facts is None or calls_binary(target, labels)
+        # Without facts, the model's end is unknown. One box among those of other images is no regression either.
+        self._is_binary = facts is None or not target.of_class_axis or calls_binary(target, labels)
 
     def settle(self, answer: Answer) -> Answer:
         """The answer with its kind and link, and what the facts say; a link that the pass did not show is theirs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ WORDS = {
 }
 """The fields in the order in which messages name them."""
 
+HASHED = ("weights", "class_names", "ids", "labels")
+"""Fields whose values say nothing to people."""
+
 PROBE = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
 """A picture to try a preparation on."""
 
@@ -58,7 +62,7 @@ class Fingerprint:
         for name, words in WORDS.items():
             before, now = was.values.get(name), self.values.get(name)
             if before is not None and now is not None and not _agree(before, now):
-                found.append(f"{words}: was {_short(before)}, is {_short(now)}")
+                found.append(words if name in HASHED else f"{words}: was {_short(before)}, is {_short(now)}")
         return found
 
 
@@ -69,14 +73,16 @@ def describe(
 
     Args:
         explainer: of the model, before its first call.
-        spec: the model by name, or its class.
-        options: of the explainer, as the caller passed them.
+        spec: what the model is called.
+        options: of the explainer, as the caller passed them; its defaults do not count.
         target: what is explained.
         listing: the pictures.
         plan: their shards.
     """
     preparation = explainer.preparation
     names = explainer.class_names
+    usual = {name: _plain(one.default) for name, one in inspect.signature(Explainer).parameters.items()}
+    plain = {name: _plain(value) for name, value in sorted(options.items())}
     return Fingerprint(
         {
             "model": spec,
@@ -84,7 +90,7 @@ def describe(
             "backend": explainer.backend.name or type(explainer.backend).__name__,
             "method": explainer.method.name,
             "layer": " + ".join(explainer.layers) or "found",
-            "options": {name: _plain(value) for name, value in sorted(options.items())},
+            "options": {name: value for name, value in plain.items() if name not in usual or value != usual[name]},
             "preprocess": None if preparation is None else preparation.name,
             "prepared": None if preparation is None else _prepared(preparation),
             "targets": str(target) + _digest_of(target),

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xaicore.dataset.files import folder_errors, unfinished, write_whole
+from xaicore.dataset import files
 from xaicore.dataset.fingerprint import Fingerprint
 from xaicore.dataset.journal import Journal
 from xaicore.errors import DependencyError, InputError, LoggerError
+from xaicore.files import unfinished
 
 __all__ = ["Claim", "RunFolder"]
 
@@ -45,11 +47,13 @@ class Claim:
 
     def release(self, is_done: bool) -> None:
         """Let go of the shard, which is done, or which another process may make."""
-        if is_done:
-            self.journal.remove()
-        else:
-            self.journal.keep()
-        self._lock.release()
+        try:
+            if is_done:
+                self.journal.remove()
+            else:
+                self.journal.keep()
+        finally:  # the disk may be full
+            self._lock.release()
 
 
 class RunFolder:
@@ -77,6 +81,20 @@ class RunFolder:
         """Those of the shards that are not done."""
         return [shard for shard in shards if not self.is_done(shard)]
 
+    def check_outside(self, paths: Iterable[str]) -> None:
+        """Refuse pictures that this run, or its page, has written.
+
+        Raises:
+            InputError: one of these files lies in the folder.
+        """
+        inside = os.path.join(self.root, "")
+        own = next((path for path in paths if os.path.abspath(path).startswith(inside)), None)
+        if own is not None:
+            raise InputError(
+                f"out={str(self.root)!r} has pictures of the source, such as {own!r}: pass an out outside of the "
+                "source; a run that has begun there can be moved"
+            )
+
     def open(self, fingerprint: Fingerprint, about: Mapping[str, Any], resume: bool) -> bool:
         """Begin the run, or go on with it; whether it had been begun.
 
@@ -89,7 +107,7 @@ class RunFolder:
             InputError: the folder is of another run, or of this one and `resume` is False.
             LoggerError: it cannot be written.
         """
-        with folder_errors(self.root):
+        with files.run_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
             found = self.read()
@@ -97,7 +115,7 @@ class RunFolder:
                 self._check_empty()
                 content = {"format": FORMAT, "fingerprint": fingerprint.values, **about}
                 text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-                write_whole(self.about, lambda path: path.write_text(text, encoding="utf-8"))
+                files.write(self.about, text.encode())
         if found is None:
             self._make_folders()
             return False
@@ -169,7 +187,7 @@ class RunFolder:
 
     def _make_folders(self) -> None:
         for folder in (self.parts, self.attempts):
-            with folder_errors(folder):
+            with files.run_errors(folder):
                 folder.mkdir(exist_ok=True)
 
     def _check_empty(self) -> None:
@@ -207,7 +225,7 @@ def _file_lock(path: Path, patience: float) -> Any:
     except ImportError as exc:
         raise DependencyError(f"runs of data sets need filelock: {exc}; pip install filelock") from exc
     lock = filelock.FileLock(path, timeout=patience, thread_local=False)  # another thread releases it
-    with folder_errors(path):
+    with files.run_errors(path):
         try:
             lock.acquire(poll_interval=0.02)
         except filelock.Timeout:

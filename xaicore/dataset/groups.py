@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from xaicore.dataset.arrow import arrow
 from xaicore.dataset.means import Means, finest
 from xaicore.dataset.parts import Parts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ClassMean", "Confusion", "class_means", "confusions"]
 
@@ -38,7 +34,7 @@ class ClassMean:
     right: float | None
     score: float
     share: float | None
-    map: np.ndarray
+    map: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +56,8 @@ class Confusion:
     prediction_name: str
     count: int
     of: int
-    wrong_map: np.ndarray
-    right_map: np.ndarray | None
+    wrong_map: np.ndarray = field(repr=False)
+    right_map: np.ndarray | None = field(repr=False)
 
 
 def class_means(parts: Parts, rows: np.ndarray) -> list[ClassMean]:

@@ -51,6 +51,7 @@ class Prepared:
         error: one line; "" where there is none.
         truth: the true class that the source has for it, (1,) int64 or (1, classes) bool; None where the list of all
             pictures has it, or nobody knows it.
+        is_read: False where the picture itself cannot be read, so that its error says nothing of the model.
     """
 
     item: Item
@@ -58,3 +59,4 @@ class Prepared:
     image: np.ndarray | None = None
     error: str = ""
     truth: np.ndarray | None = None
+    is_read: bool = True

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from xaicore.dataset.files import folder_errors
+from xaicore.dataset import files
 
 __all__ = ["DEATHS", "Journal"]
 
@@ -142,7 +142,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _append(path: Path, text: str) -> None:
     """Add a line. The system keeps it when the process dies; it need not reach the disk, which takes milliseconds."""
-    with folder_errors(path):
+    with files.run_errors(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             os.write(descriptor, f"\n{text}\n".encode())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -19,12 +18,15 @@ from xaicore.dataset.gallery import CHOICES, check_choices, chosen, write_galler
 from xaicore.dataset.groups import ClassMean
 from xaicore.dataset.questions import Questions
 from xaicore.dataset.shown import Shower, mean_picture
-from xaicore.errors import DependencyError, InputError, LoggerError
+from xaicore.errors import DependencyError, InputError
+from xaicore.files import write_whole
 
 __all__ = ["write_page"]
 
 CARDS, PAIRS, CLASSES, ERRORS = 24, 20, 200, 100
 """How many of each the page shows."""
+
+ADVICE = "open a copy of the run's folder"
 
 OVERDRAWN = 4
 """Rows read per card: several targets of one picture make one card."""
@@ -63,7 +65,7 @@ def write_page(
         **content, failures=shower.failures, style=style, style_hash=_source_hash(style), choose=choose
     )
     path = table.folder / "index.html"
-    _write(path, text.encode("utf-8", "replace"))
+    write_whole(path, text.encode("utf-8", "replace"), ADVICE)
     return path
 
 
@@ -114,15 +116,3 @@ def _text(name: str) -> str:
 def _source_hash(text: str) -> str:
     """The source of inline style, as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a whole file: a reader sees the old page or the new one."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    except OSError as exc:
-        raise LoggerError(
-            f"cannot write {path}: {exc.strerror or exc}; make the folder writable, or free space"
-        ) from exc

@@ -136,4 +136,7 @@ class Parts:
         try:
             return parquet().ParquetFile(path)
         except (arrow().ArrowInvalid, OSError) as exc:
-            raise InputError(f"{path} is no whole Parquet file: {exc}. Remove it, and resume the run") from exc
+            if getattr(exc, "errno", None) is not None:  # the system's, not what pyarrow says of the content
+                raise InputError(f"{path} cannot be read: {exc}; open the maps again where it can be") from exc
+            reason = str(exc).rstrip(".")
+            raise InputError(f"{path} is no whole Parquet file: {reason}; remove it, and resume the run") from exc

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from xaicore.data.numbers import check_whole
 from xaicore.errors import InputError
 
-__all__ = ["Plan", "read_share"]
+__all__ = ["Plan", "read_share", "usual_shard_size"]
+
+MOST = 512
+"""Items per shard at most, where nobody says it: a run that dies loses those of one."""
+
+EACH = 4
+"""Shards per process at least: all of them then end at about the same time."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +72,16 @@ def read_share(shard: str | tuple[int, int] | None) -> tuple[int, int]:
     if not 0 <= i < n:
         raise InputError(f"shard={shard!r}: expected 'i/n', job i of n jobs, with i from 0 to n - 1, such as '0/8'")
     return i, n
+
+
+def usual_shard_size(count: int, batch_size: int, processes: int) -> int:
+    """Items per shard where nobody says it: whole batches, and few enough that each process has some.
+
+    Args:
+        count: how many items there are.
+        batch_size: items per pass of the model.
+        processes: how many make shards at a time, in all jobs.
+    """
+    if processes == 1:
+        return MOST
+    return min(MOST, -(-count // (EACH * processes * batch_size)) * batch_size)

@@ -14,7 +14,8 @@ from xaicore.dataset.folder import Claim
 from xaicore.dataset.items import Item, Prepared
 from xaicore.dataset.listing import Listing
 from xaicore.dataset.trial import deadly
-from xaicore.pictures import PictureError, Preparation
+from xaicore.errors import XaicoreError
+from xaicore.pictures import Preparation
 
 __all__ = ["AHEAD", "Batch", "default_readers", "read_ahead", "read_alone"]
 
@@ -124,12 +125,13 @@ def _note(waiting: deque[Batch], claim: Claim) -> None:
 
 
 def _prepared(item: Item, prepare: Preparation) -> Prepared:
-    truth = None
+    picture = truth = None
     try:
         picture, truth = item.read()
         x, image = prepare(picture, item.id)
-    except PictureError as exc:
-        return Prepared(item, error=str(exc), truth=truth)
+    except XaicoreError as exc:  # names the picture
+        return Prepared(item, error=str(exc), truth=truth, is_read=picture is not None)
     except Exception as exc:  # of one picture among many
-        return Prepared(item, error=f"{item.id}: {type(exc).__name__}: {exc}", truth=truth)
+        error = f"{item.id}: {type(exc).__name__}: {exc}"
+        return Prepared(item, error=error, truth=truth, is_read=picture is not None)
     return Prepared(item, x, image, truth=truth)

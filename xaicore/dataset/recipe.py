@@ -36,9 +36,11 @@ class Recipe:
 
     @property
     def spec(self) -> str:
-        """What the model is called in run.json."""
+        """What the model is called: by run.json once it is found, see `carried`, and by messages before."""
         if isinstance(self.model, (str, os.PathLike)):
             return os.fspath(self.model)
+        if isinstance(self.model, NamedModel):
+            return self.model.title
         return _name(self.model) if self.is_factory else type_name(self.model)
 
     @property
@@ -46,11 +48,6 @@ class Recipe:
         """Whether the model is built by a function."""
         kinds = (functools.partial, type)
         return inspect.isroutine(self.model) or isinstance(self.model, kinds)
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether several processes can have the model without sending it: by its name, or built."""
-        return self.is_factory or isinstance(self.model, (str, os.PathLike))
 
     def explainer(self) -> Explainer:
         """A new explainer; a model that is not there yet is found or built.
@@ -76,13 +73,16 @@ class Recipe:
         return replace(self, options={**self.options, **options})
 
     def carried(self) -> Recipe:
-        """The same with a model that is found already, for this process."""
+        """The same with a model that is found already, for this process.
+
+        Its name does not depend on who asked for it: the command line has a function of its own, workers are sent one.
+        """
         found = self._find()
         options = dict(self.options)
         for name in ("preprocess", "class_names"):
             if options.get(name) is None:
                 options[name] = getattr(found, name)
-        return replace(self, model=found.model, options=options, finding={})
+        return replace(self, model=found, options=options, finding={})
 
     def _find(self) -> NamedModel:
         finding = {name: value for name, value in self.finding.items() if value}
@@ -95,7 +95,7 @@ class Recipe:
                 "'net.py:build', or a model that has it already"
             )
         found = self._built() if self.is_factory else self.model
-        return found if isinstance(found, NamedModel) else NamedModel(found, type_name(found))
+        return found if isinstance(found, NamedModel) else NamedModel(found, self.spec)
 
     def _built(self) -> Any:
         try:

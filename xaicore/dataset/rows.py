@@ -14,6 +14,7 @@ from xaicore.dataset.sketch import sketch
 from xaicore.errors import InputError
 from xaicore.explanation import Explanation
 from xaicore.outputs import class_count
+from xaicore.show.words import escape_surrogates
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,6 +73,7 @@ def error_rows(
     positions: Sequence[int] | None = None,
     paths: Sequence[str | None] | None = None,
     truth: Sequence[Sequence[int] | None] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> pa.Table:
     """One row per picture that could not be explained, with the reason; k is 0.
 
@@ -81,6 +83,7 @@ def error_rows(
         positions: N places in the source; 0 to N - 1 when None.
         paths: N files.
         truth: N lists of true classes, None where they are unknown.
+        class_names: one name per class, by its index; numbers are names where there is none.
 
     Raises:
         InputError: there are more or fewer than N of something.
@@ -88,12 +91,15 @@ def error_rows(
     """
     n = len(ids)
     _check_counts(n, errors=errors, positions=positions, paths=paths, truth=truth)
+    known = dict(enumerate(class_names or ()))
+    classes = [None if one is None else list(one) for one in ([None] * n if truth is None else truth)]
     columns: dict[str, Any] = {
         "id": list(ids),
         "position": list(range(n) if positions is None else positions),
         "path": [None] * n if paths is None else list(paths),
         "k": [0] * n,
-        "truth": [None] * n if truth is None else [None if one is None else list(one) for one in truth],
+        "truth": classes,
+        "truth_names": [None if one is None else [known.get(k, str(k)) for k in one] for one in classes],
         "error": list(errors),
     }
     return _table(columns, None)
@@ -187,7 +193,12 @@ def _table(columns: dict[str, Any], about: dict[str, Any] | None) -> pa.Table:
     pa = arrow()
     count = len(columns["id"])
     fields = schema(about)
-    arrays = [pa.array(columns.get(name, [None] * count), fields.field(name).type) for name in COLUMNS]
+    arrays = []
+    for name, (kind, _) in COLUMNS.items():
+        values = columns.get(name, [None] * count)
+        if kind == "string":  # names of files may have bytes that are no text
+            values = [None if one is None else escape_surrogates(one) for one in values]
+        arrays.append(pa.array(values, fields.field(name).type))
     return pa.table(arrays, schema=fields)
 
 

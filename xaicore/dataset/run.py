@@ -20,7 +20,7 @@ from xaicore.dataset.engines import check_engine, local, processes, ray
 from xaicore.dataset.fingerprint import describe
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.listing import Listing
-from xaicore.dataset.plan import Plan, read_share
+from xaicore.dataset.plan import Plan, read_share, usual_shard_size
 from xaicore.dataset.precision import difference
 from xaicore.dataset.reading import default_readers
 from xaicore.dataset.recipe import Recipe
@@ -32,13 +32,10 @@ from xaicore.errors import InputError
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import reported
 from xaicore.explainer import Explainer
+from xaicore.pictures import File
 from xaicore.targets import Target
 
 __all__ = ["explain_dataset"]
-
-SHARD_SIZE = 512
-"""Pictures per part, where the caller and the run say nothing: a part is lost at most."""
-
 
 COMPARED = 8
 """Pictures that are explained in two precisions, to say what the other one changes."""
@@ -93,7 +90,8 @@ def explain_dataset(
             the picture that the model sees. The table then has the share of evidence in them.
         ids: N names; None: the paths of files, also of a data set of files, "0", "1", ... of other pictures.
         batch_size: pictures per pass of the model.
-        shard_size: pictures per file, 512 for None; a run that dies loses at most those of the file in work.
+        shard_size: pictures per file; None: 512, or fewer where several processes would have no work. A run that dies
+            loses at most those of the file in work.
         resume: go on with the run in `out`, if there is one.
         workers: this many processes, each with a model of its own: for a model by name, a function of a module that
             builds it, or one that can be pickled. They begin as `multiprocessing` spawns them, so a script needs its
@@ -145,11 +143,13 @@ def explain_dataset(
         names = explainer.class_names
     target = _read_target(targets, listing, names)
     folder = RunFolder(Path(out))
-    plan = Plan(len(listing), _shard_size(shard_size, folder))
+    folder.check_outside(str(one.path) for one in listing.sources if isinstance(one, File))
+    usual = usual_shard_size(len(listing), batch_size, parts * (workers or 1))
+    plan = Plan(len(listing), _shard_size(shard_size, folder, usual))
     apart = ("method", "preprocess", "class_names")
     given = {**options, "precision": precision}
     known = {name: value for name, value in given.items() if name not in apart and value is not None}
-    fingerprint = describe(explainer, asked.spec, known, target, listing, plan)
+    fingerprint = describe(explainer, recipe.spec, known, target, listing, plan)
     shards = plan.share(part, parts)
     is_alone = engine == "local" and workers is None
     job = Job(recipe if is_alone else asked, listing, target, plan, folder, batch_size, readers)
@@ -210,12 +210,12 @@ def _read_target(targets: Any, listing: Listing, names: Any) -> Target:
     return target
 
 
-def _shard_size(asked: int | None, folder: RunFolder) -> int:
+def _shard_size(asked: int | None, folder: RunFolder, usual: int) -> int:
     """The caller's, else the run's, else the usual one."""
     if asked is not None:
         return check_whole(asked, "shard_size", 1)
     found = folder.read()
-    return SHARD_SIZE if found is None else int(found["fingerprint"]["shard_size"])
+    return usual if found is None else int(found["fingerprint"]["shard_size"])
 
 
 def _difference(own: Explainer, other: Explainer, target: Target, listing: Listing) -> dict[str, Any] | None:

@@ -117,4 +117,6 @@ class _Sources(Sequence[Source]):
     def __getitem__(self, position: int | slice) -> Source | Sequence[Source]:
         if isinstance(position, slice):
             return [self[n] for n in range(*position.indices(self._count))]
+        if not 0 <= position < self._count:  # where a loop over a sequence ends
+            raise IndexError(position)
         return InSet(self._data, position)

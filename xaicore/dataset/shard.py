@@ -22,7 +22,7 @@ from xaicore.targets import Target
 __all__ = ["Job", "ShardExplainer"]
 
 PATIENCE = 32
-"""Pictures that may fail before the first one succeeds: more, and it is not the pictures."""
+"""Readable pictures that may fail before the first one succeeds: more, and it is not the pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +64,8 @@ class ShardExplainer:
             raise InputError("nothing says how this model's pictures are prepared: pass preprocess=f")
         self.job, self._prepare = job, explainer.preparation
         self._work = Work(explainer, job.target, job.listing)
-        self._is_proven = False
-        self._failed = 0
+        self._is_proven = any(map(job.folder.is_done, range(len(job.plan))))  # by an earlier run, or another process
+        self._failed = self._suspicious = 0
         self._claims: dict[int, Claim] = {}
 
     def shard(self, shard: int) -> bool:
@@ -126,16 +126,20 @@ class ShardExplainer:
             self._claims.clear()
 
     def _check(self, found: list[Explained]) -> None:
-        """Stop where nothing can be explained: then it is not the pictures."""
+        """Stop where nothing can be explained, and it is not the pictures."""
         if self._is_proven or any(one.rows is not None for one in found):
             self._is_proven = True
             return
+        suspicious = [one for one in found if any(item.is_read for item in one.items)]
         self._failed += sum(len(one.items) for one in found)
-        if self._failed >= min(PATIENCE, len(self.job.listing)):
-            raised = next((one.cause for one in found if one.cause is not None), None)
-            if raised is not None:
-                raise raised
-            raise InputError(f"none of the first {self._failed} pictures could be explained: {found[0].error}")
+        self._suspicious += sum(len(one.items) for one in suspicious)
+        if self._suspicious < PATIENCE and self._failed < len(self.job.listing):
+            return
+        raised = next((one.cause for one in found if one.cause is not None), None)
+        if raised is not None:
+            raise raised
+        error = (suspicious or found)[0].error
+        raise InputError(f"none of the first {self._failed} pictures could be explained: {error}")
 
     def _rows(self, found: Explained) -> Any:
         if found.rows is not None:
@@ -147,4 +151,5 @@ class ShardExplainer:
             positions=[one.position for one in items],
             paths=[one.path for one in items],
             truth=[true_classes(truth, n) for n in range(len(items))],
+            class_names=self._work.explainer.class_names,
         )

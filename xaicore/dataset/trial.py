@@ -6,6 +6,7 @@ A dead process does not say whether a picture ended it, or somebody from outside
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import subprocess
 import sys
@@ -57,10 +58,12 @@ def deadly(items: Sequence[Item], prepare: Preparation) -> tuple[set[int], bool]
 
 
 def read_all(stream: object) -> None:
-    """Read and prepare the items that the stream has, and print the position of each before; in the other process."""
+    """Read and prepare the items that the stream has, and report the position of each before; in the other process."""
+    report = os.dup(1)
+    os.dup2(2, 1)  # what a preparation prints is no position
     items, prepare = pickle.load(stream)  # type: ignore[arg-type]
     for item in items:
-        print(item.position, flush=True)
+        os.write(report, f"{item.position}\n".encode())
         with contextlib.suppress(Exception):  # is a row with an error, later
             picture = item.source.read()
             if prepare is not None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from xaicore.dataset import files
 from xaicore.dataset.arrow import parquet
-from xaicore.dataset.files import write_whole
 from xaicore.dataset.folder import Claim, RunFolder
 
 __all__ = ["Writer"]
@@ -62,4 +62,4 @@ class Writer:
 def write_part(path: Path, table: Any) -> None:
     """Write a part: whole, or not at all."""
     # Maps in float16 do not compress; ids and names do. Without statistics of maps, which nobody asks for.
-    write_whole(path, lambda unfinished: parquet().write_table(table, unfinished, compression="zstd"))
+    files.write(path, lambda unfinished: parquet().write_table(table, unfinished, compression="zstd"))

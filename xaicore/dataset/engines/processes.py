@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
 
@@ -29,7 +29,7 @@ PATIENCE = 10.0
 """Seconds for a worker to end what it does."""
 
 DEATHS = 3
-"""Deaths in a row of workers that had no picture in work: then it is not the pictures."""
+"""Deaths in a row of workers that had no model yet: then it is not the pictures."""
 
 
 def send(job: Job, workers: int) -> bytes:
@@ -114,19 +114,20 @@ class _Pool:
         """
         receiver = self._workers.pop(worker)
         worker.join()
-        if receiver.poll():
-            try:
-                raise receiver.recv()
-            except EOFError:  # it died
-                pass
+        has_begun = False
+        with suppress(EOFError):  # it died
+            while receiver.poll():
+                refused = receiver.recv()
+                if refused is not None:
+                    raise refused
+                has_begun = True
         if worker.exitcode == 0:
             return
-        orphans = self._job.folder.orphans(self._shards)
         self._job.folder.condemn(self._shards)
-        self._deaths = 0 if orphans else self._deaths + 1
+        self._deaths = 0 if has_begun else self._deaths + 1
         if self._deaths >= DEATHS:
             raise BackendError(
-                f"{DEATHS} workers ended with the exit code {worker.exitcode} before a picture was in work: memory may "
+                f"{DEATHS} workers ended with the exit code {worker.exitcode} before they had a model: memory may "
                 "not suffice for the models of all workers; pass fewer workers"
             )
         self._start()
@@ -153,7 +154,9 @@ def _work(payload: bytes, shards: Sequence[int], sender: Any) -> None:
     """What a worker does; it ends with this process's parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        ShardExplainer(pickle.loads(payload)).run(shards)
+        maker = ShardExplainer(pickle.loads(payload))
+        sender.send(None)  # it has its model
+        maker.run(shards)
     except KeyboardInterrupt:
         pass
     except XaicoreError as exc:
