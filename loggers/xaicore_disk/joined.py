@@ -83,6 +83,11 @@ def _read(run: Path, most: int) -> tuple[dict[str, Any], int, list[manifest.Row]
         LoggerError: this logger did not write the run, or it cannot be read.
     """
     path = run / "manifest.jsonl"
+    if not path.exists() and (run / "parts").is_dir():
+        raise xaicore.LoggerError(
+            f"{run} is a table of a data set: xaicore.open_maps({str(run)!r}).page() writes its page, and the gallery "
+            "beside it is a run"
+        )
     try:
         known, offsets = about.read(RunFolder(run)), list(manifest.offsets(path).values())
         return known, len(offsets), list(manifest.rows_at(path, offsets[-most:]))

@@ -353,7 +353,7 @@ def test_a_shard_is_let_go_where_its_journal_cannot_be_written(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("count", "processes", "size"),
     [
-        (100, 1, 512),  # one process: no reason for small files
+        (100, 1, 32),
         (100, 2, 32),  # a batch at least
         (1000, 4, 64),  # two batches: 16 files, 4 for each
         (100_000, 8, 512),

@@ -46,7 +46,7 @@ def test_the_page_runs(tmp_path, monkeypatch, capsys):
         return picture.transpose(2, 0, 1), picture
 
     monkeypatch.setattr(xaicore, "explain_dataset", explain_dataset, raising=False)
-    monkeypatch.setattr(xaicore, "load", lambda name: xaicore.NamedModel(None, name, preprocess))
+    monkeypatch.setattr(xaicore, "find_model", lambda name: xaicore.NamedModel(None, name, preprocess))
     names = pages.run(PAGE)
     printed = capsys.readouterr().out
     assert "10 maps of 10 pictures, given at conv of NoneType; 7 right, 3 wrong; 1 error" in printed

@@ -158,6 +158,9 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
     (tmp_path / "others" / "foreign").mkdir(parents=True)
     (tmp_path / "others" / "foreign" / "run.json").write_text("{}")
     run(tmp_path / "others" / "mine")
+    table = tmp_path / "table"
+    (table / "parts").mkdir(parents=True)
+    (table / "run.json").write_text("{}")
     lost = run(tmp_path / "lost")
     (lost / "manifest.jsonl").unlink()
     unread = "{} cannot be shown: .*{}[^;]*; name the others alone, xaicore gallery runs/a runs/b$"
@@ -172,6 +175,7 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
             xaicore.LoggerError,
             "no run at ~nobody-of-this-name/a: no such folder",
         ),
+        ([table, one], tmp_path / "page", xaicore.LoggerError, r"a table of a data set: xaicore.open_maps\(.*page\("),
         (["a" * 300, one], None, xaicore.LoggerError, "no run at a+: no such folder"),
         (
             [tmp_path / "others"],

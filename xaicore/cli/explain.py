@@ -20,7 +20,7 @@ from xaicore.cli.memory import uncollected
 from xaicore.cli.methods_typed import read_methods, without_gradients
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import ensemble_options, reading_options
-from xaicore.cli.preparation import for_backend
+from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
 from xaicore.cli.summary import report
 from xaicore.cli.table import check_table, explain_table, table_options
@@ -227,6 +227,8 @@ def command(
             remark(screen, "the weights are random: heatmaps show nothing that was learned", "yellow")
         summary = f"{count(len(sources), 'picture')}; model {loaded.title}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
+        if is_built_in(loaded.prepare.function):
+            remark(screen, UNKNOWN, "yellow")
         prepare = for_backend(loaded.prepare, explainer.backend)
         report_skipped = partial(_report_skipped, screen)
         batches = PictureBatches(sources, true_classes, prepare, batch_size, report_skipped, "pass --batch-size 1")

@@ -11,11 +11,15 @@ from xaicore.backend import Backend
 from xaicore.opencv import cv2
 from xaicore.pictures import Preparation
 
-__all__ = ["BUILT_IN", "Preparation", "for_backend", "imagenet"]
+__all__ = ["BUILT_IN", "UNKNOWN", "Preparation", "for_backend", "imagenet", "is_built_in"]
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 BUILT_IN = "built-in (ImageNet: short side 256, centre 224 x 224, mean and standard deviation)"
+UNKNOWN = (
+    "nothing says how this model's pictures are prepared, so that they are as for most ImageNet models: where it was "
+    "trained on others, pass --preprocess FILE.py:FUNCTION"
+)
 
 
 def for_backend(prepare: Preparation, backend: Backend) -> Preparation:
@@ -23,6 +27,11 @@ def for_backend(prepare: Preparation, backend: Backend) -> Preparation:
     if prepare.function is imagenet and backend.channels_last:
         return replace(prepare, function=partial(imagenet, channels_last=True))
     return prepare
+
+
+def is_built_in(function: object) -> bool:
+    """Whether nobody has said how the pictures are prepared."""
+    return getattr(function, "func", function) is imagenet
 
 
 def imagenet(picture: np.ndarray, channels_last: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from xaicore.cli.failures import Stopped
 from xaicore.cli.labels import read_labels, read_targets, read_truth
 from xaicore.cli.model import load_model
 from xaicore.cli.options import OPTIONS
-from xaicore.cli.preparation import for_backend
+from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.screen import Bar, console, count, remark
 from xaicore.data.names import as_class_names
 from xaicore.data.targets import TRUTH
@@ -148,6 +148,8 @@ def explain_table(
     loaded = load_named(model, *loading)
     if loaded.is_pretrained is False:
         remark(screen, "the weights are random: heatmaps show nothing that was learned", "yellow")
+    if is_built_in(loaded.preprocess):
+        remark(screen, UNKNOWN, "yellow")
     names = class_names or as_class_names(loaded.class_names)
     source: Any = paths[0]
     true_classes: Any = None

@@ -77,11 +77,11 @@ def read_share(shard: str | tuple[int, int] | None) -> tuple[int, int]:
 def usual_shard_size(count: int, batch_size: int, processes: int) -> int:
     """Items per shard where nobody says it: whole batches, and few enough that each process has some.
 
+    One process has some, too: what is written stays when it ends.
+
     Args:
         count: how many items there are.
         batch_size: items per pass of the model.
         processes: how many make shards at a time, in all jobs.
     """
-    if processes == 1:
-        return MOST
     return min(MOST, -(-count // (EACH * processes * batch_size)) * batch_size)

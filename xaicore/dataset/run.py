@@ -90,7 +90,7 @@ def explain_dataset(
             the picture that the model sees. The table then has the share of evidence in them.
         ids: N names; None: the paths of files, also of a data set of files, "0", "1", ... of other pictures.
         batch_size: pictures per pass of the model.
-        shard_size: pictures per file; None: 512, or fewer where several processes would have no work. A run that dies
+        shard_size: pictures per file; None: 512, or fewer, so that each process has four of them. A run that dies
             loses at most those of the file in work.
         resume: go on with the run in `out`, if there is one.
         workers: this many processes, each with a model of its own: for a model by name, a function of a module that
