@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,8 @@ def test_small_pictures_keep_their_pixels(tmp_path: Path, visit: Visit) -> None:
 
 
 def test_results_lie_in_columns(tmp_path: Path, visit: Visit) -> None:
-    results = xaicore.Comparison({name: example(n=1, k=2, seed=i) for i, name in enumerate(("first", "second"))})
+    named = {name: example(n=1, k=2, seed=i) for i, name in enumerate(("first", "second"))}
+    results = xaicore.Comparison({name: replace(one, ids=("one",)) for name, one in named.items()})
     for width in (420, 1000):
         tab = open_page(results, tmp_path, visit, width)
         lefts = boxes(tab, "img")[:, 0].round().tolist()
