@@ -28,7 +28,7 @@ BAD = {
     "dies": ("import os; print('bye', flush=True); os._exit(4)", "ended its process, exit status 4: bye"),
     "gone": (None, "is not there: no module 'bad_gone'; reinstall"),
 }
-"""{name: (module, what is said)}; "hangs" takes its time, and is checked apart."""
+"""{name: (module, expected message)}; "hangs" is slow, and has a test of its own."""
 HANGS = "import pathlib, time\npathlib.Path('imported').touch()\ntime.sleep(600)"
 
 

@@ -28,7 +28,7 @@ ABOUT = b"xaicore"
 COLUMNS = {
     "id": ("string", "the picture's name"),
     "position": ("int64", "of the picture in the source"),
-    "path": ("string", "the picture's file; null for what is none"),
+    "path": ("string", "the picture's file; null for a picture in memory or a frame"),
     "k": ("int16", "which of the picture's targets, from 0"),
     "target": ("int32", "the explained class; null for a target that is no class"),
     "target_name": ("string", "what the target is called"),

@@ -22,7 +22,7 @@ CONNECTING = 10.0
 """Seconds for the address of a cluster to answer."""
 
 DEATHS = 3
-"""How often in a row a shard's process may die where no picture is to blame."""
+"""Deaths in a row of a shard's process, without a picture as the reason, that end the run."""
 
 
 def run(
