@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from xaicore.data.names import as_class_names
-from xaicore.data.numbers import check_whole
-from xaicore.data.targets import TRUTH, read_target
 from xaicore.dataset.arrow import arrow
-from xaicore.dataset.engines import check_engine, local, processes, ray
-from xaicore.dataset.fingerprint import describe
-from xaicore.dataset.folder import RunFolder
+from xaicore.dataset.execution import Execution, Make
 from xaicore.dataset.listing import Listing
-from xaicore.dataset.plan import Plan, read_share, usual_shard_size
-from xaicore.dataset.precision import difference
-from xaicore.dataset.reading import default_readers
+from xaicore.dataset.opening import Opening
 from xaicore.dataset.recipe import Recipe
-from xaicore.dataset.settings import check_stream, settings_of
 from xaicore.dataset.shard import Job
-from xaicore.dataset.space import bytes_per_picture, check_space
 from xaicore.dataset.table import MapTable, open_maps
-from xaicore.errors import InputError
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import reported
-from xaicore.explainer import Explainer
-from xaicore.pictures import File
-from xaicore.targets import Target
 
 __all__ = ["explain_dataset"]
-
-COMPARED = 8
-"""Pictures that are explained in two precisions, to say what the other one changes."""
 
 
 def explain_dataset(
@@ -123,60 +103,21 @@ def explain_dataset(
     """
     arrow()
     check_progress(progress)
-    check_engine(engine, address)
-    batch_size = check_whole(batch_size, "batch_size", 1)
-    readers = default_readers() if readers is None else check_whole(readers, "readers", 1)
-    workers = None if workers is None else check_whole(workers, "workers", 1)
-    part, parts = read_share(shard)
+    execution = Execution.checked(batch_size, shard_size, workers, readers, shard, engine, address)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
-    recipe = asked.carried()
-    explainer = recipe.explainer()
-    names = explainer.class_names
-    listing = Listing.read(source, truth, boxes, ids, names, explainer.preparation is not None, explainer.backend)
-    check_stream(listing, engine, workers)
-    with explainer.backend.undisturbed(listing.origin):
-        said = settings_of(listing, names, preprocess)
-    if said:
-        asked, recipe = asked.having(said), recipe.having(said)
-        explainer = recipe.explainer()
-        names = explainer.class_names
-    target = _read_target(targets, listing, names)
-    folder = RunFolder(Path(out))
-    folder.check_outside(str(one.path) for one in listing.sources if isinstance(one, File))
-    usual = usual_shard_size(len(listing), batch_size, parts * (workers or 1))
-    plan = Plan(len(listing), _shard_size(shard_size, folder, usual))
-    apart = ("method", "preprocess", "class_names")
-    given = {**options, "precision": precision}
-    known = {name: value for name, value in given.items() if name not in apart and value is not None}
-    fingerprint = describe(explainer, recipe.spec, known, target, listing, plan)
-    shards = plan.share(part, parts)
-    is_alone = engine == "local" and workers is None
-    job = Job(recipe if is_alone else asked, listing, target, plan, folder, batch_size, readers)
-    make: Callable[..., None] = local.run
-    if engine == "ray":
-        make = partial(ray.run, address=address, workers=workers)
-    elif workers is not None:
-        processes.send(job, workers)
-        make = partial(processes.run, workers=workers)
-    left = sum(len(plan.items(one)) for one in folder.missing(shards))
-    with explainer.backend.undisturbed(listing.origin):
-        each = bytes_per_picture(explainer.quiet(), target, listing[0])
-    check_space(folder.root, left, each)
-    about = _about(plan, explainer, batch_size)
-    if precision is not None and folder.read() is None:
-        own = replace(recipe, precision=None).explainer().quiet()
-        with explainer.backend.undisturbed(listing.origin):
-            about["precision"] = _difference(own, explainer.quiet(), target, listing)
-    folder.open(fingerprint, about, resume or shard is not None)
-    del recipe, explainer  # workers have their own
+    read = partial(Listing.read, source, truth, boxes, ids)
+    opening = Opening.of(asked, read, targets, execution, Path(out))
+    shards = opening.shards
+    job, make = opening.begin(resume or shard is not None)
+    del opening  # workers have a model of their own
     _run(job, shards, progress, make)
-    if not folder.missing(range(len(plan))):
-        folder.finish()
-    return open_maps(folder.root)
+    if not job.folder.missing(range(len(job.plan))):
+        job.folder.finish()
+    return open_maps(job.folder.root)
 
 
-def _run(job: Job, shards: range, progress: Progress | bool | None, make: Callable[..., None]) -> None:
+def _run(job: Job, shards: range, progress: Progress | bool | None, make: Make) -> None:
     total = sum(len(job.plan.items(shard)) for shard in shards)
     with reported(progress, total) as report:
         finished = 0
@@ -194,45 +135,3 @@ def _run(job: Job, shards: range, progress: Progress | bool | None, make: Callab
                 f"{len(shards) - left} of {len(shards)} parts are in {job.folder.root}; the same call with resume=True "
                 "makes the others"
             ) from None
-
-
-def _read_target(targets: Any, listing: Listing, names: Any) -> Target:
-    """What `targets` means for the whole data set."""
-    if isinstance(targets, str) and targets == TRUTH and listing.truth is None and listing.origin is not None:
-        raise InputError(
-            "targets='truth' needs all true classes before the run, and this data set has no list of them: pass "
-            "truth=[label for _, label in source]"
-        )
-    target = read_target(targets, listing.truth, as_class_names(names))
-    check = getattr(target, "check_count", None)
-    if check is not None:
-        check(len(listing))
-    return target
-
-
-def _shard_size(asked: int | None, folder: RunFolder, usual: int) -> int:
-    """The caller's, else the run's, else the usual one."""
-    if asked is not None:
-        return check_whole(asked, "shard_size", 1)
-    found = folder.read()
-    return usual if found is None else int(found["fingerprint"]["shard_size"])
-
-
-def _difference(own: Explainer, other: Explainer, target: Target, listing: Listing) -> dict[str, Any] | None:
-    """What the precision changes in the first pictures, as run.json has it."""
-    found = difference(own, other, target, listing, COMPARED)
-    return None if found is None else {**asdict(found), "text": str(found)}
-
-
-def _about(plan: Plan, explainer: Explainer, batch_size: int) -> dict[str, Any]:
-    """What run.json has beside the fingerprint."""
-    return {
-        "plan": {"pictures": plan.count, "shard_size": plan.shard_size, "shards": len(plan)},
-        "batch_size": batch_size,
-        "backend": type(explainer.backend).__module__,
-        "versions": {
-            "xaicore": importlib.metadata.version("xaicore"),
-            "numpy": np.__version__,
-            "pyarrow": arrow().__version__,
-        },
-    }

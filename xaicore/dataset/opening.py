@@ -1,0 +1,161 @@
+"""A run before its first picture: what it is of, and whether its folder, its disk and its processes can take it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaicore.data.names import as_class_names
+from xaicore.data.targets import TRUTH, read_target
+from xaicore.dataset.arrow import arrow
+from xaicore.dataset.execution import Execution, Make
+from xaicore.dataset.fingerprint import Fingerprint, describe
+from xaicore.dataset.folder import RunFolder
+from xaicore.dataset.listing import Listing
+from xaicore.dataset.plan import Plan
+from xaicore.dataset.precision import difference
+from xaicore.dataset.recipe import Recipe
+from xaicore.dataset.settings import settings_of
+from xaicore.dataset.shard import Job
+from xaicore.dataset.space import bytes_per_picture, check_space
+from xaicore.errors import InputError
+from xaicore.explainer import Explainer
+from xaicore.pictures import File
+from xaicore.targets import Target
+
+__all__ = ["Opening"]
+
+COMPARED = 8
+"""Pictures that are explained in two precisions, to say what the other one changes."""
+
+APART = ("method", "preprocess", "class_names")
+"""Options of `Explainer` that have a field of their own in a fingerprint."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """A run that is checked and may begin. It holds a model, which the run's own processes have no need of.
+
+    Attributes:
+        asked: the recipe as other processes get it.
+        recipe: the same with a model that is found already.
+        explainer: of that model, not called yet.
+        listing: the pictures.
+        target: what is explained in them.
+        folder: of the run.
+        plan: its shards.
+        execution: how they are made.
+    """
+
+    asked: Recipe
+    recipe: Recipe
+    explainer: Explainer
+    listing: Listing
+    target: Target
+    folder: RunFolder
+    plan: Plan
+    execution: Execution
+
+    @classmethod
+    def of(cls, asked: Recipe, read: Callable[..., Listing], targets: Any, execution: Execution, out: Path) -> Opening:
+        """The run that a caller asks for.
+
+        Args:
+            asked: of the explainer.
+            read: `Listing.read` with the caller's arguments; those of the model are still to come.
+            targets: as `Explainer` takes them.
+            execution: how it is made.
+            out: the folder.
+
+        Raises:
+            XaicoreError: model, pictures and arguments do not fit each other.
+        """
+        recipe = asked.carried()
+        explainer = recipe.explainer()
+        listing = read(explainer.class_names, explainer.preparation is not None, explainer.backend)
+        execution.check(listing)
+        with explainer.backend.undisturbed(listing.origin):
+            said = settings_of(listing, explainer.class_names, asked.options["preprocess"])
+        if said:
+            asked, recipe = asked.having(said), recipe.having(said)
+            explainer = recipe.explainer()
+        target = _read_target(targets, listing, explainer.class_names)
+        folder = RunFolder(out)
+        folder.check_outside(str(one.path) for one in listing.sources if isinstance(one, File))
+        plan = execution.plan(len(listing), folder)
+        return cls(asked, recipe, explainer, listing, target, folder, plan, execution)
+
+    def begin(self, resume: bool) -> tuple[Job, Make]:
+        """Open the folder; the job, and what makes its shards.
+
+        Raises:
+            InputError: the folder has another run, or the job cannot be sent to another process.
+            LoggerError: the disk has too little space, or cannot be written.
+        """
+        fingerprint = self._fingerprint()
+        recipe = self.recipe if self.execution.is_alone else self.asked
+        size = (self.execution.batch_size, self.execution.readers)
+        job = Job(recipe, self.listing, self.target, self.plan, self.folder, *size)
+        make = self.execution.maker(job)
+        self._check_space()
+        self.folder.open(fingerprint, self._about(), resume)
+        return job, make
+
+    @property
+    def shards(self) -> range:
+        """The shards of this job."""
+        return self.plan.share(self.execution.part, self.execution.parts)
+
+    def _fingerprint(self) -> Fingerprint:
+        given = {**self.asked.options, "precision": self.asked.precision}
+        known = {name: value for name, value in given.items() if name not in APART and value is not None}
+        return describe(self.explainer, self.recipe.spec, known, self.target, self.listing, self.plan)
+
+    def _check_space(self) -> None:
+        left = sum(len(self.plan.items(one)) for one in self.folder.missing(self.shards))
+        with self.explainer.backend.undisturbed(self.listing.origin):
+            each = bytes_per_picture(self.explainer.quiet(), self.target, self.listing[0])
+        check_space(self.folder.root, left, each)
+
+    def _about(self) -> dict[str, Any]:
+        """What run.json has beside the fingerprint."""
+        plan = self.plan
+        about: dict[str, Any] = {
+            "plan": {"pictures": plan.count, "shard_size": plan.shard_size, "shards": len(plan)},
+            "batch_size": self.execution.batch_size,
+            "backend": type(self.explainer.backend).__module__,
+            "versions": {
+                "xaicore": importlib.metadata.version("xaicore"),
+                "numpy": np.__version__,
+                "pyarrow": arrow().__version__,
+            },
+        }
+        if self.recipe.precision is not None and self.folder.read() is None:
+            about["precision"] = self._difference()
+        return about
+
+    def _difference(self) -> dict[str, Any] | None:
+        """What the precision changes in the first pictures."""
+        own = replace(self.recipe, precision=None).explainer().quiet()
+        with self.explainer.backend.undisturbed(self.listing.origin):
+            found = difference(own, self.explainer.quiet(), self.target, self.listing, COMPARED)
+        return None if found is None else {**asdict(found), "text": str(found)}
+
+
+def _read_target(targets: Any, listing: Listing, names: Any) -> Target:
+    """What `targets` means for the whole data set."""
+    if isinstance(targets, str) and targets == TRUTH and listing.truth is None and listing.origin is not None:
+        raise InputError(
+            "targets='truth' needs all true classes before the run, and this data set has no list of them: pass "
+            "truth=[label for _, label in source]"
+        )
+    target = read_target(targets, listing.truth, as_class_names(names))
+    check = getattr(target, "check_count", None)
+    if check is not None:
+        check(len(listing))
+    return target
