@@ -17,9 +17,9 @@ pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
-from xaicore.dataset.items import Item
 from xaicore.dataset.trial import deadly
 from xaicore.pictures import Preparation
+from xaicore.source.items import Item
 
 
 def run(source, out, **options):

@@ -22,9 +22,9 @@ pytest.importorskip("pyarrow")
 from pyarrow import parquet
 
 from xaicore.dataset.folder import RunFolder
-from xaicore.dataset.listing import Listing
 from xaicore.dataset.plan import usual_shard_size
 from xaicore.dataset.space import bytes_per_picture
+from xaicore.source.listing import Listing
 from xaicore.targets import Boxes, Predicted
 
 

@@ -10,7 +10,7 @@ import pytest
 from picture_sets import SIDE, backend, preprocess
 
 import xaicore
-from xaicore.dataset.streams import Stream
+from xaicore.source.streams import Stream
 
 parquet = pytest.importorskip("pyarrow.parquet")
 

@@ -18,7 +18,7 @@ pytest.importorskip("pyarrow")
 from pyarrow import parquet
 
 from xaicore.dataset.engines import processes
-from xaicore.dataset.listing import Listing
+from xaicore.source.listing import Listing
 
 
 @pytest.fixture

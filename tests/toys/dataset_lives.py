@@ -18,7 +18,7 @@ from pyarrow import parquet  # noqa: F401 - imported once, for all lives
 
 import xaicore
 from xaicore.dataset import run  # noqa: F401
-from xaicore.dataset.listing import Listing
+from xaicore.source.listing import Listing
 
 
 def begin(live: Callable[[], object]) -> int:

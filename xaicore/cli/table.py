@@ -20,13 +20,13 @@ from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.screen import Bar, console, count, remark
 from xaicore.data.names import as_class_names
 from xaicore.data.targets import TRUTH
-from xaicore.dataset.columns import is_table
 from xaicore.dataset.engines import ENGINES
 from xaicore.dataset.run import explain_dataset
 from xaicore.dataset.table import MapTable
 from xaicore.errors import InputError, XaicoreError
 from xaicore.models import NamedModel, default_model
 from xaicore.pictures import find_pictures
+from xaicore.source.columns import is_table
 from xaicore.targets import TopK
 
 __all__ = ["check_table", "explain_table", "load_named", "table_options"]

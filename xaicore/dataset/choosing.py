@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore.dataset.arrow import arrow, scanning
 from xaicore.dataset.parts import Parts
 from xaicore.errors import InputError, type_name
+from xaicore.files.arrow import arrow, scanning
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from xaicore.data.labels import Labels
-from xaicore.dataset.items import Prepared
 from xaicore.dataset.journal import Journal
-from xaicore.dataset.listing import Listing
 from xaicore.dataset.rows import rows_of
 from xaicore.errors import XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.pictures import check_single
+from xaicore.source.items import Prepared
+from xaicore.source.listing import Listing
 from xaicore.targets import Target
 
 __all__ = ["Explained", "explain_batch"]

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.dataset.listing import Listing
 from xaicore.dataset.plan import Plan
 from xaicore.errors import XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.pictures import Preparation
 from xaicore.randomness import preserved
+from xaicore.source.listing import Listing
 
 __all__ = ["PROBE", "Fingerprint", "describe"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from xaicore.dataset.arrow import arrow
 from xaicore.dataset.means import Means, finest
 from xaicore.dataset.parts import Parts
+from xaicore.files.arrow import arrow
 
 __all__ = ["ClassMean", "Confusion", "class_means", "confusions"]
 

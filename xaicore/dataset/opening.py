@@ -12,11 +12,9 @@ import numpy as np
 
 from xaicore.data.names import as_class_names
 from xaicore.data.targets import TRUTH, read_target
-from xaicore.dataset.arrow import arrow
 from xaicore.dataset.execution import Execution, Make
 from xaicore.dataset.fingerprint import Fingerprint, describe
 from xaicore.dataset.folder import RunFolder
-from xaicore.dataset.listing import Listing
 from xaicore.dataset.plan import Plan
 from xaicore.dataset.precision import difference
 from xaicore.dataset.recipe import Recipe
@@ -25,7 +23,9 @@ from xaicore.dataset.shard import Job
 from xaicore.dataset.space import bytes_per_picture, check_space
 from xaicore.errors import InputError
 from xaicore.explainer import Explainer
+from xaicore.files.arrow import arrow
 from xaicore.pictures import File
+from xaicore.source.listing import Listing
 from xaicore.targets import Target
 
 __all__ = ["Opening"]

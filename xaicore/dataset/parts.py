@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore.dataset.arrow import arrow, parquet
 from xaicore.dataset.schema import COLUMNS, about_of, schema
 from xaicore.errors import InputError, did_you_mean, nearest_file
+from xaicore.files.arrow import arrow, parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa

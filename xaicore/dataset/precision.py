@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaicore.data.labels import Labels
-from xaicore.dataset.items import Item
-from xaicore.dataset.listing import Listing
 from xaicore.errors import XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
+from xaicore.source.items import Item
+from xaicore.source.listing import Listing
 from xaicore.targets import Classes, Target
 
 __all__ = ["PrecisionDifference", "difference"]

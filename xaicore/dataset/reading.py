@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from xaicore.dataset.folder import Claim
-from xaicore.dataset.items import Item, Prepared
-from xaicore.dataset.listing import Listing
 from xaicore.dataset.trial import deadly
 from xaicore.errors import XaicoreError
 from xaicore.pictures import Preparation
+from xaicore.source.items import Item, Prepared
+from xaicore.source.listing import Listing
 
 __all__ = ["AHEAD", "Batch", "default_readers", "read_ahead", "read_alone"]
 

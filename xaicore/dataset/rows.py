@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xaicore import localize
-from xaicore.dataset.arrow import arrow
 from xaicore.dataset.schema import COLUMNS, about_of, schema, with_about
 from xaicore.dataset.sketch import sketch
 from xaicore.errors import InputError
 from xaicore.explanation import Explanation
+from xaicore.files.arrow import arrow
 from xaicore.outputs import class_count
 from xaicore.show.words import escape_surrogates
 

@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xaicore.dataset.arrow import arrow
 from xaicore.dataset.execution import Execution, Make
-from xaicore.dataset.listing import Listing
 from xaicore.dataset.opening import Opening
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.shard import Job
 from xaicore.dataset.table import MapTable, open_maps
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import reported
+from xaicore.files.arrow import arrow
+from xaicore.source.listing import Listing
 
 __all__ = ["explain_dataset"]
 

@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from xaicore.dataset.arrow import arrow
 from xaicore.errors import InputError
+from xaicore.files.arrow import arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaicore.dataset.arrow import arrow
 from xaicore.dataset.choosing import numbers_where
 from xaicore.dataset.counts import Counts
 from xaicore.dataset.parts import Parts
 from xaicore.dataset.schema import COLUMNS
 from xaicore.errors import DependencyError
+from xaicore.files.arrow import arrow
 
 if TYPE_CHECKING:
     import pandas

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.dataset.listing import Listing
 from xaicore.errors import InputError
+from xaicore.source.listing import Listing
 
 __all__ = ["as_is", "check_stream", "settings_of"]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from xaicore.dataset.explaining import Explained, Work, explain_batch
 from xaicore.dataset.folder import Claim, RunFolder
-from xaicore.dataset.listing import Listing
 from xaicore.dataset.plan import Plan
 from xaicore.dataset.reading import Batch, read_ahead, read_alone
 from xaicore.dataset.recipe import Recipe
@@ -17,6 +16,7 @@ from xaicore.dataset.rows import error_rows, joined
 from xaicore.dataset.writing import Writer
 from xaicore.errors import InputError
 from xaicore.outputs import true_classes
+from xaicore.source.listing import Listing
 from xaicore.targets import Target
 
 __all__ = ["Job", "ShardExplainer"]

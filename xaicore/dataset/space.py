@@ -9,11 +9,11 @@ import numpy as np
 
 from xaicore.data.labels import Labels
 from xaicore.dataset.fingerprint import PROBE
-from xaicore.dataset.items import Item
 from xaicore.dataset.rows import rows_of
 from xaicore.dataset.settings import as_is
 from xaicore.errors import LoggerError
 from xaicore.explainer import Explainer
+from xaicore.source.items import Item
 from xaicore.targets import Target
 
 __all__ = ["bytes_per_picture", "check_space"]

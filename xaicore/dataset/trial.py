@@ -12,8 +12,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from xaicore.dataset.items import Item
 from xaicore.pictures import Preparation
+from xaicore.source.items import Item
 
 __all__ = ["deadly"]
 

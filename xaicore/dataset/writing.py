@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from xaicore.dataset import files
-from xaicore.dataset.arrow import parquet
 from xaicore.dataset.folder import Claim, RunFolder
+from xaicore.files.arrow import parquet
 
 __all__ = ["Writer"]
 

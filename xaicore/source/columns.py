@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from xaicore.data.truth import UNKNOWN
-from xaicore.dataset.arrow import arrow, parquet
 from xaicore.errors import InputError, nearest_file
+from xaicore.files.arrow import arrow, parquet
 
 __all__ = ["Columns", "is_table", "read_columns"]
 
@@ -80,7 +80,7 @@ def read_columns(path: str | os.PathLike[str]) -> Columns:
 
 
 def _read(path: str) -> Any:
-    pyarrow = arrow()
+    pyarrow = arrow(f"{path} is a table, which needs pyarrow")
     try:
         if path.lower().endswith(".csv"):
             from pyarrow import csv

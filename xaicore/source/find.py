@@ -14,14 +14,14 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.truth import UNKNOWN, join_truth
-from xaicore.dataset.about import About, about_of
-from xaicore.dataset.elements import Element, digest_of, read_element
-from xaicore.dataset.indexed import Elements, indexed, is_loader
-from xaicore.dataset.labels import LabelReader
-from xaicore.dataset.sets import DataSet
-from xaicore.dataset.streams import Begin, Stream, read_through, stream_of
 from xaicore.errors import InputError
 from xaicore.pictures.example import example
+from xaicore.source.about import About, about_of
+from xaicore.source.elements import Element, digest_of, read_element
+from xaicore.source.indexed import Elements, indexed, is_loader
+from xaicore.source.labels import LabelReader
+from xaicore.source.sets import DataSet
+from xaicore.source.streams import Begin, Stream, read_through, stream_of
 
 __all__ = ["Known", "find_set"]
 

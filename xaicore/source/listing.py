@@ -14,12 +14,12 @@ import numpy as np
 from xaicore.backend import Backend
 from xaicore.data.names import as_ids
 from xaicore.data.truth import UNKNOWN, as_truth, check_count, join_truth
-from xaicore.dataset.columns import is_table, read_columns
-from xaicore.dataset.items import Item, Prepared
-from xaicore.dataset.sets import DataSet
-from xaicore.dataset.sources import Known, find_set
 from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
+from xaicore.source.columns import is_table, read_columns
+from xaicore.source.find import Known, find_set
+from xaicore.source.items import Item, Prepared
+from xaicore.source.sets import DataSet
 
 __all__ = ["Listing"]
 

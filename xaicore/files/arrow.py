@@ -1,4 +1,4 @@
-"""The import of pyarrow, which only data sets need."""
+"""The import of pyarrow, which only tables need."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from xaicore.errors import DependencyError
 __all__ = ["arrow", "parquet", "scanning"]
 
 
-def arrow() -> Any:
+def arrow(need: str = "maps of a data set are Parquet files, which need pyarrow") -> Any:
     """The module `pyarrow`.
+
+    Args:
+        need: what for, in the message.
 
     Raises:
         DependencyError: it is not installed.
@@ -19,9 +22,7 @@ def arrow() -> Any:
         import pyarrow
         import pyarrow.compute
     except ImportError as exc:
-        raise DependencyError(
-            f"maps of a data set are Parquet files, which need pyarrow: {exc}; pip install 'xaicore[dataset]'"
-        ) from exc
+        raise DependencyError(f"{need}: {exc}; pip install 'xaicore[dataset]'") from exc
     return pyarrow
 
 

@@ -8,10 +8,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from xaicore.dataset.elements import DIGEST, Element, digest_of, read_element
-from xaicore.dataset.indexed import Elements
-from xaicore.dataset.labels import LabelReader
 from xaicore.pictures import PictureError, Source
+from xaicore.source.elements import DIGEST, Element, digest_of, read_element
+from xaicore.source.indexed import Elements
+from xaicore.source.labels import LabelReader
 
 __all__ = ["DataSet", "InSet"]
 

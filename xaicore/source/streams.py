@@ -13,10 +13,10 @@ from itertools import islice
 from typing import Any
 
 from xaicore import trees
-from xaicore.dataset.elements import DIGEST, Element, digest_of, read_element
-from xaicore.dataset.indexed import is_iterable, is_loader, part_of
 from xaicore.errors import InputError, type_name
 from xaicore.pictures import PictureError
+from xaicore.source.elements import DIGEST, Element, digest_of, read_element
+from xaicore.source.indexed import is_iterable, is_loader, part_of
 
 __all__ = ["UNREAD", "Begin", "Contents", "Stream", "read_through", "stream_of"]
 

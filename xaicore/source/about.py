@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.dataset.elements import Element
+from xaicore.source.elements import Element
 from xaicore.trees import as_array
 
 __all__ = ["About", "about_of"]
