@@ -10,10 +10,10 @@ import numpy as np
 from xaicore.data.labels import Labels
 from xaicore.dataset.fingerprint import PROBE
 from xaicore.dataset.rows import rows_of
-from xaicore.dataset.settings import as_is
 from xaicore.errors import LoggerError
 from xaicore.explainer import Explainer
 from xaicore.source.items import Item
+from xaicore.source.reading import as_is
 from xaicore.targets import Target
 
 __all__ = ["bytes_per_picture", "check_space"]

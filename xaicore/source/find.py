@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +15,14 @@ import numpy as np
 from xaicore.backend import Backend
 from xaicore.data.truth import UNKNOWN, join_truth
 from xaicore.errors import InputError
+from xaicore.pictures import PictureError
 from xaicore.pictures.example import example
 from xaicore.source.about import About, about_of
 from xaicore.source.elements import Element, digest_of, read_element
-from xaicore.source.indexed import Elements, indexed, is_loader
+from xaicore.source.indexed import Elements, OrderError, indexed, is_loader
 from xaicore.source.labels import LabelReader
 from xaicore.source.sets import DataSet
-from xaicore.source.streams import Begin, Stream, read_through, stream_of
+from xaicore.source.streams import Begin, Stream, first_of, read_through, stream_of
 
 __all__ = ["Known", "find_set"]
 
@@ -35,12 +36,14 @@ class Known:
         is_prepared: there is a preparation for pictures.
         is_told: the caller passes the true classes, and the labels of the data set are not read.
         backend: of the model, which restores random state that reading draws from; None where there is no model.
+        count: counts a stream, called with the elements so far; None: it is read once, and nobody knows where it ends.
     """
 
     class_names: Sequence[str] | None
     is_prepared: bool
     is_told: bool = False
     backend: Backend | None = None
+    count: Callable[[int], object] | None = lambda count: None
 
     def undisturbed(self, source: Any) -> AbstractContextManager[None]:
         """Restores what reading draws from."""
@@ -68,7 +71,7 @@ def find_set(source: Any, known: Known) -> DataSet | None:
 def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
     with known.undisturbed(source):
         (first, last), digest = _ends(source, elements)
-    _check_prepared(first, known)
+    _check(first, known)
     about, reader = _about(source, len(elements), first, known)
     truth = None if about.labels is None else reader.placed(about.labels, "source")
     if not known.is_told:
@@ -90,11 +93,13 @@ def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
 
 
 def _of_stream(source: Any, begin: Begin, known: Known) -> DataSet:
+    if known.count is None:
+        return _of_passing(source, begin, known)
     with known.undisturbed(source):
-        found = read_through(begin)
+        found = read_through(begin, known.count)
     assert found.first is not None
     assert found.last is not None
-    _check_prepared(found.first, known)
+    _check(found.first, known)
     about, reader = _about(source, len(found), found.first, known)
     if about.paths is None and len(set(found.keys)) == len(found):
         about = replace(about, keys=tuple(found.keys))
@@ -115,6 +120,17 @@ def _of_stream(source: Any, begin: Begin, known: Known) -> DataSet:
         False,
         bytes(found.digests),
     )
+
+
+def _of_passing(source: Any, begin: Begin, known: Known) -> DataSet:
+    """A stream of which one element is read by now."""
+    with known.undisturbed(source):
+        first = first_of(begin)
+    _check(first, known)
+    about, reader = _about(source, 0, first, known)
+    names = about.class_names if known.class_names is None else tuple(known.class_names)
+    found = Stream(begin, None)
+    return DataSet(source, found, reader, first.is_input, None, None, None, names, "", not known.is_told)
 
 
 def _about(source: Any, count: int, first: Element, known: Known) -> tuple[About, LabelReader]:
@@ -146,7 +162,7 @@ def _ends(source: Any, elements: Elements) -> tuple[list[Element], str]:
     for n in (0, len(elements) - 1):
         one, again = (read_element(read[n], f"source[{n}]") for read in (elements, afresh))
         if digest_of(one) != digest_of(again):
-            raise InputError(
+            raise OrderError(
                 f"source[{n}] is another one each time it is read, as with random crops or flips: a map lies over "
                 "what was drawn, and a run that is resumed would draw again. Pass the data set without random "
                 "transforms, as for validation"
@@ -156,7 +172,18 @@ def _ends(source: Any, elements: Elements) -> tuple[list[Element], str]:
     return ends, found.hexdigest()
 
 
-def _check_prepared(first: Element, known: Known) -> None:
+def _check(first: Element, known: Known) -> None:
+    """Refuse what is a batch, and pictures that nobody prepares.
+
+    Raises:
+        PictureError: the element is a batch.
+        InputError: it is a picture, and there is no preparation.
+    """
+    if first.is_input and not known.is_told and _is_batch(first, known.backend):
+        raise PictureError(
+            f"source[0] is x {first.x.shape} with {len(first.x)} labels, which may be a batch: expected one image per "
+            "element, and its label. Where it is one image with several labels, pass truth=[...], a row per image"
+        )
     if first.is_input or known.is_prepared:
         return
     raise InputError(
@@ -165,3 +192,10 @@ def _check_prepared(first: Element, known: Known) -> None:
         "or to (input, picture as the network sees it); or have the data set return the model's own inputs, floats. "
         f"For a training that scaled to -1 to 1: `import cv2` and `{example(known.backend)}`, and preprocess=preprocess"
     )
+
+
+def _is_batch(first: Element, backend: Backend | None) -> bool:
+    """Whether there is a label for each part of x, and the model does not take it as one image."""
+    if getattr(first.label, "shape", ())[:1] != first.x.shape[:1]:
+        return False
+    return backend is None or np.ndim(backend.with_batch_axis(first.x)) == first.x.ndim
