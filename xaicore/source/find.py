@@ -24,7 +24,11 @@ from xaicore.source.labels import LabelReader
 from xaicore.source.sets import DataSet
 from xaicore.source.streams import Begin, Stream, first_of, read_through, stream_of
 
-__all__ = ["Known", "find_set"]
+__all__ = ["Known", "UnpreparedError", "find_set"]
+
+
+class UnpreparedError(InputError):
+    """Arrays of uint8 without a preparation, which could be a model's own input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +190,8 @@ def _check(first: Element, known: Known) -> None:
         )
     if first.is_input or known.is_prepared:
         return
-    raise InputError(
+    error = InputError if first.is_pil else UnpreparedError
+    raise error(
         f"source[0] is a picture {first.x.shape}, and nothing says how this model's pictures are prepared: pass "
         "preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one input of the model without a batch axis, "
         "or to (input, picture as the network sees it); or have the data set return the model's own inputs, floats. "
