@@ -7,51 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_sets import SIDE, backend, preprocess
+from data_sets import COUNT, LABELS, PICTURES, Batched, IterableDataset
+from picture_sets import backend, preprocess
 
 import xaicore
 from xaicore.source.streams import Stream
 
 parquet = pytest.importorskip("pyarrow.parquet")
-
-COUNT = 10
-PICTURES = np.random.default_rng(0).integers(0, 250, (COUNT, SIDE, SIDE, 3), dtype=np.uint8)
-LABELS = [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
-
-
-class IterableDataset:
-    """As torch's: a pass is an iterator, and there are no positions."""
-
-    def __init__(self, elements, **attributes):
-        self.elements, self.passes, self.read = list(elements), 0, 0
-        self.__dict__.update(attributes)
-
-    def __getitem__(self, position):
-        raise NotImplementedError
-
-    def __iter__(self):
-        self.passes += 1
-        for element in self.elements:
-            self.read += 1
-            yield element
-
-
-class Batched:
-    """As `tf.data.Dataset`, in batches."""
-
-    element_spec = None
-
-    def __init__(self, size, cardinality=-2):
-        self.size, self.known = size, cardinality
-
-    def cardinality(self):
-        return self.known
-
-    def __iter__(self):
-        x = np.stack([preprocess(picture)[0] for picture in PICTURES])
-        for start in range(0, COUNT, self.size):
-            chosen = slice(start, start + self.size)
-            yield x[chosen], np.array(LABELS[chosen]), np.ones(len(LABELS[chosen]))
 
 
 def run(source, out, **options):
