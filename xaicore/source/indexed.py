@@ -21,7 +21,7 @@ KEPT = 4
 
 
 class OrderError(InputError):
-    """The elements of a data set, or their order, may be others each time they are read."""
+    """The elements of a data set, or their order, may be others each time they are read; or it has no end."""
 
 
 class Elements(Protocol):
@@ -224,7 +224,7 @@ def _of_batches(source: Any) -> Elements:
         )
     count = source.num_batches
     if count is None:
-        raise InputError(f"source is a {type(source).__name__} without an end: expected num_batches to be a number")
+        raise OrderError(f"source is a {type(source).__name__} without an end: expected num_batches to be a number")
     return InBatches(source, int(count)) if count else []
 
 

@@ -147,7 +147,7 @@ def stream_of(source: Any) -> Begin | None:
         return lambda: _singles(source, lambda value: is_batched)
     if hasattr(source, "element_spec") and hasattr(source, "cardinality"):
         if int(source.cardinality()) == -1:
-            raise InputError("source repeats without an end: expected a tf.data.Dataset without .repeat()")
+            raise OrderError("source repeats without an end: expected a tf.data.Dataset without .repeat()")
         return lambda: _singles(source, _is_batch)
     return (lambda: iter(source)) if is_iterable(source) else None
 
