@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import warnings
 from contextlib import closing
@@ -29,15 +30,11 @@ from toynet import ToyNet
 from workshop import Workshop, draw, write
 
 import xaicore
-from xaicore.errors import InputError
+from xaicore.errors import DependencyError, InputError
 from xaicore.pictures import Preparation
 from xaicore.source.listing import Listing
 from xaicore.source.reading import AHEAD, Reading
 from xaicore.source.streams import Ended, Stream
-
-parquet = pytest.importorskip("pyarrow.parquet")
-
-CLASSES = ("0", "1", "2", "3")
 
 
 class Seeing(DatasetBackend):
@@ -108,6 +105,7 @@ def worst_of(pool, count=COUNT, backend=None, step=0, x=INPUTS[:1], **options):
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_ids_order_classes_and_inputs_are_the_same_at_both_doors(tmp_path: Path, name: str) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
     source, truth = SOURCES[name](tmp_path)
     backend = Seeing()
     prepare = None if name in OF_INPUTS else preprocess
@@ -147,6 +145,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("what", [["p", "--truth", "folder"], ["some.csv"], ["p/red", "p/blue"]], ids=" ".join)
 def test_loggers_and_a_table_have_the_same_pictures(shop: Workshop, what: list[str]) -> None:
+    pytest.importorskip("pyarrow")
     common = [*what, "--labels", "names.txt", "--batch-size", "2"]
     assert shop.explain(*common).exit_code == 0
     assert shop.explain(*common, "--table", "--out", "t", logger=None).exit_code == 0
@@ -210,6 +209,7 @@ def test_broken_elements_of_a_data_set_too_also_the_first_and_the_last(tmp_path:
     assert sorted(map(int, worst.ids)) == [1, 2, 4, 5, 6, 7, 8]
     np.testing.assert_array_equal(searched[:7], INPUTS[[1, 2, 4, 5, 6, 7, 8]])
     options = {"backend": Seeing(), "preprocess": preprocess, "layer": "second", "batch_size": 2}
+    pytest.importorskip("pyarrow")
     found = xaicore.explain_dataset(object(), source, tmp_path / "out", **options)
     assert found.counts.errors == 3
 
@@ -228,6 +228,17 @@ def test_pictures_of_several_sizes_are_refused() -> None:
     with pytest.warns(RuntimeWarning, match=r"no worst predictions: InputError: preprocess returned inputs of shape"):
         worst, _ = worst_of(source, preprocess=lambda picture: np.float32(picture.transpose(2, 0, 1)) / 255)
     assert worst is None
+
+
+def test_pyarrow_is_needed_for_tables_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: Workshop) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    worst, _ = worst_of((folder(tmp_path), "folder"))
+    assert len(worst.ids) == COUNT
+    assert shop.explain("p").exit_code == 0
+    with pytest.raises(
+        DependencyError, match=r"some\.csv is a table, which needs pyarrow: .*; pip install 'xaicore\[d"
+    ):
+        worst_of("some.csv")
 
 
 # What has no labels, no order, or is no picture.
@@ -300,6 +311,7 @@ def test_a_batch_is_no_element(tmp_path: Path) -> None:
     worst, searched = worst_of(Parts())
     np.testing.assert_array_equal(searched[:COUNT], INPUTS)
     assert worst.truth.tolist() == [LABELS[int(name)] for name in worst.ids]
+    pytest.importorskip("pyarrow")
     with pytest.raises(InputError, match=r"^source\[0\] is x \(3, 3, 6, 6\) with 3 labels, which may be a batch"):
         xaicore.explain_dataset(object(), Parts(), tmp_path / "out", backend=Seeing(), preprocess=preprocess)
 

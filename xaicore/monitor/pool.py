@@ -67,7 +67,7 @@ def find_pool(source: Any, explainer: Explainer) -> Pool:
     x, truth = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     if hasattr(source, "__next__"):
         raise InputError(f"pool is a {type(source).__name__}, which can be read once: pass a loader, or (x, truth)")
-    if hasattr(source, "shape"):
+    if hasattr(source, "shape") and hasattr(source, "dtype"):  # a data set of Hugging Face has a shape
         raise InputError("pool is an array: expected (x, truth), a Sample with truth, or a loader of (x, truth)")
     listing = None if isinstance(x, Sample) else _listing(x, truth, explainer)
     if listing is not None:
