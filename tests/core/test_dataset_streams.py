@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from data_sets import COUNT, LABELS, PICTURES, Batched, IterableDataset
 from picture_sets import backend, preprocess
 
 import xaicore
+from xaicore.evidence import progress
 from xaicore.source.streams import Stream
 
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -161,3 +164,36 @@ def test_what_cannot_be_read_again_is_refused(tmp_path: Path, source, options, m
     with pytest.raises(xaicore.InputError, match=message):
         run(source, tmp_path / "out", **options)
     assert not os.path.exists(tmp_path / "out")
+
+
+class Clock:
+    """Each look takes one second."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.mark.parametrize("library", ["tqdm", "rich"])
+def test_a_bar_without_an_end_counts(tmp_path: Path, monkeypatch, library) -> None:
+    pytest.importorskip(library)
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(progress, "time", Clock())
+    monkeypatch.setattr(progress, "_library", lambda: library)
+    for name, value in (("COLUMNS", "120"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    told: list[tuple[int, int]] = []
+    run(pictures(), tmp_path / "told", progress=lambda *numbers: told.append(numbers))
+    assert stderr.getvalue() == ""
+    assert told[-1] == (COUNT, COUNT)
+    counts: list[tuple[int, int | None]] = []
+    show = progress._Bar.show
+    monkeypatch.setattr(progress._Bar, "show", lambda bar, n: (counts.append((n, bar._total)), show(bar, n)))
+    run(pictures(), tmp_path / "shown")
+    assert counts[:COUNT] == [(n + 1, None) for n in range(COUNT)]
+    assert counts[-1] == (COUNT, COUNT)
+    assert ("row [" if library == "tqdm" else "/?") in stderr.getvalue()

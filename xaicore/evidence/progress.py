@@ -13,7 +13,7 @@ from typing import Any
 
 from xaicore.errors import DependencyError, InputError
 
-__all__ = ["Progress", "check_progress", "reported"]
+__all__ = ["Progress", "check_progress", "counted", "reported"]
 
 Progress = Callable[[int, int], object]
 """`progress(done, total)` is called after each batch."""
@@ -46,10 +46,26 @@ def reported(progress: Progress | bool | None, total: int) -> Iterator[Progress]
     if callable(progress):
         yield progress
         return
+    with _bar_where_wanted(progress, total) as show:
+        yield lambda done, total: show(done)
+
+
+@contextmanager
+def counted(progress: Progress | bool | None) -> Iterator[Callable[[int], object]]:
+    """Yield what is called with a count that grows, of which nobody knows the end; a bar shows it where bars are shown.
+
+    A caller's own function, which is of the work behind the count, is not called.
+    """
+    with _bar_where_wanted(False if callable(progress) else progress, None) as show:
+        yield show
+
+
+@contextmanager
+def _bar_where_wanted(progress: bool | None, total: int | None) -> Iterator[Callable[[int], object]]:
     is_shown = progress or (progress is None and (_in_notebook() or sys.stderr.isatty()))
     bar = _Bar(total) if is_shown else None
     try:
-        yield (lambda done, total: None) if bar is None else bar.show
+        yield (lambda done: None) if bar is None else bar.show
     finally:
         if bar is not None:
             bar.close()
@@ -59,15 +75,15 @@ class _Bar:
     """A bar that appears once the work has taken a while, and vanishes at its end; it shows the rate and the time left.
 
     Args:
-        total: how much work there is.
+        total: how much work there is; None: nobody knows.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int | None) -> None:
         self._total, self._started = total, time.monotonic()
         self._is_open = False
         self._open_nothing(0)
 
-    def show(self, done: int, total: int) -> None:
+    def show(self, done: int) -> None:
         """Move the bar to `done`."""
         if not self._is_open:
             if time.monotonic() - self._started < PATIENCE:
