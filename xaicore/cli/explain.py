@@ -145,7 +145,8 @@ def command(
     shard: str | None,
     name: str | None,
 ) -> None:
-    """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg".
+    """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg"; or one CSV
+    or Parquet file with a column file, and maybe class and id.
 
     A video is 16 of its frames, evenly spaced. The id of a picture is its path, so that the same command with the same
     --out replaces its earlier results.
