@@ -31,6 +31,7 @@ from workshop import Workshop, draw, write
 
 import xaicore
 from xaicore.errors import DependencyError, InputError
+from xaicore.monitor import pool
 from xaicore.pictures import Preparation
 from xaicore.source.listing import Listing
 from xaicore.source.reading import AHEAD, Reading
@@ -351,6 +352,28 @@ def test_a_reading_that_is_left_early_leaves_no_thread() -> None:
         next(batches)
         assert [one for one in threading.enumerate() if one.name.startswith("xaicore-read")]
     assert not [one for one in threading.enumerate() if one.name.startswith("xaicore-read")]
+
+
+@pytest.mark.parametrize(("room", "again"), [(2**30, 0), (2 * (4 + 1) * 6 * 6 * 3 * 2, 6), (0, COUNT)])
+def test_prepared_pictures_are_kept_where_there_is_room(tmp_path: Path, monkeypatch, room: int, again: int) -> None:
+    monkeypatch.setattr(pool, "KEPT", room)
+    found = paths(tmp_path)
+    Path(found[1]).write_bytes(b"no picture")
+    reads: list[int] = []
+
+    def prepare(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        reads.append(1)
+        return preprocess(picture)
+
+    options = {"preprocess": prepare, "layer": "second", "batch_size": 2, "loggers": [Recorder()], "beside": False}
+    with xaicore.Monitor(None, INPUTS[:1], worst=3, pool=(found, LABELS), backend=Seeing(), **options) as monitor:
+        with pytest.warns(RuntimeWarning, match="1 of the pool's images are left out"):
+            _, first = monitor.step(0)
+        reads.clear()
+        _, second = monitor.step(1)
+    assert len(reads) == max(again - (room == 0), 0)  # the broken one is not prepared
+    assert first.ids == second.ids
+    np.testing.assert_array_equal(first.maps, second.maps)
 
 
 def test_the_callers_data_set_is_read_by_one_thread_unless_its_loader_has_workers() -> None:

@@ -32,6 +32,9 @@ NO_TRUTH = (
     "after its class, or a data set or loader of (x, truth)"
 )
 
+KEPT = 2**30
+"""Bytes of a pool's prepared pictures that stay in memory from one step to the next: 1400 of 224 x 224 pixels."""
+
 ALONE = "take those of one size"
 
 
@@ -108,12 +111,41 @@ class _InMemory:
 
 
 @dataclass(frozen=True, eq=False)
+class _Kept:
+    """A batch that is read.
+
+    Attributes:
+        tried: how many positions it takes.
+        sample: those that can be explained; None where there are none.
+        broken: {id: why it could not be read} of the others.
+    """
+
+    tried: int
+    sample: Sample | None
+    broken: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        if self.sample is None:
+            return 0
+        return int(self.sample.x.nbytes + (0 if self.sample.images is None else self.sample.images.nbytes))
+
+
+@dataclass(eq=False)
 class _Read:
-    """Pictures, and data sets in one order: read and prepared beside the model, broken ones left out."""
+    """Pictures, and data sets in one order: read and prepared beside the model, broken ones left out.
+
+    Attributes:
+        kept: the first batches of the caller's pictures, which no later step reads again.
+        room: bytes for more of them; 0 once one did not fit.
+    """
 
     reading: Reading
     explainer: Explainer
     broken: dict[str, str] = field(default_factory=dict)
+    kept: list[_Kept] = field(default_factory=list)
+    room: int = field(default_factory=lambda: KEPT)
 
     @classmethod
     def of(cls, listing: Listing, explainer: Explainer) -> _Read:
@@ -128,11 +160,27 @@ class _Read:
 
     def batches(self, size: int) -> Iterator[Sample]:
         self.broken.clear()
-        with closing(self.reading.batches(size, ALONE)) as batches:  # type: ignore[type-var]
+        for one in self._read(size):
+            self.broken.update(one.broken)
+            if one.sample is not None:
+                yield one.sample
+
+    def _read(self, size: int) -> Iterator[_Kept]:
+        yield from list(self.kept)
+        start = sum(one.tried for one in self.kept)
+        with closing(self.reading.batches(size, ALONE, start)) as batches:  # type: ignore[type-var]
             for batch in batches:
-                self.broken.update({one.item.id: one.error for one in batch.broken})
-                if len(batch):
-                    yield self._sample(batch)
+                why = {one.item.id: one.error for one in batch.broken}
+                sample = self._sample(batch) if len(batch) else None
+                one = _Kept(len(batch) + len(batch.broken), sample, why)
+                self._keep(one)
+                yield one
+
+    def _keep(self, one: _Kept) -> None:
+        """Keep a batch where there is room: decoding a picture takes far longer than predicting it."""
+        self.room = self.room - one.size if self.origin is None and one.size <= self.room else 0
+        if self.room:
+            self.kept.append(one)
 
     def has_labels(self) -> bool:
         """Whether true classes are known, or the first element has one; true where it cannot be read."""

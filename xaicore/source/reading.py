@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -130,17 +131,18 @@ class Reading:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def batches(self, size: int, alone: str) -> Iterator[Ready]:
+    def batches(self, size: int, alone: str, start: int = 0) -> Iterator[Ready]:
         """All items, `size` at a time: those that can be explained, stacked, and those that cannot.
 
         Args:
             size: items per batch.
             alone: how the caller explains one picture at a time, for the message where their sizes differ.
+            start: the position of the first one.
 
         Raises:
             InputError: the preparation returns something unexpected, as it would for every picture.
         """
-        with self.listing.awake(), contextlib.closing(self.ahead(map(Batch, self._positions(size)))) as batches:  # type: ignore[type-var]
+        with self.listing.awake(), contextlib.closing(self.ahead(map(Batch, self._positions(size, start)))) as batches:  # type: ignore[type-var]
             for batch in batches:
                 items = batch.read()
                 if items:
@@ -148,12 +150,10 @@ class Reading:
                 if len(items) < len(batch.positions):  # the stream has ended
                     return
 
-    def _positions(self, size: int) -> Iterator[range]:
-        count = None if self.listing.is_open else len(self.listing)
-        for start in itertools.count(0, size):
-            if count is not None and start >= count:
-                return
-            yield range(start, start + size if count is None else min(start + size, count))
+    def _positions(self, size: int, first: int) -> Iterator[range]:
+        count = sys.maxsize if self.listing.is_open else len(self.listing)
+        for start in range(first, count, size):
+            yield range(start, min(start + size, count))
 
 
 def _prepared(item: Item, prepare: Preparation) -> Prepared:
