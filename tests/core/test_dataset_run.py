@@ -211,6 +211,38 @@ def test_truth_boxes_and_ids_come_from_lists_and_tables(tmp_path: Path) -> None:
     assert [row["map"] for row in rows(tmp_path / "again")] == [row["map"] for row in found]
 
 
+def test_boxes_are_of_the_true_class_or_of_whatever_is_explained(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 4)
+    options = {"boxes": [[0, 0, 6, 6]] * 4, "targets": 1}
+    shares = {}
+    for name, truth, classes in [
+        ("truth", [1, 0, 1, 0], None),
+        ("any", [1, 0, 1, 0], "any"),
+        ("listed", [1, 0, 1, 0], [0, 1, [1], [2]]),
+        ("unknown", None, None),
+    ]:
+        run(tmp_path / "photos", tmp_path / name, truth=truth, box_classes=classes, **options)
+        shares[name] = [row["share"] for row in rows(tmp_path / name)]
+    whole = pytest.approx(1)  # the box is the picture
+    assert shares["truth"] == [whole, None, whole, None]
+    assert shares["any"] == shares["unknown"] == [whole] * 4
+    assert shares["listed"] == [None, whole, whole, None]
+    with pytest.raises(xaicore.InputError, match="which differs in the pictures' true classes or boxes"):
+        run(tmp_path / "photos", tmp_path / "any", truth=[1, 0, 1, 0], resume=True, **options)
+
+
+def test_boxes_of_pictures_with_several_classes_need_box_classes(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 4)
+    truth = np.array([[1, 1, 0, 0]] + [[0, 1, 0, 0]] * 3)
+    options = {"boxes": [[0, 0, 6, 6]] * 4, "targets": 1, "truth": truth}
+    run(tmp_path / "photos", tmp_path / "out", **options)
+    found = rows(tmp_path / "out")
+    assert [row["error"] is None for row in found] == [False, True, True, True]
+    assert "pass box_classes=, a list of N arrays (B,), one class per box, or box_classes='any'" in found[0]["error"]
+    run(tmp_path / "photos", tmp_path / "any", box_classes="any", **options)
+    assert [row["share"] for row in rows(tmp_path / "any")] == [pytest.approx(1)] * 4
+
+
 def test_truth_is_the_folder(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos" / "cat", 2)
     write_pictures(tmp_path / "photos" / "dog", 1)
@@ -229,6 +261,18 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
         ("photos", {"truth": [0]}, r"truth of shape \(1,\) for 3 images"),
         ("photos", {"ids": ["a", "b", "a"]}, "ids repeat: a; .* A picture is found by its id"),
         ("photos", {"boxes": [[0, 0, 1, 1]]}, r"expected boxes of 3 pictures, \(3, 4\)"),
+        (
+            "photos",
+            {"box_classes": "any"},
+            "box_classes='any' are the classes of true boxes, and there are none: pass b",
+        ),
+        ("photos", {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": "all"}, "box_classes='all': expected one class per"),
+        ("photos", {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": [0]}, "box_classes are of 1 images, and there are 3"),
+        (
+            "photos",
+            {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": [0, 1, [2, 3]]},
+            r"box_classes \[2, 3\] of the 1 true b",
+        ),
         ("photos", {"targets": [1, 2]}, "2 targets for 3 images"),
         ("photos", {"shard": "2/2"}, "shard='2/2': expected 'i/n'"),
         ("photos", {"batch_size": 0}, "batch_size=0: expected a whole number"),

@@ -74,12 +74,14 @@ class Work:
             labels,
         )[0]
         explanation = explanation if len(kept) == len(items) else explanation.take(kept)
-        chosen, boxes = [items[n].item for n in kept], self.listing.boxes
+        chosen = [items[n].item for n in kept]
+        boxes = None if self.listing.boxes is None else self.listing.boxes.take([one.position for one in chosen])
         return rows_of(
             explanation,
             positions=[one.position for one in chosen],
             paths=[one.path for one in chosen],
-            boxes=None if boxes is None else [boxes[one.position] for one in chosen],
+            boxes=None if boxes is None else boxes.boxes,
+            box_classes=None if boxes is None else boxes.classes,
         )
 
 

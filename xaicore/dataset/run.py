@@ -31,6 +31,7 @@ def explain_dataset(
     preprocess: Callable[..., Any] | None = None,
     truth: Any = None,
     boxes: Any = None,
+    box_classes: Any = None,
     ids: Any = None,
     class_names: Any = None,
     batch_size: int = 32,
@@ -67,7 +68,9 @@ def explain_dataset(
         truth: N true classes; "folder" if each picture's folder is named after its class. None: the labels of a data
             set, by name where both the data set and the model name their classes.
         boxes: the true boxes of each picture, (N, 4) or a list of N arrays (B, 4): x0, y0, x1, y1 in whole pixels of
-            the picture that the model sees. The table then has the share of evidence in them.
+            the picture that the model sees. The table then has the share of evidence in those of the explained class.
+        box_classes: the classes of what they hold: one index per picture, or a list of N arrays (B,); "any" where a box
+            belongs to whatever is explained; None: the picture's true class, "any" where no truth is known.
         ids: N names; None: the paths of files, also of a data set of files, "0", "1", ... of other pictures.
         batch_size: pictures per pass of the model.
         shard_size: pictures per file; None: 512, or fewer, so that each process has four of them. A run that dies
@@ -106,7 +109,7 @@ def explain_dataset(
     execution = Execution.checked(batch_size, shard_size, workers, readers, shard, engine, address)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
-    read = partial(Listing.read, source, truth, boxes, ids)
+    read = partial(Listing.read, source, truth, boxes, ids, box_classes=box_classes)
     opening = Opening.of(asked, read, targets, execution, Path(out))
     shards = opening.shards
     job, make = opening.begin(resume or shard is not None)

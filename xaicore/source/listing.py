@@ -16,6 +16,7 @@ from xaicore.data.names import as_ids
 from xaicore.data.truth import UNKNOWN, as_truth, check_count, join_truth
 from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
+from xaicore.source.boxes import TrueBoxes
 from xaicore.source.columns import is_table, read_columns
 from xaicore.source.find import Known, find_set
 from xaicore.source.items import Item, Prepared
@@ -35,7 +36,7 @@ class Listing:
         sources: N pictures.
         ids: their names, each of them once.
         truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool, or None.
-        boxes: N arrays (B, 4), the true boxes of each picture in pixels of the one that the model sees; or None.
+        boxes: the true boxes of each picture, or None.
         origin: the data set of a framework that they are in, or None.
         is_input: they are the model's own inputs, and are not prepared.
         class_names: of the data set where the model has none, or None.
@@ -46,7 +47,7 @@ class Listing:
     sources: Sequence[Source]
     ids: tuple[str, ...]
     truth: np.ndarray | None = None
-    boxes: tuple[np.ndarray, ...] | None = None
+    boxes: TrueBoxes | None = None
     origin: Any = None
     is_input: bool = False
     class_names: tuple[str, ...] | None = None
@@ -63,6 +64,7 @@ class Listing:
         class_names: Sequence[str] | None = None,
         is_prepared: bool = True,
         backend: Backend | None = None,
+        box_classes: Any = None,
     ) -> Listing:
         """The items that a caller's arguments mean.
 
@@ -77,6 +79,7 @@ class Listing:
             class_names: one name per class, for classes that are given by name.
             is_prepared: there is a preparation for pictures.
             backend: of the model, for the code that a message offers.
+            box_classes: of the boxes, as `xaicore.localize.evaluate` takes `classes`.
 
         Raises:
             InputError: there is no picture, an id repeats, or labels do not fit; the message says what to type.
@@ -85,7 +88,7 @@ class Listing:
             return source
         data = find_set(source, Known(class_names, is_prepared, truth is not None, backend))
         if data is not None:
-            return _of_set(data, truth, boxes, ids)
+            return _of_set(data, truth, boxes, box_classes, ids)
         if isinstance(source, (str, os.PathLike)) and is_table(source):
             columns = read_columns(source)
             truth = _only(columns.truth, truth, "truth", source)
@@ -108,7 +111,7 @@ class Listing:
         named = _names(ids, count)
         classes = as_truth(_of_folders(sources) if _is_folder(truth) else truth, class_names)
         check_count(classes, count)
-        return cls(sources, named, classes, _as_boxes(boxes, count))
+        return cls(sources, named, classes, TrueBoxes.read(boxes, box_classes, named))
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -130,14 +133,14 @@ class Listing:
         return join_truth([np.array([UNKNOWN]) if one is None else one for one in known])
 
     def labels_digest(self) -> str:
-        """A hash of true classes and boxes."""
+        """A hash of true classes, boxes and their classes."""
         found = hashlib.blake2b(digest_size=16)
-        for array in (self.truth, *(self.boxes or ())):
+        for array in (self.truth, *(() if self.boxes is None else self.boxes.arrays)):
             found.update(b"none" if array is None else repr(array.tolist()).encode())
         return found.hexdigest()
 
 
-def _of_set(data: DataSet, truth: Any, boxes: Any, ids: Any) -> Listing:
+def _of_set(data: DataSet, truth: Any, boxes: Any, box_classes: Any, ids: Any) -> Listing:
     count = len(data.elements)
     if _is_folder(truth):
         raise InputError(
@@ -151,7 +154,7 @@ def _of_set(data: DataSet, truth: Any, boxes: Any, ids: Any) -> Listing:
         data.sources,
         named,
         data.truth if classes is None else classes,
-        _as_boxes(boxes, count),
+        TrueBoxes.read(boxes, box_classes, named),
         data.origin,
         data.is_input,
         data.class_names,
@@ -186,21 +189,6 @@ def _of_folders(sources: Sequence[Source]) -> list[int | str]:
         raise InputError(f"truth={FOLDER!r} is for pictures in files: pass truth=[...], one class per picture")
     folders = [Path(os.path.abspath(one.path)).parent.name for one in sources]  # type: ignore[attr-defined]
     return [int(name) for name in folders] if all(map(str.isdecimal, folders)) else list(folders)
-
-
-def _as_boxes(boxes: Any, count: int) -> tuple[np.ndarray, ...] | None:
-    if boxes is None:
-        return None
-    try:
-        found = tuple(np.asarray(one).reshape(-1, 4) for one in boxes)
-    except (TypeError, ValueError):
-        found = ()
-    if len(found) != count or any(one.dtype.kind not in "iuf" for one in found):
-        raise InputError(
-            f"boxes={_shown(boxes)}: expected boxes of {count} pictures, ({count}, 4) or a list of {count} arrays (B, "
-            "4): x0, y0, x1, y1 in whole pixels of the picture that the model sees"
-        )
-    return found
 
 
 def _shown(value: Any) -> str:
