@@ -264,7 +264,7 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
         (
             "photos",
             {"box_classes": "any"},
-            "box_classes='any' are the classes of true boxes, and there are none: pass b",
+            "box_classes='any': there are no true boxes: pass a table of pictures with",
         ),
         ("photos", {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": "all"}, "box_classes='all': expected one class per"),
         ("photos", {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": [0]}, "box_classes are of 1 images, and there are 3"),

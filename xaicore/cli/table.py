@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache, partial
@@ -30,6 +31,10 @@ from xaicore.source.columns import is_table
 from xaicore.targets import TopK
 
 __all__ = ["check_table", "explain_table", "load_named", "table_options"]
+
+
+NAMED = 3
+"""Pictures with an error that are named at the end."""
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,6 +73,25 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--shard",
             metavar="I/N",
             help="With --table: make only every N-th file, from I on, for N jobs that share --out: 0/8 to 7/8.",
+        ),
+        click.option(
+            "--shard-size",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="With --table: pictures per file; a run that dies loses at most those of the file in work.  [default: "
+            "512, or fewer, so that each process has four files]",
+        ),
+        click.option(
+            "--readers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="With --table: threads that read and prepare pictures; 1 where --preprocess cannot run twice at a "
+            "time.  [default: one per processor, 8 at most]",
+        ),
+        click.option(
+            "--box-classes",
+            type=click.Choice(["any"]),
+            help="With --table: the boxes in a table of pictures are of any class.  [default: of the true class]",
         ),
     )
     for option in reversed(options):
@@ -133,7 +157,7 @@ def explain_table(
         model, loading: of `load_named`.
         out: the folder of the run.
         labels, truth, targets, top_k: as of `xaicore explain`.
-        run: resume, workers, engine, address, precision, shard.
+        run: resume, workers, engine, address, precision, shard, shard_size, readers, box_classes.
         options: of `Explainer`, batch_size included.
 
     Raises:
@@ -201,6 +225,17 @@ def _report(found: MapTable, out: str) -> int:
     if precision:
         remark(screen, f"in {found.run['fingerprint']['options']['precision']}, {precision['text']}")
     if counts.errors:
-        remark(screen, f"{count(counts.errors, 'picture')} with an error: open_maps({out!r}).errors()", "yellow")
+        _report_errors(screen, found, counts.errors, out)
     remark(screen, f"table {out}: xaicore.open_maps({out!r})", "bold")
     return int(counts.errors)
+
+
+def _report_errors(screen: Console, found: MapTable, number: int, out: str) -> None:
+    """Name the first pictures that have an error, and say what lists the others."""
+    remark(screen, f"{count(number, 'picture')} with an error:", "yellow")
+    for row in found.errors().head(NAMED).to_arrow(("id", "error")).to_pylist():
+        reason = row["error"] if row["id"] in row["error"] else f"{row['id']}: {row['error']}"
+        remark(screen, f"  {reason}", "yellow")
+    if number > NAMED:
+        code = f"import xaicore; print(*xaicore.open_maps({out!r}).errors().to_arrow(['error'])['error'], sep='\\n')"
+        remark(screen, f"  and {number - NAMED} more: python -c {shlex.quote(code)}", "yellow")

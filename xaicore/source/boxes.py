@@ -44,8 +44,8 @@ class TrueBoxes:
         if boxes is None:
             if classes is not None:
                 raise InputError(
-                    f"box_classes={_shown(classes)} are the classes of true boxes, and there are none: pass boxes=, "
-                    "(N, 4), too, or leave box_classes out"
+                    f"box_classes={_shown(classes)}: there are no true boxes: pass a table of pictures with the "
+                    "columns x0, y0, x1 and y1 (in Python, also boxes=, N arrays (B, 4)), or leave their classes out"
                 )
             return None
         found = _as_boxes(boxes, len(ids))
