@@ -89,8 +89,8 @@ def explain_dataset(
             machine.
         precision: "bfloat16", "float16" or "float32": explain a copy of the model that computes in it; with PyTorch.
             How its heatmaps differ from the model's own is in the table's `run["precision"]`.
-        progress: True for a bar, False for none, None for one in terminals and notebooks; or a function
-            `progress(done, total)` of pictures.
+        progress: True for a bar, or where stderr is no terminal, lines of text with the rate and the time left; False
+            for none; None for a bar in terminals and notebooks; or a function `progress(done, total)` of pictures.
         weights, trust, device: of a model by name, as in `xaicore.find_model`.
         options: as in `Explainer`: layer, output, activation, kind, smooth and so on.
 
@@ -122,7 +122,7 @@ def explain_dataset(
 
 def _run(job: Job, shards: range, progress: Progress | bool | None, make: Make) -> None:
     total = sum(len(job.plan.items(shard)) for shard in shards)
-    with reported(progress, total) as report:
+    with reported(progress, total, "pictures") as report:
         finished = 0
 
         def done(count: int) -> None:
