@@ -67,6 +67,7 @@ def test_a_run_of_the_command_line_goes_on_in_python_and_the_other_way_round(sho
     names = {"class_names": ["rosso", "verde", "blu"], "resume": True}
     assert invoke(shop, "--table", "--out", "runs/a").exit_code == 0
     assert len(xaicore.explain_dataset("net:build", "photos", "runs/a", fuse="mean", **names)) == 4
+    assert xaicore.open_maps("runs/a").run["name"] == "net:build"
     xaicore.explain_dataset("net:build", "photos", "runs/b", **names)
     result = invoke(shop, "--table", "--out", "runs/b", "--resume")
     assert result.exit_code == 0, result.output

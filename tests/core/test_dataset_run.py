@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from detector import DetectorBackend
@@ -241,6 +242,18 @@ def test_boxes_of_pictures_with_several_classes_need_box_classes(tmp_path: Path)
     assert "pass box_classes=, a list of N arrays (B,), one class per box, or box_classes='any'" in found[0]["error"]
     run(tmp_path / "photos", tmp_path / "any", box_classes="any", **options)
     assert [row["share"] for row in rows(tmp_path / "any")] == [pytest.approx(1)] * 4
+
+
+def test_the_table_of_this_process_knows_its_preparation(tmp_path: Path) -> None:
+    def crop(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return preprocess(np.ascontiguousarray(picture[:3, :3]))
+
+    paths = write_pictures(tmp_path / "photos", 4)
+    table = run(tmp_path / "photos", tmp_path / "out", preprocess=crop)
+    expected = [crop(cv2.imread(str(path))[..., ::-1])[1] for path in paths]
+    np.testing.assert_array_equal(table.head(2).explanation().images, expected[:2])
+    with pytest.raises(xaicore.InputError, match="is not what the model saw"):
+        xaicore.open_maps(tmp_path / "out").explanation().overlay(0)
 
 
 def test_truth_is_the_folder(tmp_path: Path) -> None:

@@ -133,7 +133,9 @@ def load_named(model: str, preprocess: str | None, device: str | None, weights: 
     """A model with the preparation that the command line takes: once in each process, also in workers."""
     loaded = load_model(model, preprocess, device, weights, trust)
     prepare = for_backend(loaded.prepare, plugins.installed().backend(loaded.model))
-    return NamedModel(loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained)
+    return NamedModel(
+        loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained, loaded.name
+    )
 
 
 def explain_table(

@@ -128,6 +128,7 @@ class Opening:
         about: dict[str, Any] = {
             "plan": {"pictures": plan.count, "shard_size": plan.shard_size, "shards": len(plan)},
             "batch_size": self.execution.batch_size,
+            "name": self.recipe.name,
             "backend": type(self.explainer.backend).__module__,
             "versions": {
                 "xaicore": importlib.metadata.version("xaicore"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xaicore.dataset.execution import Execution, Make
 from xaicore.dataset.opening import Opening
+from xaicore.dataset.parts import Parts
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.shard import Job
-from xaicore.dataset.table import MapTable, open_maps
+from xaicore.dataset.table import MapTable
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import reported
 from xaicore.files.arrow import arrow
@@ -113,11 +115,12 @@ def explain_dataset(
     opening = Opening.of(asked, read, targets, execution, Path(out))
     shards = opening.shards
     job, make = opening.begin(resume or shard is not None)
+    preparation = opening.explainer.preparation
     del opening  # workers have a model of their own
     _run(job, shards, progress, make)
     if not job.folder.missing(range(len(job.plan))):
         job.folder.finish()
-    return open_maps(job.folder.root)
+    return MapTable(replace(Parts.of(job.folder.root), own=preparation))
 
 
 def _run(job: Job, shards: range, progress: Progress | bool | None, make: Make) -> None:
