@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from xaicore.dataset.folder import Claim
-from xaicore.dataset.trial import deadly
+from xaicore.dataset.trial import EXPLAINED, NOTHING, PREPARED, deadly
 from xaicore.errors import XaicoreError
 from xaicore.pictures import Preparation
 from xaicore.source.items import Item, Prepared
@@ -89,25 +89,27 @@ def read_ahead(batches: Iterator[Batch], listing: Listing, prepare: Preparation,
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def read_alone(batches: Iterator[Batch], listing: Listing, prepare: Preparation) -> Iterator[Batch]:
+def read_alone(
+    batches: Iterator[Batch], listing: Listing, prepare: Preparation, attempt: Callable[[Item], object]
+) -> Iterator[Batch]:
     """The batches of shards that a process died with, no two pictures at a time.
 
     What was in work then is tried in another process first, and noted one by one where that does not show everything.
     """
-    tried: Claim | None = None
-    are_prepared = False
+    tried, far = None, NOTHING
     for batch in batches:
         journal = batch.claim.journal
         if batch.claim is not tried:
             tried = batch.claim
-            found, are_prepared = deadly([listing[position] for position in sorted(journal.suspects)], prepare)
+            found, far = deadly([listing[position] for position in sorted(journal.suspects)], prepare, attempt)
             journal.give_up(found)
+            journal.are_tried = far == EXPLAINED
         journal.begin(list(batch.positions))
         items = []
         for position in batch.positions:
             if position in journal.given_up:
                 items.append(given_up(listing[position]))
-            elif position in journal.suspects and not are_prepared:
+            elif position in journal.suspects and far < PREPARED:
                 with journal.alone(position):
                     items.append(_prepared(listing[position], prepare))
             else:
