@@ -9,7 +9,7 @@ from typing import Any
 from xaicore.dataset.explaining import Work
 from xaicore.dataset.recipe import Recipe
 from xaicore.errors import InputError
-from xaicore.source.items import Item, Prepared
+from xaicore.source.items import Item, Prepared, prepared_as
 from xaicore.source.listing import Listing
 from xaicore.targets import Target
 
@@ -43,7 +43,7 @@ class Attempt:
         if prepare is None:
             raise InputError("nothing says how this model's pictures are prepared: pass preprocess=f")
         picture, truth = item.read()
-        x, image = prepare(picture, item.id)
+        x, image = prepared_as(prepare, picture, item.id)
         return work.run([Prepared(item, x, image, truth=truth)] * self.batch_size, [0])
 
     @cached_property

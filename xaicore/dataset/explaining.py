@@ -19,6 +19,7 @@ from xaicore.dataset.rows import rows_of
 from xaicore.errors import XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.pictures import check_single
+from xaicore.source.inputs import Inputs, batch_of
 from xaicore.source.items import Prepared
 from xaicore.source.listing import Listing
 from xaicore.targets import Target
@@ -62,8 +63,9 @@ class Work:
             self.listing.truth_of([items[row] for row in rows]),
             self.explainer.class_names,
         )
-        x = np.stack([_x(items[row]) for row in rows])
-        check_single(x, self.explainer.backend.with_batch_axis)
+        x = batch_of([_x(items[row]) for row in rows])
+        if isinstance(x, np.ndarray):
+            check_single(x, self.explainer.backend.with_batch_axis)
         explanation = self.explainer.run(
             x,
             [self.explainer.method],
@@ -122,6 +124,6 @@ def _by_shape(items: Sequence[Prepared]) -> list[list[Prepared]]:
     return [list(items)] if len(shapes) == 1 else list(shapes.values())
 
 
-def _x(item: Prepared) -> np.ndarray:
+def _x(item: Prepared) -> np.ndarray | Inputs:
     assert item.x is not None
     return item.x

@@ -14,7 +14,7 @@ from xaicore.dataset.folder import Claim
 from xaicore.dataset.trial import EXPLAINED, NOTHING, PREPARED, deadly
 from xaicore.errors import XaicoreError
 from xaicore.pictures import Preparation
-from xaicore.source.items import Item, Prepared
+from xaicore.source.items import Item, Prepared, prepared_as
 from xaicore.source.listing import Listing
 
 __all__ = ["AHEAD", "Batch", "default_readers", "read_ahead", "read_alone"]
@@ -130,7 +130,7 @@ def _prepared(item: Item, prepare: Preparation) -> Prepared:
     picture = truth = None
     try:
         picture, truth = item.read()
-        x, image = prepare(picture, item.id)
+        x, image = prepared_as(prepare, picture, item.id)
     except XaicoreError as exc:  # names the picture
         return Prepared(item, error=str(exc), truth=truth, is_read=picture is not None)
     except Exception as exc:  # of one picture among many

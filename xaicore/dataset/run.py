@@ -61,7 +61,8 @@ def explain_dataset(
             function without arguments that returns a model or an `xaicore.NamedModel`.
         source: a folder with its subfolders, a pattern, a list of paths, of images of Pillow or of uint8 arrays, a list
             of (path, class); a .csv or .parquet file with the columns file, class, id, x0, y0, x1 and y1, of which
-            the first is needed; or a data set whose elements are x, (x, label) or a dict with an image and a label: a
+            the first is needed; or a data set whose elements are x, (x, label) or a dict with an image and a label,
+            where x of a model of several inputs is a tuple, dict or list: a
             `Dataset` of torch or Hugging Face, a `DataLoader` without shuffling, a `PyDataset` of Keras; or, read
             forward by one process, an `IterableDataset`, a `tf.data.Dataset`, a `WebDataset`. Its pictures,
             images of Pillow or uint8 (H, W, 3), are prepared; floats are the model's own input.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import InputError
+from xaicore.source.inputs import Inputs
 from xaicore.source.listing import Listing
 
 __all__ = ["as_is", "check_stream", "settings_of"]
@@ -48,8 +49,9 @@ def settings_of(listing: Listing, class_names: Sequence[str] | None, preprocess:
     if listing.is_input:
         if preprocess is not None:
             x, _ = listing[0].read()
+            shown = x if isinstance(x, Inputs) else f"{x.dtype} {x.shape}"
             raise InputError(
-                f"source[0] is {x.dtype} {x.shape}, the model's own input, and preprocess is for pictures: leave "
+                f"source[0] is {shown}, the model's own input, and preprocess is for pictures: leave "
                 "preprocess out, or have the data set return pictures, images of Pillow or uint8 (H, W, 3)"
             )
         found["preprocess"] = as_is

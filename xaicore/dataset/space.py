@@ -13,7 +13,8 @@ from xaicore.dataset.rows import rows_of
 from xaicore.dataset.settings import as_is
 from xaicore.errors import LoggerError
 from xaicore.explainer import Explainer
-from xaicore.source.items import Item
+from xaicore.source.inputs import batch_of
+from xaicore.source.items import Item, prepared_as
 from xaicore.targets import Target
 
 __all__ = ["bytes_per_picture", "check_space"]
@@ -24,10 +25,10 @@ def bytes_per_picture(explainer: Explainer, target: Target, item: Item) -> int |
     assert explainer.preparation is not None
     try:
         picture = item.source.read() if explainer.preparation.function is as_is else PROBE
-        x, image = explainer.preparation(picture, "a test picture")
+        x, image = prepared_as(explainer.preparation, picture, "a test picture")
         images = None if image is None else image[None]
         one = target.take(np.array([0]))
-        explanation = explainer.run(x[None], [explainer.method], one, images, Labels((item.id,)))[0]
+        explanation = explainer.run(batch_of([x]), [explainer.method], one, images, Labels((item.id,)))[0]
     except Exception:  # the model may take other pictures, or find nothing in this one; the run shows it
         return None
     return int(rows_of(explanation, paths=[item.path]).nbytes)

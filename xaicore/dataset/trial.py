@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xaicore.pictures import Preparation
-from xaicore.source.items import Item
+from xaicore.source.items import Item, prepared_as
 
 __all__ = ["EXPLAINED", "NOTHING", "PREPARED", "READ", "deadly"]
 
@@ -83,4 +83,4 @@ def try_all(stream: Any) -> None:
                 continue
             picture, _ = item.read()
             if prepare is not None:
-                prepare(picture, item.id)
+                prepared_as(prepare, picture, item.id)
