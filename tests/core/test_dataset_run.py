@@ -24,7 +24,7 @@ from pyarrow import parquet
 
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.plan import usual_shard_size
-from xaicore.dataset.space import bytes_per_picture
+from xaicore.dataset.space import bytes_per_picture, explained_probe
 from xaicore.source.listing import Listing
 from xaicore.targets import Boxes, Predicted
 
@@ -119,6 +119,14 @@ def test_a_resume_with_other_pictures_is_refused(tmp_path: Path) -> None:
     paths[3].rename(paths[3].with_name("x.png"))
     with pytest.raises(xaicore.InputError, match=r"differs in the pictures' ids or their order\. Pass another"):
         run(tmp_path / "photos", tmp_path / "out", resume=True)
+
+
+@pytest.mark.parametrize("out", ["file", "file/out"])
+def test_a_file_is_no_folder(tmp_path: Path, out: str) -> None:
+    write_pictures(tmp_path / "photos", 2)
+    (tmp_path / "file").touch()
+    with pytest.raises(xaicore.InputError, match=r"out='.*' is a file, or lies in one: pass a folder, which is"):
+        run(tmp_path / "photos", tmp_path / out)
 
 
 def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
@@ -268,10 +276,16 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ([], {}, "x is an empty list"),
+        ([], {}, "source is an empty list"),
         ("nowhere", {}, "no such file or folder: 'nowhere'"),
         (np.zeros((2, 3, 6, 6), np.float32), {}, "expected pictures: a folder, a pattern"),
         ("photos", {"truth": [0]}, r"truth of shape \(1,\) for 3 images"),
+        (
+            "photos",
+            {"truth": [0, 9, 4]},
+            r"truth 4, 9 is out of range: outputs .* have classes 0 to 3; .*photos/001.png'$",
+        ),
+        ("photos", {"truth": np.eye(3)[[0, 1, 2]] + np.eye(3)[[1, 2, 0]]}, "truth has 3 columns for outputs"),
         ("photos", {"ids": ["a", "b", "a"]}, "ids repeat: a; .* A picture is found by its id"),
         ("photos", {"boxes": [[0, 0, 1, 1]]}, r"expected boxes of 3 pictures, \(3, 4\)"),
         (
@@ -293,7 +307,11 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
         ("photos", {"preprocess": None}, "nothing says how this model's pictures are prepared"),
         ("photos", {"weights": "best.pt"}, "weights='best.pt' is for a model by name"),
         ("photos", {"progress": 3}, "progress=3: expected None, True"),
-        (["photos/000.png", "photos/000.png"], {}, "list each one once"),
+        (
+            ["photos/000.png", "photos/000.png"],
+            {},
+            r"list each one once, or name them apart, by ids=\[\.\.\.\] or the col",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_a_file_is_written(
@@ -335,7 +353,8 @@ def test_a_disk_that_is_too_small_is_reported_before_the_start(tmp_path: Path, m
     monkeypatch.undo()
     table = run(tmp_path / "photos", tmp_path / "out")
     explainer = xaicore.Explainer(object(), layer="second", backend=backend(), preprocess=preprocess)
-    needed = bytes_per_picture(explainer, Predicted(), Listing.read(tmp_path / "photos")[9])
+    last = Listing.read(tmp_path / "photos")[9]
+    needed = bytes_per_picture(explained_probe(explainer, Predicted(), last), last)
     size = sum(parquet.read_table(part).nbytes for part in (tmp_path / "out" / "parts").iterdir())
     assert len(table) == 10
     assert 0.7 < needed * 10 / size < 1.3

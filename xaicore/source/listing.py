@@ -13,7 +13,7 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.names import as_ids
-from xaicore.data.truth import UNKNOWN, as_truth, check_count, join_truth
+from xaicore.data.truth import UNKNOWN, as_truth, check_classes, check_count, join_truth, most_suspicious
 from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
 from xaicore.source.boxes import TrueBoxes
@@ -98,7 +98,7 @@ class Listing:
         elif isinstance(source, list) and source and all(isinstance(one, tuple) and len(one) == 2 for one in source):
             truth = _only([label for _, label in source], truth, "truth", "the list of (path, class)")
             source = [path for path, _ in source]
-        sources = find_sources(source, is_prepared, backend)
+        sources = find_sources(source, is_prepared, backend, "source")
         if sources is None:
             raise InputError(
                 f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
@@ -131,6 +131,19 @@ class Listing:
         if all(one is None for one in known):
             return None
         return join_truth([np.array([UNKNOWN]) if one is None else one for one in known])
+
+    def check_classes(self, outputs: np.ndarray, kind: str) -> None:
+        """Compare the true classes with those of a model's outputs (N, *O), where they are known before the run.
+
+        Raises:
+            InputError: one does not exist.
+        """
+        try:
+            check_classes(self.truth, outputs, kind)
+        except InputError as exc:
+            if self.truth is None or self.truth.ndim > 1:
+                raise
+            raise InputError(f"{exc}. Such a picture is {self.ids[most_suspicious(self.truth)]!r}") from exc
 
     def labels_digest(self) -> str:
         """A hash of true classes, boxes and their classes."""
@@ -176,7 +189,10 @@ def _names(ids: Any, count: int) -> tuple[str, ...]:
     try:
         return as_ids(ids, count)
     except InputError as exc:
-        raise InputError(f"{exc}. A picture is found by its id: list each one once, or pass ids=[...]") from exc
+        raise InputError(
+            f"{exc}. A picture is found by its id: list each one once, or name them apart, by ids=[...] or the column "
+            "id of a table"
+        ) from exc
 
 
 def _is_folder(truth: Any) -> bool:
