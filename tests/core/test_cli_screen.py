@@ -155,6 +155,18 @@ def test_elsewhere_long_work_has_a_line_a_minute_with_the_rate_and_the_time_left
     ]
 
 
+def test_what_had_been_there_already_is_not_of_the_rate(clock: Clock) -> None:
+    stream = screen(width=200)
+    with Bar(stream, 9000) as bar:
+        bar.show(2000)
+        clock.now += 10
+        bar.show(3000)
+    assert printed(stream).splitlines() == [
+        "2000 of 9000 pictures",
+        "3000 of 9000 pictures, 100 per second, 1 min left",
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(59, "59 s"), (61, "1 min"), (3599, "1 h 0 min"), (12_000, "3 h 20 min"), (97_000, "1 d 2 h")],
