@@ -17,7 +17,7 @@ from xaicore.errors import BackendError, InputError, XaicoreError, type_name
 from xaicore.evidence import reported
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
-from xaicore.pictures import File, Frame, PictureBatches, Source, check_single, find_sources
+from xaicore.pictures import File, Frame, Source, check_single, find_sources, read_batch
 from xaicore.results import Explanations
 from xaicore.targets import Box, Classes, Target
 from xaicore.trees import as_array
@@ -116,7 +116,7 @@ class _Inputs:
         """Input n, and its picture if the preparation returns one."""
         if self.sources is None or self.explainer.preparation is None:
             return self.x[n], None
-        (batch,) = PictureBatches([self.sources[n]], None, self.explainer.preparation, 1)
+        batch = read_batch([self.sources[n]], self.explainer.preparation)
         check_single(batch.x, self.explainer.backend.with_batch_axis)
         return batch.x, batch.images
 

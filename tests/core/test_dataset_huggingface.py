@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from picture_sets import backend, preprocess, write_pictures
+from recorder import Recorder
 
 import xaicore
+from xaicore.pictures import File
 
 parquet = pytest.importorskip("pyarrow.parquet")
 datasets = pytest.importorskip("datasets")
@@ -86,3 +88,17 @@ def test_other_columns_do_not_matter_and_two_labels_do(tmp_path: Path) -> None:
     encoded = data_of(paths).cast_column("image", datasets.Image(decode=False))
     with pytest.raises(xaicore.InputError, match=r"0 of them are images: .*cast_column\(name, datasets\.Image\(\)\)"):
         run(encoded, tmp_path / "encoded")
+
+
+def test_a_pool_of_a_monitor_has_the_same_pictures(tmp_path: Path) -> None:
+    paths = write_pictures(tmp_path / "photos", 5)
+    known = {"preprocess": preprocess, "backend": backend(), "layer": "second", "class_names": list("abcd")}
+    x = np.stack([preprocess(File(path).read())[0] for path in paths[:1]])
+    for pool, ids in (
+        (data_of(paths), [str(path) for path in paths]),
+        (data_of(paths).to_iterable_dataset(), list("01234")),
+    ):
+        with xaicore.Monitor(None, x, worst=5, pool=pool, loggers=[Recorder()], **known) as monitor:
+            _, worst = monitor.step(0)
+        truth = dict(zip(worst.ids, worst.truth.tolist(), strict=True))
+        assert truth == dict(zip(ids, [3 - label for label in LABELS], strict=True))

@@ -7,7 +7,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from picture_sets import SIDE, backend, preprocess, write_pictures
+from data_sets import (
+    COUNT,
+    INPUTS,
+    LABELS,
+    PICTURES,
+    Batches,
+    BatchSampler,
+    DataLoader,
+    Elements,
+    RandomSampler,
+    SequentialSampler,
+)
+from picture_sets import backend, preprocess, write_pictures
 
 import xaicore
 
@@ -18,85 +30,6 @@ from pyarrow import parquet
 from xaicore import trees
 from xaicore.pictures import PictureError
 from xaicore.source.indexed import part_of
-
-COUNT = 10
-PICTURES = np.random.default_rng(0).integers(0, 250, (COUNT, SIDE, SIDE, 3), dtype=np.uint8)
-INPUTS = np.stack([preprocess(picture)[0] for picture in PICTURES])
-LABELS = [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
-
-
-class Elements:
-    """A data set by position, as torch's `Dataset`."""
-
-    def __init__(self, elements, **attributes):
-        self.elements, self.reads = list(elements), []
-        self.__dict__.update(attributes)
-
-    def __len__(self):
-        return len(self.elements)
-
-    def __getitem__(self, position):
-        if position >= len(self.elements):
-            raise IndexError(position)
-        self.reads.append(position)
-        return self.elements[position]
-
-
-class SequentialSampler:
-    def __init__(self, source):
-        self.source = source
-
-    def __len__(self):
-        return len(self.source)
-
-
-class RandomSampler(SequentialSampler):
-    pass
-
-
-class BatchSampler:
-    def __init__(self, sampler, batch_size, drop_last=False):
-        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
-
-
-def default_collate(elements):
-    raise AssertionError("an element is enough")
-
-
-class DataLoader:
-    def __init__(self, dataset, sampler=None, drop_last=False, collate_fn=default_collate, batch_sampler=None):
-        self.dataset, self.collate_fn = dataset, collate_fn
-        self.sampler = sampler or SequentialSampler(dataset)
-        self.batch_sampler = batch_sampler or BatchSampler(self.sampler, 4, drop_last)
-
-    def __iter__(self):
-        raise AssertionError("a loader is not read in its order")
-
-
-class Batches:
-    """A data set of batches, as Keras' `PyDataset`."""
-
-    workers = 1
-    use_multiprocessing = False
-
-    def __init__(self, sizes, shuffle=False):
-        ends = np.cumsum(sizes)
-        self.parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        self.shuffle = shuffle
-
-    def __len__(self):
-        return len(self.parts)
-
-    @property
-    def num_batches(self):
-        return len(self)
-
-    def on_epoch_end(self):
-        raise AssertionError("nothing is shuffled")
-
-    def __getitem__(self, number):
-        part = self.parts[number]
-        return INPUTS[part], np.array(LABELS[part]), np.ones(len(LABELS[part]))
 
 
 def run(source, out, **options):

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_sets import SIDE, backend, preprocess
+from data_sets import COUNT, LABELS, PICTURES, Batched, IterableDataset
+from picture_sets import backend, preprocess
 
 import xaicore
+from xaicore.evidence import progress
 from xaicore.source.streams import Stream
 
 parquet = pytest.importorskip("pyarrow.parquet")
-
-COUNT = 10
-PICTURES = np.random.default_rng(0).integers(0, 250, (COUNT, SIDE, SIDE, 3), dtype=np.uint8)
-LABELS = [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
-
-
-class IterableDataset:
-    """As torch's: a pass is an iterator, and there are no positions."""
-
-    def __init__(self, elements, **attributes):
-        self.elements, self.passes, self.read = list(elements), 0, 0
-        self.__dict__.update(attributes)
-
-    def __getitem__(self, position):
-        raise NotImplementedError
-
-    def __iter__(self):
-        self.passes += 1
-        for element in self.elements:
-            self.read += 1
-            yield element
-
-
-class Batched:
-    """As `tf.data.Dataset`, in batches."""
-
-    element_spec = None
-
-    def __init__(self, size, cardinality=-2):
-        self.size, self.known = size, cardinality
-
-    def cardinality(self):
-        return self.known
-
-    def __iter__(self):
-        x = np.stack([preprocess(picture)[0] for picture in PICTURES])
-        for start in range(0, COUNT, self.size):
-            chosen = slice(start, start + self.size)
-            yield x[chosen], np.array(LABELS[chosen]), np.ones(len(LABELS[chosen]))
 
 
 def run(source, out, **options):
@@ -199,3 +164,36 @@ def test_what_cannot_be_read_again_is_refused(tmp_path: Path, source, options, m
     with pytest.raises(xaicore.InputError, match=message):
         run(source, tmp_path / "out", **options)
     assert not os.path.exists(tmp_path / "out")
+
+
+class Clock:
+    """Each look takes one second."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.mark.parametrize("library", ["tqdm", "rich"])
+def test_a_bar_without_an_end_counts(tmp_path: Path, monkeypatch, library) -> None:
+    pytest.importorskip(library)
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(progress, "time", Clock())
+    monkeypatch.setattr(progress, "_library", lambda: library)
+    for name, value in (("COLUMNS", "120"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    told: list[tuple[int, int]] = []
+    run(pictures(), tmp_path / "told", progress=lambda *numbers: told.append(numbers))
+    assert stderr.getvalue() == ""
+    assert told[-1] == (COUNT, COUNT)
+    counts: list[tuple[int, int | None]] = []
+    show = progress._Bar.show
+    monkeypatch.setattr(progress._Bar, "show", lambda bar, n: (counts.append((n, bar._total)), show(bar, n)))
+    run(pictures(), tmp_path / "shown")
+    assert counts[:COUNT] == [(n + 1, None) for n in range(COUNT)]
+    assert counts[-1] == (COUNT, COUNT)
+    assert ("element [" if library == "tqdm" else "/?") in stderr.getvalue()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from picture_sets import backend, preprocess, write_pictures
+from recorder import Recorder
 
 import xaicore
 
@@ -58,3 +59,14 @@ def test_what_is_encoded_or_shuffled_is_refused(tmp_path: Path, shard) -> None:
         run(source, tmp_path / "out")
     with pytest.raises(xaicore.InputError, match="is another one each time the source is read"):
         run(webdataset.WebDataset(url, shardshuffle=False).shuffle(100).decode("pil"), tmp_path / "out")
+
+
+def test_a_pool_of_a_monitor_has_the_same_pictures_by_position(shard) -> None:
+    paths, url = shard
+    source = webdataset.WebDataset(url, shardshuffle=False).decode("pil")
+    known = {"preprocess": preprocess, "backend": backend(), "layer": "second", "loggers": [Recorder()]}
+    with xaicore.Monitor(None, str(paths[0]), worst=5, pool=source, **known) as monitor:
+        _, worst = monitor.step(0)
+    assert {int(name): label for name, label in zip(worst.ids, worst.truth.tolist(), strict=True)} == dict(
+        enumerate(LABELS)
+    )

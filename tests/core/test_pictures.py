@@ -19,15 +19,17 @@ from xaicore.errors import InputError
 from xaicore.pictures import (
     SUFFIXES,
     File,
-    PictureBatches,
     PictureError,
     Preparation,
     find_pictures,
     picture_id,
+    read_batch,
     read_picture,
 )
 from xaicore.pictures.jpeg import is_cut_jpeg
 from xaicore.pictures.reading import read_array, read_pil
+from xaicore.source.listing import Listing
+from xaicore.source.reading import Reading
 
 
 @pytest.fixture(autouse=True)
@@ -257,25 +259,41 @@ def test_arrays_that_are_pictures() -> None:
         assert np.array_equal(read_array(array, "x"), np.dstack([grey] * 3))
 
 
-def batches(names: list[str], size: int) -> PictureBatches:
-    told: list[str] = []
-    prepare = Preparation(lambda picture: (np.float32(picture.mean((0, 1))), picture), "mean")
-    made = PictureBatches([File(Path(name)) for name in names], np.arange(len(names)), prepare, size, told.append)
-    made.told = told  # type: ignore[attr-defined]
-    return made
-
-
-def test_batches_keep_pictures_ids_and_truth_together() -> None:
+def test_a_batch_keeps_pictures_and_positions_together() -> None:
     for name, patch in (("0.png", (0, 0, 1, 1)), ("2.png", (0, 0, 2, 2)), ("3.png", (0, 0, 4, 4))):
         draw(Path(name), "green", patch)
     touch("1.png", "4.png", "5.png")
-    made = batches([f"{i}.png" for i in range(6)], 2)
+    prepare = Preparation(lambda picture: (np.float32(picture.mean((0, 1))), picture), "mean")
+    sources = [File(Path(f"{i}.png")) for i in range(6)]
+    batch = read_batch(sources, prepare, skips=True)
+    green = (batch.images[..., 1] == 255).sum(axis=(1, 2))
+    assert (batch.kept.tolist(), green.tolist()) == ([0, 2, 3], [1, 4, 16])
+    assert np.allclose(batch.x[:, 1], green * 255 / 200)
+    assert list(batch.skipped.items()) == [(f"{i}.png", f"{i}.png is an empty file") for i in (1, 4, 5)]
+    assert batch.reasons == "1.png is an empty file; 4.png is an empty file; 5.png is an empty file"
+    with pytest.raises(PictureError, match=r"^1\.png is an empty file$"):
+        read_batch(sources, prepare)
+    touch("6.png")
+    message = r"^none of the 4 pictures could be read\. 1\.png is an empty file; .*; 5\.png is an .*; and 1 more$"
+    with pytest.raises(InputError, match=message):
+        read_batch([*(sources[n] for n in (1, 4, 5)), File(Path("6.png"))], prepare, skips=True)
+
+
+def test_batches_of_a_source_keep_pictures_ids_and_truth_together() -> None:
+    for name, patch in (("0.png", (0, 0, 1, 1)), ("2.png", (0, 0, 2, 2)), ("3.png", (0, 0, 4, 4))):
+        draw(Path(name), "green", patch)
+    touch("1.png", "4.png", "5.png")
+    prepare = Preparation(lambda picture: (np.float32(picture.mean((0, 1))), picture), "mean")
+    listing = Listing.of([File(Path(f"{i}.png")) for i in range(6)], np.arange(6))
     seen = []
-    for batch in made:
-        assert batch.images is not None
-        green = (batch.images[..., 1] == 255).sum(axis=(1, 2))
-        assert np.allclose(batch.x[:, 1], green * 255 / 200)
-        seen.append((batch.ids, green.tolist(), batch.truth.tolist(), made.read))
-    assert seen == [(["0.png"], [1], [0], 2), (["2.png", "3.png"], [4, 16], [2, 3], 4)]
-    assert (made.read, made.broken) == (6, 3)
-    assert made.told == ["1.png is an empty file", "4.png is an empty file", "5.png is an empty file"]
+    for batch in Reading.of(listing, prepare, 2).batches(2, ""):
+        green = None if batch.images is None else (batch.images[..., 1] == 255).sum(axis=(1, 2))
+        assert green is None or np.allclose(batch.x[:, 1], green * 255 / 200)
+        truth = None if batch.truth is None else batch.truth.tolist()
+        broken = [(one.item.id, one.error) for one in batch.broken]
+        seen.append((batch.ids, None if green is None else green.tolist(), truth, broken))
+    assert seen == [
+        (["0.png"], [1], [0], [("1.png", "1.png is an empty file")]),
+        (["2.png", "3.png"], [4, 16], [2, 3], []),
+        ([], None, None, [(f"{i}.png", f"{i}.png is an empty file") for i in (4, 5)]),
+    ]

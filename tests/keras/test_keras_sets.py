@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from recorder import Recorder
 
 import xaicore
 
@@ -127,3 +128,27 @@ def test_two_inputs_of_a_dataset_of_tensorflow(tmp_path, of_two):
             for row, whole in zip(found, expected, strict=True):
                 got = np.array(row["map"], np.float32).reshape(row["map_shape"]) * row["maximum"]
                 np.testing.assert_allclose(got, whole, rtol=1e-3, atol=1e-6)
+
+
+def worst_of(model, pool):
+    options = {"layer": "conv", "kind": "logits", "batch_size": 2, "loggers": [Recorder()], "beside": False}
+    with xaicore.Monitor(model, X[:1], worst=COUNT, pool=pool, **options) as monitor:
+        _, found = monitor.step(0)
+    return found
+
+
+def test_a_pool_of_a_monitor_has_the_same_elements(model):
+    outputs = keras.ops.convert_to_numpy(model(X))
+    p = np.exp(outputs - outputs.max(1, keepdims=True))
+    order = np.argsort((p / p.sum(1, keepdims=True))[range(COUNT), Y], kind="stable")
+    pools = {"batches": Batches()}
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        pairs = tf.data.Dataset.from_tensor_slices((X, Y))
+        pools |= {"singles": pairs, "batches of tensorflow": pairs.batch(3), "shuffled": pairs.batch(3).shuffle(3)}
+    for name, pool in pools.items():
+        worst = worst_of(model, pool)
+        assert worst.truth.tolist() == Y[order].tolist(), name
+        if name != "shuffled":
+            assert worst.ids == tuple(map(str, order)), name

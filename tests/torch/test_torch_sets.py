@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from recorder import Recorder
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from torch_nets import ConvGapDense, gradcam
 
@@ -124,6 +125,40 @@ def test_two_processes_read_a_data_set(tmp_path):
 def test_a_loader_of_a_stream_keeps_its_workers_and_their_order(tmp_path):
     run(DataLoader(Stream(), batch_size=2, num_workers=2), tmp_path)
     assert [row["truth"] for row in rows(tmp_path)] == [[int(Y[n])] for n in (0, 2, 1, 3, 4, 6, 5)]
+
+
+POOLS = {
+    "dataset": Items,
+    "tensors": lambda: TensorDataset(X, Y),
+    "loader with workers": lambda: DataLoader(Items(), batch_size=3, num_workers=2, persistent_workers=True),
+    "own collate_fn": lambda: DataLoader(
+        Items(), 3, collate_fn=lambda batch: {"x": torch.stack([x for x, _ in batch]), "label": [y for _, y in batch]}
+    ),
+    "shuffled": lambda: DataLoader(Items(), 3, shuffle=True, generator=torch.Generator().manual_seed(3)),
+    "stream": Stream,
+    "loader of a stream with workers": lambda: DataLoader(Stream(), batch_size=2, num_workers=2),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_a_pool_of_a_monitor_has_the_same_elements(name, unchanged):
+    torch.manual_seed(0)
+    model, pool, log = ConvGapDense(CLASSES).eval(), POOLS[name](), Recorder()
+    state = torch.get_rng_state()
+    generator = getattr(pool, "generator", None)
+    drawn = None if generator is None else generator.get_state()
+    with unchanged(model), torch.no_grad():
+        p = model(X).softmax(1)[range(COUNT), Y].numpy()
+    with xaicore.Monitor(model, X[:1], worst=COUNT, pool=pool, loggers=[log], layer="relu2", batch_size=2) as monitor:
+        for step in range(2):
+            _, worst = monitor.step(step)
+            np.testing.assert_array_equal(worst.truth, Y.numpy()[np.argsort(p, kind="stable")])
+    order = {"shuffled": None, "loader of a stream with workers": [0, 2, 1, 3, 4, 6, 5]}.get(name, range(COUNT))
+    if order is not None:
+        assert [order[int(one)] for one in worst.ids] == np.argsort(p, kind="stable").tolist()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert generator is None or torch.equal(generator.get_state(), drawn)
+    assert getattr(pool, "_iterator", None) is None  # workers that persist are the training's
 
 
 def test_folders_of_torchvision_have_paths_labels_and_names(tmp_path):

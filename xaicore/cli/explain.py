@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from click.core import ParameterSource
 from rich.console import Console
 
 from xaicore import plugins
 from xaicore.cli.failures import Command
-from xaicore.cli.labels import read_labels, read_targets, read_truth
+from xaicore.cli.labels import read_labels, read_targets
 from xaicore.cli.memory import uncollected
 from xaicore.cli.methods_typed import read_methods, without_gradients
 from xaicore.cli.model import as_output, load_model, model_options
 from xaicore.cli.options import ensemble_options, reading_options
 from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.screen import Bar, console, count, remark, warnings_as_lines
+from xaicore.cli.source import Named
 from xaicore.cli.summary import report
 from xaicore.cli.table import check_table, explain_table, table_options
 from xaicore.cli.work import Work
@@ -31,7 +31,7 @@ from xaicore.explainer import Explainer
 from xaicore.layers import OUTLIERS
 from xaicore.logger import Run
 from xaicore.methods import METHODS
-from xaicore.pictures import PictureBatches, find_pictures, sources_of
+from xaicore.source.reading import Reading, default_readers
 from xaicore.targets import TopK
 
 __all__ = ["command"]
@@ -148,7 +148,8 @@ def command(
     box_classes: str | None,
     name: str | None,
 ) -> None:
-    """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg".
+    """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg"; or one CSV
+    or Parquet file with a column file, and maybe class and id.
 
     A video is 16 of its frames, evenly spaced. The id of a picture is its path, so that the same command with the same
     --out replaces its earlier results.
@@ -196,10 +197,8 @@ def command(
             broken = explain_table(screen, paths, model, loading, str(out), labels, truth, targets, top_k, run, options)
         click.get_current_context().exit(1 if broken else 0)
     with warnings_as_lines(screen), ExitStack() as stack:
-        files = find_pictures(paths)
+        named = Named.find(paths)
         class_names = read_labels(labels)
-        of_files = [sources_of(file) for file in files]
-        sources = [source for of_file in of_files for source in of_file]
         found = read_methods(methods)
         run_name = name or (Path(out).resolve().name if out else Run().name)
         root = Path(out) if out else Path("runs", run_name)
@@ -207,11 +206,9 @@ def command(
         loaded = stack.enter_context(uncollected(partial(load_model, model, preprocess, device, weights, trust)))
         if class_names is None:
             class_names = as_class_names(loaded.class_names)
-        true_classes = read_truth(truth, files, class_names)
-        if true_classes is not None:
-            true_classes = np.repeat(true_classes, [len(of_file) for of_file in of_files])
-        target = read_targets(targets, true_classes, class_names) if top_k is None else TopK(top_k)
-        bar = Bar(screen, len(sources))
+        listing = named.listing(truth, class_names)
+        target = read_targets(targets, listing.truth, class_names) if top_k is None else TopK(top_k)
+        bar = Bar(screen, len(listing))
         explainer = Explainer(
             *(loaded.model, found[0], layers or None, backend, as_output(output), activation),
             *(kind, axes, grid, input_axes, outliers),
@@ -229,13 +226,12 @@ def command(
             remark(screen, f"no --model is given: took {loaded.name}; `xaicore models` lists others")
         if loaded.is_pretrained is False:
             remark(screen, "the weights are random: heatmaps show nothing that was learned", "yellow")
-        summary = f"{count(len(sources), 'picture')}; model {loaded.title}; preprocess {loaded.prepare.name}"
+        summary = f"{count(len(listing), 'picture')}; model {loaded.title}; preprocess {loaded.prepare.name}"
         remark(screen, summary, "dim")
         if is_built_in(loaded.prepare.function):
             remark(screen, UNKNOWN, "yellow")
         prepare = for_backend(loaded.prepare, explainer.backend)
-        report_skipped = partial(_report_skipped, screen)
-        batches = PictureBatches(sources, true_classes, prepare, batch_size, report_skipped, "pass --batch-size 1")
+        reading = Reading.of(listing, prepare, default_readers())
         config = {
             "model": loaded.name,
             "methods": [method.name for method in found],
@@ -253,12 +249,13 @@ def command(
             "augment": list(augment),
             "fuse": fuse,
         }
-        work = Work(explainer, found, target, class_names, batches, logger_options, run_name, config)
+        skip = partial(_report_skipped, screen)
+        work = Work(explainer, found, target, class_names, reading, batch_size, skip, logger_options, run_name, config)
         try:
             work.run(bar)
         finally:
-            report(work.summary, screen, work.title, batches.broken, work.failed, work.where.values())
-    if work.batches.broken or work.failed:
+            report(work.summary, screen, work.title, len(work.skipped), work.failed, work.where.values())
+    if work.skipped or work.failed:
         click.get_current_context().exit(1)
 
 

@@ -14,20 +14,18 @@ from rich.console import Console
 from xaicore import plugins
 from xaicore.backend import PRECISIONS
 from xaicore.cli.failures import Stopped
-from xaicore.cli.labels import read_labels, read_targets, read_truth
+from xaicore.cli.labels import read_labels, read_targets
 from xaicore.cli.model import load_model
 from xaicore.cli.options import OPTIONS
 from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.screen import Bar, console, count, remark
+from xaicore.cli.source import Named
 from xaicore.data.names import as_class_names
-from xaicore.data.targets import TRUTH
 from xaicore.dataset.engines import ENGINES
 from xaicore.dataset.run import explain_dataset
 from xaicore.dataset.table import MapTable
 from xaicore.errors import InputError, XaicoreError
 from xaicore.models import NamedModel, default_model
-from xaicore.pictures import find_pictures
-from xaicore.source.columns import is_table
 from xaicore.targets import TopK
 
 __all__ = ["check_table", "explain_table", "load_named", "table_options"]
@@ -169,6 +167,7 @@ def explain_table(
     if model is None:
         model, _ = default_model(loading[1])
         remark(screen, f"no --model is given: took {model}; `xaicore models` lists others")
+    named = Named.find(paths)
     load_named.cache_clear()
     class_names = read_labels(labels)
     loaded = load_named(model, *loading)
@@ -177,13 +176,8 @@ def explain_table(
     if is_built_in(loaded.preprocess):
         remark(screen, UNKNOWN, "yellow")
     names = class_names or as_class_names(loaded.class_names)
-    source: Any = paths[0]
-    true_classes: Any = None
-    if len(paths) > 1 or truth is not None:
-        files = find_pictures(paths)
-        source, true_classes = [str(file) for file in files], read_truth(truth, files, names)
-    has_truth = true_classes is None and len(paths) == 1 and is_table(paths[0])  # in that table
-    target: Any = TRUTH if has_truth and targets == (TRUTH,) else read_targets(targets, true_classes, names)
+    listing = named.listing(truth, names, run["box_classes"])
+    target: Any = read_targets(targets, listing.truth, names)
     if top_k is not None:
         target = TopK(top_k)
     begun = False
@@ -200,13 +194,12 @@ def explain_table(
         try:
             found = explain_dataset(
                 partial(load_named, model, *loading),
-                source,
+                listing,
                 out,
                 targets=target,
-                truth=true_classes,
                 class_names=class_names,
                 progress=show,
-                **run,
+                **{name: value for name, value in run.items() if name != "box_classes"},  # the listing has it
                 **options,
             )
         except KeyboardInterrupt as exc:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,8 @@ from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.loggers import Loggers, open_loggers
 from xaicore.methods import Method
-from xaicore.pictures import PictureBatch, PictureBatches
+from xaicore.source.reading import Reading
+from xaicore.source.ready import Ready
 
 __all__ = ["Work"]
 
@@ -32,12 +33,16 @@ class Work:
         methods: methods with different names, which share one pass.
         target: as `Explainer` takes it.
         class_names: one name per class, or None.
-        batches: the pictures.
+        reading: reads the pictures.
+        batch_size: pictures per pass.
+        skip: called with a message for each picture that cannot be read or prepared.
         loggers: {plugin: options}.
         run_name, config: describe the run to the loggers; the layer that was found is added.
 
     Attributes:
         summary: the rows and counts so far.
+        read: how many pictures were tried so far.
+        skipped: {id: why it could not be read} of these.
         log: the loggers, open once the first batch is explained: a run that explains nothing leaves no files.
     """
 
@@ -45,11 +50,15 @@ class Work:
     methods: Sequence[Method]
     target: Any
     class_names: Sequence[str] | None
-    batches: PictureBatches
+    reading: Reading
+    batch_size: int
+    skip: Callable[[str], object]
     loggers: Mapping[str, Mapping[str, Any]]
     run_name: str
     config: Mapping[str, Any]
     summary: Summary = field(default_factory=Summary)
+    read: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
     log: Loggers | None = None
 
     @property
@@ -75,12 +84,15 @@ class Work:
             XaicoreError: the request is not possible, and nothing was explained.
             Stopped: something failed during the work.
         """
-        total = len(self.batches.sources)
+        total = len(self.reading.listing)
+        batches = self.reading.batches(self.batch_size, "pass --batch-size 1")
         try:
-            with ExitStack() as stack, bar:
-                for batch in self.batches:
-                    self._process(batch, stack)
-                    bar.show(self.batches.read)
+            with ExitStack() as stack, bar, closing(batches):  # type: ignore[type-var]
+                for batch in batches:
+                    self._note(batch)
+                    if len(batch):
+                        self._process(batch, stack)
+                        bar.show(self.read)
         except XaicoreError as exc:
             if not self.summary.pictures and not isinstance(exc, Stopped):
                 raise
@@ -88,7 +100,13 @@ class Work:
         if not self.summary.pictures:
             raise Stopped(f"no picture could be read and prepared (of {total})")
 
-    def _process(self, batch: PictureBatch, stack: ExitStack) -> None:
+    def _note(self, batch: Ready) -> None:
+        self.read += len(batch) + len(batch.broken)
+        for one in batch.broken:
+            self.skipped[one.item.id] = one.error
+            self.skip(one.error)
+
+    def _process(self, batch: Ready, stack: ExitStack) -> None:
         explanations = self._explain(batch)
         if self.log is None:
             first = next(iter(explanations.values()))
@@ -100,14 +118,14 @@ class Work:
             self.log(explanation)
         self.log.flush()  # else a tracker that buffers a step would buffer the whole run
         self.summary.add(explanations)
-        if self.log.all_failed and self.batches.read < len(self.batches.sources):
+        if self.log.all_failed and self.read < len(self.reading.listing):
             raise Stopped("every logger is switched off, so that no further result would be kept")
 
     def _report_skipped(self, log: Loggers) -> None:
-        for name, reason in self.batches.skipped.items():
+        for name, reason in self.skipped.items():
             log.skip(name, reason)
 
-    def _explain(self, batch: PictureBatch) -> dict[str, Explanation]:
+    def _explain(self, batch: Ready) -> dict[str, Explanation]:
         try:
             labels = Labels.read(batch.ids, batch.truth, self.class_names, LABELS)
             target = read_target(self.target, labels.truth, labels.class_names, LABELS)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.names import as_ids
 from xaicore.data.sample import Sample
 from xaicore.errors import InputError
-from xaicore.pictures import File, Frame, PictureBatches, Preparation, find_sources
+from xaicore.pictures import File, Frame, Preparation, find_sources, read_batch
 from xaicore.show.pictures import check_pictures
 
 __all__ = ["MOST", "read_sample"]
@@ -58,24 +55,10 @@ def read_sample(
         ids = [source.id for source in sources]
     named = as_ids(ids, n)
     given = None if images is None else check_pictures(images, n)
-    skips = skips and are_files and n > 1
-    batches = PictureBatches(sources, np.arange(n), prepare, n, warn=_quiet if skips else None, alone=ALONE)
-    batch = next(iter(batches), None)
-    if batch is None:
-        raise InputError(f"none of the {n} pictures could be read. {_reasons(batches.skipped)}")
-    kept = batch.truth  # which of the pictures these are
-    assert kept is not None
-    if batches.skipped:
-        skipped = f"{len(batches.skipped)} of {n} pictures skipped: {_reasons(batches.skipped)}"
+    batch = read_batch(sources, prepare, ALONE, skips and are_files and n > 1)
+    kept = batch.kept
+    if batch.skipped:
+        skipped = f"{len(batch.skipped)} of {n} pictures skipped: {batch.reasons}"
         warnings.warn(skipped, RuntimeWarning, stacklevel=5)
         named, given = tuple(named[i] for i in kept), None if given is None else given[kept]
     return Sample(batch.x, None, batch.images if given is None else given, named, kept, n)
-
-
-def _quiet(reason: str) -> None:
-    """All that was skipped is told once, at the end."""
-
-
-def _reasons(skipped: Mapping[str, str]) -> str:
-    """The first reasons, with what is left out."""
-    return "; ".join(list(skipped.values())[:3]) + (f"; and {len(skipped) - 3} more" if len(skipped) > 3 else "")

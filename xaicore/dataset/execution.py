@@ -10,10 +10,10 @@ from xaicore.data.numbers import check_whole
 from xaicore.dataset.engines import check_engine, local, processes, ray
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.plan import Plan, read_share, usual_shard_size
-from xaicore.dataset.reading import default_readers
 from xaicore.dataset.settings import check_stream
 from xaicore.dataset.shard import Job
 from xaicore.source.listing import Listing
+from xaicore.source.reading import default_readers
 
 __all__ = ["Execution", "Make"]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaicore.data.labels import Labels
-from xaicore.errors import XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.source.inputs import batch_of
@@ -57,7 +56,7 @@ def difference(
             first = _explained(own, item, target.take(np.array([item.position])))
             same = Classes(first.targets[None]) if (first.targets >= 0).all() else target
             pairs.append((first, _explained(other, item, same)))
-        except XaicoreError:  # it will be a row with its error
+        except Exception:  # it will be a row with its error
             continue
     if not pairs:
         return None

@@ -16,7 +16,7 @@ from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.shard import Job
 from xaicore.dataset.table import MapTable
 from xaicore.evidence import Progress, check_progress
-from xaicore.evidence.progress import reported
+from xaicore.evidence.progress import counted, reported
 from xaicore.files.arrow import arrow
 from xaicore.source.listing import Listing
 
@@ -93,7 +93,8 @@ def explain_dataset(
         precision: "bfloat16", "float16" or "float32": explain a copy of the model that computes in it; with PyTorch.
             How its heatmaps differ from the model's own is in the table's `run["precision"]`.
         progress: True for a bar, or where stderr is no terminal, lines of text with the rate and the time left; False
-            for none; None for a bar in terminals and notebooks; or a function `progress(done, total)` of pictures.
+            for none; None for a bar in terminals and notebooks; or a function `progress(done, total)` of pictures. A
+            bar also shows how far a stream is counted.
         weights, trust, device: of a model by name, as in `xaicore.find_model`.
         options: as in `Explainer`: layer, output, activation, kind, smooth and so on.
 
@@ -112,7 +113,7 @@ def explain_dataset(
     execution = Execution.checked(batch_size, shard_size, workers, readers, shard, engine, address)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
-    read = partial(Listing.read, source, truth, boxes, ids, box_classes=box_classes)
+    read = partial(_listed, progress, (source, truth, boxes, ids), box_classes)
     opening = Opening.of(asked, read, targets, execution, Path(out))
     shards = opening.shards
     job, make = opening.begin(resume or shard is not None)
@@ -122,6 +123,14 @@ def explain_dataset(
     if not job.folder.missing(range(len(job.plan))):
         job.folder.finish()
     return MapTable(replace(Parts.of(job.folder.root), own=preparation))
+
+
+def _listed(progress: Progress | bool | None, arguments: tuple[Any, ...], box_classes: Any, *of_model: Any) -> Listing:
+    """`Listing.read`, whose arguments are the caller's and those of the model; a stream shows how far it is counted."""
+    source, truth, boxes, ids = arguments
+    names, is_prepared, backend = of_model
+    with counted(progress) as count:
+        return Listing.read(source, truth, boxes, ids, names, is_prepared, backend, count, box_classes)
 
 
 def _run(job: Job, shards: range, progress: Progress | bool | None, make: Make) -> None:

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from xaicore.errors import InputError
 from xaicore.source.inputs import Inputs
 from xaicore.source.listing import Listing
+from xaicore.source.reading import as_is
 
-__all__ = ["as_is", "check_stream", "settings_of"]
-
-
-def as_is(x: np.ndarray) -> np.ndarray:
-    """The preparation of what is the model's own input."""
-    return x
+__all__ = ["check_stream", "settings_of"]
 
 
 def check_stream(listing: Listing, engine: str, workers: int | None) -> None:

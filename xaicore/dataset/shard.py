@@ -11,13 +11,14 @@ from xaicore.dataset.attempt import Attempt
 from xaicore.dataset.explaining import Explained, Work, explain_batch
 from xaicore.dataset.folder import Claim, RunFolder
 from xaicore.dataset.plan import Plan
-from xaicore.dataset.reading import Batch, read_ahead, read_alone
+from xaicore.dataset.reading import ShardBatch, read_ahead, read_alone
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.rows import error_rows, joined
 from xaicore.dataset.writing import Writer
 from xaicore.errors import InputError
 from xaicore.outputs import true_classes
 from xaicore.source.listing import Listing
+from xaicore.source.reading import Reading
 from xaicore.targets import Target
 
 __all__ = ["Job", "ShardExplainer"]
@@ -63,7 +64,7 @@ class ShardExplainer:
         explainer = job.recipe.explainer().quiet()
         if explainer.preparation is None:
             raise InputError("nothing says how this model's pictures are prepared: pass preprocess=f")
-        self.job, self._prepare = job, explainer.preparation
+        self.job, self._reading = job, Reading(job.listing, explainer.preparation, job.readers)
         self._work = Work(explainer, job.target, job.listing)
         self._is_proven = any(map(job.folder.is_done, range(len(job.plan))))  # by an earlier run, or another process
         self._failed = self._suspicious = 0
@@ -91,11 +92,11 @@ class ShardExplainer:
             # First, and without anything beside them, the shards that a process died with.
             alone = self._batches((k for k in shards if k in died), done)
             attempt = Attempt(job.recipe, job.listing, job.target, job.batch_size)
-            self._make(read_alone(alone, job.listing, self._prepare, attempt), done)
+            self._make(read_alone(alone, self._reading, attempt), done)
             rest = self._batches((k for k in shards if k not in died), done)
-            self._make(read_ahead(rest, job.listing, self._prepare, job.readers), done)
+            self._make(read_ahead(rest, self._reading), done)
 
-    def _batches(self, shards: Iterator[int], done: Callable[[int], object]) -> Iterator[Batch]:
+    def _batches(self, shards: Iterator[int], done: Callable[[int], object]) -> Iterator[ShardBatch]:
         """The batches of shards that can be claimed, one claim after the other."""
         for shard in shards:
             claim = self.job.folder.claim(shard)
@@ -105,9 +106,9 @@ class ShardExplainer:
             self._claims[shard] = claim
             batches = self.job.plan.batches(shard, self.job.batch_size)
             for number, positions in enumerate(batches, 1):
-                yield Batch(claim, positions, number == len(batches))
+                yield ShardBatch(claim, positions, number == len(batches))
 
-    def _make(self, batches: Iterator[Batch], done: Callable[[int], object]) -> None:
+    def _make(self, batches: Iterator[ShardBatch], done: Callable[[int], object]) -> None:
         """Explain batches, and write the shards that they complete."""
         parts: list[Any] = []
         try:

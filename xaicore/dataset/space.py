@@ -10,12 +10,12 @@ import numpy as np
 from xaicore.data.labels import Labels
 from xaicore.dataset.fingerprint import PROBE
 from xaicore.dataset.rows import rows_of
-from xaicore.dataset.settings import as_is
 from xaicore.errors import LoggerError
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.source.inputs import batch_of
 from xaicore.source.items import Item, prepared_as
+from xaicore.source.reading import as_is
 from xaicore.targets import Target
 
 __all__ = ["bytes_per_picture", "check_space", "explained_probe"]

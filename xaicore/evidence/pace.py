@@ -21,11 +21,11 @@ class Pace:
     """Says when a line is due, and what is in it: a line per tenth of the work, and one per minute in between.
 
     Args:
-        total: how much work there is.
+        total: how much work there is; None: nobody knows.
         what: is counted, in the plural.
     """
 
-    def __init__(self, total: int, what: str) -> None:
+    def __init__(self, total: int | None, what: str) -> None:
         self._total, self._what, self._tenths = total, what, 0
         self._began = self._printed = time.monotonic()
         self._seen = deque([(self._began, 0)])
@@ -33,11 +33,12 @@ class Pace:
     def line(self, done: int) -> str | None:
         """The line, such as "1200 of 9000 pictures, 25.3 per second, 5 min left"; None while none is due."""
         now = self.note(done)
-        tenths = done * 10 // max(self._total, 1)
+        tenths = done * 10 // max(self._total, 1) if self._total is not None else 0
         if tenths <= self._tenths and now - self._printed < EVERY:
             return None
         self._tenths, self._printed = tenths, now
-        return f"{done} of {self._total} {self._what}{self._rate(now, done)}"
+        of = "" if self._total is None else f" of {self._total}"
+        return f"{done}{of} {self._what}{self._rate(now, done)}"
 
     def note(self, done: int) -> float:
         """Count this for the rate, without a line; returns the time."""
@@ -50,7 +51,7 @@ class Pace:
         return now
 
     def _rate(self, now: float, done: int) -> str:
-        (since, before), left = self._seen[0], self._total - done
+        (since, before), left = self._seen[0], (self._total or done) - done
         if now - self._began < SHORT or now <= since or done <= before:
             return ""
         rate = (done - before) / (now - since)

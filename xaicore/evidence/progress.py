@@ -14,7 +14,7 @@ from typing import Any
 from xaicore.errors import DependencyError, InputError
 from xaicore.evidence.pace import Pace
 
-__all__ = ["Progress", "check_progress", "reported"]
+__all__ = ["Progress", "check_progress", "counted", "reported"]
 
 Progress = Callable[[int, int], object]
 """`progress(done, total)` is called after each batch."""
@@ -49,10 +49,26 @@ def reported(progress: Progress | bool | None, total: int, what: str = "rows") -
     if callable(progress):
         yield progress
         return
+    with _bar_where_wanted(progress, total, what) as show:
+        yield lambda done, total: show(done)
+
+
+@contextmanager
+def counted(progress: Progress | bool | None) -> Iterator[Callable[[int], object]]:
+    """Yield what is called with a count that grows, of which nobody knows the end; a bar shows it where bars are shown.
+
+    A caller's own function, which is of the work behind the count, is not called.
+    """
+    with _bar_where_wanted(False if callable(progress) else progress, None, "elements") as show:
+        yield show
+
+
+@contextmanager
+def _bar_where_wanted(progress: bool | None, total: int | None, what: str) -> Iterator[Callable[[int], object]]:
     is_shown = progress or (progress is None and (_in_notebook() or sys.stderr.isatty()))
     bar = _Bar(total, what) if is_shown else None
     try:
-        yield (lambda done, total: None) if bar is None else bar.show
+        yield (lambda done: None) if bar is None else bar.show
     finally:
         if bar is not None:
             bar.close()
@@ -64,17 +80,17 @@ class _Bar:
     Elsewhere than in terminals and notebooks, it is lines of text, see `Pace`.
 
     Args:
-        total: how much work there is.
+        total: how much work there is; None: nobody knows.
         what: is counted, in the plural.
     """
 
-    def __init__(self, total: int, what: str) -> None:
+    def __init__(self, total: int | None, what: str) -> None:
         self._total, self._started = total, time.monotonic()
         self._what, self._pace = what, Pace(total, what)
         self._is_open = False
         self._open_nothing(0)
 
-    def show(self, done: int, total: int) -> None:
+    def show(self, done: int) -> None:
         """Move the bar to `done`."""
         if not self._is_open:
             self._pace.note(done)

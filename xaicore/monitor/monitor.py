@@ -26,7 +26,7 @@ from xaicore.monitor.options import as_methods, check_options
 from xaicore.monitor.scale import Scale
 from xaicore.monitor.shipping import PATIENCE, Shipper
 from xaicore.monitor.warn import WarnOnce
-from xaicore.monitor.worst import Pool
+from xaicore.monitor.worst import WorstPredictions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,7 +62,10 @@ class Monitor:
         layer, axes, grid, outliers, smooth, augment, fuse, output, output_axes, kind, activation, input_axes: of
             `Explainer`; so are backend, progress and preprocess.
         worst: also explain this many of the worst predictions in `pool`, recomputed at each step.
-        pool: (x, truth), where x may be pictures, too; a `Sample` or a loader.
+        pool: (x, truth), x inputs, pictures or a data set, truth also "folder"; a `Sample`; or what has true classes of
+            its own, as `explain_dataset` takes it: a table, a list of (path, class), a data set; or any loader. What
+            cannot be read is left out, with one warning. Its ids are those of `explain_dataset`, of a stream and of
+            a loader without an order of its own "0", "1", ...
         every: explain the first step, and each that reaches or passes a multiple of this number.
         budget: seconds that a step may take. Images that it skips are reported, and go first at the next step.
         batch_size: images per pass, also changed ones.
@@ -133,19 +136,19 @@ class Monitor:
         self.sample = choose_images(explainer, x, truth, images, ids, first, per_class)
         self._batched = BatchedExplainer(explainer, found, targets)
         self._batched.target(self.sample)  # raises where it does not fit
-        self._pool = None if pool is None else Pool(pool, self._batched)
-        self._worst, self._every, self._budget, self._on_error = worst, every, budget, on_error
+        self._warn = WarnOnce()
+        self._worst = None if pool is None else WorstPredictions(pool, self._batched, worst, self._warn)
+        self._every, self._budget, self._on_error = every, budget, on_error
         self._scale = Scale(scale, [one.name for one in found])
         self._pictures: Pictures | None = None
         self._start = 0
         self._last: int | None = None
         self._digest: Hashable = None
-        self._warn = WarnOnce()
         self.left_out: tuple[str, ...] = ()
         if self._backend.ready:  # report mistakes now, not after the first epoch
             self._batched.probe(self.sample)
-            if self._pool is not None:
-                self._pool.probe()
+            if self._worst is not None:
+                self._worst.probe()
         about = {"ids": list(self.ids), "methods": [one.name for one in found], "every": every}
         with self._backend.undisturbed():  # the name of a new run is drawn at random
             unopened = open_loggers(loggers, name=name, config={**(config or {}), "monitor": about}, on_error=on_error)
@@ -154,7 +157,7 @@ class Monitor:
         atexit.register(self._finish)  # registered after the trackers' own hooks, it runs before them
 
     def __repr__(self) -> str:
-        n, worst = len(self.sample), f" and the {self._worst} worst of a pool" if self._worst else ""
+        n, worst = len(self.sample), f" and the {self._worst.count} worst of a pool" if self._worst else ""
         every = "every step" if self._every == 1 else f"every {self._every} steps"
         loggers = ", ".join(self._shipper.loggers.names) or "no logger"
         return (
@@ -259,7 +262,7 @@ class Monitor:
             raise InputError("the model has no weights yet: its first batch makes them, so train or call it first")
         fixed = self._explain_fixed(step, deadline)
         try:
-            worst = self._explain_worst(step, deadline)
+            worst = [] if self._worst is None else self._worst.explain(step, deadline)
         except Exception as exc:  # the fixed images are logged all the same
             if self._on_error == "raise":
                 raise
@@ -282,17 +285,3 @@ class Monitor:
                 f"({shown}); they go first at the next step. Choose fewer images, or raise budget=",
             )
         return [dataclasses.replace(one, pictures=pictures) for one in explanations]
-
-    def _explain_worst(self, step: int, deadline: Deadline) -> list[Explanation]:
-        if self._pool is None:
-            return []
-        with self._backend.undisturbed(self._pool.source):
-            worst, is_complete = self._pool.worst(self._worst, deadline)
-        if not is_complete:
-            self._warn("pool", f"step {step}: no time to search all of the pool for its worst; raise budget=")
-        if worst is None:
-            self._warn("none", f"step {step}: no image in the pool has a known class, so there are no worst ones")
-            return []
-        explanations, _ = self._batched(worst, Deadline())
-        pictures = self._batched.pictures(worst, explanations[0].input_size)
-        return [dataclasses.replace(one, pictures=pictures, group="worst") for one in explanations]

@@ -4,122 +4,123 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-import os
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from xaicore import trees
-from xaicore.data.batches import read_batches
-from xaicore.data.choose import from_arrays
 from xaicore.data.sample import Sample
-from xaicore.data.truth import check_classes, most_suspicious
+from xaicore.data.truth import check_classes
 from xaicore.errors import InputError
+from xaicore.explanation import Explanation
 from xaicore.monitor.batched import BatchedExplainer
 from xaicore.monitor.deadline import Deadline
+from xaicore.monitor.pool import NO_TRUTH, find_pool
+from xaicore.monitor.warn import WarnOnce
 from xaicore.outputs import is_dense, probabilities, settle_kind
 
-__all__ = ["Pool"]
+__all__ = ["WorstPredictions"]
 
-NO_TRUTH = "the worst predictions need true classes: pool=(x, truth), or a loader of (x, truth)"
+MOST = 3
+"""Images of which a warning says why they could not be read."""
 
 
-class Pool:
-    """Images among which each search finds the current worst predictions.
+class WorstPredictions:
+    """The worst predictions in a pool, found anew at each step.
 
     Args:
-        source: (x, truth), x inputs or pictures; a `Sample` with truth; or a loader of (x, truth). A loader's
-            ids are positions, which identify an image only if the loader does not shuffle.
+        pool: what is searched, see `find_pool`.
         batched: explains what is found; its model predicts, in batches of its size.
+        count: how many are explained.
+        warn: reports what a search left out.
+
+    Attributes:
+        count: see above.
 
     Raises:
         InputError: there are no images, or labels of another number; or the targets are one class per image of another
             sample, or boxes.
     """
 
-    def __init__(self, source: Any, batched: BatchedExplainer) -> None:
+    def __init__(self, pool: Any, batched: BatchedExplainer, count: int, warn: WarnOnce) -> None:
         if not batched.fits_any_sample:
             raise InputError(
                 "per-image targets cannot be used for the worst predictions: use 'predicted', 'truth' or [[a, b]]"
             )
         if not batched.has_classes:
             raise InputError("the worst predictions need a score per class, which boxes of a detector do not have")
-        class_names = batched.class_names
-        self.source, self._batched, self._backend = source, batched, batched.explainer.backend
-        if isinstance(source, (str, os.PathLike)):
-            raise InputError(f"pool={os.fspath(source)!r}: {NO_TRUTH}")
-        if isinstance(source, tuple) and len(source) == 2:
-            pictures = batched.explainer.read(source[0])
-            x = source[0] if pictures is None else pictures
-            self.source = from_arrays(x, source[1], None, None, class_names, copy=False)
-        elif isinstance(source, Sample):
-            self.source = from_arrays(source, None, None, None, class_names, copy=False)
-        elif hasattr(source, "__next__"):
-            raise InputError(f"pool is a {type(source).__name__}, which can be read once: pass a loader, or (x, truth)")
-        elif hasattr(source, "shape"):
-            raise InputError("pool is an array: expected (x, truth), a Sample with truth, or a loader of (x, truth)")
+        self._batched, self._backend = batched, batched.explainer.backend
+        self.count, self._warn = count, warn
+        self._pool = find_pool(pool, batched.explainer)
 
     def probe(self) -> None:
-        """Predict the image whose class index is the most likely to be out of range, where the pool holds arrays.
+        """Predict the image whose class index is the most likely to be out of range, where it is known before a search.
 
         Raises:
             InputError: true classes are missing or out of range.
         """
-        if isinstance(self.source, Sample):
-            if self.source.truth is None:
-                raise InputError(NO_TRUTH)
-            position = most_suspicious(self.source.truth) if self.source.truth.ndim == 1 else 0
-            self._true_probabilities(self.source.take(slice(position, position + 1)))
+        with self._backend.undisturbed(self._pool.origin):
+            found = self._pool.suspicious()
+            if found is not None:
+                self._true_probabilities(found)
 
-    def worst(self, k: int, deadline: Deadline) -> tuple[Sample | None, bool]:
-        """The current k worst predictions, the worst first, and whether all images were searched.
+    def explain(self, step: int, deadline: Deadline) -> list[Explanation]:
+        """The explanations of the worst ones, one per method; none where no true class is known.
 
-        One pass without gradients per batch; memory holds k images beside the batch.
-
-        Args:
-            k: how many; fewer if the pool has fewer.
-            deadline: once it has passed, no further batch begins.
+        What is left out, for lack of time or because it cannot be read, is a warning.
 
         Raises:
             InputError: true classes are missing or out of range.
             BackendError: the model fails.
         """
+        with self._backend.undisturbed(self._pool.origin):
+            worst, is_complete = self.find(deadline)
+        if not is_complete:
+            self._warn("pool", f"step {step}: no time to search all of the pool for its worst; raise budget=")
+        broken = list(self._pool.broken.values())
+        if broken:
+            more = f"; and {len(broken) - MOST} more" if len(broken) > MOST else ""
+            reasons = "; ".join(broken[:MOST]) + more
+            self._warn("broken", f"step {step}: {len(broken)} of the pool's images are left out: {reasons}")
+        if worst is None:
+            self._warn("none", f"step {step}: no image in the pool has a known class, so there are no worst ones")
+            return []
+        explanations, _ = self._batched(worst, Deadline())
+        pictures = self._batched.pictures(worst, explanations[0].input_size)
+        return [dataclasses.replace(one, pictures=pictures, group="worst") for one in explanations]
+
+    def find(self, deadline: Deadline) -> tuple[Sample | None, bool]:
+        """The current worst predictions, the worst first, and whether all images were searched.
+
+        One pass without gradients per batch; memory holds the images found beside the batches that are read.
+
+        Args:
+            deadline: once it has passed, no further batch begins.
+        """
         heap: list[_Candidate] = []
         searched, is_complete = 0, True
-        for batch in self._batches():
-            if searched and deadline.passed:
-                is_complete = False
-                break
-            p = self._true_probabilities(batch)
-            for n in np.argsort(p, kind="stable")[:k]:
-                if np.isfinite(p[n]):
-                    candidate = _Candidate(-float(p[n]), -(searched + int(n)), batch.take(np.array([n])))
-                    heapq.heappush(heap, candidate) if len(heap) < k else heapq.heappushpop(heap, candidate)
-            searched += len(batch)
+        with closing(self._pool.batches(self._batched.batch_size)) as batches:  # type: ignore[type-var]
+            for batch in batches:
+                if searched and deadline.passed:
+                    is_complete = False
+                    break
+                self._keep_worst(heap, batch, searched)
+                searched += len(batch)
         found = [candidate.image for candidate in sorted(heap, reverse=True)]
         return (Sample.concatenate(found) if found else None), is_complete
 
-    def _batches(self) -> Iterator[Sample]:
-        """Batches of NumPy arrays with truth and ids."""
-        position = 0
-        for batch in self._source_batches():
-            if batch.truth is None:
-                raise InputError(NO_TRUTH)
-            ids = batch.ids or tuple(str(position + n) for n in range(len(batch)))
-            yield dataclasses.replace(batch, ids=ids)
-            position += len(batch)
-
-    def _source_batches(self) -> Iterator[Sample]:
-        to_numpy = self._backend.to_numpy
-        if not isinstance(self.source, Sample):
-            for batch in read_batches(self.source, to_numpy, self._batched.class_names):
-                yield Sample(*batch)
-            return
-        for start in range(0, len(self.source), self._batched.batch_size):
-            chosen = self.source.take(slice(start, start + self._batched.batch_size))
-            yield dataclasses.replace(chosen, x=trees.convert(chosen.x, to_numpy))
+    def _keep_worst(self, heap: list[_Candidate], batch: Sample, start: int) -> None:
+        """Put the worst of a batch into the heap, whose images are called by their position where they have no name."""
+        if batch.truth is None:
+            raise InputError(NO_TRUTH)
+        ids = batch.ids or tuple(str(start + n) for n in range(len(batch)))
+        batch = dataclasses.replace(batch, ids=ids)
+        p = self._true_probabilities(batch)
+        for n in np.argsort(p, kind="stable")[: self.count]:
+            if np.isfinite(p[n]):
+                candidate = _Candidate(-float(p[n]), -(start + int(n)), batch.take(np.array([n])))
+                heapq.heappush(heap, candidate) if len(heap) < self.count else heapq.heappushpop(heap, candidate)
 
     def _true_probabilities(self, batch: Sample) -> np.ndarray:
         """(N,) the probability of the true class, the least one of several; infinite where none is known."""

@@ -1,9 +1,10 @@
-"""Pictures as people have them, and as a model takes them: found, read, prepared, and put into batches.
+"""Pictures as people have them, and as a model takes them: found, read, prepared, and stacked.
 
-A `Source` is one picture that can be read; a `Preparation` makes a model's input of it; `PictureBatches` stacks inputs.
+A `Source` is one picture that can be read; a `Preparation` makes a model's input of it; `read_batch` stacks the inputs
+of one call.
 """
 
-from xaicore.pictures.batches import PictureBatch, PictureBatches
+from xaicore.pictures.batch import PictureBatch, read_batch
 from xaicore.pictures.example import example
 from xaicore.pictures.files import SUFFIXES, VIDEOS, find_pictures, picture_id
 from xaicore.pictures.preparation import Preparation, check_single
@@ -19,7 +20,6 @@ __all__ = [
     "Frame",
     "InMemory",
     "PictureBatch",
-    "PictureBatches",
     "PictureError",
     "Preparation",
     "Source",
@@ -28,6 +28,7 @@ __all__ = [
     "find_pictures",
     "find_sources",
     "picture_id",
+    "read_batch",
     "read_picture",
     "sources_of",
 ]

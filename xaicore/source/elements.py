@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Element:
         is_input: x is the model's own input.
         key: of the image, in a dict.
         label_key: of the label, in a dict.
+        is_pil: the data set has an image of Pillow.
     """
 
     x: np.ndarray | Inputs
@@ -52,6 +53,7 @@ class Element:
     is_input: bool
     key: str | None = None
     label_key: str | None = None
+    is_pil: bool = False
 
 
 def read_element(value: Any, name: str) -> Element:
@@ -105,14 +107,14 @@ def _of_dict(value: Mapping[Any, Any], name: str) -> Element:
         )
     key, label_key = images[0], labels[0] if labels else None
     found = _element(value[key], None if label_key is None else value[label_key], f"{name}[{key!r}]")
-    return Element(found.x, found.label, found.is_input, key, label_key)
+    return replace(found, key=key, label_key=label_key)
 
 
 def _element(x: Any, label: Any, name: str) -> Element:
     if isinstance(x, (Mapping, tuple, list)) and any(hasattr(leaf, "shape") or is_pil(leaf) for leaf in leaves(x)):
         return Element(Inputs.read(x, name), label, True)
     if is_pil(x):
-        return Element(read_pil(x, name), label, False)
+        return Element(read_pil(x, name), label, False, is_pil=True)
     if not _is_image(x):
         path = ". Paths are a list: pass [(path, label), ...]" if isinstance(x, str) else ""
         raise PictureError(f"{name} is {_kind(x)}: {EXPECTED}{path}")

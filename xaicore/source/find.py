@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +14,26 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.truth import UNKNOWN, join_truth
-from xaicore.errors import InputError
+from xaicore.errors import InputError, XaicoreError
+from xaicore.pictures import PictureError
 from xaicore.pictures.example import example
 from xaicore.source.about import About, about_of
 from xaicore.source.elements import Element, digest_of, read_element
-from xaicore.source.indexed import Elements, indexed, is_loader
+from xaicore.source.indexed import Elements, OrderError, indexed, is_loader
+from xaicore.source.inputs import Inputs
 from xaicore.source.labels import LabelReader
 from xaicore.source.sets import DataSet
-from xaicore.source.streams import Begin, Stream, read_through, stream_of
+from xaicore.source.streams import Begin, Stream, first_of, read_through, stream_of
 
-__all__ = ["Known", "find_set"]
+__all__ = ["Known", "UnpreparedError", "find_set"]
+
+
+TRIED = 32
+"""Elements that are tried from each end, where the first ones are broken."""
+
+
+class UnpreparedError(InputError):
+    """Arrays of uint8 without a preparation, which could be a model's own input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +45,14 @@ class Known:
         is_prepared: there is a preparation for pictures.
         is_told: the caller passes the true classes, and the labels of the data set are not read.
         backend: of the model, which restores random state that reading draws from; None where there is no model.
+        count: counts a stream, called with the elements so far; None: it is read once, and nobody knows where it ends.
     """
 
     class_names: Sequence[str] | None
     is_prepared: bool
     is_told: bool = False
     backend: Backend | None = None
+    count: Callable[[int], object] | None = lambda count: None
 
     def undisturbed(self, source: Any) -> AbstractContextManager[None]:
         """Restores what reading draws from."""
@@ -58,7 +70,8 @@ def find_set(source: Any, known: Known) -> DataSet | None:
         InputError: it has no order, its elements are neither pictures nor inputs, change from one reading to the next,
             or have labels that the model has no classes for; the message says what to type.
     """
-    elements = indexed(source)
+    with known.undisturbed(source):  # a data set of batches is asked for two of them
+        elements = indexed(source)
     if elements is not None:
         return _of_positions(source, elements, known)
     begin = stream_of(source)
@@ -67,13 +80,13 @@ def find_set(source: Any, known: Known) -> DataSet | None:
 
 def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
     with known.undisturbed(source):
-        (first, last), digest = _ends(source, elements)
-    _check_prepared(first, known)
+        ((start, first), (end, last)), digest = _ends(source, elements)
+    _check(first, start, known)
     about, reader = _about(source, len(elements), first, known)
     truth = None if about.labels is None else reader.placed(about.labels, "source")
     if not known.is_told:
-        ends = [reader.read(first.label, "source[0]"), reader.read(last.label, f"source[{len(elements) - 1}]")]
-        if truth is not None and not _are_equal(ends, [truth[:1], truth[-1:]]):
+        ends = [reader.read(first.label, f"source[{start}]"), reader.read(last.label, f"source[{end}]")]
+        if truth is not None and not _are_equal(ends, [truth[start : start + 1], truth[end : end + 1]]):
             truth = None  # the elements have other labels than the list
     return DataSet(
         source,
@@ -90,11 +103,13 @@ def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
 
 
 def _of_stream(source: Any, begin: Begin, known: Known) -> DataSet:
+    if known.count is None:
+        return _of_passing(source, begin, known)
     with known.undisturbed(source):
-        found = read_through(begin)
+        found = read_through(begin, known.count)
     assert found.first is not None
     assert found.last is not None
-    _check_prepared(found.first, known)
+    _check(found.first, 0, known)
     about, reader = _about(source, len(found), found.first, known)
     if about.paths is None and len(set(found.keys)) == len(found):
         about = replace(about, keys=tuple(found.keys))
@@ -115,6 +130,17 @@ def _of_stream(source: Any, begin: Begin, known: Known) -> DataSet:
         False,
         bytes(found.digests),
     )
+
+
+def _of_passing(source: Any, begin: Begin, known: Known) -> DataSet:
+    """A stream of which one element is read by now."""
+    with known.undisturbed(source):
+        first = first_of(begin)
+    _check(first, 0, known)
+    about, reader = _about(source, 0, first, known)
+    names = about.class_names if known.class_names is None else tuple(known.class_names)
+    found = Stream(begin, None)
+    return DataSet(source, found, reader, first.is_input, None, None, None, names, "", not known.is_told)
 
 
 def _about(source: Any, count: int, first: Element, known: Known) -> tuple[About, LabelReader]:
@@ -139,29 +165,65 @@ def _are_equal(labels: Sequence[np.ndarray | None], known: Sequence[np.ndarray])
     return all(one is not None and np.array_equal(one, other) for one, other in zip(labels, known, strict=True))
 
 
-def _ends(source: Any, elements: Elements) -> tuple[list[Element], str]:
-    """The first and the last element, each read twice, and a digest of them."""
+def _ends(source: Any, elements: Elements) -> tuple[list[tuple[int, Element]], str]:
+    """The first and the last element that can be read, each read twice, with their positions; and a digest of them."""
     found, ends = hashlib.blake2b(digest_size=16), []
     afresh = indexed(source) or elements  # without batches that are kept
-    for n in (0, len(elements) - 1):
-        one, again = (read_element(read[n], f"source[{n}]") for read in (elements, afresh))
-        if digest_of(one) != digest_of(again):
-            raise InputError(
+    count = len(elements)
+    for positions in (range(count), range(count - 1, -1, -1)):
+        n, one = _first_readable(elements, positions[:TRIED])
+        if digest_of(one) != digest_of(read_element(afresh[n], f"source[{n}]")):
+            raise OrderError(
                 f"source[{n}] is another one each time it is read, as with random crops or flips: a map lies over "
                 "what was drawn, and a run that is resumed would draw again. Pass the data set without random "
                 "transforms, as for validation"
             )
         found.update(digest_of(one))
-        ends.append(one)
+        ends.append((n, one))
     return ends, found.hexdigest()
 
 
-def _check_prepared(first: Element, known: Known) -> None:
+def _first_readable(elements: Elements, positions: range) -> tuple[int, Element]:
+    """The first of these that can be read, and its position: a broken element is an error of its own, later."""
+    errors: list[Exception] = []
+    for n in positions:
+        try:
+            return n, read_element(elements[n], f"source[{n}]")
+        except Exception as exc:  # whatever the caller's data set raises
+            errors.append(exc)
+    if isinstance(errors[0], XaicoreError):
+        raise errors[0]
+    others = f", nor any of the {len(errors) - 1} next to it" if len(errors) > 1 else ""
+    what = f"source[{positions[0]}] cannot be read{others}: {type(errors[0]).__name__}: {errors[0]}"
+    raise InputError(what) from errors[0]
+
+
+def _check(first: Element, n: int, known: Known) -> None:
+    """Refuse what is a batch, and pictures that nobody prepares.
+
+    Raises:
+        PictureError: the element is a batch.
+        InputError: it is a picture, and there is no preparation.
+    """
+    if first.is_input and not known.is_told and _is_batch(first, known.backend):
+        raise PictureError(
+            f"source[{n}] is x {first.x.shape} with {len(first.label)} labels, which may be a batch: expected one "
+            "image per element, and its label. Where it is one image with several labels, pass truth=[...], a "
+            "row per image"
+        )
     if first.is_input or known.is_prepared:
         return
-    raise InputError(
-        f"source[0] is a picture {first.x.shape}, and nothing says how this model's pictures are prepared: pass "
+    error = InputError if first.is_pil else UnpreparedError
+    raise error(
+        f"source[{n}] is a picture {first.x.shape}, and nothing says how this model's pictures are prepared: pass "
         "preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one input of the model without a batch axis, "
         "or to (input, picture as the network sees it); or have the data set return the model's own inputs, floats. "
         f"For a training that scaled to -1 to 1: `import cv2` and `{example(known.backend)}`, and preprocess=preprocess"
     )
+
+
+def _is_batch(first: Element, backend: Backend | None) -> bool:
+    """Whether there is a label for each part of x, and the model does not take it as one image."""
+    if isinstance(first.x, Inputs) or getattr(first.label, "shape", ())[:1] != first.x.shape[:1]:
+        return False
+    return backend is None or np.ndim(backend.with_batch_axis(first.x)) == first.x.ndim

@@ -14,10 +14,14 @@ from xaicore import trees
 from xaicore.errors import InputError, type_name
 from xaicore.pictures import PictureError
 
-__all__ = ["Elements", "InBatches", "are_inputs", "indexed", "is_iterable", "is_loader", "part_of"]
+__all__ = ["Elements", "InBatches", "OrderError", "are_inputs", "indexed", "is_iterable", "is_loader", "part_of"]
 
 KEPT = 4
 """Batches of a data set of batches that are in memory: those that are read ahead."""
+
+
+class OrderError(InputError):
+    """The elements of a data set, or their order, may be others each time they are read; or it has no end."""
 
 
 class Elements(Protocol):
@@ -217,7 +221,7 @@ def _of_loader(loader: Any) -> Elements | None:
         return None
     own = next(base for base in type(loader).__mro__ if "__iter__" in vars(base))
     if own.__name__ != "DataLoader":
-        raise InputError(
+        raise OrderError(
             f"source is a {type_name(loader)}, which reads its data set in a way of its own: pass the data set, "
             "source.dataset, with preprocess= where it returns pictures"
         )
@@ -227,7 +231,7 @@ def _of_loader(loader: Any) -> Elements | None:
         dropped = len(elements) % order.batch_size if order.drop_last else 0
         order = order.sampler
     if type(order).__name__ != "SequentialSampler" or len(order) != len(elements):
-        raise InputError(
+        raise OrderError(
             f"source is a DataLoader that reads by a {type(order).__name__}, whose order may be another one each time, "
             "or leave elements out: a run that is resumed needs one order. Pass the data set, source.dataset, or a "
             "loader with shuffle=False; jobs share a data set by shard='i/n'"
@@ -245,13 +249,13 @@ def _is_of_batches(source: Any) -> bool:
 
 def _of_batches(source: Any) -> Elements:
     if getattr(source, "shuffle", False):
-        raise InputError(
+        raise OrderError(
             f"source is a {type(source).__name__} with shuffle={source.shuffle!r}: a run that is resumed needs one "
             "order. Make it with shuffle=False"
         )
     count = source.num_batches
     if count is None:
-        raise InputError(f"source is a {type(source).__name__} without an end: expected num_batches to be a number")
+        raise OrderError(f"source is a {type(source).__name__} without an end: expected num_batches to be a number")
     return InBatches(source, int(count)) if count else []
 
 

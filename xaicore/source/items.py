@@ -64,6 +64,7 @@ class Prepared:
         truth: the true class that the source has for it, (1,) int64 or (1, classes) bool; None where the list of all
             pictures has it, or nobody knows it.
         is_read: False where the picture itself cannot be read, so that its error says nothing of the model.
+        cause: what was raised, where there is an error.
     """
 
     item: Item
@@ -72,3 +73,4 @@ class Prepared:
     error: str = ""
     truth: np.ndarray | None = None
     is_read: bool = True
+    cause: Exception | None = None

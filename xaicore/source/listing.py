@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ FOLDER = "folder"
 """`truth="folder"`: each picture's folder is named after its class."""
 
 
+def _count_silently(count: int) -> None:
+    """Nobody watches a stream being counted."""
+
+
 @dataclass(frozen=True, eq=False)
 class Listing:
     """The items of a data set, in order.
@@ -42,6 +47,7 @@ class Listing:
         class_names: of the data set where the model has none, or None.
         digest: of the first and the last element of a data set, or None.
         is_stream: they are read forward, by one process.
+        is_open: a stream that nobody has counted: its pictures are called "0", "1", ... and end where it does.
     """
 
     sources: Sequence[Source]
@@ -53,6 +59,7 @@ class Listing:
     class_names: tuple[str, ...] | None = None
     digest: str | None = None
     is_stream: bool = False
+    is_open: bool = False
 
     @classmethod
     def read(
@@ -64,6 +71,7 @@ class Listing:
         class_names: Sequence[str] | None = None,
         is_prepared: bool = True,
         backend: Backend | None = None,
+        count: Callable[[int], object] | None = _count_silently,
         box_classes: Any = None,
     ) -> Listing:
         """The items that a caller's arguments mean.
@@ -79,14 +87,41 @@ class Listing:
             class_names: one name per class, for classes that are given by name.
             is_prepared: there is a preparation for pictures.
             backend: of the model, for the code that a message offers.
+            count: called with a number of elements while a stream is counted. None: it is counted only where its true
+                classes are passed.
             box_classes: of the boxes, as `xaicore.localize.evaluate` takes `classes`.
 
         Raises:
             InputError: there is no picture, an id repeats, or labels do not fit; the message says what to type.
         """
+        found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count, box_classes)
+        if found is not None:
+            return found
+        raise InputError(
+            f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
+            "paths, a .csv or .parquet file with a column of paths, or a data set of torch, Keras or Hugging Face; "
+            "of your own, a class with source[n] and len(source)"
+        )
+
+    @classmethod
+    def find(
+        cls,
+        source: Any,
+        truth: Any,
+        boxes: Any,
+        ids: Any,
+        class_names: Sequence[str] | None,
+        is_prepared: bool,
+        backend: Backend | None,
+        count: Callable[[int], object] | None,
+        box_classes: Any = None,
+    ) -> Listing | None:
+        """The same; None where the source is neither pictures nor a data set."""
         if isinstance(source, Listing):
             return source
-        data = find_set(source, Known(class_names, is_prepared, truth is not None, backend))
+        if count is None and truth is not None:
+            count = _count_silently
+        data = find_set(source, Known(class_names, is_prepared, truth is not None, backend, count))
         if data is not None:
             return _of_set(data, truth, boxes, box_classes, ids)
         if isinstance(source, (str, os.PathLike)) and is_table(source):
@@ -99,12 +134,19 @@ class Listing:
             truth = _only([label for _, label in source], truth, "truth", "the list of (path, class)")
             source = [path for path, _ in source]
         sources = find_sources(source, is_prepared, backend, "source")
-        if sources is None:
-            raise InputError(
-                f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
-                "paths, a .csv or .parquet file with a column of paths, or a data set of torch, Keras or Hugging Face; "
-                "of your own, a class with source[n] and len(source)"
-            )
+        return None if sources is None else cls.of(sources, truth, boxes, ids, class_names, box_classes)
+
+    @classmethod
+    def of(
+        cls,
+        sources: Sequence[Source],
+        truth: Any = None,
+        boxes: Any = None,
+        ids: Any = None,
+        class_names: Sequence[str] | None = None,
+        box_classes: Any = None,
+    ) -> Listing:
+        """The items of pictures that are found already; the arguments are those of `read`."""
         count = len(sources)
         if ids is None and isinstance(sources[0], (File, Frame)):
             ids = [one.id for one in sources]
@@ -117,7 +159,17 @@ class Listing:
         return len(self.sources)
 
     def __getitem__(self, position: int) -> Item:
-        return Item(position, self.ids[position], self.sources[position])
+        return Item(position, str(position) if self.is_open else self.ids[position], self.sources[position])
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """A stream lets go of its files and processes at the end."""
+        try:
+            yield
+        finally:
+            rest = getattr(self.sources, "rest", None)
+            if rest is not None:
+                rest()
 
     def truth_of(self, items: Sequence[Prepared]) -> np.ndarray | None:
         """The true classes of N items, as `as_truth` gives them; None where none is known.
@@ -154,6 +206,9 @@ class Listing:
 
 
 def _of_set(data: DataSet, truth: Any, boxes: Any, box_classes: Any, ids: Any) -> Listing:
+    if data.is_open:
+        own = {"origin": data.origin, "is_input": data.is_input, "class_names": data.class_names}
+        return Listing(data.sources, (), **own, is_stream=True, is_open=True)
     count = len(data.elements)
     if _is_folder(truth):
         raise InputError(

@@ -13,6 +13,7 @@ from xaicore.source.elements import DIGEST, Element, digest_of, read_element
 from xaicore.source.indexed import Elements
 from xaicore.source.inputs import Inputs
 from xaicore.source.labels import LabelReader
+from xaicore.source.streams import Stream
 
 __all__ = ["DataSet", "InSet"]
 
@@ -46,6 +47,11 @@ class DataSet:
     digest: str
     is_labelled: bool
     digests: bytes | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody knows how many elements there are before the last one is read."""
+        return isinstance(self.elements, Stream) and self.elements.is_open
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -106,10 +112,15 @@ class InSet:
 
 class _Sources(Sequence[Source]):
     def __init__(self, data: DataSet) -> None:
-        self._data, self._count = data, len(data.elements)
+        self._data, self._count = data, None if data.is_open else len(data.elements)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._data.elements)
+
+    def rest(self) -> None:
+        """Let go of what a pass over a stream holds."""
+        if isinstance(self._data.elements, Stream):
+            self._data.elements.rest()
 
     @overload
     def __getitem__(self, position: int) -> Source: ...
@@ -117,7 +128,7 @@ class _Sources(Sequence[Source]):
     def __getitem__(self, position: slice) -> Sequence[Source]: ...
     def __getitem__(self, position: int | slice) -> Source | Sequence[Source]:
         if isinstance(position, slice):
-            return [self[n] for n in range(*position.indices(self._count))]
-        if not 0 <= position < self._count:  # where a loop over a sequence ends
+            return [self[n] for n in range(*position.indices(len(self)))]
+        if self._count is not None and not 0 <= position < self._count:  # where a loop over a sequence ends
             raise IndexError(position)
         return InSet(self._data, position)

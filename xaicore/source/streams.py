@@ -16,9 +16,9 @@ from xaicore import trees
 from xaicore.errors import InputError, type_name
 from xaicore.pictures import PictureError
 from xaicore.source.elements import DIGEST, Element, digest_of, read_element
-from xaicore.source.indexed import are_inputs, is_iterable, is_loader, part_of
+from xaicore.source.indexed import OrderError, are_inputs, is_iterable, is_loader, part_of
 
-__all__ = ["UNREAD", "Begin", "Contents", "Stream", "read_through", "stream_of"]
+__all__ = ["UNREAD", "Begin", "Contents", "Ended", "Stream", "first_of", "read_through", "stream_of"]
 
 AGAIN = 32
 """Elements that are read a second time before the run: a buffer that shuffles shows itself in them."""
@@ -26,11 +26,17 @@ AGAIN = 32
 KEPT = 64
 """Elements that are kept for threads that ask a little late."""
 
+EMPTY = "source is an empty stream: expected one element or more"
+
 UNREAD = bytes(DIGEST)
 """The digest of an element that cannot be read."""
 
 Begin = Callable[[], Iterator[Any]]
 """Begins a new pass over single elements."""
+
+
+class Ended(Exception):
+    """A stream that nobody has counted has no such element: the pass is over. It never reaches a caller."""
 
 
 @dataclass(eq=False)
@@ -59,17 +65,20 @@ class Stream:
 
     Args:
         begin: begins a pass.
-        count: how many elements there are.
+        count: how many elements there are; None: not known, and `Ended` is raised for the one behind the last.
     """
 
-    def __init__(self, begin: Begin, count: int) -> None:
+    def __init__(self, begin: Begin, count: int | None) -> None:
         self._begin, self._count = begin, count
         self._lock = threading.Lock()
         self._kept: dict[int, Any] = {}
         self._iterator: Iterator[Any] | None = None
         self._next = 0
+        self._is_over = False
 
     def __len__(self) -> int:
+        if self._count is None:
+            raise TypeError("nobody has counted the elements of this stream")
         return self._count
 
     def __getitem__(self, position: int) -> Any:
@@ -78,23 +87,44 @@ class Stream:
                 self._go_to(position)
             return self._kept[position] if not position else self._kept.pop(position)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has counted the elements."""
+        return self._count is None
+
+    def rest(self) -> None:
+        """Let go of a pass, whose iterator may have files open and processes at work, and of what was read in it."""
+        with self._lock:
+            self._iterator, self._next, self._is_over = None, 0, False
+            self._kept.clear()
+
     def _go_to(self, position: int) -> None:
         """Read on until the element is among those that are kept."""
+        if self._is_over and position >= self._next:
+            raise Ended
         if self._iterator is None or position < self._next:
-            self._iterator, self._next = self._begin(), 0
+            self._iterator, self._next, self._is_over = self._begin(), 0, False
             self._kept.clear()
         while position >= self._next:
-            value = next(self._iterator, self)
-            if value is self:
-                self._iterator = None
-                raise PictureError(f"source[{position}] was there when the elements were counted, and is not now")
-            self._kept[self._next] = value
-            self._next += 1
-            if len(self._kept) > KEPT:  # never the first element: it is tried before the run, and read in it
-                del self._kept[min(self._kept.keys() - {0})]
+            self._read()
         if self._next == self._count:  # what is behind the last element ends a loader's workers
             next(self._iterator, None)
             self._iterator = None
+
+    def _read(self) -> None:
+        """Read the next element."""
+        assert self._iterator is not None
+        number, self._next = self._next, self._next + 1  # an element that raises counts, too
+        value = next(self._iterator, self)
+        if value is self:
+            self._iterator, self._next = None, number
+            if self._count is None:
+                self._is_over = True
+                raise Ended
+            raise PictureError(f"source[{number}] was there when the elements were counted, and is not now")
+        self._kept[number] = value
+        if len(self._kept) > KEPT:  # never the first element: it is tried before the run, and read in it
+            del self._kept[min(self._kept.keys() - {0})]
 
 
 def stream_of(source: Any) -> Begin | None:
@@ -117,13 +147,29 @@ def stream_of(source: Any) -> Begin | None:
         return lambda: _singles(source, lambda value: is_batched)
     if hasattr(source, "element_spec") and hasattr(source, "cardinality"):
         if int(source.cardinality()) == -1:
-            raise InputError("source repeats without an end: expected a tf.data.Dataset without .repeat()")
+            raise OrderError("source repeats without an end: expected a tf.data.Dataset without .repeat()")
         return lambda: _singles(source, _is_batch)
     return (lambda: iter(source)) if is_iterable(source) else None
 
 
-def read_through(begin: Begin) -> Contents:
+def first_of(begin: Begin) -> Element:
+    """The first element of a stream.
+
+    Raises:
+        InputError: it is empty, or raises.
+        PictureError: that element is none.
+    """
+    for value in _told(begin):
+        return read_element(value, "source[0]")
+    raise InputError(EMPTY)
+
+
+def read_through(begin: Begin, report: Callable[[int], object] = lambda count: None) -> Contents:
     """Read a stream to its end, and its beginning once more.
+
+    Args:
+        begin: begins a pass.
+        report: called with the number of elements so far.
 
     Raises:
         InputError: it is empty, raises, or begins otherwise the second time.
@@ -131,6 +177,7 @@ def read_through(begin: Begin) -> Contents:
     """
     found = Contents()
     for n, value in enumerate(_told(begin)):
+        report(n + 1)
         try:
             element = read_element(value, f"source[{n}]")
         except PictureError:
@@ -145,11 +192,11 @@ def read_through(begin: Begin) -> Contents:
         if isinstance(value, Mapping) and isinstance(value.get("__key__"), str):
             found.keys.append(value["__key__"])
     if not len(found):
-        raise InputError("source is an empty stream: expected one element or more")
+        raise InputError(EMPTY)
     for n, value in enumerate(islice(_told(begin), AGAIN)):
         expected = bytes(found.digests[n * DIGEST : (n + 1) * DIGEST])
         if expected != UNREAD and digest_of(read_element(value, f"source[{n}]")) != expected:
-            raise InputError(
+            raise OrderError(
                 f"source[{n}] is another one each time the source is read, as with shuffling or random crops: a run "
                 "that is resumed needs one order. Make the source without: shuffle=False of Keras' *_from_directory, "
                 "shardshuffle=False of WebDataset, no .shuffle(...)"
