@@ -7,6 +7,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import torch
+from recorder import Recorder
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -173,3 +174,25 @@ def test_a_resume_with_other_inputs_is_refused(tmp_path, model):
     changed = Items(lambda n: ((META[n] + 1, IMAGES[n]), Y[n]))
     with pytest.raises(xaicore.InputError, match="the first or the last element of the data set"):
         xaicore.explain_dataset(model, changed, tmp_path / "out", resume=True)
+
+
+def test_a_pool_of_a_monitor_has_the_same_inputs(model):
+    found = []
+    for pool in (((META, IMAGES), Y), Items(pair), DataLoader(Items(pair), batch_size=4), Stream()):
+        options = {"worst": 3, "pool": pool, "loggers": [Recorder()], "beside": False, "batch_size": 2}
+        with xaicore.Monitor(model, (META[:1], IMAGES[:1]), **options) as monitor:
+            _, worst = monitor.step(0)
+        found.append((worst.ids, worst.maps.tolist()))
+    assert len(found[0][0]) == 3
+    assert all(one == found[0] for one in found)
+
+
+def test_inputs_of_a_pool_that_differ_in_shape_are_refused(model):
+    pool = Items(lambda n: ((META[n][: 4 if n == 1 else 5], IMAGES[n]), Y[n]))
+    options = {"worst": 3, "pool": pool, "loggers": [Recorder()], "beside": False, "batch_size": 2}
+    message = (
+        r"0 is a tuple of 0: float32 \(5,\), .*, and 1 is a tuple of 0: float32 \(4,\), .*: a batch needs one shape"
+    )
+    with pytest.warns(RuntimeWarning, match=message):
+        with xaicore.Monitor(model, (META[:1], IMAGES[:1]), **options) as monitor:
+            monitor.step(0)

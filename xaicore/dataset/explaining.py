@@ -64,8 +64,7 @@ class Work:
             self.explainer.class_names,
         )
         x = batch_of([_x(items[row]) for row in rows])
-        if isinstance(x, np.ndarray):
-            check_single(x, self.explainer.backend.with_batch_axis)
+        check_single(x, self.explainer.backend.with_batch_axis)
         explanation = self.explainer.run(
             x,
             [self.explainer.method],
