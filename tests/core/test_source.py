@@ -9,6 +9,7 @@ import warnings
 from contextlib import closing
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from data_sets import (
@@ -30,6 +31,7 @@ from toynet import ToyNet
 from workshop import Workshop, draw, write
 
 import xaicore
+from xaicore.cli.source import Named
 from xaicore.errors import DependencyError, InputError
 from xaicore.monitor import pool
 from xaicore.pictures import Preparation
@@ -167,6 +169,18 @@ def test_a_table_goes_alone_and_has_its_own_classes(shop: Workshop) -> None:
     assert "--truth folder beside the table some.csv: put the classes in its column class" in result.stderr
 
 
+def test_every_frame_of_a_video_has_its_class(shop: Workshop) -> None:
+    Path("v/green").mkdir(parents=True)
+    video = cv2.VideoWriter("v/green/a.avi", cv2.VideoWriter_fourcc(*"MJPG"), 5, (64, 48))
+    for n in range(3):
+        video.write(np.full((48, 64, 3), 80 * n, np.uint8))
+    video.release()
+    listing = Named.find(["v/green/a.avi", "p/red"]).listing("folder", ["red", "green", "blue"])
+    times = [f"v/green/a.avi at {time} s" for time in ("0.0", "0.2", "0.4")]
+    assert list(listing.ids) == ["p/red/0.png", "p/red/2.png", *times]
+    assert listing.truth.tolist() == [0, 0, 1, 1, 1]
+
+
 # What is broken.
 
 
@@ -213,6 +227,9 @@ def test_broken_elements_of_a_data_set_too_also_the_first_and_the_last(tmp_path:
     pytest.importorskip("pyarrow")
     found = xaicore.explain_dataset(object(), source, tmp_path / "out", **options)
     assert found.counts.errors == 3
+    listed = Falling(pairs(), targets=LABELS)  # whose list of labels is compared with the elements that can be read
+    found = xaicore.explain_dataset(object(), listed, tmp_path / "listed", targets="truth", **options)
+    assert found.to_pandas(["target"])["target"].dropna().tolist() == [LABELS[n] for n in (1, 2, 4, 5, 6, 7, 8)]
 
 
 def test_a_data_set_of_which_nothing_can_be_read() -> None:
@@ -286,6 +303,11 @@ def test_a_loader_that_shuffles_is_read_in_its_own_order() -> None:
     assert [LABELS[order[int(name)]] for name in worst.ids] == worst.truth.tolist()
 
 
+def test_classes_beside_a_loader_that_shuffles_have_no_images() -> None:
+    with pytest.raises(InputError, match=r"^source is a .*Shuffled, which reads its data set in a way of its own"):
+        worst_of((Shuffled(Elements(zip(INPUTS, LABELS, strict=True))), LABELS))
+
+
 class Augmented(Elements):
     def __getitem__(self, position):
         x, label = super().__getitem__(position)
@@ -321,6 +343,23 @@ def test_arrays_of_bytes_without_a_preparation_are_the_models_own_inputs() -> No
     inputs = PICTURES.transpose(0, 3, 1, 2)
     _, searched = worst_of(Elements(zip(inputs, LABELS, strict=True)), preprocess=None)
     np.testing.assert_array_equal(searched[:COUNT], inputs)
+
+
+class Drawn(Batches):
+    def __getitem__(self, number):
+        random.random()
+        return super().__getitem__(number)
+
+
+def test_a_data_set_of_batches_is_measured_without_a_draw() -> None:
+    before = random.getstate()
+    worst_of(Drawn([4, 4, 2]))
+    assert random.getstate() == before
+
+
+def test_a_preparation_that_returns_no_array_is_found_before_the_training() -> None:
+    with pytest.raises(InputError, match=r"preprocess <lambda>, 3: returned a .*NoneType; expected an array x"):
+        worst_of((list(PICTURES), LABELS), preprocess=lambda picture: None)
 
 
 # Beside the model.
@@ -397,6 +436,32 @@ def test_a_stream_is_let_go_of_between_steps() -> None:
             _, worst = monitor.step(step)
             assert len(worst.ids) == 1
     assert source.passes == before + 3  # one each
+
+
+class Held(IterableDataset):
+    """Counts its passes that are under way."""
+
+    held = 0
+
+    def __iter__(self):
+        self.held += 1
+        try:
+            yield from super().__iter__()
+        finally:
+            self.held -= 1
+
+
+def test_a_stream_that_is_left_early_is_let_go_of() -> None:
+    source = Held(pairs())
+    listing = Listing.read(source, count=None)
+    reading = Reading.of(listing, Preparation.of(preprocess), 1)
+    with closing(reading.batches(2, "")) as batches:
+        assert next(batches).ids == ["0", "1"]
+        assert source.held == 1
+    assert source.held == 0
+    with closing(reading.batches(4, "")) as batches:
+        assert [batch.ids for batch in batches] == [list("0123"), list("4567"), list("89")]
+    assert source.held == 0
 
 
 def test_a_stream_ends_where_it_ends_and_a_broken_element_counts() -> None:

@@ -195,7 +195,8 @@ class _Read:
         truth = self.reading.listing.truth
         with self.reading.listing.awake():
             item = self.reading.item(most_suspicious(truth) if truth is not None and truth.ndim == 1 else 0)
-        return None if item.x is None else self._sample(Ready.of([item], self.reading.listing, ALONE))
+        found = Ready.of([item], self.reading.listing, ALONE)
+        return self._sample(found) if len(found) else None
 
     def _sample(self, batch: Ready) -> Sample:
         assert batch.x is not None
