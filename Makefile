@@ -15,6 +15,7 @@ TRACKERS := $(VENV)/ready-trackers
 SITE := $(VENV)/ready-site
 MODELS := .venv-models
 MODELS_KERAS := .venv-models-keras
+DATA := .venv-data
 ONNX := $(VENV)/ready-onnx
 PLUGINS := .venv-plugins
 KERAS_PEERS := $(VENV)/keras-peers
@@ -35,7 +36,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-models test-plugins test-report test-core test-kills test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
+.PHONY: help demo report test test-main test-models test-data test-plugins test-report test-core test-kills test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -132,6 +133,17 @@ OF_LIBRARIES := $(addprefix tests/torch/test_torch_,models_by_name.py boxes.py a
 test-models: $(MODELS)/ready ## run the tests of models by name with torchvision, timm, Transformers and open_clip
 	$(MODELS)/bin/python $(INSTALL) -e '.[test]'
 	$(START) $(MODELS)/bin/python -m pytest $(OF_LIBRARIES) $(END)
+
+# So do these: FiftyOne alone brings a hundred packages and a database.
+OF_DATA := $(addprefix tests/core/test_dataset_,rows.py huggingface.py webdataset.py fiftyone.py) \
+  $(addprefix tests/torch/test_torch_sets,.py _inputs.py) tests/loggers/test_disk_volumes.py
+$(DATA)/ready: pyproject.toml
+	test -x $(DATA)/bin/python || $(PYTHON) -m venv $(DATA)
+	$(DATA)/bin/python $(INSTALL) torch torchvision datasets webdataset polars duckdb fiftyone nibabel -e '.[test]'
+	touch $@
+
+test-data: $(DATA)/ready ## run the tests of data sets with Hugging Face, WebDataset, torchvision, polars, DuckDB, FiftyOne and nibabel
+	$(START) $(DATA)/bin/python -m pytest $(OF_DATA) $(END)
 
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core tests/testing tests/loggers/test_disk_*.py
@@ -255,4 +267,4 @@ cells: $(KERAS) ## try every method on every kind of model, and write docs/metho
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) $(PLUGINS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) $(DATA) $(PLUGINS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

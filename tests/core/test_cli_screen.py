@@ -8,6 +8,7 @@ import re
 import warnings
 
 import pytest
+from clock import Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -132,3 +133,47 @@ def test_elsewhere_at_most_ten_lines_and_the_last_one_is_the_end(total: int, dat
     assert len(lines) <= 10
     assert lines[-1] == f"{total} of {total} pictures"
     assert "\x1b" not in printed(stream)
+
+
+def test_elsewhere_long_work_has_a_line_a_minute_with_the_rate_and_the_time_left(clock: Clock) -> None:
+    stream = screen(width=200)
+    with Bar(stream, 100_000) as bar:
+        clock.now += 0.1
+        bar.show(2000)  # had been there already
+        for done in range(2250, 5250, 250):
+            clock.now += 10
+            bar.show(done)
+        clock.now += 10
+        bar.show(10_000)
+        clock.now += 3600
+        bar.show(100_000)
+    assert printed(stream).splitlines() == [
+        "3500 of 100000 pictures, 25 per second, 1 h 4 min left",
+        "5000 of 100000 pictures, 25 per second, 1 h 3 min left",
+        "10000 of 100000 pictures, 104 per second, 14 min left",
+        "100000 of 100000 pictures, 25 per second",
+    ]
+
+
+def test_what_had_been_there_already_is_not_of_the_rate(clock: Clock) -> None:
+    stream = screen(width=200)
+    with Bar(stream, 9000) as bar:
+        bar.show(2000)
+        clock.now += 10
+        bar.show(3000)
+    assert printed(stream).splitlines() == [
+        "2000 of 9000 pictures",
+        "3000 of 9000 pictures, 100 per second, 1 min left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(59, "59 s"), (61, "1 min"), (3599, "1 h 0 min"), (12_000, "3 h 20 min"), (97_000, "1 d 2 h")],
+)
+def test_time_left_in_words(seconds: int, words: str, clock: Clock) -> None:
+    stream = screen()
+    with Bar(stream, seconds + 60) as bar:
+        clock.now += 60
+        bar.show(60)
+    assert printed(stream).endswith(f"60 of {seconds + 60} pictures, 1 per second, {words} left\n")

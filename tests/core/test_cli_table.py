@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from workshop import Workshop, draw
 
 import xaicore
+from xaicore.cli.explain import command
+from xaicore.cli.options import OPTIONS
 
 pytest.importorskip("pyarrow")
 
@@ -59,6 +67,7 @@ def test_a_run_of_the_command_line_goes_on_in_python_and_the_other_way_round(sho
     names = {"class_names": ["rosso", "verde", "blu"], "resume": True}
     assert invoke(shop, "--table", "--out", "runs/a").exit_code == 0
     assert len(xaicore.explain_dataset("net:build", "photos", "runs/a", fuse="mean", **names)) == 4
+    assert xaicore.open_maps("runs/a").run["name"] == "net:build"
     xaicore.explain_dataset("net:build", "photos", "runs/b", **names)
     result = invoke(shop, "--table", "--out", "runs/b", "--resume")
     assert result.exit_code == 0, result.output
@@ -70,13 +79,68 @@ def test_a_broken_picture_is_a_row_and_a_status(shop: Workshop) -> None:
     result = invoke(shop, "--table", "--out", "runs/a")
     assert result.exit_code == 1
     assert "3 pictures explained: 3 maps\n" in result.stdout
-    assert "1 picture with an error" in result.stdout
+    assert "1 picture with an error:\n  photos/blu/1.png is no picture that OpenCV" in result.stdout
+    assert "more:" not in result.stdout
+
+
+def test_of_many_errors_three_are_named_and_a_command_lists_all(shop: Workshop) -> None:
+    photos(shop)
+    for n in range(5):
+        Path(f"photos/verde/it's {n}.png").write_bytes(b"")
+    result = invoke(shop, "--table", "--out", "runs/it's a")
+    assert result.exit_code == 1
+    assert "5 pictures with an error:\n" in result.stdout
+    named = [line for line in result.stdout.splitlines() if line.endswith("is an empty file")]
+    assert named == [f"  photos/verde/it's {n}.png is an empty file" for n in range(3)]
+    (advice,) = re.findall(r"^  and 2 more: (python -c .*)$", result.stdout, re.M)
+    typed = shlex.split(advice)
+    listed = subprocess.run([sys.executable, *typed[1:]], capture_output=True, text=True, check=True).stdout
+    assert listed.splitlines() == [f"photos/verde/it's {n}.png is an empty file" for n in range(5)]
+
+
+def test_pictures_per_file_readers_and_classes_of_boxes(shop: Workshop) -> None:
+    photos(shop)
+    lines = ["file,class,x0,y0,x1,y1", "photos/blu/0.png,blu,0,0,1,1", "photos/verde/0.png,blu,0,0,1,1"]
+    Path("val.csv").write_text("\n".join(lines))
+    options = ["--model", "net:build", "--labels", "names.txt", "--table", "--target", "verde"]
+    shares = {}
+    for name, more in (("own", ()), ("any", ("--box-classes", "any"))):
+        result = shop.run("explain", "val.csv", *options, "--out", name, "--shard-size", "1", "--readers", "1", *more)
+        assert result.exit_code == 0, result.output
+        shares[name] = xaicore.open_maps(name).to_pandas(["share"])["share"].notna().tolist()
+        assert len(list(Path(name, "parts").iterdir())) == 2
+    assert shares == {"own": [False, False], "any": [True, True]}
+
+
+TOLD_OTHERWISE = {
+    "source": "PATH...",
+    "boxes, ids": "columns of a table of pictures",
+    "progress": "always",
+    "options": "those of `Explainer`",
+}
+"""{arguments of `explain_dataset` that are no options of the command: how it has them}."""
+
+
+def test_the_command_line_takes_what_explain_dataset_takes() -> None:
+    known = {**OPTIONS, "model": OPTIONS["spec"]}
+    offered = {option for one in command.params for option in one.opts}
+    otherwise = {name for names in TOLD_OTHERWISE for name in names.split(", ")}
+    for name in inspect.signature(xaicore.explain_dataset).parameters.keys() - otherwise:
+        assert known.get(name, f"--{name}") in offered, name
+    for one in command.params:
+        assert isinstance(one, click.Argument) or one.help, one.name
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--resume"], "--resume is for runs over a data set: add --table"),
+        (["--shard-size", "2"], "--shard-size is for runs over a data set: add --table"),
+        (["--box-classes", "any"], "--box-classes is for runs over a data set: add --table"),
+        (
+            ["--table", "--out", "a", "--box-classes", "any"],
+            "there are no true boxes: pass a table of pictures",
+        ),
         (["--workers", "2"], "--workers is for runs over a data set: add --table"),
         (["--table"], "--table needs the folder of the run: add --out DIR"),
         (["--table", "--out", "a", "--method", "gradcam", "--method", "hirescam"], "--table takes one --method"),

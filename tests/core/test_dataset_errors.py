@@ -17,7 +17,8 @@ pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
-from xaicore.dataset.trial import deadly
+from xaicore.dataset.journal import Journal
+from xaicore.dataset.trial import PREPARED, deadly
 from xaicore.pictures import Preparation
 from xaicore.source.items import Item
 
@@ -142,21 +143,41 @@ def test_a_picture_that_ends_the_process_is_a_row(tmp_path: Path) -> None:
 
 def test_a_preparation_that_prints_is_tried_like_any_other(tmp_path: Path) -> None:
     items = [Item(n, str(n), Blank(str(n), value)) for n, value in enumerate((9, 0, 9, 0))]
-    assert deadly(items, Preparation.of(prints)) == ({1, 3}, True)
+    assert deadly(items, Preparation.of(prints)) == ({1, 3}, PREPARED)
 
 
 @FORKS
-def test_a_picture_with_which_the_model_ends_the_process_is_a_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "codes"),
+    [
+        ("model", [5, 0]),  # the second try is in another process
+        ("model of the script", [5, 5, 0]),  # which cannot be sent there: alone, in the next run
+        ("preparation of the script", [6, 6, 0]),
+    ],
+)
+def test_a_picture_that_ends_the_process_in_the_model_or_its_preparation_is_tried_twice(
+    tmp_path: Path, how: str, codes: list[int]
+) -> None:
     paths = write_pictures(tmp_path / "photos", 12)
     run(tmp_path / "photos", tmp_path / "whole")
     cv2.imwrite(str(paths[9]), np.full((6, 6, 3), 255, np.uint8))
-    assert lives("model", tmp_path) == [
-        5,
-        5,
-        5,
-        5,
-        0,
-    ]  # with others, and three times alone: nobody saw that it was not killed
+    assert lives(how, tmp_path) == codes
+    assert (tmp_path / "out.deaths").read_text() == "died\n" * 2
     whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
     assert [row["position"] for row in found if row["error"]] == [9]
+    assert found[9]["error"].endswith("009.png: this picture ends the process that has it in work")
     assert [row for row in found if not row["error"]] == [whole[n] for n in range(12) if n != 9]
+
+
+def test_who_came_through_elsewhere_is_given_up_after_more_deaths(tmp_path: Path) -> None:
+    """A run may be killed from outside at any moment, also while a picture is alone in work."""
+    for are_tried, lives in ((True, 3), (False, 1)):
+        path = tmp_path / f"{are_tried}.json"
+        Journal(path).begin([1, 2])
+        for _ in range(lives):
+            journal = Journal(path)
+            assert (journal.suspects, journal.given_up) == ({1, 2}, set())
+            journal.are_tried = are_tried
+            held = journal.alone(2)
+            held.__enter__()  # and dies
+        assert Journal(path).given_up == {2}

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from detector import DetectorBackend
@@ -23,7 +24,7 @@ from pyarrow import parquet
 
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.plan import usual_shard_size
-from xaicore.dataset.space import bytes_per_picture
+from xaicore.dataset.space import bytes_per_picture, explained_probe
 from xaicore.source.listing import Listing
 from xaicore.targets import Boxes, Predicted
 
@@ -120,6 +121,14 @@ def test_a_resume_with_other_pictures_is_refused(tmp_path: Path) -> None:
         run(tmp_path / "photos", tmp_path / "out", resume=True)
 
 
+@pytest.mark.parametrize("out", ["file", "file/out"])
+def test_a_file_is_no_folder(tmp_path: Path, out: str) -> None:
+    write_pictures(tmp_path / "photos", 2)
+    (tmp_path / "file").touch()
+    with pytest.raises(xaicore.InputError, match=r"out='.*' is a file, or lies in one: pass a folder, which is"):
+        run(tmp_path / "photos", tmp_path / out)
+
+
 def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", 3)
     run(tmp_path / "photos", tmp_path / "out")
@@ -211,6 +220,50 @@ def test_truth_boxes_and_ids_come_from_lists_and_tables(tmp_path: Path) -> None:
     assert [row["map"] for row in rows(tmp_path / "again")] == [row["map"] for row in found]
 
 
+def test_boxes_are_of_the_true_class_or_of_whatever_is_explained(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 4)
+    options = {"boxes": [[0, 0, 6, 6]] * 4, "targets": 1}
+    shares = {}
+    for name, truth, classes in [
+        ("truth", [1, 0, 1, 0], None),
+        ("any", [1, 0, 1, 0], "any"),
+        ("listed", [1, 0, 1, 0], [0, 1, [1], [2]]),
+        ("unknown", None, None),
+    ]:
+        run(tmp_path / "photos", tmp_path / name, truth=truth, box_classes=classes, **options)
+        shares[name] = [row["share"] for row in rows(tmp_path / name)]
+    whole = pytest.approx(1)  # the box is the picture
+    assert shares["truth"] == [whole, None, whole, None]
+    assert shares["any"] == shares["unknown"] == [whole] * 4
+    assert shares["listed"] == [None, whole, whole, None]
+    with pytest.raises(xaicore.InputError, match="which differs in the pictures' true classes or boxes"):
+        run(tmp_path / "photos", tmp_path / "any", truth=[1, 0, 1, 0], resume=True, **options)
+
+
+def test_boxes_of_pictures_with_several_classes_need_box_classes(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 4)
+    truth = np.array([[1, 1, 0, 0]] + [[0, 1, 0, 0]] * 3)
+    options = {"boxes": [[0, 0, 6, 6]] * 4, "targets": 1, "truth": truth}
+    run(tmp_path / "photos", tmp_path / "out", **options)
+    found = rows(tmp_path / "out")
+    assert [row["error"] is None for row in found] == [False, True, True, True]
+    assert "pass box_classes=, a list of N arrays (B,), one class per box, or box_classes='any'" in found[0]["error"]
+    run(tmp_path / "photos", tmp_path / "any", box_classes="any", **options)
+    assert [row["share"] for row in rows(tmp_path / "any")] == [pytest.approx(1)] * 4
+
+
+def test_the_table_of_this_process_knows_its_preparation(tmp_path: Path) -> None:
+    def crop(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return preprocess(np.ascontiguousarray(picture[:3, :3]))
+
+    paths = write_pictures(tmp_path / "photos", 4)
+    table = run(tmp_path / "photos", tmp_path / "out", preprocess=crop)
+    expected = [crop(cv2.imread(str(path))[..., ::-1])[1] for path in paths]
+    np.testing.assert_array_equal(table.head(2).explanation().images, expected[:2])
+    with pytest.raises(xaicore.InputError, match="is not what the model saw"):
+        xaicore.open_maps(tmp_path / "out").explanation().overlay(0)
+
+
 def test_truth_is_the_folder(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos" / "cat", 2)
     write_pictures(tmp_path / "photos" / "dog", 1)
@@ -223,12 +276,30 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ([], {}, "x is an empty list"),
+        ([], {}, "source is an empty list"),
         ("nowhere", {}, "no such file or folder: 'nowhere'"),
         (np.zeros((2, 3, 6, 6), np.float32), {}, "expected pictures: a folder, a pattern"),
         ("photos", {"truth": [0]}, r"truth of shape \(1,\) for 3 images"),
+        (
+            "photos",
+            {"truth": [0, 9, 4]},
+            r"truth 4, 9 is out of range: outputs .* have classes 0 to 3; .*photos/001.png'$",
+        ),
+        ("photos", {"truth": np.eye(3)[[0, 1, 2]] + np.eye(3)[[1, 2, 0]]}, "truth has 3 columns for outputs"),
         ("photos", {"ids": ["a", "b", "a"]}, "ids repeat: a; .* A picture is found by its id"),
         ("photos", {"boxes": [[0, 0, 1, 1]]}, r"expected boxes of 3 pictures, \(3, 4\)"),
+        (
+            "photos",
+            {"box_classes": "any"},
+            "box_classes='any': there are no true boxes: pass a table of pictures with",
+        ),
+        ("photos", {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": "all"}, "box_classes='all': expected one class per"),
+        ("photos", {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": [0]}, "box_classes are of 1 images, and there are 3"),
+        (
+            "photos",
+            {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": [0, 1, [2, 3]]},
+            r"box_classes \[2, 3\] of the 1 true b",
+        ),
         ("photos", {"targets": [1, 2]}, "2 targets for 3 images"),
         ("photos", {"shard": "2/2"}, "shard='2/2': expected 'i/n'"),
         ("photos", {"batch_size": 0}, "batch_size=0: expected a whole number"),
@@ -236,7 +307,11 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
         ("photos", {"preprocess": None}, "nothing says how this model's pictures are prepared"),
         ("photos", {"weights": "best.pt"}, "weights='best.pt' is for a model by name"),
         ("photos", {"progress": 3}, "progress=3: expected None, True"),
-        (["photos/000.png", "photos/000.png"], {}, "list each one once"),
+        (
+            ["photos/000.png", "photos/000.png"],
+            {},
+            r"list each one once, or name them apart, by ids=\[\.\.\.\] or the col",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_a_file_is_written(
@@ -278,7 +353,8 @@ def test_a_disk_that_is_too_small_is_reported_before_the_start(tmp_path: Path, m
     monkeypatch.undo()
     table = run(tmp_path / "photos", tmp_path / "out")
     explainer = xaicore.Explainer(object(), layer="second", backend=backend(), preprocess=preprocess)
-    needed = bytes_per_picture(explainer, Predicted(), Listing.read(tmp_path / "photos")[9])
+    last = Listing.read(tmp_path / "photos")[9]
+    needed = bytes_per_picture(explained_probe(explainer, Predicted(), last), last)
     size = sum(parquet.read_table(part).nbytes for part in (tmp_path / "out" / "parts").iterdir())
     assert len(table) == 10
     assert 0.7 < needed * 10 / size < 1.3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from maprun import SIZE, pictures_in, run_of, write_run
 
 import xaicore
 from xaicore import InputError
+from xaicore.dataset import preparation
+from xaicore.dataset.fingerprint import prepared
+from xaicore.pictures import Preparation
 
 
 @pytest.fixture
@@ -48,6 +52,55 @@ def test_a_picture_that_was_cut_needs_the_preprocessing(tmp_path, paths):
 def other(picture):
     seen = np.ascontiguousarray(picture[:, ::-1])
     return seen.transpose(2, 0, 1), seen
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "made", "is_found"),
+    [
+        ("zoo/net", "crop", "crop", True),
+        ("zoo/net", "other", "crop", False),  # another version of the library, which prepares otherwise
+        ("zoo/net", None, "crop", False),
+        ("zoo/net", "crop", None, False),
+        ("zoo/net.py:build", "crop", "crop", False),
+        ("elsewhere/net", "crop", "crop", False),
+        ("zoo/file", "crop", "crop", False),
+        (None, "crop", "crop", False),
+    ],
+)
+def test_the_preprocessing_of_a_library_is_found_again_by_name(tmp_path, paths, monkeypatch, name, own, made, is_found):
+    functions = {"crop": crop, "other": other, None: None}
+    cut = np.stack([crop(cv2.imread(path)[..., ::-1])[1] for path in paths])
+    folder = write_run(tmp_path / "cut", run_of(paths, images=cut), paths)
+    run = json.loads((folder / "run.json").read_text())
+    run["fingerprint"]["prepared"] = None if made is None else prepared(Preparation.of(functions[made]))
+    (folder / "run.json").write_text(json.dumps({**run, "name": name}))
+    asked = []
+
+    def find_model(spec, **options):
+        asked.append((spec, options))
+        return xaicore.NamedModel(None, spec, functions[own])
+
+    library = xaicore.ModelLibrary("zoo", "zoo", list, "net", "pip install zoo")
+    monkeypatch.setattr(preparation, "libraries", lambda: [library])
+    monkeypatch.setattr(preparation, "find_model", find_model)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "file").touch()
+    table = xaicore.open_maps(folder)
+    page = table.page(gallery=2).read_text()
+    assert ("could not be laid under" not in page) == is_found
+    if is_found:
+        assert np.array_equal(table.explanation().images, cut)
+        assert asked == [("zoo/net", {"weights": "none"})]  # once, and nothing large is downloaded
+    else:
+        with pytest.raises(InputError, match=r"the whole file is not what the model saw, .* pass preprocess="):
+            table.explanation().overlay(0)
+        assert all(spec == "zoo/net" for spec, _ in asked)
+
+
+def test_whole_files_need_no_preprocessing(tmp_path, paths, monkeypatch):
+    monkeypatch.setattr(preparation, "found_again", None)
+    assert xaicore.open_maps(write_run(tmp_path / "run", run_of(paths), paths)).explanation().images is not None
 
 
 def test_without_a_sketch_nothing_says_what_was_seen(tmp_path, paths):

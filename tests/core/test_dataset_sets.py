@@ -27,6 +27,10 @@ pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
+from xaicore import trees
+from xaicore.pictures import PictureError
+from xaicore.source.indexed import part_of
+
 
 def run(source, out, **options):
     known = {"preprocess": preprocess, "backend": backend(), "layer": "second", "shard_size": 4, "batch_size": 2}
@@ -249,6 +253,47 @@ def test_what_has_no_one_meaning_is_refused(tmp_path: Path, source, message) -> 
     with pytest.raises(xaicore.InputError, match=message):
         run(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def array(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+
+
+IMAGE, META, AGE = array(4, 3, 6, 6), array(4, 5), array(4)
+SIZES = [array(3, 6, 6), array(3, 7, 7)]
+
+
+@pytest.mark.parametrize(
+    ("x", "labels", "second"),
+    [
+        ((IMAGE, META), [0, 1, 2, 3], (IMAGE[1], META[1])),
+        ({"a": IMAGE, "b": AGE}, [0, 1, 2, 3], {"a": IMAGE[1], "b": AGE[1]}),
+        ([IMAGE, META], [0, 1, 2, 3], [IMAGE[1], META[1]]),  # a list of inputs, each for all images
+        (([IMAGE], {"b": META}), None, ([IMAGE[1]], {"b": META[1]})),
+        (SIZES, [0, 1], SIZES[1]),  # a list of images
+        (SIZES, None, SIZES[1]),
+    ],
+)
+def test_a_batch_of_several_inputs_is_taken_apart_by_images(x, labels, second) -> None:
+    image, label = part_of((x, labels), 1)
+    assert list(trees.places(image)) == list(trees.places(second))
+    for found, expected in zip(trees.leaves(image), trees.leaves(second), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert label == (None if labels is None else 1)
+
+
+@pytest.mark.parametrize(
+    ("x", "labels", "count"),
+    [
+        ([IMAGE[:2], META[:2]], [0, 1], 2),  # two images, or two inputs of two images?
+        ([IMAGE, META], None, "no"),
+        (SIZES, [0, 1, 2, 3], 4),
+    ],
+)
+def test_a_list_in_a_batch_that_may_be_two_things_is_refused(x, labels, count) -> None:
+    message = f"a batch of source has a list of 2 arrays and {count} labels: a list of images, or of a model's inputs"
+    with pytest.raises(PictureError, match=message):
+        part_of((x, labels), 0)
 
 
 def test_batches_of_several_sizes_have_errors(tmp_path: Path) -> None:

@@ -196,4 +196,4 @@ def test_a_bar_without_an_end_counts(tmp_path: Path, monkeypatch, library) -> No
     run(pictures(), tmp_path / "shown")
     assert counts[:COUNT] == [(n + 1, None) for n in range(COUNT)]
     assert counts[-1] == (COUNT, COUNT)
-    assert ("row [" if library == "tqdm" else "/?") in stderr.getvalue()
+    assert ("element [" if library == "tqdm" else "/?") in stderr.getvalue()

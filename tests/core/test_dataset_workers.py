@@ -80,6 +80,17 @@ def test_what_cannot_be_sent_is_refused_with_what_to_pass(tmp_path: Path) -> Non
     known = {"preprocess": preprocess, "backend": backend()}
     with pytest.raises(xaicore.InputError, match=r"workers=2: model is a builtins.generator, .* model='net.py:build'"):
         xaicore.explain_dataset((n for n in "ab"), tmp_path / "photos", tmp_path / "out", workers=2, **known)
+
+    class Items:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, n):
+            return np.zeros((6, 6, 3), np.uint8)
+
+    message = r"workers=2: source is a \S+Items, .*; pass paths, or a data set whose class is of a module, or leave w"
+    with pytest.raises(xaicore.InputError, match=message):
+        run(Items(), tmp_path / "out", workers=2)
     with pytest.raises(xaicore.InputError, match="workers=0: expected a whole number"):
         run(tmp_path / "photos", tmp_path / "out", workers=0)
     assert not (tmp_path / "out").exists()

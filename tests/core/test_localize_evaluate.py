@@ -417,7 +417,7 @@ def test_boxes_that_do_not_fit(boxes: Any, message: str) -> None:
     [
         (0, r"classes=0: expected one class per image, a list of N arrays \(B,\), one per box, 'any'"),
         ("every", "classes='every': expected one class per image"),
-        ([0], "classes are of 1 images, and the explanation is of 2"),
+        ([0], "classes are of 1 images, and there are 2"),
         ([0, "cat"], "classes 'cat' of the 1 true boxes of 'b': expected class indices"),
         ([0, [0, 1]], r"classes \[0, 1\] of the 1 true boxes of 'b': .* one for all of them or one per box"),
         ([0, -1], "classes -1 of the 1 true boxes of 'b'"),

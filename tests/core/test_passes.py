@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import sys
 import tracemalloc
 import types
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from biasnet import BiasBackend
+from clock import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 from toynet import ToyBackend, ToyNet
@@ -240,7 +242,7 @@ class Terminal(io.StringIO):
         return True
 
 
-class Clock:
+class Ticking:
     """Each look takes one second."""
 
     now = 0.0
@@ -254,7 +256,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """What stands on stderr, a terminal."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(progress, "time", Clock())
+    monkeypatch.setattr(progress, "time", Ticking())
     return stream
 
 
@@ -285,6 +287,25 @@ def test_no_bar_where_nobody_looks(x: np.ndarray, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Terminal, "isatty", lambda self: wanted is False)
     xaicore.explain(None, x, 1, method=RISE, backend=ToyBackend(), batch_size=1, progress=wanted)
     assert stderr.getvalue() == ""
+
+
+def test_lines_where_a_bar_is_asked_for_and_nobody_sees_it_move(
+    x: np.ndarray, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    stderr = Terminal()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(Terminal, "isatty", lambda self: False)
+
+    class Slow(ToyBackend):
+        def capture(self, *args: Any, **kwargs: Any) -> xaicore.Capture:
+            clock.now += 1
+            return super().capture(*args, **kwargs)
+
+    xaicore.explain(None, x, 1, method=RISE, backend=Slow(), batch_size=1, progress=True)
+    lines = stderr.getvalue().splitlines()
+    assert len(lines) == 10
+    assert re.fullmatch(r"30 of 60 rows, (0\.9\d*|1) per second, \d\d s left", lines[4])
+    assert re.fullmatch(r"60 of 60 rows, (0\.9\d*|1) per second", lines[-1])
 
 
 def test_no_bar_on_short_work(x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Data sets of Keras and TensorFlow as sources of `explain_dataset`."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -66,6 +68,66 @@ def test_a_dataset_of_tensorflow(tmp_path, model):
         run(model, pairs.shuffle(COUNT), tmp_path / "shuffled")
     with pytest.raises(xaicore.InputError, match=r"without \.repeat\(\)"):
         run(model, pairs.repeat(), tmp_path / "endless")
+
+
+class Pairs(keras.utils.PyDataset):
+    """Batches of two inputs, in the form that the model takes."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, number):
+        chosen = slice(3 * number, 3 * number + 3)
+        return self.form(X[chosen], META[chosen]), Y[chosen]
+
+
+META = np.random.default_rng(1).random((COUNT, 2), dtype=np.float32)
+FORMS = {
+    "list": lambda image, meta: [image, meta],
+    "tuple": lambda image, meta: (image, meta),
+    "dict": lambda image, meta: {"image": image, "meta": meta},
+}
+
+
+@pytest.fixture(scope="module")
+def of_two():
+    keras.utils.set_random_seed(0)
+    image, meta = keras.Input((8, 8, 1), name="image"), keras.Input((2,), name="meta")
+    found = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(image)
+    found = layers.Concatenate()([layers.GlobalAveragePooling2D()(found), meta])
+    return keras.Model({"image": image, "meta": meta}, layers.Dense(CLASSES)(found)), keras.Model(
+        [image, meta], layers.Dense(CLASSES)(found)
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_inputs_of_a_model_of_two_are_explained_as_they_are_given(tmp_path, of_two, form):
+    schema = pytest.importorskip("xaicore.dataset.schema")
+    model = of_two[form != "dict"]
+    options = {"layer": "conv", "kind": "logits"}
+    table = xaicore.explain_dataset(model, Pairs(FORMS[form]), tmp_path, batch_size=COUNT, **options)
+    expected = xaicore.Explainer(model, **options)(FORMS[form](X, META), truth=Y)
+    rows = importlib.import_module("xaicore.dataset.rows").rows_of(expected)
+    assert table.to_arrow(list(schema.COLUMNS)).to_pylist() == rows.to_pylist()
+
+
+def test_two_inputs_of_a_dataset_of_tensorflow(tmp_path, of_two):
+    tf = pytest.importorskip("tensorflow")
+    for form in ("tuple", "dict"):
+        model = of_two[form != "dict"]
+        pairs = tf.data.Dataset.from_tensor_slices((FORMS[form](X, META), Y))
+        expected = xaicore.Explainer(model, layer="conv", kind="logits")(FORMS[form](X, META)).maps
+        for name, source in {"batches": pairs.batch(3), "singles": pairs}.items():
+            run(model, source, tmp_path / form / name)
+            found = rows(tmp_path / form / name)
+            assert [row["truth"] for row in found] == [[label] for label in Y.tolist()]
+            for row, whole in zip(found, expected, strict=True):
+                got = np.array(row["map"], np.float32).reshape(row["map_shape"]) * row["maximum"]
+                np.testing.assert_allclose(got, whole, rtol=1e-3, atol=1e-6)
 
 
 def worst_of(model, pool):

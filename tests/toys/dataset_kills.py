@@ -15,14 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from dataset_lives import begin, ended
-from picture_sets import backend, preprocess, write_pictures
+from picture_sets import backend, slowly, write_pictures
 
 import xaicore
-
-
-def slowly(picture):
-    time.sleep(0.002)
-    return preprocess(picture)
 
 
 def live(photos: Path, out: Path) -> None:

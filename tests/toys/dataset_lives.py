@@ -1,8 +1,8 @@
 """Runs over a data set that die and are begun again until one comes through: `python dataset_lives.py HOW PHOTOS OUT`.
 
-Prints the exit code of each. HOW is "pictures", where two pictures end the process that reads them, or "model", which
-ends it for a picture whose first value is 255. Each life is a fork of this process, which has imported everything and
-runs nothing itself.
+Prints the exit code of each. HOW is "pictures", where two pictures end the process that reads them; "model", which ends
+it for a picture whose first value is 255; "model of the script" and "preparation of the script", which no other process
+can have. Each life is a fork of this process, which has imported everything and runs nothing itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from picture_sets import Deadly, backend, fragile, preprocess
+import numpy as np
+from picture_sets import Deadly, FragileBackend, backend, fragile, preprocess
 from pyarrow import parquet  # noqa: F401 - imported once, for all lives
 
 import xaicore
@@ -41,13 +42,28 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+class Own(FragileBackend):
+    """Of this script."""
+
+
+def dies(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends the process for a picture whose first value is 255."""
+    if picture[0, 0, 0] == 255:
+        with open(sys.argv[3] + ".deaths", "a") as file:
+            file.write("died\n")
+        os._exit(6)
+    return preprocess(picture)
+
+
 def main(how: str, photos: str, out: str) -> None:
     listing = Listing.read(photos)
     if how == "pictures":
         deadly = {3: Deadly(listing.ids[3], "exit"), 13: Deadly(listing.ids[13], "kill")}
         listing = replace(listing, sources=[deadly.get(n, one) for n, one in enumerate(listing.sources)])
-    net = backend() if how == "pictures" else fragile(Path(out + ".deaths"))
-    options = {"preprocess": preprocess, "backend": net, "layer": "second", "shard_size": 8, "batch_size": 4}
+    net = fragile(Path(out + ".deaths"), Own if how == "model of the script" else FragileBackend)
+    net = net if how.startswith("model") else backend()
+    prepare = dies if how == "preparation of the script" else preprocess
+    options = {"preprocess": prepare, "backend": net, "layer": "second", "shard_size": 8, "batch_size": 4}
     codes: list[int] = []
     while 0 not in codes and len(codes) < 8:
         codes.append(ended(begin(lambda: xaicore.explain_dataset(object(), listing, out, resume=True, **options))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,11 @@ def preprocess(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (seen / 255).astype(np.float32).transpose(2, 0, 1), seen
 
 
+def slowly(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    time.sleep(0.002)
+    return preprocess(picture)
+
+
 def prints(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Prints a line, and ends the process for a black picture."""
     print("a picture of", picture.shape, flush=True)
@@ -61,8 +67,8 @@ class FragileBackend(DatasetBackend):
         return super().capture(inputs, layers, direction)
 
 
-def fragile(deaths: Path) -> FragileBackend:
-    found = FragileBackend(ToyNet())
+def fragile(deaths: Path, kind: type[FragileBackend] = FragileBackend) -> FragileBackend:
+    found = kind(ToyNet())
     found.deaths = deaths
     return found
 

@@ -143,6 +143,9 @@ def command(
     address: str | None,
     precision: str | None,
     shard: str | None,
+    shard_size: int | None,
+    readers: int | None,
+    box_classes: str | None,
     name: str | None,
 ) -> None:
     """Explain pictures: files, folders with their subfolders, and quoted patterns such as "photos/**/*.jpg"; or one CSV
@@ -167,6 +170,7 @@ def command(
     screen = console(stderr=True)
     others = {"--logger": list(loggers) != ["disk"], "--name": name}
     run = {"resume": resume, "workers": workers, "shard": shard, "address": address, "precision": precision}
+    run |= {"shard_size": shard_size, "readers": readers, "box_classes": box_classes}
     check_table(table, {**run, "engine": engine}, others, out, methods)
     if targets and top_k is not None:
         raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xaicore.cli.options import in_options
+from xaicore.evidence.pace import Pace
 
 __all__ = ["Bar", "console", "count", "new_table", "plain", "remark", "text", "warnings_as_lines"]
 
@@ -78,7 +79,8 @@ def warnings_as_lines(screen: Console) -> Iterator[None]:
 class Bar:
     """How far the work is: the pictures, and within them the passes of a method that needs many.
 
-    In a terminal it moves a bar, which vanishes at the end; elsewhere it prints a line per tenth of the pictures.
+    In a terminal it moves a bar, which vanishes at the end; elsewhere it prints a line per tenth of the pictures, and
+    one per minute, with the rate and the time left.
 
     Args:
         screen: where it is shown.
@@ -86,7 +88,7 @@ class Bar:
     """
 
     def __init__(self, screen: Console, total: int) -> None:
-        self._screen, self._total, self._tenths = screen, total, 0
+        self._screen, self._total, self._pace = screen, total, Pace(total, "pictures")
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._live = Progress(*columns, console=screen, transient=True) if screen.is_terminal else None
         self._tasks: list[TaskID] = []
@@ -107,9 +109,10 @@ class Bar:
         if self._live is not None:
             self._live.update(self._tasks[0], completed=done)
             self._live.reset(self._tasks[1], visible=False)
-        elif done * 10 // self._total > self._tenths:
-            self._tenths = done * 10 // self._total
-            remark(self._screen, f"{done} of {self._total} pictures")
+            return
+        line = self._pace.line(done)
+        if line is not None:
+            remark(self._screen, line)
 
     def show_passes(self, done: int, total: int) -> None:
         """Tell how many of a method's changed pictures are done."""

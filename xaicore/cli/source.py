@@ -47,12 +47,13 @@ class Named:
             raise InputError(f"{tables[0]} is a table of pictures, beside {len(paths) - 1} more: pass it alone")
         return cls(tables[0], (), ())
 
-    def listing(self, truth: str | None, class_names: Sequence[str] | None) -> Listing:
+    def listing(self, truth: str | None, class_names: Sequence[str] | None, box_classes: str | None = None) -> Listing:
         """The pictures with their classes.
 
         Args:
             truth: of `--truth`, see `read_truth`.
             class_names: one name per class, or None.
+            box_classes: of the boxes in a table: "any", or None for their picture's true class.
 
         Raises:
             InputError: classes cannot be read, do not exist, or are given for a table, which has its own.
@@ -60,8 +61,9 @@ class Named:
         if self.table is not None:
             if truth is not None:
                 raise InputError(f"--truth {truth} beside the table {self.table}: put the classes in its column class")
-            return Listing.read(self.table, class_names=class_names)
+            return Listing.read(self.table, class_names=class_names, box_classes=box_classes)
         classes = read_truth(truth, self.files, class_names)
         if classes is not None:
             classes = np.repeat(classes, [len(of_file) for of_file in self.sources])
-        return Listing.of([one for of_file in self.sources for one in of_file], classes)
+        found = [one for of_file in self.sources for one in of_file]
+        return Listing.of(found, classes, box_classes=box_classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache, partial
@@ -28,6 +29,10 @@ from xaicore.models import NamedModel, default_model
 from xaicore.targets import TopK
 
 __all__ = ["check_table", "explain_table", "load_named", "table_options"]
+
+
+NAMED = 3
+"""Pictures with an error that are named at the end."""
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,6 +71,25 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--shard",
             metavar="I/N",
             help="With --table: make only every N-th file, from I on, for N jobs that share --out: 0/8 to 7/8.",
+        ),
+        click.option(
+            "--shard-size",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="With --table: pictures per file; a run that dies loses at most those of the file in work.  [default: "
+            "512, or fewer, so that each process has four files]",
+        ),
+        click.option(
+            "--readers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="With --table: threads that read and prepare pictures; 1 where --preprocess cannot run twice at a "
+            "time.  [default: one per processor, 8 at most]",
+        ),
+        click.option(
+            "--box-classes",
+            type=click.Choice(["any"]),
+            help="With --table: the boxes in a table of pictures are of any class.  [default: of the true class]",
         ),
     )
     for option in reversed(options):
@@ -107,7 +131,9 @@ def load_named(model: str, preprocess: str | None, device: str | None, weights: 
     """A model with the preparation that the command line takes: once in each process, also in workers."""
     loaded = load_model(model, preprocess, device, weights, trust)
     prepare = for_backend(loaded.prepare, plugins.installed().backend(loaded.model))
-    return NamedModel(loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained)
+    return NamedModel(
+        loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained, loaded.name
+    )
 
 
 def explain_table(
@@ -131,7 +157,7 @@ def explain_table(
         model, loading: of `load_named`.
         out: the folder of the run.
         labels, truth, targets, top_k: as of `xaicore explain`.
-        run: resume, workers, engine, address, precision, shard.
+        run: resume, workers, engine, address, precision, shard, shard_size, readers, box_classes.
         options: of `Explainer`, batch_size included.
 
     Raises:
@@ -150,7 +176,7 @@ def explain_table(
     if is_built_in(loaded.preprocess):
         remark(screen, UNKNOWN, "yellow")
     names = class_names or as_class_names(loaded.class_names)
-    listing = named.listing(truth, names)
+    listing = named.listing(truth, names, run["box_classes"])
     target: Any = read_targets(targets, listing.truth, names)
     if top_k is not None:
         target = TopK(top_k)
@@ -173,7 +199,7 @@ def explain_table(
                 targets=target,
                 class_names=class_names,
                 progress=show,
-                **run,
+                **{name: value for name, value in run.items() if name != "box_classes"},  # the listing has it
                 **options,
             )
         except KeyboardInterrupt as exc:
@@ -194,6 +220,17 @@ def _report(found: MapTable, out: str) -> int:
     if precision:
         remark(screen, f"in {found.run['fingerprint']['options']['precision']}, {precision['text']}")
     if counts.errors:
-        remark(screen, f"{count(counts.errors, 'picture')} with an error: open_maps({out!r}).errors()", "yellow")
+        _report_errors(screen, found, counts.errors, out)
     remark(screen, f"table {out}: xaicore.open_maps({out!r})", "bold")
     return int(counts.errors)
+
+
+def _report_errors(screen: Console, found: MapTable, number: int, out: str) -> None:
+    """Name the first pictures that have an error, and say what lists the others."""
+    remark(screen, f"{count(number, 'picture')} with an error:", "yellow")
+    for row in found.errors().head(NAMED).to_arrow(("id", "error")).to_pylist():
+        reason = row["error"] if row["id"] in row["error"] else f"{row['id']}: {row['error']}"
+        remark(screen, f"  {reason}", "yellow")
+    if number > NAMED:
+        code = f"import xaicore; print(*xaicore.open_maps({out!r}).errors().to_arrow(['error'])['error'], sep='\\n')"
+        remark(screen, f"  and {number - NAMED} more: python -c {shlex.quote(code)}", "yellow")

@@ -19,6 +19,7 @@ from xaicore.dataset.rows import rows_of
 from xaicore.errors import XaicoreError
 from xaicore.explainer import Explainer
 from xaicore.pictures import check_single
+from xaicore.source.inputs import Inputs, batch_of
 from xaicore.source.items import Prepared
 from xaicore.source.listing import Listing
 from xaicore.targets import Target
@@ -62,7 +63,7 @@ class Work:
             self.listing.truth_of([items[row] for row in rows]),
             self.explainer.class_names,
         )
-        x = np.stack([_x(items[row]) for row in rows])
+        x = batch_of([_x(items[row]) for row in rows])
         check_single(x, self.explainer.backend.with_batch_axis)
         explanation = self.explainer.run(
             x,
@@ -74,12 +75,14 @@ class Work:
             labels,
         )[0]
         explanation = explanation if len(kept) == len(items) else explanation.take(kept)
-        chosen, boxes = [items[n].item for n in kept], self.listing.boxes
+        chosen = [items[n].item for n in kept]
+        boxes = None if self.listing.boxes is None else self.listing.boxes.take([one.position for one in chosen])
         return rows_of(
             explanation,
             positions=[one.position for one in chosen],
             paths=[one.path for one in chosen],
-            boxes=None if boxes is None else [boxes[one.position] for one in chosen],
+            boxes=None if boxes is None else boxes.boxes,
+            box_classes=None if boxes is None else boxes.classes,
         )
 
 
@@ -120,6 +123,6 @@ def _by_shape(items: Sequence[Prepared]) -> list[list[Prepared]]:
     return [list(items)] if len(shapes) == 1 else list(shapes.values())
 
 
-def _x(item: Prepared) -> np.ndarray:
+def _x(item: Prepared) -> np.ndarray | Inputs:
     assert item.x is not None
     return item.x

@@ -18,7 +18,7 @@ from xaicore.pictures import Preparation
 from xaicore.randomness import preserved
 from xaicore.source.listing import Listing
 
-__all__ = ["PROBE", "Fingerprint", "describe"]
+__all__ = ["PROBE", "Fingerprint", "agree", "describe", "prepared"]
 
 WORDS = {
     "model": "the model",
@@ -61,7 +61,7 @@ class Fingerprint:
         found = []
         for name, words in WORDS.items():
             before, now = was.values.get(name), self.values.get(name)
-            if before is not None and now is not None and not _agree(before, now):
+            if before is not None and now is not None and not agree(before, now):
                 found.append(words if name in HASHED else f"{words}: was {_short(before)}, is {_short(now)}")
         return found
 
@@ -92,7 +92,7 @@ def describe(
             "layer": " + ".join(explainer.layers) or "found",
             "options": {name: value for name, value in plain.items() if name not in usual or value != usual[name]},
             "preprocess": None if preparation is None else preparation.name,
-            "prepared": None if preparation is None else _prepared(preparation),
+            "prepared": None if preparation is None else prepared(preparation),
             "targets": str(target) + _digest_of(target),
             "class_names": "none" if names is None else digest(names),
             "pictures": plan.count,
@@ -112,7 +112,7 @@ def digest(texts: Iterable[str]) -> str:
     return found.hexdigest()
 
 
-def _prepared(preparation: Preparation) -> Any:
+def prepared(preparation: Preparation) -> Any:
     """The shape, type, mean, deviation and some values of what a preparation makes of the probe; None: it varies."""
     tries = []
     for _ in range(2):
@@ -125,7 +125,7 @@ def _prepared(preparation: Preparation) -> Any:
         some = values[:: max(1, len(values) // 7)][:7] if len(values) else values
         numbers = [values.mean(), values.std(), *some] if len(values) else []
         tries.append([list(x.shape), str(x.dtype), *(float(f"{number:.4g}") for number in numbers)])
-    return tries[0] if _agree(*tries) else None
+    return tries[0] if agree(*tries) else None
 
 
 def _digest_of(target: Any) -> str:
@@ -144,10 +144,10 @@ def _plain(value: Any) -> Any:
     return f"{getattr(value, '__module__', type(value).__module__)}.{name}"
 
 
-def _agree(a: Any, b: Any) -> bool:
+def agree(a: Any, b: Any) -> bool:
     """Equal, numbers but for rounding: machines differ in the last digits."""
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(_agree, a, b))
+        return len(a) == len(b) and all(map(agree, a, b))
     if isinstance(a, float) or isinstance(b, float):
         return (
             isinstance(a, (int, float))

@@ -107,6 +107,7 @@ class RunFolder:
             InputError: the folder is of another run, or of this one and `resume` is False.
             LoggerError: it cannot be written.
         """
+        self.read()  # refuses what is no folder
         with files.run_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
@@ -142,6 +143,10 @@ class RunFolder:
             found = json.loads(self.about.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except NotADirectoryError as exc:
+            raise InputError(
+                f"out={str(self.root)!r} is a file, or lies in one: pass a folder, which is made if there is none"
+            ) from exc
         except (OSError, ValueError) as exc:
             raise InputError(f"{self.about} cannot be read: {exc}; pass another out") from exc
         if not isinstance(found, dict) or found.get("format") != FORMAT or "fingerprint" not in found:

@@ -73,7 +73,7 @@ def write_gallery(
     loggers = {"disk": {**options, "root": folder}}
     done = 0
     with (
-        reported(progress, count) as report,
+        reported(progress, count, "pictures") as report,
         open_loggers(loggers, name=folder.parent.name, on_error="raise", quiet=True) as log,
     ):
         for explanation in shower.explanations(table):

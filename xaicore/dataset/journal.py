@@ -4,9 +4,10 @@ A picture can end the process that reads it: a decoder crashes, or memory runs o
 pictures in work before they are in work. Who finds a journal knows that its writer died, and tries these pictures in
 another process, see `trial`: one that dies there, too, is given up, and becomes a row with an error.
 
-That does not show whether the model ends the process. Therefore these pictures are explained one by one. A process may
-also be killed from outside, at any moment; so a picture is given up for that only after `DEATHS` deaths with it alone
-in work, or one that a process of ours has seen, see `Journal.condemn`.
+A model or a preparation that cannot be sent to another process is not tried there. Therefore these pictures are also
+explained one by one, and the first death with one alone in work gives it up: nobody tries a picture a third time. Where
+the other process did try all, it came through there, and the process was rather killed from outside: then `DEATHS`
+deaths give it up, or one that a process of ours has seen, see `Journal.condemn`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from xaicore.dataset import files
 __all__ = ["DEATHS", "Journal"]
 
 DEATHS = 3
-"""Deaths with a picture alone in work after which it is given up."""
+"""Deaths with a picture alone in work after which it is given up, although it came through in another process."""
 
 
 class Journal:
@@ -35,6 +36,7 @@ class Journal:
     Attributes:
         suspects: positions of items that were in work when a process died, and have not come through since.
         given_up: positions of items that end the process.
+        are_tried: suspects came through in another process, model and all.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,6 +45,7 @@ class Journal:
         self._deaths = {int(key): value for key, value in found.get("deaths", {}).items()}
         self.given_up = set(found.get("given_up", ()))
         self.suspects = set(found.get("suspects", ())) - self.given_up
+        self.are_tried = False
         self._alone: int | None = None
         self._in_work: list[int] = []
         self._written = ""
@@ -105,7 +108,7 @@ class Journal:
         alone = found.get("alone")
         if alone is not None:
             self._deaths[alone] = self._deaths.get(alone, 0) + 1
-            if self._deaths[alone] >= DEATHS:
+            if self._deaths[alone] >= (DEATHS if found.get("are_tried") else 1):
                 self.given_up.add(alone)
         self.suspects |= set(found.get("in_work", ())) - self.given_up
         self.suspects -= self.given_up
@@ -116,6 +119,7 @@ class Journal:
         text = json.dumps(
             {
                 "alone": self._alone,
+                "are_tried": self.are_tried,
                 "in_work": self._in_work,
                 "suspects": sorted(self.suspects),
                 "deaths": self._deaths,

@@ -20,7 +20,7 @@ from xaicore.dataset.precision import difference
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.settings import settings_of
 from xaicore.dataset.shard import Job
-from xaicore.dataset.space import bytes_per_picture, check_space
+from xaicore.dataset.space import bytes_per_picture, check_space, explained_probe
 from xaicore.errors import InputError
 from xaicore.explainer import Explainer
 from xaicore.files.arrow import arrow
@@ -94,7 +94,8 @@ class Opening:
         """Open the folder; the job, and what makes its shards.
 
         Raises:
-            InputError: the folder has another run, or the job cannot be sent to another process.
+            InputError: the folder has another run, the job cannot be sent to another process, or a true class does not
+                exist.
             LoggerError: the disk has too little space, or cannot be written.
         """
         fingerprint = self._fingerprint()
@@ -102,7 +103,7 @@ class Opening:
         size = (self.execution.batch_size, self.execution.readers)
         job = Job(recipe, self.listing, self.target, self.plan, self.folder, *size)
         make = self.execution.maker(job)
-        self._check_space()
+        self._check_probe()
         self.folder.open(fingerprint, self._about(), resume)
         return job, make
 
@@ -116,11 +117,14 @@ class Opening:
         known = {name: value for name, value in given.items() if name not in APART and value is not None}
         return describe(self.explainer, self.recipe.spec, known, self.target, self.listing, self.plan)
 
-    def _check_space(self) -> None:
+    def _check_probe(self) -> None:
+        """Compare true classes and the disk with what a test picture shows."""
         left = sum(len(self.plan.items(one)) for one in self.folder.missing(self.shards))
         with self.explainer.backend.undisturbed(self.listing.origin):
-            each = bytes_per_picture(self.explainer.quiet(), self.target, self.listing[0])
-        check_space(self.folder.root, left, each)
+            probe = explained_probe(self.explainer.quiet(), self.target, self.listing[0])
+        if probe is not None and self.target.of_class_axis:
+            self.listing.check_classes(probe.outputs, probe.outputs_kind)
+        check_space(self.folder.root, left, None if probe is None else bytes_per_picture(probe, self.listing[0]))
 
     def _about(self) -> dict[str, Any]:
         """What run.json has beside the fingerprint."""
@@ -128,6 +132,7 @@ class Opening:
         about: dict[str, Any] = {
             "plan": {"pictures": plan.count, "shard_size": plan.shard_size, "shards": len(plan)},
             "batch_size": self.execution.batch_size,
+            "name": self.recipe.name,
             "backend": type(self.explainer.backend).__module__,
             "versions": {
                 "xaicore": importlib.metadata.version("xaicore"),

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xaicore.dataset.preparation import found_again
 from xaicore.dataset.schema import COLUMNS, about_of, schema
 from xaicore.errors import InputError, did_you_mean, nearest_file
 from xaicore.files.arrow import arrow, parquet
+from xaicore.pictures import Preparation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,11 +42,13 @@ class Parts:
         folder: the run's.
         files: the parts that are written, in the order of the source.
         run: what run.json says; empty where there is none.
+        own: the preparation of a run that this process has made, which reading takes from there.
     """
 
     folder: Path
     files: tuple[Path, ...]
     run: dict[str, Any]
+    own: Preparation | None = None
 
     @classmethod
     def of(cls, folder: Path) -> Parts:
@@ -67,6 +71,11 @@ class Parts:
         except ValueError as exc:
             raise InputError(f"{about} is no JSON: {exc}") from exc
         return cls(folder, ordered, run)
+
+    @cached_property
+    def preparation(self) -> Preparation | None:
+        """The run's own, of this process or found again by the model's name; None where it is not known."""
+        return self.own or found_again(self.run)
 
     @property
     def planned(self) -> int | None:

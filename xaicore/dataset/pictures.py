@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from xaicore.dataset.seen import Seen, SeenPictures, check_files
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["pictures_of", "seen_in"]
 
 
-def pictures_of(table: pa.Table, images: Any, preprocess: Any, about: dict[str, Any]) -> Pictures:
+def pictures_of(
+    table: pa.Table,
+    images: Any,
+    preprocess: Any,
+    about: dict[str, Any],
+    find: Callable[[], Preparation | None] = lambda: None,
+) -> Pictures:
     """The pictures under the maps of a table's rows, see `MapTable.explanation`.
 
     Raises:
@@ -35,7 +42,7 @@ def pictures_of(table: pa.Table, images: Any, preprocess: Any, about: dict[str, 
             "images=, or images=None for maps without pictures"
         )
     check_files(seen)
-    return SeenPictures(seen, Preparation.of(preprocess))
+    return SeenPictures(seen, Preparation.of(preprocess), find)
 
 
 def seen_in(table: pa.Table) -> list[Seen]:

@@ -9,7 +9,8 @@ import numpy as np
 from xaicore.data.labels import Labels
 from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
-from xaicore.source.items import Item
+from xaicore.source.inputs import batch_of
+from xaicore.source.items import Item, prepared_as
 from xaicore.source.listing import Listing
 from xaicore.targets import Classes, Target
 
@@ -71,9 +72,9 @@ def difference(
 
 def _explained(explainer: Explainer, item: Item, target: Target) -> Explanation:
     assert explainer.preparation is not None
-    x, image = explainer.preparation(item.source.read(), item.id)
+    x, image = prepared_as(explainer.preparation, item.source.read(), item.id)
     images = None if image is None else image[None]
-    return explainer.run(x[None], [explainer.method], target, images, Labels((item.id,)))[0]
+    return explainer.run(batch_of([x]), [explainer.method], target, images, Labels((item.id,)))[0]
 
 
 def _is_otherwise(first: Explanation, second: Explanation) -> bool | None:

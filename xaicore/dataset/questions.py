@@ -101,14 +101,16 @@ class Questions(Selection):
             ids: names of pictures; None for all of this table, without those that have an error.
             images: the pictures under the maps: "files" for those that the run read, when they are drawn; uint8 RGB
                 (N, H, W, 3); None for maps alone.
-            preprocess: the run's own, from a file's picture to what the model saw; None where it saw whole files.
+            preprocess: the run's own, from a file's picture to what the model saw. None where it saw whole files, where
+                this process made the run, and for models of libraries by name, whose own is found again.
 
         Raises:
             InputError: an id is unknown or has an error, the rows are of several methods or sizes, or too many; or a
                 picture's file is gone.
         """
         table = self._rows_of(ids)
-        pictures = pictures_of(table, images, preprocess, self._parts.about)
+        parts = self._parts
+        pictures = pictures_of(table, images, preprocess, parts.about, lambda: parts.preparation)
         return restored(table, self._parts.about, pictures)
 
     def sample(self, n: int, seed: int = 0) -> Self:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from xaicore.dataset.folder import Claim
-from xaicore.dataset.trial import deadly
+from xaicore.dataset.trial import EXPLAINED, NOTHING, PREPARED, deadly
 from xaicore.source.items import Item, Prepared
 from xaicore.source.reading import Batch, Reading
 
@@ -31,26 +31,28 @@ def read_ahead(batches: Iterator[ShardBatch], reading: Reading) -> Iterator[Shar
     return reading.ahead(batches, _note)
 
 
-def read_alone(batches: Iterator[ShardBatch], reading: Reading) -> Iterator[ShardBatch]:
+def read_alone(
+    batches: Iterator[ShardBatch], reading: Reading, attempt: Callable[[Item], object]
+) -> Iterator[ShardBatch]:
     """The batches of shards that a process died with, no two pictures at a time.
 
     What was in work then is tried in another process first, and noted one by one where that does not show everything.
     """
     listing = reading.listing
-    tried: Claim | None = None
-    are_prepared = False
+    tried, far = None, NOTHING
     for batch in batches:
         journal = batch.claim.journal
         if batch.claim is not tried:
             tried = batch.claim
-            found, are_prepared = deadly([listing[position] for position in sorted(journal.suspects)], reading.prepare)
+            found, far = deadly([listing[position] for position in sorted(journal.suspects)], reading.prepare, attempt)
             journal.give_up(found)
+            journal.are_tried = far == EXPLAINED
         journal.begin(list(batch.positions))
         items = []
         for position in batch.positions:
             if position in journal.given_up:
                 items.append(given_up(listing[position]))
-            elif position in journal.suspects and not are_prepared:
+            elif position in journal.suspects and far < PREPARED:
                 with journal.alone(position):
                     items.append(reading.item(position))
             else:

@@ -44,6 +44,11 @@ class Recipe:
         return _name(self.model) if self.is_factory else type_name(self.model)
 
     @property
+    def name(self) -> str | None:
+        """What finds the model again; None where it was not found by name, or is not found yet, see `carried`."""
+        return self.model.name if isinstance(self.model, NamedModel) else None
+
+    @property
     def is_factory(self) -> bool:
         """Whether the model is built by a function."""
         kinds = (functools.partial, type)

@@ -13,6 +13,8 @@ from xaicore.dataset.sketch import sketch
 from xaicore.errors import InputError
 from xaicore.explanation import Explanation
 from xaicore.files.arrow import arrow
+from xaicore.localize.shares import picture_size
+from xaicore.localize.truth import read_boxes, read_classes
 from xaicore.outputs import class_count
 from xaicore.show.words import escape_surrogates
 
@@ -181,7 +183,9 @@ def _of_images(explanation: Explanation) -> dict[str, list[Any]]:
 def _of_boxes(explanation: Explanation, boxes: Any, classes: Any) -> dict[str, list[Any]]:
     if boxes is None:
         return {}
-    shares = localize.shares(explanation, boxes, classes=classes)
+    read = read_boxes(boxes, explanation.ids, picture_size(explanation))
+    known = read_classes(classes, read, explanation.truth, explanation.ids, "box_classes")
+    shares = localize.shares(explanation, boxes, classes="any" if known is None else known)
     listed = [np.asarray(one, np.int64).reshape(-1, 4).tolist() for one in boxes]
     return {
         "share": [None if np.isnan(share) else share for share in shares],

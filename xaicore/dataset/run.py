@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xaicore.dataset.execution import Execution, Make
 from xaicore.dataset.opening import Opening
+from xaicore.dataset.parts import Parts
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.shard import Job
-from xaicore.dataset.table import MapTable, open_maps
+from xaicore.dataset.table import MapTable
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import counted, reported
 from xaicore.files.arrow import arrow
@@ -31,6 +33,7 @@ def explain_dataset(
     preprocess: Callable[..., Any] | None = None,
     truth: Any = None,
     boxes: Any = None,
+    box_classes: Any = None,
     ids: Any = None,
     class_names: Any = None,
     batch_size: int = 32,
@@ -58,7 +61,8 @@ def explain_dataset(
             function without arguments that returns a model or an `xaicore.NamedModel`.
         source: a folder with its subfolders, a pattern, a list of paths, of images of Pillow or of uint8 arrays, a list
             of (path, class); a .csv or .parquet file with the columns file, class, id, x0, y0, x1 and y1, of which
-            the first is needed; or a data set whose elements are x, (x, label) or a dict with an image and a label: a
+            the first is needed; or a data set whose elements are x, (x, label) or a dict with an image and a label,
+            where x of a model of several inputs is a tuple, dict or list: a
             `Dataset` of torch or Hugging Face, a `DataLoader` without shuffling, a `PyDataset` of Keras; or, read
             forward by one process, an `IterableDataset`, a `tf.data.Dataset`, a `WebDataset`. Its pictures,
             images of Pillow or uint8 (H, W, 3), are prepared; floats are the model's own input.
@@ -67,7 +71,9 @@ def explain_dataset(
         truth: N true classes; "folder" if each picture's folder is named after its class. None: the labels of a data
             set, by name where both the data set and the model name their classes.
         boxes: the true boxes of each picture, (N, 4) or a list of N arrays (B, 4): x0, y0, x1, y1 in whole pixels of
-            the picture that the model sees. The table then has the share of evidence in them.
+            the picture that the model sees. The table then has the share of evidence in those of the explained class.
+        box_classes: the classes of what they hold: one index per picture, or a list of N arrays (B,); "any" where a box
+            belongs to whatever is explained; None: the picture's true class, "any" where no truth is known.
         ids: N names; None: the paths of files, also of a data set of files, "0", "1", ... of other pictures.
         batch_size: pictures per pass of the model.
         shard_size: pictures per file; None: 512, or fewer, so that each process has four of them. A run that dies
@@ -86,8 +92,9 @@ def explain_dataset(
             machine.
         precision: "bfloat16", "float16" or "float32": explain a copy of the model that computes in it; with PyTorch.
             How its heatmaps differ from the model's own is in the table's `run["precision"]`.
-        progress: True for a bar, False for none, None for one in terminals and notebooks; or a function
-            `progress(done, total)` of pictures. A bar also shows how far a stream is counted.
+        progress: True for a bar, or where stderr is no terminal, lines of text with the rate and the time left; False
+            for none; None for a bar in terminals and notebooks; or a function `progress(done, total)` of pictures. A
+            bar also shows how far a stream is counted.
         weights, trust, device: of a model by name, as in `xaicore.find_model`.
         options: as in `Explainer`: layer, output, activation, kind, smooth and so on.
 
@@ -106,28 +113,29 @@ def explain_dataset(
     execution = Execution.checked(batch_size, shard_size, workers, readers, shard, engine, address)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
-    read = partial(_listed, progress, (source, truth, boxes, ids))
+    read = partial(_listed, progress, (source, truth, boxes, ids), box_classes)
     opening = Opening.of(asked, read, targets, execution, Path(out))
     shards = opening.shards
     job, make = opening.begin(resume or shard is not None)
+    preparation = opening.explainer.preparation
     del opening  # workers have a model of their own
     _run(job, shards, progress, make)
     if not job.folder.missing(range(len(job.plan))):
         job.folder.finish()
-    return open_maps(job.folder.root)
+    return MapTable(replace(Parts.of(job.folder.root), own=preparation))
 
 
-def _listed(progress: Progress | bool | None, arguments: tuple[Any, ...], *of_model: Any) -> Listing:
+def _listed(progress: Progress | bool | None, arguments: tuple[Any, ...], box_classes: Any, *of_model: Any) -> Listing:
     """`Listing.read`, whose arguments are the caller's and those of the model; a stream shows how far it is counted."""
     source, truth, boxes, ids = arguments
     names, is_prepared, backend = of_model
     with counted(progress) as count:
-        return Listing.read(source, truth, boxes, ids, names, is_prepared, backend, count)
+        return Listing.read(source, truth, boxes, ids, names, is_prepared, backend, count, box_classes)
 
 
 def _run(job: Job, shards: range, progress: Progress | bool | None, make: Make) -> None:
     total = sum(len(job.plan.items(shard)) for shard in shards)
-    with reported(progress, total) as report:
+    with reported(progress, total, "pictures") as report:
         finished = 0
 
         def done(count: int) -> None:

@@ -17,7 +17,7 @@ from xaicore.dataset.sketch import is_sketched
 from xaicore.errors import InputError
 from xaicore.opencv import cv2
 from xaicore.pictures import Preparation
-from xaicore.pictures.reading import read_picture
+from xaicore.pictures.reading import PictureError, read_picture
 from xaicore.show.pictures import Pictures, from_inputs
 
 __all__ = ["Seen", "SeenPictures", "check_files"]
@@ -93,10 +93,16 @@ class SeenPictures(Pictures):
     Args:
         seen: what is known of each.
         preparation: the run's preprocessing; None for whole files.
+        find: finds the run's preprocessing where there is none, and the model did not see whole files.
     """
 
-    def __init__(self, seen: Sequence[Seen], preparation: Preparation | None) -> None:
-        self._seen, self._preparation = tuple(seen), preparation
+    def __init__(
+        self,
+        seen: Sequence[Seen],
+        preparation: Preparation | None,
+        find: Callable[[], Preparation | None] = lambda: None,
+    ) -> None:
+        self._seen, self._preparation, self._find = tuple(seen), preparation, find
         super().__init__(len(seen), seen[0].size, None, self._read)
 
     @property
@@ -114,7 +120,7 @@ class SeenPictures(Pictures):
 
     def take(self, chosen: np.ndarray) -> Pictures:
         """Some of them, by position."""
-        return SeenPictures([self._seen[n] for n in chosen], self._preparation)
+        return SeenPictures([self._seen[n] for n in chosen], self._preparation, self._find)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"given": self.array, "_made": (self.array, "user")}
@@ -123,7 +129,18 @@ class SeenPictures(Pictures):
         return Pictures.from_array, (self.array, "user")
 
     def _read(self) -> np.ndarray:
-        return np.stack([one.read(self._preparation) for one in self._seen])
+        try:
+            return self._as(self._preparation)
+        except PictureError:
+            raise
+        except InputError:
+            found = self._find() if self._preparation is None else None
+            if found is None:
+                raise
+            return self._as(found)
+
+    def _as(self, preparation: Preparation | None) -> np.ndarray:
+        return np.stack([one.read(preparation) for one in self._seen])
 
 
 def check_files(seen: Sequence[Seen]) -> None:

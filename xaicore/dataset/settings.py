@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xaicore.errors import InputError
+from xaicore.source.inputs import Inputs
 from xaicore.source.listing import Listing
 from xaicore.source.reading import as_is
 
@@ -42,8 +43,9 @@ def settings_of(listing: Listing, class_names: Sequence[str] | None, preprocess:
     if listing.is_input:
         if preprocess is not None:
             x, _ = listing[0].read()
+            shown = x if isinstance(x, Inputs) else f"{x.dtype} {x.shape}"
             raise InputError(
-                f"source[0] is {x.dtype} {x.shape}, the model's own input, and preprocess is for pictures: leave "
+                f"source[0] is {shown}, the model's own input, and preprocess is for pictures: leave "
                 "preprocess out, or have the data set return pictures, images of Pillow or uint8 (H, W, 3)"
             )
         found["preprocess"] = as_is

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from xaicore.dataset.attempt import Attempt
 from xaicore.dataset.explaining import Explained, Work, explain_batch
 from xaicore.dataset.folder import Claim, RunFolder
 from xaicore.dataset.plan import Plan
@@ -89,7 +90,9 @@ class ShardExplainer:
         died = set(job.folder.orphans(shards))
         with self._work.explainer.backend.undisturbed(job.listing.origin):
             # First, and without anything beside them, the shards that a process died with.
-            self._make(read_alone(self._batches((k for k in shards if k in died), done), self._reading), done)
+            alone = self._batches((k for k in shards if k in died), done)
+            attempt = Attempt(job.recipe, job.listing, job.target, job.batch_size)
+            self._make(read_alone(alone, self._reading, attempt), done)
             rest = self._batches((k for k in shards if k not in died), done)
             self._make(read_ahead(rest, self._reading), done)
 

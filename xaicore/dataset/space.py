@@ -1,4 +1,4 @@
-"""Whether the results fit on the disk, asked before the work begins."""
+"""A test picture before the work begins: whether the results fit on the disk."""
 
 from __future__ import annotations
 
@@ -12,24 +12,33 @@ from xaicore.dataset.fingerprint import PROBE
 from xaicore.dataset.rows import rows_of
 from xaicore.errors import LoggerError
 from xaicore.explainer import Explainer
-from xaicore.source.items import Item
+from xaicore.explanation import Explanation
+from xaicore.source.inputs import batch_of
+from xaicore.source.items import Item, prepared_as
 from xaicore.source.reading import as_is
 from xaicore.targets import Target
 
-__all__ = ["bytes_per_picture", "check_space"]
+__all__ = ["bytes_per_picture", "check_space", "explained_probe"]
 
 
-def bytes_per_picture(explainer: Explainer, target: Target, item: Item) -> int | None:
-    """What the rows of a picture take: those of a test picture under an item's name; None where it fails."""
+def explained_probe(explainer: Explainer, target: Target, item: Item) -> Explanation | None:
+    """The explanation of a test picture under an item's name, without labels; None where it fails.
+
+    Of a data set of the model's own inputs, the item itself is explained.
+    """
     assert explainer.preparation is not None
     try:
         picture = item.source.read() if explainer.preparation.function is as_is else PROBE
-        x, image = explainer.preparation(picture, "a test picture")
+        x, image = prepared_as(explainer.preparation, picture, "a test picture")
         images = None if image is None else image[None]
         one = target.take(np.array([0]))
-        explanation = explainer.run(x[None], [explainer.method], one, images, Labels((item.id,)))[0]
+        return explainer.run(batch_of([x]), [explainer.method], one, images, Labels((item.id,)))[0]
     except Exception:  # the model may take other pictures, or find nothing in this one; the run shows it
         return None
+
+
+def bytes_per_picture(explanation: Explanation, item: Item) -> int:
+    """What the rows of a picture take, by those of an explanation under its name."""
     return int(rows_of(explanation, paths=[item.path]).nbytes)
 
 

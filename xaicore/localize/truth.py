@@ -94,7 +94,11 @@ def _check_box(box: np.ndarray, name: str, height: int, width: int) -> None:
 
 
 def read_classes(
-    given: Any, boxes: Sequence[np.ndarray], truth: np.ndarray | None, ids: Sequence[str]
+    given: Any,
+    boxes: Sequence[np.ndarray],
+    truth: np.ndarray | None,
+    ids: Sequence[str],
+    argument: str = "classes",
 ) -> tuple[np.ndarray, ...] | None:
     """The class of every box: N arrays int64 (B,), or None for any.
 
@@ -103,44 +107,47 @@ def read_classes(
         boxes: N arrays (B, 4).
         truth: as `Explanation.truth`.
         ids: the images' names.
+        argument: what the caller calls `given`.
 
     Raises:
         InputError: there are more or fewer classes than boxes, or an image's truth does not say one class.
     """
     if given is None:
-        return None if truth is None else _classes_of_truth(boxes, truth, ids)
+        return None if truth is None else _classes_of_truth(boxes, truth, ids, argument)
     if isinstance(given, str) and given == "any":
         return None
     if not hasattr(given, "__len__") or isinstance(given, (str, dict)):
         raise InputError(
-            f"classes={given!r}: expected one class per image, a list of N arrays (B,), one per box, 'any' for boxes "
-            "of whatever is explained, or None for the truth"
+            f"{argument}={given!r}: expected one class per image, a list of N arrays (B,), one per box, 'any' for "
+            "boxes of whatever is explained, or None for the truth"
         )
     if len(given) != len(ids):
-        raise InputError(f"classes are of {len(given)} images, and the explanation is of {len(ids)}")
-    return tuple(_classes(of, len(box), name) for of, box, name in zip(given, boxes, ids, strict=True))
+        raise InputError(f"{argument} are of {len(given)} images, and there are {len(ids)}")
+    return tuple(_classes(of, len(box), name, argument) for of, box, name in zip(given, boxes, ids, strict=True))
 
 
-def _classes(given: Any, count: int, name: str) -> np.ndarray:
+def _classes(given: Any, count: int, name: str, argument: str) -> np.ndarray:
     classes = np.asarray(given)
     is_whole = classes.dtype.kind in "iu" and (classes >= 0).all()
     if not (is_whole or classes.size == 0) or classes.ndim > 1 or (classes.ndim == 1 and len(classes) != count):
         raise InputError(
-            f"classes {given!r} of the {count} true boxes of {name!r}: expected class indices, one for all of them or "
-            "one per box"
+            f"{argument} {given!r} of the {count} true boxes of {name!r}: expected class indices, one for all of them "
+            "or one per box"
         )
     return np.broadcast_to(classes.astype(np.int64), (count,))
 
 
-def _classes_of_truth(boxes: Sequence[np.ndarray], truth: np.ndarray, ids: Sequence[str]) -> tuple[np.ndarray, ...]:
+def _classes_of_truth(
+    boxes: Sequence[np.ndarray], truth: np.ndarray, ids: Sequence[str], argument: str
+) -> tuple[np.ndarray, ...]:
     found = []
     for n, name in enumerate(ids):
         true = true_classes(truth, n)
         if len(boxes[n]) and (true is None or len(true) != 1):
             seen = "unknown" if true is None else f"{len(true)} classes"
             raise InputError(
-                f"the truth of {name!r} is {seen}, so that it does not say what its true boxes hold: pass classes=, a "
-                "list of N arrays (B,), one class per box, or classes='any'"
+                f"the truth of {name!r} is {seen}, so that it does not say what its true boxes hold: pass {argument}=, "
+                f"a list of N arrays (B,), one class per box, or {argument}='any'"
             )
         found.append(np.full(len(boxes[n]), true[0] if true else -1, np.int64))
     return tuple(found)

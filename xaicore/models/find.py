@@ -43,6 +43,7 @@ def find_model(spec: Any, weights: Any = None, trust: bool = False, device: str 
     found = _of_code(asked) if is_code(asked.text) else _ask(asked)
     if found is None:
         raise unknown_model(asked, libraries())
+    found = replace(found, name=asked.text)
     return found if device is None else replace(found, model=_moved(found.model, device))
 
 

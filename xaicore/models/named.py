@@ -45,6 +45,7 @@ class NamedModel:
             (x, picture): the picture uint8 RGB exactly as the network sees it, resized and cropped, before scaling.
         class_names: one name per class, in class order, or {index: name}; None where they are not known.
         is_pretrained: whether its weights were trained; None where that is not known.
+        name: what `find_model` found it by, which sets it; None for a model that was not found by name.
     """
 
     model: Any
@@ -52,6 +53,7 @@ class NamedModel:
     preprocess: Callable[[Any], Any] | None = None
     class_names: Sequence[str] | Mapping[int, str] | None = None
     is_pretrained: bool | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)

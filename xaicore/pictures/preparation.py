@@ -107,17 +107,17 @@ def stack(arrays: Sequence[np.ndarray], ids: Sequence[str], kind: str, instead: 
     return np.stack(arrays)
 
 
-def check_single(x: np.ndarray, with_batch_axis: Callable[[Any], Any]) -> None:
+def check_single(x: Any, with_batch_axis: Callable[[Any], Any]) -> None:
     """Refuse inputs (N, 1, ...) of a preparation that returned batches of one.
 
     Args:
-        x: N stacked inputs.
+        x: N stacked inputs; several arrays are a model's own, which nothing prepared.
         with_batch_axis: the backend's, which adds the axis where the model shows that it is missing.
 
     Raises:
         InputError: each has four axes or more, the first of length 1, and the model does not take it as one image.
     """
-    if x.ndim < 5 or x.shape[1] != 1 or np.ndim(with_batch_axis(x[0])) == x.ndim:
+    if not isinstance(x, np.ndarray) or x.ndim < 5 or x.shape[1] != 1 or np.ndim(with_batch_axis(x[0])) == x.ndim:
         return
     raise InputError(
         f"preprocess returned an input of shape {x.shape[1:]}, which is a batch of one: expected one input without a "

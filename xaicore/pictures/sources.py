@@ -65,7 +65,7 @@ class InMemory:
         return read_pil(self.image, self.id) if is_pil(self.image) else read_array(self.image, self.id)
 
 
-def find_sources(x: Any, is_prepared: bool, backend: Backend | None = None) -> Sequence[Source] | None:
+def find_sources(x: Any, is_prepared: bool, backend: Backend | None = None, name: str = "x") -> Sequence[Source] | None:
     """The pictures of a call; None where x is the model's own input.
 
     Args:
@@ -74,6 +74,7 @@ def find_sources(x: Any, is_prepared: bool, backend: Backend | None = None) -> S
             is a list.
         is_prepared: the caller has a preparation for pictures. Without one, arrays are the model's own input.
         backend: of the model, for the code that a message offers.
+        name: what the caller calls x.
 
     Raises:
         InputError: paths or images without a preparation, a list of several kinds, or a path without a picture.
@@ -81,20 +82,22 @@ def find_sources(x: Any, is_prepared: bool, backend: Backend | None = None) -> S
     x = _listed(x) if is_prepared else x
     kinds = {_kind(one) for one in (x if isinstance(x, (list, tuple)) else [x])}
     if isinstance(x, list) and not x and is_prepared:
-        raise InputError("x is an empty list: expected one picture or more")
+        raise InputError(f"{name} is an empty list: expected one picture or more")
     if not kinds & {PATH, PIL} and not (is_prepared and ARRAY in kinds and not isinstance(x, tuple)):
         return None
     if isinstance(x, tuple):
-        raise InputError("x is a tuple, which is positional arguments of the model: pass pictures as a list, list(x)")
+        raise InputError(
+            f"{name} is a tuple, which is positional arguments of the model: pass pictures as a list, list({name})"
+        )
     if len(kinds) > 1:
         names = sorted({_kind(one) or type_name(one).removeprefix("builtins.") for one in x})
         raise InputError(
-            f"x is a list of {' and '.join(names)}: expected pictures of one kind, all paths, all PIL images or all "
-            "uint8 arrays"
+            f"{name} is a list of {' and '.join(names)}: expected pictures of one kind, all paths, all PIL images or "
+            "all uint8 arrays"
         )
     if not is_prepared:
-        raise InputError(_unprepared(x, backend))
-    return _sources(x, kinds.pop())
+        raise InputError(_unprepared(x, backend, name))
+    return _sources(x, kinds.pop(), name)
 
 
 def sources_of(file: Path) -> Sequence[Source]:
@@ -120,12 +123,12 @@ def _listed(x: Any) -> Any:
     return x.tolist() if is_column and np.ndim(x) == 1 else x
 
 
-def _sources(x: Any, kind: str | None) -> Sequence[Source]:
+def _sources(x: Any, kind: str | None, name: str) -> Sequence[Source]:
     if kind == PATH:
         return _sources_at(x if isinstance(x, list) else [x])
     if isinstance(x, list) or (kind == ARRAY and x.ndim == 4):
-        return [InMemory(image, f"x[{n}]") for n, image in enumerate(x)]
-    return [InMemory(x, "x")]
+        return [InMemory(image, f"{name}[{n}]") for n, image in enumerate(x)]
+    return [InMemory(x, name)]
 
 
 def _sources_at(paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
@@ -133,12 +136,12 @@ def _sources_at(paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
     return [source for place in paths for file in pictures_at(place) for source in sources_of(file)]
 
 
-def _unprepared(x: Any, backend: Backend | None) -> str:
+def _unprepared(x: Any, backend: Backend | None, name: str) -> str:
     first = x[0] if isinstance(x, list) else x
     what = f"the path {os.fsdecode(first)[:80]!r}" if _kind(first) == PATH else f"a {type_name(first)}"
     return (
-        f"x is {'a list that begins with ' if isinstance(x, list) else ''}{what}, and nothing says how this model's "
-        "pictures are prepared: pass preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one input of the "
-        "model without a batch axis, or to (input, picture as the network sees it). For "
+        f"{name} is {'a list that begins with ' if isinstance(x, list) else ''}{what}, and nothing says how this "
+        "model's pictures are prepared: pass preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one "
+        "input of the model without a batch axis, or to (input, picture as the network sees it). For "
         f"a training that scaled to -1 to 1: `import cv2` and `{example(backend)}`, and preprocess=preprocess"
     )

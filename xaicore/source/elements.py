@@ -1,8 +1,8 @@
 """What an element of a data set means: a picture or the model's own input, and its label.
 
 Elements are `x`, `(x, label)`, or a dict with one image and at most one label. A picture is an image of Pillow or a
-uint8 array with the channels last, and is prepared; an array of floats is the model's own input, and is not. Anything
-else is refused.
+uint8 array with the channels last, and is prepared; an array of floats is the model's own input, and is not. Nor are
+the inputs of a model of several: `((x1, x2), label)`, or `({"a": x1, "b": x2}, label)`. Anything else is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from xaicore.errors import type_name
 from xaicore.pictures import PictureError
 from xaicore.pictures.reading import is_pil, read_array, read_pil
+from xaicore.source.inputs import Inputs
 from xaicore.trees import as_array, leaves
 
 __all__ = ["DIGEST", "LABELS", "Element", "digest_of", "read_element"]
@@ -29,7 +30,8 @@ DIGEST = 8
 
 EXPECTED = (
     "expected x, (x, label), or a dict with one image and one label, where x is a picture (an image of Pillow, or "
-    "uint8 (H, W, 3)) or the model's own input (floats, without a batch axis)"
+    "uint8 (H, W, 3)) or the model's own input (floats, without a batch axis); of a model of several inputs, ((x1, "
+    "x2), label) or ({'a': x1, 'b': x2}, label)"
 )
 
 
@@ -38,7 +40,7 @@ class Element:
     """An element that is read.
 
     Attributes:
-        x: uint8 RGB (H, W, 3), or the model's own input without a batch axis.
+        x: uint8 RGB (H, W, 3), or the model's own input, or several of them, without a batch axis.
         label: as the data set has it; None where there is none.
         is_input: x is the model's own input.
         key: of the image, in a dict.
@@ -46,7 +48,7 @@ class Element:
         is_pil: the data set has an image of Pillow.
     """
 
-    x: np.ndarray
+    x: np.ndarray | Inputs
     label: Any
     is_input: bool
     key: str | None = None
@@ -78,8 +80,12 @@ def read_element(value: Any, name: str) -> Element:
 
 def digest_of(element: Element) -> bytes:
     """A hash of an element's values and label, `DIGEST` bytes."""
-    found = hashlib.blake2b(f"{element.x.dtype} {element.x.shape}".encode(), digest_size=DIGEST)
-    found.update(np.ascontiguousarray(element.x).data)
+    found = hashlib.blake2b(digest_size=DIGEST)
+    if isinstance(element.x, Inputs):
+        found.update(repr(element.x.shape).encode())
+    for array in leaves(element.x.value if isinstance(element.x, Inputs) else element.x):
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
     for part in leaves(element.label):
         found.update(repr(as_array(part).tolist() if hasattr(part, "shape") else part).encode())
     return found.digest()
@@ -105,6 +111,8 @@ def _of_dict(value: Mapping[Any, Any], name: str) -> Element:
 
 
 def _element(x: Any, label: Any, name: str) -> Element:
+    if isinstance(x, (Mapping, tuple, list)) and any(hasattr(leaf, "shape") or is_pil(leaf) for leaf in leaves(x)):
+        return Element(Inputs.read(x, name), label, True)
     if is_pil(x):
         return Element(read_pil(x, name), label, False, is_pil=True)
     if not _is_image(x):

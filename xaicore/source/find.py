@@ -20,6 +20,7 @@ from xaicore.pictures.example import example
 from xaicore.source.about import About, about_of
 from xaicore.source.elements import Element, digest_of, read_element
 from xaicore.source.indexed import Elements, OrderError, indexed, is_loader
+from xaicore.source.inputs import Inputs
 from xaicore.source.labels import LabelReader
 from xaicore.source.sets import DataSet
 from xaicore.source.streams import Begin, Stream, first_of, read_through, stream_of
@@ -206,8 +207,9 @@ def _check(first: Element, n: int, known: Known) -> None:
     """
     if first.is_input and not known.is_told and _is_batch(first, known.backend):
         raise PictureError(
-            f"source[{n}] is x {first.x.shape} with {len(first.x)} labels, which may be a batch: expected one image "
-            "per element, and its label. Where it is one image with several labels, pass truth=[...], a row per image"
+            f"source[{n}] is x {first.x.shape} with {len(first.label)} labels, which may be a batch: expected one "
+            "image per element, and its label. Where it is one image with several labels, pass truth=[...], a "
+            "row per image"
         )
     if first.is_input or known.is_prepared:
         return
@@ -222,6 +224,6 @@ def _check(first: Element, n: int, known: Known) -> None:
 
 def _is_batch(first: Element, backend: Backend | None) -> bool:
     """Whether there is a label for each part of x, and the model does not take it as one image."""
-    if getattr(first.label, "shape", ())[:1] != first.x.shape[:1]:
+    if isinstance(first.x, Inputs) or getattr(first.label, "shape", ())[:1] != first.x.shape[:1]:
         return False
     return backend is None or np.ndim(backend.with_batch_axis(first.x)) == first.x.ndim

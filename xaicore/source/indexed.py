@@ -14,7 +14,7 @@ from xaicore import trees
 from xaicore.errors import InputError, type_name
 from xaicore.pictures import PictureError
 
-__all__ = ["Elements", "InBatches", "OrderError", "indexed", "is_iterable", "is_loader", "part_of"]
+__all__ = ["Elements", "InBatches", "OrderError", "are_inputs", "indexed", "is_iterable", "is_loader", "part_of"]
 
 KEPT = 4
 """Batches of a data set of batches that are in memory: those that are read ahead."""
@@ -168,12 +168,43 @@ def is_iterable(source: Any) -> bool:
 
 
 def part_of(batch: Any, n: int) -> Any:
-    """Image n of a batch (x, y, ...), a dict, or x; weights of images, which come third, are left out."""
+    """Image n of a batch (x, y, ...), a dict, or x; weights of images, which come third, are left out.
+
+    Raises:
+        PictureError: x is a list that may be one of images, or one of inputs.
+    """
     if isinstance(batch, Mapping):
         return {key: value[n] for key, value in batch.items()}
-    if isinstance(batch, (tuple, list)):
-        return tuple(None if part is None else part[n] for part in batch[:2])
-    return batch[n]
+    if not isinstance(batch, (tuple, list)):
+        return batch[n]
+    x, *others = batch[:2]
+    if isinstance(x, (tuple, Mapping)) or (isinstance(x, list) and are_inputs(x, *others)):
+        image = trees.map_leaves(lambda leaf: leaf[n], x)
+    else:
+        image = x[n]
+    return (image, *(None if part is None else part[n] for part in others))
+
+
+def are_inputs(x: list[Any], labels: Any = None) -> bool:
+    """Whether a list in a batch is of a model's inputs, each for all images, and not of the images.
+
+    Raises:
+        PictureError: it may be both.
+    """
+    shapes = [tuple(getattr(leaf, "shape", ())) for leaf in trees.leaves(x)]
+    if () in shapes:  # images of Pillow, names
+        return False
+    count = len(labels) if hasattr(labels, "__len__") else None
+    if count is None and all(len(shape) in (2, 3) for shape in shapes):
+        return False
+    of_all, one_each = all(shape[0] == count for shape in shapes), len(x) == count
+    if of_all == one_each:
+        raise PictureError(
+            f"a batch of source has a list of {len(x)} arrays and {'no' if count is None else count} labels: a list of "
+            "images, or of a model's inputs? Expected one array (N, ...) for images, and a tuple or a dict for inputs, "
+            "((x1, x2), labels)"
+        )
+    return of_all
 
 
 def _has_positions(source: Any) -> bool:

@@ -6,9 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaicore.pictures import File, Source
+from xaicore.pictures import File, Preparation, Source
+from xaicore.source.inputs import Inputs
 
-__all__ = ["Item", "Prepared"]
+__all__ = ["Item", "Prepared", "prepared_as"]
+
+
+def prepared_as(
+    prepare: Preparation, picture: np.ndarray | Inputs, name: str
+) -> tuple[np.ndarray | Inputs, np.ndarray | None]:
+    """What the model takes, and the picture that it sees; several inputs of the model are its own already.
+
+    Raises:
+        PictureError, InputError: the preparation fails, as it says.
+    """
+    return (picture, None) if isinstance(picture, Inputs) else prepare(picture, name)
 
 
 @dataclass(frozen=True)
@@ -30,8 +42,8 @@ class Item:
         """The file; None for a picture in memory, and for a frame, which a file has many of."""
         return str(self.source.path) if isinstance(self.source, File) else getattr(self.source, "file", None)
 
-    def read(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The picture or the model's input, and its true class where the source says it: (1,) or (1, classes).
+    def read(self) -> tuple[np.ndarray | Inputs, np.ndarray | None]:
+        """The picture or the model's inputs, and its true class where the source says it: (1,) or (1, classes).
 
         Raises:
             PictureError, InputError: it cannot be read, or its label is none.
@@ -46,7 +58,7 @@ class Prepared:
 
     Attributes:
         item: the item.
-        x: one input without a batch axis; None where there is an error.
+        x: one input, or those of a model of several, without a batch axis; None where there is an error.
         image: (H, W, 3) uint8 RGB as the model sees it; None where the preparation returns none.
         error: one line; "" where there is none.
         truth: the true class that the source has for it, (1,) int64 or (1, classes) bool; None where the list of all
@@ -56,7 +68,7 @@ class Prepared:
     """
 
     item: Item
-    x: np.ndarray | None = None
+    x: np.ndarray | Inputs | None = None
     image: np.ndarray | None = None
     error: str = ""
     truth: np.ndarray | None = None

@@ -14,6 +14,9 @@ from xaicore.trees import as_array
 
 __all__ = ["LabelReader"]
 
+SEVERAL = "((x1, x2), label), or ((x1, x2), None) without a label"
+"""How an element has several inputs."""
+
 
 @dataclass(frozen=True)
 class LabelReader:
@@ -69,6 +72,10 @@ class LabelReader:
             )
         try:
             array = as_array(label)
+            if array.ndim > 1:
+                raise InputError(
+                    f"expected a class, or one value per class; a second input stands beside the first, {SEVERAL}"
+                )
             truth = as_truth(array if array.ndim == 0 else array[None], self.class_names)
         except XaicoreError as exc:
             raise InputError(f"{name} has the label {_shown(label)}: {exc}") from exc

@@ -14,9 +14,10 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.names import as_ids
-from xaicore.data.truth import UNKNOWN, as_truth, check_count, join_truth
+from xaicore.data.truth import UNKNOWN, as_truth, check_classes, check_count, join_truth, most_suspicious
 from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
+from xaicore.source.boxes import TrueBoxes
 from xaicore.source.columns import is_table, read_columns
 from xaicore.source.find import Known, find_set
 from xaicore.source.items import Item, Prepared
@@ -40,7 +41,7 @@ class Listing:
         sources: N pictures.
         ids: their names, each of them once.
         truth: (N,) int64 true classes with -1 where unknown, (N, classes) bool, or None.
-        boxes: N arrays (B, 4), the true boxes of each picture in pixels of the one that the model sees; or None.
+        boxes: the true boxes of each picture, or None.
         origin: the data set of a framework that they are in, or None.
         is_input: they are the model's own inputs, and are not prepared.
         class_names: of the data set where the model has none, or None.
@@ -52,7 +53,7 @@ class Listing:
     sources: Sequence[Source]
     ids: tuple[str, ...]
     truth: np.ndarray | None = None
-    boxes: tuple[np.ndarray, ...] | None = None
+    boxes: TrueBoxes | None = None
     origin: Any = None
     is_input: bool = False
     class_names: tuple[str, ...] | None = None
@@ -71,6 +72,7 @@ class Listing:
         is_prepared: bool = True,
         backend: Backend | None = None,
         count: Callable[[int], object] | None = _count_silently,
+        box_classes: Any = None,
     ) -> Listing:
         """The items that a caller's arguments mean.
 
@@ -87,11 +89,12 @@ class Listing:
             backend: of the model, for the code that a message offers.
             count: called with a number of elements while a stream is counted. None: it is counted only where its true
                 classes are passed.
+            box_classes: of the boxes, as `xaicore.localize.evaluate` takes `classes`.
 
         Raises:
             InputError: there is no picture, an id repeats, or labels do not fit; the message says what to type.
         """
-        found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count)
+        found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count, box_classes)
         if found is not None:
             return found
         raise InputError(
@@ -111,6 +114,7 @@ class Listing:
         is_prepared: bool,
         backend: Backend | None,
         count: Callable[[int], object] | None,
+        box_classes: Any = None,
     ) -> Listing | None:
         """The same; None where the source is neither pictures nor a data set."""
         if isinstance(source, Listing):
@@ -119,7 +123,7 @@ class Listing:
             count = _count_silently
         data = find_set(source, Known(class_names, is_prepared, truth is not None, backend, count))
         if data is not None:
-            return _of_set(data, truth, boxes, ids)
+            return _of_set(data, truth, boxes, box_classes, ids)
         if isinstance(source, (str, os.PathLike)) and is_table(source):
             columns = read_columns(source)
             truth = _only(columns.truth, truth, "truth", source)
@@ -129,8 +133,8 @@ class Listing:
         elif isinstance(source, list) and source and all(isinstance(one, tuple) and len(one) == 2 for one in source):
             truth = _only([label for _, label in source], truth, "truth", "the list of (path, class)")
             source = [path for path, _ in source]
-        sources = find_sources(source, is_prepared, backend)
-        return None if sources is None else cls.of(sources, truth, boxes, ids, class_names)
+        sources = find_sources(source, is_prepared, backend, "source")
+        return None if sources is None else cls.of(sources, truth, boxes, ids, class_names, box_classes)
 
     @classmethod
     def of(
@@ -140,6 +144,7 @@ class Listing:
         boxes: Any = None,
         ids: Any = None,
         class_names: Sequence[str] | None = None,
+        box_classes: Any = None,
     ) -> Listing:
         """The items of pictures that are found already; the arguments are those of `read`."""
         count = len(sources)
@@ -148,7 +153,7 @@ class Listing:
         named = _names(ids, count)
         classes = as_truth(_of_folders(sources) if _is_folder(truth) else truth, class_names)
         check_count(classes, count)
-        return cls(sources, named, classes, _as_boxes(boxes, count))
+        return cls(sources, named, classes, TrueBoxes.read(boxes, box_classes, named))
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -179,15 +184,28 @@ class Listing:
             return None
         return join_truth([np.array([UNKNOWN]) if one is None else one for one in known])
 
+    def check_classes(self, outputs: np.ndarray, kind: str) -> None:
+        """Compare the true classes with those of a model's outputs (N, *O), where they are known before the run.
+
+        Raises:
+            InputError: one does not exist.
+        """
+        try:
+            check_classes(self.truth, outputs, kind)
+        except InputError as exc:
+            if self.truth is None or self.truth.ndim > 1:
+                raise
+            raise InputError(f"{exc}. Such a picture is {self.ids[most_suspicious(self.truth)]!r}") from exc
+
     def labels_digest(self) -> str:
-        """A hash of true classes and boxes."""
+        """A hash of true classes, boxes and their classes."""
         found = hashlib.blake2b(digest_size=16)
-        for array in (self.truth, *(self.boxes or ())):
+        for array in (self.truth, *(() if self.boxes is None else self.boxes.arrays)):
             found.update(b"none" if array is None else repr(array.tolist()).encode())
         return found.hexdigest()
 
 
-def _of_set(data: DataSet, truth: Any, boxes: Any, ids: Any) -> Listing:
+def _of_set(data: DataSet, truth: Any, boxes: Any, box_classes: Any, ids: Any) -> Listing:
     if data.is_open:
         own = {"origin": data.origin, "is_input": data.is_input, "class_names": data.class_names}
         return Listing(data.sources, (), **own, is_stream=True, is_open=True)
@@ -204,7 +222,7 @@ def _of_set(data: DataSet, truth: Any, boxes: Any, ids: Any) -> Listing:
         data.sources,
         named,
         data.truth if classes is None else classes,
-        _as_boxes(boxes, count),
+        TrueBoxes.read(boxes, box_classes, named),
         data.origin,
         data.is_input,
         data.class_names,
@@ -226,7 +244,10 @@ def _names(ids: Any, count: int) -> tuple[str, ...]:
     try:
         return as_ids(ids, count)
     except InputError as exc:
-        raise InputError(f"{exc}. A picture is found by its id: list each one once, or pass ids=[...]") from exc
+        raise InputError(
+            f"{exc}. A picture is found by its id: list each one once, or name them apart, by ids=[...] or the column "
+            "id of a table"
+        ) from exc
 
 
 def _is_folder(truth: Any) -> bool:
@@ -239,21 +260,6 @@ def _of_folders(sources: Sequence[Source]) -> list[int | str]:
         raise InputError(f"truth={FOLDER!r} is for pictures in files: pass truth=[...], one class per picture")
     folders = [Path(os.path.abspath(one.path)).parent.name for one in sources]  # type: ignore[attr-defined]
     return [int(name) for name in folders] if all(map(str.isdecimal, folders)) else list(folders)
-
-
-def _as_boxes(boxes: Any, count: int) -> tuple[np.ndarray, ...] | None:
-    if boxes is None:
-        return None
-    try:
-        found = tuple(np.asarray(one).reshape(-1, 4) for one in boxes)
-    except (TypeError, ValueError):
-        found = ()
-    if len(found) != count or any(one.dtype.kind not in "iuf" for one in found):
-        raise InputError(
-            f"boxes={_shown(boxes)}: expected boxes of {count} pictures, ({count}, 4) or a list of {count} arrays (B, "
-            "4): x0, y0, x1, y1 in whole pixels of the picture that the model sees"
-        )
-    return found
 
 
 def _shown(value: Any) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from xaicore.errors import XaicoreError
 from xaicore.pictures import Preparation
-from xaicore.source.items import Item, Prepared
+from xaicore.source.items import Item, Prepared, prepared_as
 from xaicore.source.listing import Listing
 from xaicore.source.ready import Ready
 from xaicore.source.streams import Ended
@@ -160,7 +160,7 @@ def _prepared(item: Item, prepare: Preparation) -> Prepared:
     picture = truth = None
     try:
         picture, truth = item.read()
-        x, image = prepare(picture, item.id)
+        x, image = prepared_as(prepare, picture, item.id)
     except Ended:
         raise
     except Exception as exc:  # of one picture among many

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from xaicore.errors import XaicoreError
+from xaicore.errors import InputError, XaicoreError
 from xaicore.pictures import PictureError
 from xaicore.pictures.preparation import stack
+from xaicore.source.inputs import Inputs, batch_of
 from xaicore.source.items import Prepared
 from xaicore.source.listing import Listing
 
@@ -22,14 +24,14 @@ class Ready:
 
     Attributes:
         ids: N names.
-        x: (N, ...), the model's input; None where N is 0.
+        x: (N, ...), the model's input, or several of them; None where N is 0.
         images: (N, H, W, 3) uint8 RGB, as the model sees them; None if the preparation returns none.
         truth: (N,) int64, -1 where unknown, (N, classes) bool, or None.
         broken: the items that could not be read or prepared.
     """
 
     ids: list[str]
-    x: np.ndarray | None
+    x: Any
     images: np.ndarray | None
     truth: np.ndarray | None
     broken: Sequence[Prepared]
@@ -58,7 +60,7 @@ class Ready:
         seen = [one.image for one in kept if one.image is not None]
         return cls(
             ids,
-            stack([one.x for one in kept if one.x is not None], ids, "inputs", alone),
+            _stacked([one.x for one in kept if one.x is not None], ids, alone),
             stack(seen, ids, "pictures", alone) if len(seen) == len(kept) else None,
             listing.truth_of(kept),
             broken,
@@ -66,3 +68,13 @@ class Ready:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def _stacked(images: Sequence[np.ndarray | Inputs], ids: Sequence[str], alone: str) -> Any:
+    arrays = [one for one in images if isinstance(one, np.ndarray)]
+    if len(arrays) == len(images):
+        return stack(arrays, ids, "inputs", alone)
+    for one, name in zip(images, ids, strict=True):
+        if one.shape != images[0].shape:
+            raise InputError(f"{ids[0]} is {images[0]}, and {name} is {one}: a batch needs one shape; {alone}")
+    return batch_of(images)

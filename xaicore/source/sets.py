@@ -11,6 +11,7 @@ import numpy as np
 from xaicore.pictures import PictureError, Source
 from xaicore.source.elements import DIGEST, Element, digest_of, read_element
 from xaicore.source.indexed import Elements
+from xaicore.source.inputs import Inputs
 from xaicore.source.labels import LabelReader
 from xaicore.source.streams import Stream
 
@@ -75,11 +76,11 @@ class InSet:
         """The picture's file, where the data set has pictures of files."""
         return None if self.data.files is None or self.data.is_input else self.data.files[self.position]
 
-    def read(self) -> np.ndarray:
-        """uint8 RGB (H, W, 3), or the model's own input; raises `PictureError`."""
+    def read(self) -> Any:
+        """uint8 RGB (H, W, 3), or the model's own input or inputs; raises `PictureError`."""
         return self._read().x
 
-    def read_labelled(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def read_labelled(self) -> tuple[np.ndarray | Inputs, np.ndarray | None]:
         """The same, and the true class as `LabelReader` reads it; None where it is not the element's to say."""
         found = self._read()
         if not self.data.is_labelled:

@@ -16,7 +16,7 @@ from xaicore import trees
 from xaicore.errors import InputError, type_name
 from xaicore.pictures import PictureError
 from xaicore.source.elements import DIGEST, Element, digest_of, read_element
-from xaicore.source.indexed import OrderError, is_iterable, is_loader, part_of
+from xaicore.source.indexed import OrderError, are_inputs, is_iterable, is_loader, part_of
 
 __all__ = ["UNREAD", "Begin", "Contents", "Ended", "Stream", "first_of", "read_through", "stream_of"]
 
@@ -224,6 +224,7 @@ def _singles(source: Any, is_batch: Callable[[Any], bool]) -> Iterator[Any]:
     """The elements in what a source yields, which may be batches."""
     for value in source:
         if is_batch(value):
+            _check_collated(source, value)
             arrays = trees.convert(value, trees.as_array) if hasattr(source, "element_spec") else value
             for n in range(_count(arrays)):
                 yield part_of(arrays, n)
@@ -241,5 +242,23 @@ def _is_batch(value: Any) -> bool:
 
 def _count(batch: Any) -> int:
     """How many elements a batch has: lists, of names for example, count, too."""
-    x = batch[0] if isinstance(batch, (tuple, list)) else batch
-    return len(next(iter(x.values()))) if isinstance(x, Mapping) else len(x)
+    x, *labels = batch[:2] if isinstance(batch, (tuple, list)) else (batch,)
+    if isinstance(x, list) and not are_inputs(x, *labels):
+        return len(x)
+    return trees.count(x) or len(next(iter(x.values())) if isinstance(x, Mapping) else x)
+
+
+def _check_collated(source: Any, batch: Any) -> None:
+    """Refuse a loader that makes lists of tuples: a model takes a list as one argument.
+
+    Raises:
+        PictureError: see above.
+    """
+    x, *labels = batch[:2] if isinstance(batch, (tuple, list)) else (batch,)
+    is_default = getattr(getattr(source, "collate_fn", None), "__name__", "") == "default_collate"
+    if is_default and isinstance(x, list) and are_inputs(x, *labels):
+        raise PictureError(
+            "source is a DataLoader whose default_collate makes a list of the inputs of each element, and a model "
+            "takes a list as one argument, a tuple as several: pass its data set, source.dataset, which is "
+            "read forward, too"
+        )

@@ -44,15 +44,16 @@ def send(job: Job, workers: int) -> bytes:
             "pass it by name, model='net.py:build', or the function of a module that builds it, model=build",
         ),
         **{name: (value, "pass a function or class of a module") for name, value in job.recipe.options.items()},
-        "source": (job.listing, "pass paths"),
+        "source": (job.listing, "pass paths, or a data set whose class is of a module"),
         "targets": (job.target, "pass classes, or a target whose functions are of a module"),
     }
     for name, (value, remedy) in parts.items():
         try:
             pickle.dumps(value)
         except Exception as exc:
+            kind = type_name(value if name != "source" or job.listing.origin is None else job.listing.origin)
             raise InputError(
-                f"workers={workers}: {name} is a {type_name(value)}, which cannot be sent to another process "
+                f"workers={workers}: {name} is a {kind}, which cannot be sent to another process "
                 f"({type(exc).__name__}: {exc}); {remedy}, or leave workers out"
             ) from exc
     return pickle.dumps(job)
