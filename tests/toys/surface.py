@@ -24,6 +24,7 @@ from typing import Any, get_origin
 import click
 
 import xaicore
+import xaicore_keras
 from xaicore import backend, cli, hookspecs, plugins
 from xaicore.testing.explanations import example
 
@@ -36,7 +37,15 @@ Entries = Iterator[tuple[str, str]]
 
 def surface() -> dict[str, str]:
     """{entry: what it is}, sorted."""
-    found = [*names(xaicore, "xaicore"), *of_plugins(), *of_methods(), *of_commands(), *of_files(), *of_variables()]
+    found = [
+        *names(xaicore, "xaicore"),
+        *of_plugins(),
+        *of_engines(),
+        *of_methods(),
+        *of_commands(),
+        *of_files(),
+        *of_variables(),
+    ]
     return dict(sorted(found))
 
 
@@ -126,6 +135,16 @@ def of_plugins() -> Entries:
     yield from ((f"group {group}", kind) for kind, group in plugins.KINDS.items())
     yield from ((f"power {name}", "a power") for name in backend.POWERS)
     yield from ((f"clause {one.id}", f"since kit {one.since}") for one in xaicore.testing.CLAUSES.values())
+
+
+ENGINES = ("Engine", "Flow", "Forward", "Seen", "along_axes", "mixture")
+"""What authors of engines of Keras' backend write and call, of what imports no Keras."""
+
+
+def of_engines() -> Entries:
+    yield "group xaicore_keras.engines", "an engine of Keras"
+    for name in ENGINES:
+        yield from described(f"xaicore_keras.{name}", getattr(xaicore_keras, name))
 
 
 def of_methods() -> Entries:
