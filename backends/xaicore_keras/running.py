@@ -49,7 +49,7 @@ def _made(claim: EntryPoint) -> Engine:
         raise PluginError(f"{origin} does not import: {type(exc).__name__}: {exc}") from exc
     if not (isinstance(found, type) and issubclass(found, Engine)):
         raise PluginError(f"{origin} is {found!r:.80}; expected a subclass of xaicore_keras.Engine, as 'module:Class'")
-    check_version(found.api_version, Engine.api_version, origin)
+    check_version(found.api_version, Engine.api_version, origin, None if claim.dist is None else claim.dist.name)
     try:
         return found()
     except TypeError as exc:  # abstract methods that it lacks, or arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import pytest
 import surface
 from toynet import ToyBackend, ToyNet
+from workshop import Workshop, draw
 
 import xaicore
-from xaicore import PluginError, backend, hookspecs, versions
+from xaicore import PluginError, backend, hookspecs, plugins, versions
 
 NOW = surface.surface()
 BEFORE = json.loads(surface.SNAPSHOT.read_text())["entries"]
@@ -187,7 +189,10 @@ def test_calls_are_found() -> None:
     ("version", "said"),
     [
         (0, "backend= speaks api_version 0, this xaicore speaks 1: upgrade the plugin"),
-        (2, "backend= speaks api_version 2, this xaicore speaks 1: upgrade xaicore"),
+        (
+            2,
+            "backend= speaks api_version 2, this xaicore speaks 1: upgrade xaicore; try: pip install --upgrade xaicore",
+        ),
         ("1", "backend= has api_version '1'; expected a whole number, as in: api_version = 1"),
         (None, "backend= has api_version None; expected a whole number, as in: api_version = 1"),
     ],
@@ -198,13 +203,61 @@ def test_a_backend_of_another_version_is_refused(version: Any, said: str, x: Any
         xaicore.explain(None, x, backend=backend)
 
 
-@pytest.mark.parametrize(("version", "older"), [(0, "the plugin"), (2, "xaicore")])
+@pytest.mark.parametrize(("version", "older"), [(0, "the plugin"), (2, "xaicore; try: pip install --upgrade xaicore")])
 def test_a_logger_of_another_version_is_refused(version: int, older: str) -> None:
     logger = type("Other", (xaicore.Logger,), {"api_version": version, "log": lambda self, explanation, step: None})()
     with pytest.raises(
         PluginError, match=f"^Other speaks api_version {version}, this xaicore speaks 1: upgrade {older}$"
     ):
         xaicore.open_loggers(logger)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "advice"),
+    [
+        (0, "upgrade the plugin; try: pip install --upgrade colours"),
+        (2, "upgrade xaicore; try: pip install --upgrade xaicore"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["backend", "logger"])
+def test_a_plugin_of_another_version_says_what_to_upgrade(shop: Workshop, theirs: int, advice: str, kind: str) -> None:
+    """By its name, as a user meets it."""
+    old = (shop.site / "colours_backend.py").read_text()
+    base = {"backend": "xaicore.Backend", "logger": "xaicore.Logger"}[kind]
+    (shop.site / "colours_backend.py").write_text(old.replace(f"({base}):", f"({base}):\n    api_version = {theirs}\n"))
+    name = {"backend": "colours", "logger": "notes"}[kind]
+    said = f"{kind} plugin '{name}' from colours 1.2 speaks api_version {theirs}, this xaicore speaks 1: {advice}"
+    draw(shop.here / "red.png")
+    result = shop.explain("red.png", "--backend", "colours")
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith(said)
+    assert shop.notes() == []
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        (
+            "xaicore_backend(model, precision): ...",
+            "its xaicore_backend takes an argument 'precision', and is called with model, output: leave it out; or, ",
+        ),
+        (
+            "xaicore_backends(model): ...",
+            "unknown hook 'xaicore_backends'; hooks are xaicore_backend, xaicore_logger, xaicore_missing, "
+            "xaicore_model, xaicore_model_libraries; ",
+        ),
+    ],
+)
+def test_a_hook_of_a_later_version_says_what_to_upgrade(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, hook: str, said: str
+) -> None:
+    later = "if the plugin was written for a later xaicore: pip install --upgrade xaicore"
+    (shop.site / "later.py").write_text(f"import xaicore\n@xaicore.hookimpl\ndef {hook}\n")
+    shop.distribution("later", "3.0", {"xaicore.backends": {"later": "later"}})
+    monkeypatch.delitem(sys.modules, "later", raising=False)
+    with pytest.raises(PluginError) as caught:
+        plugins.installed().backend(object(), name="later")
+    assert str(caught.value) == f"backend plugin 'later' from later 3.0 does not keep the contract: {said}{later}"
 
 
 def test_the_version_of_today_is_taken(x: Any) -> None:

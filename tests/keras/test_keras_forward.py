@@ -209,7 +209,7 @@ def test_what_a_model_ends_in(forward, end, link):
     [
         ("absent_module:Engine", "does not import: ModuleNotFoundError: No module named 'absent_module'"),
         ("json:dumps", r"is <function dumps at \w+>; expected a subclass of xaicore_keras.Engine, as 'module:Class'"),
-        ("broken_engines:Later", "speaks api_version 2, this xaicore speaks 1: upgrade xaicore"),
+        ("broken_engines:Later", "speaks api_version 2, this xaicore speaks 1: upgrade xaicore; try: pip .* xaicore"),
         (
             "broken_engines:Unfinished",
             "cannot be made: Can't instantiate abstract class Unfinished .*; expected a class without arguments",
