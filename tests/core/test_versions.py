@@ -17,6 +17,7 @@ from workshop import Workshop, draw
 
 import xaicore
 from xaicore import PluginError, backend, hookspecs, plugins, versions
+from xaicore.dataset.schema import COLUMNS
 
 NOW = surface.surface()
 BEFORE = json.loads(surface.SNAPSHOT.read_text())["entries"]
@@ -44,6 +45,13 @@ def test_the_surface_has_what_others_build_on() -> None:
     assert NOW["command explain --top-k"] == "a value"
     assert NOW["file run.json versions"] == "a dict"
     assert {"file manifest.jsonl score", "file manifest.jsonl truth_name", "file overlays"} <= set(NOW)
+    assert NOW["file manifest.jsonl score"] == "a key, float"
+    assert NOW["file dataset/run.json plan.shards"] == "a int"
+    assert NOW["file dataset/parts/*.parquet map"] == "a column, list<halffloat>"
+    assert NOW["file dataset/parts/*.parquet metadata format"] == "a int"
+    assert {f"file dataset/parts/*.parquet {name}" for name in COLUMNS} <= set(NOW)
+    assert NOW["group xaicore_keras.engines"] == "an engine of Keras"
+    assert NOW["xaicore_keras.Engine.survey"] == "an abstract method"
     assert NOW["variable XAICORE_PLUGINS"] == "a variable of the environment"
     assert all(f"hook {name}" in NOW for name in vars(hookspecs) if name.startswith("xaicore_"))
     assert all(f"power {name}" in NOW for name in backend.POWERS)
@@ -91,6 +99,9 @@ def test_changes_are_seen() -> None:
         ("command methods", {"methods"}),
         ("file run.json drawing.alpha", {"alpha"}),
         ("file overlays", {"overlays"}),
+        ("file dataset/parts/*.parquet score", {"score", "explain_dataset"}),
+        ("file dataset/run.json plan.shards", {"shards", "explain_dataset"}),
+        ("xaicore_keras.Engine", {"xaicore_keras", "Engine"}),
         ("method rise(masks)", {"rise", "masks"}),
         ("variable XAICORE_PLUGINS", {"XAICORE_PLUGINS"}),
     ],
@@ -135,6 +146,22 @@ def test_what_is_in_a_new_class_needs_no_words_of_its_own() -> None:
     assert surface.untold(new, CHANGELOG.replace("`Explainer` takes", "`Fresh` and `Explainer` take")) == {}
     changed = {**new, "xaicore.Fresh": "was a function, and is a class"}
     assert surface.untold(changed, CHANGELOG) == changed
+
+
+def test_a_key_has_the_types_of_all_rows() -> None:
+    assert surface.types_in([{"b": 1, "a": "x"}, {"b": None}, {"b": 2.0}]) == {
+        "a": "str",
+        "b": "NoneType or float or int",
+    }
+
+
+def test_a_column_of_another_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COLUMNS, "score", ("double", "as before"))
+    changed = surface.changes(NOW, {**NOW, **dict(surface.of_datasets())})
+    entry = "file dataset/parts/*.parquet score"
+    assert changed == {entry: "was a column, float, and is a column, double"}
+    assert surface.untold(changed, CHANGELOG) == changed
+    assert surface.untold(changed, CHANGELOG.replace("`axes=`", "`axes=`; `explain_dataset` widens `score`")) == {}
 
 
 # Deprecations.
