@@ -152,14 +152,54 @@ def test_the_tokens_on_which_the_output_depends(forward):
     assert facts["dense"].reached == {1: [True, True, False]}
 
 
-def test_tokens_are_told_apart_in_groups(forward):
-    """Of 30, of which some rows and single ones count."""
-    x = keras.Input((30, 2))
-    rows = layers.LayerNormalization(name="norm")(x)
-    counting = [0, 7, 8, 9, 29]
-    model = settle(keras.Model(x, layers.Dense(2)(ops.mean(ops.take(rows, counting, axis=1), axis=1))))
-    facts = forward(model).observe(np.random.default_rng(0).normal(size=(1, 30, 2)).astype(np.float32)).named
+def tokens_of(model, count):
+    """The model's facts for one picture of so many tokens."""
+    x = np.random.default_rng(0).normal(size=(1, count, 2)).astype(np.float32)
+    return x, model.observe(x).named
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_tokens_are_told_apart_in_groups(forward, joined):
+    """Of a hundred; also where the rest of the model joins their rows with one that is made before."""
+    x = keras.Input((100, 2))
+    rows, counting = layers.LayerNormalization(name="norm")(x), [0, 37, 38, 39, 99]
+    some = ops.mean(ops.take(rows, counting, axis=1), axis=1)
+    if joined:
+        some = ops.concatenate([ops.mean(x, axis=1), some], axis=1)
+    model = settle(keras.Model(x, layers.Dense(2)(some)))
+    _, facts = tokens_of(forward(model), 100)
     assert [i for i, counts in enumerate(facts["norm"].reached[1]) if counts] == counting
+
+
+def test_all_of_many_tokens(forward):
+    x = keras.Input((100, 2))
+    after = layers.Dense(3, name="after")(layers.LayerNormalization(name="norm")(x))
+    model = settle(keras.Model(x, layers.Dense(2)(ops.mean(after, axis=1))))
+    _, facts = tokens_of(forward(model), 100)
+    assert facts["after"].reached == facts["norm"].reached == {1: [True] * 100}
+
+
+def test_signals_with_the_channels_first(forward):
+    """Rows along axis 1 are channels there, and say nothing of the steps."""
+    x = keras.Input((2, 40))
+    y = layers.ReLU(name="relu")(layers.Conv1D(4, 3, data_format="channels_first", name="conv")(x))
+    model = settle(keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling1D(data_format="channels_first")(y))))
+    signal = np.random.default_rng(0).normal(size=(1, 2, 40)).astype(np.float32)
+    found = xaicore.Explainer(model, "eigencam", backend=forward(model))(signal)
+    assert (found.layer, found.maps.shape) == ("relu", (1, 38))
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_a_sure_prediction_hides_no_token(forward, link):
+    """Whose probabilities are 1 and 0 exactly, whatever is changed a little."""
+    x = keras.Input((9, 2))
+    rows = layers.LayerNormalization(name="norm")(x)
+    model = settle(keras.Model(x, layers.Dense(2, activation=link, name="end")(rows[:, 0])))
+    kernel, _ = model.get_layer("end").get_weights()
+    model.get_layer("end").set_weights([kernel, np.float32([1e3, 3e3])])
+    x, facts = tokens_of(forward(model), 9)
+    assert set(np.ravel(ops.convert_to_numpy(model(x)))) <= {0.0, 1.0}
+    assert facts["norm"].reached == {1: [True, *[False] * 8]}
 
 
 def test_which_inputs_a_layer_reads(forward):

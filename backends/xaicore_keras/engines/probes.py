@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
@@ -20,6 +21,15 @@ __all__ = ["Probes"]
 
 SAME = 1e-6
 """Up to this part of the largest value, what changed is rounding."""
+
+EXACT = ("float32", "float64")
+"""Types in which a change can be told from rounding."""
+
+MOST = 2048
+"""Tokens of a layer that are looked at one by one."""
+
+ROWS = 32
+"""Of one pass."""
 
 SCALES = (1.0, 8.0)
 """Of the noise on inputs, in their standard deviations: one small change may vanish in what saturates."""
@@ -47,15 +57,15 @@ class Probes:
         before = [(_host(call.output), _host(call.input)) for call in first]
         reads = self._reads(before)
         reached = dict(self._reached([output for output, _ in before], first))
-        with _links() as links:
+        with _ends() as ends:
             last = self._run(self._tensors, None)
-        calls = self._recorder.calls
+        link, calls = ends[id(last)].link if id(last) in ends else None, self._recorder.calls
         if len(calls) != len(before) or _differs(_host(last), y):  # it draws, or goes another way each time
-            return Seen(last, links.get(id(last)), [Flow()] * len(calls))
+            return Seen(last, link, [Flow()] * len(calls))
         flows = [
             Flow(of_output, reached.get(number), takes=of_input) for number, (of_output, of_input) in enumerate(reads)
         ]
-        return Seen(last, links.get(id(last)), flows)
+        return Seen(last, link, flows)
 
     def _reads(self, before: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         """For each call, the positions of the inputs that what it gives depends on, and what it takes."""
@@ -87,51 +97,73 @@ class Probes:
         What lies before a tensor all of whose T tokens count is left open, where it has as many; but projections inside
         of a block, which are dense layers, are not explained.
         """
-        known: dict[int, dict[int, list[bool]]] = {}
+        known: dict[int, list[bool]] = {}
         done: set[int] = set()
         for number in reversed(range(len(before))):
             value, call = before[number], calls[number]
-            is_tokens = value.ndim == 3 and len(value) == 1 and value.shape[1] > 1 and value.dtype.kind == "f"
+            is_tokens = value.ndim == 3 and len(value) == 1 and 1 < value.shape[1] <= MOST and call.dtype in EXACT
             if not is_tokens or value.shape[1] in done:
                 continue
             if id(call.output) not in known:
                 try:
-                    counts = self._tokens(number, value)
+                    known[id(call.output)] = self._tokens(number, value)
                 except Exception:  # a model that takes one image at a time
                     return
-                known[id(call.output)] = {1: counts} if any(counts) else {}
-            reached = known[id(call.output)]
-            yield number, reached
-            if reached and all(reached[1]) and kind_of(call.layer) != "dense":
+            counts = known[id(call.output)]
+            yield number, {1: counts} if any(counts) else {}
+            if all(counts) and kind_of(call.layer) != "dense":
                 done.add(value.shape[1])
 
     def _tokens(self, number: int, value: np.ndarray) -> list[bool]:
-        """Whether the output depends on each token that a call gives: on groups of them first, which are fewer."""
+        """Whether the output depends on each token that a call gives: on groups of many first, which are fewer."""
         count = value.shape[1]
-        groups = np.array_split(np.arange(count), isqrt(count))
+        groups = np.array_split(np.arange(count), count if count <= ROWS else isqrt(count))
         counts = np.zeros(count, bool)
         for group, some in zip(groups, self._count(number, value, groups), strict=True):
             counts[group] = some
         singles = np.flatnonzero(counts)
-        counts[singles] = self._count(number, value, list(singles[:, None]))
+        if len(groups) < count and len(singles):
+            counts[singles] = self._count(number, value, list(singles[:, None]))
         return counts.tolist()
 
     def _count(self, number: int, value: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
         """Whether the output depends on each group of tokens: a row for each, in which it is changed."""
-        changed = np.repeat(value, len(groups) + 1, axis=0)  # the last row stays
-        for row, group in enumerate(groups):
-            changed[row, group] += self._rng.normal(size=(len(group), value.shape[2])) * (value.std() + 1e-3)
+        found = [np.zeros(0, bool)]
+        for start in range(0, len(groups), ROWS):
+            some = groups[start : start + ROWS]
+            changed = np.repeat(value, len(some) + 1, axis=0)  # the last row stays
+            for row, group in enumerate(some):
+                changed[row, group] += self._rng.normal(size=(len(group), value.shape[2])) * (value.std() + 1e-3)
+            outputs = self._outputs(number, changed)
+            found.append(np.abs(outputs[:-1] - outputs[-1]).max(axis=1) > SAME * np.abs(outputs).max())
+        return np.concatenate(found)
 
+    def _outputs(self, number: int, changed: np.ndarray) -> np.ndarray:
+        """The outputs (R, ...), before their softmax or sigmoid, where a call gives these R rows.
+
+        One row leads to the call, and R go on from it: most models broadcast what they still read of the one. For the
+        others there are R from the start.
+        """
+        try:
+            return self._resumed(number, changed, self._tensors)
+        except Exception:  # a concatenation of one row and several
+            rows = [keras.ops.repeat(t, len(changed), axis=0) if len(t.shape) else t for t in self._tensors]
+            return self._resumed(number, changed, rows)
+
+    def _resumed(self, number: int, changed: np.ndarray, tensors: Sequence[Any]) -> np.ndarray:
         def change(at: int, tensor: Any) -> Any:
             return keras.ops.cast(keras.ops.convert_to_tensor(changed), tensor.dtype) if at == number else tensor
 
         self._recorder.change = change
         try:
-            rows = [keras.ops.repeat(t, len(changed), axis=0) if len(t.shape) else t for t in self._tensors]
-            outputs = _host(self._run(rows, None)).reshape(len(changed), -1)
+            with _ends() as ends:
+                y = self._run(tensors, None)
+            outputs: np.ndarray = _host(ends[id(y)].scores if id(y) in ends else y)
         finally:
             self._recorder.change = None
-        return np.abs(outputs[:-1] - outputs[-1]).max(axis=1) > SAME * np.abs(outputs).max()
+        if len(outputs) != len(changed):
+            raise ValueError(f"{len(changed)} rows gave {len(outputs)}")
+        return outputs.reshape(len(changed), -1)
 
     def _noisy(self, tensor: Any, scale: float) -> Any:
         value = _host(tensor)
@@ -152,19 +184,27 @@ def _differs(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape != other.shape or bool(np.any(one != other))
 
 
+@dataclass(frozen=True, eq=False)
+class _End:
+    """A softmax or sigmoid, what it took, and what it gave, which keeps the id of that from being given again."""
+
+    link: str
+    scores: Any
+    gave: Any
+
+
 @contextlib.contextmanager
-def _links() -> Iterator[Mapping[int, str]]:
-    """{id of a tensor: "softmax" or "sigmoid"} of all that these functions return meanwhile, and that is kept alive."""
-    links: dict[int, str] = {}
-    kept: list[Any] = []
+def _ends() -> Iterator[Mapping[int, _End]]:
+    """{id of what it gave: each softmax and sigmoid that runs meanwhile}."""
+    ends: dict[int, _End] = {}
 
     def noted(link: str) -> Callable[..., Any]:
-        def function(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            kept.append(original(*args, **kwargs))
-            links[id(kept[-1])] = link
-            return kept[-1]
+        def function(original: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+            gave = original(x, *args, **kwargs)
+            ends[id(gave)] = _End(link, x, gave)
+            return gave
 
         return function
 
     with replaced_functions({f"nn.{link}": noted(link) for link in ("softmax", "sigmoid")}):
-        yield links
+        yield ends
