@@ -241,6 +241,24 @@ def test_what_a_model_ends_in(forward, end, link):
     assert forward(Ends(end)).observe(pictures()).link == link
 
 
+class Writes(layers.Layer):
+    """Changes what it is given."""
+
+    def call(self, x):
+        x += 1
+        return x
+
+
+def test_a_model_that_writes_into_its_input_leaves_the_callers_alone(forward):
+    x = keras.Input((6, 9, 1))
+    y = layers.Conv2D(3, 3, activation="relu", name="conv")(Writes()(x))
+    model = settle(keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(y))))
+    given = ops.convert_to_tensor(pictures())
+    found = xaicore.Explainer(model, "reciprocam", backend=forward(model))(given)
+    np.testing.assert_array_equal(ops.convert_to_numpy(given), pictures())
+    np.testing.assert_allclose(found.maps, xaicore.explain(model, pictures(), method="reciprocam").maps, atol=1e-6)
+
+
 # Which engine runs.
 
 

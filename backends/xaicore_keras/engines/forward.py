@@ -57,7 +57,7 @@ class ForwardEngine(Engine):
         repeats = len(activations) // batch.count
         with self.isolated():
             start = keras.ops.convert_to_tensor(activations)
-            rows = [keras.ops.repeat(t, repeats, axis=0) if len(t.shape) else t for t in _tensors(batch)]
+            rows = [keras.ops.copy(keras.ops.repeat(t, repeats, axis=0)) if t.shape else t for t in _tensors(batch)]
             outputs, taken = _values(program, rows, {leaf: lambda t: keras.ops.cast(start, t.dtype)}, others)
         return [outputs, *taken]
 

@@ -52,13 +52,13 @@ class Probes:
 
     def seen(self) -> Seen:
         """What is found; the tensors are those of the last pass, over the inputs as they are."""
-        y = _host(self._run(self._tensors, None))
+        y = _host(self._pass(self._tensors))
         first = list(self._recorder.calls)
         before = [(_host(call.output), _host(call.input)) for call in first]
         reads = self._reads(before)
         reached = dict(self._reached([output for output, _ in before], first))
         with _ends() as ends:
-            last = self._run(self._tensors, None)
+            last = self._pass(self._tensors)
         link, calls = ends[id(last)].link if id(last) in ends else None, self._recorder.calls
         if len(calls) != len(before) or _differs(_host(last), y):  # it draws, or goes another way each time
             return Seen(last, link, [Flow()] * len(calls))
@@ -66,6 +66,10 @@ class Probes:
             Flow(of_output, reached.get(number), takes=of_input) for number, (of_output, of_input) in enumerate(reads)
         ]
         return Seen(last, link, flows)
+
+    def _pass(self, tensors: Sequence[Any]) -> Any:
+        """The output for copies of the inputs: some models write into them."""
+        return self._run([keras.ops.copy(tensor) for tensor in tensors], None)
 
     def _reads(self, before: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         """For each call, the positions of the inputs that what it gives depends on, and what it takes."""
@@ -78,7 +82,7 @@ class Probes:
                 changed = self._tensors.copy()
                 changed[i] = self._noisy(tensor, scale)
                 try:
-                    self._run(changed, None)
+                    self._pass(changed)
                 except Exception:  # a model may check its inputs' values
                     return unknown
                 if len(self._recorder.calls) != len(before):
@@ -157,7 +161,7 @@ class Probes:
         self._recorder.change = change
         try:
             with _ends() as ends:
-                y = self._run(tensors, None)
+                y = self._pass(tensors)
             outputs: np.ndarray = _host(ends[id(y)].scores if id(y) in ends else y)
         finally:
             self._recorder.change = None
