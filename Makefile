@@ -125,6 +125,11 @@ test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' test
 	$(BIN)/python tests/other_pythons.py 3.12
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
+.PHONY: release-check
+release-check: $(READY) $(KERAS) ## run the plugins of the last release on this core, by that release's own tests
+	$(START) $(BIN)/python -m pytest tests/core/test_releases.py tests/core/test_versions.py && \
+	  $(BIN)/python tests/toys/releases.py check $(REF) $(END)
+
 test-kills: $(READY) ## kill a run over a data set 50 times, at random moments
 	XAICORE_KILLS=50 $(BIN)/python -m pytest tests/core/test_dataset_kills.py
 

@@ -100,7 +100,7 @@ class Backend(ABC):
     """(height, width) of the only pictures that the model takes; None where it takes several sizes, or does not say."""
     has_gradients: bool = True
     """Whether `capture` pulls a direction back. Where it does not, methods that need gradients are refused by name."""
-    powers: ClassVar[frozenset[str]] = frozenset()
+    powers: frozenset[str] = frozenset()
     """What this backend offers beyond the contract's least, of `POWERS`: methods that need more are refused by name.
 
     - "attention": `attention`, and `capture(attention=...)`;

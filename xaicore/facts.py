@@ -40,8 +40,8 @@ class LayerFacts:
         is_float: the output holds floating-point numbers.
         pooled: a pooling layer made this output.
         reads: the positions of the inputs that the output depends on; None where that is not known.
-        reached: {axis: for each index, whether the gradient of the model's output arrives there}; empty where it
-            arrives nowhere, None where that is not known.
+        reached: {axis: for each index, whether the gradient of the model's output arrives there}, of those axes of
+            which it is known; empty where it arrives nowhere, None where nothing is known.
         moves: {position of an input: from where in it two tokens of the output come}, as `InputFacts.reader_moves`, of
             the first layer with this number of tokens; empty where that is not known.
         runs: how often it ran.

@@ -1,4 +1,4 @@
-"""Keras 3 for xaicore, on TensorFlow, JAX and torch. Imports Keras only for a model that is one of Keras'."""
+"""Keras 3 for xaicore, on TensorFlow, JAX, torch and its other backends. Imports Keras only for a model of Keras."""
 
 import importlib
 import sys
@@ -14,12 +14,22 @@ if TYPE_CHECKING:
     from xaicore.outputs import Output
     from xaicore.targets import Score
     from xaicore_keras.callback import HeatmapCallback
+    from xaicore_keras.engine import Engine, Forward
+    from xaicore_keras.engines.forward import ForwardEngine
+    from xaicore_keras.seen import Flow, Seen, along_axes, mixture
     from xaicore_keras.surgery import cam_model
 
 __all__ = [
+    "Engine",
+    "Flow",
+    "Forward",
+    "ForwardEngine",
     "HeatmapCallback",
     "Score",
+    "Seen",
+    "along_axes",
     "cam_model",
+    "mixture",
     "xaicore_backend",
     "xaicore_missing",
     "xaicore_model",
@@ -62,6 +72,9 @@ def xaicore_model_libraries() -> "Sequence[ModelLibrary]":
 
 def __getattr__(name: str) -> Any:
     modules = {
+        **dict.fromkeys(("Engine", "Forward"), "xaicore_keras.engine"),
+        **dict.fromkeys(("Flow", "Seen", "along_axes", "mixture"), "xaicore_keras.seen"),
+        "ForwardEngine": "xaicore_keras.engines.forward",
         "HeatmapCallback": "xaicore_keras.callback",
         "Score": "xaicore.targets",
         "cam_model": "xaicore_keras.surgery",

@@ -14,7 +14,7 @@ from xaicore.errors import BackendError, OutputError, XaicoreError
 from xaicore_keras.answers import UnreadAnswer
 from xaicore_keras.inputs import Inputs
 
-__all__ = ["model_errors", "warn_of_preprocessor"]
+__all__ = ["model_errors", "no_gradients", "warn_of_preprocessor"]
 
 
 @contextlib.contextmanager
@@ -53,3 +53,12 @@ def warn_of_preprocessor(model: Any) -> bool:
         stacklevel=2,
     )
     return True
+
+
+def no_gradients() -> BackendError:
+    """The error for a direction, where the engine only runs forward."""
+    return BackendError(
+        f"Keras runs on {keras.backend.backend()!r}, for which no engine with gradients is installed: use a method "
+        "without gradients, such as 'eigencam', or choose tensorflow, jax or torch: set KERAS_BACKEND before Keras is "
+        "imported"
+    )

@@ -17,12 +17,12 @@ from xaicore import Backend, Capture, Direction, Layer, check_direction
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers import listing, no_map, read
 from xaicore.outputs import Output, Parts
-from xaicore_keras.advice import model_errors
+from xaicore_keras.advice import model_errors, no_gradients
 from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.biases import find_biases
 from xaicore_keras.blocks import Block, choose_blocks, find_blocks, leaves_of
 from xaicore_keras.classifier import classifier_path, dense_of
-from xaicore_keras.engine import Forward, running_engine
+from xaicore_keras.engine import Forward
 from xaicore_keras.inputs import Inputs, picture_size, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
@@ -31,6 +31,7 @@ from xaicore_keras.reach import check_layers, check_outputs, check_start, differ
 from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers, parts_of
 from xaicore_keras.rules import SECOND, check_bends
 from xaicore_keras.run import Program, taken_by
+from xaicore_keras.running import running_engine
 from xaicore_keras.state import preserved_model
 from xaicore_keras.survey import Survey
 from xaicore_keras.surveys import Surveys
@@ -41,7 +42,7 @@ __all__ = ["KerasBackend"]
 
 
 class KerasBackend(Backend):
-    """One `keras.Model`, on TensorFlow, JAX or torch, whatever its topology.
+    """One `keras.Model`, on TensorFlow, JAX, torch or any other of Keras' backends, whatever its topology.
 
     A model that was never called is built by the first batch, as its own first call would build it; nothing else of
     it changes. Compiled passes are kept with the model, and serve every explainer of it.
@@ -52,13 +53,10 @@ class KerasBackend(Backend):
             ones; or an `xaicore.outputs.Output`, whose function of the model's answer is compiled with the model.
 
     Raises:
-        BackendError: Keras runs on an unknown backend.
+        PluginError: a package brings an engine for Keras' backend that does not work.
     """
 
     name = "keras"
-    powers = frozenset(
-        {"attention", "biases", "guided", "input_gradients", "parts", "resume", "resume_parts", "second"}
-    )
 
     def __init__(self, model: keras.Model, output: int | str | Output | None = None) -> None:
         self.model = model
@@ -66,6 +64,7 @@ class KerasBackend(Backend):
         self.channels_last = takes_channels_last(model)
         self.picture_size = picture_size(model)
         self._engine = running_engine()
+        self.has_gradients, self.powers = self._engine.has_gradients, self._engine.powers
         # A caller's function may refer to the model: passes that are kept with the model must not hold it.
         self._traces = traces_of(model) if self.output.read is None else Traces()
         self._surveys = Surveys(model, self.output, self._engine, self._traces, self.channels_last)
@@ -100,6 +99,8 @@ class KerasBackend(Backend):
         parts: bool = False,
     ) -> Capture:
         """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
+        if direction is not None and not self.has_gradients:
+            raise no_gradients()
         batch, survey = self._surveyed(inputs, layers)
         check_bends(self.model, rules)
         blocks = choose_blocks(self._blocks(batch) if attention else (), attention)
@@ -123,6 +124,8 @@ class KerasBackend(Backend):
 
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
         """Every attention in the order in which it runs, as one more pass over the first image shows them."""
+        if "attention" not in self.powers:
+            return tuple(super().attention(inputs))
         return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
 
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
@@ -131,6 +134,8 @@ class KerasBackend(Backend):
         That is the derivative of <G(A), A'> by the activations A, with G the gradient of the score and A' = A constant.
         It is zero where the score is piecewise linear in A.
         """
+        if "second" not in self.powers:
+            return super().second(inputs, layer, direction)
         batch, survey = self._surveyed(inputs, [layer])
         asked = Asked.second(layer)
         forward = self._forward(batch, survey, asked)
@@ -141,6 +146,8 @@ class KerasBackend(Backend):
 
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
         """What each layer has beyond its derivative times what it takes; two more runs of each, not compiled."""
+        if "biases" not in self.powers:
+            return super().biases(inputs)
         batch = prepare(self.model, inputs).first()
         return find_biases(self._engine, self.model, batch, self._surveys.of(batch), self.output, self._inline)
 
@@ -204,17 +211,22 @@ class KerasBackend(Backend):
             grid = read(survey.facts, self.channels_last).grids.get(layer)
             if grid is None:
                 raise no_map(layer, survey.specs[layer].shape, survey.input_size)
-            return classifier_path(self.model, layer, grid.arrange(forward.values[0]), forward.outputs)
+            features = grid.arrange(forward.values[0])
+            return classifier_path(self.model, layer, features, forward.outputs, self.has_gradients)
 
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
         return dense_of(walk(self.model)[self._traces.get(key, search)]).weight
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
+        if "resume" not in self.powers:
+            return super().resume(inputs, layer, activations)
         return self._resumed(inputs, layer, activations, with_parts=False)[0]
 
     def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
         """`resume`, and all outputs of that pass as in `Capture.parts`."""
+        if "resume_parts" not in self.powers:
+            return super().resume_parts(inputs, layer, activations)
         return self._resumed(inputs, layer, activations, with_parts=True)
 
     def _resumed(self, inputs: Any, layer: str, activations: np.ndarray, with_parts: bool) -> tuple[np.ndarray, Parts]:

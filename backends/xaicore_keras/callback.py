@@ -111,4 +111,4 @@ def _is_main(model: keras.Model) -> bool:
         from torch import distributed
 
         return not distributed.is_available() or not distributed.is_initialized() or distributed.get_rank() == 0
-    return bool(model.distribute_strategy.extended.should_save_summary)
+    return running != "tensorflow" or bool(model.distribute_strategy.extended.should_save_summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -13,8 +14,12 @@ from xaicore_keras.paths import walk
 __all__ = ["classifier_path", "dense_of"]
 
 
-def classifier_path(model: Any, layer: str, features: np.ndarray, outputs: np.ndarray) -> str:
+def classifier_path(
+    model: Any, layer: str, features: np.ndarray, outputs: np.ndarray, has_gradients: bool = True
+) -> str:
     """The path of the dense layer that turns the spatial mean of features (N, C, *spatial) into outputs (N, classes).
+
+    Where there is none, the error names a method that works; without gradients another one than with them.
 
     Raises:
         MethodError: there is none, or the features are all zero.
@@ -22,7 +27,8 @@ def classifier_path(model: Any, layer: str, features: np.ndarray, outputs: np.nd
     fitting = {path: part for path, part in walk(model).items() if _is_dense(part, features.shape[1])}
     quantised = [path for path, part in fitting.items() if part.quantization_mode is not None]
     hint = f"; quantised, so no longer exact: {', '.join(quantised)}" if quantised else ""
-    return find_classifier(
+    without = functools.partial(find_classifier, instead="method='eigencam', 'scorecam' or 'reciprocam'")
+    return (find_classifier if has_gradients else without)(
         features,
         outputs,
         {path: dense_of(part) for path, part in fitting.items()},

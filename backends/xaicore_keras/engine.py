@@ -1,29 +1,27 @@
-"""What an engine does for one of Keras' backends, and which one is running.
+"""The contract of engines: how one of Keras' backends runs and differentiates a model.
 
 An engine runs a `Program`, the model as a function of flat tensors. It knows no layouts, targets, half precision or
-errors: activations and gradients go in and out as the model has them.
+errors: activations and gradients go in and out as the model has them. Imports no Keras.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import keras
 import numpy as np
 
-from xaicore import BackendError
-from xaicore_keras.calls import Recorder
-from xaicore_keras.facts import Seen
-from xaicore_keras.inputs import Inputs
-from xaicore_keras.run import Program
-from xaicore_keras.traces import Traces
+if TYPE_CHECKING:
+    from xaicore_keras.calls import Recorder
+    from xaicore_keras.inputs import Inputs
+    from xaicore_keras.run import Program
+    from xaicore_keras.seen import Seen
+    from xaicore_keras.traces import Traces
 
-__all__ = ["Engine", "Forward", "Run", "running_engine"]
+__all__ = ["Engine", "Forward", "Run"]
 
 Run = Callable[[Sequence[Any], Sequence[Any] | None], Any]
 """`run(tensors, weights)` runs the model and returns the chosen output; weights of None are the model's own."""
@@ -46,7 +44,17 @@ class Forward:
 
 
 class Engine(ABC):
-    """How one of Keras' backends runs and differentiates a model."""
+    """How one of Keras' backends runs and differentiates a model.
+
+    A package gives its engine the name of Keras' backend, in the group `xaicore_keras.engines` of its entry points. An
+    engine is made anew, without arguments, for each `KerasBackend`; what it keeps is kept in `Traces`.
+    """
+
+    api_version: ClassVar[int] = 1
+    has_gradients: bool = True
+    """As `xaicore.Backend.has_gradients`: whether `Forward.pull` works."""
+    powers: frozenset[str] = frozenset({"attention", "biases", "input_gradients", "parts", "resume", "resume_parts"})
+    """As `xaicore.Backend.powers`. The methods below give these; "guided" and "second" are rules of `Forward.pull`."""
 
     @abstractmethod
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
@@ -73,6 +81,8 @@ class Engine(ABC):
     @contextlib.contextmanager
     def eager(self, model: Any, batch: Inputs, inline: bool) -> Iterator[list[Any]]:
         """The inputs as tensors with values, for a pass that is not compiled; `inline` as in `survey`."""
+        import keras
+
         with self.isolated():
             yield [keras.ops.convert_to_tensor(tensor) for tensor in batch.tensors]
 
@@ -94,21 +104,3 @@ class Engine(ABC):
         Raises:
             Exception: whatever the framework raises where f has no forward derivative.
         """
-
-
-def running_engine() -> Engine:
-    """The engine of the backend that Keras runs on.
-
-    Raises:
-        BackendError: there is none for it.
-    """
-    classes = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
-    running = keras.backend.backend()
-    if running not in classes:
-        raise BackendError(
-            f"Keras runs on {running!r}, which xaicore_keras does not know; expected one of {', '.join(classes)}: "
-            "set KERAS_BACKEND before Keras is imported"
-        )
-    module = importlib.import_module(f"xaicore_keras.engines.{running}")
-    engine: Engine = getattr(module, classes[running])()
-    return engine

@@ -10,18 +10,18 @@ from pathlib import Path
 __all__ = ["INSTALL", "missing"]
 
 FRAMEWORKS = ("tensorflow", "jax", "torch")
+"""What is installed for most models. What else Keras is set to is for Keras to find."""
 INSTALL = 'pip install "xaicore[tensorflow]", or pip install "xaicore[jax]"'
 
 
 def missing() -> tuple[list[str], str] | None:
     """(names, what to type), or None where Keras and the framework that it is set to are installed."""
-    there = [name for name in FRAMEWORKS if find_spec(name)]
+    there, chosen = [name for name in FRAMEWORKS if find_spec(name)], _chosen()
     lacks = [] if find_spec("keras") else ["keras"]
-    if not there:
+    if not there and chosen in FRAMEWORKS:
         return [*lacks, "one of tensorflow, jax and torch"], INSTALL
     if lacks:
         return lacks, 'pip install "xaicore[keras]"'
-    chosen = _chosen()
     if chosen in FRAMEWORKS and chosen not in there:
         return [chosen], f'export KERAS_BACKEND={there[0]}, or pip install "xaicore[{chosen}]"'
     return None

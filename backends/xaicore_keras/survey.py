@@ -14,10 +14,11 @@ from xaicore.outputs import Output
 from xaicore_keras.answers import Answer
 from xaicore_keras.calls import Call, first_tensor, replace_first_tensor, shape_of, tensors_in
 from xaicore_keras.classes import find_class_axis
-from xaicore_keras.facts import Seen, assign_axes, facts_of
+from xaicore_keras.facts import assign_axes, facts_of
 from xaicore_keras.head import Head, find_head
 from xaicore_keras.hooks import Hook
 from xaicore_keras.paths import loop_around, walk
+from xaicore_keras.seen import Seen
 
 __all__ = ["CallRecorder", "LayerSpec", "Survey"]
 

@@ -135,6 +135,8 @@ EITHER = 'pip install "xaicore[tensorflow]", or pip install "xaicore[jax]"'
         ("tensorflow jax", "", (["tensorflow"], 'export KERAS_BACKEND=torch, or pip install "xaicore[tensorflow]"')),
         ("torch", "torch", (["torch"], 'export KERAS_BACKEND=tensorflow, or pip install "xaicore[torch]"')),
         ("tensorflow", "file: jax", None),
+        ("tensorflow jax torch", "numpy", None),  # for Keras to find
+        ("keras tensorflow jax torch", "numpy", (["keras"], 'pip install "xaicore[keras]"')),
         ("jax", "file: jax", (["jax"], 'export KERAS_BACKEND=tensorflow, or pip install "xaicore[jax]"')),
     ],
 )

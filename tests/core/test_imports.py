@@ -77,6 +77,16 @@ def test_importing_a_backend_brings_no_framework(plugin: str) -> None:
     assert [name for name in modules if name in FRAMEWORKS] == []
 
 
+def test_what_engines_are_written_with_brings_no_framework() -> None:
+    """Whoever writes one for another backend of Keras has its contract without TensorFlow, JAX or torch."""
+    code = """
+        import sys, xaicore_keras as k
+        class Mine(k.Engine): ...
+        print(k.Forward, k.Seen, k.Flow, k.mixture((2,)), k.along_axes, *sys.modules)
+    """
+    assert [name for name in run_code(code).split() if name in FRAMEWORKS] == []
+
+
 @pytest.mark.parametrize("plugin", ["xaicore_torch", "xaicore_keras"])
 def test_asking_a_backend_for_models_by_name_brings_no_framework(plugin: str) -> None:
     """Neither for a name that is another's, nor for its libraries, nor for where weights are."""

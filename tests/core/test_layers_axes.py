@@ -252,6 +252,18 @@ def test_tokens_of_which_nobody_knows_whether_they_lead_to_the_output() -> None:
     assert chosen(layers) == "patches"
 
 
+@pytest.mark.parametrize(("known", "name"), [({1: [True] * 25}, "norm"), ({2: [True] * 48}, "patches")])
+def test_what_is_known_of_one_axis_alone(known: dict[int, list[bool]], name: str) -> None:
+    """That of the tokens settles it; that of the channels says nothing of them."""
+    assert chosen(patches(norm("norm", 1, 25, 48, reached=known))) == name
+
+
+def test_a_map_of_which_one_axis_is_known_counts_as_one_that_leads_to_the_output() -> None:
+    """As with channels first, where a backend that changes rows along axis 1 changes channels."""
+    layer = LayerFacts("conv", "Conv", (1, 5, 8, 12), "convolution", 1, reached={1: [True] * 5})
+    assert chosen([layer]) == "conv"
+
+
 def test_no_layer_leads_to_the_output() -> None:
     with pytest.raises(LayerError, match=r"no layer gives a map .* none has positions, .* The last ones: a \(1, 7\)$"):
         chosen([LayerFacts("a", "Dense", (1, 7), "dense", 1)])

@@ -215,7 +215,7 @@ LOADING = {
     "x = 1": NO_HOOK,
     "def xaicore_backend(model): pass": NO_HOOK,
     f"{DECORATED}xaicore_bakend(model): pass": rf"{BROKEN}unknown hook 'xaicore_bakend'",
-    f"{DECORATED}xaicore_backend(net): pass": rf"{BROKEN}[\s\S]*\{{'net'\}} are declared",
+    f"{DECORATED}xaicore_backend(net): pass": rf"{BROKEN}its xaicore_backend takes an argument 'net', and is called",
     f"{DECORATED}xaicore_logger(options): pass": NO_HOOK,
 }
 
@@ -418,7 +418,7 @@ def test_a_broken_plugin_does_not_hide_a_working_one(site: Site) -> None:
 HOOKS = {
     "return object()": r"'acme' from acme 1.0 gave a builtins.object; expected a subclass of xaicore.Backend$",
     "return ToyBackend": r"gave a abc.ABCMeta; expected a subclass of xaicore.Backend",
-    "return Old()": r"'acme' from acme 1.0 speaks api_version 0, this xaicore speaks 1: upgrade the plugin",
+    "return Old()": r"speaks api_version 0, this xaicore speaks 1: upgrade the plugin; try: pip .* acme$",
     "return New()": r"'acme' from acme 1.0 speaks api_version 2, this xaicore speaks 1: upgrade xaicore",
     "raise KeyError('weights')": r"'acme' from acme 1.0 raised KeyError: 'weights'",
     "import acme_framework": r"'acme' from acme 1.0 needs 'acme_framework'; try: pip install acme_framework",

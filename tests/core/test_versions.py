@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 import surface
 from toynet import ToyBackend, ToyNet
+from workshop import Workshop, draw
 
 import xaicore
-from xaicore import PluginError, backend, hookspecs, versions
+from xaicore import PluginError, backend, hookspecs, plugins, versions
+from xaicore.dataset.schema import COLUMNS
 
 NOW = surface.surface()
 BEFORE = json.loads(surface.SNAPSHOT.read_text())["entries"]
@@ -42,6 +45,13 @@ def test_the_surface_has_what_others_build_on() -> None:
     assert NOW["command explain --top-k"] == "a value"
     assert NOW["file run.json versions"] == "a dict"
     assert {"file manifest.jsonl score", "file manifest.jsonl truth_name", "file overlays"} <= set(NOW)
+    assert NOW["file manifest.jsonl score"] == "a key, float"
+    assert NOW["file dataset/run.json plan.shards"] == "a int"
+    assert NOW["file dataset/parts/*.parquet map"] == "a column, list<halffloat>"
+    assert NOW["file dataset/parts/*.parquet metadata format"] == "a int"
+    assert {f"file dataset/parts/*.parquet {name}" for name in COLUMNS} <= set(NOW)
+    assert NOW["group xaicore_keras.engines"] == "an engine of Keras"
+    assert NOW["xaicore_keras.Engine.survey"] == "an abstract method"
     assert NOW["variable XAICORE_PLUGINS"] == "a variable of the environment"
     assert all(f"hook {name}" in NOW for name in vars(hookspecs) if name.startswith("xaicore_"))
     assert all(f"power {name}" in NOW for name in backend.POWERS)
@@ -89,6 +99,9 @@ def test_changes_are_seen() -> None:
         ("command methods", {"methods"}),
         ("file run.json drawing.alpha", {"alpha"}),
         ("file overlays", {"overlays"}),
+        ("file dataset/parts/*.parquet score", {"score", "explain_dataset"}),
+        ("file dataset/run.json plan.shards", {"shards", "explain_dataset"}),
+        ("xaicore_keras.Engine", {"xaicore_keras", "Engine"}),
         ("method rise(masks)", {"rise", "masks"}),
         ("variable XAICORE_PLUGINS", {"XAICORE_PLUGINS"}),
     ],
@@ -133,6 +146,22 @@ def test_what_is_in_a_new_class_needs_no_words_of_its_own() -> None:
     assert surface.untold(new, CHANGELOG.replace("`Explainer` takes", "`Fresh` and `Explainer` take")) == {}
     changed = {**new, "xaicore.Fresh": "was a function, and is a class"}
     assert surface.untold(changed, CHANGELOG) == changed
+
+
+def test_a_key_has_the_types_of_all_rows() -> None:
+    assert surface.types_in([{"b": 1, "a": "x"}, {"b": None}, {"b": 2.0}]) == {
+        "a": "str",
+        "b": "NoneType or float or int",
+    }
+
+
+def test_a_column_of_another_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COLUMNS, "score", ("double", "as before"))
+    changed = surface.changes(NOW, {**NOW, **dict(surface.of_datasets())})
+    entry = "file dataset/parts/*.parquet score"
+    assert changed == {entry: "was a column, float, and is a column, double"}
+    assert surface.untold(changed, CHANGELOG) == changed
+    assert surface.untold(changed, CHANGELOG.replace("`axes=`", "`axes=`; `explain_dataset` widens `score`")) == {}
 
 
 # Deprecations.
@@ -187,7 +216,10 @@ def test_calls_are_found() -> None:
     ("version", "said"),
     [
         (0, "backend= speaks api_version 0, this xaicore speaks 1: upgrade the plugin"),
-        (2, "backend= speaks api_version 2, this xaicore speaks 1: upgrade xaicore"),
+        (
+            2,
+            "backend= speaks api_version 2, this xaicore speaks 1: upgrade xaicore; try: pip install --upgrade xaicore",
+        ),
         ("1", "backend= has api_version '1'; expected a whole number, as in: api_version = 1"),
         (None, "backend= has api_version None; expected a whole number, as in: api_version = 1"),
     ],
@@ -198,13 +230,61 @@ def test_a_backend_of_another_version_is_refused(version: Any, said: str, x: Any
         xaicore.explain(None, x, backend=backend)
 
 
-@pytest.mark.parametrize(("version", "older"), [(0, "the plugin"), (2, "xaicore")])
+@pytest.mark.parametrize(("version", "older"), [(0, "the plugin"), (2, "xaicore; try: pip install --upgrade xaicore")])
 def test_a_logger_of_another_version_is_refused(version: int, older: str) -> None:
     logger = type("Other", (xaicore.Logger,), {"api_version": version, "log": lambda self, explanation, step: None})()
     with pytest.raises(
         PluginError, match=f"^Other speaks api_version {version}, this xaicore speaks 1: upgrade {older}$"
     ):
         xaicore.open_loggers(logger)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "advice"),
+    [
+        (0, "upgrade the plugin; try: pip install --upgrade colours"),
+        (2, "upgrade xaicore; try: pip install --upgrade xaicore"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["backend", "logger"])
+def test_a_plugin_of_another_version_says_what_to_upgrade(shop: Workshop, theirs: int, advice: str, kind: str) -> None:
+    """By its name, as a user meets it."""
+    old = (shop.site / "colours_backend.py").read_text()
+    base = {"backend": "xaicore.Backend", "logger": "xaicore.Logger"}[kind]
+    (shop.site / "colours_backend.py").write_text(old.replace(f"({base}):", f"({base}):\n    api_version = {theirs}\n"))
+    name = {"backend": "colours", "logger": "notes"}[kind]
+    said = f"{kind} plugin '{name}' from colours 1.2 speaks api_version {theirs}, this xaicore speaks 1: {advice}"
+    draw(shop.here / "red.png")
+    result = shop.explain("red.png", "--backend", "colours")
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith(said)
+    assert shop.notes() == []
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        (
+            "xaicore_backend(model, precision): ...",
+            "its xaicore_backend takes an argument 'precision', and is called with model, output: leave it out; or, ",
+        ),
+        (
+            "xaicore_backends(model): ...",
+            "unknown hook 'xaicore_backends'; hooks are xaicore_backend, xaicore_logger, xaicore_missing, "
+            "xaicore_model, xaicore_model_libraries; ",
+        ),
+    ],
+)
+def test_a_hook_of_a_later_version_says_what_to_upgrade(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, hook: str, said: str
+) -> None:
+    later = "if the plugin was written for a later xaicore: pip install --upgrade xaicore"
+    (shop.site / "later.py").write_text(f"import xaicore\n@xaicore.hookimpl\ndef {hook}\n")
+    shop.distribution("later", "3.0", {"xaicore.backends": {"later": "later"}})
+    monkeypatch.delitem(sys.modules, "later", raising=False)
+    with pytest.raises(PluginError) as caught:
+        plugins.installed().backend(object(), name="later")
+    assert str(caught.value) == f"backend plugin 'later' from later 3.0 does not keep the contract: {said}{later}"
 
 
 def test_the_version_of_today_is_taken(x: Any) -> None:

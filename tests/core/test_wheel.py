@@ -76,6 +76,10 @@ def test_entry_points(wheel: zipfile.ZipFile) -> None:
     assert {section: dict(parser[section]) for section in parser.sections()} == {
         "console_scripts": {"xaicore": "xaicore.cli:main"},
         **{f"xaicore.{kind}": {name: f"xaicore_{name}" for name in names} for kind, names in PLUGINS.items()},
+        "xaicore_keras.engines": {
+            name: f"xaicore_keras.engines.{name}:{kind}Engine"
+            for name, kind in {"tensorflow": "TensorFlow", "jax": "Jax", "torch": "Torch"}.items()
+        },
     }
 
 

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any, get_origin
 
 import click
+from surface_datasets import of_datasets
 
 import xaicore
+import xaicore_keras
 from xaicore import backend, cli, hookspecs, plugins
 from xaicore.testing.explanations import example
 
@@ -36,7 +38,8 @@ Entries = Iterator[tuple[str, str]]
 
 def surface() -> dict[str, str]:
     """{entry: what it is}, sorted."""
-    found = [*names(xaicore, "xaicore"), *of_plugins(), *of_methods(), *of_commands(), *of_files(), *of_variables()]
+    of_code = [*names(xaicore, "xaicore"), *of_plugins(), *of_engines(), *of_methods(), *of_commands()]
+    found = [*of_code, *of_files(), *of_datasets(), *of_variables()]
     return dict(sorted(found))
 
 
@@ -128,6 +131,16 @@ def of_plugins() -> Entries:
     yield from ((f"clause {one.id}", f"since kit {one.since}") for one in xaicore.testing.CLAUSES.values())
 
 
+ENGINES = ("Engine", "Flow", "Forward", "Seen", "along_axes", "mixture")
+"""What authors of engines of Keras' backend write and call, of what imports no Keras."""
+
+
+def of_engines() -> Entries:
+    yield "group xaicore_keras.engines", "an engine of Keras"
+    for name in ENGINES:
+        yield from described(f"xaicore_keras.{name}", getattr(xaicore_keras, name))
+
+
 def of_methods() -> Entries:
     """Names that users type, with their options."""
     for name, method in xaicore.METHODS.items():
@@ -157,9 +170,18 @@ def of_files() -> Entries:
         yield from ((f"file run.json {key}", f"a {type(value).__name__}") for key, value in about.items())
         yield from ((f"file run.json drawing.{key}", "an option") for key in about["drawing"])
         rows = map(json.loads, (run / "manifest.jsonl").read_text().splitlines())
-        yield from ((f"file manifest.jsonl {key}", "a key") for key in sorted({key for row in rows for key in row}))
+        yield from ((f"file manifest.jsonl {key}", f"a key, {kind}") for key, kind in types_in(list(rows)).items())
         folders = {path.relative_to(run).parts[0] for path in run.rglob("*") if not path.name.startswith(".")}
         yield from ((f"file {name}", "a file or folder") for name in sorted(folders))
+
+
+def types_in(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """{key: the types of its values}, of all rows."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        for key, value in row.items():
+            found.setdefault(key, set()).add(type(value).__name__)
+    return {key: " or ".join(sorted(found[key])) for key in sorted(found)}
 
 
 def of_variables() -> Entries:
@@ -188,6 +210,8 @@ def words_for(entry: str) -> set[str]:
     kind, _, rest = entry.partition(" ")
     if kind == "command" and "--" in rest:
         return {rest.split()[-1]}
+    if rest.startswith("dataset/") and " " in rest:  # a column's name, such as "score", is said of much
+        return {re.findall(r"[\w-]+", rest)[-1], "explain_dataset"}
     if kind == "file":
         return {re.findall(r"[\w-]+", rest)[-1]} if " " in rest else {*re.findall(r"\w+", rest)}
     words = re.findall(r"[\w-]+", rest or kind)

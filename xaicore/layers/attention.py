@@ -155,8 +155,8 @@ def queries_read(blocks: Sequence[AttentionFacts], grid: Grid, facts: Facts, pos
     for layer in reversed(facts.layers):
         is_over = layer.reads is None or position in layer.reads
         axes = [axis for axis, length in enumerate(layer.shape) if length == tokens and axis != channels[layer.name]]
-        if not is_over or len(layer.shape) != 3 or len(axes) != 1 or not layer.reached:
+        if not is_over or len(layer.shape) != 3 or len(axes) != 1 or axes[0] not in (layer.reached or ()):
             continue
-        reached = layer.reached[axes[0]]
+        reached = (layer.reached or {})[axes[0]]
         return tuple(i for i in others if reached[i]) or tuple(i for i in positions if reached[i])
     return () if others else tuple(positions)

@@ -165,9 +165,9 @@ def choose_pooled(
 
 def is_reached(layer: LayerFacts, grid: Grid) -> bool:
     """Whether the output's gradient arrives at positions of the picture; unknown counts as yes for maps alone."""
-    if layer.reached is None:
-        return "l" not in grid.axes
     positions = [axis for axis, letter in enumerate(grid.axes) if letter not in "nrc"]
+    if layer.reached is None or (layer.reached and not {*positions} <= layer.reached.keys()):
+        return "l" not in grid.axes
     return bool(layer.reached) and all(any(list(layer.reached[axis])[grid.tokens]) for axis in positions)
 
 

@@ -24,7 +24,7 @@ def settle_prefixes(layers: Sequence[LayerFacts], grids: Mapping[str, Grid]) -> 
     places: dict[tuple[int, int], set[str]] = {}
     for layer in layers:
         grid = grids.get(layer.name)
-        if grid is not None and grid.prefix and layer.reached:
+        if grid is not None and grid.prefix and layer.reached and grid.axes.index("l") in layer.reached:
             reached = list(map(bool, layer.reached[grid.axes.index("l")]))
             place = _place_of_others(reached, grid.prefix)
             if place is not None:

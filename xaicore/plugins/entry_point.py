@@ -13,6 +13,8 @@ __all__ = ["KINDS", "Plugin", "describe", "install_command", "needs"]
 KINDS = {"backend": "xaicore.backends", "logger": "xaicore.loggers", "method": "xaicore.methods"}
 """{kind of plugin: the group of its entry points}."""
 
+UNKNOWN = "an unknown distribution"
+
 
 @dataclass(frozen=True)
 class Plugin:
@@ -33,20 +35,24 @@ class Plugin:
     target: str
     extras: tuple[str, ...] = ()
 
+    @property
+    def package(self) -> str | None:
+        """What pip calls the distribution; None where its metadata are gone."""
+        return None if self.distribution == UNKNOWN else self.distribution
+
     def __str__(self) -> str:
         return f"{self.kind} plugin {self.name!r} from {self.distribution} {self.version}"
 
 
 def describe(kind: str, entry_point: EntryPoint) -> Plugin:
     """The plugin of an entry point, from the metadata alone."""
-    unknown = "an unknown distribution"
     try:  # after an aborted uninstallation it is None, or missing where importlib_metadata has replaced Python's own
         metadata: Any = None if entry_point.dist is None else entry_point.dist.metadata
     except FileNotFoundError:
         metadata = None
     if metadata is None:
-        return Plugin(kind, entry_point.name, unknown, "?", entry_point.value)
-    name, version = metadata.get("Name", unknown), metadata.get("Version", "?")
+        return Plugin(kind, entry_point.name, UNKNOWN, "?", entry_point.value)
+    name, version = metadata.get("Name", UNKNOWN), metadata.get("Version", "?")
     extras = tuple(metadata.get_all("Provides-Extra", ()))
     return Plugin(kind, entry_point.name, name, version, entry_point.value, extras)
 

@@ -17,6 +17,7 @@ from xaicore.logger import Logger
 from xaicore.outputs import Output
 from xaicore.plugins.disabled import disabled_names, enable_command
 from xaicore.plugins.entry_point import KINDS, Plugin, describe, needs
+from xaicore.plugins.hooks import unknown_in
 from xaicore.versions import check_version
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ class Plugins:
         except Exception as exc:
             if self._manager.is_registered(loaded):
                 self._manager.unregister(loaded)
-            raise PluginError(f"{plugin} does not keep the contract: {exc}") from exc
+            unknown = unknown_in(loaded, self._manager)
+            raise PluginError(f"{plugin} does not keep the contract: {unknown or exc}") from exc
 
     def backend(self, model: Any, output: int | str | Output | None = None, name: str | None = None) -> Backend:
         """A backend for this model: the named one, else the one of the model's class, else the first that accepts it.
@@ -164,7 +166,7 @@ class Plugins:
     def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | Output | None) -> Backend | None:
         found = self.ask(plugin, "xaicore_backend", model=model, output=output)
         if found is not None:
-            check_instance(found, "backend", str(plugin))
+            check_instance(found, "backend", str(plugin), plugin.package)
             if not found.name:
                 found.name = plugin.name
         return found
@@ -191,7 +193,7 @@ class Plugins:
         found = self.ask(plugin, "xaicore_logger", options=dict(options))
         if found is None:
             raise PluginError(f"{plugin} gave no logger for the options {dict(options)!r}")
-        check_instance(found, "logger", str(plugin))
+        check_instance(found, "logger", str(plugin), plugin.package)
         return found
 
     def ask(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
@@ -214,7 +216,7 @@ class Plugins:
             raise PluginError(f"{plugin} raised {type(exc).__name__}{options}: {exc}") from exc
 
 
-def check_instance(value: object, kind: str, origin: str) -> None:
+def check_instance(value: object, kind: str, origin: str, distribution: str | None = None) -> None:
     """Check that what a plugin returned is of the contract's class and version.
 
     Raises:
@@ -223,7 +225,7 @@ def check_instance(value: object, kind: str, origin: str) -> None:
     expected = CONTRACTS[kind]
     if not isinstance(value, expected):
         raise PluginError(f"{origin} gave a {type_name(value)}; expected a subclass of xaicore.{expected.__name__}")
-    check_version(value.api_version, expected.api_version, origin)
+    check_version(value.api_version, expected.api_version, origin, distribution)
 
 
 @cache

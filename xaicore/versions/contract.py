@@ -9,7 +9,7 @@ from xaicore.errors import PluginError
 __all__ = ["check_version"]
 
 
-def check_version(theirs: Any, ours: int, origin: str) -> None:
+def check_version(theirs: Any, ours: int, origin: str, distribution: str | None = None) -> None:
     """Check the `api_version` of what a plugin gave.
 
     A version changes only where plugins of the one before cannot work any more: nothing is gained by trying.
@@ -18,6 +18,7 @@ def check_version(theirs: Any, ours: int, origin: str) -> None:
         theirs: the plugin's.
         ours: the one that this xaicore speaks.
         origin: who gave it, for messages: "backend plugin 'jax' from acme 1.0".
+        distribution: what pip calls the plugin's package; None where that is not known.
 
     Raises:
         PluginError: it is another one, or no whole number.
@@ -25,5 +26,6 @@ def check_version(theirs: Any, ours: int, origin: str) -> None:
     if not isinstance(theirs, int) or isinstance(theirs, bool):
         raise PluginError(f"{origin} has api_version {theirs!r}; expected a whole number, as in: api_version = {ours}")
     if theirs != ours:
-        older = "the plugin" if theirs < ours else "xaicore"
-        raise PluginError(f"{origin} speaks api_version {theirs}, this xaicore speaks {ours}: upgrade {older}")
+        older, package = ("the plugin", distribution) if theirs < ours else ("xaicore", "xaicore")
+        command = "" if package is None else f"; try: pip install --upgrade {package}"
+        raise PluginError(f"{origin} speaks api_version {theirs}, this xaicore speaks {ours}: upgrade {older}{command}")

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore_keras.arrivals import are_many, nonzero_along_axes
-from xaicore_keras.facts import along_axes, mixture
+from xaicore_keras.seen import along_axes, mixture
 
 __all__ = ["arrivals_along_axes", "arrivals_of", "link_of", "origins", "pulled_to_input"]
 

@@ -24,10 +24,10 @@ from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jax_steps import Steps, compiled
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
-from xaicore_keras.facts import Flow, Pull, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import tracer_scope
 from xaicore_keras.run import Program
+from xaicore_keras.seen import Flow, Pull, Seen, along_axes, mixture
 from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
@@ -35,6 +35,8 @@ __all__ = ["JaxEngine"]
 
 class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
+
+    powers = Engine.powers | {"guided", "second"}
 
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace, and a compiled pass that shows where the gradient arrives."""

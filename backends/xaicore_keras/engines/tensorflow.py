@@ -24,10 +24,10 @@ from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.graphs import arrivals_along_axes, arrivals_of, link_of, origins, pulled_to_input
 from xaicore_keras.engines.tensorflow_cut import concrete, cut_out
 from xaicore_keras.engines.tensorflow_steps import Steps, inlined
-from xaicore_keras.facts import Flow, Seen
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import graph_function
 from xaicore_keras.run import Program
+from xaicore_keras.seen import Flow, Seen
 from xaicore_keras.state import preserved_model
 from xaicore_keras.traces import Traces
 
@@ -36,6 +36,8 @@ __all__ = ["TensorFlowEngine"]
 
 class TensorFlowEngine(Engine):
     """Runs models as graph functions, with gradients by `tf.gradients`."""
+
+    powers = Engine.powers | {"guided", "second"}
 
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace; what it computes is where the gradient arrives, and nothing that only has effects."""

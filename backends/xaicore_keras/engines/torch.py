@@ -18,11 +18,11 @@ from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.torch_rules import applied, nodes, second
-from xaicore_keras.facts import Flow, Seen, along_axes, mixture
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import is_shut
 from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
 from xaicore_keras.run import Program
+from xaicore_keras.seen import Flow, Seen, along_axes, mixture
 from xaicore_keras.state import preserved_model
 from xaicore_keras.traces import Traces
 from xaicore_torch import tools
@@ -32,6 +32,8 @@ __all__ = ["TorchEngine"]
 
 class TorchEngine(Engine):
     """Runs models as they are, with gradients by autograd."""
+
+    powers = Engine.powers | {"guided", "second"}
 
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A pass over the values, recorded, since the record names the last operation."""
