@@ -78,6 +78,10 @@ def test_a_broken_picture_is_a_row_and_a_status(shop: Workshop) -> None:
     [
         (["--resume"], "--resume is for runs over a data set: add --table"),
         (["--workers", "2"], "--workers is for runs over a data set: add --table"),
+        (["--devices", "cpu,cpu"], "--devices is for runs over a data set: add --table"),
+        (["--table", "--out", "a", "--devices", "0,1"], "--devices 0,1: expected names of devices"),
+        (["--table", "--out", "a", "--devices", "cpu", "--workers", "2"], "--devices cpu:0 is one process per device"),
+        (["--table", "--out", "a", "--devices", "cpu", "--device", "cpu"], "--device cpu is where one process has its"),
         (["--table"], "--table needs the folder of the run: add --out DIR"),
         (["--table", "--out", "a", "--method", "gradcam", "--method", "hirescam"], "--table takes one --method"),
         (["--table", "--out", "a", "--name", "b"], "--name is for loggers, and --table writes files of its own"),

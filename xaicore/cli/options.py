@@ -27,6 +27,7 @@ OPTIONS = {
     "batch_size": "--batch-size",
     "class_names": "--labels",
     "device": "--device",
+    "devices": "--devices",
     "engine": "--engine",
     "fuse": "--fuse",
     "grid": "--grid",

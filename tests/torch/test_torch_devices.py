@@ -1,0 +1,88 @@
+"""A worker per device: where a model lies, what a process sees, and rows as of one process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from picture_sets import write_pictures
+from torch import nn
+from torch_workers import SEEN, build, preprocess
+
+import xaicore
+from xaicore_torch.backend import TorchBackend
+
+pytest.importorskip("pyarrow")
+
+from xaicore.dataset.devices import Device
+from xaicore.dataset.schema import COLUMNS
+
+
+def run(model, source, out, **options):
+    known = {"preprocess": preprocess, "layer": "maps.3", "shard_size": 4, "batch_size": 2, "progress": False}
+    return xaicore.explain_dataset(model, source, out, **{**known, **options})
+
+
+def test_a_model_on_another_device_is_a_copy_and_the_model_stays(unchanged) -> None:
+    model = build()
+    model.tags = nn.Parameter(torch.ones(2))
+    with unchanged(model):
+        moved = TorchBackend(model).on_device("meta")
+    assert {tensor.device.type for tensor in moved.state_dict().values()} == {"meta"}
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}
+    assert TorchBackend(model).on_device("cpu") is model
+    moved.head.to_empty(device="cpu")  # a part of it is elsewhere
+    assert TorchBackend(moved).on_device("meta") is not moved
+
+
+def test_a_model_that_cannot_be_copied_is_told_with_what_to_pass() -> None:
+    model = build()
+    model.lock = (n for n in "ab")
+    with pytest.raises(xaicore.BackendError, match=r"cannot be copied to meta, TypeError: .*; pass a function that"):
+        TorchBackend(model).on_device("meta")
+
+
+def test_the_devices_are_those_of_torch(monkeypatch) -> None:
+    backend = TorchBackend(build())
+    assert backend.devices()[0] == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert backend.devices()[:3] == ("cpu", "cuda:0", "cuda:1")
+    assert Device("cuda", 1).name_in(backend) == "cuda:1"
+    assert Device("cuda", 2).name_in(backend) is None
+
+
+def test_a_worker_per_device_writes_what_one_process_writes(tmp_path: Path, monkeypatch) -> None:
+    write_pictures(tmp_path / "photos", 18)
+    whole = run(build, tmp_path / "photos", tmp_path / "one").to_arrow(tuple(COLUMNS))
+    monkeypatch.setenv(SEEN, str(tmp_path / "seen"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    found = run(build, tmp_path / "photos", tmp_path / "two", devices="cpu,cpu")
+    assert found.to_arrow(tuple(COLUMNS)).equals(whole)
+    seen = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
+    assert len({pid for pid, _ in seen}) == 3
+    assert {(pid == str(os.getpid()), visible) for pid, visible in seen} == {(True, "3,5"), (False, "-1")}
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5"
+
+
+def test_a_run_goes_on_from_devices_to_workers_to_this_process(tmp_path: Path, monkeypatch) -> None:
+    if "forkserver" in multiprocessing.get_all_start_methods():  # as `spawn` does, without imports
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["torch_workers", "xaicore.dataset.engines.processes", "pyarrow.parquet"])
+        monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
+    model = build()
+    write_pictures(tmp_path / "photos", 20)
+    whole = run(model, tmp_path / "photos", tmp_path / "whole").to_arrow(tuple(COLUMNS))
+    model.deadly = tmp_path / "deadly"
+    model.deadly.touch()  # the first pass of a worker ends it; another one is started on its device
+    more = {"source": tmp_path / "photos", "out": tmp_path / "out"}
+    run(model, shard="0/3", devices=["cpu", "cpu:0"], **more)
+    assert not model.deadly.exists()
+    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "parts").iterdir()}
+    assert sorted(kept) == ["part-00000.parquet", "part-00003.parquet"]
+    run(model, shard="1/3", workers=1, **more)
+    found = run(model, resume=True, **more)
+    assert found.to_arrow(tuple(COLUMNS)).equals(whole)
+    assert {name: (tmp_path / "out" / "parts" / name).stat().st_mtime_ns for name in kept} == kept
