@@ -66,6 +66,18 @@ class Engine(ABC):
         """Whether a tensor that a survey recorded lies inside a loop or compiled function, out of reach from y."""
         return False
 
+    def devices(self) -> tuple[str, ...]:
+        """The devices that the framework sees, as `keras.device` takes them."""
+        found: list[str] = []
+        for kind in ("cpu", "gpu", "tpu"):
+            with contextlib.suppress(RuntimeError):  # JAX knows nothing of this kind
+                found += keras.distribution.list_devices(kind)
+        return tuple(found)
+
+    @abstractmethod
+    def device_of(self, tensor: Any) -> str | None:
+        """Where a tensor lies, as `keras.device` takes it; None where it is on several devices, or in a graph."""
+
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
         """Run code outside of the caller's gradient tapes, graphs and modes."""
         return contextlib.nullcontext()

@@ -7,9 +7,10 @@ model's variables are arguments of both. One trace serves one shape of the input
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,11 +37,16 @@ __all__ = ["JaxEngine"]
 class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
 
+    def device_of(self, tensor: Any) -> str | None:
+        """By platform and number; a sharded array lies on several."""
+        found = [f"{device.platform}:{device.id}" for device in tensor.devices()]
+        return found[0] if len(found) == 1 else None
+
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace, and a compiled pass that shows where the gradient arrives."""
         outputs: list[Any] = []
         numbers: list[int] = []
-        weights, tensors = _weights(model), list(batch.tensors)
+        weights, tensors = _weights(model), list(_beside(model, batch).tensors)
 
         def abstract(weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
             y = run(tensors, weights)
@@ -82,6 +88,7 @@ class JaxEngine(Engine):
         """The first step; `pull` is the second."""
         key = ("forward", program.asked, program.output)
         # Outputs need not have a row per image, so that rows of padding could not be told from others.
+        batch = _beside(program.model(), batch)
         count, padded = batch.count, batch if program.asked.has_parts else _padded(batch, traces, key)
         weights, tensors = _weights(program.model()), list(padded.tensors)
         trace_key = (*key, padded.signature(True))
@@ -96,7 +103,7 @@ class JaxEngine(Engine):
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
-        weights, tensors = _weights(program.model()), list(batch.tensors)
+        weights, tensors = _weights(program.model()), list(_beside(program.model(), batch).tensors)
         repeats, (leaf, *others) = len(activations) // batch.count, program.asked.read
 
         def run(start: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
@@ -110,10 +117,27 @@ class JaxEngine(Engine):
         step = traces.get(key, lambda: compiled(program, run, activations, weights, tensors))
         return [np.array(tensor) for tensor in step(activations, weights, tensors)]
 
+    @contextlib.contextmanager
+    def eager(self, model: Any, batch: Inputs, inline: bool) -> Iterator[list[Any]]:
+        """On the device of the weights."""
+        with super().eager(model, _beside(model, batch), inline) as tensors:
+            yield tensors
+
     def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
         """By `jax.jvp`."""
         output, linear = jax.jvp(function, (tensor,), (tensor,))
         return output, linear
+
+
+def _beside(model: Any, batch: Inputs) -> Inputs:
+    """The batch where the weights lie: JAX moves no array that its caller has put on a device."""
+    placed = [tensor for tensor in batch.tensors if isinstance(tensor, jax.Array)]
+    devices = {device for variable in model.weights for device in variable.value.devices()} if placed else set()
+    if len(devices) != 1 or all(tensor.devices() == devices for tensor in placed):
+        return batch
+    (device,) = devices
+    moved = (jax.device_put(tensor, device) if isinstance(tensor, jax.Array) else tensor for tensor in batch.tensors)
+    return replace(batch, tensors=tuple(moved))
 
 
 def _weights(model: Any) -> list[Any]:

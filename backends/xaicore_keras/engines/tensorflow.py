@@ -37,6 +37,11 @@ __all__ = ["TensorFlowEngine"]
 class TensorFlowEngine(Engine):
     """Runs models as graph functions, with gradients by `tf.gradients`."""
 
+    def device_of(self, tensor: Any) -> str | None:
+        """Out of the path that names the job and the task, too."""
+        found = tf.DeviceSpec.from_string(tensor.device)
+        return None if found.device_type is None else f"{found.device_type.lower()}:{found.device_index}"
+
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace; what it computes is where the gradient arrives, and nothing that only has effects."""
         feeds: list[Any] = []
