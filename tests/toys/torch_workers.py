@@ -46,6 +46,23 @@ def build() -> Net:
     return Net().eval()
 
 
+def build_on_ray(report: str) -> Net:
+    """In an actor that Ray gave a GPU, which is none: torch sees one, and a move there is a line in `report`."""
+    import ray
+
+    from xaicore_torch.backend import TorchBackend
+
+    def moved(backend: TorchBackend, device: str) -> nn.Module:
+        with open(report, "a") as file:
+            file.write(f"{device} of {os.environ['CUDA_VISIBLE_DEVICES']}\n")
+        return backend.model
+
+    if ray.get_gpu_ids():
+        TorchBackend.devices = lambda self: ("cpu", "cuda:0")
+        TorchBackend.on_device = moved
+    return build()
+
+
 def preprocess(picture: np.ndarray) -> np.ndarray:
     seen = cv2.resize(picture, (12, 12), interpolation=cv2.INTER_AREA)
     return (seen / 255).astype(np.float32).transpose(2, 0, 1)

@@ -88,6 +88,11 @@ class Execution:
             return f"devices={','.join(map(str, self.devices))!r}"
         return None if self.workers is None else f"workers={self.workers}"
 
+    @property
+    def changes_devices(self) -> bool:
+        """Whether the processes that make the shards see other devices than this one."""
+        return bool(self.devices) or self.engine == "ray"
+
     def check(self, listing: Listing, backend: Backend) -> None:
         """Refuse several processes for pictures that one has to read, and devices that are not there.
 

@@ -100,6 +100,8 @@ class Opening:
         fingerprint = self._fingerprint()
         recipe = self.recipe if self.execution.asked is None else self.asked
         if self.execution.devices:
+            recipe.check_copies("devices")
+        if self.execution.changes_devices:
             recipe = recipe.on_host()
         size = (self.execution.batch_size, self.execution.readers)
         job = Job(recipe, self.listing, self.target, self.plan, self.folder, *size)

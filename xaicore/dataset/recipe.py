@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xaicore.backend import Backend
-from xaicore.dataset.devices import HOST, Device
+from xaicore.dataset.devices import GPU, HOST, Device
 from xaicore.errors import InputError, XaicoreError, type_name
 from xaicore.explainer import Explainer
 from xaicore.models import NamedModel, find_model
@@ -63,7 +63,7 @@ class Recipe:
         given = {name: value for name, value in self.options.items() if value is not None or name not in own}
         made = Explainer(found.model, **{**own, **given})
         for argument, copied in self._copies():
-            self._check_copies(argument)
+            self.check_copies(argument)
             made = Explainer(copied(made.backend), **{**own, **given})
         return made
 
@@ -75,7 +75,7 @@ class Recipe:
         if precision is not None:
             yield f"precision={precision!r}", lambda backend: backend.in_precision(precision)
 
-    def _check_copies(self, argument: str) -> None:
+    def check_copies(self, argument: str) -> None:
         """Refuse a backend that is built already: it would explain the model itself."""
         backend = self.options.get("backend")
         if isinstance(backend, Backend):
@@ -101,17 +101,30 @@ class Recipe:
         return replace(self, model=found, options=options, finding={})
 
     def on_host(self) -> Recipe:
-        """The same for workers that see other devices: a model that is there already lies on the CPU.
+        """The same for processes that see other devices: a model that is there already lies on the CPU.
 
         Raises:
             XaicoreError: it cannot be copied there.
         """
-        self._check_copies("devices")
-        if isinstance(self.model, (str, os.PathLike)) or self.is_factory:
+        is_built = isinstance(self.options.get("backend"), Backend)
+        if is_built or self.is_factory or isinstance(self.model, (str, os.PathLike)):
             return self
         found = self._find()
         backend = replace(self, precision=None).explainer().backend
+        if HOST.name_in(backend) is None:
+            return self
         return replace(self, model=replace(found, model=HOST.model_of(backend)))
+
+    def on_own_gpu(self) -> Recipe:
+        """The same for a process that was given a GPU: the model lies there, if the model's framework sees one.
+
+        A device that the caller names, and a backend that is built already, stay as they are.
+        """
+        if self.finding.get("device") or isinstance(self.options.get("backend"), Backend):
+            return self
+        carried = self.carried()
+        is_seen = GPU.name_in(replace(carried, precision=None).explainer().backend) is not None
+        return replace(carried, device=GPU) if is_seen else carried
 
     def _find(self) -> NamedModel:
         finding = {name: value for name, value in self.finding.items() if value}
