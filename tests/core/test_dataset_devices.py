@@ -63,6 +63,7 @@ def test_what_names_no_device_is_refused(photos: Path, devices) -> None:
     ("before", "device", "shown"),
     [
         (None, "cuda:1", "1"),
+        ("", "cuda:1", "1"),
         ("4,7", "cuda:1", "7"),
         ("4, GPU-8a", "cuda:1", "GPU-8a"),
         ("4,7", "cpu", "-1"),
@@ -72,13 +73,16 @@ def test_what_names_no_device_is_refused(photos: Path, devices) -> None:
 def test_a_process_sees_its_gpu_alone(monkeypatch, before: str | None, device: str, shown: str) -> None:
     monkeypatch.delenv("HIP_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda,cpu")
     if before is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
     one = Device.read(device)
     with pytest.raises(KeyboardInterrupt), one.shown():
         assert os.environ["CUDA_VISIBLE_DEVICES"] == shown
+        assert os.environ["JAX_PLATFORMS"] == ("cpu" if device == "cpu" else "cuda,cpu")
         raise KeyboardInterrupt
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+    assert os.environ["JAX_PLATFORMS"] == "cuda,cpu"
     assert one.alone == (Device("cuda", 0) if one.kind == "cuda" else one)
 
 

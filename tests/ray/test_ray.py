@@ -150,7 +150,7 @@ def test_an_actor_has_its_model_on_its_gpu(cluster: Any, tmp_path: Path) -> None
     import torch_workers
 
     write_pictures(tmp_path / "photos", 8)
-    known = {"layer": "maps.3", "preprocess": torch_workers.preprocess, "backend": "torch", "shard_size": 4}
+    known = {"layer": "maps.3", "preprocess": preprocess, "backend": "torch", "shard_size": 4}
     whole = xaicore.explain_dataset(torch_workers.build, tmp_path / "photos", tmp_path / "whole", **known)
     node = cluster.add_node(num_cpus=1, num_gpus=2)  # it has none, and Ray believes it
     try:

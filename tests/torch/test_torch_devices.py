@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from picture_sets import write_pictures
+from picture_sets import preprocess, write_pictures
 from torch import nn
-from torch_workers import SEEN, build, preprocess
+from torch_workers import SEEN, build
 
 import xaicore
 from xaicore_torch.backend import TorchBackend
@@ -18,6 +19,8 @@ from xaicore_torch.backend import TorchBackend
 pytest.importorskip("pyarrow")
 
 from xaicore.dataset.devices import Device
+from xaicore.dataset.engines import processes
+from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.schema import COLUMNS
 
 
@@ -77,12 +80,53 @@ def test_a_run_goes_on_from_devices_to_workers_to_this_process(tmp_path: Path, m
     whole = run(model, tmp_path / "photos", tmp_path / "whole").to_arrow(tuple(COLUMNS))
     model.deadly = tmp_path / "deadly"
     model.deadly.touch()  # the first pass of a worker ends it; another one is started on its device
+    places: list[Device | None] = []
+    start = processes._Pool._start
+    monkeypatch.setattr(processes._Pool, "_start", lambda pool, place: places.append(place) or start(pool, place))
     more = {"source": tmp_path / "photos", "out": tmp_path / "out"}
     run(model, shard="0/3", devices=["cpu", "cpu:0"], **more)
     assert not model.deadly.exists()
+    assert places == [Device("cpu", 0)] * 3, "two workers, and one in the place of that which was ended"
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "parts").iterdir()}
     assert sorted(kept) == ["part-00000.parquet", "part-00003.parquet"]
     run(model, shard="1/3", workers=1, **more)
     found = run(model, resume=True, **more)
     assert found.to_arrow(tuple(COLUMNS)).equals(whole)
     assert {name: (tmp_path / "out" / "parts" / name).stat().st_mtime_ns for name in kept} == kept
+
+
+def test_a_copy_in_another_precision_is_made_on_the_device(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 4)
+    model = build()
+    known = {"precision": "bfloat16", "shard_size": 2}
+    here = run(model, tmp_path / "photos", tmp_path / "here", **known)
+    there = run(model, tmp_path / "photos", tmp_path / "there", devices="cpu", **known)
+    assert there.to_arrow(tuple(COLUMNS)).equals(here.to_arrow(tuple(COLUMNS)))
+    assert there.run["precision"] == here.run["precision"]
+
+
+def test_a_model_elsewhere_is_sent_from_the_cpu(monkeypatch) -> None:
+    elsewhere, here = build(), build()
+    monkeypatch.setattr(TorchBackend, "on_device", lambda self, device: here if device == "cpu" else elsewhere)
+    recipe = Recipe(elsewhere, {}, {}, "bfloat16")
+    assert recipe.on_host().model.model is here
+    assert recipe.on_host().precision == "bfloat16"
+    assert Recipe(build, {}, {}).on_host().model is build
+    assert Recipe("net.py:build", {}, {}).on_host().model == "net.py:build"
+
+
+def test_the_model_moves_before_its_precision_changes(monkeypatch) -> None:
+    model, moved = build(), build()
+    monkeypatch.setattr(TorchBackend, "on_device", lambda self, device: moved)
+    asked: list[tuple[nn.Module, str]] = []
+    monkeypatch.setattr(TorchBackend, "in_precision", lambda self, to: asked.append((self.model, to)) or self.model)
+    explainer = Recipe(model, {}, {}, "float16", Device("cpu", 0)).explainer()
+    assert explainer.backend.model is moved
+    assert asked == [(moved, "float16")]
+
+
+def test_workers_that_die_while_they_load_the_model_name_devices(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(processes, "DEATHS", 1)
+    write_pictures(tmp_path / "photos", 4)
+    with pytest.raises(xaicore.BackendError, match=r"exit code 7 before they had a model: .* pass fewer devices"):
+        run(partial(build, deadly=True), tmp_path / "photos", tmp_path / "out", devices="cpu")

@@ -7,8 +7,6 @@ import os
 import signal
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +15,7 @@ SEEN = "XAICORE_TESTS_SEEN"
 
 
 class Net(nn.Module):
-    """Convolutions and a dense layer, of pictures (N, 3, 12, 12).
+    """Convolutions and a dense layer, of pictures (N, 3, H, W), H and W at least 6.
 
     Attributes:
         deadly: a file that ends the worker that finds it, once.
@@ -38,7 +36,10 @@ class Net(nn.Module):
         return self.head(self.maps(x).mean((2, 3)))
 
 
-def build() -> Net:
+def build(deadly: bool = False) -> Net:
+    """The net; `deadly` ends a worker that builds it."""
+    if deadly and multiprocessing.parent_process() is not None:
+        os._exit(7)
     if SEEN in os.environ:
         with open(os.environ[SEEN], "a") as file:
             file.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
@@ -61,8 +62,3 @@ def build_on_ray(report: str) -> Net:
         TorchBackend.devices = lambda self: ("cpu", "cuda:0")
         TorchBackend.on_device = moved
     return build()
-
-
-def preprocess(picture: np.ndarray) -> np.ndarray:
-    seen = cv2.resize(picture, (12, 12), interpolation=cv2.INTER_AREA)
-    return (seen / 255).astype(np.float32).transpose(2, 0, 1)

@@ -84,20 +84,25 @@ class Device:
         Frameworks open every GPU that they see: JAX and TensorFlow take the memory of them all, and torch's "cuda" is
         the first one. They read the variable as they are imported, so that a process cannot set it for itself.
         """
-        name = next((name for name in VISIBLE if name in os.environ), VISIBLE[-1])
-        before = os.environ.get(name)
-        seen = [one.strip() for one in before.split(",")] if before else []
-        if self.kind != "cuda":
-            os.environ[name] = NONE
-        else:
-            os.environ[name] = seen[self.index] if self.index < len(seen) else str(self.index)
+        shown = self._variables()
+        before = {name: os.environ[name] for name in shown if name in os.environ}
+        os.environ.update(shown)
         try:
             yield
         finally:
-            if before is None:
+            for name in shown:
                 del os.environ[name]
-            else:
-                os.environ[name] = before
+            os.environ.update(before)
+
+    def _variables(self) -> dict[str, str]:
+        """The environment of a process that explains here."""
+        name = next((name for name in VISIBLE if name in os.environ), VISIBLE[-1])
+        if self.kind == "cuda":
+            seen = [one.strip() for one in os.environ.get(name, "").split(",")]
+            is_listed = seen != [""] and self.index < len(seen)
+            return {name: seen[self.index] if is_listed else str(self.index)}
+        # JAX for CUDA raises where it sees no GPU, unless it is told to have no use of them.
+        return {name: NONE, **({"JAX_PLATFORMS": "cpu"} if self.kind == "cpu" else {})}
 
 
 HOST = Device("cpu", 0)
