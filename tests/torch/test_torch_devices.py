@@ -11,7 +11,7 @@ import pytest
 import torch
 from picture_sets import preprocess, write_pictures
 from torch import nn
-from torch_workers import SEEN, build
+from torch_workers import build, build_in_worker
 
 import xaicore
 from xaicore_torch.backend import TorchBackend
@@ -60,13 +60,13 @@ def test_the_devices_are_those_of_torch(monkeypatch) -> None:
 def test_a_worker_per_device_writes_what_one_process_writes(tmp_path: Path, monkeypatch) -> None:
     write_pictures(tmp_path / "photos", 18)
     whole = run(build, tmp_path / "photos", tmp_path / "one").to_arrow(tuple(COLUMNS))
-    monkeypatch.setenv(SEEN, str(tmp_path / "seen"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    found = run(build, tmp_path / "photos", tmp_path / "two", devices="cpu,cpu")
+    model = partial(build_in_worker, str(tmp_path / "moves"))
+    found = run(model, tmp_path / "photos", tmp_path / "two", devices="cpu,cpu")
     assert found.to_arrow(tuple(COLUMNS)).equals(whole)
-    seen = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
-    assert len({pid for pid, _ in seen}) == 3
-    assert {(pid == str(os.getpid()), visible) for pid, visible in seen} == {(True, "3,5"), (False, "-1")}
+    moves = [line.split() for line in (tmp_path / "moves").read_text().splitlines()]
+    assert len({pid for pid, *_ in moves}) == len(moves) == 2
+    assert {tuple(rest) for _, *rest in moves} == {("cpu", "-1")}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5"
 
 

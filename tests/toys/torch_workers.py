@@ -10,9 +10,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-SEEN = "XAICORE_TESTS_SEEN"
-"""A file to which each process that builds the net adds a line."""
-
 
 class Net(nn.Module):
     """Convolutions and a dense layer, of pictures (N, 3, H, W), H and W at least 6.
@@ -40,25 +37,33 @@ def build(deadly: bool = False) -> Net:
     """The net; `deadly` ends a worker that builds it."""
     if deadly and multiprocessing.parent_process() is not None:
         os._exit(7)
-    if SEEN in os.environ:
-        with open(os.environ[SEEN], "a") as file:
-            file.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
     torch.manual_seed(0)
     return Net().eval()
 
 
+def build_in_worker(report: str) -> Net:
+    """In a worker, a move to a device is a line in `report`."""
+    if multiprocessing.parent_process() is not None:
+        _report_moves(report, ("cpu",))
+    return build()
+
+
 def build_on_ray(report: str) -> Net:
-    """In an actor that Ray gave a GPU, which is none: torch sees one, and a move there is a line in `report`."""
+    """The same in an actor that Ray gave a GPU, which is none: torch sees one."""
     import ray
 
+    if ray.get_gpu_ids():
+        _report_moves(report, ("cpu", "cuda:0"))
+    return build()
+
+
+def _report_moves(report: str, devices: tuple[str, ...]) -> None:
     from xaicore_torch.backend import TorchBackend
 
     def moved(backend: TorchBackend, device: str) -> nn.Module:
         with open(report, "a") as file:
-            file.write(f"{device} of {os.environ['CUDA_VISIBLE_DEVICES']}\n")
+            file.write(f"{os.getpid()} {device} {os.environ['CUDA_VISIBLE_DEVICES']}\n")
         return backend.model
 
-    if ray.get_gpu_ids():
-        TorchBackend.devices = lambda self: ("cpu", "cuda:0")
-        TorchBackend.on_device = moved
-    return build()
+    TorchBackend.devices = lambda self: devices
+    TorchBackend.on_device = moved
