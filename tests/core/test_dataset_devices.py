@@ -94,7 +94,10 @@ def test_gpus_of_amd_are_shown_by_their_own_name(monkeypatch) -> None:
 
 
 def test_a_device_that_is_not_there_is_refused_with_those_that_are(photos: Path) -> None:
-    with pytest.raises(xaicore.InputError, match=r"'cuda:2' is not there: backend 'toy' sees CPU, gpu:0, gpu:1; name"):
+    with pytest.raises(
+        xaicore.InputError,
+        match=r"1,cuda:2': cuda:2 is not there; backend 'toy' sees CPU, gpu:0, gpu:1: name .* devices='gpu:1'$",
+    ):
         run(photos, devices="cuda:1,cuda:2", backend=Placed(ToyNet()))
     with pytest.raises(xaicore.BackendError, match=r"does not offer a choice of devices: .* leave devices out"):
         run(photos, devices="cpu")

@@ -1,4 +1,4 @@
-"""A small net of torch that other processes build, too, which writes down what they see, and may end them."""
+"""A small net of torch that other processes build, too. It may report their moves to devices, or end them."""
 
 from __future__ import annotations
 

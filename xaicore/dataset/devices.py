@@ -46,8 +46,12 @@ class Device:
         """What a backend calls it; None where its framework does not see it."""
         return next((name for name in backend.devices() if Device.read(name) == self), None)
 
-    def check(self, backend: Backend) -> None:
+    def check(self, backend: Backend, asked: str) -> None:
         """Refuse a device that a backend's framework does not see.
+
+        Args:
+            backend: of the model.
+            asked: the argument that names the device.
 
         Raises:
             InputError: see above.
@@ -58,8 +62,8 @@ class Device:
             backend.on_device(str(self))  # which says so
         elif self.name_in(backend) is None:
             raise InputError(
-                f"device {str(self)!r} is not there: backend {backend.name!r} sees {', '.join(seen)}; name some "
-                "of these"
+                f"{asked}: {self} is not there; backend {backend.name!r} sees {', '.join(seen)}: name some of these, "
+                f"such as devices={seen[-1]!r}"
             )
 
     def model_of(self, backend: Backend) -> Any:
@@ -69,7 +73,7 @@ class Device:
             InputError: the framework does not see the device.
             BackendError: the backend has no choice of devices, or the model cannot be copied.
         """
-        self.check(backend)
+        self.check(backend, f"device={str(self)!r}")
         return backend.on_device(self.name_in(backend) or str(self))
 
     @property

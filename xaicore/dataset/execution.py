@@ -102,7 +102,7 @@ class Execution:
         """
         check_stream(listing, self.asked)
         for device in self.devices:
-            device.check(backend)
+            device.check(backend, str(self.asked))
 
     def plan(self, count: int, folder: RunFolder) -> Plan:
         """The shards of `count` pictures: of the caller's size, else of the run's in the folder, else of the usual."""
