@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -19,6 +20,9 @@ __all__ = ["on_device", "on_its_device"]
 class _OfModel(Protocol):
     model: Any
 
+
+_known: weakref.WeakKeyDictionary[keras.Model, tuple[tuple[str | None, int], str | None]] = weakref.WeakKeyDictionary()
+"""{model: (where its first weight lies, how many there are), where all of them lie}."""
 
 Owner = TypeVar("Owner", bound=_OfModel)
 Arguments = ParamSpec("Arguments")
@@ -81,10 +85,19 @@ def _are_several() -> bool:
 
 
 def _device_of(model: keras.Model) -> str | None:
-    """Where all of the weights lie; None where there are none, or they lie on several devices."""
-    engine = running_engine()
-    found = {engine.device_of(variable.value) for variable in model.weights}
-    return found.pop() if len(found) == 1 else None
+    """Where all of the weights lie; None where there are none, or they lie on several devices.
+
+    All are looked at anew where the first one has moved, or there are more: looking takes as long as a small pass.
+    """
+    engine, weights = running_engine(), model.weights
+    if not weights:
+        return None
+    seen = (engine.device_of(weights[0].value), len(weights))
+    known = _known.get(model)
+    if known is None or known[0] != seen:
+        found = {engine.device_of(variable.value) for variable in weights}
+        known = _known[model] = seen, found.pop() if len(found) == 1 else None
+    return known[1]
 
 
 def _default() -> str | None:

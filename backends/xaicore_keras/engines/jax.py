@@ -38,9 +38,9 @@ class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
 
     def device_of(self, tensor: Any) -> str | None:
-        """By platform and number; a sharded array lies on several."""
-        found = [f"{device.platform}:{device.id}" for device in tensor.devices()]
-        return found[0] if len(found) == 1 else None
+        """By platform and number; a sharded array lies on several. Also of one that a training has given away."""
+        found = tensor.sharding.device_set
+        return None if len(found) > 1 else next(f"{device.platform}:{device.id}" for device in found)
 
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace, and a compiled pass that shows where the gradient arrives."""
