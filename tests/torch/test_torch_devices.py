@@ -22,6 +22,7 @@ from xaicore.dataset.devices import Device
 from xaicore.dataset.engines import processes
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.schema import COLUMNS
+from xaicore.models import NamedModel
 
 
 def run(model, source, out, **options):
@@ -109,7 +110,8 @@ def test_a_model_elsewhere_is_sent_from_the_cpu(monkeypatch) -> None:
     elsewhere, here = build(), build()
     monkeypatch.setattr(TorchBackend, "on_device", lambda self, device: here if device == "cpu" else elsewhere)
     recipe = Recipe(elsewhere, {}, {}, "bfloat16")
-    assert recipe.on_host().model.model is here
+    assert recipe.on_host().model is here
+    assert Recipe(NamedModel(elsewhere, "mine"), {}, {}).on_host().model == NamedModel(here, "mine")
     assert recipe.on_host().precision == "bfloat16"
     assert Recipe(build, {}, {}).on_host().model is build
     assert Recipe("net.py:build", {}, {}).on_host().model == "net.py:build"
@@ -123,6 +125,16 @@ def test_the_model_moves_before_its_precision_changes(monkeypatch) -> None:
     explainer = Recipe(model, {}, {}, "float16", Device("cpu", 0)).explainer()
     assert explainer.backend.model is moved
     assert asked == [(moved, "float16")]
+
+
+def test_a_model_that_cannot_be_sent_is_told_with_what_to_pass(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 4)
+    model = build()
+    model.lock = (n for n in "ab")
+    with pytest.raises(
+        xaicore.InputError, match=r"devices='cpu:0': model is a torch_workers.Net, .* leave devices out"
+    ):
+        run(model, tmp_path / "photos", tmp_path / "out", devices="cpu")
 
 
 def test_workers_that_die_while_they_load_the_model_name_devices(tmp_path: Path, monkeypatch) -> None:

@@ -109,11 +109,11 @@ class Recipe:
         is_built = isinstance(self.options.get("backend"), Backend)
         if is_built or self.is_factory or isinstance(self.model, (str, os.PathLike)):
             return self
-        found = self._find()
         backend = replace(self, precision=None).explainer().backend
         if HOST.name_in(backend) is None:
             return self
-        return replace(self, model=replace(found, model=HOST.model_of(backend)))
+        here = HOST.model_of(backend)
+        return replace(self, model=replace(self.model, model=here) if isinstance(self.model, NamedModel) else here)
 
     def on_own_gpu(self) -> Recipe:
         """The same for a process that was given a GPU: the model lies there, if the model's framework sees one.
