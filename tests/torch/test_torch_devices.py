@@ -137,6 +137,16 @@ def test_a_model_that_cannot_be_sent_is_told_with_what_to_pass(tmp_path: Path) -
         run(model, tmp_path / "photos", tmp_path / "out", devices="cpu")
 
 
+class Forward(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter(torch.rand(4, 3, 12, 12, generator=torch.Generator().manual_seed(0)))
+
+
+def test_what_is_read_forward_is_for_one_process(tmp_path: Path) -> None:
+    with pytest.raises(xaicore.InputError, match=r"devices='cpu:0,cpu:0': source \(Forward\) .* leave devices out"):
+        run(build(), Forward(), tmp_path / "out", devices="cpu,cpu", preprocess=None)
+
+
 def test_workers_that_die_while_they_load_the_model_name_devices(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(processes, "DEATHS", 1)
     write_pictures(tmp_path / "photos", 4)
