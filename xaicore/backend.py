@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 
 from xaicore import randomness
-from xaicore.capture import Attention, Capture
+from xaicore.capture import Attention, Capture, pull_in_half
 from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.outputs import Parts
@@ -59,9 +59,6 @@ softmax, pass gradients plainly between ReLUs, as in captum. Where no ReLU lies 
 backend raises a MethodError that names the activations it has seen. What counts as a ReLU is what the framework shows
 as one.
 """
-
-HALF_SCALE = 1024.0
-"""float16 loses gradients below 6e-8, so this multiple of them is computed; where it overflows, the plain ones."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +205,20 @@ class Backend(ABC):
         """
         self._lacks("another precision than the model's own", "pass a model that computes in the wanted one")
 
+    def devices(self) -> Sequence[str]:
+        """The devices that the framework sees in this process, by its own names, such as "cpu" and "cuda:0".
+
+        Empty where a backend has no choice of them.
+        """
+        return ()
+
+    def on_device(self, device: str) -> Any:
+        """The model on one of `devices`: itself where all of it lies there already, else a copy.
+
+        The model itself stays where it is. A backend of the returned model runs its passes on that device.
+        """
+        self._lacks("a choice of devices", "place the model where it is built, and leave devices out")
+
     @property
     def ready(self) -> bool:
         """Whether the model has its weights; False where its first batch creates them."""
@@ -272,23 +283,6 @@ def check_direction(direction: Any, outputs: np.ndarray) -> np.ndarray:
     if rows.ndim != outputs.ndim + 1 or rows.shape[:1] + rows.shape[2:] != outputs.shape or not rows.shape[1]:
         raise BackendError(f"direction gave shape {rows.shape} for outputs {outputs.shape}; expected (N, K, *O)")
     return rows
-
-
-def pull_in_half(
-    pull: Callable[[np.ndarray], Sequence[np.ndarray | None]], direction: np.ndarray
-) -> list[np.ndarray | None]:
-    """Gradients of a direction in float16, without the loss of small ones; for backends.
-
-    Args:
-        pull: pulls a direction back, to one gradient per layer, None where a layer does not reach the outputs. It may
-            be called twice.
-        direction: (N, K, *O) float32.
-    """
-    scale = np.float32(HALF_SCALE / max(1.0, float(np.abs(direction).max(initial=0))))
-    scaled = pull(direction * scale)
-    if all(gradient is None or np.isfinite(gradient).all() for gradient in scaled):
-        return [None if gradient is None else gradient / scale for gradient in scaled]
-    return list(pull(direction))
 
 
 if not TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""What a backend gives of one pass, as NumPy arrays."""
+"""What a backend gives of one pass, as NumPy arrays, and gradients in half precision on the way there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,10 @@ import numpy as np
 from xaicore.errors import BackendError
 from xaicore.outputs import KINDS, LINKS, Answer, Parts
 
-__all__ = ["Attention", "Capture"]
+__all__ = ["Attention", "Capture", "pull_in_half"]
+
+HALF_SCALE = 1024.0
+"""float16 loses gradients below 6e-8, so this multiple of them is computed; where it overflows, the plain ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +75,20 @@ class Capture:
     def answer(self) -> Answer:
         """What the pass says of the outputs."""
         return Answer(self.outputs, self.outputs_kind, self.link, self.parts)
+
+
+def pull_in_half(
+    pull: Callable[[np.ndarray], Sequence[np.ndarray | None]], direction: np.ndarray
+) -> list[np.ndarray | None]:
+    """Gradients of a direction in float16, without the loss of small ones; for backends.
+
+    Args:
+        pull: pulls a direction back, to one gradient per layer, None where a layer does not reach the outputs. It may
+            be called twice.
+        direction: (N, K, *O) float32.
+    """
+    scale = np.float32(HALF_SCALE / max(1.0, float(np.abs(direction).max(initial=0))))
+    scaled = pull(direction * scale)
+    if all(gradient is None or np.isfinite(gradient).all() for gradient in scaled):
+        return [None if gradient is None else gradient / scale for gradient in scaled]
+    return list(pull(direction))

@@ -22,6 +22,7 @@ from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.biases import find_biases
 from xaicore_keras.blocks import Block, choose_blocks, find_blocks, leaves_of
 from xaicore_keras.classifier import classifier_path, dense_of
+from xaicore_keras.devices import on_device, on_its_device
 from xaicore_keras.engine import Forward
 from xaicore_keras.inputs import Inputs, picture_size, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
@@ -73,6 +74,7 @@ class KerasBackend(Backend):
         """Every layer in order of completion, as one pass over the first image shows them."""
         return listing(self.observe(inputs), self.channels_last)
 
+    @on_its_device
     def observe(self, inputs: Any) -> Facts:
         """The facts of one pass over the first image, kept for inputs of the same shapes."""
         facts = self._surveys.of(prepare(self.model, inputs)).facts
@@ -88,6 +90,7 @@ class KerasBackend(Backend):
         check_reachable(name, walk(self.model), type(self.model).__name__)
         return name
 
+    @on_its_device
     def capture(
         self,
         inputs: Any,
@@ -122,12 +125,14 @@ class KerasBackend(Backend):
         arrays = arrays_of(values, pulled, blocks, rules, batch)
         return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, parts=more, **arrays)
 
+    @on_its_device
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
         """Every attention in the order in which it runs, as one more pass over the first image shows them."""
         if "attention" not in self.powers:
             return tuple(super().attention(inputs))
         return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
 
+    @on_its_device
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """The Hessian of each score times a layer's activations (N, K, *layer): one pass, one pull-back.
 
@@ -144,6 +149,7 @@ class KerasBackend(Backend):
         with model_errors(batch):
             return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
 
+    @on_its_device
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
         """What each layer has beyond its derivative times what it takes; two more runs of each, not compiled."""
         if "biases" not in self.powers:
@@ -151,6 +157,7 @@ class KerasBackend(Backend):
         batch = prepare(self.model, inputs).first()
         return find_biases(self._engine, self.model, batch, self._surveys.of(batch), self.output, self._inline)
 
+    @on_its_device
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
         """The first tensor that a layer takes in its first run, where the pass ends."""
         batch = prepare(self.model, inputs)
@@ -169,11 +176,22 @@ class KerasBackend(Backend):
         """A single array one axis short for the model gets a batch axis."""
         return with_batch_axis(self.model, inputs)
 
+    def devices(self) -> tuple[str, ...]:
+        """What the framework sees, as `keras.device` takes it; of torch, as `torch.device` does."""
+        return self._engine.devices()
+
+    def on_device(self, device: str) -> keras.Model:
+        """The model where its weights lie on this device, else a copy, `copy.deepcopy(model)` in its scope."""
+        if not self._engine.devices():
+            super().on_device(device)
+        return on_device(self._engine, self.model, device)
+
     @property
     def ready(self) -> bool:
         """Whether the model is built."""
         return bool(self.model.built)
 
+    @on_its_device
     def weights_digest(self) -> Hashable:
         """The sums of the trainable variables, on JAX: a loop may keep the weights outside of the model."""
         return digest(self.model) if keras.backend.backend() == "jax" else None
@@ -198,6 +216,7 @@ class KerasBackend(Backend):
                 stack.enter_context(preserved_loader(source))
             yield
 
+    @on_its_device
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The rows (classes, C) of the dense layer (or 1 x 1 convolution) that reads this layer's spatial mean.
 
@@ -217,12 +236,14 @@ class KerasBackend(Backend):
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
         return dense_of(walk(self.model)[self._traces.get(key, search)]).weight
 
+    @on_its_device
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
         if "resume" not in self.powers:
             return super().resume(inputs, layer, activations)
         return self._resumed(inputs, layer, activations, with_parts=False)[0]
 
+    @on_its_device
     def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
         """`resume`, and all outputs of that pass as in `Capture.parts`."""
         if "resume_parts" not in self.powers:

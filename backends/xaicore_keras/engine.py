@@ -74,6 +74,14 @@ class Engine(ABC):
         """Whether a tensor that a survey recorded lies inside a loop or compiled function, out of reach from y."""
         return False
 
+    def devices(self) -> tuple[str, ...]:
+        """The devices that the framework sees, as `keras.device` takes them; none where there is no choice."""
+        return ()
+
+    def device_of(self, tensor: Any) -> str | None:
+        """Where a tensor lies, as `keras.device` takes it; None where it is on several, or unknown."""
+        return None
+
     def isolated(self) -> contextlib.AbstractContextManager[Any]:
         """Run code outside of the caller's gradient tapes, graphs and modes."""
         return contextlib.nullcontext()

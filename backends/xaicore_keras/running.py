@@ -15,8 +15,12 @@ __all__ = ["GROUP", "running_engine"]
 
 GROUP = "xaicore_keras.engines"
 
-OWN = ("tensorflow", "jax", "torch")
-"""Of the engines in xaicore's own metadata."""
+OWN = {
+    "tensorflow": "xaicore_keras.engines.tensorflow:TensorFlowEngine",
+    "jax": "xaicore_keras.engines.jax:JaxEngine",
+    "torch": "xaicore_keras.engines.torch:TorchEngine",
+}
+"""Those in xaicore's metadata, for where an editable installation has those of an older version."""
 
 
 def running_engine() -> Engine:
@@ -28,13 +32,7 @@ def running_engine() -> Engine:
     running = keras.backend.backend()
     claims = list(entry_points(group=GROUP, name=running))
     if not claims:
-        if running in OWN:
-            raise PluginError(
-                f"the metadata of the installed xaicore list no engine for {running!r}, in the group {GROUP!r} of "
-                "entry points: they are those of an older version. Install xaicore again, a clone of it with: "
-                "pip install -e ."
-            )
-        return ForwardEngine()
+        return _made(EntryPoint(running, OWN[running], GROUP)) if running in OWN else ForwardEngine()
     if len(claims) > 1:
         owners = " and ".join(_owner(claim) for claim in claims)
         raise PluginError(f"Keras' engine {running!r} is claimed by {owners}: uninstall all but one of them")

@@ -22,6 +22,7 @@ from xaicore_torch.attention_pass import AttentionPass
 from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.biases import find_biases
 from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
+from xaicore_torch.devices import devices, on_device
 from xaicore_torch.explained import Explained
 from xaicore_torch.hashing import weights_hash
 from xaicore_torch.hessian import differentiable_twice
@@ -204,6 +205,14 @@ class TorchBackend(Backend):
     def in_precision(self, precision: str) -> nn.Module:
         """A copy in this precision, with channels last in memory where the model convolves pictures."""
         return in_precision(self.model, precision)
+
+    def devices(self) -> tuple[str, ...]:
+        """The CPU and the accelerators, as `torch.device` takes them."""
+        return devices()
+
+    def on_device(self, device: str) -> nn.Module:
+        """The model where its parameters and buffers lie on this device, else a copy, `model.to(device)`."""
+        return on_device(self.model, device)
 
     @property
     def ready(self) -> bool:

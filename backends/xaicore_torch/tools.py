@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from xaicore_torch.biases import pushed
+from xaicore_torch.devices import devices
 from xaicore_torch.hessian import twice_differentiable
 from xaicore_torch.links import link_of
 from xaicore_torch.loader import preserved_loader
@@ -22,6 +23,7 @@ from xaicore_torch.state import may_mutate, preserved_model, recorded_weights
 
 __all__ = [
     "Origins",
+    "devices",
     "grad_of_mixture",
     "link_of",
     "may_mutate",

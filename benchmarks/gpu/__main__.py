@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.gpu import checks, speed
+from benchmarks.gpu import checks, speed, workers
 
 NETS = ("ResNet-50", "ViT-B/16")
 
@@ -43,6 +43,10 @@ def main() -> None:
 def _check(console: Console, device: torch.device) -> int:
     with speed.full_precision():
         verdicts = [*checks.values(device), *checks.recurrent(device), *checks.state(device)]
+    if device.type == "cuda":
+        verdicts += workers.several([f"cuda:{n}" for n in range(torch.cuda.device_count())])
+    else:
+        console.print("left out, it needs a GPU: devices=, a worker per GPU")
     for verdict in verdicts:
         console.print(f"{'FAILED' if verdict.fault else 'ok':6}  {verdict.statement}  {verdict.fault}", markup=False)
     return sum(bool(verdict.fault) for verdict in verdicts)

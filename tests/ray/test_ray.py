@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from picture_sets import SIDE, DatasetBackend, backend, preprocess, write_pictur
 from toynet import ToyNet
 
 import xaicore
+from xaicore.dataset.schema import COLUMNS
 
 ray = pytest.importorskip("ray")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -141,6 +143,27 @@ def test_what_cannot_be_sent_is_said(cluster: Any, tmp_path: Path) -> None:
         run(tmp_path / "photos", tmp_path / "other", engine="ray", address="127.0.0.1:1")
     with pytest.raises(xaicore.InputError, match=r"cannot be sent to another process, .*lock.*; pass a name"):
         run(tmp_path / "photos", tmp_path / "out", engine="ray", preprocess=local)
+
+
+def test_an_actor_has_its_model_on_its_gpu(cluster: Any, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    import torch_workers
+
+    write_pictures(tmp_path / "photos", 8)
+    known = {"layer": "maps.3", "preprocess": preprocess, "backend": "torch", "shard_size": 4}
+    whole = xaicore.explain_dataset(torch_workers.build, tmp_path / "photos", tmp_path / "whole", **known)
+    node = cluster.add_node(num_cpus=1, num_gpus=2)  # it has none, and Ray believes it
+    try:
+        for name, build in (
+            ("seen", partial(torch_workers.build_on_ray, str(tmp_path / "moves"))),
+            ("unseen", torch_workers.build),
+        ):
+            found = xaicore.explain_dataset(build, tmp_path / "photos", tmp_path / name, engine="ray", **known)
+            assert found.to_arrow(tuple(COLUMNS)).equals(whole.to_arrow(tuple(COLUMNS)))
+    finally:
+        cluster.remove_node(node)
+    moves = {tuple(line.split()[1:]) for line in (tmp_path / "moves").read_text().splitlines()}
+    assert moves <= {("cuda:0", "0"), ("cuda:0", "1")}
 
 
 # The last test: the cluster is one node smaller after it.

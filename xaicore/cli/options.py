@@ -28,6 +28,7 @@ OPTIONS = {
     "box_classes": "--box-classes",
     "class_names": "--labels",
     "device": "--device",
+    "devices": "--devices",
     "engine": "--engine",
     "fuse": "--fuse",
     "grid": "--grid",

@@ -21,6 +21,7 @@ from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.screen import Bar, console, count, remark
 from xaicore.cli.source import Named
 from xaicore.data.names import as_class_names
+from xaicore.dataset.devices import check_device
 from xaicore.dataset.engines import ENGINES
 from xaicore.dataset.run import explain_dataset
 from xaicore.dataset.table import MapTable
@@ -50,6 +51,11 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.IntRange(min=1),
             metavar="N",
             help="With --table: processes, each with a model of its own.  [default: this one]",
+        ),
+        click.option(
+            "--devices",
+            metavar="DEVICE,...",
+            help="With --table: a process per device, with its model there, such as cuda:0,cuda:1 or cpu,cpu.",
         ),
         click.option(
             "--engine",
@@ -157,13 +163,14 @@ def explain_table(
         model, loading: of `load_named`.
         out: the folder of the run.
         labels, truth, targets, top_k: as of `xaicore explain`.
-        run: resume, workers, engine, address, precision, shard, shard_size, readers, box_classes.
+        run: resume, workers, devices, engine, address, precision, shard, shard_size, readers, box_classes.
         options: of `Explainer`, batch_size included.
 
     Raises:
         XaicoreError: the request is not possible, and nothing was explained.
         Stopped: something failed during the work.
     """
+    check_device(loading[1], run["devices"])
     if model is None:
         model, _ = default_model(loading[1])
         remark(screen, f"no --model is given: took {model}; `xaicore models` lists others")

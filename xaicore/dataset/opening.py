@@ -78,7 +78,7 @@ class Opening:
         recipe = asked.carried()
         explainer = recipe.explainer()
         listing = read(explainer.class_names, explainer.preparation is not None, explainer.backend)
-        execution.check(listing)
+        execution.check(listing, explainer.backend)
         with explainer.backend.undisturbed(listing.origin):
             said = settings_of(listing, explainer.class_names, asked.options["preprocess"])
         if said:
@@ -99,7 +99,11 @@ class Opening:
             LoggerError: the disk has too little space, or cannot be written.
         """
         fingerprint = self._fingerprint()
-        recipe = self.recipe if self.execution.is_alone else self.asked
+        recipe = self.recipe if self.execution.asked is None else self.asked
+        if self.execution.devices:
+            recipe.check_copies("devices")
+        if self.execution.changes_devices:
+            recipe = recipe.on_host()
         size = (self.execution.batch_size, self.execution.readers)
         job = Job(recipe, self.listing, self.target, self.plan, self.folder, *size)
         make = self.execution.maker(job)

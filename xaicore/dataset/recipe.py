@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from xaicore.backend import Backend
+from xaicore.dataset.devices import GPU, HOST, Device
 from xaicore.errors import InputError, XaicoreError, type_name
 from xaicore.explainer import Explainer
 from xaicore.models import NamedModel, find_model
@@ -27,12 +28,14 @@ class Recipe:
         options: of `Explainer`.
         finding: of `find_model`: weights, trust, device.
         precision: what a copy of the model computes in; None: the model is explained as it is.
+        device: where a copy of the model lies; None: it stays where it is.
     """
 
     model: Any
     options: Mapping[str, Any]
     finding: Mapping[str, Any]
     precision: str | None = None
+    device: Device | None = None
 
     @property
     def spec(self) -> str:
@@ -63,15 +66,28 @@ class Recipe:
         found = self._find()
         own = {"preprocess": found.preprocess, "class_names": found.class_names}
         given = {name: value for name, value in self.options.items() if value is not None or name not in own}
-        explainer = Explainer(found.model, **{**own, **given})
-        if self.precision is None:
-            return explainer
-        if isinstance(given.get("backend"), Backend):
+        made = Explainer(found.model, **{**own, **given})
+        for argument, copied in self._copies():
+            self.check_copies(argument)
+            made = Explainer(copied(made.backend), **{**own, **given})
+        return made
+
+    def _copies(self) -> Iterator[tuple[str, Callable[[Backend], Any]]]:
+        """The argument that asks for each copy of the model, and what makes the copy, in their order."""
+        if self.device is not None:
+            yield f"device={str(self.device)!r}", self.device.model_of
+        precision = self.precision
+        if precision is not None:
+            yield f"precision={precision!r}", lambda backend: backend.in_precision(precision)
+
+    def check_copies(self, argument: str) -> None:
+        """Refuse a backend that is built already: it would explain the model itself."""
+        backend = self.options.get("backend")
+        if isinstance(backend, Backend):
             raise InputError(
-                f"precision={self.precision!r} makes a copy of the model, and backend={given['backend']!r} is of the "
-                "model itself: pass the backend's name"
+                f"{argument} makes a copy of the model, and backend={backend!r} is of the model itself: pass the "
+                "backend's name"
             )
-        return Explainer(explainer.backend.in_precision(self.precision), **{**own, **given})
 
     def having(self, options: Mapping[str, Any]) -> Recipe:
         """The same with other options."""
@@ -88,6 +104,32 @@ class Recipe:
             if options.get(name) is None:
                 options[name] = getattr(found, name)
         return replace(self, model=found, options=options, finding={})
+
+    def on_host(self) -> Recipe:
+        """The same for processes that see other devices: a model that is there already lies on the CPU.
+
+        Raises:
+            XaicoreError: it cannot be copied there.
+        """
+        is_built = isinstance(self.options.get("backend"), Backend)
+        if is_built or self.is_factory or isinstance(self.model, (str, os.PathLike)):
+            return self
+        backend = replace(self, precision=None).explainer().backend
+        if HOST.name_in(backend) is None:
+            return self
+        here = HOST.model_of(backend)
+        return replace(self, model=replace(self.model, model=here) if isinstance(self.model, NamedModel) else here)
+
+    def on_own_gpu(self) -> Recipe:
+        """The same for a process that was given a GPU: the model lies there, if the model's framework sees one.
+
+        A device that the caller names, and a backend that is built already, stay as they are.
+        """
+        if self.finding.get("device") or isinstance(self.options.get("backend"), Backend):
+            return self
+        carried = self.carried()
+        is_seen = GPU.name_in(replace(carried, precision=None).explainer().backend) is not None
+        return replace(carried, device=GPU) if is_seen else carried
 
     def _find(self) -> NamedModel:
         finding = {name: value for name, value in self.finding.items() if value}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xaicore.dataset.devices import check_device
 from xaicore.dataset.execution import Execution, Make
 from xaicore.dataset.opening import Opening
 from xaicore.dataset.parts import Parts
@@ -40,6 +41,7 @@ def explain_dataset(
     shard_size: int | None = None,
     resume: bool = False,
     workers: int | None = None,
+    devices: str | Sequence[str] | None = None,
     readers: int | None = None,
     shard: str | tuple[int, int] | None = None,
     engine: str = "local",
@@ -83,6 +85,8 @@ def explain_dataset(
             builds it, or one that can be pickled. They begin as `multiprocessing` spawns them, so a script needs its
             `if __name__ == "__main__":`. None: this process. With Ray, actors: None is one per GPU, without GPUs
             one per two processors.
+        devices: "cuda:0,cuda:1", "mps" or "cpu,cpu": a worker per device of this machine, with its model there; one may
+            be named twice. Not with Ray, where each actor has its model on a GPU of its own.
         readers: threads that read and prepare pictures beside the model; None: one per processor, 8 at most. Pass 1
             where `preprocess` cannot run twice at a time.
         shard: "i/n": make only every n-th file, from i on; for n jobs that share the folder, each with its own i.
@@ -110,7 +114,8 @@ def explain_dataset(
     """
     arrow()
     check_progress(progress)
-    execution = Execution.checked(batch_size, shard_size, workers, readers, shard, engine, address)
+    execution = Execution.checked(batch_size, shard_size, workers, devices, readers, shard, engine, address)
+    check_device(device, execution.devices)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
     read = partial(_listed, progress, (source, truth, boxes, ids), box_classes)

@@ -13,19 +13,21 @@ from xaicore.source.reading import as_is
 __all__ = ["check_stream", "settings_of"]
 
 
-def check_stream(listing: Listing, engine: str, workers: int | None) -> None:
+def check_stream(listing: Listing, asked: str | None) -> None:
     """Refuse several processes for what is read forward.
+
+    Args:
+        listing: the pictures.
+        asked: the argument that asks for processes; None: there is one.
 
     Raises:
         InputError: each of them would read all of it.
     """
-    if not listing.is_stream or (engine == "local" and workers is None):
-        return
-    asked = f"workers={workers}" if engine == "local" else f"engine={engine!r}"
-    raise InputError(
-        f"{asked}: source ({type(listing.origin).__name__}) is read forward, by one process: leave "
-        f"{asked.partition('=')[0]} out, or pass a data set with positions, source[n] and len(source)"
-    )
+    if listing.is_stream and asked is not None:
+        raise InputError(
+            f"{asked}: source ({type(listing.origin).__name__}) is read forward, by one process: leave "
+            f"{asked.partition('=')[0]} out, or pass a data set with positions, source[n] and len(source)"
+        )
 
 
 def settings_of(listing: Listing, class_names: Sequence[str] | None, preprocess: Any) -> Mapping[str, Any]:

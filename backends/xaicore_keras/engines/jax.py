@@ -7,9 +7,10 @@ model's variables are arguments of both. One trace serves one shape of the input
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from jax.extend.core import jaxpr_as_fun
 from xaicore_keras.arrivals import are_many, nonzero_along_axes
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
+from xaicore_keras.devices import listed_devices
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.jax_steps import Steps, compiled
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
@@ -38,11 +40,20 @@ class JaxEngine(Engine):
 
     powers = Engine.powers | {"guided", "second"}
 
+    def devices(self) -> tuple[str, ...]:
+        """As Keras lists them."""
+        return listed_devices()
+
+    def device_of(self, tensor: Any) -> str | None:
+        """By platform and number; a sharded array lies on several. Also of one that a training has given away."""
+        found = tensor.sharding.device_set
+        return None if len(found) > 1 else next(f"{device.platform}:{device.id}" for device in found)
+
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace, and a compiled pass that shows where the gradient arrives."""
         outputs: list[Any] = []
         numbers: list[int] = []
-        weights, tensors = _weights(model), list(batch.tensors)
+        weights, tensors = _weights(model), list(_beside(model, batch).tensors)
 
         def abstract(weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
             y = run(tensors, weights)
@@ -84,6 +95,7 @@ class JaxEngine(Engine):
         """The first step; `pull` is the second."""
         key = ("forward", program.asked, program.output)
         # Outputs need not have a row per image, so that rows of padding could not be told from others.
+        batch = _beside(program.model(), batch)
         count, padded = batch.count, batch if program.asked.has_parts else _padded(batch, traces, key)
         weights, tensors = _weights(program.model()), list(padded.tensors)
         trace_key = (*key, padded.signature(True))
@@ -98,7 +110,7 @@ class JaxEngine(Engine):
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
-        weights, tensors = _weights(program.model()), list(batch.tensors)
+        weights, tensors = _weights(program.model()), list(_beside(program.model(), batch).tensors)
         repeats, (leaf, *others) = len(activations) // batch.count, program.asked.read
 
         def run(start: Any, weights: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
@@ -112,10 +124,27 @@ class JaxEngine(Engine):
         step = traces.get(key, lambda: compiled(program, run, activations, weights, tensors))
         return [np.array(tensor) for tensor in step(activations, weights, tensors)]
 
+    @contextlib.contextmanager
+    def eager(self, model: Any, batch: Inputs, inline: bool) -> Iterator[list[Any]]:
+        """On the device of the weights."""
+        with super().eager(model, _beside(model, batch), inline) as tensors:
+            yield tensors
+
     def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
         """By `jax.jvp`."""
         output, linear = jax.jvp(function, (tensor,), (tensor,))
         return output, linear
+
+
+def _beside(model: Any, batch: Inputs) -> Inputs:
+    """The batch where the weights lie: JAX moves no array that its caller has put on a device."""
+    placed = [tensor for tensor in batch.tensors if isinstance(tensor, jax.Array)]
+    devices = {device for variable in model.weights for device in variable.value.devices()} if placed else set()
+    if len(devices) != 1 or all(tensor.devices() == devices for tensor in placed):
+        return batch
+    (device,) = devices
+    moved = (jax.device_put(tensor, device) if isinstance(tensor, jax.Array) else tensor for tensor in batch.tensors)
+    return replace(batch, tensors=tuple(moved))
 
 
 def _weights(model: Any) -> list[Any]:

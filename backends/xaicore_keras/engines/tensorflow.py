@@ -20,6 +20,7 @@ import tensorflow as tf
 from xaicore.errors import XaicoreError
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
+from xaicore_keras.devices import listed_devices
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.graphs import arrivals_along_axes, arrivals_of, link_of, origins, pulled_to_input
 from xaicore_keras.engines.tensorflow_cut import concrete, cut_out
@@ -38,6 +39,15 @@ class TensorFlowEngine(Engine):
     """Runs models as graph functions, with gradients by `tf.gradients`."""
 
     powers = Engine.powers | {"guided", "second"}
+
+    def devices(self) -> tuple[str, ...]:
+        """As Keras lists them."""
+        return listed_devices()
+
+    def device_of(self, tensor: Any) -> str | None:
+        """Out of the path that names the job and the task, too."""
+        found = tf.DeviceSpec.from_string(tensor.device)
+        return None if found.device_type is None else f"{found.device_type.lower()}:{found.device_index}"
 
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A trace; what it computes is where the gradient arrives, and nothing that only has effects."""

@@ -35,6 +35,14 @@ class TorchEngine(Engine):
 
     powers = Engine.powers | {"guided", "second"}
 
+    def devices(self) -> tuple[str, ...]:
+        """As torch names them."""
+        return tools.devices()
+
+    def device_of(self, tensor: Any) -> str | None:
+        """As torch names it, without the number that "mps" has no need of."""
+        return "mps" if tensor.device.type == "mps" else str(tensor.device)
+
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
         """A pass over the values, recorded, since the record names the last operation."""
         tensors = [t.requires_grad_(t.is_floating_point()) for t in _tensors(batch)]

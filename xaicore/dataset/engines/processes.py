@@ -13,10 +13,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from multiprocessing import connection
 from typing import Any
 
+from xaicore.dataset.devices import Device
 from xaicore.dataset.shard import Job, ShardExplainer
 from xaicore.errors import BackendError, InputError, XaicoreError, type_name
 
@@ -32,8 +34,12 @@ DEATHS = 3
 """Deaths in a row of workers that had no model yet: then it is not the pictures."""
 
 
-def send(job: Job, workers: int) -> bytes:
+def send(job: Job, asked: str) -> bytes:
     """The job for other processes.
+
+    Args:
+        job: what to make.
+        asked: the argument that asks for processes.
 
     Raises:
         InputError: something in it cannot be sent; the message says what to pass instead.
@@ -53,27 +59,30 @@ def send(job: Job, workers: int) -> bytes:
         except Exception as exc:
             kind = type_name(value if name != "source" or job.listing.origin is None else job.listing.origin)
             raise InputError(
-                f"workers={workers}: {name} is a {kind}, which cannot be sent to another process "
-                f"({type(exc).__name__}: {exc}); {remedy}, or leave workers out"
+                f"{asked}: {name} is a {kind}, which cannot be sent to another process "
+                f"({type(exc).__name__}: {exc}); {remedy}, or leave {asked.partition('=')[0]} out"
             ) from exc
     return pickle.dumps(job)
 
 
-def run(job: Job, shards: Sequence[int], done: Callable[[int], object], workers: int) -> None:
+def run(
+    job: Job, shards: Sequence[int], done: Callable[[int], object], asked: str, places: Sequence[Device | None]
+) -> None:
     """Make the parts of these shards that nobody has made or is making.
 
     Args:
         job: what to make.
         shards: their numbers.
         done: called with a number of pictures each time some are done.
-        workers: how many processes.
+        asked: the argument that asks for processes.
+        places: of each process, where its model lies; None: where the model is put as it is found or built.
 
     Raises:
         InputError: the job cannot be sent to another process.
         BackendError: workers die, and no picture is the reason.
         XaicoreError: what a worker raised.
     """
-    _Pool(send(job, workers), job, shards, done).run(min(workers, len(shards)))
+    _Pool(send(job, asked), job, shards, done).run(places[: len(shards)])
 
 
 class _Pool:
@@ -82,14 +91,14 @@ class _Pool:
     def __init__(self, payload: bytes, job: Job, shards: Sequence[int], done: Callable[[int], object]) -> None:
         self._payload, self._job, self._shards, self._done = payload, job, shards, done
         self._missing = set(shards)
-        self._workers: dict[Any, Any] = {}
+        self._workers: dict[Any, tuple[Any, Device | None]] = {}
         self._deaths = 0
 
-    def run(self, count: int) -> None:
+    def run(self, places: Sequence[Device | None]) -> None:
         try:
-            with _threads_shared(count):
-                for _ in range(count):
-                    self._start()
+            with _threads_shared(len(places)):
+                for place in places:
+                    self._start(place)
                 while self._workers:
                     ended = connection.wait([worker.sentinel for worker in self._workers], POLL)
                     self._report()
@@ -98,13 +107,15 @@ class _Pool:
         finally:
             self._stop()
 
-    def _start(self) -> None:
+    def _start(self, place: Device | None) -> None:
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(self._payload, list(self._shards), sender), daemon=True)
-        worker.start()
+        task = (self._payload, None if place is None else place.alone, list(self._shards), sender)
+        worker = context.Process(target=_work, args=task, daemon=True)
+        with nullcontext() if place is None else place.shown():
+            worker.start()
         sender.close()
-        self._workers[worker] = receiver
+        self._workers[worker] = receiver, place
 
     def _bury(self, worker: Any) -> None:
         """Look at why a worker ended; start it again where it died.
@@ -113,7 +124,7 @@ class _Pool:
             XaicoreError: it says what is wrong.
             BackendError: it is not the first one to die without a reason.
         """
-        receiver = self._workers.pop(worker)
+        receiver, place = self._workers.pop(worker)
         worker.join()
         has_begun = False
         with suppress(EOFError):  # it died
@@ -129,9 +140,9 @@ class _Pool:
         if self._deaths >= DEATHS:
             raise BackendError(
                 f"{DEATHS} workers ended with the exit code {worker.exitcode} before they had a model: memory may "
-                "not suffice for the models of all workers; pass fewer workers"
+                f"not suffice for the models of all workers; pass fewer {'workers' if place is None else 'devices'}"
             )
-        self._start()
+        self._start(place)
 
     def _report(self) -> None:
         finished = self._missing - set(self._job.folder.missing(self._missing))
@@ -151,11 +162,12 @@ class _Pool:
                 worker.kill()
 
 
-def _work(payload: bytes, shards: Sequence[int], sender: Any) -> None:
+def _work(payload: bytes, place: Device | None, shards: Sequence[int], sender: Any) -> None:
     """What a worker does; it ends with this process's parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        maker = ShardExplainer(pickle.loads(payload))
+        job: Job = pickle.loads(payload)
+        maker = ShardExplainer(job if place is None else replace(job, recipe=replace(job.recipe, device=place)))
         sender.send(None)  # it has its model
         maker.run(shards)
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ import contextlib
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xaicore.dataset.shard import Job, ShardExplainer
@@ -170,6 +171,8 @@ def _maker(held: Any) -> ShardExplainer:
         raise LoggerError(
             f"a worker does not see {job.folder.root}: pass an out that all nodes share under the same path"
         )
+    if _ray().get_gpu_ids():
+        job = replace(job, recipe=job.recipe.on_own_gpu())
     return ShardExplainer(job)
 
 
