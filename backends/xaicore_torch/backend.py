@@ -205,6 +205,12 @@ class TorchBackend(Backend):
         """A copy in this precision, with channels last in memory where the model convolves pictures."""
         return in_precision(self.model, precision)
 
+    def compiled(self, count: int) -> Backend:
+        """A backend of a copy that shares the weights; it runs batches of this many images by `torch.compile`."""
+        from xaicore_torch.compiled import CompiledBackend  # it derives from this class
+
+        return CompiledBackend(self.model, self.output, count)
+
     @property
     def ready(self) -> bool:
         """Whether no lazy layer waits for its first batch."""

@@ -142,6 +142,7 @@ def command(
     engine: str | None,
     address: str | None,
     precision: str | None,
+    compile: bool,
     shard: str | None,
     shard_size: int | None,
     readers: int | None,
@@ -170,7 +171,7 @@ def command(
     screen = console(stderr=True)
     others = {"--logger": list(loggers) != ["disk"], "--name": name}
     run = {"resume": resume, "workers": workers, "shard": shard, "address": address, "precision": precision}
-    run |= {"shard_size": shard_size, "readers": readers, "box_classes": box_classes}
+    run |= {"shard_size": shard_size, "readers": readers, "box_classes": box_classes, "compile": compile}
     check_table(table, {**run, "engine": engine}, others, out, methods)
     if targets and top_k is not None:
         raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")

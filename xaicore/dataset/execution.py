@@ -23,7 +23,7 @@ Make = Callable[[Job, Sequence[int], Callable[[int], object]], None]
 
 @dataclass(frozen=True)
 class Execution:
-    """Arguments of `explain_dataset` that the rows do not depend on, checked.
+    """Arguments of `explain_dataset` that rows depend on by rounding at most, checked.
 
     Attributes:
         batch_size: pictures per pass of the model.
@@ -32,6 +32,7 @@ class Execution:
         readers: threads that read and prepare pictures, in each process.
         part, parts: this job makes every `parts`-th file, from `part` on.
         engine, address: who makes them.
+        is_compiled: whether batches of full size run compiled.
     """
 
     batch_size: int
@@ -42,6 +43,7 @@ class Execution:
     parts: int
     engine: str
     address: str | None
+    is_compiled: bool = False
 
     @classmethod
     def checked(
@@ -53,6 +55,7 @@ class Execution:
         shard: str | tuple[int, int] | None,
         engine: str,
         address: str | None,
+        is_compiled: bool = False,
     ) -> Execution:
         """The caller's arguments.
 
@@ -68,6 +71,7 @@ class Execution:
             *read_share(shard),
             engine,
             address,
+            is_compiled,
         )
 
     @property

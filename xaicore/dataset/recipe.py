@@ -27,12 +27,14 @@ class Recipe:
         options: of `Explainer`.
         finding: of `find_model`: weights, trust, device.
         precision: what a copy of the model computes in; None: the model is explained as it is.
+        compiled: how many pictures a batch has that runs compiled; None: none does.
     """
 
     model: Any
     options: Mapping[str, Any]
     finding: Mapping[str, Any]
     precision: str | None = None
+    compiled: int | None = None
 
     @property
     def spec(self) -> str:
@@ -63,15 +65,20 @@ class Recipe:
         found = self._find()
         own = {"preprocess": found.preprocess, "class_names": found.class_names}
         given = {name: value for name, value in self.options.items() if value is not None or name not in own}
-        explainer = Explainer(found.model, **{**own, **given})
-        if self.precision is None:
+        model, options = found.model, {**own, **given}
+        explainer = Explainer(model, **options)
+        if self.precision is not None:
+            if isinstance(given.get("backend"), Backend):
+                raise InputError(
+                    f"precision={self.precision!r} makes a copy of the model, and backend={given['backend']!r} is of "
+                    "the model itself: pass the backend's name"
+                )
+            model = explainer.backend.in_precision(self.precision)
+            explainer = Explainer(model, **options)
+        if self.compiled is None:
             return explainer
-        if isinstance(given.get("backend"), Backend):
-            raise InputError(
-                f"precision={self.precision!r} makes a copy of the model, and backend={given['backend']!r} is of the "
-                "model itself: pass the backend's name"
-            )
-        return Explainer(explainer.backend.in_precision(self.precision), **{**own, **given})
+        of_backend = {"backend": explainer.backend.compiled(self.compiled), "output": None, "output_axes": None}
+        return Explainer(model, **{**options, **of_backend})
 
     def having(self, options: Mapping[str, Any]) -> Recipe:
         """The same with other options."""
