@@ -21,7 +21,7 @@ from torch import nn
 import xaicore
 from xaicore import BackendError, InputError, MethodError
 from xaicore_torch.backend import TorchBackend
-from xaicore_torch.compiled import CompiledBackend
+from xaicore_torch.compiled import CompiledPasses
 from xaicore_torch.compiled_pass import CompiledPass
 
 
@@ -37,7 +37,7 @@ def batch(count: int = 3, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _traced_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CompiledBackend, "compiler", "aot_eager")
+    monkeypatch.setattr(CompiledPasses, "compiler", "aot_eager")
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_runs_that_would_not_be_compiled_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 def test_inductor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: list[int]) -> None:
-    monkeypatch.setattr(CompiledBackend, "compiler", "inductor")
+    monkeypatch.setattr(CompiledPasses, "compiler", "inductor")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     model = build()
     for classes in ((1,), (1, 2)):  # several are pulled back one after the other
