@@ -8,40 +8,36 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 import xaicore
 from benchmarks.nets import build
 from xaicore_torch.backend import TorchBackend
 
-NETS = ("resnet50", "efficientnet_lite0", "vit_b16")
+NETS = ("ResNet-50", "EfficientNet-Lite0", "ViT-B/16")
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure, and print a line for each net and precision."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--nets", nargs="+", default=NETS, help="of benchmarks/nets.py")
     options.add_argument("--batch", type=int, default=8, help="pictures (default: 8)")
     options.add_argument("--rounds", type=int, default=5, help="(default: 5)")
     chosen = options.parse_args()
     torch.set_num_threads(1)
-    table = Table("net", "precision", "explained", "compiled", "difference", "seconds to compile")
+    print("net, precision: explained, explained compiled, difference of heatmaps, seconds to compile")
     for name in chosen.nets:
         for row in _rows(name, chosen.batch, chosen.rounds):
-            table.add_row(*row)
-    Console().print(table)
+            print(row, flush=True)
 
 
-def _rows(name: str, batch: int, rounds: int) -> list[tuple[str, ...]]:
-    torch.manual_seed(0)
-    model = build(name).eval()
+def _rows(name: str, batch: int, rounds: int) -> Iterator[str]:
+    model = build(name)
     x = np.random.default_rng(0).random((batch, 3, 224, 224), np.float32)
     given = torch.from_numpy(x)
 
@@ -49,7 +45,6 @@ def _rows(name: str, batch: int, rounds: int) -> list[tuple[str, ...]]:
         with torch.inference_mode():
             model(given)
 
-    rows = []
     for precision in ("float32", "bfloat16"):
         copied: nn.Module = model if precision == "float32" else TorchBackend(model).in_precision(precision)
         plain = xaicore.Explainer(copied)
@@ -59,8 +54,7 @@ def _rows(name: str, batch: int, rounds: int) -> list[tuple[str, ...]]:
         apart = np.abs(compiled(x, 3).heatmaps() - own).max()
         took = time.perf_counter() - start
         ratios = [_ratio(lambda one=one: one(x, 3), bare, rounds) for one in (plain, compiled)]  # type: ignore[misc]
-        rows.append((name, precision, *(f"{ratio:.2f}" for ratio in ratios), f"{apart:.1g}", f"{took:.0f}"))
-    return rows
+        yield f"{name}, {precision}: {ratios[0]:.2f}, {ratios[1]:.2f}, {apart:.1g}, {took:.0f}"
 
 
 def _ratio(run: Callable[[], object], bare: Callable[[], object], rounds: int) -> float:
