@@ -1,6 +1,6 @@
 """Compiled passes: the values of plain ones, a model that stays as it is, and what is refused.
 
-The compiler is aot_eager, which traces like inductor and needs no C++ compiler; one test runs inductor itself, where asked.
+The compiler is aot_eager, which traces like inductor and needs no C++ compiler; one test runs inductor where asked.
 """
 
 from __future__ import annotations
@@ -75,6 +75,21 @@ def test_its_values_are_those_of_a_plain_pass(runs: list[int]) -> None:
     own, found = (one.capture(batch(2), ["4"], directions(0)) for one in (plain, compiled))
     assert np.array_equal(found.gradients["4"], own.gradients["4"])
     assert len(runs) == 9, "a batch of another size runs plainly"
+
+
+def test_the_compiler_makes_one_graph_that_runs_in_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs, ran = [], []
+
+    def compiler(graph: torch.fx.GraphModule, example: Any) -> Callable[..., Any]:
+        graphs.append(graph)
+        return lambda *args: ran.append(len(args)) or graph(*args)
+
+    monkeypatch.setattr(CompiledPasses, "compiler", staticmethod(compiler))
+    compiled = TorchBackend(build()).compiled(3)
+    for seed in range(3):
+        compiled.capture(batch(3, seed), ["4"], directions(0))
+    assert len(graphs) == 1
+    assert len(ran) == 4, "the first batch is checked"
 
 
 def test_activations_alone(runs: list[int]) -> None:
