@@ -123,6 +123,7 @@ $(KERAS_TESTS): test-keras-%: $(READY) $(KERAS)
 # Some tests compile for minutes; `make test` runs every eighth of these on TensorFlow and JAX.
 test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and another Python
 	$(BIN)/python tests/other_pythons.py 3.12
+	XAICORE_INDUCTOR=1 $(BIN)/python -m pytest tests/torch/test_torch_compiled.py
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
 .PHONY: release-check

@@ -199,10 +199,7 @@ class Backend(ABC):
         self._lacks("all outputs of a pass that starts from a layer", "use a gradient method, such as 'gradcam'")
 
     def in_precision(self, precision: str) -> Any:
-        """A copy of the model that computes in `precision`, of `PRECISIONS`; the model itself stays as it is.
-
-        The copy lies on the same device, laid out in memory as its convolutions are fastest.
-        """
+        """A copy of the model that computes in `precision`, of `PRECISIONS`, laid out as convolutions are fastest."""
         self._lacks("another precision than the model's own", "pass a model that computes in the wanted one")
 
     def devices(self) -> Sequence[str]:
@@ -219,6 +216,10 @@ class Backend(ABC):
         """
         self._lacks("a choice of devices", "place the model where it is built, and leave devices out")
 
+    def compiled(self, count: int) -> Backend:
+        """A backend of a copy with the same weights, whose `capture` runs compiled for batches of `count` images."""
+        self._lacks("compiled passes", "leave compile out")
+
     @property
     def ready(self) -> bool:
         """Whether the model has its weights; False where its first batch creates them."""
@@ -232,10 +233,7 @@ class Backend(ABC):
         return None
 
     def weights_hash(self) -> str | None:
-        """A hash of all weights, alike in every process; None: not known.
-
-        By it a run over a data set that is resumed with other weights is refused.
-        """
+        """A hash of all weights, the same in every process, which a resumed run over a data set compares; or None."""
         return None
 
     @contextlib.contextmanager

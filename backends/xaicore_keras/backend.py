@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore import Backend, Capture, Direction, Layer, check_direction
+from xaicore import Backend, BackendError, Capture, Direction, Layer, check_direction
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers import listing, no_map, read
 from xaicore.outputs import Output, Parts
@@ -190,6 +190,12 @@ class KerasBackend(Backend):
     def ready(self) -> bool:
         """Whether the model is built."""
         return bool(self.model.built)
+
+    def compiled(self, count: int) -> Backend:
+        """Refused: there is nothing to switch on."""
+        raise BackendError(
+            "backend 'keras' compiles all passes on TensorFlow and JAX as it is, and none on torch: leave compile out"
+        )
 
     @on_its_device
     def weights_digest(self) -> Hashable:

@@ -22,6 +22,7 @@ from xaicore_torch.attention_pass import AttentionPass
 from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.biases import find_biases
 from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
+from xaicore_torch.compiled import CompiledPasses, copy_to_compile
 from xaicore_torch.devices import devices, on_device
 from xaicore_torch.explained import Explained
 from xaicore_torch.hashing import weights_hash
@@ -30,7 +31,7 @@ from xaicore_torch.inputs import Inputs
 from xaicore_torch.layout import find_module, layer_name, unwrap
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.outputs import to_host
-from xaicore_torch.passes import Mode, Recorded, record
+from xaicore_torch.passes import Mode, Passes, Recorded
 from xaicore_torch.precision import in_precision
 from xaicore_torch.pullback import by_layer
 from xaicore_torch.pulls import Gradients, Pulls
@@ -67,6 +68,7 @@ class TorchBackend(Backend):
         self.output = output
         self._explained = Explained(self.model, output)
         self._surveys = Surveys(self.model, self._explained)
+        self._passes = Passes()
         self._pulls = Pulls(self.model)
         self._middles = Middles(self.model, self._explained.run_in_order)
         self._classifiers: dict[str, DenseModule] = {}
@@ -101,13 +103,14 @@ class TorchBackend(Backend):
         self._middles.forget()
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
         batch, rules = self._prepare(inputs), rules if direction is not None else ()
-        if not modules and self._surveys.is_empty:  # outputs that are not recorded do not show their link
+        shows_link = bool(modules) and type(self._passes) is Passes  # outputs that are recorded do, unless compiled
+        if not shows_link and self._surveys.is_empty:
             self.observe(inputs)
         attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
         modes: list[Mode] = [*attentions.modes]
         if {"guided", "deconv"} & set(rules):
             modes.append(VisibleRectifiers)
-        with preserved_model(self.model, batch.picture.device):
+        with preserved_model(self.model, batch.picture.device), self._passes.pulled():
             recorded = self._record(batch, modules, direction is not None, modes, bool(rules), parts)
             outputs, tensors = self._explained.read(recorded.chosen.y), recorded.leaves.of("layer")
             others = self._explained.parts(recorded.chosen, batch.count) if parts else {}
@@ -214,6 +217,12 @@ class TorchBackend(Backend):
         """The model where its parameters and buffers lie on this device, else a copy, `model.to(device)`."""
         return on_device(self.model, device)
 
+    def compiled(self, count: int) -> TorchBackend:
+        """A backend of a copy that shares the weights; it runs batches of this many images by `torch.compile`."""
+        other = type(self)(copy_to_compile(self.model), self.output)
+        other._passes = CompiledPasses(other.model, count, other._explained.read)
+        return other
+
     @property
     def ready(self) -> bool:
         """Whether no lazy layer waits for its first batch."""
@@ -269,7 +278,8 @@ class TorchBackend(Backend):
             chosen = self._explained.chosen(batch)
             return chosen if parts else Chosen(chosen.y)
 
-        recorded = record(run, batch, modules, self._surveys.runs, with_gradients, modes, from_inputs)
+        passes = Passes() if parts else self._passes
+        recorded = passes.record(run, batch, modules, self._surveys.runs, with_gradients, modes, from_inputs)
         self._surveys.runs.update(recorded.runs)
         for name in modules:
             if name not in recorded.runs:

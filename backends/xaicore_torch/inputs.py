@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,11 @@ class Inputs:
             return leaves.keep(("input", position), tensor) if is_leaf else tensor.clone()
 
         return self._map(keep)
+
+    def having(self, tensors: Iterable[torch.Tensor]) -> Inputs:
+        """The same arguments with other tensors, in the order of `tensors`."""
+        given = iter(tensors)
+        return self._map(lambda _: next(given))
 
     def recording(self) -> Inputs:
         """The same values; whatever is computed from them is recorded, also by a frozen model."""

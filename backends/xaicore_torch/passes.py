@@ -17,7 +17,7 @@ from xaicore_torch.leaves import Leaves
 from xaicore_torch.origins import Origins
 from xaicore_torch.recorder import Recorder
 
-__all__ = ["Mode", "Recorded", "record"]
+__all__ = ["Mode", "Passes", "Recorded"]
 
 Mode = Callable[[Leaves], contextlib.AbstractContextManager[Any]]
 """`mode(leaves)` surrounds a forward pass, such as a function mode that keeps leaves of its own. It is made anew where
@@ -33,47 +33,55 @@ class Recorded:
     runs: Mapping[str, int]
 
 
-def record(
-    run: Callable[[Inputs], Chosen],
-    batch: Inputs,
-    modules: Mapping[str, nn.Module],
-    expected_runs: Mapping[str, int],
-    with_gradients: bool,
-    modes: Sequence[Mode] = (),
-    from_inputs: bool = False,
-) -> Recorded:
-    """One pass that keeps these layers as leaves. It is repeated where it was recorded wrongly.
+class Passes:
+    """Records passes of a model."""
 
-    That is where a layer ran less often than it did before, or where the model's own no_grad switched grad off.
+    def record(
+        self,
+        run: Callable[[Inputs], Chosen],
+        batch: Inputs,
+        modules: Mapping[str, nn.Module],
+        expected_runs: Mapping[str, int],
+        with_gradients: bool,
+        modes: Sequence[Mode] = (),
+        from_inputs: bool = False,
+    ) -> Recorded:
+        """One pass that keeps these layers as leaves. It is repeated where it was recorded wrongly.
 
-    Args:
-        run: runs the model; gives what is explained.
-        batch: what it takes; a pass gets copies.
-        modules: {layer: module}.
-        expected_runs: see `Recorder`.
-        with_gradients: whether the pass is to be pulled back.
-        modes: what surrounds it.
-        from_inputs: the inputs are leaves, too.
-    """
-    is_recording = False
-    while True:
-        leaves = Leaves()
-        recorder = Recorder(modules, expected_runs, leaves)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(recorder.hooks)
-            stack.enter_context(torch.set_grad_enabled(is_recording))
-            for mode in modes:
-                stack.enter_context(mode(leaves))
-            if from_inputs and is_recording:
-                stack.enter_context(_RecordsAll())
-            chosen = run(batch.kept(leaves) if from_inputs else batch.clone())
-        if recorder.missed_a_run:
-            expected_runs = {}
-            continue
-        if with_gradients and not is_recording and _is_cut(chosen.y, leaves):
-            is_recording = True
-            continue
-        return Recorded(chosen, leaves, recorder.runs)
+        That is where a layer ran less often than it did before, or where the model's own no_grad switched grad off.
+
+        Args:
+            run: runs the model; gives what is explained.
+            batch: what it takes; a pass gets copies.
+            modules: {layer: module}.
+            expected_runs: see `Recorder`.
+            with_gradients: whether the pass is to be pulled back.
+            modes: what surrounds it.
+            from_inputs: the inputs are leaves, too.
+        """
+        is_recording = False
+        while True:
+            leaves = Leaves()
+            recorder = Recorder(modules, expected_runs, leaves)
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(recorder.hooks)
+                stack.enter_context(torch.set_grad_enabled(is_recording))
+                for mode in modes:
+                    stack.enter_context(mode(leaves))
+                if from_inputs and is_recording:
+                    stack.enter_context(_RecordsAll())
+                chosen = run(batch.kept(leaves) if from_inputs else batch.clone())
+            if recorder.missed_a_run:
+                expected_runs = {}
+                continue
+            if with_gradients and not is_recording and _is_cut(chosen.y, leaves):
+                is_recording = True
+                continue
+            return Recorded(chosen, leaves, recorder.runs)
+
+    def pulled(self) -> contextlib.AbstractContextManager[Any]:
+        """Surrounds a pass and what is pulled back through it, perhaps several times."""
+        return contextlib.nullcontext()
 
 
 def _is_cut(y: torch.Tensor, leaves: Leaves) -> bool:

@@ -44,6 +44,7 @@ __all__ = [
     "MaxPool",
     "NormBase",
     "compiled_module",
+    "compiling",
     "eager",
     "graph_leaf",
     "has_forward_hooks",
@@ -51,6 +52,7 @@ __all__ = [
     "hook_tables",
     "is_rectifier",
     "is_view",
+    "kept_for_several_pulls",
     "link_result",
     "own_buffers",
     "parametrizations_uncached",
@@ -151,6 +153,18 @@ def eager() -> contextlib.AbstractContextManager[Any]:
     if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
         return contextlib.nullcontext()
     return torch.compiler.set_stance("force_eager")
+
+
+def compiling() -> contextlib.AbstractContextManager[Any]:
+    """Run compiled modules compiled, inside of `eager`."""
+    return torch.compiler.set_stance("default")
+
+
+def kept_for_several_pulls() -> contextlib.AbstractContextManager[Any]:
+    """Compile backward passes that do not overwrite what they read, so that another one may follow; and run them."""
+    from torch._functorch import config  # 2.13 and 2.14; here, since compiling alone needs it
+
+    return config.patch(donated_buffer=False)
 
 
 def has_forward_pre_hooks(module: nn.Module) -> bool:

@@ -173,6 +173,17 @@ def test_a_precision_that_the_backend_lacks_is_refused(shop: Workshop) -> None:
     assert not Path("runs/a").exists()
 
 
+def test_a_backend_that_does_not_compile_is_told(shop: Workshop) -> None:
+    photos(shop)
+    result = invoke(shop, "--table", "--out", "runs/a", "--compile")
+    assert result.exit_code == 2
+    assert "does not offer compiled passes: leave compile out" in " ".join(result.stderr.split())
+    assert not Path("runs/a").exists()
+    result = invoke(shop, "--compile")
+    assert result.exit_code == 2
+    assert "--compile is for runs over a data set: add --table" in " ".join(result.stderr.split())
+
+
 def test_what_is_of_ray_needs_it(shop: Workshop) -> None:
     photos(shop)
     result = invoke(shop, "--table", "--out", "runs/a", "--address", "head:6379")

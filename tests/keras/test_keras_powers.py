@@ -400,3 +400,9 @@ def test_everything_is_as_before_when_the_model_fails(unchanged):
     with unchanged(model):
         found = gradients(model, pictures(), CLASSES, "guided")[0]
     np.testing.assert_allclose(found, by_loops(model, pictures(), CLASSES, "guided"), **CLOSE)
+
+
+def test_there_is_nothing_to_compile():
+    said = "compiles all passes on TensorFlow and JAX as it is, and none on torch: leave compile out"
+    with pytest.raises(xaicore.BackendError, match=said):
+        KerasBackend(two_inputs()).compiled(4)

@@ -182,6 +182,30 @@ def check_eager():
     assert len(ran) == 1
 
 
+def check_compiling():
+    if not hasattr(torch.compiler, "set_stance"):  # since 2.6, without which nothing is compiled
+        return
+    ran = []
+    double = torch.compile(lambda x: x * 2, backend=lambda graph, example: lambda *args: ran.append(1) or graph(*args))
+    with private.eager():
+        double(torch.zeros(1))
+        assert not ran
+        with private.compiling():
+            double(torch.zeros(1))
+        double(torch.zeros(1))
+    assert ran == [1]
+
+
+def check_kept_for_several_pulls():
+    if not hasattr(torch.compiler, "set_stance"):
+        return
+    x = torch.ones(3, requires_grad=True)
+    with private.kept_for_several_pulls():
+        y = torch.compile(lambda x: (x * 2).exp().exp(), backend="aot_eager")(x)
+        pulled = [torch.autograd.grad(y.sum(), [x], retain_graph=True)[0] for _ in range(2)]
+    assert torch.equal(*pulled)
+
+
 def check_flex():
     flex_attention = pytest.importorskip("torch.nn.attention.flex_attention").flex_attention  # since 2.5
     pytest.importorskip("torch._dynamo")  # without it, nothing was compiled, and eager() does nothing
@@ -407,6 +431,7 @@ CHECKS = {
     "MaxPool": check_pools,
     "NormBase": check_norms,
     "compiled_module": check_compiled_module,
+    "compiling": check_compiling,
     "eager": check_eager,
     "graph_leaf": check_graph_leaf,
     "has_forward_hooks": check_forward_hooks,
@@ -414,6 +439,7 @@ CHECKS = {
     "has_forward_pre_hooks": check_forward_pre_hooks,
     "is_rectifier": check_is_rectifier,
     "is_view": check_is_view,
+    "kept_for_several_pulls": check_kept_for_several_pulls,
     "link_result": check_link_result,
     "own_buffers": check_own_buffers,
     "parametrizations_uncached": check_parametrizations_uncached,

@@ -143,6 +143,7 @@ def command(
     engine: str | None,
     address: str | None,
     precision: str | None,
+    compile: bool,
     shard: str | None,
     shard_size: int | None,
     readers: int | None,
@@ -171,7 +172,8 @@ def command(
     screen = console(stderr=True)
     others = {"--logger": list(loggers) != ["disk"], "--name": name}
     run = {"resume": resume, "workers": workers, "devices": devices, "shard": shard, "address": address}
-    run |= {"precision": precision, "shard_size": shard_size, "readers": readers, "box_classes": box_classes}
+    run |= {"precision": precision, "compile": compile}
+    run |= {"shard_size": shard_size, "readers": readers, "box_classes": box_classes}
     check_table(table, {**run, "engine": engine}, others, out, methods)
     if targets and top_k is not None:
         raise InputError(f"--target {targets[0]} and --top-k {top_k}: pass one of them")

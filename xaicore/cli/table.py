@@ -74,6 +74,11 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="With --table: explain a copy of the model that computes in it, with PyTorch.  [default: the model's]",
         ),
         click.option(
+            "--compile",
+            is_flag=True,
+            help="With --table: run batches of --batch-size pictures by torch.compile, with PyTorch.",
+        ),
+        click.option(
             "--shard",
             metavar="I/N",
             help="With --table: make only every N-th file, from I on, for N jobs that share --out: 0/8 to 7/8.",
@@ -163,7 +168,7 @@ def explain_table(
         model, loading: of `load_named`.
         out: the folder of the run.
         labels, truth, targets, top_k: as of `xaicore explain`.
-        run: resume, workers, devices, engine, address, precision, shard, shard_size, readers, box_classes.
+        run: resume, workers, devices, engine, address, precision, compile, shard, shard_size, readers, box_classes.
         options: of `Explainer`, batch_size included.
 
     Raises:
@@ -226,6 +231,9 @@ def _report(found: MapTable, out: str) -> int:
     precision = found.run.get("precision")
     if precision:
         remark(screen, f"in {found.run['fingerprint']['options']['precision']}, {precision['text']}")
+    compiled = found.run.get("compile")
+    if compiled:
+        remark(screen, f"compiled, {compiled['text']}")
     if counts.errors:
         _report_errors(screen, found, counts.errors, out)
     remark(screen, f"table {out}: xaicore.open_maps({out!r})", "bold")

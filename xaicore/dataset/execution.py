@@ -26,7 +26,7 @@ Make = Callable[[Job, Sequence[int], Callable[[int], object]], None]
 
 @dataclass(frozen=True)
 class Execution:
-    """Arguments of `explain_dataset` that the rows do not depend on, checked.
+    """Arguments of `explain_dataset` that rows depend on by rounding at most, checked.
 
     Attributes:
         batch_size: pictures per pass of the model.
@@ -36,6 +36,7 @@ class Execution:
         readers: threads that read and prepare pictures, in each process.
         part, parts: this job makes every `parts`-th file, from `part` on.
         engine, address: who makes them.
+        is_compiled: whether batches of full size run compiled.
     """
 
     batch_size: int
@@ -47,6 +48,7 @@ class Execution:
     parts: int
     engine: str
     address: str | None
+    is_compiled: bool = False
 
     @classmethod
     def checked(
@@ -59,6 +61,7 @@ class Execution:
         shard: str | tuple[int, int] | None,
         engine: str,
         address: str | None,
+        is_compiled: bool = False,
     ) -> Execution:
         """The caller's arguments.
 
@@ -77,6 +80,7 @@ class Execution:
             *read_share(shard),
             engine,
             address,
+            is_compiled,
         )
 
     @property

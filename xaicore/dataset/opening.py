@@ -12,11 +12,12 @@ import numpy as np
 
 from xaicore.data.names import as_class_names
 from xaicore.data.targets import TRUTH, read_target
+from xaicore.dataset.compiled import check_can_compile, compiled_difference
 from xaicore.dataset.execution import Execution, Make
 from xaicore.dataset.fingerprint import Fingerprint, describe
 from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.plan import Plan
-from xaicore.dataset.precision import difference
+from xaicore.dataset.precision import Difference, difference
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.settings import settings_of
 from xaicore.dataset.shard import Job
@@ -31,7 +32,7 @@ from xaicore.targets import Target
 __all__ = ["Opening"]
 
 COMPARED = 8
-"""Pictures that are explained in two precisions, to say what the other one changes."""
+"""Pictures that are explained in two ways, to say what the other one changes."""
 
 APART = ("method", "preprocess", "class_names")
 """Options of `Explainer` that have a field of their own in a fingerprint."""
@@ -88,6 +89,11 @@ class Opening:
         folder = RunFolder(out)
         folder.check_outside(str(one.path) for one in listing.sources if isinstance(one, File))
         plan = execution.plan(len(listing), folder)
+        if execution.is_compiled:
+            check_can_compile(explainer, target)
+            count = min(execution.batch_size, plan.shard_size, plan.count)  # of the first batch
+            asked, recipe = replace(asked, compiled=count), replace(recipe, compiled=count)
+            explainer = recipe.explainer()
         return cls(asked, recipe, explainer, listing, target, folder, plan, execution)
 
     def begin(self, resume: bool) -> tuple[Job, Make]:
@@ -117,7 +123,8 @@ class Opening:
         return self.plan.share(self.execution.part, self.execution.parts)
 
     def _fingerprint(self) -> Fingerprint:
-        given = {**self.asked.options, "precision": self.asked.precision}
+        is_compiled = self.execution.is_compiled or None
+        given = {**self.asked.options, "precision": self.asked.precision, "compile": is_compiled}
         known = {name: value for name, value in given.items() if name not in APART and value is not None}
         return describe(self.explainer, self.recipe.spec, known, self.target, self.listing, self.plan)
 
@@ -144,16 +151,22 @@ class Opening:
                 "pyarrow": arrow().__version__,
             },
         }
-        if self.recipe.precision is not None and self.folder.read() is None:
-            about["precision"] = self._difference()
+        if self.folder.read() is None:
+            about.update(self._differences())
         return about
 
-    def _difference(self) -> dict[str, Any] | None:
-        """What the precision changes in the first pictures."""
-        own = replace(self.recipe, precision=None).explainer().quiet()
+    def _differences(self) -> dict[str, Any]:
+        """What the precision and compiling change in the first pictures."""
+        found: dict[str, Difference | None] = {}
+        precise, pictures = replace(self.recipe, compiled=None), (self.target, self.listing, COMPARED)
         with self.explainer.backend.undisturbed(self.listing.origin):
-            found = difference(own, self.explainer.quiet(), self.target, self.listing, COMPARED)
-        return None if found is None else {**asdict(found), "text": str(found)}
+            if precise.precision is not None:
+                own = replace(precise, precision=None).explainer().quiet()
+                found["precision"] = difference(own, precise.explainer().quiet(), *pictures)
+            if self.recipe.compiled is not None:
+                same, compiled = precise.explainer().quiet(), self.explainer.quiet()
+                found["compile"] = compiled_difference(same, compiled, *pictures, self.recipe.compiled)
+        return {name: None if one is None else {**asdict(one), "text": str(one)} for name, one in found.items()}
 
 
 def _read_target(targets: Any, listing: Listing, names: Any) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,12 @@ from xaicore.source.items import Item, prepared_as
 from xaicore.source.listing import Listing
 from xaicore.targets import Classes, Target
 
-__all__ = ["PrecisionDifference", "difference"]
+__all__ = ["Difference", "difference", "same_classes"]
 
 
 @dataclass(frozen=True)
-class PrecisionDifference:
-    """How heatmaps in one precision differ from those in the model's own, for the same classes.
+class Difference:
+    """How heatmaps that are computed in another way differ from the model's own, for the same classes.
 
     Attributes:
         pictures: how many were compared, the first ones of the data set.
@@ -33,14 +34,24 @@ class PrecisionDifference:
     mean: float
     otherwise: int | None
 
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Explanation, Explanation]]) -> Difference:
+        """The difference of the model's own explanations and others of the same pictures."""
+        apart = [np.abs(first.heatmaps() - second.heatmaps()) for first, second in pairs]
+        otherwise = [_predicted_otherwise(first, second) for first, second in pairs]
+        return cls(
+            sum(len(first.ids) for first, _ in pairs),
+            max(float(one.max()) for one in apart),
+            float(np.mean([one.mean() for one in apart])),
+            None if None in otherwise else sum(one or 0 for one in otherwise),
+        )
+
     def __str__(self) -> str:
         text = f"heatmaps of {self.pictures} pictures differ by {self.largest:.2g} at most, {self.mean:.2g} in the mean"
         return text if self.otherwise is None else f"{text}; {self.otherwise} are predicted otherwise"
 
 
-def difference(
-    own: Explainer, other: Explainer, target: Target, listing: Listing, most: int
-) -> PrecisionDifference | None:
+def difference(own: Explainer, other: Explainer, target: Target, listing: Listing, most: int) -> Difference | None:
     """Explain the first pictures in both precisions; None where none of them can be read and explained.
 
     Args:
@@ -54,20 +65,17 @@ def difference(
     for item in (listing[position] for position in range(min(most, len(listing)))):
         try:
             first = _explained(own, item, target.take(np.array([item.position])))
-            same = Classes(first.targets[None]) if (first.targets >= 0).all() else target
-            pairs.append((first, _explained(other, item, same)))
+            pairs.append((first, _explained(other, item, same_classes(first, target))))
         except Exception:  # it will be a row with its error
             continue
-    if not pairs:
-        return None
-    apart = [np.abs(first.heatmaps() - second.heatmaps()) for first, second in pairs]
-    otherwise = [_is_otherwise(first, second) for first, second in pairs]
-    return PrecisionDifference(
-        len(pairs),
-        max(float(one.max()) for one in apart),
-        float(np.mean([one.mean() for one in apart])),
-        None if None in otherwise else sum(map(bool, otherwise)),
-    )
+    return Difference.of(pairs) if pairs else None
+
+
+def same_classes(explanation: Explanation, target: Target) -> Target:
+    """The classes that an explanation is of, for a second one of the same pictures; else its target."""
+    if (explanation.targets < 0).any():
+        return target
+    return Classes(explanation.targets.reshape(len(explanation.ids), -1))
 
 
 def _explained(explainer: Explainer, item: Item, target: Target) -> Explanation:
@@ -77,8 +85,9 @@ def _explained(explainer: Explainer, item: Item, target: Target) -> Explanation:
     return explainer.run(batch_of([x]), [explainer.method], target, images, Labels((item.id,)))[0]
 
 
-def _is_otherwise(first: Explanation, second: Explanation) -> bool | None:
-    """Whether another class is predicted; None where outputs are no class scores."""
+def _predicted_otherwise(first: Explanation, second: Explanation) -> int | None:
+    """How many images get another predicted class; None where outputs are no class scores."""
     if first.predicted is None or second.predicted is None:
         return None
-    return bool((first.predicted != second.predicted).any())
+    is_other = first.predicted != second.predicted
+    return int(is_other.reshape(len(is_other), -1).any(axis=1).sum())

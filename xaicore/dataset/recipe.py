@@ -29,6 +29,7 @@ class Recipe:
         finding: of `find_model`: weights, trust, device.
         precision: what a copy of the model computes in; None: the model is explained as it is.
         device: where a copy of the model lies; None: it stays where it is.
+        compiled: how many pictures a batch has that runs compiled; None: none does.
     """
 
     model: Any
@@ -36,6 +37,7 @@ class Recipe:
     finding: Mapping[str, Any]
     precision: str | None = None
     device: Device | None = None
+    compiled: int | None = None
 
     @property
     def spec(self) -> str:
@@ -66,11 +68,17 @@ class Recipe:
         found = self._find()
         own = {"preprocess": found.preprocess, "class_names": found.class_names}
         given = {name: value for name, value in self.options.items() if value is not None or name not in own}
-        made = Explainer(found.model, **{**own, **given})
+        options = {**own, **given}
+        model = found.model
+        made = Explainer(model, **options)
         for argument, copied in self._copies():
             self.check_copies(argument)
-            made = Explainer(copied(made.backend), **{**own, **given})
-        return made
+            model = copied(made.backend)
+            made = Explainer(model, **options)
+        if self.compiled is None:
+            return made
+        of_backend = {"backend": made.backend.compiled(self.compiled), "output": None, "output_axes": None}
+        return Explainer(model, **{**options, **of_backend})
 
     def _copies(self) -> Iterator[tuple[str, Callable[[Backend], Any]]]:
         """The argument that asks for each copy of the model, and what makes the copy, in their order."""

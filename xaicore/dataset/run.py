@@ -47,6 +47,7 @@ def explain_dataset(
     engine: str = "local",
     address: str | None = None,
     precision: str | None = None,
+    compile: bool = False,
     progress: Progress | bool | None = None,
     weights: str | None = None,
     trust: bool = False,
@@ -96,6 +97,9 @@ def explain_dataset(
             machine.
         precision: "bfloat16", "float16" or "float32": explain a copy of the model that computes in it; with PyTorch.
             How its heatmaps differ from the model's own is in the table's `run["precision"]`.
+        compile: run batches of `batch_size` pictures by `torch.compile`; with PyTorch, for methods of activations and
+            gradients. The first batch runs both ways; where they differ by more than rounding, the run is refused.
+            How the heatmaps differ is in the table's `run["compile"]`.
         progress: True for a bar, or where stderr is no terminal, lines of text with the rate and the time left; False
             for none; None for a bar in terminals and notebooks; or a function `progress(done, total)` of pictures. A
             bar also shows how far a stream is counted.
@@ -114,7 +118,7 @@ def explain_dataset(
     """
     arrow()
     check_progress(progress)
-    execution = Execution.checked(batch_size, shard_size, workers, devices, readers, shard, engine, address)
+    execution = Execution.checked(batch_size, shard_size, workers, devices, readers, shard, engine, address, compile)
     check_device(device, execution.devices)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
