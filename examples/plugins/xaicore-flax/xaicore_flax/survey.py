@@ -70,7 +70,7 @@ def _channels(array: jax.Array, call: Call, *of: str) -> int | None:
 
 
 def _kind(call: Call) -> str | None:
-    return next((kind for kind, known in KINDS.items() if isinstance(call.layer, known)), None)
+    return next((kind for kind, known in KINDS.items() if isinstance(call.maker.layer, known)), None)
 
 
 def _last(jaxpr: Any) -> str | None:
