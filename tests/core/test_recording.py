@@ -251,17 +251,17 @@ class Doubling(FactsBackend):
         self,
         x: Arguments,
         keys: Collection[str] = (),
-        of_inputs: bool = False,
+        pulls: Collection[int | str] = (),
         given: Mapping[str, np.ndarray] = {},
     ) -> Pass:
         y = np.asarray(given.get("double#1", 2 * x[0]))
         weights = np.tril(np.ones((len(y), 1, 2, 2)))
 
         def pull(direction: np.ndarray) -> dict[Any, np.ndarray]:
-            assert set(keys) <= {"double#1", "mix weights", "mix output"}
-            pulled: dict[Any, np.ndarray] = {key: direction.astype(self.dtype) for key in keys}
-            return pulled | ({0: 2 * direction} if of_inputs else {})
+            assert set(pulls) <= {"double#1", "mix weights", "mix output", 0}
+            return {key: direction.astype(self.dtype) * (2 if key == 0 else 1) for key in pulls}
 
+        assert set(keys) <= {"double#1"}
         values = {"double#1": y, "mix weights": weights, "mix query": weights + 1}
         return Pass((y + 1).astype(self.dtype), values, pull if self.has_gradients else None)
 

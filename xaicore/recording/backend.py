@@ -33,10 +33,10 @@ class Pass:
     "mix weights", "mix query", "mix key", "mix value" and "mix output" have the axes of `Attention`.
 
     Attributes:
-        outputs: (N, *O), the classes along axis 1.
+        outputs: (N, *O), as the model gives them: their classes lie along `Facts.class_axis`.
         values: {key: array}.
-        pull: from a direction (N, K, *O) float32 to gradients (N, K, ...), {key: gradient} of the values that were
-            asked for, and {position or name: gradient} of the arguments; None where the framework only runs forward.
+        pull: from a direction (N, K, *O) float32 to {key, or position or name of an argument: gradient (N, K, ...)} of
+            those that were asked for, without those that have none; None where the framework only runs forward.
         kind: of the outputs; None: probabilities where the model ends in a link, else logits.
     """
 
@@ -65,15 +65,16 @@ class FactsBackend(Backend):
         self,
         x: Arguments,
         keys: Collection[str] = (),
-        of_inputs: bool = False,
+        pulls: Collection[int | str] = (),
         given: Mapping[str, np.ndarray] = NOTHING,
     ) -> Pass:
         """One forward pass.
 
         Args:
             x: what the model is called with.
-            keys: the values to which a direction is pulled back.
-            of_inputs: whether it is pulled back to the arguments, too; asked for by the power "input_gradients".
+            keys: the values of layers that are needed. A pass may have more; it has those of every attention.
+            pulls: the keys of the values to which a direction is pulled back, and, for the power "input_gradients",
+                positions or names of arguments.
             given: {key: what the model goes on with in the place of this value}; asked for by the power "resume".
         """
 
@@ -115,18 +116,22 @@ class FactsBackend(Backend):
         """One forward pass, and one call of its `pull`."""
         if direction is not None and not self.has_gradients:
             self._lacks("gradients", "use a method without them, such as 'eigencam'")
-        x, link = self.arguments(inputs), self.observe(inputs).link
+        x, facts = self.arguments(inputs), self.observe(inputs)
         runs = {name: self.key(inputs, name) for name in layers}
         ends = {f"{name} {part}" for name, is_pulled in attention.items() if is_pulled for part in PULLED_PARTS}
-        one = self.run(x, {*runs.values(), *ends} if direction is not None else (), bool(rules))
-        rows, kind, pulled = self._host(one.outputs), one.kind or ("probabilities" if link else "logits"), {}
+        keys = set(runs.values())
+        one = self.run(x, keys, {*keys, *ends, *(x if rules else ())} if direction is not None else ())
+        rows, kind = self._rows(one, facts), one.kind or ("probabilities" if facts.link else "logits")
+        pulled: Mapping[Any, np.ndarray] = {}
         if direction is not None:
-            pulled = self._pulled(one, check_direction(direction(rows, kind), rows))
+            wanted = check_direction(direction(rows, kind), rows)
+            axis = None if rows.ndim < 2 else facts.class_axis
+            pulled = self._pulled(one, wanted if axis is None else np.moveaxis(wanted, 2, axis + 1))
         return Capture(
             *(rows, kind, {name: self._host(one.values[key]) for name, key in runs.items()}),
             input_size=x.size(self.channels_last),
             gradients={name: pulled[key] for name, key in runs.items() if key in pulled},
-            link=link,
+            link=facts.link,
             attention={name: self._attention(name, one.values, pulled) for name in attention},
             input_gradients={rule: [pulled.get(name) for name in x] for rule in rules},
         )
@@ -149,7 +154,13 @@ class FactsBackend(Backend):
             return super().resume(inputs, layer, activations)
         x, key = self.arguments(inputs), self.key(inputs, layer)
         rows = np.repeat(np.arange(x.count), len(activations) // x.count)
-        return self._host(self.run(x.map(lambda array: array[rows]), given={key: activations}).outputs)
+        one = self.run(x.map(lambda array: array[rows]), given={key: activations})
+        return self._rows(one, self.observe(inputs))
+
+    def _rows(self, one: Pass, facts: Facts) -> np.ndarray:
+        """The outputs with the classes along axis 1."""
+        rows, axis = self._host(one.outputs), facts.class_axis
+        return rows if axis is None or rows.ndim < 2 else np.moveaxis(rows, axis, 1)
 
     def _pulled(self, one: Pass, direction: np.ndarray) -> dict[Any, np.ndarray]:
         keys: list[Any] = []

@@ -81,3 +81,34 @@ def test_small_gradients_survive_half_precision() -> None:
     ]
     assert np.abs(captured[1]).max() < 6e-8
     np.testing.assert_allclose(*captured, atol=np.abs(captured[1]).max() / 50)
+
+
+class Segments(nnx.Module):
+    def __init__(self, link: Callable[[jax.Array], jax.Array]) -> None:
+        self.conv, self.classes, self.link = (
+            nnx.Conv(3, 4, (3, 3), rngs=nnx.Rngs(0)),
+            nnx.Conv(4, 5, (1, 1), rngs=nnx.Rngs(1)),
+            link,
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.link(self.classes(nnx.relu(self.conv(x))))
+
+
+def test_the_classes_of_a_score_map_lie_where_the_last_convolution_has_them() -> None:
+    model = Segments(lambda x: x)
+    captured = xaicore_flax.xaicore_backend(model, None).capture(
+        X, ["conv"], lambda rows, kind: (rows * np.arange(5).reshape(5, 1, 1))[:, None]
+    )
+    expected = model(X)
+    assert captured.outputs.shape == (2, 5, 12, 16)
+    np.testing.assert_allclose(captured.outputs, np.moveaxis(expected, 3, 1), atol=1e-6)
+    weights = model.classes.kernel[0, 0]
+    wanted = (expected * jnp.arange(5)) @ weights.T * (model.conv(X) > 0)
+    np.testing.assert_allclose(captured.gradients["conv"][:, 0], wanted, atol=1e-5)
+    assert xaicore.explain(model, X, layer="conv", targets=xaicore.targets.Region(2)).maps.shape == (2, 12, 16)
+
+
+def test_where_nothing_shows_the_classes_it_is_asked() -> None:
+    with pytest.raises(xaicore.XaicoreError, match="output_axes="):
+        xaicore.explain(Segments(lambda x: jnp.flip(x, 1)), X, layer="conv")

@@ -38,9 +38,9 @@ class FlaxBackend(FactsBackend):
         return survey(self._watch, x.first())
 
     def run(
-        self, x: Arguments, keys: Collection[str] = (), of_inputs: bool = False, given: Mapping[str, Any] = {}
+        self, x: Arguments, keys: Collection[str] = (), pulls: Collection[Any] = (), given: Mapping[str, Any] = {}
     ) -> Pass:
         """One pass; `jax.vmap` pulls all targets back at once."""
-        outputs, pull, values = differentiable(partial(self._watch, given=given), x, keys, of_inputs)
+        outputs, pull, values = differentiable(partial(self._watch, given=given), x, pulls)
         back = jax.vmap(pull, in_axes=1, out_axes=1)
         return Pass(outputs, values, lambda direction: or_(*back(jnp.asarray(direction, outputs.dtype))))

@@ -27,8 +27,8 @@ KINDS = {
 
 def survey(watch: Callable[..., Watch], x: Arguments) -> Facts:
     """The facts, from the first image `x`."""
-    seen = watch(x)
-    recording, names = seen.recording, list(x)
+    seen, names = watch(x), list(x)
+    recording = seen.recording
 
     def calls(i: int, array: jax.Array) -> list[Call]:
         """Those of a pass with another array in the place of input i."""
@@ -58,11 +58,13 @@ def survey(watch: Callable[..., Watch], x: Arguments) -> Facts:
         for call in recording.listed()
     ]
     of_inputs = read_inputs(recording, lambda call: _channels(call.taken[0], call, "convolution"), pull)
-    is_softmax = outputs.are_probabilities(np.asarray(rows, np.float32))
+    ends = [_kind(call) in ("convolution", "dense") for call in recording.calls if call.output is seen.output]
+    axis = 1 if rows.ndim < 3 else rows.ndim - 1 if any(ends) else None
+    is_softmax = axis == 1 and outputs.are_probabilities(np.asarray(rows, np.float32))
     last = _last(jax.make_jaxpr(lambda x: watch(Arguments(x)).output)(dict(x)).jaxpr)
     link = "softmax" if is_softmax else "sigmoid" if last == "logistic" else None
     shapes = {name: outputs.part_shape(part) for name, part in seen.parts.items()}
-    return Facts(tuple(of_layers), tuple(of_inputs), link=link, output=seen.name, outputs=shapes)
+    return Facts(*(tuple(of_layers), tuple(of_inputs)), link=link, output=seen.name, outputs=shapes, class_axis=axis)
 
 
 def _channels(array: jax.Array, call: Call, *of: str) -> int | None:

@@ -25,8 +25,7 @@ class Watch:
     """A pass in evaluation mode. What runs inside of the model's own `nnx.jit` or `nnx.scan` is left out.
 
     Args:
-        model, output: the model, and which of its outputs is explained.
-        x: what it is called with.
+        model, output, x: the model, which of its outputs is explained, and what it is called with.
         added, given: {key: what is added to this value, or what the model goes on with in its place}.
 
     Attributes:
@@ -77,7 +76,7 @@ class Watch:
         return self._value(f"{name} output", weights @ self.values[f"{name} value"]).swapaxes(1, 2)
 
 
-def differentiable(watch: Callable[..., Watch], x: Arguments, keys: Collection[str], of_inputs: bool = False) -> Any:
+def differentiable(watch: Callable[..., Watch], x: Arguments, pulls: Collection[int | str]) -> Any:
     """The outputs, a function that pulls back from there to {key: gradient} and {argument: gradient}, and all values.
 
     The gradient of a value is that of zeros which are added to it.
@@ -87,9 +86,9 @@ def differentiable(watch: Callable[..., Watch], x: Arguments, keys: Collection[s
         seen = watch(Arguments({**x, **floats}), added)
         return seen.output, seen.values
 
-    shapes = jax.eval_shape(run, {}, {})[1] if keys else {}
-    zeros = {key: jnp.zeros(shapes[key].shape, shapes[key].dtype) for key in keys}
-    floats = {name: one for name, one in x.items() if of_inputs and jnp.issubdtype(one.dtype, jnp.floating)}
+    shapes = jax.eval_shape(run, {}, {})[1] if pulls else {}
+    zeros = {key: jnp.zeros(shapes[key].shape, shapes[key].dtype) for key in pulls if key in shapes}
+    floats = {name: x[name] for name in pulls if name in x and jnp.issubdtype(x[name].dtype, jnp.floating)}
     return jax.vjp(run, zeros, floats, has_aux=True)
 
 
