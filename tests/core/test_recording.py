@@ -122,6 +122,7 @@ def test_what_a_call_takes_is_known_by_identity() -> None:
     assert (facts.name, facts.type, facts.shape, facts.takes) == ("pool", "MaxPool", A.shape, ("conv", 1))
     assert (facts.pooled, facts.channel_axis, facts.is_float, facts.runs) == (True, 1, True, 1)
     assert not recording.layer(conv).pooled
+    assert (recording.is_pooled(z), recording.is_pooled(y)) == (True, False)
     assert not recording.layer(recording.add(Call("kept", z + 1, [z], MaxPool(), pools=False))).pooled
     assert not recording.layer(recording.add(Call("index", np.zeros(3, int)))).is_float
 

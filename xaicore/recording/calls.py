@@ -106,6 +106,10 @@ class Recording(Generic[C]):
         """The calls of a layer."""
         return self._runs.get(name, ())
 
+    def is_pooled(self, array: Any) -> bool:
+        """Whether a pooling layer made an array, also where others have passed it on."""
+        return self._identity(array) in self._pooled
+
     def aliases(self, call: C) -> tuple[str, ...]:
         """The layers inside of it that made its output and ran as often: each of its runs is one of theirs."""
         names = dict.fromkeys(inner.name for inner in call.handed_on)
