@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -178,6 +178,12 @@ class ByShape(dict[Any, Known]):
     """What is kept for inputs of each shape. The oldest entry goes, so that ever new shapes do not fill the memory."""
 
     MOST = 16
+
+    def kept(self, shape: Hashable, make: Callable[[], Known]) -> Known:
+        """What is kept for this shape; made where there is nothing yet."""
+        if shape not in self:
+            self[shape] = make()
+        return self[shape]
 
     def __setitem__(self, shape: Any, known: Known) -> None:
         super().__setitem__(shape, known)

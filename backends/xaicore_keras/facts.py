@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from xaicore import recording
 from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
 from xaicore.layers import channel_axes, find_moves, find_span
+from xaicore.recording import Recording
 from xaicore_keras.calls import Call, shape_of
 from xaicore_keras.layout import (
     channel_axis,
@@ -54,78 +55,45 @@ class _Reader:
     def __init__(self, calls: Sequence[Call], inputs: Sequence[Any], flows: Sequence[Flow]) -> None:
         self._calls, self._inputs = list(calls), list(inputs)
         self._flows = dict(zip(map(id, calls), flows, strict=True))
-        self._sources: dict[int, list[str | int]] = {}
-        self._handed_on: dict[int, list[Call]] = {}
-        self._runs = Counter(call.path for call in calls)
+        self._recording: Recording[recording.Call] = Recording(inputs, separator="/")
+        self._recorded: dict[recording.Call, Call] = {}
         self._token_moves: dict[int, dict[int, Moves]] = {}  # of calls
-        self._pooled: set[int] = set()
         self._axes: dict[int, int | None] = {}  # of outputs, where a layer says so
         self._readers: dict[int, list[Call]] = {}  # of inputs, where one runs several times
-        makers: dict[int, str | int] = {id(tensor): i for i, tensor in reversed(list(enumerate(inputs)))}
-        by_output: dict[int, list[Call]] = {}
         for call in self._calls:
-            output = id(call.output)
-            self._sources[id(call)] = [makers[id(tensor)] for tensor in call.inputs if id(tensor) in makers]
-            inside = [one for one in by_output.get(output, ()) if one.path.startswith(f"{call.path}/")]
-            self._handed_on[id(call)] = inside
-            by_output.setdefault(output, []).append(call)
-            makers[output] = call.path
+            passes_on = is_identity(call.layer) and self._recording.is_pooled(call.input)
+            pools = kind_of(call.layer) == "pooling" or passes_on
+            one = recording.Call(call.path, call.output, call.inputs, call.layer, call.gives, pools)
+            one.reads, one.reached = self._reads(call), self._flows[id(call)].reached
+            self._recorded[self._recording.add(one)] = call
             axis = permuted_axis(call.layer, len(call.shape), self._axes.get(id(call.input)))
+            output = id(call.output)
             self._axes[output] = self._axes.get(output) if axis is None else axis  # that of the layer inside
-            passes_on = is_identity(call.layer) and id(call.input) in self._pooled
-            if kind_of(call.layer) == "pooling" or passes_on:
-                self._pooled.add(output)
 
     def facts(self, count: int) -> Facts:
-        last: dict[str, Call] = {}
-        for call in self._calls:
-            last.pop(call.path, None)
-            inside = self._handed_on[id(call)]
-            if inside and call.gives > 1:  # what follows may read another of the tensors
-                continue
-            for alias in self._aliases(call):
-                last.pop(alias, None)
-            last[call.path] = call
         inputs = tuple(self._input(i) for i in range(len(self._inputs)))
         self._note_moves(count)
-        return Facts(tuple(self._layer(call) for call in last.values()), inputs, count)
+        return Facts(tuple(map(self._layer, self._recording.listed())), inputs, count)
 
     def _reads(self, call: Call) -> tuple[int, ...] | None:
         return (0,) if len(self._inputs) == 1 else self._flows[id(call)].reads
 
-    def _aliases(self, call: Call) -> tuple[str, ...]:
-        """The layers inside of it that made its output and ran as often: each of its runs is one of theirs."""
-        paths = dict.fromkeys(inner.path for inner in self._handed_on[id(call)])
-        return tuple(path for path in paths if self._runs[path] == self._runs[call.path])
-
-    def _layer(self, call: Call) -> LayerFacts:
-        maker = call
-        while self._handed_on[id(maker)]:
-            maker = self._handed_on[id(maker)][0]
-        makers = (call, *self._handed_on[id(call)])
-        calls = [one for one in self._calls if one.path == call.path]
-        runs = [self._reads(one) for one in calls]
-        return LayerFacts(
-            name=call.path,
-            type=type(call.layer).__name__,
+    def _layer(self, one: recording.Call) -> LayerFacts:
+        call, maker = self._recorded[one], one.maker.layer
+        makers = [self._recorded[made] for made in (one, *one.handed_on)]
+        return self._recording.layer(
+            one,
             shape=call.shape,
-            kind=kind_of(maker.layer),
-            channel_axis=self._axes[id(maker.output)],
-            vectors=vectors(maker.layer),
-            takes=tuple(self._sources[id(maker)]),
-            takes_weights=tuple(shape_of(one.input) for one in makers if self._flows[id(one)].takes == ()),
-            aliases=self._aliases(call),
+            kind=kind_of(maker),
+            channel_axis=self._axes[id(call.output)],
+            vectors=vectors(maker),
+            takes_weights=tuple(shape_of(made.input) for made in makers if self._flows[id(made)].takes == ()),
             is_leaf=not isinstance(call.layer, keras.Layer) or not child_layers(call.layer),
             is_float=keras.backend.is_float_dtype(call.dtype),
-            pooled=id(call.output) in self._pooled,
-            reads=self._reads(call),
-            reached=self._flows[id(call)].reached,
             moves=self._token_moves.get(id(call), {}),
-            runs=len(runs),
-            run_reads=None if any(reads is None for reads in runs) else tuple(reads or () for reads in runs),
-            run_frames=self._frames(calls),
-            is_recurrent=is_recurrent(maker.layer),
-            reads_backwards=reads_backwards(maker.layer),
+            run_frames=self._frames([self._recorded[run] for run in self._recording.runs(one.name)]),
+            is_recurrent=is_recurrent(maker),
+            reads_backwards=reads_backwards(maker),
         )
 
     def _input(self, i: int) -> InputFacts:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.autograd.graph import GradientEdge
 
 from xaicore.facts import Moves, Span
+from xaicore.recording import arrivals
 from xaicore_torch.layout import kind_of
 from xaicore_torch.private import write_count
 
@@ -77,11 +78,6 @@ class Call:
         """Note along each axis where the gradient is not zero; some operations hand on None for zeros."""
         if gradient is None:
             return
-        # Axis by axis, in NumPy: torch's `any` over all but one axis takes ten times as long.
-        is_there: Any = (gradient != 0).cpu().numpy()
-        found: dict[int, list[bool]] = {}
-        for axis, length in enumerate(gradient.shape):
-            found[axis] = is_there.reshape(length, is_there[:1].size).any(axis=1).tolist()
-            is_there = is_there.any(axis=0)
-        if is_there:
+        found = arrivals((gradient != 0).cpu().numpy())
+        if found:
             self.reached = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+import threading
 import warnings
 from pathlib import Path
 
@@ -243,3 +244,88 @@ def test_a_listing_of_three_hundred_distributions_imports_none(tmp_path: Path) -
         """
     printed = run_code(textwrap.dedent(code), env=environment(tmp_path, without="XAICORE_"))
     assert printed.split() == ["60", "[]", "300", "300"]
+
+
+# One that hangs, among others.
+
+MARK = "import pathlib\npathlib.Path('imported').touch()\n" + HOOK
+
+
+@pytest.fixture
+def marked(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """A plugin whose import leaves a mark, where one that hangs would stop the program; its name comes first."""
+    shop.distribution("slow", "1.0", {"xaicore.backends": {"aaa": "bad_marked"}})
+    (shop.site / "bad_marked.py").write_text(MARK)
+    limit(monkeypatch, "aaa", "colours", "notes")
+    sys.modules.pop("bad_marked", None)
+    monkeypatch.chdir(shop.here)
+    return shop
+
+
+def test_plugins_of_imported_modules_are_probed_first(marked: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of which nothing names the plugin: its framework has been imported, that of the other has not."""
+    model = type("Wrapped", (Net,), {"__module__": "elsewhere"})()
+    monkeypatch.setattr(Net, "__module__", "elsewhere")
+    monkeypatch.setitem(sys.modules, "colours", sys)
+    assert plugins.installed().backend(model).name == "colours"
+    assert not Path("imported").exists()
+    monkeypatch.delitem(sys.modules, "colours")
+    assert plugins.installed().backend(model).name == "colours"
+    assert Path("imported").exists()
+
+
+def test_models_by_name_are_asked_of_what_is_installed_first(marked: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    registry = plugins.installed()
+    monkeypatch.setattr(registry, "ask", lambda plugin, hook, **rest: asked.append(plugin.name))
+    with pytest.raises(InputError):
+        xaicore.find_model("zoo/lion")
+    assert asked[:2] == ["aaa", "colours"]
+    asked.clear()
+    monkeypatch.setattr("xaicore.models.find.is_installed", lambda name: name == "colours")
+    with pytest.raises(InputError):
+        xaicore.find_model("zoo/lion")
+    assert asked[:2] == ["colours", "aaa"]
+
+
+def test_code_that_builds_a_model_asks_the_plugin_that_its_class_names(
+    marked: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(marked.here)
+    (marked.here / "coded.py").write_text(
+        "class Net: pass\nNet.__module__ = 'colours'\nclass Other: pass\ndef build(): return Net()\n"
+        "def other(): return Other()\n"
+    )
+    assert type(xaicore.find_model("coded:build").model).__name__ == "Net"
+    assert not Path("imported").exists()
+    assert type(xaicore.find_model("coded:other").model).__name__ == "Other"
+    assert Path("imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (f"import time; time.sleep(0.3)\n{HOOK}", "to be imported"),
+        (HOOK.replace("return None", "import time; time.sleep(0.3)"), "to answer xaicore_backend"),
+    ],
+)
+def test_what_takes_long_is_named(shop: Workshop, monkeypatch: pytest.MonkeyPatch, source: str, said: str) -> None:
+    shop.distribution("slow", "1.0", {"xaicore.backends": {"slow": "bad_slow"}})
+    (shop.site / "bad_slow.py").write_text(source)
+    limit(monkeypatch, "slow", "colours")
+    monkeypatch.setattr("xaicore.plugins.waiting.SECONDS", 0.05)
+    expected = (
+        rf"^backend plugin 'slow' from slow 1.0 takes more than 0.05 s {said}. If it hangs, stop this program and "
+        "leave it out: xaicore plugins --disable slow$"
+    )
+    with pytest.warns(RuntimeWarning, match=expected), pytest.raises(PluginError, match="does not accept"):
+        plugins.installed().backend(Net(), name="slow")
+    sys.modules.pop("bad_slow")
+
+
+def test_what_does_not_take_long_is_not_told(shop: Workshop) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert plugins.installed().backend(Net()).name == "colours"
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    assert all(timer.finished.is_set() for timer in timers)

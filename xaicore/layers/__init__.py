@@ -18,7 +18,7 @@ from xaicore.layers.padding import find_part
 from xaicore.layers.place import Place, find_place
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
-from xaicore.layers.runs import split_run
+from xaicore.layers.runs import find_run, split_run
 
 __all__ = [
     "OUTLIERS",
@@ -41,6 +41,7 @@ __all__ = [
     "find_outliers",
     "find_part",
     "find_place",
+    "find_run",
     "find_span",
     "has_rows",
     "image_axes",

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from xaicore.errors import LayerError
 from xaicore.facts import Facts, InputFacts, LayerFacts
-from xaicore.layers.messages import no_run
+from xaicore.layers.messages import no_run, unknown_layer
 from xaicore.layers.moves import REORDERED
 from xaicore.layers.reading import Reading, frames_of_runs
 
-__all__ = ["ALL", "Source", "runs_of", "split_run"]
+__all__ = ["ALL", "Source", "find_run", "runs_of", "split_run"]
 
 ALL = "*"
 """The run in a layer's name that stands for all of its runs: "conv#*"."""
@@ -33,6 +33,29 @@ def split_run(name: str) -> tuple[str, int | str | None]:
     if not separator or not (run == ALL or (run.isdecimal() and int(run) > 0)):
         return name, None
     return layer, run if run == ALL else int(run)
+
+
+def find_run(name: str, facts: Facts, model: str) -> tuple[str, int]:
+    """The layer and the run, counted from 1, that a name means in `Backend.capture`; for backends.
+
+    "conv#2" is the second run of `conv`, and "conv" its last one. An alias is the layer that the facts list for it.
+
+    Args:
+        name: what the core asks for.
+        facts: of the model, for inputs of these shapes.
+        model: what to call it in the message.
+
+    Raises:
+        LayerError: the model has no such layer, or it ran less often.
+    """
+    base, run = split_run(name)
+    if base not in facts.named:
+        raise unknown_layer(name, list(facts.named), model)
+    layer = facts.named[base]
+    number = run if isinstance(run, int) else layer.runs
+    if number > layer.runs:
+        raise no_run(base, number, layer.runs)
+    return layer.name, number
 
 
 def runs_of(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from xaicore import plugins
 from xaicore.errors import DependencyError, InputError, PluginError, type_name
-from xaicore.models.advice import as_library, unknown_model
+from xaicore.models.advice import as_library, is_installed, unknown_model
 from xaicore.models.code import build
 from xaicore.models.named import ModelLibrary, ModelSpec, NamedModel
 from xaicore.models.typed import is_code, read_spec
@@ -80,7 +80,8 @@ def _ask(asked: ModelSpec) -> NamedModel | None:
         PluginError: a plugin failed, or answered with something else.
     """
     failed: list[PluginError] = []
-    for answer in _answers("xaicore_model", failed, spec=asked):
+    named = [] if asked.model is None else plugins.installed().by_class(asked.model)
+    for answer in _answers("xaicore_model", failed, named, spec=asked):
         if not isinstance(answer, NamedModel):
             raise PluginError(
                 f"a plugin answered spec={asked.text!r} with a {type_name(answer)}; expected an xaicore.NamedModel"
@@ -93,15 +94,23 @@ def _ask(asked: ModelSpec) -> NamedModel | None:
     return None
 
 
-def _answers(hook: str, failed: list[PluginError] | None = None, **arguments: Any) -> Iterator[Any]:
+def _installed_first(names: Sequence[str]) -> list[str]:
+    """A plugin whose framework is missing can only say so: it is imported where no other answers."""
+    return sorted(names, key=lambda name: not is_installed(name.partition(".")[0]))
+
+
+def _answers(
+    hook: str, failed: list[PluginError] | None = None, candidates: Sequence[str] = (), **arguments: Any
+) -> Iterator[Any]:
     """What the backend plugins answer, one after the other; a broken one is skipped with a warning.
 
     Args:
         hook, arguments: of the plugins.
+        candidates: the names of those that are asked; all of them where there are none.
         failed: filled with the errors of plugins that can be imported, which are skipped without a warning.
     """
     registry = plugins.installed()
-    for name in registry.names("backend"):
+    for name in candidates or _installed_first(registry.names("backend")):
         is_loaded = False
         try:
             plugin = registry.find("backend", name)

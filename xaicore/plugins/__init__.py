@@ -4,9 +4,10 @@ Reading the metadata imports nothing. A plugin is imported
 
 1. when the user names it,
 2. when its name is the root module of one of the model's base classes,
-3. while probing the rest for one that accepts the model.
+3. while probing the rest for one that accepts the model, those first that are called like an imported module.
 
-The first two raise when the plugin is broken; probing warns and goes on.
+The first two raise when the plugin is broken; probing warns and goes on. An import that hangs cannot be interrupted:
+after a while a warning names the plugin, and how to leave it out.
 
 `XAICORE_PLUGINS=a,b` limits plugins to these names; set and empty, it means none. `disabled` has the file of the names
 that the user has disabled.

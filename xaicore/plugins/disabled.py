@@ -15,7 +15,7 @@ from pathlib import Path
 
 from xaicore.errors import PluginError
 
-__all__ = ["disabled_names", "enable_command", "file_of_disabled", "write_disabled"]
+__all__ = ["disable_command", "disabled_names", "enable_command", "file_of_disabled", "write_disabled"]
 
 
 def file_of_disabled() -> Path:
@@ -56,6 +56,11 @@ def write_disabled(names: Iterable[str]) -> None:
 def enable_command(name: str) -> str:
     """What to type to enable a plugin again."""
     return f"xaicore plugins --enable {shlex.quote(name)}"
+
+
+def disable_command(name: str) -> str:
+    """What to type to leave a plugin out."""
+    return f"xaicore plugins --disable {shlex.quote(name)}"
 
 
 def _settings() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
@@ -18,6 +19,7 @@ from xaicore.outputs import Output
 from xaicore.plugins.disabled import disabled_names, enable_command
 from xaicore.plugins.entry_point import KINDS, Plugin, describe, needs
 from xaicore.plugins.hooks import unknown_in
+from xaicore.plugins.waiting import told_if_slow
 from xaicore.versions import check_version
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ class Plugins:
     def names(self, kind: str) -> list[str]:
         """The names of one kind that are not disabled, sorted."""
         return sorted({plugin.name for plugin in self._entry_points if plugin.kind == kind})
+
+    def by_class(self, model: Any) -> list[str]:
+        """The names of backends that are the root modules of a model's class and its bases, most derived first."""
+        available = self.names("backend")
+        return [root for root in _roots(model) if root in available]
 
     def find(self, kind: str, name: str) -> Plugin:
         """The plugin of this name.
@@ -110,7 +117,8 @@ class Plugins:
 
     def _import(self, plugin: Plugin) -> object:
         try:
-            loaded: object = self._entry_points[plugin].load()
+            with told_if_slow(plugin, "to be imported"):
+                loaded: object = self._entry_points[plugin].load()
         except ImportError as exc:
             raise PluginError(needs(plugin, exc)) from exc
         except (Exception, SystemExit) as exc:  # a broken shared library raises OSError, a bad module anything
@@ -140,9 +148,10 @@ class Plugins:
                 raise PluginError(f"{plugin} does not accept a {type_name(model)}")
             return found
         available, tried = self.names("backend"), {}
-        roots = list(dict.fromkeys(cls.__module__.partition(".")[0] for cls in type(model).__mro__))
-        by_class = [root for root in roots if root in available]
-        for candidate in [*by_class, *(other for other in available if other not in by_class)]:
+        roots, by_class = _roots(model), self.by_class(model)
+        others = [other for other in available if other not in by_class]
+        others.sort(key=lambda other: other not in sys.modules)  # who has a model has imported its framework
+        for candidate in [*by_class, *others]:
             try:
                 found = self._ask_backend(self.find("backend", candidate), model, output)
             except PluginError as exc:
@@ -164,7 +173,9 @@ class Plugins:
         raise PluginError(f"no backend accepts {_named(model)} (bases from: {bases}); tried {outcome}. {advice}")
 
     def _ask_backend(self, plugin: Plugin, model: Any, output: int | str | Output | None) -> Backend | None:
-        found = self.ask(plugin, "xaicore_backend", model=model, output=output)
+        self.load(plugin)
+        with told_if_slow(plugin, "to answer xaicore_backend"):
+            found = self.ask(plugin, "xaicore_backend", model=model, output=output)
         if found is not None:
             check_instance(found, "backend", str(plugin), plugin.package)
             if not found.name:
@@ -251,6 +262,10 @@ def installed() -> Plugins:
 
 def _sorted(found: Iterable[Plugin]) -> list[Plugin]:
     return sorted(found, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
+
+
+def _roots(model: Any) -> list[str]:
+    return list(dict.fromkeys(cls.__module__.partition(".")[0] for cls in type(model).__mro__))
 
 
 def _named(model: Any) -> str:

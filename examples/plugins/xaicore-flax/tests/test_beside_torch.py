@@ -130,7 +130,7 @@ def test_layers_inside_of_a_transformation_are_left_out() -> None:
 
 
 ERRORS = {
-    "xaicore.explain(model, x[..., :2])": r"InputError: Residual does not take inputs of shape \(1, 20, 24, 2\): ",
+    "xaicore.explain(model, x[..., :2])": r"BackendError: the model raised ValueError for inputs \(1, 20, 24, 2\)",
     "xaicore.explain(model, x, layer='secnd')": "LayerError: no layer called 'secnd' in Residual; nearest names: sec",
     "xaicore.explain(model, x, output=3)": "OutputError: output=3 is none of the model's outputs: 0",
     "xaicore.explain(model, x, layer='stem#2')": "LayerError: ",

@@ -5,7 +5,7 @@ The model itself is never touched: `nnx.clone` copies its structure and shares i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -15,70 +15,81 @@ from flax import nnx
 from flax.nnx.nn.attention import dot_product_attention_weights
 from flax.nnx.tracers import TraceState
 
-from xaicore import InputError, outputs
+from xaicore import outputs
+from xaicore.recording import Arguments, Call, Recording
 
-__all__ = ["Inputs", "Watch"]
-
-Inputs = Mapping[int | str, jax.Array]
-"""What a model takes, by position or by name."""
+__all__ = ["Watch", "differentiable"]
 
 
 class Watch:
-    """A copy of a model in evaluation mode; it runs once.
+    """A pass in evaluation mode. What runs inside of the model's own `nnx.jit` or `nnx.scan` is left out.
 
-    What runs inside of a transformation of the model's own, such as `nnx.jit` or `nnx.scan`, is left out: its arrays
-    mean nothing outside.
+    Args:
+        model, output, x: the model, which of its outputs is explained, and what it is called with.
+        added, given: {key: what is added to this value, or what the model goes on with in its place}.
 
     Attributes:
-        values: {"conv#1": the output of the first run of `conv`}, in order of completion.
-        taken: {"conv#1": the arrays that this run took}.
-        attention: {name: query, key, value (N, length, H, D), weights (N, H, Q, T), output (N, Q, H, D)}.
+        parts, name, output: all outputs, and which one of them is explained.
+        recording: of the modules that gave an array.
+        values: as in `xaicore.recording.Pass`.
     """
 
-    def __init__(self, model: nnx.Module, change: Callable[[str, Any], Any] = lambda key, value: value) -> None:
-        self.values: dict[str, jax.Array] = {}
-        self.taken: dict[str, list[Any]] = {}
-        self.attention: dict[str, tuple[jax.Array, ...]] = {}
-        self._change, self._count = change, dict[str, int]()
-        self.model = nnx.clone(model)
-        for path, module in list(nnx.iter_modules(self.model)):
+    def __init__(
+        self, model: nnx.Module, output: Any, x: Arguments, added: Mapping[str, Any] = {}, given: Mapping[str, Any] = {}
+    ) -> None:
+        self.recording, self.values = Recording[Call](list(x.values())), dict[str, jax.Array]()
+        self._added, self._given, self._outside, copy = added, given, TraceState(), nnx.clone(model)
+        for path, module in list(nnx.iter_modules(copy)):
             name = ".".join(map(str, path))
             if isinstance(module, nnx.MultiHeadAttention) and module.attention_fn is nnx.dot_product_attention:
                 module.attention_fn = partial(self._attend, name)
             if path and callable(module):
-                module.__class__, module.xaicore_seen = _watched(type(module)), partial(self._seen, name)
-        self.model.eval()
-        self._outside = TraceState()
+                module.xaicore_seen = partial(self._seen, name, module)
+                module.__class__ = _watched(type(module))
+        copy.eval()
+        with x.model_errors():
+            answer = copy(*x.args, **x.kwargs)
+        self.parts = outputs.parts_of(answer, lambda part: isinstance(part, jax.Array), x.count)
+        self.name = outputs.choose_name(self.parts, output, answer)
+        self.output = self.parts[self.name]
 
-    def run(self, x: Inputs, output: int | str | None) -> jax.Array:
-        """The model's output (N, ...)."""
-        try:
-            answer = self.model(*(x[i] for i in x if isinstance(i, int)), **{i: x[i] for i in x if isinstance(i, str)})
-        except (TypeError, ValueError) as exc:
-            shapes = ", ".join(str(array.shape) for array in x.values())
-            raise InputError(f"{type(self.model).__name__} does not take inputs of shape {shapes}: {exc}") from exc
-        parts = outputs.parts_of(answer, lambda part: isinstance(part, jax.Array), len(next(iter(x.values()))))
-        return outputs.choose_output(parts, output, answer)
+    def _value(self, key: str, value: jax.Array) -> jax.Array:
+        value = jnp.asarray(self._given[key], value.dtype) if key in self._given else value
+        self.values[key] = value + self._added[key] if key in self._added else value
+        return self.values[key]
 
-    def _numbered(self, name: str) -> str:
-        self._count[name] = self._count.get(name, 0) + 1
-        return f"{name}#{self._count[name]}"
-
-    def _seen(self, name: str, taken: Any, given: Any) -> Any:
-        if isinstance(given, jax.Array) and self._outside.is_valid():
-            run = self._numbered(name)
-            self.taken[run] = [leaf for leaf in jax.tree.leaves(taken) if isinstance(leaf, jax.Array)]
-            given = self.values[run] = self._change(run, given)
+    def _seen(self, name: str, module: nnx.Module, taken: Any, given: Any) -> Any:
+        if isinstance(given, jax.Array) and self._outside.is_valid():  # inside of nnx.jit, arrays mean nothing outside
+            arrays = [leaf for leaf in jax.tree.leaves(taken) if isinstance(leaf, jax.Array)]
+            given = self._value(f"{name}#{len(self.recording.runs(name)) + 1}", given)
+            self.recording.add(Call(name, given, arrays, module))
         return given
 
     def _attend(self, name: str, query: Any, key: Any, value: Any, **options: Any) -> jax.Array:
         """`nnx.dot_product_attention` in its two steps, so that the weights between them can be seen and changed."""
-        name = self._numbered(f"{name} attends").replace(" attends", "").removesuffix("#1")
-        weights = self._change(f"{name} weights", dot_product_attention_weights(query, key, **options))
+        run = 1 + sum(key.startswith((f"{name} ", f"{name}#")) and key.endswith(" weights") for key in self.values)
+        name = name if run == 1 else f"{name}#{run}"
+        weights = self._value(f"{name} weights", dot_product_attention_weights(query, key, **options))
         key, value = (jnp.repeat(one, query.shape[-2] // one.shape[-2], axis=-2) for one in (key, value))
-        output = self._change(f"{name} output", jnp.einsum("...hqk,...khd->...qhd", weights, value))
-        self.attention[name] = query, key, value, weights, output
-        return output
+        each = {"query": query, "key": key, "value": value}
+        self.values |= {f"{name} {part}": one.swapaxes(1, 2) for part, one in each.items()}
+        return self._value(f"{name} output", weights @ self.values[f"{name} value"]).swapaxes(1, 2)
+
+
+def differentiable(watch: Callable[..., Watch], x: Arguments, pulls: Collection[int | str]) -> Any:
+    """The outputs, a function that pulls back from there to {key: gradient} and {argument: gradient}, and all values.
+
+    The gradient of a value is that of zeros which are added to it.
+    """
+
+    def run(added: dict[str, jax.Array], floats: dict[Any, jax.Array]) -> tuple[jax.Array, dict[str, jax.Array]]:
+        seen = watch(Arguments({**x, **floats}), added)
+        return seen.output, seen.values
+
+    shapes = jax.eval_shape(run, {}, {})[1] if pulls else {}
+    zeros = {key: jnp.zeros(shapes[key].shape, shapes[key].dtype) for key in pulls if key in shapes}
+    floats = {name: x[name] for name in pulls if name in x and jnp.issubdtype(x[name].dtype, jnp.floating)}
+    return jax.vjp(run, zeros, floats, has_aux=True)
 
 
 @cache

@@ -123,7 +123,7 @@ ERRORS: dict[str, Any] = {
     ),
     "xaicore.explain(model, (x, x), method='eigencam')": (
         "InputError",
-        "the graph takes the inputs x0, and got 0, 1: pass one array for each",
+        "the model takes the inputs x0, and got 0, 1: pass one array for each",
     ),
     "xaicore.explain(model, x[:0], method='eigencam')": ("InputError", ""),
     "xaicore.explain(model, x, method='eigencam', output='aux')": ("OutputError", "output='aux' is none of the"),

@@ -5,13 +5,14 @@ It hides what is particular to tinyconv: maps have the channels last, and `backw
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tinyconv import Net
 
 from xaicore import Backend, Capture, Direction, InputError, Layer, MethodError, check_direction, unknown_layer
+from xaicore.recording import Arguments
 
 __all__ = ["TinyconvBackend"]
 
@@ -74,11 +75,7 @@ class TinyconvBackend(Backend):
 
     def _pictures(self, inputs: Any) -> np.ndarray:
         """The pictures (N, H, W, channels) in `inputs`: an array, `(x,)` or `{"x": x}`."""
-        if isinstance(inputs, tuple) and len(inputs) == 1:
-            (inputs,) = inputs
-        elif isinstance(inputs, Mapping) and set(inputs) == {"x"}:
-            inputs = inputs["x"]
-        x = self.with_batch_axis(inputs)
+        x = self.with_batch_axis(Arguments.of(inputs).named(["x"])["x"])
         channels = self.net.conv1.shape[2]
         if x.ndim != 4 or x.shape[-1] != channels or not len(x) or x.dtype.kind not in "fiu":
             raise InputError(

@@ -1,0 +1,189 @@
+"""A backend in three methods: the facts of a model, a pass of it, and the arrays that it takes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
+from xaicore.capture import Attention, Capture
+from xaicore.facts import AttentionFacts, ByShape, Facts
+from xaicore.layers import find_run, listing
+from xaicore.recording.arguments import Arguments
+
+__all__ = ["FactsBackend", "Pass"]
+
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+PARTS = ("query", "key", "value", "output")
+"""Of an attention, beside its weights, in the order of `Attention`."""
+PULLED_PARTS = ("weights", "output")
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One forward pass, in arrays of the framework.
+
+    Its values have keys: "conv#1" is what the first run of `conv` gave, see `Call.key`. Of an attention called `mix`,
+    "mix weights", "mix query", "mix key", "mix value" and "mix output" have the axes of `Attention`.
+
+    Attributes:
+        outputs: (N, *O), as the model gives them: their classes lie along `Facts.class_axis`.
+        values: {key: array}.
+        pull: from a direction (N, K, *O) float32 to {key, or position or name of an argument: gradient (N, K, ...)} of
+            those that were asked for, without those that have none; None where the framework only runs forward.
+        kind: of the outputs; None: probabilities where the model ends in a link, else logits.
+    """
+
+    outputs: Any
+    values: Mapping[str, Any]
+    pull: Callable[[np.ndarray], Mapping[Any, Any]] | None = None
+    kind: str | None = None
+
+
+class FactsBackend(Backend):
+    """A backend that reports facts. What is left to write is `survey` and `run`.
+
+    The powers "attention", "input_gradients" and "resume" follow from `run`; a backend still says in `powers` which of
+    them it has. Gradients of outputs in float16 are scaled, so that small ones are not lost.
+    """
+
+    title: str = "the model"
+    """What messages call the model, such as the name of its class."""
+
+    @abstractmethod
+    def survey(self, x: Arguments) -> Facts:
+        """The facts of one pass over the first image, `x.first()`; of all of them where the model takes no fewer."""
+
+    @abstractmethod
+    def run(
+        self,
+        x: Arguments,
+        keys: Collection[str] = (),
+        pulls: Collection[int | str] = (),
+        given: Mapping[str, np.ndarray] = NOTHING,
+    ) -> Pass:
+        """One forward pass.
+
+        Args:
+            x: what the model is called with.
+            keys: the values of layers that are needed. A pass may have more; it has those of every attention.
+            pulls: the keys of the values to which a direction is pulled back, and, for the power "input_gradients",
+                positions or names of arguments.
+            given: {key: what the model goes on with in the place of this value}; asked for by the power "resume".
+        """
+
+    def arguments(self, inputs: Any) -> Arguments:
+        """What the model is called with; to be overridden where it takes other arrays than the caller's.
+
+        Raises:
+            InputError: an argument is no array, or there is no image.
+        """
+        return Arguments.of(inputs)
+
+    def observe(self, inputs: Any) -> Facts:
+        """The facts, kept for inputs of the same shapes."""
+        x = self.arguments(inputs)
+        return self._facts.kept(x.image_shapes, lambda: self.survey(x))
+
+    def layers(self, inputs: Any) -> Sequence[Layer]:
+        """Read from the facts."""
+        return listing(self.observe(inputs), self.channels_last)
+
+    def key(self, inputs: Any, layer: str) -> str:
+        """The key of the run that a layer's name means: "conv#2" is the second run, and "conv" the last one.
+
+        Raises:
+            LayerError: the model has no such layer, or it ran less often.
+        """
+        name, run = find_run(layer, self.observe(inputs), self.title)
+        return f"{name}#{run}"
+
+    def capture(
+        self,
+        inputs: Any,
+        layers: Sequence[str],
+        direction: Direction | None = None,
+        *,
+        attention: Mapping[str, bool] = NOTHING,
+        rules: Sequence[str] = (),
+    ) -> Capture:
+        """One forward pass, and one call of its `pull`."""
+        if direction is not None and not self.has_gradients:
+            self._lacks("gradients", "use a method without them, such as 'eigencam'")
+        x, facts = self.arguments(inputs), self.observe(inputs)
+        runs = {name: self.key(inputs, name) for name in layers}
+        ends = {f"{name} {part}" for name, is_pulled in attention.items() if is_pulled for part in PULLED_PARTS}
+        keys = set(runs.values())
+        one = self.run(x, keys, {*keys, *ends, *(x if rules else ())} if direction is not None else ())
+        rows, kind = self._rows(one, facts), one.kind or ("probabilities" if facts.link else "logits")
+        pulled: Mapping[Any, np.ndarray] = {}
+        if direction is not None:
+            wanted = check_direction(direction(rows, kind), rows)
+            axis = None if rows.ndim < 2 else facts.class_axis
+            pulled = self._pulled(one, wanted if axis is None else np.moveaxis(wanted, 2, axis + 1))
+        return Capture(
+            *(rows, kind, {name: self._host(one.values[key]) for name, key in runs.items()}),
+            input_size=x.size(self.channels_last),
+            gradients={name: pulled[key] for name, key in runs.items() if key in pulled},
+            link=facts.link,
+            attention={name: self._attention(name, one.values, pulled) for name in attention},
+            input_gradients={rule: [pulled.get(name) for name in x] for rule in rules},
+        )
+
+    def attention(self, inputs: Any) -> Sequence[AttentionFacts]:
+        """Every attention that a pass over the first image shows."""
+        if "attention" not in self.powers:
+            return super().attention(inputs)
+        values = self.run(self.arguments(inputs).first()).values
+        ends = [key for key in values if key.endswith(" weights")]
+        weights = {key.removesuffix(" weights"): self._host(values[key]) for key in ends}
+        return [
+            AttentionFacts(name, one.shape, causal=one.shape[-1] > 1 and not np.triu(one, 1).any())
+            for name, one in weights.items()
+        ]
+
+    def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
+        """A pass in which the layer gives these activations."""
+        if "resume" not in self.powers:
+            return super().resume(inputs, layer, activations)
+        x, key = self.arguments(inputs), self.key(inputs, layer)
+        rows = np.repeat(np.arange(x.count), len(activations) // x.count)
+        one = self.run(x.map(lambda array: array[rows]), given={key: activations})
+        return self._rows(one, self.observe(inputs))
+
+    def _rows(self, one: Pass, facts: Facts) -> np.ndarray:
+        """The outputs with the classes along axis 1."""
+        rows, axis = self._host(one.outputs), facts.class_axis
+        return rows if axis is None or rows.ndim < 2 else np.moveaxis(rows, axis, 1)
+
+    def _pulled(self, one: Pass, direction: np.ndarray) -> dict[Any, np.ndarray]:
+        keys: list[Any] = []
+
+        def pull(rows: np.ndarray) -> list[np.ndarray | None]:
+            pulled = {} if one.pull is None else one.pull(rows)
+            keys[:] = pulled
+            return [self._host(gradient) for gradient in pulled.values()]
+
+        is_half = self.to_numpy(one.outputs).dtype == np.float16
+        gradients = pull_in_half(pull, direction) if is_half else pull(direction)
+        return {key: gradient for key, gradient in zip(keys, gradients, strict=True) if gradient is not None}
+
+    def _attention(self, name: str, values: Mapping[str, Any], pulled: Mapping[Any, np.ndarray]) -> Attention:
+        keys = [f"{name} {part}" for part in PARTS]
+        others = (self._host(values[key]) if key in values else None for key in keys)
+        return Attention(
+            self._host(values[f"{name} weights"]), *others, *(pulled.get(f"{name} {part}") for part in PULLED_PARTS)
+        )
+
+    def _host(self, array: Any) -> np.ndarray:
+        return np.array(self.to_numpy(array), np.float32)
+
+    @cached_property
+    def _facts(self) -> ByShape[Facts]:
+        return ByShape()
