@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
+from xaicore.capture import Reduction
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers import listing, no_map, read
 from xaicore.outputs import Output, Parts
@@ -28,7 +29,8 @@ from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
 from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
-from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers, parts_of
+from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers, parts_of, tables_of
+from xaicore_keras.reducer import Reducer
 from xaicore_keras.rules import SECOND, check_bends
 from xaicore_keras.run import Program, taken_by
 from xaicore_keras.state import preserved_model
@@ -57,7 +59,7 @@ class KerasBackend(Backend):
 
     name = "keras"
     powers = frozenset(
-        {"attention", "biases", "guided", "input_gradients", "parts", "resume", "resume_parts", "second"}
+        {"attention", "biases", "guided", "input_gradients", "parts", "reduce", "resume", "resume_parts", "second"}
     )
 
     def __init__(self, model: keras.Model, output: int | str | Output | None = None) -> None:
@@ -98,6 +100,7 @@ class KerasBackend(Backend):
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
         parts: bool = False,
+        reduce: Mapping[str, Reduction] = MappingProxyType({}),
     ) -> Capture:
         """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
         batch, survey = self._surveyed(inputs, layers)
@@ -107,7 +110,8 @@ class KerasBackend(Backend):
             *(layers, differentiable_inputs(batch), rules, direction is not None, leaves_of(blocks, attention)),
             parts=survey.types if parts else (),
         )
-        forward = self._forward(batch, survey, asked)
+        reducer = Reducer(reduce) if reduce else None
+        forward = self._forward(batch, survey, asked, reducer)
         outputs = class_axis_first(forward.outputs, survey)
         kind = kind_of_outputs(outputs, survey)
         values = dict(zip(asked.read, forward.values, strict=True))
@@ -117,9 +121,15 @@ class KerasBackend(Backend):
             given = direction(outputs, kind, more) if parts else direction(outputs, kind)
             rows = check_direction(given, outputs)
             with model_errors(batch):
-                pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
-        arrays = arrays_of(values, pulled, blocks, rules, batch)
+                way = (forward, survey, self._traces, asked, rows)
+                pulled = {rule: pull_back(*way, rule, reducer) for rule, _ in asked.pulls}
+        arrays = tables_of(pulled) if reduce else arrays_of(values, pulled, blocks, rules, batch)
         return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, parts=more, **arrays)
+
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the first weight lies on one."""
+        return any(map(self._engine.on_accelerator, [variable.value for variable in self.model.variables[:1]]))
 
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
         """Every attention in the order in which it runs, as one more pass over the first image shows them."""
@@ -253,8 +263,8 @@ class KerasBackend(Backend):
     def _program(self, batch: Inputs, survey: Survey, asked: Asked) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, asked)
 
-    def _forward(self, batch: Inputs, survey: Survey, asked: Asked) -> Forward:
+    def _forward(self, batch: Inputs, survey: Survey, asked: Asked, reducer: Reducer | None = None) -> Forward:
         with model_errors(batch):
-            forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
+            forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch, reducer)
         check_outputs(forward.outputs, batch.count, survey, self.output.axes is not None)
         return forward

@@ -31,7 +31,8 @@ class Reducing:
     Attributes:
         place: where the model is explained.
         methods: formulas, see `Method.is_formula`.
-        shapes: {captured name: its activations (rows, C, *S)}, known once it is reduced.
+        shapes: {captured name: its activations (rows, C, *S)}, known once it is reduced; a backend may add rows that it
+            takes away again.
     """
 
     place: Place
@@ -76,12 +77,12 @@ class Reducing:
             BackendError: activations, gradients or maps are not finite.
         """
         runs = self.place.runs[name]
-        self.place.check_runs(name, [self.shapes[run] for run in runs])
+        self.place.check_runs(name, [(len(captured.reduced[run]), *self.shapes[run][1:]) for run in runs])
         spatial = self.shapes[runs[0]][2:]
         table = interleaved([captured.reduced[run] for run in runs])
         count, k = table.shape[:2]
         check_rows(name, count, len(captured.outputs) * self.place.views)
-        check_reduced(name, table, sum(prod(self.shapes[run]) for run in runs))
+        check_reduced(name, table, count * prod(self.shapes[runs[0]][1:]))
         each = np.split(table[..., FACTS:], len(self.methods), axis=-1)
         return {
             method.name: finished(method, maps.reshape(count, k, *spatial), (count, k))
