@@ -19,7 +19,7 @@ Reduction = Callable[[Any, Any, Any], Any]
 It is called where the tensors lie, with activations (N, ...) and gradients (N, K, ...) float32 in the framework's axes,
 arrays of the module `xp`: `numpy`, `torch`, `jax.numpy` or another with the same names. Column k of what it returns
 depends on the gradients of target k alone, so that a backend may call it for some of the targets at a time, and join
-the results along axis 1. Zero gradients give zeros. What it raises passes unchanged.
+the results along axis 1. Zero gradients give zeros. An `XaicoreError` that it raises passes.
 """
 
 
