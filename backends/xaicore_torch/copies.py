@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-__all__ = ["Copies", "to_host"]
+__all__ = ["Copies", "to_device", "to_host"]
 
 
 class Copies:
@@ -35,3 +35,11 @@ def to_host(tensor: torch.Tensor) -> np.ndarray:
     """The values of one tensor as float32 on the CPU; shares the memory of such a tensor."""
     (array,) = Copies([tensor]).arrays()
     return array
+
+
+def to_device(array: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """An array as a tensor there; CUDA takes it from pinned memory, without a wait for what is still copied back."""
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor.to(device, dtype)
+    return tensor.to(dtype).pin_memory().to(device, non_blocking=True)

@@ -9,7 +9,7 @@ import torch
 from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError, LayerError
-from xaicore_torch.copies import Copies
+from xaicore_torch.copies import Copies, to_device
 from xaicore_torch.zeros import skipped_zeros
 
 __all__ = ["by_layer", "grad_of_mixture", "pull_back"]
@@ -56,7 +56,7 @@ def pull_back(
     with torch.inference_mode(False):
         for first in range(0, count, step):
             part = np.ascontiguousarray(direction[:, first : first + step].swapaxes(0, 1))
-            rows = torch.from_numpy(part).to(like.device, like.dtype).reshape(len(part), *like.shape)
+            rows = to_device(part, like.device, like.dtype).reshape(len(part), *like.shape)
             retain = retain_graph or first + step < count
             with skipped_zeros(rows):
                 gradients = _differentiate(start, leaves, rows, retain)
