@@ -67,7 +67,8 @@ class Grid:
             raise InputError(f"an array of shape {array.shape} for the axes {letters!r}: expected {len(letters)} axes")
         positions = [letter for letter in letters if letter not in "nrkc"]
         order = [letter for letter in (*first, "k", "c", *positions) if letter in letters]
-        array = xp.moveaxis(array, tuple(map(letters.index, order)), tuple(range(len(order))))
+        if "".join(order) != letters:
+            array = xp.moveaxis(array, tuple(map(letters.index, order)), tuple(range(len(order))))
         if len(first) > 1:  # a row per frame
             array, order = xp.reshape(array, (-1, *array.shape[2:])), order[1:]
         if "c" not in letters:
