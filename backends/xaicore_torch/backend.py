@@ -98,8 +98,8 @@ class TorchBackend(Backend):
     ) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them.
 
-        With rules it is recorded from the inputs on, and there is one pull-back more for "guided" and for "deconv". An
-        accelerator is waited for twice: for the outputs, and for all the rest.
+        With rules it is recorded from the inputs on, and there is one pull-back more for "guided" and for "deconv". For
+        layers alone an accelerator is waited for twice: for the outputs, and for the rest, if it fits into one pull.
         """
         self._middles.forget()
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
