@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         targets,
         testing,
     )
-    from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
+    from xaicore.backend import Backend, Direction, Layer, check_direction
     from xaicore.capture import Attention, Capture
     from xaicore.data.sample import Sample
     from xaicore.dataset.run import explain_dataset
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from xaicore.explanation import Explanation
     from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
     from xaicore.fitting import fitting_methods
-    from xaicore.layers import default_layer, unknown_layer
+    from xaicore.layers import default_layer, pull_in_half, unknown_layer
     from xaicore.logger import Logger, Run
     from xaicore.loggers import Loggers, open_loggers
     from xaicore.methods import METHODS, Method, method  # type: ignore[no-redef]  # not its module
@@ -140,7 +140,7 @@ __all__ = [
 
 # A plugin and a command line need few of these rooms: each is imported when a name of it is first used.
 _HOLDERS = {
-    "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction", "pull_in_half"),
+    "xaicore.backend": ("Backend", "Direction", "Layer", "check_direction"),
     "xaicore.capture": ("Attention", "Capture"),
     "xaicore.data.sample": ("Sample",),
     "xaicore.dataset.run": ("explain_dataset",),
@@ -151,7 +151,7 @@ _HOLDERS = {
     "xaicore.explanation": ("Explanation",),
     "xaicore.facts": ("AttentionFacts", "Facts", "InputFacts", "LayerFacts"),
     "xaicore.fitting": ("fitting_methods",),
-    "xaicore.layers": ("default_layer", "unknown_layer"),
+    "xaicore.layers": ("default_layer", "pull_in_half", "unknown_layer"),
     "xaicore.logger": ("Logger", "Run"),
     "xaicore.loggers": ("Loggers", "open_loggers"),
     "xaicore.methods": ("METHODS", "Method", "method"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 
 from xaicore import randomness
-from xaicore.capture import Attention, Capture, pull_in_half
+from xaicore.capture import Attention, Capture
 from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.outputs import Parts
@@ -32,7 +32,6 @@ __all__ = [
     "Direction",
     "Layer",
     "check_direction",
-    "pull_in_half",
 ]
 
 Direction = Callable[..., np.ndarray]
@@ -41,7 +40,7 @@ Direction = Callable[..., np.ndarray]
 A backend with the power "parts" calls `direction(outputs, kind, parts)` where the other outputs were asked for.
 """
 
-POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases", "parts", "resume_parts")
+POWERS = ("attention", "input_gradients", "guided", "resume", "second", "biases", "parts", "resume_parts", "reduce")
 """What a backend may offer beyond activations and gradients of layers, see `Backend.powers`."""
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -103,6 +102,7 @@ class Backend(ABC):
     - "attention": `attention`, and `capture(attention=...)`;
     - "input_gradients": `capture(rules=("plain",))`; "guided": the rules "guided" and "deconv", too;
     - "resume", "resume_parts", "second", "biases": the methods of these names;
+    - "reduce": `capture(reduce=...)`, which the core asks for where `on_accelerator` is True;
     - "parts": `capture(parts=True)`; an `xaicore.outputs.Output` as `output`, which names axes or reads the model's
       answer; lists of one entry per image among outputs.
     """
@@ -128,7 +128,9 @@ class Backend(ABC):
         - "attention": `attention`, {name, as the method `attention` lists it: whether its gradients are wanted};
         - "input_gradients": `rules`, some of `RULES`: the gradients of the inputs that are wanted. Whatever the rules,
           outputs, activations and the gradients of layers are those of the model as it is;
-        - "parts": `parts`, whether all outputs are wanted, in `Capture.parts` and as the third argument of `direction`.
+        - "parts": `parts`, whether all outputs are wanted, in `Capture.parts` and as the third argument of `direction`;
+        - "reduce": `reduce`, {layer: `xaicore.capture.Reduction`} of all these layers, never beside attention or rules:
+          what these return is given in `Capture.reduced`, in the place of activations and gradients.
         """
 
     def attention(self, inputs: Any) -> Sequence[AttentionFacts]:
@@ -221,6 +223,11 @@ class Backend(ABC):
         self._lacks("compiled passes", "leave compile out")
 
     @property
+    def on_accelerator(self) -> bool:
+        """Whether tensors lie on a device of its own memory, so that bytes which travel to the host take time."""
+        return False
+
+    @property
     def ready(self) -> bool:
         """Whether the model has its weights; False where its first batch creates them."""
         return True
@@ -287,6 +294,6 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):
         """These moved to `xaicore.layers`, which imports this module; plugins may look for them here."""
-        if name in ("default_layer", "unknown_layer"):
+        if name in ("default_layer", "unknown_layer", "pull_in_half"):
             return getattr(importlib.import_module("xaicore.layers"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

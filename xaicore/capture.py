@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from xaicore.errors import BackendError
 from xaicore.outputs import KINDS, LINKS, Answer, Parts
 
-__all__ = ["Attention", "Capture", "pull_in_half"]
+__all__ = ["Attention", "Capture", "Reduction"]
 
-HALF_SCALE = 1024.0
-"""float16 loses gradients below 6e-8, so this multiple of them is computed; where it overflows, the plain ones."""
+Reduction = Callable[[Any, Any, Any], Any]
+"""`reduction(xp, activations, gradients)` makes of a layer's arrays the one array (rows, K, L) that the core needs.
+
+It is called where the tensors lie, with activations (N, ...) and gradients (N, K, ...) float32 in the framework's axes,
+arrays of the module `xp`: `numpy`, `torch`, `jax.numpy` or another with the same names. Column k of what it returns
+depends on the gradients of target k alone, so that a backend may call it for some of the targets at a time, and join
+the results along axis 1. Zero gradients give zeros. An `XaicoreError` that it raises passes.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,8 @@ class Capture:
         input_gradients: {rule: (N, K, *input) for each input in the order of `Facts.inputs`}, for the rules that were
             asked for; None for an input that has no gradient, such as whole numbers.
         parts: {name or position: N arrays} of all outputs, where they were asked for, as the framework has them.
+        reduced: {layer: (rows, K, L)}, what its `Reduction` returned, where one was asked for; its activations and
+            gradients are left out.
     """
 
     outputs: np.ndarray
@@ -64,6 +73,7 @@ class Capture:
     attention: Mapping[str, Attention] = field(default_factory=dict)
     input_gradients: Mapping[str, Sequence[np.ndarray | None]] = field(default_factory=dict)
     parts: Parts = field(default_factory=dict)
+    reduced: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.outputs_kind not in KINDS:
@@ -75,20 +85,3 @@ class Capture:
     def answer(self) -> Answer:
         """What the pass says of the outputs."""
         return Answer(self.outputs, self.outputs_kind, self.link, self.parts)
-
-
-def pull_in_half(
-    pull: Callable[[np.ndarray], Sequence[np.ndarray | None]], direction: np.ndarray
-) -> list[np.ndarray | None]:
-    """Gradients of a direction in float16, without the loss of small ones; for backends.
-
-    Args:
-        pull: pulls a direction back, to one gradient per layer, None where a layer does not reach the outputs. It may
-            be called twice.
-        direction: (N, K, *O) float32.
-    """
-    scale = np.float32(HALF_SCALE / max(1.0, float(np.abs(direction).max(initial=0))))
-    scaled = pull(direction * scale)
-    if all(gradient is None or np.isfinite(gradient).all() for gradient in scaled):
-        return [None if gradient is None else gradient / scale for gradient in scaled]
-    return list(pull(direction))

@@ -6,6 +6,7 @@ N images, K targets per image, C channels, *S spatial axes, M = N * K maps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +32,11 @@ FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": _strong
 """{how the maps of several layers become one: the function}."""
 
 
-def weighted_sum(weights: np.ndarray, activations: np.ndarray) -> np.ndarray:
-    """Sum over channels: weights (N, K, C) and activations (N, C, *S) give (N, K, *S)."""
+def weighted_sum(weights: Any, activations: Any, xp: Any = np) -> Any:
+    """Sum over channels: weights (N, K, C) and activations (N, C, *S) give (N, K, *S), arrays of the module `xp`."""
     n, channels, *spatial = activations.shape
-    return np.matmul(weights, activations.reshape(n, channels, -1)).reshape(n, weights.shape[1], *spatial)
+    flat = xp.asarray(xp.reshape(activations, (n, channels, -1)), dtype=weights.dtype)
+    return xp.reshape(xp.matmul(weights, flat), (n, weights.shape[1], *spatial))
 
 
 def relu(maps: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 
 from xaicore import Backend, BackendError, Capture, Direction, Layer, check_direction
+from xaicore.capture import Reduction
 from xaicore.facts import AttentionFacts, Facts
 from xaicore.layers import listing, no_map, read
 from xaicore.outputs import Output, Parts
@@ -27,13 +27,15 @@ from xaicore_keras.engine import Forward
 from xaicore_keras.inputs import Inputs, picture_size, prepare, takes_channels_last, with_batch_axis
 from xaicore_keras.losses import trained_for
 from xaicore_keras.paths import check_reachable, walk
+from xaicore_keras.powers import of_power
 from xaicore_keras.pullback import pull_back
 from xaicore_keras.reach import check_layers, check_outputs, check_start, differentiable_inputs
-from xaicore_keras.reading import arrays_of, class_axis_first, kind_of_outputs, of_layers, parts_of
+from xaicore_keras.reading import arrays_of, class_axis_first, floats, kind_of_outputs, of_layers, parts_of, tables_of
+from xaicore_keras.reducer import Reducer
 from xaicore_keras.rules import SECOND, check_bends
 from xaicore_keras.run import Program, taken_by
 from xaicore_keras.running import running_engine
-from xaicore_keras.state import preserved_model
+from xaicore_keras.state import preserved_loader, preserved_model
 from xaicore_keras.survey import Survey
 from xaicore_keras.surveys import Surveys
 from xaicore_keras.traces import Traces, traces_of
@@ -100,6 +102,7 @@ class KerasBackend(Backend):
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
         parts: bool = False,
+        reduce: Mapping[str, Reduction] = MappingProxyType({}),
     ) -> Capture:
         """One compiled forward pass, and one pull-back to layers and attentions; one more per rule but "plain"."""
         if direction is not None and not self.has_gradients:
@@ -111,7 +114,8 @@ class KerasBackend(Backend):
             *(layers, differentiable_inputs(batch), rules, direction is not None, leaves_of(blocks, attention)),
             parts=survey.types if parts else (),
         )
-        forward = self._forward(batch, survey, asked)
+        reducer = Reducer(reduce) if reduce else None
+        forward = self._forward(batch, survey, asked, reducer)
         outputs = class_axis_first(forward.outputs, survey)
         kind = kind_of_outputs(outputs, survey)
         values = dict(zip(asked.read, forward.values, strict=True))
@@ -121,17 +125,23 @@ class KerasBackend(Backend):
             given = direction(outputs, kind, more) if parts else direction(outputs, kind)
             rows = check_direction(given, outputs)
             with model_errors(batch):
-                pulled = {rule: pull_back(forward, survey, self._traces, asked, rows, rule) for rule, _ in asked.pulls}
-        arrays = arrays_of(values, pulled, blocks, rules, batch)
+                way = (forward, survey, self._traces, asked, rows)
+                pulled = {rule: pull_back(*way, rule, reducer) for rule, _ in asked.pulls}
+        arrays = tables_of(pulled) if reduce else arrays_of(values, pulled, blocks, rules, batch)
         return Capture(outputs, kind, input_size=survey.input_size, link=survey.link, parts=more, **arrays)
 
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the first weight lies on one."""
+        return any(map(self._engine.on_accelerator, [variable.value for variable in self.model.variables[:1]]))
+
+    @of_power("attention")
     @on_its_device
     def attention(self, inputs: Any) -> tuple[AttentionFacts, ...]:
         """Every attention in the order in which it runs, as one more pass over the first image shows them."""
-        if "attention" not in self.powers:
-            return tuple(super().attention(inputs))
         return tuple(block.facts for block in self._blocks(prepare(self.model, inputs)))
 
+    @of_power("second")
     @on_its_device
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """The Hessian of each score times a layer's activations (N, K, *layer): one pass, one pull-back.
@@ -139,8 +149,6 @@ class KerasBackend(Backend):
         That is the derivative of <G(A), A'> by the activations A, with G the gradient of the score and A' = A constant.
         It is zero where the score is piecewise linear in A.
         """
-        if "second" not in self.powers:
-            return super().second(inputs, layer, direction)
         batch, survey = self._surveyed(inputs, [layer])
         asked = Asked.second(layer)
         forward = self._forward(batch, survey, asked)
@@ -149,11 +157,10 @@ class KerasBackend(Backend):
         with model_errors(batch):
             return of_layers(pull_back(forward, survey, self._traces, asked, rows, SECOND))[layer]
 
+    @of_power("biases")
     @on_its_device
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
         """What each layer has beyond its derivative times what it takes; two more runs of each, not compiled."""
-        if "biases" not in self.powers:
-            return super().biases(inputs)
         batch = prepare(self.model, inputs).first()
         return find_biases(self._engine, self.model, batch, self._surveys.of(batch), self.output, self._inline)
 
@@ -168,9 +175,7 @@ class KerasBackend(Backend):
     @staticmethod
     def to_numpy(value: Any) -> np.ndarray:
         """A tensor or array as NumPy; floating-point ones as float32."""
-        array = Backend.to_numpy(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value)
-        is_float = keras.backend.is_float_dtype(array.dtype.name) and array.dtype != np.float32
-        return array.astype(np.float32) if is_float else array
+        return floats(Backend.to_numpy(keras.ops.convert_to_numpy(value) if keras.ops.is_tensor(value) else value))
 
     def with_batch_axis(self, inputs: Any) -> Any:
         """A single array one axis short for the model gets a batch axis."""
@@ -215,11 +220,7 @@ class KerasBackend(Backend):
     @contextlib.contextmanager
     def undisturbed(self, source: Any = None) -> Iterator[None]:
         """Restore torch's random state and loader too, where torch is imported: Keras trains from its loaders."""
-        with super().undisturbed(source), contextlib.ExitStack() as stack:
-            if "torch" in sys.modules:
-                from xaicore_torch.tools import preserved_loader
-
-                stack.enter_context(preserved_loader(source))
+        with super().undisturbed(source), preserved_loader(source):
             yield
 
     @on_its_device
@@ -242,18 +243,16 @@ class KerasBackend(Backend):
         key = ("classifier", layer, self.output, batch.signature(with_batch=False))
         return dense_of(walk(self.model)[self._traces.get(key, search)]).weight
 
+    @of_power("resume")
     @on_its_device
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
         """Outputs (N*R, ...) computed from activations (N*R, ...) of a layer on, in the axes of `capture`; compiled."""
-        if "resume" not in self.powers:
-            return super().resume(inputs, layer, activations)
         return self._resumed(inputs, layer, activations, with_parts=False)[0]
 
+    @of_power("resume_parts")
     @on_its_device
     def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
         """`resume`, and all outputs of that pass as in `Capture.parts`."""
-        if "resume_parts" not in self.powers:
-            return super().resume_parts(inputs, layer, activations)
         return self._resumed(inputs, layer, activations, with_parts=True)
 
     def _resumed(self, inputs: Any, layer: str, activations: np.ndarray, with_parts: bool) -> tuple[np.ndarray, Parts]:
@@ -292,8 +291,9 @@ class KerasBackend(Backend):
     def _program(self, batch: Inputs, survey: Survey, asked: Asked) -> Program:
         return Program(weakref.ref(self.model), batch.structure, self.output, survey, asked)
 
-    def _forward(self, batch: Inputs, survey: Survey, asked: Asked) -> Forward:
+    def _forward(self, batch: Inputs, survey: Survey, asked: Asked, reducer: Reducer | None = None) -> Forward:
         with model_errors(batch):
-            forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch)
+            more = () if reducer is None else (reducer,)  # which an engine without the power does not take
+            forward = self._engine.forward(self._program(batch, survey, asked), self._traces, batch, *more)
         check_outputs(forward.outputs, batch.count, survey, self.output.axes is not None)
         return forward

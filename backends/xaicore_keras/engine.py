@@ -17,6 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from xaicore_keras.calls import Recorder
     from xaicore_keras.inputs import Inputs
+    from xaicore_keras.reducer import Reducer
     from xaicore_keras.run import Program
     from xaicore_keras.seen import Seen
     from xaicore_keras.traces import Traces
@@ -33,14 +34,16 @@ class Forward:
 
     Attributes:
         outputs: (N, ...) float32, in the model's layout.
-        values: (N, ...) float32 for each leaf that the program reads.
+        values: (N, ...) float32 for each leaf that the program reads; where layers are reduced, theirs stay arrays of
+            the framework.
         pull: `pull(direction, rule)` takes a direction (N, K, ...) to a gradient (N, K, ...) float32 for each end of
-            the program under this rule; None where an end does not reach the outputs. May be called again.
+            the program under this rule; None where an end does not reach the outputs. May be called again. Where layers
+            are reduced, it gives their tables, of gradients divided by a third argument.
     """
 
     outputs: np.ndarray
-    values: list[np.ndarray]
-    pull: Callable[[np.ndarray, str], list[np.ndarray | None]]
+    values: list[Any]
+    pull: Callable[..., list[np.ndarray | None]]
 
 
 class Engine(ABC):
@@ -54,7 +57,8 @@ class Engine(ABC):
     has_gradients: bool = True
     """As `xaicore.Backend.has_gradients`: whether `Forward.pull` works."""
     powers: frozenset[str] = frozenset({"attention", "biases", "input_gradients", "parts", "resume", "resume_parts"})
-    """As `xaicore.Backend.powers`. The methods below give these; "guided" and "second" are rules of `Forward.pull`."""
+    """As `xaicore.Backend.powers`. The methods below give these; "guided" and "second" are rules of `Forward.pull`,
+    "reduce" is an argument of `forward`."""
 
     @abstractmethod
     def survey(self, run: Run, model: Any, batch: Inputs, inline: bool, recorder: Recorder) -> Seen:
@@ -95,8 +99,15 @@ class Engine(ABC):
             yield [keras.ops.convert_to_tensor(tensor) for tensor in batch.tensors]
 
     @abstractmethod
-    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
-        """One forward pass; its `pull` may be called for the rules that the program was asked for."""
+    def forward(self, program: Program, traces: Traces, batch: Inputs, reducer: Reducer | None = None) -> Forward:
+        """One forward pass; its `pull` may be called for the rules that the program was asked for.
+
+        `reducer` is passed to engines with the power "reduce", where layers are to be reduced.
+        """
+
+    def on_accelerator(self, weight: Any) -> bool:
+        """Whether this value of a variable lies in a device's own memory."""
+        return False
 
     @abstractmethod
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from xaicore import LayerError, pull_in_half
 from xaicore.layers import image_axes, pull_images, split_run
 from xaicore_keras.asked import Asked, Leaf
 from xaicore_keras.engine import Forward
+from xaicore_keras.reducer import Reducer
 from xaicore_keras.survey import Survey
 from xaicore_keras.traces import Traces
 
@@ -17,9 +19,15 @@ __all__ = ["pull_back"]
 
 
 def pull_back(
-    forward: Forward, survey: Survey, traces: Traces, asked: Asked, direction: np.ndarray, rule: str = "plain"
+    forward: Forward,
+    survey: Survey,
+    traces: Traces,
+    asked: Asked,
+    direction: np.ndarray,
+    rule: str = "plain",
+    reducer: Reducer | None = None,
 ) -> dict[Leaf, np.ndarray | None]:
-    """The direction (N, K, *O), pulled back under a rule: {leaf: (N, K, *leaf)}.
+    """The direction (N, K, *O), pulled back under a rule: {leaf: (N, K, *leaf)}, or its table, where it is reduced.
 
     One image after the other where the outputs of one depend on the others; known from the first batch on. None for
     an input that does not reach the outputs.
@@ -35,14 +43,18 @@ def pull_back(
     behind = [survey.specs[path] for path in paths] if len(paths) == len(ends) else survey.specs.values()
     is_half = any(spec.dtype == "float16" for spec in behind)
 
-    def pull(direction: np.ndarray) -> Sequence[np.ndarray | None]:
-        return forward.pull(direction, rule)
+    def pull(direction: np.ndarray, *scale: Any) -> list[np.ndarray | None]:
+        return forward.pull(direction, rule, *scale)
 
     def pull_scaled(direction: np.ndarray) -> Sequence[np.ndarray | None]:
+        if is_half and reducer is not None:
+            return reducer.in_half(pull, direction)
         return pull_in_half(pull, direction) if is_half else pull(direction)
 
     key = ("coupled", survey.facts.output, ends, rule)
     axes = _image_axes(forward, survey, asked, ends, len(direction))
+    if reducer is not None and axes is not None:
+        axes = [0] * len(axes)  # images come first in a table
     pulled, traces.facts[key] = pull_images(pull_scaled, direction, axes, traces.facts.get(key))
     gradients = dict(zip(ends, pulled, strict=True))
     for leaf, gradient in gradients.items():
@@ -61,7 +73,7 @@ def _image_axes(forward: Forward, survey: Survey, asked: Asked, ends: Sequence[L
     values = dict(zip(asked.read, forward.values, strict=True))
     layers = [leaf for leaf in ends if leaf.kind == "layer"]
     of_one = [survey.specs[split_run(str(leaf.name))[0]].shape for leaf in layers] if survey.facts.count == 1 else None
-    axes = image_axes([values[leaf].shape for leaf in layers], of_one, count) if layers else []
+    axes = image_axes([tuple(values[leaf].shape) for leaf in layers], of_one, count) if layers else []
     if axes is None:
         return None
     found = dict(zip(layers, axes, strict=True))

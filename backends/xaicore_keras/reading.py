@@ -15,7 +15,7 @@ from xaicore_keras.blocks import Block
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.survey import Survey
 
-__all__ = ["arrays_of", "class_axis_first", "kind_of_outputs", "of_layers", "parts_of"]
+__all__ = ["arrays_of", "class_axis_first", "floats", "kind_of_outputs", "of_layers", "parts_of", "tables_of"]
 
 
 def class_axis_first(outputs: np.ndarray, survey: Survey) -> np.ndarray:
@@ -57,6 +57,11 @@ def arrays_of(
         "attention": {block.facts.name: _of_attention(block, values, plain, batch.count) for block in blocks},
         "input_gradients": {rule: _of_inputs(pulled.get(rule, {}), len(batch.tensors)) for rule in rules},
     }
+
+
+def tables_of(pulled: Mapping[str, Mapping[Leaf, np.ndarray | None]]) -> dict[str, Any]:
+    """The same of layers that were reduced."""
+    return {"activations": {}, "reduced": of_layers(pulled.get("plain", {}))}
 
 
 def parts_of(
@@ -120,3 +125,9 @@ def _of_attention(
         weights_gradients=gradients["weights"],
         output_gradients=gradients.get("output"),
     )
+
+
+def floats(array: np.ndarray) -> np.ndarray:
+    """The array, in float32 where it has floating-point numbers."""
+    is_float = keras.backend.is_float_dtype(array.dtype.name) and array.dtype != np.float32
+    return array.astype(np.float32) if is_float else array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from xaicore.randomness import preserved
 from xaicore_keras.paths import walk
 from xaicore_keras.private import attributes_of_keras, unnoticed_calls
 
-__all__ = ["lock", "preserved_model", "preserved_modes"]
+__all__ = ["lock", "preserved_loader", "preserved_model", "preserved_modes"]
 
 lock = threading.RLock()
 """Held while hooks are set. One for the process, since models share layers."""
@@ -60,3 +61,12 @@ def _preserved_attributes(layers: list[keras.Layer]) -> Iterator[None]:
             for name, value in values.items():
                 if name not in skipped and attributes.get(name) is not value:
                     attributes[name] = value
+
+
+def preserved_loader(source: Any) -> contextlib.AbstractContextManager[Any]:
+    """Keep torch's random state and that of its loader, where torch is imported: Keras trains from its loaders."""
+    if "torch" not in sys.modules:
+        return contextlib.nullcontext()
+    from xaicore_torch.tools import preserved_loader
+
+    return preserved_loader(source)

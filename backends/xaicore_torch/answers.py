@@ -13,7 +13,7 @@ from torch import is_tensor, nn
 from xaicore import BackendError, OutputError, XaicoreError
 from xaicore.outputs import Output, choose_name, part_shape, parts_of
 from xaicore_torch.arrangement import Arrangement
-from xaicore_torch.outputs import to_host
+from xaicore_torch.copies import to_host
 
 __all__ = ["Choice", "Chosen", "HostParts", "NoRowsError", "configured_classes"]
 

@@ -11,8 +11,8 @@ from xaicore import Attention, BackendError
 from xaicore.errors import did_you_mean
 from xaicore_torch.attention import OUTPUT, WEIGHTS, Asked, Attentions, Seen
 from xaicore_torch.attention_survey import Known
+from xaicore_torch.copies import to_host
 from xaicore_torch.leaves import Leaf, Leaves
-from xaicore_torch.outputs import to_host
 
 __all__ = ["AttentionPass"]
 

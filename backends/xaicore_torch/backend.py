@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from xaicore import Backend, Capture, Direction, Layer, check_direction
-from xaicore.errors import BackendError, LayerError, MethodError
+from xaicore.capture import Reduction
+from xaicore.errors import BackendError, MethodError
 from xaicore.facts import AttentionFacts, ByShape, Facts
-from xaicore.layers import listing, never_ran, read, split_run
+from xaicore.layers import listing, read, split_run
 from xaicore.outputs import Output
 from xaicore_torch.answers import Chosen
 from xaicore_torch.attention_pass import AttentionPass
@@ -23,19 +24,19 @@ from xaicore_torch.attention_survey import Known, survey_attention
 from xaicore_torch.biases import find_biases
 from xaicore_torch.classifier import DenseModule, as_dense, features, search_classifier, weight_is_computed
 from xaicore_torch.compiled import CompiledPasses, copy_to_compile
-from xaicore_torch.devices import devices, on_device
+from xaicore_torch.copies import Copies, to_host
+from xaicore_torch.devices import devices, on_accelerator, on_device
 from xaicore_torch.explained import Explained
 from xaicore_torch.hashing import weights_hash
 from xaicore_torch.hessian import differentiable_twice
 from xaicore_torch.inputs import Inputs
 from xaicore_torch.layout import find_module, layer_name, unwrap
 from xaicore_torch.loader import preserved_loader
-from xaicore_torch.outputs import to_host
 from xaicore_torch.passes import Mode, Passes, Recorded
 from xaicore_torch.precision import in_precision
 from xaicore_torch.pullback import by_layer
 from xaicore_torch.pulls import Gradients, Pulls
-from xaicore_torch.recorder import check_run, taken_by
+from xaicore_torch.recorder import taken_by
 from xaicore_torch.rectifiers import VisibleRectifiers
 from xaicore_torch.resume import Middles
 from xaicore_torch.state import preserved_model
@@ -58,7 +59,7 @@ class TorchBackend(Backend):
 
     name = "torch"
     powers = frozenset(
-        {"attention", "biases", "guided", "input_gradients", "parts", "resume", "resume_parts", "second"}
+        {"attention", "biases", "guided", "input_gradients", "parts", "reduce", "resume", "resume_parts", "second"}
     )
 
     def __init__(self, model: nn.Module, output: int | str | Output | None = None) -> None:
@@ -95,10 +96,12 @@ class TorchBackend(Backend):
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
         parts: bool = False,
+        reduce: Mapping[str, Reduction] = MappingProxyType({}),
     ) -> Capture:
         """One forward pass, recorded from the first of these layers on, and one pull-back to all of them.
 
-        With rules it is recorded from the inputs on, and there is one pull-back more for "guided" and for "deconv".
+        With rules it is recorded from the inputs on, and there is one pull-back more for "guided" and for "deconv". For
+        layers alone an accelerator is waited for twice: for the outputs, and for the rest, if it fits into one pull.
         """
         self._middles.forget()
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
@@ -114,16 +117,21 @@ class TorchBackend(Backend):
             recorded = self._record(batch, modules, direction is not None, modes, bool(rules), parts)
             outputs, tensors = self._explained.read(recorded.chosen.y), recorded.leaves.of("layer")
             others = self._explained.parts(recorded.chosen, batch.count) if parts else {}
+            copies = Copies(() if reduce else tensors.values())  # on their way while the direction is chosen
             gradients: dict[str, np.ndarray] = {}
+            reduced: dict[str, np.ndarray] = {}
             pulled: Gradients = {}
             of_inputs: dict[str, Gradients] = {}
             if direction is not None:
                 more = (others,) if parts else ()
                 rows = check_direction(direction(outputs.array, outputs.kind, *more), outputs.array)
                 facts = self._surveys.known(batch)
-                pulled, of_inputs = self._pulls.to(recorded.leaves, outputs, rows, facts, rules)
-                gradients = by_layer({name: pulled["layer", name] for name in tensors})
-            activations = {name: to_host(tensor) for name, tensor in tensors.items()}
+                if reduce:
+                    reduced = by_layer(self._pulls.reduced(recorded.leaves, outputs, rows, facts, reduce))
+                else:
+                    pulled, of_inputs = self._pulls.to(recorded.leaves, outputs, rows, facts, rules)
+                    gradients = by_layer({name: pulled["layer", name] for name in tensors})
+            activations = {} if reduce else dict(zip(tensors, copies.arrays(), strict=True))
             captured = attentions.captured(pulled)
         positions = range(len(batch.tensors))
         return Capture(
@@ -136,7 +144,13 @@ class TorchBackend(Backend):
             attention=captured,
             input_gradients={rule: [one.get(("input", i)) for i in positions] for rule, one in of_inputs.items()},
             parts=others,
+            reduced=reduced,
         )
+
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the first weight lies on one with a memory of its own."""
+        return on_accelerator(self.model)
 
     def weights_hash(self) -> str | None:
         """Of parameters and persistent buffers; None before a lazy layer has its weights."""
@@ -281,10 +295,5 @@ class TorchBackend(Backend):
         passes = Passes() if parts else self._passes
         recorded = passes.record(run, batch, modules, self._surveys.runs, with_gradients, modes, from_inputs)
         self._surveys.runs.update(recorded.runs)
-        for name in modules:
-            if name not in recorded.runs:
-                raise never_ran(name)
-            check_run(name, recorded.runs[name])
-            if ("layer", name) not in recorded.leaves.tensors:
-                raise LayerError(f"layer {name!r} gave no tensor")
+        recorded.check(modules)
         return recorded

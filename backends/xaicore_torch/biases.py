@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from xaicore.layers import offset
+from xaicore_torch.copies import to_host
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs
-from xaicore_torch.outputs import to_host
 from xaicore_torch.state import preserved_model
 
 __all__ = ["find_biases", "pushed"]

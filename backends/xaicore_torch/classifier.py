@@ -12,9 +12,10 @@ from torch.nn.utils import parametrize
 
 from xaicore.layers import Dense, Grid, find_classifier, never_ran
 from xaicore.outputs import tolerance
+from xaicore_torch.copies import to_host
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.inputs import Inputs
-from xaicore_torch.outputs import first_tensor, is_half, to_host
+from xaicore_torch.outputs import first_tensor, is_half
 from xaicore_torch.private import Convolution, has_forward_pre_hooks
 
 __all__ = ["DenseModule", "as_dense", "features", "search_classifier", "weight_is_computed"]

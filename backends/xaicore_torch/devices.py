@@ -10,7 +10,7 @@ from torch import nn
 
 from xaicore import BackendError
 
-__all__ = ["devices", "on_device"]
+__all__ = ["devices", "on_accelerator", "on_device"]
 
 
 def devices() -> tuple[str, ...]:
@@ -19,6 +19,12 @@ def devices() -> tuple[str, ...]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return (*found, *(f"xpu:{n}" for n in range(torch.xpu.device_count())))
+
+
+def on_accelerator(model: nn.Module) -> bool:
+    """Whether the first weight lies on a device with its own memory; "mps" shares the CPU's, and has no float64."""
+    first = next(itertools.chain(model.parameters(), model.buffers()), None)
+    return first is not None and first.device.type in ("cuda", "xpu")
 
 
 def on_device(model: nn.Module, device: str) -> nn.Module:

@@ -10,9 +10,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xaicore import BackendError
+from xaicore_torch.copies import to_host
 from xaicore_torch.leaves import Leaves
 from xaicore_torch.origins import graph_nodes
-from xaicore_torch.outputs import Outputs, to_host
+from xaicore_torch.outputs import Outputs
 from xaicore_torch.private import ONCE
 
 __all__ = ["differentiable_twice", "hessian_product", "twice_differentiable"]

@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore.facts import Moves, Span
 from xaicore.layers import find_moves, find_part, find_span
-from xaicore_torch.outputs import to_host
+from xaicore_torch.copies import to_host
 
 __all__ = ["moves_between", "part_of", "span_of"]
 

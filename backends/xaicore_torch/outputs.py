@@ -13,6 +13,7 @@ from torch.autograd.graph import GradientEdge
 
 from xaicore.outputs import SUM, are_probabilities, tolerance
 from xaicore_torch.arrangement import AS_GIVEN, Arrangement
+from xaicore_torch.copies import to_host
 from xaicore_torch.links import End, find_link
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "read",
     "replace_first_tensor",
     "tensors_in",
-    "to_host",
 ]
 
 
@@ -61,12 +61,6 @@ class Outputs:
         """The same as tensors like `like`."""
         given = np.ascontiguousarray(self.directions(direction))
         return torch.from_numpy(given).to(self.like.device, self.like.dtype)
-
-
-def to_host(tensor: torch.Tensor) -> np.ndarray:
-    """The values as float32 on the CPU, since NumPy has no bfloat16; shares the memory of such a tensor."""
-    array: np.ndarray = tensor.detach().to("cpu", torch.float32).numpy()
-    return array
 
 
 def is_half(tensor: torch.Tensor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from xaicore import LayerError
+from xaicore.layers import never_ran
 from xaicore_torch.answers import Chosen
 from xaicore_torch.inputs import Inputs
 from xaicore_torch.leaves import Leaves
 from xaicore_torch.origins import Origins
-from xaicore_torch.recorder import Recorder
+from xaicore_torch.recorder import Recorder, check_run
 
 __all__ = ["Mode", "Passes", "Recorded"]
 
@@ -31,6 +33,19 @@ class Recorded:
     chosen: Chosen
     leaves: Leaves
     runs: Mapping[str, int]
+
+    def check(self, layers: Iterable[str]) -> None:
+        """Check that these layers ran, as often as their names say, and gave tensors.
+
+        Raises:
+            LayerError: one did not.
+        """
+        for name in layers:
+            if name not in self.runs:
+                raise never_ran(name)
+            check_run(name, self.runs[name])
+            if ("layer", name) not in self.leaves.tensors:
+                raise LayerError(f"layer {name!r} gave no tensor")
 
 
 class Passes:

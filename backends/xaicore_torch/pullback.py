@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch.autograd.graph import GradientEdge
 
 from xaicore import BackendError, LayerError
-from xaicore_torch.outputs import to_host
+from xaicore_torch.copies import Copies, to_device
 from xaicore_torch.zeros import skipped_zeros
 
 __all__ = ["by_layer", "grad_of_mixture", "pull_back"]
@@ -25,6 +25,7 @@ def pull_back(
     *,
     like: torch.Tensor | None = None,
     retain_graph: bool = True,
+    reduce: Callable[[list[torch.Tensor | None]], list[torch.Tensor | None]] | None = None,
 ) -> list[np.ndarray | None]:
     """Multiply directions by the Jacobian of `start` with respect to each leaf, in one backward pass, or a few.
 
@@ -37,9 +38,11 @@ def pull_back(
         direction: (N, K, *O): K directions for each of N images.
         like: a tensor with the shape, type and device of one direction (N, *O) at `start`. None: `start` itself.
         retain_graph: whether the graph is needed again.
+        reduce: makes of the gradients (K, N, *leaf) of some of the targets what is brought to the host in their place,
+            (K, ...) per leaf.
 
     Returns:
-        (N, K, *leaf) float32 per leaf; None for a leaf that `start` does not depend on.
+        (N, K, *leaf) float32 per leaf, or what `reduce` made; None for a leaf that `start` does not depend on.
     """
     if isinstance(start, torch.Tensor):
         if not start.requires_grad:
@@ -53,10 +56,13 @@ def pull_back(
     with torch.inference_mode(False):
         for first in range(0, count, step):
             part = np.ascontiguousarray(direction[:, first : first + step].swapaxes(0, 1))
-            rows = torch.from_numpy(part).to(like.device, like.dtype).reshape(len(part), *like.shape)
+            rows = to_device(part, like.device, like.dtype).reshape(len(part), *like.shape)
             retain = retain_graph or first + step < count
             with skipped_zeros(rows):
-                found.append([None if g is None else to_host(g) for g in _differentiate(start, leaves, rows, retain)])
+                gradients = _differentiate(start, leaves, rows, retain)
+            brought = gradients if reduce is None else reduce(gradients)
+            arrays = iter(Copies(one for one in brought if one is not None).arrays())
+            found.append([None if one is None else next(arrays) for one in brought])
     return [_joined(parts) for parts in zip(*found, strict=True)]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
-from xaicore import BackendError, pull_in_half
+from xaicore import BackendError, XaicoreError, pull_in_half
+from xaicore.capture import Reduction
 from xaicore.facts import Facts
 from xaicore.layers import image_axes, pull_images, split_run
 from xaicore_torch.hessian import hessian_product
@@ -20,6 +22,7 @@ from xaicore_torch.leaves import Leaf, Leaves
 from xaicore_torch.outputs import Outputs
 from xaicore_torch.pullback import by_layer, pull_back
 from xaicore_torch.rectifiers import find_rectifiers, passing_by
+from xaicore_torch.reducer import Reducer
 
 __all__ = ["Gradients", "Pulls"]
 
@@ -78,6 +81,25 @@ class Pulls:
             _check_arrived(found[rule])
         return {leaf: gradient for leaf, gradient in plain.items() if leaf not in inputs}, found
 
+    def reduced(
+        self,
+        leaves: Leaves,
+        outputs: Outputs,
+        direction: np.ndarray,
+        facts: Facts | None,
+        reductions: Mapping[str, Reduction],
+    ) -> dict[str, np.ndarray | None]:
+        """{layer: what its reduction makes of activations and gradients, (rows, K, L)}; arguments as in `to`.
+
+        Raises:
+            BackendError: an operation has no gradient.
+        """
+        reducer = Reducer(leaves.of("layer"), reductions)
+        found = self._pull(leaves.tensors, outputs, direction, facts, retain_graph=False, reducer=reducer)
+        if not direction.any():
+            found = {leaf: reducer.of_zeros(leaf[1], direction.shape[1]) for leaf in found}
+        return {name: table for (_, name), table in found.items()}
+
     def second(self, leaves: Leaves, outputs: Outputs, direction: np.ndarray, facts: Facts | None) -> np.ndarray:
         """The Hessian of each score times the activations of the only leaf, a layer: (N, K, *layer).
 
@@ -104,6 +126,7 @@ class Pulls:
         facts: Facts | None,
         retain_graph: bool,
         pull_once: Callable[[np.ndarray], list[np.ndarray | None]] | None = None,
+        reducer: Reducer | None = None,
     ) -> Gradients:
         if not leaves:
             return {}
@@ -112,19 +135,26 @@ class Pulls:
         may_underflow = outputs.like.dtype == torch.float16
         retain = retain_graph or may_underflow or axes is not None
 
-        def differentiate(direction: np.ndarray) -> list[np.ndarray | None]:
-            given = outputs.directions(direction).swapaxes(0, 1)
-            return pull_back(outputs.start, list(leaves.values()), given, like=outputs.like, retain_graph=retain)
+        def differentiate(direction: np.ndarray, scale: np.float32 | None = None) -> list[np.ndarray | None]:
+            given, ends = outputs.directions(direction).swapaxes(0, 1), list(leaves.values())
+            reduce = None if reducer is None else partial(reducer.tables, scale=scale)
+            return pull_back(outputs.start, ends, given, like=outputs.like, retain_graph=retain, reduce=reduce)
 
         once = pull_once or differentiate
 
         def pull(direction: np.ndarray) -> list[np.ndarray | None]:
+            if may_underflow and reducer is not None:
+                return reducer.in_half(differentiate, direction)
             return pull_in_half(once, direction) if may_underflow else once(direction)
 
+        if reducer is not None and axes is not None:
+            axes = [0] * len(axes)  # images come first in a table
         key = _key(leaves)
         try:
             with passed_by(outputs.passed):
                 pulled, self._coupled[key] = pull_images(pull, direction, axes, self._coupled.get(key))
+        except XaicoreError:
+            raise
         except RuntimeError as exc:
             shown = ", ".join(f"input {which}" if kind == "input" else repr(which) for kind, which in leaves)
             raise BackendError(f"no gradients at {shown}: {exc}{inference_hint(self._model)}") from exc

@@ -11,12 +11,12 @@ from typing import TypeVar
 import torch
 
 from xaicore_torch.biases import pushed
+from xaicore_torch.copies import to_host
 from xaicore_torch.devices import devices
 from xaicore_torch.hessian import twice_differentiable
 from xaicore_torch.links import link_of
 from xaicore_torch.loader import preserved_loader
 from xaicore_torch.origins import Origins
-from xaicore_torch.outputs import to_host
 from xaicore_torch.private import traced_as_graph
 from xaicore_torch.pullback import grad_of_mixture, pull_back
 from xaicore_torch.state import may_mutate, preserved_model, recorded_weights

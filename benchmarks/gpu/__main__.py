@@ -16,7 +16,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.gpu import checks, speed, workers
+from benchmarks.gpu import checks, reducing, speed, workers
+from benchmarks.gpu.verdict import show
+from benchmarks.nets import build
+from xaicore_torch.backend import TorchBackend
 
 NETS = ("ResNet-50", "ViT-B/16")
 
@@ -35,21 +38,21 @@ def main() -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: figures of the CPU"
     console.print(f"torch {torch.__version__} on {device}: {name}")
     failed = _check(console, device)
+    x = torch.rand(2, 3, 224, 224).to(device)
+    reducing.travelled(console, TorchBackend, build("ResNet-50").to(device), x, "ResNet-50")
     _measure(console, device, chosen, end)
-    _measure_jax(console, chosen, end)
+    failed += _measure_jax(console, chosen, end)
     sys.exit(1 if failed else 0)
 
 
 def _check(console: Console, device: torch.device) -> int:
     with speed.full_precision():
-        verdicts = [*checks.values(device), *checks.recurrent(device), *checks.state(device)]
+        verdicts = [*checks.values(device), *checks.recurrent(device), *checks.state(device), *checks.reduced(device)]
     if device.type == "cuda":
         verdicts += workers.several([f"cuda:{n}" for n in range(torch.cuda.device_count())])
     else:
         console.print("left out, it needs a GPU: devices=, a worker per GPU")
-    for verdict in verdicts:
-        console.print(f"{'FAILED' if verdict.fault else 'ok':6}  {verdict.statement}  {verdict.fault}", markup=False)
-    return sum(bool(verdict.fault) for verdict in verdicts)
+    return show(console, verdicts)
 
 
 def _measure(console: Console, device: torch.device, chosen: argparse.Namespace, end: float) -> None:
@@ -67,18 +70,19 @@ def _measure(console: Console, device: torch.device, chosen: argparse.Namespace,
         console.print("left out, the time is over:", *row)
 
 
-def _measure_jax(console: Console, chosen: argparse.Namespace, end: float) -> None:
+def _measure_jax(console: Console, chosen: argparse.Namespace, end: float) -> int:
     if any(importlib.util.find_spec(name) is None for name in ("jax", "keras")):
         console.print("JAX: left out, jax or keras is not installed")
-        return
+        return 0
     rows = ("--rounds", str(chosen.rounds), "--batches", *map(str, chosen.batches))
     command = [sys.executable, "-m", "benchmarks.gpu.jax_speed", *rows]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     console.print("Grad-CAM beside a bare forward pass, Keras on JAX: net, precision, batch, time")
     try:
-        subprocess.run(command, env=environment, check=True, timeout=max(end - time.monotonic(), 1))
+        return subprocess.run(command, env=environment, check=False, timeout=max(end - time.monotonic(), 1)).returncode
     except subprocess.TimeoutExpired:
         console.print("left out, the time is over: the other rows of JAX")
+        return 0
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 import xaicore
+from benchmarks.gpu.reducing import compared
 from benchmarks.gpu.verdict import Verdict
 from xaicore.methods import MethodLike
+from xaicore_torch.backend import TorchBackend
 
 ONE_PASS = ("gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam", "eigengradcam", "fem", "shapleycam")
 OF_MORE_PASSES = {
@@ -76,6 +78,16 @@ def recurrent(device: torch.device) -> list[Verdict]:
         )
         for layer in (nn.LSTM, nn.GRU, nn.RNN)
     ]
+
+
+def reduced(device: torch.device) -> list[Verdict]:
+    """Maps that are computed on the device, beside NumPy's of the same activations and gradients."""
+    x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    verdicts = []
+    for kind in (torch.float32, torch.bfloat16, torch.float16):
+        model = _seeded(Small).to(device, kind)
+        verdicts += compared(f"{kind}".removeprefix("torch."), TorchBackend, model, x.to(device, kind))
+    return verdicts
 
 
 def state(device: torch.device) -> list[Verdict]:

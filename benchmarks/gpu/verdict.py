@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -20,3 +22,10 @@ class Verdict:
             return cls(statement, check())
         except Exception as exc:
             return cls(statement, f"{type(exc).__name__}: {exc}")
+
+
+def show(console: Console, verdicts: Sequence[Verdict]) -> int:
+    """Print a line for each; returns how many failed."""
+    for verdict in verdicts:
+        console.print(f"{'FAILED' if verdict.fault else 'ok':6}  {verdict.statement}  {verdict.fault}", markup=False)
+    return sum(bool(verdict.fault) for verdict in verdicts)

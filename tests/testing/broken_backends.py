@@ -668,6 +668,63 @@ class DoesNotPassParts(Sound):
         return super().capture(inputs, layers, direction and (lambda o, k, *_: direction(o, k)), **asked)
 
 
+@breaks("powers-reduce")
+class GivesWholeArraysBesideReducedOnes(Sound):
+    def capture(self, inputs, layers, direction=None, *, reduce=(), **asked):
+        whole = super().capture(inputs, layers, direction, **asked)
+        return replace(super().capture(inputs, layers, direction, reduce=reduce, **asked), gradients=whole.gradients)
+
+
+class OtherReduction(Sound):
+    """Reductions of a sound backend, which get other arrays."""
+
+    def arrays(self, a, g):
+        return a, g
+
+    def capture(self, inputs, layers, direction=None, *, reduce=None, **asked):
+        changed = {name: self.of(reduction) for name, reduction in (reduce or {}).items()}
+        return super().capture(inputs, layers, direction, reduce=changed, **asked)
+
+    def of(self, reduction):
+        return lambda xp, a, g: reduction(xp, *self.arrays(a, g))
+
+
+@breaks("powers-reduce")
+class ReducesOneTargetForAll(OtherReduction):
+    def arrays(self, a, g):
+        return a, g[:, :1].repeat(g.shape[1], axis=1)
+
+
+@breaks("powers-reduce")
+class LosesTheActivations(OtherReduction):
+    def arrays(self, a, g):
+        return a * 0, g
+
+
+@breaks("powers-reduce")
+class ReducesInHalfPrecision(OtherReduction):
+    def arrays(self, a, g):
+        return a.astype(np.float16), g.astype(np.float16)
+
+
+@breaks("powers-reduce")
+class HidesErrorsOfReductions(OtherReduction):
+    def of(self, reduction):
+        def tried(xp, a, g):
+            try:
+                return reduction(xp, a, g)
+            except MethodError:
+                return g.reshape(*g.shape[:2], -1)
+
+        return tried
+
+
+@breaks("powers-declared")
+class DeclaresReducingWithoutTheKeyword(Sound):
+    def capture(self, inputs, layers, direction=None, *, attention=(), rules=(), parts=False):
+        return super().capture(inputs, layers, direction, attention=dict(attention), rules=rules, parts=parts)
+
+
 @breaks("powers-cam")
 class GivesTheRowsForAnyLayer(Sound):
     def classifier_weights(self, inputs, layer):

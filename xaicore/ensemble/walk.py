@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from xaicore.evidence.first import AimFor
 from xaicore.evidence.passes import Settle
 from xaicore.layers import Grid, Place, Tokens
 from xaicore.maps import fuse
-from xaicore.methods import Method, apply
+from xaicore.methods import Method, Reducing, apply
 from xaicore.outputs import is_dense
 from xaicore.targets import Aim, Target
 
@@ -115,7 +116,15 @@ class Walk:
         if plan.has_layer:
             names = self.layers if self.place is None else self.place.captured
         tokens = self.tokens if plan.has_attention else None
-        return first_pass(self.backend, x, plan, names, tokens, self.settle, aim_for, self.target.needs_parts)
+        reductions = None if self._reducing is None or not plan.has_layer else self._reducing.reductions()
+        return first_pass(
+            self.backend, x, plan, names, tokens, self.settle, aim_for, self.target.needs_parts, reductions
+        )
+
+    @cached_property
+    def _reducing(self) -> Reducing | None:
+        """What the backend computes of the layers, where all methods leave it to it."""
+        return Reducing.of(self.backend, self.place, self.methods)
 
     def _changed(self, pictures: InputPictures, change: Change) -> Any:
         changed = change.of(pictures.array, pictures.letters)
@@ -127,6 +136,9 @@ class Walk:
         return self._maps(x, captured, again)
 
     def _maps(self, x: Any, captured: Capture, aim: Aim) -> Maps:
+        if self._reducing is not None:
+            found = {layer: self._reducing.maps(captured, layer) for layer in self.layers}
+            return {(method.name, layer): found[layer][method.name] for method in self.methods for layer in self.layers}
         capture = arranged(captured, self.place)
         passes = Passes(
             *(self.backend, x, self.place, self.target, aim, self.settle, captured),

@@ -9,6 +9,7 @@ from xaicore.evidence.checks import (
     check_not_boxes,
     check_outputs,
     check_parts,
+    check_rows,
     compare_class_axes,
 )
 from xaicore.evidence.coupling import Coupling
@@ -20,10 +21,12 @@ from xaicore.evidence.passes import BATCH_SIZE, Passes
 from xaicore.evidence.pictures import InputPictures
 from xaicore.evidence.plan import NEEDS, Plan, missing_power
 from xaicore.evidence.progress import Progress, check_progress, reported
+from xaicore.evidence.reduced import FACTS, check_reduced, facts_of
 from xaicore.evidence.scores import aim_again, is_unchanged, scores_of
 
 __all__ = [
     "BATCH_SIZE",
+    "FACTS",
     "NEEDS",
     "Coupling",
     "Evidence",
@@ -41,7 +44,10 @@ __all__ = [
     "check_outputs",
     "check_parts",
     "check_progress",
+    "check_reduced",
+    "check_rows",
     "compare_class_axes",
+    "facts_of",
     "first_pass",
     "group_views",
     "is_noise",

@@ -16,6 +16,7 @@ from xaicore.outputs import OF_ONE_BOX, boxes_among, is_dense, scores_of_boxes
 from xaicore.targets import Target
 
 __all__ = [
+    "check_bad",
     "check_captured",
     "check_class_axis",
     "check_finite",
@@ -23,6 +24,7 @@ __all__ = [
     "check_not_boxes",
     "check_outputs",
     "check_parts",
+    "check_rows",
     "compare_class_axes",
 ]
 
@@ -125,13 +127,16 @@ def compare_class_axes(facts: Facts | None, stacklevel: int) -> None:
     )
 
 
-def check_captured(names: Sequence[str], capture: Capture, with_gradients: bool, backend: str) -> None:
+def check_captured(
+    names: Sequence[str], capture: Capture, with_gradients: bool, backend: str, is_reduced: bool = False
+) -> None:
     """Refuse a capture that lacks a layer.
 
     Raises:
-        BackendError: activations or gradients of a layer are missing.
+        BackendError: activations or gradients of a layer are missing, or what its reduction returned.
     """
     kinds = {"activations": capture.activations} | ({"gradients": capture.gradients} if with_gradients else {})
+    kinds = {"reduced": capture.reduced} if is_reduced else kinds
     for kind, arrays in kinds.items():
         missing = [layer for layer in names if layer not in arrays]
         if missing:
@@ -150,14 +155,23 @@ def check_map(layer: str, capture: Capture) -> None:
     spatial = activations.shape[2:]
     if len(spatial) != len(capture.input_size) or int(np.prod(spatial)) < 2:
         raise no_map(layer, activations.shape, capture.input_size)
-    if len(activations) != len(capture.outputs):
-        raise LayerError(
-            f"layer {layer!r} gave {len(activations)} maps for {len(capture.outputs)} pictures: where the model runs "
-            "it for one image after the other, explain one image at a time"
-        )
+    check_rows(layer, len(activations), len(capture.outputs))
     check_finite(activations, f"the activations of layer {layer!r}")
     if layer in capture.gradients:
         check_finite(capture.gradients[layer], f"the gradients at layer {layer!r}")
+
+
+def check_rows(layer: str, rows: int, pictures: int) -> None:
+    """Refuse another number of maps than of pictures.
+
+    Raises:
+        LayerError: they differ.
+    """
+    if rows != pictures:
+        raise LayerError(
+            f"layer {layer!r} gave {rows} maps for {pictures} pictures: where the model runs it for one image after "
+            "the other, explain one image at a time"
+        )
 
 
 def check_finite(array: np.ndarray, name: str) -> None:
@@ -165,9 +179,17 @@ def check_finite(array: np.ndarray, name: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         is_suspicious = not np.isfinite(array.sum())
     if is_suspicious:
-        bad = int(array.size - np.isfinite(array).sum())
-        if bad:
-            raise BackendError(
-                f"{name} have {bad} NaN or infinite values of {array.size}; check the weights and the inputs, and the "
-                "precision: float16 overflows above 65504"
-            )
+        check_bad(array.size - np.isfinite(array).sum(), array.size, name)
+
+
+def check_bad(bad: float, size: int, name: str) -> None:
+    """Refuse an array with this many NaN and infinite values.
+
+    Raises:
+        BackendError: there are some.
+    """
+    if bad:
+        raise BackendError(
+            f"{name} have {int(bad)} NaN or infinite values of {size}; check the weights and the inputs, and the "
+            "precision: float16 overflows above 65504"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.backend import Backend
-from xaicore.capture import Capture
+from xaicore.capture import Capture, Reduction
 from xaicore.errors import BackendError
 from xaicore.evidence.checks import check_captured
 from xaicore.evidence.passes import Settle
@@ -34,6 +34,7 @@ def first_pass(
     settle: Settle,
     aim_for: AimFor,
     with_parts: bool = False,
+    reductions: Mapping[str, Reduction] | None = None,
 ) -> tuple[Capture, Aim]:
     """One pass that gives all that a plan needs. Targets are compared with the outputs before anything is pulled back.
 
@@ -44,6 +45,7 @@ def first_pass(
         tokens: the attentions to capture, if any.
         settle, aim_for: read the outputs.
         with_parts: whether the targets read other outputs, too.
+        reductions: of all these layers, where the backend computes what is needed of them.
 
     Raises:
         BackendError: the backend left something out, or did not call the direction once.
@@ -60,6 +62,8 @@ def first_pass(
         extra["attention"] = {block.name: block in pulled for block in tokens.blocks}
     if plan.rules:
         extra["rules"] = plan.rules
+    if reductions is not None:
+        extra["reduce"] = reductions
     take: Any = backend.capture  # whose keywords a backend without the powers lacks
     capture: Capture = take(x, names, direction if plan.has_direction else None, **extra)
     if not plan.has_direction:
@@ -68,5 +72,5 @@ def first_pass(
     capture = replace(capture, outputs_kind=settled.kind, link=settled.link)
     if len(aims) != 1:
         raise BackendError(f"backend {backend.name!r} called direction {len(aims)} times; expected one call")
-    check_captured(names, capture, "gradients" in plan.needs, backend.name)
+    check_captured(names, capture, "gradients" in plan.needs, backend.name, reductions is not None)
     return capture, aims[0]

@@ -12,6 +12,7 @@ import numpy as np
 from xaicore.backend import Backend
 from xaicore.capture import Capture
 from xaicore.errors import LayerError
+from xaicore.evidence.reduced import reached_positions
 from xaicore.facts import LayerFacts
 from xaicore.layers import Grid, Places
 from xaicore.targets import Aim
@@ -38,19 +39,22 @@ def layer_before(backend: Backend, x: Any, places: Places, captured: Capture, ai
     (name,) = places.layers
     has_box = ~np.isnan(aim.boxes).any(axis=-1)
 
-    def count(gradients: dict[str, np.ndarray], layer: str, grid: Grid) -> int:
-        return 0 if layer not in gradients else int((_positions(gradients[layer], grid)[has_box] > 1).sum())
+    def led_to(positions: np.ndarray) -> int:
+        return int((positions[has_box] > 1).sum())
 
-    gradients = dict(captured.gradients) if name in captured.gradients else _pulled(backend, x, [name], aim)
-    if name not in gradients:
-        return None
-    best, most = None, count(gradients, name, place.grids[name])
+    reached = reached_positions(captured, name)
+    if reached is None:
+        gradients = dict(captured.gradients) if name in captured.gradients else _pulled(backend, x, [name], aim)
+        if name not in gradients:
+            return None
+        reached = _positions(gradients[name], place.grids[name])
+    best, most = None, led_to(reached)
     for maps in _some(places.before(x), aim.classes.size):
         if most == has_box.sum():
             break
         gradients = _pulled(backend, x, [layer.name for layer, _ in maps], aim)
         for layer, grid in maps:
-            led = count(gradients, layer.name, grid)
+            led = led_to(_positions(gradients[layer.name], grid)) if layer.name in gradients else 0
             if led > most:
                 best, most = layer.name, led
     return best

@@ -9,13 +9,14 @@ from xaicore.layers.choice import as_layers, choose_layer, choose_pooled, defaul
 from xaicore.layers.classifier import Dense, find_classifier
 from xaicore.layers.coupling import image_axes, pull_images
 from xaicore.layers.grid import Grid, check_axes
+from xaicore.layers.half import half_scale, pull_in_half
 from xaicore.layers.inputs import Frame
 from xaicore.layers.messages import blank, never_ran, no_map, no_run, unknown_layer
 from xaicore.layers.moves import find_moves, find_span, has_rows, with_moves_of
 from xaicore.layers.offsets import offset
 from xaicore.layers.outliers import OUTLIERS, find_outliers
 from xaicore.layers.padding import find_part
-from xaicore.layers.place import Place, find_place
+from xaicore.layers.place import Place, find_place, interleaved
 from xaicore.layers.places import Places
 from xaicore.layers.reading import Reading, listing, read, read_grids
 from xaicore.layers.runs import find_run, split_run
@@ -43,8 +44,10 @@ __all__ = [
     "find_place",
     "find_run",
     "find_span",
+    "half_scale",
     "has_rows",
     "image_axes",
+    "interleaved",
     "is_pooling",
     "listing",
     "never_ran",
@@ -52,6 +55,7 @@ __all__ = [
     "no_run",
     "offset",
     "pull_images",
+    "pull_in_half",
     "read",
     "read_grids",
     "split_run",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,14 @@ class Grid:
         Raises:
             InputError: the array does not have these axes or this many positions.
         """
+        return np.ascontiguousarray(self.arrange_in(np, array, targets))
+
+    def arrange_in(self, xp: Any, array: Any, targets: bool = False) -> Any:
+        """The same of an array of another module, where it lies: see `xaicore.capture.Reduction`.
+
+        Raises:
+            InputError: the array does not have these axes or this many positions.
+        """
         letters = self.axes
         first = [letter for letter in ("n", "r") if letter in letters]
         if targets:  # the axis of targets follows the first axis, whichever that is
@@ -58,11 +67,13 @@ class Grid:
             raise InputError(f"an array of shape {array.shape} for the axes {letters!r}: expected {len(letters)} axes")
         positions = [letter for letter in letters if letter not in "nrkc"]
         order = [letter for letter in (*first, "k", "c", *positions) if letter in letters]
-        array = array.transpose([letters.index(letter) for letter in order])
+        if "".join(order) != letters:
+            array = xp.moveaxis(array, tuple(map(letters.index, order)), tuple(range(len(order))))
         if len(first) > 1:  # a row per frame
-            array, order = array.reshape(-1, *array.shape[2:]), order[1:]
+            array, order = xp.reshape(array, (-1, *array.shape[2:])), order[1:]
         if "c" not in letters:
-            array = np.expand_dims(array, order.index(positions[0]) if positions else len(order))
+            at = order.index(positions[0]) if positions else len(order)
+            array = xp.reshape(array, (*array.shape[:at], 1, *array.shape[at:]))
         if "l" in letters:
             others = self.prefix + self.suffix
             array = array[..., self.tokens]
@@ -71,8 +82,8 @@ class Grid:
                     f"{array.shape[-1] + others} tokens for a grid of {' x '.join(map(str, self.size))} and "
                     f"{others} prefix tokens: expected {prod(self.size) + others}"
                 )
-            array = array.reshape(*array.shape[:-1], *self.size)
-        return np.ascontiguousarray(array)
+            array = xp.reshape(array, (*array.shape[:-1], *self.size))
+        return array
 
     def put(self, array: np.ndarray, maps: np.ndarray) -> np.ndarray:
         """An array of one image (1, ...), R times, with other maps (R, C, *size) at its positions: (R, ...).

@@ -17,7 +17,7 @@ from xaicore.layers.runs import Source, runs_of, split_run
 from xaicore.layers.stated import stated_grid
 from xaicore.layers.views import are_in_order, view_names
 
-__all__ = ["Place", "find_place", "picture_place"]
+__all__ = ["Place", "find_place", "interleaved", "picture_place"]
 
 EXAMPLES = {
     2: "input_axes='nt'",
@@ -90,26 +90,43 @@ class Place:
         """
         arranged = {}
         for name, runs in self.runs.items():
-            if name not in self.grids:
-                raise LayerError(
-                    f"layer {name!r} gives several maps, or none that is an array: name a layer inside of it, "
-                    "layer=...; layer=None finds one"
-                )
+            grid = self.grid_of(name)
             if all(run in arrays for run in runs):
-                maps = [self.grids[name].arrange(arrays[run], targets) for run in runs]
-                if len({one.shape for one in maps}) > 1:
-                    shapes = ", ".join(str(one.shape) for one in maps)
-                    raise LayerError(f"the runs of {name!r} gave {shapes}: name them one by one, layer={runs[0]!r}")
-                arranged[name] = _interleave(maps)
+                maps = [grid.arrange(arrays[run], targets) for run in runs]
+                self.check_runs(name, [one.shape for one in maps])
+                arranged[name] = interleaved(maps)
         return arranged
+
+    def grid_of(self, name: str) -> Grid:
+        """The grid of an explained layer.
+
+        Raises:
+            LayerError: it has none.
+        """
+        if name not in self.grids:
+            raise LayerError(
+                f"layer {name!r} gives several maps, or none that is an array: name a layer inside of it, "
+                "layer=...; layer=None finds one"
+            )
+        return self.grids[name]
+
+    def check_runs(self, name: str, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Refuse a layer whose runs have maps of different shapes.
+
+        Raises:
+            LayerError: they differ.
+        """
+        if len(set(shapes)) > 1:
+            gave = ", ".join(map(str, shapes))
+            raise LayerError(f"the runs of {name!r} gave {gave}: name them one by one, layer={self.runs[name][0]!r}")
 
     def pictures(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """The model's inputs as the pictures under the maps, (N * views, C, *size)."""
         arrays = [(inputs[source.position], source.frame) for source in self.sources]
-        return _interleave([self.frame.arrange(a if a.ndim == self.frame.ndim else a[None], i) for a, i in arrays])
+        return interleaved([self.frame.arrange(a if a.ndim == self.frame.ndim else a[None], i) for a, i in arrays])
 
 
-def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def interleaved(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """R arrays (N, ...) as one (N * R, ...), in which the R rows of an image are neighbours."""
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1).reshape(-1, *arrays[0].shape[1:])
 

@@ -41,6 +41,7 @@ from xaicore.methods.masking import iscam, scorecam, sscam
 from xaicore.methods.method import Method, MethodLike, plan_for
 from xaicore.methods.positions import reciprocam
 from xaicore.methods.randomized import random
+from xaicore.methods.reducing import Reducing
 from xaicore.methods.refine import refinecam
 from xaicore.methods.sampling import rise
 from xaicore.methods.shapley import shapleycam
@@ -50,6 +51,7 @@ __all__ = [
     "METHODS",
     "Method",
     "MethodLike",
+    "Reducing",
     "apply",
     "check_fusions",
     "check_powers",

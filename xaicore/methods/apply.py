@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from xaicore.errors import MethodError
@@ -9,7 +11,7 @@ from xaicore.evidence import Evidence, check_finite
 from xaicore.maps import relu
 from xaicore.methods.method import Method
 
-__all__ = ["apply"]
+__all__ = ["apply", "check_shape", "finished"]
 
 
 def apply(method: Method, evidence: Evidence) -> np.ndarray:
@@ -27,13 +29,43 @@ def apply(method: Method, evidence: Evidence) -> np.ndarray:
         maps = np.asarray(method.function(activations, second))
     else:
         maps = np.asarray(method.function(evidence))
-    count, k = evidence.aim.classes.shape
-    spatial = maps.shape[2:] if activations is None else activations.shape[2:]
-    expected = (count, k, *spatial)
-    if maps.shape not in (expected, (count, 1, *spatial)) or len(spatial) != len(evidence.size):
-        axes = ", ".join(map(str, spatial)) if activations is not None else f"*{len(evidence.size)} positions"
-        raise MethodError(f"method {method.name!r} gave maps of shape {maps.shape}; expected ({count}, {k}, {axes})")
-    maps = np.broadcast_to(maps if method.signed else relu(maps), expected).reshape(count * k, *spatial)
-    maps = np.ascontiguousarray(maps, np.float32)
+    targets = evidence.aim.classes.shape
+    if activations is not None:
+        check_shape(method, maps.shape, targets, activations.shape[2:])
+    elif len(maps.shape) != 2 + len(evidence.size) or maps.shape[:2] not in (targets, (targets[0], 1)):
+        raise _misshapen(method, maps.shape, targets, f"*{len(evidence.size)} positions")
+    return finished(method, maps, targets)
+
+
+def check_shape(method: Method, shape: tuple[int, ...], targets: tuple[int, ...], spatial: tuple[int, ...]) -> None:
+    """Refuse maps of another shape than (N, K, *S), or (N, 1, *S) where they are the same for every target.
+
+    Args:
+        method: what gave them.
+        shape: of the maps.
+        targets: (N, K).
+        spatial: of the activations.
+
+    Raises:
+        MethodError: they have it.
+    """
+    if shape not in ((*targets, *spatial), (targets[0], 1, *spatial)):
+        raise _misshapen(method, shape, targets, ", ".join(map(str, spatial)))
+
+
+def finished(method: Method, maps: np.ndarray, targets: tuple[int, ...]) -> np.ndarray:
+    """Maps (N, K or 1, *S) as (M, *S) float32; without negative values, unless the method is signed.
+
+    Raises:
+        BackendError: they are not finite.
+    """
+    spatial = maps.shape[2:]
+    maps = np.broadcast_to(maps if method.signed else relu(maps), (*targets, *spatial))
+    maps = np.ascontiguousarray(maps.reshape(-1, *spatial), np.float32)
     check_finite(maps, f"the maps of method {method.name!r}")
     return maps
+
+
+def _misshapen(method: Method, shape: Sequence[int], targets: Sequence[int], axes: str) -> MethodError:
+    count, k = targets
+    return MethodError(f"method {method.name!r} gave maps of shape {shape}; expected ({count}, {k}, {axes})")

@@ -82,6 +82,14 @@ class Method:
         return self.needs in ARRAYS
 
     @property
+    def is_formula(self) -> bool:
+        """Whether the function computes with any module's arrays, `f(activations, gradients, xp)`.
+
+        Where the gradients lie on an accelerator, so does what it computes, and its maps alone travel to the host.
+        """
+        return self.needs == "gradients" and "xp" in inspect.signature(self.function).parameters
+
+    @property
     def has_layer(self) -> bool:
         """Whether it explains a layer."""
         return plan_for([self]).has_layer
@@ -100,7 +108,7 @@ class Method:
     def options(self) -> dict[str, Any]:
         """{option: its default}: the function's keyword-only arguments, and the number of attentions that it reads."""
         parameters = inspect.signature(self.function).parameters.values()
-        own = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+        own = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "xp"}
         return own | ({"blocks": self.blocks} if self.has_attention else {})
 
     def with_options(self, **options: Any) -> Method:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.backend import Backend, Direction, Layer, check_direction, pull_in_half
+from xaicore.backend import Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture
 from xaicore.facts import AttentionFacts, ByShape, Facts
-from xaicore.layers import find_run, listing
+from xaicore.layers import find_run, listing, pull_in_half
 from xaicore.recording.arguments import Arguments
 
 __all__ = ["FactsBackend", "Pass"]

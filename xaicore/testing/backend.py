@@ -10,6 +10,7 @@ from xaicore.testing.gradients import GradientChecks
 from xaicore.testing.kit import ask
 from xaicore.testing.outputs import OutputChecks
 from xaicore.testing.powers import PowerChecks
+from xaicore.testing.reducing import ReducingChecks
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
 
@@ -52,6 +53,7 @@ class FirstChecks(BackendCase):
 
 class BackendTests(
     RunningChecks,
+    ReducingChecks,
     PowerChecks,
     RestoringChecks,
     FactChecks,

@@ -79,6 +79,7 @@ _TEXTS = {
     "powers-second": "`second` gives the Hessian of each score times the layer's activations.",
     "powers-biases": "`biases` gives f(z) - f'(z) z of every innermost layer where that is not zero.",
     "powers-parts": "`capture(parts=True)` gives all outputs, and `direction` gets them as a third argument.",
+    "powers-reduce": "`capture(reduce=...)` gives what is made of layers where they lie, in the place of whole arrays.",
     "powers-cam": "`classifier_weights` are the rows of the dense layer, or the error names another method.",
     "methods-run": "Every core method that the powers allow gives the maps of the closed form.",
     "models-declines": "`xaicore_model` returns None for a name, file or code that is not its own, and raises nothing.",

@@ -28,7 +28,13 @@ METHODS_OF = {
 }
 """{power: a method that needs it}."""
 
-KEYWORDS = {"attention": "attention", "input_gradients": "rules", "guided": "rules", "parts": "parts"}
+KEYWORDS = {
+    "attention": "attention",
+    "input_gradients": "rules",
+    "guided": "rules",
+    "parts": "parts",
+    "reduce": "reduce",
+}
 """{power: the keyword of `capture` that it brings}."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
-from xaicore.capture import Attention, Capture
+from xaicore.capture import Attention, Capture, Reduction
 from xaicore.errors import InputError, MethodError
 from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
 from xaicore.layers import listing, no_run, split_run, unknown_layer
@@ -84,6 +84,7 @@ class ReferenceBackend(Backend):
         attention: Mapping[str, bool] = MappingProxyType({}),
         rules: Sequence[str] = (),
         parts: bool = False,
+        reduce: Mapping[str, Reduction] = MappingProxyType({}),
     ) -> Capture:
         """One pass forward, and one back for each rule."""
         pictures = self.pictures(inputs)
@@ -96,16 +97,19 @@ class ReferenceBackend(Backend):
             more = (all_parts,) if parts else ()
             rows = check_direction(direction(outputs, "logits", *more), outputs)
             pulled = {rule: self.backward(values, rows, rule) for rule in ("plain", *rules)}
+        activations = {name: as_float(values[run]) for name, run in runs.items()}
+        gradients = {name: as_float(pulled["plain"][run]) for name, run in runs.items()} if pulled else {}
         return Capture(
             outputs,
             "logits",
-            {name: as_float(values[run]) for name, run in runs.items()},
+            {} if reduce else activations,
             pictures[0].shape[2:],
-            {name: as_float(pulled["plain"][run]) for name, run in runs.items()} if pulled else {},
+            {} if reduce else gradients,
             self.net.link,
             {name: self.attended(values, pulled if pull else {}) for name, pull in attention.items()},
             {rule: [as_float(pulled[rule][name]) for name in self.names_of_inputs(pictures)] for rule in rules},
             cast("Parts", all_parts),
+            {name: reduction(np, activations[name], gradients[name]) for name, reduction in reduce.items()},
         )
 
     def forward(self, *pictures: np.ndarray) -> Arrays:

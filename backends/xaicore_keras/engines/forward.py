@@ -20,6 +20,7 @@ from xaicore_keras.calls import Recorder
 from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.probes import Probes
 from xaicore_keras.inputs import Inputs
+from xaicore_keras.reducer import Reducer
 from xaicore_keras.run import Program
 from xaicore_keras.seen import Seen
 from xaicore_keras.state import preserved_model
@@ -45,7 +46,7 @@ class ForwardEngine(Engine):
         with self.isolated():
             yield _tensors(batch)
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, reducer: Reducer | None = None) -> Forward:
         """One pass, not compiled."""
         with self.isolated():
             outputs, taken = _values(program, _tensors(batch), {}, program.asked.read)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from xaicore_keras.engines.jax_steps import Steps, compiled
 from xaicore_keras.engines.jaxprs import link_of, origins, reaching
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import tracer_scope
+from xaicore_keras.reducer import Reducer
 from xaicore_keras.run import Program
 from xaicore_keras.seen import Flow, Pull, Seen, along_axes, mixture
 from xaicore_keras.traces import Traces
@@ -38,7 +40,7 @@ __all__ = ["JaxEngine"]
 class JaxEngine(Engine):
     """Runs models as compiled functions of their weights, with gradients by `jax.vjp`."""
 
-    powers = Engine.powers | {"guided", "second"}
+    powers = Engine.powers | {"guided", "reduce", "second"}
 
     def devices(self) -> tuple[str, ...]:
         """As Keras lists them."""
@@ -91,7 +93,7 @@ class JaxEngine(Engine):
         """Loops, `jax.jit` and `jax.checkpoint` trace their bodies by themselves."""
         return tracer_scope(tensor) is not tracer_scope(y)
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, reducer: Reducer | None = None) -> Forward:
         """The first step; `pull` is the second."""
         key = ("forward", program.asked, program.output)
         # Outputs need not have a row per image, so that rows of padding could not be told from others.
@@ -101,12 +103,25 @@ class JaxEngine(Engine):
         trace_key = (*key, padded.signature(True))
         steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors))
         outputs, values, held = steps.forward(weights, tensors)
+        given = dict(zip(program.asked.read, values, strict=True))
 
-        def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
+        def pull(direction: np.ndarray, rule: str, scale: np.float32 | None = None) -> list[np.ndarray | None]:
             gradients = steps.pull(weights, held, _pad(direction, padded.count), rule)
+            if reducer is not None:
+                ends = program.asked.ends(rule)
+                with _double_precision():
+                    gradients = reducer.tables(jnp, ends, [given[end] for end in ends], gradients, scale)
             return [None if g is None else _kept(g, count, padded.count) for g in gradients]
 
-        return Forward(np.array(outputs)[:count], [_kept(value, count, padded.count) for value in values], pull)
+        def kept(leaf: Leaf, value: Any) -> Any:
+            stays = reducer is not None and reducer.keeps(leaf)
+            return _first_rows(value, count, padded.count) if stays else _kept(value, count, padded.count)
+
+        return Forward(np.array(outputs)[:count], [kept(leaf, value) for leaf, value in given.items()], pull)
+
+    def on_accelerator(self, weight: Any) -> bool:
+        """By the platform of its device."""
+        return any(device.platform in ("gpu", "tpu") for device in weight.devices())
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """A compiled pass with the activations as an argument; what only led to them is not computed."""
@@ -233,10 +248,20 @@ def _padded(batch: Inputs, traces: Traces, key: Hashable) -> Inputs:
 
 def _kept(array: Any, count: int, padded: int) -> np.ndarray:
     """The rows of the first images, without those of padding; a layer may have several rows per image."""
+    return _first_rows(np.array(array), count, padded)
+
+
+def _first_rows(array: Any, count: int, padded: int) -> Any:
     if count == padded:
-        return np.array(array)
-    rows = len(array) * count // padded if array.ndim and len(array) % padded == 0 else count
-    return np.array(array)[:rows]
+        return array
+    return array[: len(array) * count // padded if array.ndim and len(array) % padded == 0 else count]
+
+
+def _double_precision() -> contextlib.AbstractContextManager[Any]:
+    """JAX has no float64 unless it is told so: methods that need it ask for it."""
+    home: Any = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+    double: contextlib.AbstractContextManager[Any] = home.enable_x64(True)
+    return double
 
 
 def _pad(array: np.ndarray, rows: int, mode: Any = "constant") -> np.ndarray:

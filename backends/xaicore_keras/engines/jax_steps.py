@@ -81,9 +81,7 @@ class Steps:
 
         return ruled
 
-    def pull(
-        self, weights: Sequence[Any], held: Sequence[Any], direction: np.ndarray, rule: str
-    ) -> list[np.ndarray | None]:
+    def pull(self, weights: Sequence[Any], held: Sequence[Any], direction: np.ndarray, rule: str) -> list[Any]:
         """The gradient (N, K, ...) at each end for a direction (N, K, *O); None without a path to the outputs."""
         pulled = self._asked.pulled
         ends = [i for i in map(pulled.index, self._asked.ends(rule)) if i in self._reached]
@@ -99,7 +97,7 @@ class Steps:
                 self._pulls[key] = lowered.compile(self._options)
             gradients = self._pulls[key](weights, held, direction)
         places = map(pulled.index, self._asked.ends(rule))
-        return [np.array(gradients[i]) if i in gradients else None for i in places]
+        return [gradients.get(i) for i in places]
 
     def _pull(self, ends: Sequence[int], weights: Sequence[Any], held: Sequence[Any], direction: Any) -> dict[int, Any]:
         rest = iter(held)

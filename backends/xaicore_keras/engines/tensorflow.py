@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,7 @@ from xaicore_keras.engines.tensorflow_cut import concrete, cut_out
 from xaicore_keras.engines.tensorflow_steps import Steps, inlined
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import graph_function
+from xaicore_keras.reducer import Reducer
 from xaicore_keras.run import Program
 from xaicore_keras.seen import Flow, Seen
 from xaicore_keras.state import preserved_model
@@ -38,7 +40,7 @@ __all__ = ["TensorFlowEngine"]
 class TensorFlowEngine(Engine):
     """Runs models as graph functions, with gradients by `tf.gradients`."""
 
-    powers = Engine.powers | {"guided", "second"}
+    powers = Engine.powers | {"guided", "reduce", "second"}
 
     def devices(self) -> tuple[str, ...]:
         """As Keras lists them."""
@@ -105,7 +107,7 @@ class TensorFlowEngine(Engine):
         with super().eager(model, batch, inline) as tensors, inlined(inline):
             yield tensors
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, reducer: Reducer | None = None) -> Forward:
         """The first step; `pull` is the second."""
         key = ("forward", program.asked, program.output)
         inline = bool(traces.facts.get("inline"))
@@ -113,10 +115,23 @@ class TensorFlowEngine(Engine):
             steps: Steps = _traced(traces, batch, key, lambda specs: Steps(program, specs, inline))
             outputs, values, cut = steps.forward(list(map(tf.convert_to_tensor, batch.tensors)))
 
-        def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
-            return steps.pull(direction, cut, rule)
+        given = dict(zip(program.asked.read, values, strict=True))
 
-        return Forward(outputs.numpy(), [value.numpy() for value in values], pull)
+        def pull(direction: np.ndarray, rule: str, scale: np.float32 | None = None) -> list[np.ndarray | None]:
+            gradients = steps.pull(direction, cut, rule)
+            if reducer is not None:
+                ends, xp = program.asked.ends(rule), importlib.import_module("tensorflow.experimental.numpy")
+                with tf.init_scope():
+                    gradients = reducer.tables(xp, ends, [given[end] for end in ends], gradients, scale)
+            return [None if gradient is None else gradient.numpy() for gradient in gradients]
+
+        stay = [reducer is not None and reducer.keeps(leaf) for leaf in given]
+        kept = [value if stays else value.numpy() for stays, value in zip(stay, values, strict=True)]
+        return Forward(outputs.numpy(), kept, pull)
+
+    def on_accelerator(self, weight: Any) -> bool:
+        """By the name of its device."""
+        return "GPU" in weight.device or "TPU" in weight.device
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """A graph with the activations as an input, less the operations that only led to them."""

@@ -64,7 +64,7 @@ class Steps:
         count = len(self._asked.read)
         return outputs, rest[:count], rest[count:]
 
-    def pull(self, direction: np.ndarray, cut: Sequence[Any], rule: str) -> list[np.ndarray | None]:
+    def pull(self, direction: np.ndarray, cut: Sequence[Any], rule: str) -> list[Any]:
         """The gradient (N, K, ...) at each end for a direction (N, K, *O); None without a path to the outputs."""
         step = self._pulls[rule]
         if rule in RELU_RULES and not step.passes_relus:
@@ -134,13 +134,13 @@ class _Pull:
             for is_one, fetches in ((True, gradients.one), (False, gradients.many))
         }
 
-    def __call__(self, direction: np.ndarray, cut: Sequence[Any]) -> list[np.ndarray | None]:
+    def __call__(self, direction: np.ndarray, cut: Sequence[Any]) -> list[Any]:
         if not any(self._reached):
             return [None for _ in self._reached]
         with tf.init_scope():
             step = self._steps[direction.shape[1] == 1]()
             gradients = iter(step(tf.constant(direction), *cut))
-        return [next(gradients).numpy() if reached else None for reached in self._reached]
+        return [next(gradients) if reached else None for reached in self._reached]
 
 
 def _swapped(tensor: Any) -> Any:

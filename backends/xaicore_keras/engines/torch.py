@@ -20,6 +20,7 @@ from xaicore_keras.engine import Engine, Forward, Run
 from xaicore_keras.engines.torch_rules import applied, nodes, second
 from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import is_shut
+from xaicore_keras.reducer import Reducer
 from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
 from xaicore_keras.run import Program
 from xaicore_keras.seen import Flow, Seen, along_axes, mixture
@@ -33,7 +34,7 @@ __all__ = ["TorchEngine"]
 class TorchEngine(Engine):
     """Runs models as they are, with gradients by autograd."""
 
-    powers = Engine.powers | {"guided", "second"}
+    powers = Engine.powers | {"guided", "reduce", "second"}
 
     def devices(self) -> tuple[str, ...]:
         """As torch names them."""
@@ -70,7 +71,7 @@ class TorchEngine(Engine):
         with self.isolated(), tools.preserved_model(model, tensors[0].device, _is_mutable):
             yield tensors
 
-    def forward(self, program: Program, traces: Traces, batch: Inputs) -> Forward:
+    def forward(self, program: Program, traces: Traces, batch: Inputs, reducer: Reducer | None = None) -> Forward:
         """One pass. A model that switches grad off itself, around a frozen part, is recorded from the start."""
         asked, recording = program.asked, False
         while True:
@@ -89,8 +90,11 @@ class TorchEngine(Engine):
         if asked.has_rules and any(map(is_shut, nodes(y))):
             raise hidden_relus(program.model(), "a scripted, compiled or recomputed part")
 
-        def pull(direction: np.ndarray, rule: str) -> list[np.ndarray | None]:
+        def pull(direction: np.ndarray, rule: str, scale: np.float32 | None = None) -> list[np.ndarray | None]:
             ends = [taken[leaf] for leaf in asked.ends(rule)]
+            if reducer is not None:
+                reduce = functools.partial(_tables, reducer, asked.ends(rule), ends, scale)
+                return tools.pull_back(y, ends, direction, reduce=reduce)
             if rule == SECOND:
                 return [second(y, end, direction) for end in ends]
             if rule not in RELU_RULES:
@@ -100,7 +104,13 @@ class TorchEngine(Engine):
                     raise no_relus(program.model(), rule)
                 return tools.pull_back(y, ends, direction)
 
-        return Forward(tools.to_host(y).copy(), [tools.to_host(taken[leaf]) for leaf in asked.read], pull)
+        stay = {leaf for leaf in asked.read if reducer is not None and reducer.keeps(leaf)}
+        values = [taken[leaf] if leaf in stay else tools.to_host(taken[leaf]) for leaf in asked.read]
+        return Forward(tools.to_host(y).copy(), values, pull)
+
+    def on_accelerator(self, weight: Any) -> bool:
+        """MPS is none here, which shares the CPU's memory and has no float64."""
+        return weight.device.type in ("cuda", "xpu")
 
     def resume(self, program: Program, traces: Traces, batch: Inputs, activations: np.ndarray) -> list[np.ndarray]:
         """The recorded operations of a pass, less those that only led to the activations.
@@ -133,6 +143,20 @@ class TorchEngine(Engine):
     def pushed(self, function: Callable[[Any], Any], tensor: Any) -> tuple[Any, Any]:
         """By `torch.func.jvp`."""
         return tools.pushed(function, tensor)
+
+
+@torch.no_grad()
+def _tables(
+    reducer: Reducer,
+    ends: Sequence[Leaf],
+    tensors: Sequence[torch.Tensor],
+    scale: np.float32 | None,
+    gradients: Sequence[torch.Tensor | None],
+) -> list[torch.Tensor | None]:
+    """Tables (K, rows, L) for gradients (K, *layer)."""
+    moved = [None if gradient is None else gradient.float().movedim(0, 1) for gradient in gradients]
+    tables = reducer.tables(torch, ends, [tensor.detach().float() for tensor in tensors], moved, scale)
+    return [None if table is None else table.movedim(1, 0) for table in tables]
 
 
 def _reads(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> list[tuple[int, ...] | None]:
