@@ -14,6 +14,7 @@ from processes import run_code
 
 from xaicore import testing
 from xaicore.testing import checks
+from xaicore.testing.__main__ import main
 from xaicore.testing.clauses import CLAUSES, Clause
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,30 @@ def test_every_clause_is_checked_and_broken_by_a_plugin():
         "models-light",  # by modules, in processes of their own
     }
     assert {clause for clause in CLAUSES if not clause.startswith(("plugin-", "kit-"))} <= broken
+
+
+def test_the_clauses_are_printed(capsys, monkeypatch):
+    """All of them, with their texts, for those who have only the wheel; or those whose ids start with what is typed."""
+    monkeypatch.setattr("sys.argv", ["xaicore.testing"])
+    main()
+    printed = capsys.readouterr().out
+    blocks = dict(block.split("\n", 1) for block in printed.split("\n\n")[1:])
+    texts = {id.partition(" ")[0]: " ".join(text.split()) for id, text in blocks.items()}
+    assert texts == {clause.id: clause.text for clause in CLAUSES.values()}
+    monkeypatch.setattr("sys.argv", ["xaicore.testing", "state-direction", "kit-"])
+    main()
+    assert capsys.readouterr().out == (
+        f"The contract of plugins, version {testing.KIT_VERSION} of the kit: 2 of {len(CLAUSES)} clauses\n\n"
+        f"kit-declared\n    {CLAUSES['kit-declared'].text}\n\nstate-direction\n    {CLAUSES['state-direction'].text}\n"
+    )
+
+
+def test_a_clause_that_is_none_is_told_with_what_ids_start_with(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["xaicore.testing", "kit-", "nan"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err
+    assert "no clause starts with 'nan'; ids start with kit-, plugin-, backend-, facts-, state-, powers-" in said
 
 
 class Suite:
