@@ -7,8 +7,8 @@ Keras runs on torch.
 Faults are drawn from the lines that the kit runs, or with `--lines tests` from those that any test runs: callbacks and
 models by name have tests of their own. Those that change no result, such as what saves memory, are listed in
 `harmless.py`, and do not count. Those in what one framework alone has, which no clause of the contract speaks of, are
-counted apart: `beyond.py` lists these modules and functions. What was found is kept in .cache/mutants, so that a run that was stopped goes on;
-`--again` tries again what nothing found.
+counted apart: `beyond.py` lists these modules and functions. What was found is kept in .cache/mutants, so that a run
+that was stopped goes on; `--again` tries again what nothing found.
 """
 
 from __future__ import annotations
