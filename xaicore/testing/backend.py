@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xaicore.testing.activations import ActivationChecks
+from xaicore.testing.architectures import ArchitectureChecks
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.facts import FactChecks
@@ -12,6 +13,7 @@ from xaicore.testing.outputs import OutputChecks
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
+from xaicore.testing.variants import VariantChecks
 
 __all__ = ["BackendTests"]
 
@@ -51,6 +53,8 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    ArchitectureChecks,
+    VariantChecks,
     RunningChecks,
     PowerChecks,
     RestoringChecks,
