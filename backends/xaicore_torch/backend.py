@@ -100,7 +100,7 @@ class TorchBackend(Backend):
         self._middles.forget()
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
         batch, rules = self._prepare(inputs), rules if direction is not None else ()
-        if not modules and self._surveys.is_empty:  # outputs that are not recorded do not show their link
+        if self._surveys.is_empty:  # which shows the link and the classes of outputs
             self.observe(inputs)
         attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
         modes: list[Mode] = [*attentions.modes]

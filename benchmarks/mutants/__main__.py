@@ -69,7 +69,7 @@ def main() -> None:
     of = suites.of(asked.backend)
     kit = of.seen([of.kit])
     others = {} if asked.kit_only else of.seen(of.others)
-    store = of.cache / f"found-{of.digest}.json"
+    store = of.cache / f"found-{of.digest}-{of.kit_digest}.json"
     results: dict[str, dict[str, Any]] = json.loads(store.read_text()) if store.exists() else {}
     chosen, console = drawn(of, kit, others, asked), Console(soft_wrap=True)
     for fault in track(chosen, "faults", console=console):

@@ -69,11 +69,20 @@ class Suites:
         """Of the whole backend: what was seen of another one does not count."""
         return hashlib.sha256(json.dumps(self.sources).encode()).hexdigest()[:16]
 
+    @functools.cached_property
+    def kit_digest(self) -> str:
+        """Of the kit and of what the backend's author supplies: what another kit found does not count."""
+        files = [*sorted((ROOT / "xaicore" / "testing").glob("*.py")), ROOT / self.kit]
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
     def seen(self, files: Sequence[str]) -> Seen:
-        """What each test of these files runs. A file that changed since is run again."""
+        """What each test of these files runs. A file that changed since is run again, and with the kit its own."""
         store = self.cache / "seen.json"
         known = json.loads(store.read_text()) if store.exists() else {}
-        keys = {file: f"{self.digest} {hashlib.sha256((ROOT / file).read_bytes()).hexdigest()}" for file in files}
+        own = {file: hashlib.sha256((ROOT / file).read_bytes()).hexdigest() for file in files} | {
+            self.kit: self.kit_digest
+        }
+        keys = {file: f"{self.digest} {own[file]}" for file in files}
         for n, file in enumerate(files, 1):
             if known.get(file, {}).get("key") != keys[file]:
                 print(f"which lines the tests run: {n} of {len(files)}, {file}", flush=True)

@@ -262,6 +262,24 @@ class GivesTheReadersOutput(Sound):
 
 
 @breaks("facts-takes", only_by="test_what_the_reader_takes")
-class SaysThatTheReaderTakesACopy(OtherFacts):
+class SaysThatHalfAPictureIsThePicture(OtherFacts):
     def of_pass(self, facts):
-        return replace(facts, inputs=tuple(replace(one, reader_runs=(False,)) for one in facts.inputs))
+        return replace(facts, inputs=tuple(replace(one, reader_runs=(True,)) for one in facts.inputs))
+
+
+@breaks("facts-axes", only_by="test_axes_of_other_nets")
+class DoesNotPlaceTheChannelsOfNorms(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, channel_axis=None) if layer.kind == "norm" else layer
+
+
+@breaks("facts-outputs", only_by="test_the_classes_of_a_score_map")
+class TakesTheLastAxisForTheClasses(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, class_axis=3) if is_a(self, "segments") else facts
+
+
+@breaks("powers-parts", only_by="test_functions_of_the_answer")
+class CallsScoresLogits(Changed):
+    def change(self, captured):
+        return replace(captured, outputs_kind="logits") if captured.outputs_kind == "values" else captured

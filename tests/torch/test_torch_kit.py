@@ -122,18 +122,30 @@ class Skip(nn.Module):
         return self.relu2(x + self.norm2(self.conv2(x)))
 
 
+class Unrecorded(nn.Module):
+    """A convolution under the model's own no_grad, as frozen backbones are."""
+
+    def __init__(self, net: testing.ResidualNet) -> None:
+        super().__init__()
+        self.conv1 = conv(net.conv1)
+
+    @torch.no_grad()
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv1(x)
+
+
 class Loop(nn.Module):
-    """One convolution on what it made itself."""
+    """One convolution on what it made itself; its ReLU writes into a view."""
 
     def __init__(self, net: testing.LoopNet) -> None:
         super().__init__()
         self.first, self.shared = conv(net.first, net.first_bias), conv(net.shared, net.shared_bias)
-        self.relu, self.dense = nn.ReLU(), dense(net.dense, net.bias)
+        self.relu, self.dense = nn.ReLU(inplace=True), dense(net.dense, net.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.relu(self.first(x))
+        x = self.relu(self.first(x / 2)[:])
         for _ in range(2):
-            x = self.relu(self.shared(x))
+            x = self.relu(self.shared(x)[:])
         return self.dense(x.mean((2, 3)))
 
 
@@ -159,6 +171,13 @@ class Blocks(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.dense(self.mixed2(self.mixed1(self.tokens(self.patches(x))))[:, 0])
+
+
+class ClassesLast(nn.Module):
+    """(N, classes, h, w) to (N, h, w, classes)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(0, 2, 3, 1)
 
 
 class Words(nn.Module):
@@ -239,12 +258,13 @@ class TestTorch(testing.BackendTests):
 
     def build_residual(self, net: testing.ResidualNet) -> testing.Built:
         model = nn.Sequential()
-        model.conv1, model.norm1, model.relu1 = conv(net.conv1), norm(net, "norm1"), nn.ReLU(inplace=True)
+        model.body, model.norm1, model.relu1 = Unrecorded(net), norm(net, "norm1"), nn.ReLU(inplace=True)
         model.block, model.pool, model.flatten = Skip(net), nn.AdaptiveAvgPool2d(1), nn.Flatten()
         model.dense = dense(net.dense, net.bias)
         return self.build(model)[0], {
-            **{name: name for name in ("conv1", "norm1", "relu1", "pool", "dense")},
+            **{name: name for name in ("norm1", "relu1", "pool", "dense")},
             **{name: f"block.{name}" for name in ("conv2", "norm2")},
+            "conv1": "body",
             "relu2": "block",
         }
 
@@ -257,7 +277,7 @@ class TestTorch(testing.BackendTests):
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
         model = nn.Sequential()
         model.conv1, model.relu1, model.dense = conv(net.conv1, net.bias1), nn.ReLU(), conv(net.dense, net.bias)
-        model.end = HEADS[net.link]()
+        model.end = HEADS[net.link]() if net.link else ClassesLast()
         return self.build(model, *net.layers)
 
     def build_words(self, net: testing.WordsNet) -> testing.Built:

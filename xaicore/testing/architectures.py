@@ -74,9 +74,10 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
 
     @checks("state-restored", since=2)
     def test_calls_on_other_nets(self) -> None:
-        """Model, inputs and random state, after every call."""
+        """Model and random state, after the calls that differ most."""
         for subject in self.others():
-            for name, call in self.calls(subject).items():
+            calls = self.calls(subject)
+            for name, call in ((name, calls[name]) for name in ("observe", "capture", "resume") if name in calls):
                 what = f"{name} on the {subject.net.name} net"
                 with self.unchanged(subject, what), self.same_randomness(what):
                     call()
@@ -99,6 +100,21 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
                 if layer.run_reads is not None:
                     same(f"runs of {what} in `run_reads`", len(layer.run_reads), len(runs))
 
+    @checks("facts-axes", since=2)
+    def test_axes_of_other_nets(self) -> None:
+        """Every convolution and norm, also those that no net names, says where its channels are."""
+        lengths = {"residual": {5}, "loop": {5}, "blocks": {10}, "segments": {4, 5}, "words": {4}}
+        for subject in self.others():
+            for layer in () if subject.facts is None else subject.facts.layers:
+                if layer.kind in ("convolution", "norm") and layer.is_leaf:
+                    what = f"axis {layer.channel_axis} of {layer.name!r} of the {subject.net.name} net"
+                    if layer.channel_axis is None:
+                        deviate(f"channel_axis of the {layer.kind} {layer.name!r}", "an axis", "None")
+                    length = layer.shape[layer.channel_axis]
+                    same(
+                        f"whether {what} has as many as the net has channels", length in lengths[subject.net.name], True
+                    )
+
     def _check_reads(self, subject: Subject, name: str, reads: Any) -> None:
         """Of inputs that have gradients: whole numbers may be read unseen."""
         seen = {i for i, picture in enumerate(subject.pictures) if picture.dtype.kind == "f"}
@@ -119,9 +135,8 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
     def test_resuming_other_nets(self) -> None:
         """What skips the layer is that of the image."""
         for subject in self.others():
-            for name in subject.maps if self.having("resume", subject) else ():
-                if subject.named(name).partition("#")[1] == "":  # a run that others follow may have no place of its own
-                    self._check_resumed(subject, name)
+            if self.having("resume", subject):  # of a layer that runs twice, only the last run is a place to start from
+                self._check_resumed(subject, "first" if subject.net.name == "loop" else subject.maps[-2])
 
     @checks("powers-second", since=2)
     def test_second_derivatives_of_other_nets(self) -> None:

@@ -6,6 +6,7 @@ from xaicore.testing.activations import ActivationChecks
 from xaicore.testing.architectures import ArchitectureChecks
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
+from xaicore.testing.described import DescribedChecks
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.gradients import GradientChecks
 from xaicore.testing.kit import ask
@@ -55,6 +56,7 @@ class FirstChecks(BackendCase):
 class BackendTests(
     ArchitectureChecks,
     VariantChecks,
+    DescribedChecks,
     RunningChecks,
     PowerChecks,
     RestoringChecks,

@@ -197,7 +197,7 @@ class BackendCase(Kit):
         to_inputs = self.named_inputs if net.name == "words" else self.all_inputs
         return Subject(net, model, self.backend(model, net.explains), layers, to_inputs)
 
-    def backend(self, model: Any, output: int | str | None = None) -> Backend:
+    def backend(self, model: Any, output: Any = None) -> Backend:
         """The plugin's backend for a model."""
         found = ask(self.plugin, "xaicore_backend", model=model, output=output)
         if not isinstance(found, Backend):

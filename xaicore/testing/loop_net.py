@@ -11,7 +11,7 @@ __all__ = ["LoopNet"]
 
 
 class LoopNet(GraphNet):
-    """relu(shared(relu(shared(relu(first(x)))))), its spatial mean, and a dense layer.
+    """relu(shared(relu(shared(relu(first(x / 2)))))), its spatial mean, and a dense layer.
 
     Run i of a layer is called "shared#i", as in `Backend.capture`. `relu#1` follows `first`.
 
@@ -37,10 +37,14 @@ class LoopNet(GraphNet):
         """Pictures (count, 3, 6, 8)."""
         return (np.random.default_rng(seed).uniform(-1, 1, (count, 3, 6, 8)).astype(np.float32),)
 
+    def taken(self, layer: str) -> tuple[str, ...]:
+        """The first layer takes what is made of the picture."""
+        return () if layer == "first" else super().taken(layer)
+
     def graph(self) -> dict[str, Step]:
         """Each run's step."""
         return {
-            "first": convolution("input", self.first, self.first_bias),
+            "first": convolution("input", self.first / 2, self.first_bias),
             "relu#1": rectifier("first"),
             "shared#1": convolution("relu#1", self.shared, self.shared_bias),
             "relu#2": rectifier("shared#1"),

@@ -12,10 +12,10 @@ import numpy as np
 
 from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture
-from xaicore.errors import InputError, MethodError
+from xaicore.errors import InputError, MethodError, OutputError
 from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
 from xaicore.layers import listing, no_run, split_run, unknown_layer
-from xaicore.outputs import Parts, choose_name
+from xaicore.outputs import Output, Parts, choose_name
 from xaicore.testing.blocks_net import BlocksNet
 from xaicore.testing.heads_net import HeadsNet
 from xaicore.testing.loop_net import LoopNet
@@ -32,7 +32,7 @@ TYPES = {
     **dict.fromkeys(("dense", "shape", "colour"), "Dense"),
     **{"relu": "ReLU", "pool": "GlobalPool"},
 }
-CHANNELS = {"Conv": 1, "Tokens": 2}
+CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2}
 KINDS = {"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense", "Norm": "norm", "Embedding": "embedding"}
 
 
@@ -42,7 +42,9 @@ class ReferenceBackend(Backend):
     name = "reference"
     powers = frozenset(POWERS)
 
-    def __init__(self, net: Net, output: int | str | None = None) -> None:
+    def __init__(self, net: Net, output: int | str | Output | None = None) -> None:
+        self.described = output if isinstance(output, Output) else Output()
+        output = output.name if isinstance(output, Output) else output
         if isinstance(net, HeadsNet):
             names: Any = dict.fromkeys(("shape", "colour"))
             net = HeadsNet(choose_name(names | {"shape": net.shape, "colour": net.colour}, output, net))
@@ -62,7 +64,7 @@ class ReferenceBackend(Backend):
         layers = tuple(self.facts_of(name, values, gradients) for name in names)
         first = layers[0].name
         readers = tuple(
-            InputFacts(picture.shape, picture.shape, 1, (True,), (None,), reader=first)
+            InputFacts(picture.shape, picture.shape, 1, (self.net.name != "loop",), (None,), reader=first)
             if picture.dtype.kind == "f"
             else InputFacts(picture.shape)
             for picture in pictures
@@ -116,16 +118,18 @@ class ReferenceBackend(Backend):
         given = dict(zip(("input", "input#2"), pictures, strict=False))
         runs = {name: self.run_of(name) for name in layers}
         values = self.forward(*pictures)
-        outputs = as_float(values["dense"])
+        outputs = as_float(described(self.net, values, self.described))
+        kind = "values" if self.described.is_score else "logits"
         all_parts = self.parts(values) if parts else {}
         pulled: dict[str, Arrays] = {}
         if direction is not None:
             more = (all_parts,) if parts else ()
-            rows = check_direction(direction(outputs, "logits", *more), outputs)
+            rows = check_direction(direction(outputs, kind, *more), outputs)
+            rows = self.net.answer_back(values, rows) if self.described.is_score else rows
             pulled = {rule: self.backward(values, rows, rule) for rule in ("plain", *rules)}
         return Capture(
             outputs,
-            "logits",
+            kind,
             {name: as_float(values[run]) for name, run in runs.items()},
             pictures[0].shape[2:],
             {name: as_float(pulled["plain"][run]) for name, run in runs.items()} if pulled else {},
@@ -200,8 +204,8 @@ class ReferenceBackend(Backend):
         }
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
-        """The picture, for the layer that reads it."""
-        return as_float(self.pictures(inputs)[0])
+        """The picture, for the layer that reads it; half of it in the loop."""
+        return as_float(self.pictures(inputs)[0] * (0.5 if self.net.name == "loop" else 1))
 
     def in_precision(self, precision: str) -> Any:
         """A net whose weights are rounded."""
@@ -272,3 +276,23 @@ def offsets(net: Any) -> dict[str, np.ndarray]:
         shared = dict.fromkeys(("shared#1", "shared#2"), net.shared_bias)
         return {"first": net.first_bias, **shared, "dense": net.bias}
     return {"conv1": net.bias1, "conv2": net.bias2, "dense": net.bias} if net.name == "conv" else {}
+
+
+def described(net: Net, values: Mapping[str, np.ndarray], output: Output) -> np.ndarray:
+    """The explained outputs, whose axes and values a caller may describe.
+
+    Raises:
+        OutputError: the description does not fit.
+    """
+    logits = values["dense"]
+    if output.axes is not None and len(output.axes) != logits.ndim:
+        raise OutputError(f"output_axes={output.axes!r}: the output has shape {logits.shape}, {logits.ndim} axes")
+    if output.read is None:
+        return logits
+    try:
+        read = output.read(net.answer(values))
+    except Exception as exc:
+        raise OutputError(f"the function of the answer raised {type(exc).__name__}: {exc}") from exc
+    if not isinstance(read, np.ndarray):
+        raise OutputError(f"the function of the answer returned a {type(read).__name__}, no array")
+    return read if output.is_score else logits

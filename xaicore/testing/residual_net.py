@@ -46,6 +46,10 @@ class ResidualNet(GraphNet):
         """Pictures (count, 3, 6, 8)."""
         return (np.random.default_rng(seed).uniform(-1, 1, (count, 3, 6, 8)).astype(np.float32),)
 
+    def taken(self, layer: str) -> tuple[str, ...]:
+        """The sum may be a layer of its own, which the last ReLU takes."""
+        return () if layer == "relu2" else super().taken(layer)
+
     def graph(self) -> dict[str, Step]:
         """Each layer's step."""
         return {
