@@ -178,6 +178,7 @@ class TorchBackend(Backend):
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """One forward pass, recorded from the layer on, and per target a backward pass and one through that."""
         modules, batch = {layer: find_module(self.model, split_run(layer)[0])}, self._prepare(inputs)
+        self.observe(inputs)
         with preserved_model(self.model, batch.picture.device):
             recorded = self._record(batch, modules, True, [differentiable_twice])
             outputs = self._explained.read(recorded.chosen.y)
