@@ -106,8 +106,7 @@ class TorchBackend(Backend):
         self._middles.forget()
         modules = {name: find_module(self.model, split_run(name)[0]) for name in layers}
         batch, rules = self._prepare(inputs), rules if direction is not None else ()
-        shows_link = bool(modules) and type(self._passes) is Passes  # outputs that are recorded do, unless compiled
-        if not shows_link and self._surveys.is_empty:
+        if self._surveys.is_empty:  # which shows the link and the classes of outputs
             self.observe(inputs)
         attentions = AttentionPass(self._known_attentions(inputs) if attention else {}, attention)
         modes: list[Mode] = [*attentions.modes]
@@ -196,6 +195,7 @@ class TorchBackend(Backend):
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """One forward pass, recorded from the layer on, and per target a backward pass and one through that."""
         modules, batch = {layer: find_module(self.model, split_run(layer)[0])}, self._prepare(inputs)
+        self.observe(inputs)
         with preserved_model(self.model, batch.picture.device):
             recorded = self._record(batch, modules, True, [differentiable_twice])
             outputs = self._explained.read(recorded.chosen.y)

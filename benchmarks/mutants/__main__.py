@@ -6,8 +6,9 @@ Keras runs on torch.
 
 Faults are drawn from the lines that the kit runs, or with `--lines tests` from those that any test runs: callbacks and
 models by name have tests of their own. Those that change no result, such as what saves memory, are listed in
-`harmless.py`, and do not count. What was found is kept in .cache/mutants, so that a run that was stopped goes on;
-`--again` tries again what nothing found.
+`harmless.py`, and do not count. Those in what one framework alone has, which no clause of the contract speaks of, are
+counted apart: `beyond.py` lists these modules and functions. What was found is kept in .cache/mutants, so that a run
+that was stopped goes on; `--again` tries again what nothing found.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.mutants import suites
+from benchmarks.mutants.beyond import beyond
 from benchmarks.mutants.faults import Fault, faults
 from benchmarks.mutants.harmless import HARMLESS
 from benchmarks.mutants.suites import Seen, Suites
@@ -67,7 +69,7 @@ def main() -> None:
     of = suites.of(asked.backend)
     kit = of.seen([of.kit])
     others = {} if asked.kit_only else of.seen(of.others)
-    store = of.cache / f"found-{of.digest}.json"
+    store = of.cache / f"found-{of.digest}-{of.kit_digest}.json"
     results: dict[str, dict[str, Any]] = json.loads(store.read_text()) if store.exists() else {}
     chosen, console = drawn(of, kit, others, asked), Console(soft_wrap=True)
     for fault in track(chosen, "faults", console=console):
@@ -77,17 +79,28 @@ def main() -> None:
             results[fault.name] = result = tried(of, fault, kit, others, asked.seconds)
             store.write_text(json.dumps(results, indent=1))
         if not result["kit"]:
-            by = result.get("tests") or f"nothing, also not by {result.get('tried', 0)} tests of its own"
+            by = result.get("tests") or ("not the kit" if asked.kit_only else f"none of {result.get('tried', 0)} tests")
+            reason = beyond(asked.backend, fault)
             text = f"{of.place(fault)} {fault.what}: {fault.text}\n    found by {by}"
+            text += f"\n    beyond the contract: {reason}" if reason else ""
             console.print(text, markup=False, highlight=False)
-    score(chosen, results)
+    reached = [fault for fault in chosen if beyond(asked.backend, fault) is None]
+    others = [fault for fault in chosen if fault not in reached]
+    print(score("in the contract's reach", reached, results, asked.kit_only))
+    print(score("beyond the contract", others, results, asked.kit_only))
 
 
-def score(chosen: list[Fault], results: dict[str, dict[str, Any]]) -> None:
+def score(where: str, chosen: list[Fault], results: dict[str, dict[str, Any]], kit_only: bool) -> str:
     """Of the kit alone, and with the backend's own tests."""
     by_kit = sum(bool(results[fault.name]["kit"]) for fault in chosen)
+    text = f"of {len(chosen)} faults {where}, the kit finds {by_kit}"
+    if not chosen:
+        return text
+    text += f" ({by_kit / len(chosen):.0%})"
+    if kit_only:
+        return text
     both = by_kit + sum(bool(results[fault.name].get("tests")) for fault in chosen)
-    print(f"{by_kit} of {len(chosen)} faults are found by the kit, {both} by the kit or the backend's own tests")
+    return f"{text}, the kit or the backend's own tests {both} ({both / len(chosen):.0%})"
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class Fault:
         line: where it is in the module as `ast.unparse` writes it, which is what the tests run.
         text: that line.
         is_in_function: whether it runs when a function is called, and not when the module is imported.
+        function: the outermost function that it lies in, "Class.method" for a method; empty where it is in none.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Fault:
     line: int
     text: str
     is_in_function: bool
+    function: str = ""
 
     @property
     def name(self) -> str:
@@ -48,11 +50,21 @@ def faults(file: str, source: str) -> Iterator[Fault]:
     harmless = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.keyword) and one.arg in HARMLESS}
     functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
     inside = {id(node) for function in functions for part in _body(function) for node in ast.walk(part)}
+    names = dict(_names(tree))
     for index, node in enumerate(ast.walk(tree)):
         what = None if id(node) in harmless else kind(node)
         if what:
             line: int = node.lineno  # type: ignore[attr-defined]  # of expressions and statements, which these are
-            yield Fault(file, index, what, line, lines[line - 1].strip(), id(node) in inside)
+            yield Fault(file, index, what, line, lines[line - 1].strip(), id(node) in inside, names.get(id(node), ""))
+
+
+def _names(parent: ast.AST, prefix: str = "") -> Iterator[tuple[int, str]]:
+    """(id of a node, the outermost function that it lies in)."""
+    for node in ast.iter_child_nodes(parent):
+        if isinstance(node, ast.ClassDef):
+            yield from _names(node, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef):
+            yield from ((id(inner), prefix + node.name) for inner in ast.walk(node))
 
 
 def _body(function: ast.FunctionDef | ast.Lambda) -> list[ast.AST]:

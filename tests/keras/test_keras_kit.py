@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -29,30 +31,64 @@ class Tokens(layers.Layer):
         return keras.ops.concatenate([first, rows], axis=1) + self.positions
 
 
-def convolution(name: str, kernel: np.ndarray, bias: np.ndarray, stride: int = 1) -> layers.Layer:
-    channels, taken, *size = kernel.shape
-    layer = layers.Conv2D(channels, size, stride, "same" if stride == 1 else "valid", name=name)
+def convolution(
+    name: str, kernel: np.ndarray, bias: np.ndarray | None = None, stride: int = 1, activation: str | None = None
+) -> layers.Layer:
+    (channels, taken, *size), padding = kernel.shape, "same" if stride == 1 else "valid"
+    layer = layers.Conv2D(channels, size, stride, padding, name=name, activation=activation, use_bias=bias is not None)
     layer.build((None, None, None, taken))
-    layer.set_weights([kernel.transpose(2, 3, 1, 0), bias])
+    layer.set_weights([one for one in (kernel.transpose(2, 3, 1, 0), bias) if one is not None])
     return layer
 
 
-def dense(weight: np.ndarray, bias: np.ndarray, activation: str | None = None) -> layers.Layer:
-    layer = layers.Dense(len(weight), activation, name="dense")
+def dense(weight: np.ndarray, bias: np.ndarray, activation: str | None = None, name: str = "dense") -> layers.Layer:
+    layer = layers.Dense(len(weight), activation, name=name)
     layer.build((None, weight.shape[1]))
     layer.set_weights([weight.T, bias])
     return layer
 
 
-def attention(net: testing.TokenNet) -> layers.Layer:
-    layer = layers.MultiHeadAttention(2, 5, use_bias=False, name="attention")
+def attention(net: testing.TokenNet, name: str) -> layers.Layer:
+    layer = layers.MultiHeadAttention(2, 5, use_bias=False, name=name)
     layer.build((None, 13, 10), (None, 13, 10))
     inward = [weight.T.reshape(10, 2, 5) for weight in (net.query, net.key, net.value)]
     layer.set_weights([*inward, net.output.T.reshape(2, 5, 10)])
     return layer
 
 
+def norm(net: testing.ResidualNet, name: str) -> layers.Layer:
+    layer, own = layers.BatchNormalization(epsilon=net.epsilon, name=name), net.norms[name]
+    layer.build((None, None, None, 5))
+    layer.set_weights([own[part] for part in ("scale", "shift", "mean", "variance")])
+    return layer
+
+
+def patched(net: testing.TokenNet, x: Any) -> Any:
+    return Tokens(net)(convolution("patches", net.patches, net.patches_bias, 4)(x))
+
+
+def attended(net: testing.TokenNet, tokens: Any, name: str) -> Any:
+    """A block."""
+    layer = layers.LayerNormalization(epsilon=net.epsilon, name=f"{name}_norm")
+    layer.build((None, 13, 10))
+    layer.set_weights([net.scale, net.shift])
+    taken = layer(tokens)
+    return layers.Add(name=name)([tokens, attention(net, f"{name}_attention")(taken, taken)])
+
+
+@contextlib.contextmanager
+def in_bfloat16() -> Iterator[None]:
+    """Layers that are made now would compute in bfloat16."""
+    was = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(was)
+
+
 class TestKeras(testing.BackendTests):
+    kit_version = 2
     plugin = xaicore_keras
     frameworks = ("keras", "tensorflow", "jax", "torch")
     lacks = {} if keras.backend.backend() in frameworks else {"gradients": "Keras' backend only runs forward"}
@@ -67,12 +103,7 @@ class TestKeras(testing.BackendTests):
 
     def build_tokens(self, net: testing.TokenNet) -> testing.Built:
         x = keras.Input((12, 16, 3))
-        tokens = Tokens(net)(convolution("patches", net.patches, net.patches_bias, 4)(x))
-        norm = layers.LayerNormalization(epsilon=net.epsilon, name="norm")
-        norm.build((None, 13, 10))
-        norm.set_weights([net.scale, net.shift])
-        taken = norm(tokens)
-        mixed = layers.Add(name="mixed")([tokens, attention(net)(taken, taken)])
+        mixed = attended(net, patched(net, x), "mixed")
         return keras.Model(x, dense(net.dense, net.bias)(mixed[:, 0])), {name: name for name in net.layers}
 
     def build_pair(self, net: testing.PairNet) -> testing.Built:
@@ -81,6 +112,63 @@ class TestKeras(testing.BackendTests):
         means = [keras.ops.mean(relu(shared(x)), axis=(1, 2)) for x in inputs]
         y = dense(net.dense, net.bias)(layers.Concatenate()(means))
         return keras.Model(inputs, y), {name: name for name in ("shared", "relu", "dense")}
+
+    def build_residual(self, net: testing.ResidualNet) -> testing.Built:
+        x = keras.Input((6, 8, 3))
+        first = layers.ReLU(name="relu1")(norm(net, "norm1")(convolution("conv1", net.conv1)(x)))
+        second = norm(net, "norm2")(convolution("conv2", net.conv2)(first))
+        end = layers.GlobalAveragePooling2D(name="pool")(layers.ReLU(name="relu2")(layers.Add()([first, second])))
+        return keras.Model(x, dense(net.dense, net.bias)(end)), {name: name for name in net.layers}
+
+    def build_loop(self, net: testing.LoopNet) -> testing.Built:
+        x = keras.Input((6, 8, 3))
+        shared, relu = convolution("shared", net.shared, net.shared_bias), layers.ReLU(name="relu")
+        a = relu(convolution("first", net.first, net.first_bias)(x / 2))
+        a = relu(shared(relu(shared(a))))
+        y = dense(net.dense, net.bias)(layers.GlobalAveragePooling2D(name="pool")(a))
+        return keras.Model(x, y), {name: name for name in ("first", "relu", "shared", "pool", "dense")}
+
+    def build_blocks(self, net: testing.BlocksNet) -> testing.Built:
+        x, (first, second) = keras.Input((12, 16, 3)), net.blocks
+        mixed = attended(second, attended(first, patched(first, x), "mixed1"), "mixed2")
+        return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
+
+    def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
+        x = keras.Input((6, 8, 3))
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
+        y = convolution("dense", net.dense, net.bias, activation=net.link)(a)
+        names = net.layers if net.link is None else net.layers[:-1]
+        return keras.Model(x, y), {name: name for name in names}
+
+    def build_words(self, net: testing.WordsNet) -> testing.Built:
+        picture, words = keras.Input((6, 8, 3), name="picture"), keras.Input((5,), dtype="int32", name="words")
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(picture))
+        embedding = layers.Embedding(*net.embedding.shape, name="embedding")
+        embedding.build()
+        embedding.set_weights([net.embedding])
+        means = [keras.ops.mean(a, axis=(1, 2)), keras.ops.mean(embedding(words), axis=1)]
+        y = dense(net.dense, net.bias)(layers.Concatenate()(means))
+        return keras.Model({"picture": picture, "words": words}, y), {name: name for name in net.layers}
+
+    def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
+        x = keras.Input((6, 8, 3))
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
+        pooled = layers.GlobalAveragePooling2D(name="pool")(a)
+        y = {
+            "shape": dense(net.shape, net.shape_bias, name="shape")(pooled),
+            "colour": dense(net.colour, net.colour_bias, name="colour")(pooled),
+        }
+        return keras.Model(x, y), {name: name for name in ("conv1", "relu1", "pool")}
+
+    def modes(self) -> dict[str, Any]:
+        if keras.backend.backend() == "torch":
+            import torch
+
+            return {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
+        return {"learning in bfloat16": in_bfloat16}
+
+    def freeze(self, model: keras.Model) -> None:
+        model.trainable = False
 
     def to_inputs(self, picture: np.ndarray) -> np.ndarray:
         return picture.transpose(0, 2, 3, 1)

@@ -16,10 +16,15 @@ from xaicore import Attention, Backend, BackendError, Capture, Facts, Layer, Lay
 BROKEN: dict[type[Backend], str] = {}
 """{backend: clause}."""
 
+ONLY_BY: dict[type[Backend], str] = {}
+"""{backend: the only test of that clause that finds its fault}."""
 
-def breaks(clause: str) -> Any:
+
+def breaks(clause: str, only_by: str = "") -> Any:
     def register(backend: type[Backend]) -> type[Backend]:
         BROKEN[backend] = clause
+        if only_by:
+            ONLY_BY[backend] = only_by
         return backend
 
     return register
@@ -330,8 +335,8 @@ class LeavesEvaluationMode(Sound):
 
 @breaks("state-restored")
 class SetsTrainingModeWhateverItWas(Sound):
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
+    def __init__(self, model: Model, output: Any = None) -> None:
+        super().__init__(model, output)
         model.training = True
 
     def resume(self, *args):

@@ -19,8 +19,23 @@ class Model:
     def __init__(self, net: Net) -> None:
         self.net = net
         self.training = True
+        self.is_frozen = False
         self.hooks: list[object] = []
         self.gradients = {"dense": np.ones((4, 7), np.float32)}
+
+
+MODE = {"quiet": False}
+"""The mode of the framework."""
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """In it, a framework would record no gradients."""
+    was, MODE["quiet"] = MODE["quiet"], True
+    try:
+        yield
+    finally:
+        MODE["quiet"] = was
 
 
 class Sound(testing.ReferenceBackend):
@@ -28,8 +43,8 @@ class Sound(testing.ReferenceBackend):
 
     name = "sound"
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model.net)
+    def __init__(self, model: Model, output: int | str | None = None) -> None:
+        super().__init__(model.net, output)
         self.model = model
 
     @contextlib.contextmanager
@@ -47,21 +62,27 @@ class Sound(testing.ReferenceBackend):
         with self.hooked():
             return super().capture(*args, **kwargs)
 
+    def in_precision(self, precision: str) -> Model:
+        return Model(super().in_precision(precision))
+
 
 class Plugin:
     """The hook, as an object."""
 
-    def __init__(self, make: Callable[[Model], Backend]) -> None:
+    def __init__(self, make: Callable[..., Backend]) -> None:
         self.make = make
 
     @hookimpl
-    def xaicore_backend(self, model: Any) -> Backend | None:
-        return self.make(model) if isinstance(model, Model) else None
+    def xaicore_backend(self, model: Any, output: Any) -> Backend | None:
+        if not isinstance(model, Model):
+            return None
+        return self.make(model) if output is None else self.make(model, output)
 
 
 class Suite(testing.BackendTests):
     """The author's part."""
 
+    kit_version = testing.KIT_VERSION
     plugin: Any = Plugin(Sound)
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
@@ -73,12 +94,36 @@ class Suite(testing.BackendTests):
     def build_pair(self, net: testing.PairNet) -> testing.Built:
         return Model(net), {name: name for name in ("shared", "relu", "dense")}
 
+    def build_residual(self, net: testing.ResidualNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_loop(self, net: testing.LoopNet) -> testing.Built:
+        return Model(net), {name: name for name in ("first", "relu", "shared", "pool", "dense")}
+
+    def build_blocks(self, net: testing.BlocksNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_words(self, net: testing.WordsNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
+        return Model(net), {name: name for name in ("conv1", "relu1", "pool")}
+
+    def modes(self) -> dict[str, Any]:
+        return {"quiet": quiet}
+
+    def freeze(self, model: Model) -> None:
+        model.is_frozen = True
+
     def to_inputs(self, picture: np.ndarray) -> np.ndarray:
         return picture
 
     def state(self, model: Any) -> dict[str, Any]:
         weights = {name: value for name, value in vars(model.net).items() if isinstance(value, np.ndarray)}
-        return {**vars(model), "net": weights, "hooks": len(model.hooks)}
+        return {**vars(model), "net": weights, "hooks": len(model.hooks), "quiet": MODE["quiet"]}
 
 
 def failures(suite: Any, clause: str) -> list[testing.ContractError]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import unittest
+from dataclasses import replace
 from typing import Any
 
+import broken_on_other_nets  # noqa: F401 (it adds its own)
 import pytest
-from broken_backends import BROKEN
+from broken_backends import BROKEN, ONLY_BY, OtherFacts
 from framework import Model, Plugin, Sound, Suite, failures
 
-from xaicore import hookimpl, testing
+from xaicore import LayerFacts, hookimpl, testing
 
 
 class TestSound(Suite):
@@ -29,8 +32,31 @@ def test_each_fault_is_named(backend: type, clause: str) -> None:
     assert all(testing.CLAUSES[clause].place in str(error) for error in found)
 
 
+@pytest.mark.parametrize(("backend", "test"), ONLY_BY.items(), ids=lambda one: getattr(one, "__name__", one))
+def test_each_newer_test_finds_what_no_older_one_does(backend: type, test: str) -> None:
+    suite = suite_of(Plugin(backend))
+    tests = [name for name in dir(suite) if getattr(getattr(suite, name), "clause", None) == BROKEN[backend]]
+    assert test in tests
+    assert [name for name in tests if fails(suite, name)] == [test]
+
+
+def fails(suite: Suite, test: str) -> bool:
+    try:
+        getattr(suite, test)()
+    except unittest.SkipTest:
+        return False
+    except testing.ContractError:
+        return True
+    return False
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(BROKEN) > 60
+
+
+class TakesNothing(OtherFacts):
+    def of_layer(self, layer: LayerFacts) -> LayerFacts:
+        return replace(layer, takes=())
 
 
 class AcceptsAnything:
@@ -109,6 +135,10 @@ def test_each_loud_import_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     assert "what import loud_plugin" in str(error)
 
 
+ELSEWHERE = ("plugin-silent", "kit-declared")
+"""Clauses that are broken here by modules and by what an author forgot."""
+
+
 class WithoutState(Suite):
     def state(self, model: Any) -> Any:
         return testing.BackendTests.state(self, model)
@@ -136,10 +166,38 @@ class NamesUnknownLayers(Suite):
         return Model(net), {"conv3": "conv1", **{name: name for name in net.layers}}
 
 
+class WithoutAResidualBlock(Suite):
+    build_residual = testing.BackendTests.build_residual
+
+
+class WithoutModes(Suite):
+    modes = testing.BackendTests.modes
+
+
+class WithoutFreezing(Suite):
+    freeze = testing.BackendTests.freeze
+
+
+class SeesNotWhatLayersTake(Suite):
+    plugin = Plugin(TakesNothing)
+
+
+class LacksWhatItSees(Suite):
+    lacks = {"words": "no sentences"}  # noqa: RUF012
+
+
 SUITES = [
+    (WithoutAResidualBlock, "a method build_residual, or lacks = {'residual': 'why the framework has no such net'}"),
+    (WithoutModes, "a method modes, or lacks = {'modes': 'why"),
+    (WithoutFreezing, "a method freeze, or lacks = {'frozen': 'why"),
+    (SeesNotWhatLayersTake, "the fact 'takes'\n  expected: what was seen, or lacks = {'takes': 'why'}\n  came: ()"),
+    (LacksWhatItSees, "no 'words' in `lacks`, since there is such a net"),
     (WithoutATokensNet, "a method build_tokens, or lacks = {'tokens': 'why the framework has no such net'}"),
     (LacksWhatItHas, "no 'tokens' in `lacks`, since there is such a net"),
-    (LacksAnUnknownThing, "one of gradients, facts, tokens, pair, heads, bias"),
+    (
+        LacksAnUnknownThing,
+        "one of gradients, facts, tokens, pair, heads, bias, residual, loop, blocks, segments, words, ",
+    ),
     (LacksWithoutAReason, "why that cannot be checked, in words"),
     (NamesUnknownLayers, "unknown layers of the conv net"),
 ]

@@ -3,24 +3,29 @@
 import numpy as np
 import pytest
 
-from xaicore.testing import ConvNet, PairNet, TokenNet
+from xaicore.testing import BlocksNet, ConvNet, HeadsNet, LoopNet, PairNet, ResidualNet, SegmentsNet, TokenNet, WordsNet
 from xaicore.testing.arithmetic import relu_back
 
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
+NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
+NETS += [HeadsNet("shape"), HeadsNet("colour")]
 STEP = 1e-6
 
 
 @pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net.name} {net.link}")
 def test_gradients_are_the_slopes(net):
-    pictures = [one.astype(np.float64) for one in net.pictures()]
+    pictures = [one if one.dtype.kind == "i" else one.astype(np.float64) for one in net.pictures()]
     values = net.forward(*pictures)
-    rows = np.random.default_rng(5).normal(size=(2, 3, 4))
+    rows = np.random.default_rng(5).normal(size=(2, 3, *values["dense"].shape[1:]))
     gradients = net.backward(values, net.answer_back(values, rows))
 
     def scores(inputs):
-        return (rows * net.answer(net.forward(*inputs))[:, None]).sum(axis=-1)
+        return (rows * net.answer(net.forward(*inputs))[:, None]).reshape(2, 3, -1).sum(axis=-1)
 
     for i, name in enumerate(("input", "input#2")[: len(pictures)]):
+        if pictures[i].dtype.kind == "i":
+            assert not gradients[name].any()
+            continue
         way = np.random.default_rng(9).normal(size=pictures[i].shape)
         more, less = (
             scores([one + sign * STEP * way if j == i else one for j, one in enumerate(pictures)]) for sign in (1, -1)
@@ -29,13 +34,17 @@ def test_gradients_are_the_slopes(net):
         np.testing.assert_allclose(slopes, (more - less) / (2 * STEP), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("net", [ConvNet(), TokenNet()], ids=lambda net: net.name)
+CHAINS = [ConvNet(), TokenNet(), ResidualNet(), LoopNet(), BlocksNet(), WordsNet()]
+
+
+@pytest.mark.parametrize("net", CHAINS, ids=lambda net: net.name)
 def test_gradients_of_layers_are_the_slopes_from_there_on(net):
-    values, rows = net.forward(*net.pictures()), np.random.default_rng(5).normal(size=(2, 1, 4))
+    values = net.forward(*net.pictures())
+    rows = np.random.default_rng(5).normal(size=(2, 1, values["dense"].shape[1]))
     gradients = net.backward(values, rows)
     for name in net.maps:
         way = np.random.default_rng(9).normal(size=values[name].shape)
-        more, less = (net.after(name, values[name] + sign * STEP * way)["dense"] for sign in (1, -1))
+        more, less = (net.after(name, values[name] + sign * STEP * way, values)["dense"] for sign in (1, -1))
         slopes = ((more - less) * rows[:, 0]).sum(axis=1) / (2 * STEP)
         np.testing.assert_allclose((gradients[name][:, 0] * way).reshape(2, -1).sum(axis=1), slopes, rtol=1e-5)
 

@@ -110,14 +110,120 @@ class Pair(nn.Module):
         return self.dense(torch.cat([self.relu(self.shared(one)).mean((2, 3)) for one in (x, y)], 1))
 
 
+class Skip(nn.Module):
+    """A residual block; the ReLUs of the net work in place, as those of real ones do."""
+
+    def __init__(self, net: testing.ResidualNet) -> None:
+        super().__init__()
+        self.conv2, self.norm2 = conv(net.conv2), norm(net, "norm2")
+        self.relu2 = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu2(x + self.norm2(self.conv2(x)))
+
+
+class Unrecorded(nn.Module):
+    """A convolution under the model's own no_grad, as frozen backbones are."""
+
+    def __init__(self, net: testing.ResidualNet) -> None:
+        super().__init__()
+        self.conv1 = conv(net.conv1)
+
+    @torch.no_grad()
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv1(x)
+
+
+class Loop(nn.Module):
+    """One convolution on what it made itself; its ReLU writes into a view."""
+
+    def __init__(self, net: testing.LoopNet) -> None:
+        super().__init__()
+        self.first, self.shared = conv(net.first, net.first_bias), conv(net.shared, net.shared_bias)
+        self.relu, self.dense = nn.ReLU(inplace=True), dense(net.dense, net.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.first(x / 2)[:])
+        for _ in range(2):
+            x = self.relu(self.shared(x)[:])
+        return self.dense(x.mean((2, 3)))
+
+
+class OpenAttention(Attention):
+    """Two heads, in single operations."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        q, k, v = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
+        weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)
+        return self.out((weights @ v).swapaxes(1, 2).flatten(2))
+
+
+class Blocks(nn.Module):
+    """Two blocks; the attention of the second is written in single operations."""
+
+    def __init__(self, net: testing.BlocksNet) -> None:
+        super().__init__()
+        first, second = net.blocks
+        self.patches, self.tokens = conv(first.patches, first.patches_bias, 4), Tokens(first)
+        self.mixed1, self.mixed2 = Block(first), Block(second)
+        self.mixed2.attention = OpenAttention(second)
+        self.dense = dense(second.dense, second.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.mixed2(self.mixed1(self.tokens(self.patches(x))))[:, 0])
+
+
+class ClassesLast(nn.Module):
+    """(N, classes, h, w) to (N, h, w, classes)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
+class Words(nn.Module):
+    """A picture and a sentence."""
+
+    def __init__(self, net: testing.WordsNet) -> None:
+        super().__init__()
+        self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
+        self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(net.embedding.copy()), freeze=False)
+        self.dense = dense(net.dense, net.bias)
+
+    def forward(self, picture: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        of_picture = self.relu1(self.conv1(picture)).mean((2, 3))
+        return self.dense(torch.cat([of_picture, self.embedding(words).mean(1)], 1))
+
+
+class Heads(nn.Module):
+    """Two outputs."""
+
+    def __init__(self, net: testing.HeadsNet) -> None:
+        super().__init__()
+        self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
+        self.shape, self.colour = dense(net.shape, net.shape_bias), dense(net.colour, net.colour_bias)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        pooled = self.relu1(self.conv1(x)).mean((2, 3))
+        return {"shape": self.shape(pooled), "colour": self.colour(pooled)}
+
+
+def norm(net: testing.ResidualNet, name: str) -> nn.BatchNorm2d:
+    own, layer = net.norms[name], nn.BatchNorm2d(5, net.epsilon)
+    layer.weight, layer.bias = parameter(own["scale"]), parameter(own["shift"])
+    layer.running_mean, layer.running_var = torch.from_numpy(own["mean"]), torch.from_numpy(own["variance"])
+    return layer
+
+
 def parameter(array: np.ndarray) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(array.copy()))
 
 
-def conv(kernel: np.ndarray, bias: np.ndarray, stride: int = 1) -> nn.Conv2d:
+def conv(kernel: np.ndarray, bias: np.ndarray | None = None, stride: int = 1) -> nn.Conv2d:
     channels, taken, *size = kernel.shape
-    layer = nn.Conv2d(taken, channels, size, stride, padding=1 if stride == 1 else 0)
-    layer.weight, layer.bias = parameter(kernel), parameter(bias)
+    layer = nn.Conv2d(taken, channels, size, stride, padding=size[0] // 2 if stride == 1 else 0, bias=bias is not None)
+    layer.weight = parameter(kernel)
+    if bias is not None:
+        layer.bias = parameter(bias)
     return layer
 
 
@@ -130,6 +236,7 @@ def dense(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
 
 
 class TestTorch(testing.BackendTests):
+    kit_version = 2
     plugin = xaicore_torch
     frameworks = ("torch",)
 
@@ -148,6 +255,46 @@ class TestTorch(testing.BackendTests):
 
     def build_pair(self, net: testing.PairNet) -> testing.Built:
         return self.build(Pair(net), "shared", "relu", "dense")
+
+    def build_residual(self, net: testing.ResidualNet) -> testing.Built:
+        model = nn.Sequential()
+        model.body, model.norm1, model.relu1 = Unrecorded(net), norm(net, "norm1"), nn.ReLU(inplace=True)
+        model.block, model.pool, model.flatten = Skip(net), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        model.dense = dense(net.dense, net.bias)
+        return self.build(model)[0], {
+            **{name: name for name in ("norm1", "relu1", "pool", "dense")},
+            **{name: f"block.{name}" for name in ("conv2", "norm2")},
+            "conv1": "body",
+            "relu2": "block",
+        }
+
+    def build_loop(self, net: testing.LoopNet) -> testing.Built:
+        return self.build(Loop(net), "first", "relu", "shared", "dense")
+
+    def build_blocks(self, net: testing.BlocksNet) -> testing.Built:
+        return self.build(Blocks(net), *net.layers)
+
+    def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
+        model = nn.Sequential()
+        model.conv1, model.relu1, model.dense = conv(net.conv1, net.bias1), nn.ReLU(), conv(net.dense, net.bias)
+        model.end = HEADS[net.link]() if net.link else ClassesLast()
+        return self.build(model, *net.layers)
+
+    def build_words(self, net: testing.WordsNet) -> testing.Built:
+        return self.build(Words(net), *net.layers)
+
+    def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
+        return self.build(Heads(net), "conv1", "relu1", "shape", "colour")
+
+    def modes(self) -> dict[str, Any]:
+        return {
+            "no_grad": torch.no_grad,
+            "inference_mode": torch.inference_mode,
+            "autocast": lambda: torch.autocast("cpu", enabled=False),
+        }
+
+    def freeze(self, model: nn.Module) -> None:
+        model.requires_grad_(False)
 
     def to_inputs(self, picture: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(picture.copy())

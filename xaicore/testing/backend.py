@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from xaicore.testing.activations import ActivationChecks
+from xaicore.testing.architectures import ArchitectureChecks
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
+from xaicore.testing.described import DescribedChecks
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.gradients import GradientChecks
 from xaicore.testing.kit import ask
@@ -13,6 +15,7 @@ from xaicore.testing.powers import PowerChecks
 from xaicore.testing.reducing import ReducingChecks
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
+from xaicore.testing.variants import VariantChecks
 
 __all__ = ["BackendTests"]
 
@@ -52,6 +55,9 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    ArchitectureChecks,
+    VariantChecks,
+    DescribedChecks,
     RunningChecks,
     ReducingChecks,
     PowerChecks,

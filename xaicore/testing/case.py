@@ -9,31 +9,53 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xaicore.backend import Backend
+from xaicore.testing.blocks_net import BlocksNet
 from xaicore.testing.checks import ContractError, Deviation, deviate, same
 from xaicore.testing.checks import close as close_to
 from xaicore.testing.clauses import CLAUSES
 from xaicore.testing.conv_net import ConvNet
+from xaicore.testing.heads_net import HeadsNet
 from xaicore.testing.kit import Kit, ask
+from xaicore.testing.loop_net import LoopNet
 from xaicore.testing.nets import Net
 from xaicore.testing.pair_net import PairNet
+from xaicore.testing.residual_net import ResidualNet
+from xaicore.testing.segments_net import SegmentsNet
 from xaicore.testing.state import bits, differences, random_state
 from xaicore.testing.subject import Subject
 from xaicore.testing.token_net import TokenNet
+from xaicore.testing.words_net import WordsNet
 
 __all__ = ["BackendCase", "Built"]
+
+FACTS = ("takes", "reads", "reached", "reader")
+"""Facts that a backend may leave out, if its tests say so."""
 
 Built = tuple[Any, Mapping[str, str]]
 """A model, and {layer of the kit's net: its name in the model}, of those layers that the framework tells apart."""
 
 
+OTHERS: tuple[type[Net], ...] = (ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet)
+METHODS = {"modes": "modes", "frozen": "freeze"}
+"""{what is no net: the method that supplies it}."""
+
+WITH_FACTS = ("loop", "blocks", "words")
+"""Nets of tokens, of several runs or inputs, which are read by their facts."""
+
+
 class BackendCase(Kit):
     """The base of all checks of backends.
 
-    `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so neither tokens nor
-    pairs), "tokens", "pair", "heads" (no softmax or sigmoid at the end of a net) and "bias" (layers have none).
+    `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so no nets that need
+    them), "heads" (no softmax or sigmoid at the end of a net), "bias" (layers have none), "modes" (there are none that
+    a caller could be in), "frozen" (weights have no gradients that could be switched off), any net but the first, and
+    of the facts those that `observe` does not report.
     """
 
-    can_lack: ClassVar[tuple[str, ...]] = ("gradients", "facts", "tokens", "pair", "heads", "bias")
+    can_lack: ClassVar[tuple[str, ...]] = (
+        *("gradients", "facts", "tokens", "pair", "heads", "bias"),
+        *("residual", "loop", "blocks", "segments", "words", "outputs", "modes", "frozen", *FACTS),
+    )
 
     def build_conv(self, net: ConvNet) -> Built:
         """The net of these weights in your framework, with the activation `net.link` behind its dense layer."""
@@ -51,6 +73,38 @@ class BackendCase(Kit):
         """
         raise self._undeclared("pair")
 
+    def build_residual(self, net: ResidualNet) -> Built:
+        """The net of these weights in your framework; "relu2" is the ReLU of the sum."""
+        raise self._undeclared("residual")
+
+    def build_loop(self, net: LoopNet) -> Built:
+        """The net of these weights in your framework: layers "first", "relu", "shared", "pool" and "dense"."""
+        raise self._undeclared("loop")
+
+    def build_blocks(self, net: BlocksNet) -> Built:
+        """The net of these weights in your framework."""
+        raise self._undeclared("blocks")
+
+    def build_segments(self, net: SegmentsNet) -> Built:
+        """The net of these weights in your framework, with the activation `net.link` over the classes at its end."""
+        raise self._undeclared("segments")
+
+    def build_words(self, net: WordsNet) -> Built:
+        """The net of these weights in your framework, which takes what `named_inputs` returns."""
+        raise self._undeclared("words")
+
+    def build_outputs(self, net: HeadsNet) -> Built:
+        """The net of these weights in your framework, which returns both outputs."""
+        raise self._undeclared("outputs")
+
+    def modes(self) -> Mapping[str, Callable[[], contextlib.AbstractContextManager[Any]]]:
+        """{name: context manager} of the modes that a caller may be in, such as switched-off gradients."""
+        raise self._undeclared("modes")
+
+    def freeze(self, model: Any) -> None:
+        """Switch off the gradients of all weights of a model."""
+        raise self._undeclared("frozen")
+
     def to_inputs(self, picture: np.ndarray) -> Any:
         """What a model takes for pictures (N, 3, height, width) float32."""
         raise self._missing("to_inputs")
@@ -60,6 +114,10 @@ class BackendCase(Kit):
         each = tuple(map(self.to_inputs, pictures))
         return each[0] if len(each) == 1 else each
 
+    def named_inputs(self, picture: np.ndarray, words: np.ndarray) -> Any:
+        """What a model takes for pictures and for words (N, T) int32, by name."""
+        return {"picture": self.to_inputs(picture), "words": words}
+
     def state(self, model: Any) -> Mapping[str, Any]:
         """All that a call must leave alone, {name: arrays, numbers, texts, lists or dicts of these}.
 
@@ -68,8 +126,14 @@ class BackendCase(Kit):
         raise self._missing("state")
 
     def _undeclared(self, name: str) -> ContractError:
-        expected = f"a method build_{name}, or lacks = {{{name!r}: 'why the framework has no such net'}}"
-        return ContractError(CLAUSES["kit-declared"], Deviation(f"the {name} net", expected, "neither"))
+        return ContractError(CLAUSES["kit-declared"], Deviation(*self.needed(name)))
+
+    def needed(self, name: str) -> tuple[str, str, str]:
+        """What was looked for, what an author supplies, and that it is not there."""
+        is_net, method = name not in METHODS, METHODS.get(name, f"build_{name}")
+        why = f"why the framework has no such {'net' if is_net else 'thing'}"
+        expected = f"a method {method}, or lacks = {{{name!r}: {why!r}}}"
+        return f"the {name} net" if is_net else name, expected, "neither"
 
     def _missing(self, name: str) -> ContractError:
         return ContractError(CLAUSES["kit-declared"], Deviation(type(self).__name__, f"a method {name}", "none"))
@@ -92,6 +156,31 @@ class BackendCase(Kit):
         if self.has_facts and "pair" not in self.lacks:
             yield PairNet()
 
+    def has(self, name: str) -> bool:
+        """Whether an author supplies a net, or what else is called so, and does not declare that it is lacking."""
+        return name not in self.lacks and self.supplies(name)
+
+    def supplies(self, name: str) -> bool:
+        """Whether an author has written the method."""
+        method = METHODS.get(name, f"build_{name}")
+        return getattr(type(self), method) is not getattr(BackendCase, method)
+
+    def other_nets(self) -> Iterator[Net]:
+        """The nets of the second version of the kit that an author supplies, of one output each."""
+        for kind in OTHERS:
+            if self.has(kind.name) and (self.has_facts or kind.name not in WITH_FACTS):
+                yield kind()
+
+    def others(self) -> Iterator[Subject]:
+        """Each of these nets. They are built once for all checks, since many a framework compiles a net first."""
+        return map(self._built_once, self.other_nets())
+
+    def _built_once(self, net: Net) -> Subject:
+        key = type(self), self.plugin, net.name
+        if key not in _subjects:
+            _subjects[key] = self.subject(net)
+        return _subjects[key]
+
     def conv_net(self, link: str | None = None) -> ConvNet:
         """The convolutional net, without biases where the framework lacks them."""
         return ConvNet(link, has_bias="bias" not in self.lacks)
@@ -103,17 +192,14 @@ class BackendCase(Kit):
     def subject(self, net: Net | None = None) -> Subject:
         """A net in the framework, with its backend; the convolutional one if none is given."""
         net = net or self.conv_net()
-        build: dict[str, Callable[[Any], Built]] = {
-            "conv": self.build_conv,
-            "tokens": self.build_tokens,
-            "pair": self.build_pair,
-        }
-        model, layers = build[net.name](net)
-        return Subject(net, model, self.backend(model), layers, self.all_inputs)
+        build: Callable[[Any], Built] = getattr(self, f"build_{net.name}")
+        model, layers = build(net)
+        to_inputs = self.named_inputs if net.name == "words" else self.all_inputs
+        return Subject(net, model, self.backend(model, net.explains), layers, to_inputs)
 
-    def backend(self, model: Any) -> Backend:
+    def backend(self, model: Any, output: Any = None) -> Backend:
         """The plugin's backend for a model."""
-        found = ask(self.plugin, "xaicore_backend", model=model, output=None)
+        found = ask(self.plugin, "xaicore_backend", model=model, output=output)
         if not isinstance(found, Backend):
             deviate("what xaicore_backend returns for a model", "an xaicore.Backend", repr(found))
         same("its api_version", found.api_version, Backend.api_version)
@@ -135,6 +221,9 @@ class BackendCase(Kit):
         """Check that the global random state is what it was."""
         with _kept(f"the random state after {what}", random_state):
             yield
+
+
+_subjects: dict[tuple[type, Any, str], Subject] = {}
 
 
 @contextlib.contextmanager

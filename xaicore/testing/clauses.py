@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 __all__ = ["CLAUSES", "KIT_VERSION", "Clause"]
 
-KIT_VERSION = 1
+KIT_VERSION = 2
 """Grows by one with each release that adds clauses."""
 
 
@@ -56,12 +56,17 @@ _TEXTS = {
     "backend-unknown-layer": "An unknown layer or run raises a `LayerError` with its name and the nearest layer.",
     "backend-inputs": "Inputs that the model does not take raise an `XaicoreError` that says their shape.",
     "backend-default-layer": "The layer that is found without a name is the last map that the scores depend on.",
+    "backend-choice": "`output` says which of several outputs is explained; one that is none is refused by name.",
+    "backend-modes": "Modes of the framework that the caller is in, and weights without gradients, change no result.",
+    "backend-precision": "`in_precision` gives a copy that computes in this type, and leaves the model as it was.",
+    "backend-hash": "`weights_hash` is the same for the same weights, and another one for others; or it is None.",
     "facts-layers": "Facts list each layer once, in order of completion, with the shape that the framework has.",
     "facts-axes": "`kind` and `channel_axis` of a convolution are its own; with them, the core finds every map.",
     "facts-reads": "`reads` are the positions of the inputs that a layer's output depends on.",
     "facts-reached": "`reached` tells at which indices the gradient of the model's output arrives.",
     "facts-runs": "`runs` counts how often a layer ran, and `run_reads` what each run depended on.",
     "facts-inputs": "Facts list each input with its shape, and its reader's shape and channel axis.",
+    "facts-takes": "`takes`, `takes_weights` and `input_of` tell what a layer took; `kind` and `is_leaf` what it is.",
     "facts-outputs": "`link`, `class_axis` and the shapes of all outputs are those of the model.",
     "state-restored": "A call leaves the model bit for bit as it was.",
     "state-inputs": "A call leaves the caller's inputs as they were.",
@@ -121,5 +126,7 @@ _TEXTS = {
     "logger-two": "Two loggers that are open at once keep their explanations apart.",
 }
 
-CLAUSES: dict[str, Clause] = {id: Clause(id, text) for id, text in _TEXTS.items()}
+_SINCE = dict.fromkeys(("backend-choice", "backend-modes", "backend-precision", "backend-hash", "facts-takes"), 2)
+
+CLAUSES: dict[str, Clause] = {id: Clause(id, text, _SINCE.get(id, 1)) for id, text in _TEXTS.items()}
 """{id: clause}."""

@@ -80,8 +80,7 @@ class FactChecks(BackendCase):
         """All pictures; where a layer runs for each of them, that of one run will do."""
         for subject, facts in self.reported():
             for name in subject.layers:
-                reads, run = _layer(subject, facts, name).reads, name.partition("#")[2]
-                expected = [int(run) - 1] if run else [*range(len(subject.pictures))]
+                reads, expected = _layer(subject, facts, name).reads, [*subject.net.reads(name)]
                 is_of_each = len(subject.shapes(name)) > 1
                 if reads is not None and not (is_of_each and len(reads) == 1):
                     same(f"inputs that {name!r} of the {subject.net.name} net reads", sorted(reads), expected)

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from xaicore.testing.arithmetic import head, head_back
+from xaicore.testing.steps import Step
 
-__all__ = ["ChainNet", "Net"]
+__all__ = ["ChainNet", "GraphNet", "Net"]
 
 Values = Mapping[str, np.ndarray]
 
@@ -25,12 +26,14 @@ class Net(ABC):
         layers: the names of its layers, in order; a framework may have some of them in one.
         maps: those of them whose outputs are maps.
         link: what is put on its logits: None, "softmax" or "sigmoid".
+        explains: which of several outputs is explained, the `output` of `xaicore_backend`; None where there is one.
     """
 
     name: ClassVar[str]
     layers: ClassVar[tuple[str, ...]]
     maps: ClassVar[tuple[str, ...]]
     link: str | None = None
+    explains: int | str | None = None
 
     @abstractmethod
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
@@ -43,6 +46,14 @@ class Net(ABC):
     @abstractmethod
     def pull(self, values: Values, d: np.ndarray, rule: str = "plain") -> dict[str, np.ndarray]:
         """{layer: the gradient of sum(d * logits)}, for d (N, classes)."""
+
+    def reads(self, layer: str) -> tuple[int, ...]:
+        """The positions of the inputs that a layer depends on."""
+        return tuple(range(len(self.pictures(1))))
+
+    def taken(self, layer: str) -> tuple[str, ...]:
+        """The inputs and layers whose very outputs a layer takes; empty where it takes something made of them."""
+        return ()
 
     def backward(self, values: Values, d_logits: np.ndarray, rule: str = "plain") -> dict[str, np.ndarray]:
         """{layer: gradients (N, K, ...)} of K scores, for d_logits (N, K, classes)."""
@@ -69,13 +80,17 @@ class ChainNet(Net):
     def back(self, layer: str, d: np.ndarray, before: np.ndarray, rule: str) -> np.ndarray:
         """The gradient at what a layer took, from d at its output."""
 
+    def taken(self, layer: str) -> tuple[str, ...]:
+        """The layer before, for a map."""
+        return (("input", *self.layers)[self.layers.index(layer)],) if layer in self.maps else ()
+
     def forward(self, *pictures: np.ndarray) -> dict[str, np.ndarray]:
         """Each layer's output."""
         (x,) = pictures
         return self.after("input", x.astype(np.float64))
 
-    def after(self, layer: str, value: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of this layer, which is given, and of those behind it."""
+    def after(self, layer: str, value: np.ndarray, values: Values | None = None) -> dict[str, np.ndarray]:
+        """The outputs of this layer, which is given, and of those behind it, which read nothing else."""
         values = {layer: value}
         first = self.layers.index(layer) + 1 if layer in self.layers else 0
         for name in self.layers[first:]:
@@ -89,3 +104,53 @@ class ChainNet(Net):
         for before, layer in zip(names[-2::-1], names[:0:-1], strict=True):
             d = gradients[before] = self.back(layer, d, values[before], rule)
         return gradients
+
+
+class GraphNet(Net):
+    """A net of `Step`s, which may take the outputs of several others."""
+
+    @abstractmethod
+    def graph(self) -> dict[str, Step]:
+        """{layer: its step}, in order."""
+
+    @property
+    def end(self) -> str:
+        """The layer whose output is explained."""
+        return "dense"
+
+    def taken(self, layer: str) -> tuple[str, ...]:
+        """As the graph has it, for a map."""
+        return self.graph()[layer].takes if layer in self.maps else ()
+
+    def forward(self, *pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """Each layer's output."""
+        names = ("input", "input#2")[: len(pictures)]
+        return self._run(dict(zip(names, map(_precise, pictures), strict=True)))
+
+    def after(self, layer: str, value: np.ndarray, values: Values) -> dict[str, np.ndarray]:
+        """All outputs where a layer gives (N * R, ...), of whose rows i belongs to image i // R of `values`."""
+        later = self.layers[self.layers.index(layer) :]
+        each = len(value) // len(values["input"])
+        kept = {name: one.repeat(each, axis=0) for name, one in values.items() if name not in later}
+        return self._run({**kept, layer: value})
+
+    def _run(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        for layer, step in self.graph().items():
+            if layer not in values:
+                values[layer] = step.forward(*(values[name] for name in step.takes))
+        return {**values, "dense": values[self.end]}
+
+    def pull(self, values: Values, d: np.ndarray, rule: str = "plain") -> dict[str, np.ndarray]:
+        """Back to all inputs; what several layers take gets the sum of their gradients."""
+        gradients: dict[str, np.ndarray] = {name: np.zeros(one.shape) for name, one in values.items()}
+        gradients[self.end] = d
+        for layer, step in reversed(self.graph().items()):
+            pulled = step.back(gradients[layer], rule, *(values[name] for name in step.takes))
+            for name, one in zip(step.takes, pulled, strict=True):
+                gradients[name] = gradients[name] + one
+        return gradients
+
+
+def _precise(picture: np.ndarray) -> np.ndarray:
+    """In double precision; whole numbers stay whole."""
+    return picture if picture.dtype.kind == "i" else picture.astype(np.float64)

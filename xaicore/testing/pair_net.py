@@ -36,6 +36,11 @@ class PairNet(Net):
         rng = np.random.default_rng(seed)
         return tuple(rng.uniform(-1, 1, (count, 3, *size)).astype(np.float32) for size in ((6, 8), (7, 9)))
 
+    def reads(self, layer: str) -> tuple[int, ...]:
+        """Run i reads picture i; the dense layer both."""
+        run = layer.partition("#")[2]
+        return (int(run) - 1,) if run else (0, 1)
+
     def forward(self, *pictures: np.ndarray) -> dict[str, np.ndarray]:
         """Each layer's output, run by run."""
         values: dict[str, np.ndarray] = {}

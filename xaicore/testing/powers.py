@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from xaicore.backend import POWERS, Backend
+from xaicore.capture import Attention
 from xaicore.errors import BackendError, MethodError
 from xaicore.explainer import Explainer
 from xaicore.testing.arithmetic import softmax
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, refused, same
+from xaicore.testing.second import hessian_times_values
 from xaicore.testing.subject import Asked, Subject, directions
 from xaicore.testing.token_net import TokenNet
 
@@ -128,6 +131,9 @@ class PowerChecks(BackendCase):
             expected = subject.expected_gradients(rows, captured.outputs_kind, rule)
             for i, (key, array) in enumerate(zip(("input", "input#2"), came, strict=False)):
                 what = f"gradients of input {i} by the rule {rule!r} in the {subject.net.name} net"
+                if subject.pictures[i].dtype.kind == "i":
+                    same(what, array, None)
+                    continue
                 if array is None:
                     deviate(what, "an array, since the input holds floating-point numbers", "None")
                 self.close(what, subject.of_input(i, array), expected[key])
@@ -139,24 +145,26 @@ class PowerChecks(BackendCase):
     def test_resuming(self) -> None:
         """Three changed versions of each image's activations, in the order of the images."""
         for subject in self.subjects():
-            if not self.having("resume", subject):
-                continue
-            if subject.net.name == "pair":
+            if self.having("resume", subject) and subject.net.name == "pair":
                 self._resume_one_of_two(subject)
-                continue
-            for name in subject.maps:
-                values = subject.values[name].astype(np.float32)
-                factors = np.array([1, 0.5, -0.7], np.float32).reshape(1, 3, *[1] * (values.ndim - 1))
-                changed = (values[:, None] * factors).reshape(-1, *values.shape[1:])
-                resumed = subject.backend.resume(subject.inputs, subject.named(name), subject.raw(name, changed))
-                expected = subject.net.after(name, changed.astype(np.float64))["dense"]  # type: ignore[attr-defined]
-                self.close(f"outputs from {name!r} of the {subject.net.name} net on", resumed, expected)
-                if self.having("resume_parts", subject):
-                    given = subject.inputs, subject.named(name), subject.raw(name, changed)
-                    resumed, parts = subject.backend.resume_parts(*given)
-                    self.close(f"outputs beside the parts from {name!r} on", resumed, expected)
-                    same(f"parts from {name!r} of a net with one output on", len(parts), 1)
-                    self.close(f"the only part from {name!r} on", np.asarray(next(iter(parts.values()))), expected)
+            elif self.having("resume", subject):
+                for name in subject.maps:
+                    self._check_resumed(subject, name)
+
+    def _check_resumed(self, subject: Subject, name: str) -> None:
+        net: Any = subject.net
+        values = subject.values[name].astype(np.float32)
+        factors = np.array([1, 0.5, -0.7], np.float32).reshape(1, 3, *[1] * (values.ndim - 1))
+        changed = (values[:, None] * factors).reshape(-1, *values.shape[1:])
+        given = subject.inputs, subject.named(name), subject.raw(name, changed)
+        expected = net.after(name, changed.astype(np.float64), subject.values)["dense"]
+        self.close(f"outputs from {name!r} of the {net.name} net on", subject.backend.resume(*given), expected)
+        if self.having("resume_parts", subject):
+            resumed, parts = subject.backend.resume_parts(*given)
+            self.close(f"outputs beside the parts from {name!r} on", resumed, expected)
+            same(f"parts from {name!r} of a net with one output on", len(parts), 1)
+            part = np.asarray(next(iter(parts.values())))
+            self.close(f"the only part from {name!r} on", subject.classes_first(part), expected)
 
     def _resume_one_of_two(self, subject: Subject) -> None:
         """The rest of the model reads the other picture, too: that of image i // R."""
@@ -175,14 +183,16 @@ class PowerChecks(BackendCase):
     def test_second_derivatives(self) -> None:
         """Against differences of the closed form's gradients."""
         for subject in self.subjects():
-            if not self.having("second", subject) or subject.net.name == "pair":
-                continue
-            rows = directions(subject.net, 2)
-            for name in subject.maps:
-                came = subject.backend.second(subject.inputs, subject.named(name), lambda *_, rows=rows: rows)
-                came = subject.arranged(name, came, True)
-                expected = _hessian_times_values(subject, name, rows)
-                self.close(f"second derivatives at {name!r} of the {subject.net.name} net", came, expected)
+            if self.having("second", subject) and subject.net.name != "pair":
+                for name in subject.maps:
+                    self._check_second(subject, name)
+
+    def _check_second(self, subject: Subject, name: str) -> None:
+        rows = directions(subject.net, 2)
+        came = subject.backend.second(subject.inputs, subject.named(name), lambda *_: rows)
+        expected = hessian_times_values(subject, name, rows)
+        what = f"second derivatives at {name!r} of the {subject.net.name} net"
+        self.close(what, subject.arranged(name, came, True), expected)
 
     @checks("powers-biases")
     def test_biases(self) -> None:
@@ -226,21 +236,29 @@ class PowerChecks(BackendCase):
                 continue
             subject = self.subject(net)
             if self.having("attention", subject):
-                self._check_attention(subject, net)
+                self._check_attentions(subject, [(net, "tokens", "mixed")])
 
-    def _check_attention(self, subject: Subject, net: TokenNet) -> None:
+    def _check_attentions(self, subject: Subject, blocks: Sequence[tuple[TokenNet, str, str]]) -> None:
+        """Of each block, whose attention reads one layer and is added to it in another."""
         listed = subject.backend.attention(subject.inputs)
-        same("attentions of the tokens net", len(listed), 1)
-        same("the shape of its weights, for one image", tuple(listed[0].shape)[1:], (2, 13, 13))
-        same("whether it is causal", listed[0].causal, False)
-        if listed[0].reached is not None:
-            same("whether the gradient reaches it", listed[0].reached, True)
-        rows, name = directions(net, 2), listed[0].name
-        direction = (lambda *_: rows) if self.has_gradients else None
-        captured = subject.capture((), direction, attention={name: self.has_gradients})
-        same("attentions in the capture", list(captured.attention), [name])
-        of_mixed = subject.expected_gradients(rows, captured.outputs_kind)["mixed"]
-        came, expected = captured.attention[name], net.attend(subject.values["tokens"], of_mixed)
+        same(f"attentions of the {subject.net.name} net", len(listed), len(blocks))
+        for one in listed:
+            same("the shape of its weights, for one image", tuple(one.shape)[1:], (2, 13, 13))
+            same("whether it is causal", one.causal, False)
+            if one.reached is not None:
+                same("whether the gradient reaches it", one.reached, True)
+        rows, names = directions(subject.net, 2), [one.name for one in listed]
+        captured = subject.capture((), subject.aim(rows), attention=dict.fromkeys(names, self.has_gradients))
+        same("attentions in the capture", list(captured.attention), names)
+        pulled = subject.expected_gradients(rows, captured.outputs_kind)
+        for name, (net, taken, mixed) in zip(names, blocks, strict=True):
+            self._check_attention(captured.attention[name], net.attend(subject.values[taken], pulled[mixed]))
+        forward = subject.capture((), None, attention={names[-1]: False}).attention
+        same("attentions in a capture of one", list(forward), names[-1:])
+        expected = blocks[-1][0].attend(subject.values[blocks[-1][1]]).weights
+        self.close("`weights` without a direction", forward[names[-1]].weights, expected)
+
+    def _check_attention(self, came: Attention, expected: Attention) -> None:
         gradients = ("weights_gradients", "output_gradients") if self.has_gradients else ()
         for what in ("weights", "value", "output", *gradients):
             array, wanted = getattr(came, what), getattr(expected, what)
@@ -251,8 +269,6 @@ class PowerChecks(BackendCase):
             fits = [softmax(scores * scale) for scale in (1.0, 1 / np.sqrt(came.query.shape[-1]))]
             if not any(np.allclose(one, expected.weights, self.rtol, self.atol) for one in fits):
                 self.close("softmax(query key^T) of the attention", fits[0], expected.weights)
-        forward = subject.capture((), None, attention={name: False}).attention[name]
-        self.close("`weights` without a direction", forward.weights, expected.weights)
 
     @checks("powers-cam")
     def test_the_classifiers_weights(self) -> None:
@@ -277,15 +293,3 @@ class PowerChecks(BackendCase):
             MethodError,
             serves,
         )
-
-
-def _hessian_times_values(subject: Subject, name: str, rows: np.ndarray, step: float = 1e-4) -> np.ndarray:
-    net: Any = subject.net
-    value = subject.values[name]
-
-    def gradient(scale: float) -> np.ndarray:
-        values = net.after(name, value * scale)
-        found: np.ndarray = net.backward(values, rows)[name]
-        return found
-
-    return (gradient(1 + step) - gradient(1 - step)) / (2 * step)

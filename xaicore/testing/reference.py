@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
@@ -13,17 +15,26 @@ from xaicore.capture import Attention, Capture, Reduction
 from xaicore.errors import InputError, MethodError
 from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
 from xaicore.layers import listing, no_run, split_run, unknown_layer
-from xaicore.outputs import Parts
+from xaicore.outputs import Output, Parts, choose_name
+from xaicore.testing.blocks_net import BlocksNet
+from xaicore.testing.describing import described
+from xaicore.testing.heads_net import HeadsNet
+from xaicore.testing.loop_net import LoopNet
 from xaicore.testing.nets import Net
+from xaicore.testing.residual_net import ResidualNet
 from xaicore.testing.token_net import TokenNet
 
-__all__ = ["ReferenceBackend"]
+__all__ = ["ReferenceBackend", "offsets"]
 
 Arrays = dict[str, np.ndarray]
 
-TYPES = {"conv": "Conv", "relu": "ReLU", "pool": "GlobalPool", "dense": "Dense", "patches": "Conv", "shared": "Conv"}
-CHANNELS = {"Conv": 1, "Tokens": 2}
-KINDS = {"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense"}
+TYPES = {
+    **dict.fromkeys(("conv", "patches", "shared", "first"), "Conv"),
+    **dict.fromkeys(("dense", "shape", "colour"), "Dense"),
+    **{"relu": "ReLU", "pool": "GlobalPool"},
+}
+CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2}
+KINDS = {"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense", "Norm": "norm", "Embedding": "embedding"}
 
 
 class ReferenceBackend(Backend):
@@ -32,7 +43,12 @@ class ReferenceBackend(Backend):
     name = "reference"
     powers = frozenset(POWERS)
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Net, output: int | str | Output | None = None) -> None:
+        self.described = output if isinstance(output, Output) else Output()
+        output = output.name if isinstance(output, Output) else output
+        if isinstance(net, HeadsNet):
+            names: Any = dict.fromkeys(("shape", "colour"))
+            net = HeadsNet(choose_name(names | {"shape": net.shape, "colour": net.colour}, output, net))
         self.net = net
 
     def layers(self, inputs: Any) -> Sequence[Layer]:
@@ -43,22 +59,31 @@ class ReferenceBackend(Backend):
         """One pass over the first image, and one pull-back of random directions."""
         pictures = tuple(picture[:1] for picture in self.pictures(inputs))
         values = self.net.forward(*pictures)
-        rows = np.random.default_rng(0).normal(size=(1, 1, values["dense"].shape[1]))
+        rows = np.random.default_rng(0).normal(size=(1, 1, *values["dense"].shape[1:]))
         gradients = self.net.backward(values, rows)
         names = dict.fromkeys(name.partition("#")[0] for name in self.net.layers)
-        layers = tuple(self.facts_of(name, values, gradients, len(pictures)) for name in names)
+        layers = tuple(self.facts_of(name, values, gradients) for name in names)
         first = layers[0].name
         readers = tuple(
-            InputFacts(picture.shape, picture.shape, 1, (True,), (None,), reader=first) for picture in pictures
+            InputFacts(picture.shape, picture.shape, 1, (self.net.name != "loop",), (None,), reader=first)
+            if picture.dtype.kind == "f"
+            else InputFacts(picture.shape)
+            for picture in pictures
         )
-        outputs: dict[int | str, tuple[int, ...]] = {0: values["dense"].shape}
-        return Facts(layers, readers, link=self.net.link, output=0, outputs=outputs)
+        outputs = {name: values[layer].shape for name, layer in self.ends().items()}
+        return Facts(layers, readers, link=self.net.link, output=self.net.explains or 0, outputs=outputs)
 
-    def facts_of(self, name: str, values: Mapping[str, np.ndarray], gradients: Arrays, inputs: int) -> LayerFacts:
+    def ends(self) -> dict[int | str, str]:
+        """{name of an output: the layer that makes it}."""
+        is_one = not isinstance(self.net, HeadsNet)
+        return {0: "dense"} if is_one else {"shape": "shape", "colour": "colour"}
+
+    def facts_of(self, name: str, values: Mapping[str, np.ndarray], gradients: Arrays) -> LayerFacts:
         """Those of one layer."""
         runs = [run for run in self.net.layers if run.partition("#")[0] == name]
         shape = values[runs[-1]].shape
-        kind = TYPES.get(name.rstrip("12"), name.title())
+        base = name.rstrip("12")
+        kind = "Conv" if base == "dense" and len(shape) == 4 else TYPES.get(base, base.title())
         arrives = np.abs(gradients[runs[-1]][0, 0]) > 0
         axes = range(arrives.ndim)
         return LayerFacts(
@@ -67,13 +92,17 @@ class ReferenceBackend(Backend):
             shape,
             KINDS.get(kind),
             channel_axis=CHANNELS.get(kind),
-            takes=("tokens",) if name == "mixed" else (),
+            takes=tuple(self.position_or_name(one) for one in self.net.taken(runs[-1])),
             pooled=kind == "GlobalPool",
-            reads=tuple(range(inputs)),
+            reads=tuple(sorted({i for run in runs for i in self.net.reads(run)})),
             reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes},
             runs=len(runs),
-            run_reads=tuple((i,) for i in range(inputs)) if len(runs) > 1 else (tuple(range(inputs)),),
+            run_reads=tuple(self.net.reads(run) for run in runs),
         )
+
+    def position_or_name(self, taken: str) -> int | str:
+        """What the facts call an input or a layer."""
+        return {"input": 0, "input#2": 1}.get(taken, taken.partition("#")[0])
 
     def capture(
         self,
@@ -88,29 +117,40 @@ class ReferenceBackend(Backend):
     ) -> Capture:
         """One pass forward, and one back for each rule."""
         pictures = self.pictures(inputs)
+        given = dict(zip(("input", "input#2"), pictures, strict=False))
         runs = {name: self.run_of(name) for name in layers}
         values = self.forward(*pictures)
-        outputs = as_float(values["dense"])
-        all_parts: dict[int | str, np.ndarray] = {0: outputs.copy()} if parts else {}
+        outputs = as_float(described(self.net, values, self.described))
+        kind = "values" if self.described.is_score else "logits"
+        all_parts = self.parts(values) if parts else {}
         pulled: dict[str, Arrays] = {}
         if direction is not None:
             more = (all_parts,) if parts else ()
-            rows = check_direction(direction(outputs, "logits", *more), outputs)
+            rows = check_direction(direction(outputs, kind, *more), outputs)
+            rows = self.net.answer_back(values, rows) if self.described.is_score else rows
             pulled = {rule: self.backward(values, rows, rule) for rule in ("plain", *rules)}
         activations = {name: as_float(values[run]) for name, run in runs.items()}
         gradients = {name: as_float(pulled["plain"][run]) for name, run in runs.items()} if pulled else {}
         return Capture(
             outputs,
-            "logits",
+            kind,
             {} if reduce else activations,
             pictures[0].shape[2:],
             {} if reduce else gradients,
             self.net.link,
-            {name: self.attended(values, pulled if pull else {}) for name, pull in attention.items()},
-            {rule: [as_float(pulled[rule][name]) for name in self.names_of_inputs(pictures)] for rule in rules},
+            {name: self.attended(name, values, pulled if pull else {}) for name, pull in attention.items()},
+            {rule: [self.of_input(pulled[rule][name], picture) for name, picture in given.items()] for rule in rules},
             cast("Parts", all_parts),
             {name: reduction(np, activations[name], gradients[name]) for name, reduction in reduce.items()},
         )
+
+    def parts(self, values: Arrays) -> dict[int | str, np.ndarray]:
+        """All outputs of a pass."""
+        return {name: as_float(values[layer]) for name, layer in self.ends().items()}
+
+    def of_input(self, gradients: np.ndarray, picture: np.ndarray) -> np.ndarray | None:
+        """The gradients at an input; whole numbers have none."""
+        return None if picture.dtype.kind == "i" else as_float(gradients)
 
     def forward(self, *pictures: np.ndarray) -> Arrays:
         """All values of a pass."""
@@ -120,32 +160,35 @@ class ReferenceBackend(Backend):
         """All gradients (N, K, ...)."""
         return self.net.backward(values, rows, rule)
 
-    def attended(self, values: Arrays, pulled: Mapping[str, Arrays]) -> Attention:
-        """The only attention of the tokens net, with gradients where a pass was pulled back."""
-        net = self.token_net()
-        found = net.attend(values["tokens"], pulled["plain"]["mixed"] if pulled else None)
+    def attended(self, name: str, values: Arrays, pulled: Mapping[str, Arrays]) -> Attention:
+        """One attention, with gradients where a pass was pulled back."""
+        net, before = self.attentions()[name]
+        found = net.attend(values[before], pulled["plain"][name] if pulled else None)
         arrays: Any = {name: None if array is None else as_float(array) for name, array in vars(found).items()}
         return Attention(**arrays)
 
     def attention(self, inputs: Any) -> Sequence[AttentionFacts]:
-        """One, in the layer "mixed" of the tokens net."""
-        return [AttentionFacts("mixed", (1, 2, 13, 13), reached=True)] if isinstance(self.net, TokenNet) else []
+        """One in each block."""
+        return [AttentionFacts(name, (1, 2, 13, 13), reached=True) for name in self.attentions()]
 
-    def token_net(self) -> TokenNet:
-        """The net, where it has attention."""
-        if not isinstance(self.net, TokenNet):
-            raise MethodError(f"the {self.net.name} net has no attention: use a method on a layer, such as 'gradcam'")
-        return self.net
+    def attentions(self) -> dict[str, tuple[TokenNet, str]]:
+        """{layer with an attention: the block that it is, and the layer that it reads}."""
+        if isinstance(self.net, TokenNet):
+            return {"mixed": (self.net, "tokens")}
+        if isinstance(self.net, BlocksNet):
+            return {"mixed1": (self.net.blocks[0], "tokens"), "mixed2": (self.net.blocks[1], "mixed1")}
+        return {}
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
-        """The rest of a chain does not read the inputs."""
-        net: Any = self.net
-        return as_float(net.after(self.run_of(layer), activations.astype(np.float64))["dense"])
+        """What the rest of the net reads beside the layer is repeated."""
+        return self.resume_parts(inputs, layer, activations)[0]
 
     def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
-        """The only part is the output."""
-        outputs = self.resume(inputs, layer, activations)
-        return outputs, cast("Parts", {0: outputs.copy()})
+        """All outputs are parts."""
+        net: Any = self.net
+        values = self.forward(*self.pictures(inputs))
+        values = net.after(self.run_of(layer), activations.astype(np.float64), values)
+        return as_float(values["dense"]), cast("Parts", self.parts(values))
 
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
         """By differences of gradients along the activations."""
@@ -153,20 +196,34 @@ class ReferenceBackend(Backend):
         values, run = self.forward(*self.pictures(inputs)), self.run_of(layer)
         outputs = as_float(values["dense"])
         rows, step = check_direction(direction(outputs, "logits"), outputs), 1e-4
-        more, less = (net.backward(net.after(run, values[run] * (1 + s)), rows)[run] for s in (step, -step))
+        more, less = (net.backward(net.after(run, values[run] * (1 + s), values), rows)[run] for s in (step, -step))
         return as_float((more - less) / (2 * step))
 
     def biases(self, inputs: Any) -> Mapping[str, np.ndarray]:
-        """Those of the convolutional net."""
-        net: Any = self.net
+        """Those of the convolutional net, of the loop and of the residual block."""
         values = self.forward(*(picture[:1] for picture in self.pictures(inputs)))
-        of_layers = {"conv1": net.bias1, "conv2": net.bias2, "dense": net.bias}
-        shapes = {name: values[name].shape for name in of_layers}
         return {
-            name: as_float(np.broadcast_to(bias.reshape(1, -1, *[1] * (len(shapes[name]) - 2)), shapes[name]))
-            for name, bias in of_layers.items()
+            name: as_float(np.broadcast_to(bias.reshape(1, -1, *[1] * (values[name].ndim - 2)), values[name].shape))
+            for name, bias in offsets(self.net).items()
             if bias.any()
         }
+
+    def input_of(self, inputs: Any, layer: str) -> np.ndarray:
+        """The picture, for the layer that reads it; half of it in the loop."""
+        return as_float(self.pictures(inputs)[0] * (0.5 if self.net.name == "loop" else 1))
+
+    def in_precision(self, precision: str) -> Any:
+        """A net whose weights are rounded."""
+        net = copy.deepcopy(self.net)
+        for name, value in vars(net).items():
+            if isinstance(value, np.ndarray):
+                setattr(net, name, value.astype(np.float16 if precision != "float32" else np.float32))
+        return net
+
+    def weights_hash(self) -> str | None:
+        """Of all arrays."""
+        arrays = [value for _, value in sorted(vars(self.net).items()) if isinstance(value, np.ndarray)]
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The dense layer's rows, for the map that is pooled."""
@@ -186,16 +243,15 @@ class ReferenceBackend(Backend):
         Raises:
             InputError: the net takes others.
         """
+        inputs = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
         given = tuple(map(np.asarray, inputs if isinstance(inputs, tuple) else (self.with_batch_axis(inputs),)))
         wanted = self.net.pictures(1)
         if [one.shape[1:2] for one in given] != [one.shape[1:2] for one in wanted]:
             expected = ", ".join(f"(N, {', '.join(map(str, one.shape[1:]))})" for one in wanted)
             raise InputError(f"inputs {', '.join(str(one.shape) for one in given)}: the net takes {expected}")
+        if not all(map(len, given)):
+            raise InputError(f"inputs {', '.join(str(one.shape) for one in given)}: expected one image or more")
         return given
-
-    def names_of_inputs(self, pictures: Sequence[np.ndarray]) -> tuple[str, ...]:
-        """What the net's values call them."""
-        return ("input", "input#2")[: len(pictures)]
 
     def run_of(self, layer: str) -> str:
         """The net's name of a layer's run; of its last run where none is named.
@@ -215,3 +271,13 @@ class ReferenceBackend(Backend):
 def as_float(array: np.ndarray) -> np.ndarray:
     """As float32, in memory of its own."""
     return np.array(array, np.float32)
+
+
+def offsets(net: Any) -> dict[str, np.ndarray]:
+    """{layer: f(z) - f'(z) z, (channels,)} of a net's innermost layers; empty for nets whose offsets depend on z."""
+    if isinstance(net, ResidualNet):
+        return {name: net.offset(name) for name in net.norms} | {"dense": net.bias}
+    if isinstance(net, LoopNet):
+        shared = dict.fromkeys(("shared#1", "shared#2"), net.shared_bias)
+        return {"first": net.first_bias, **shared, "dense": net.bias}
+    return {"conv1": net.bias1, "conv2": net.bias2, "dense": net.bias} if net.name == "conv" else {}

@@ -57,10 +57,9 @@ class RunningChecks(BackendCase):
         if one.needs == "weights" and type(backend).classifier_weights is Backend.classifier_weights:
             return  # which powers-cam checks
         what = f"maps of {one.name} on the {subject.net.name} net"
-        came = self._maps(subject, one, subject.model, backend, subject.inputs, subject.layers)
-        own = {name: name for name in subject.layers}
+        came = self._maps(subject, one, subject.model, backend, subject.inputs, subject.named)
         inputs = subject.pictures if len(subject.pictures) > 1 else subject.pictures[0]
-        expected = self._maps(subject, one, subject.net, ReferenceBackend(subject.net), inputs, own)
+        expected = self._maps(subject, one, subject.net, ReferenceBackend(subject.net), inputs, str)
         if not np.isfinite(came.maps).all():
             deviate(what, "finite values", "NaN or infinity")
         if one.name == "fullgrad" and set(subject.layers) != set(subject.net.layers):
@@ -68,10 +67,10 @@ class RunningChecks(BackendCase):
         close(what, came.maps, expected.maps, 1e-3, 1e-3 * float(np.abs(expected.maps).max()) + 1e-7)
         self.close(f"scores of {one.name}", came.scores, expected.scores)
 
-    def _maps(self, subject: Subject, one: Method, model: Any, backend: Any, inputs: Any, names: Any) -> Explanation:
+    def _maps(self, subject: Subject, one: Method, model: Any, backend: Any, inputs: Any, named: Any) -> Explanation:
         maps = [name for name in subject.maps if name != "mixed"]
-        chosen: Any = [names[name] for name in (maps if one.fusion else maps[-1:])]
-        named = method(one, **QUICK.get(one.name, {}))
+        chosen: Any = [named(name) for name in (maps if one.fusion else maps[-1:])]
+        chosen_method = method(one, **QUICK.get(one.name, {}))
         layer = None if one.has_attention else chosen
-        explainer = Explainer(model, named, layer, backend, batch_size=4, progress=False)
+        explainer = Explainer(model, chosen_method, layer, backend, batch_size=4, progress=False)
         return explainer(inputs, np.array([[0, 3], [1, 2]]))

@@ -21,9 +21,9 @@ __all__ = ["Asked", "Subject", "directions"]
 
 
 def directions(net: Net, count: int, targets: int = 3, seed: int = 7) -> np.ndarray:
-    """(count, targets, classes) float32, each another direction."""
-    classes = net.forward(*net.pictures(1))["dense"].shape[1]
-    return np.random.default_rng(seed).normal(size=(count, targets, classes)).astype(np.float32)
+    """(count, targets, *outputs) float32, each another direction."""
+    shape = net.forward(*net.pictures(1))["dense"].shape[1:]
+    return np.random.default_rng(seed).normal(size=(count, targets, *shape)).astype(np.float32)
 
 
 class Asked:
@@ -120,11 +120,17 @@ class Subject:
         facts = None if self.facts is None else self.facts.named.get(self.layers[base])
         reads = [*map(tuple, (facts and facts.run_reads) or ((0,), (1,)))]
         wanted = (int(picture) - 1,)
+        if self.net.name != "pair":  # the runs of a loop are counted in their order
+            return f"{self.layers[base]}#{picture}"
         return f"{self.layers[base]}#{reads.index(wanted) + 1 if wanted in reads else picture}"
 
     def shapes(self, name: str) -> list[tuple[int, ...]]:
         """The closed form's shapes of a layer, one of which is that of its last run."""
         return [value.shape for run, value in self.values.items() if name in (run, run.partition("#")[0])]
+
+    def runs_of(self, name: str) -> list[str]:
+        """The runs of a layer by the net's names."""
+        return [run for run in self.net.layers if name in (run, run.partition("#")[0])]
 
     @cached_property
     def listed(self) -> dict[str, Layer]:
@@ -185,13 +191,21 @@ class Subject:
         at_logits = self.net.answer_back(self.values, rows) if kind == "probabilities" else rows
         return self.net.backward(self.values, at_logits, rule)
 
+    def classes_first(self, part: np.ndarray) -> np.ndarray:
+        """A part of the answer with its classes on axis 1, as in `Capture.outputs`."""
+        expected = self.values["dense"].shape
+        return part if part.ndim < 3 or part.shape[1:] == expected[1:] else np.moveaxis(part, -1, 1)
+
     def of_input(self, position: int, gradients: np.ndarray) -> np.ndarray:
         """Gradients (N, K, *input) of an input, in the net's axes (N, K, C, H, W).
 
         No two lengths of a picture are the same, so that lengths tell the axes.
         """
         picture = self.pictures[position]
-        given: Any = self.inputs[position] if isinstance(self.inputs, (tuple, list)) else self.inputs
+        given: Any = self.inputs
+        if isinstance(given, Mapping):
+            given = [*given.values()]
+        given = given[position] if isinstance(given, (tuple, list)) else given
         shape = tuple(np.shape(self.backend.to_numpy(given)))
         if sorted(shape) != sorted(picture.shape) or gradients.ndim != picture.ndim + 1:
             return gradients

@@ -35,8 +35,8 @@ class TokenNet(ChainNet):
     layers = ("patches", "tokens", "mixed", "dense")
     maps = ("patches", "tokens", "mixed")
 
-    def __init__(self) -> None:
-        rng = np.random.default_rng(2)
+    def __init__(self, seed: int = 2) -> None:
+        rng = np.random.default_rng(seed)
         self.patches = rng.normal(0, 0.3, (10, 3, PATCH, PATCH)).astype(np.float32)
         self.patches_bias, self.class_token = rng.normal(0, 0.5, (2, 10)).astype(np.float32)
         self.positions = rng.normal(0, 0.5, (13, 10)).astype(np.float32)
@@ -54,6 +54,10 @@ class TokenNet(ChainNet):
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
         """Pictures (count, 3, 12, 16)."""
         return (np.random.default_rng(seed).uniform(-1, 1, (count, 3, 12, 16)).astype(np.float32),)
+
+    def taken(self, layer: str) -> tuple[str, ...]:
+        """The tokens are made of the patches and something more."""
+        return {"patches": ("input",), "mixed": ("tokens",)}.get(layer, ())
 
     def step(self, layer: str, before: np.ndarray) -> np.ndarray:
         """The output of a layer."""

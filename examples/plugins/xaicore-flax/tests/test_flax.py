@@ -104,10 +104,34 @@ class Pair(nnx.Module):
         return self.dense(jnp.concatenate([self.relu(self.shared(one)).mean((1, 2)) for one in (x, y)], 1))
 
 
+class Residual(nnx.Module):
+    def __init__(self, net: testing.ResidualNet) -> None:
+        self.conv1, self.conv2 = (conv(one, np.zeros(5)) for one in (net.conv1, net.conv2))
+        self.norm1, self.norm2 = norm(net, "norm1"), norm(net, "norm2")
+        self.relu1, self.relu2, self.pool, self.dense = Relu(), Relu(), Pool(), dense(net.dense, net.bias)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = self.relu1(self.norm1(self.conv1(x)))
+        return self.dense(self.pool(self.relu2(x + self.norm2(self.conv2(x)))))
+
+
+def norm(net: testing.ResidualNet, name: str) -> nnx.BatchNorm:
+    own, layer = net.norms[name], nnx.BatchNorm(5, epsilon=net.epsilon, rngs=nnx.Rngs(0))
+    layer.scale[...], layer.bias[...] = own["scale"], own["shift"]
+    layer.mean[...], layer.var[...] = own["mean"], own["variance"]
+    return layer
+
+
 class TestFlax(testing.BackendTests):
-    kit_version = 1
+    kit_version = 2
     plugin = xaicore_flax
     frameworks = ("flax", "jax")
+    lacks = {  # noqa: RUF012 (a constant)
+        **dict.fromkeys(("loop", "blocks"), "modules of the same kinds as those of the first nets"),
+        **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
+        "modes": "gradients are those of functions, whatever the caller does",
+        "frozen": "weights have no gradients of their own",
+    }
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
         model = Conv(net)
@@ -119,6 +143,9 @@ class TestFlax(testing.BackendTests):
 
     def build_pair(self, net: testing.PairNet) -> testing.Built:
         return Pair(net), {name: name for name in ("shared", "relu", "dense")}
+
+    def build_residual(self, net: testing.ResidualNet) -> testing.Built:
+        return Residual(net), {name: name for name in net.layers}
 
     def to_inputs(self, picture: np.ndarray) -> jax.Array:
         return jnp.asarray(picture.transpose(0, 2, 3, 1))

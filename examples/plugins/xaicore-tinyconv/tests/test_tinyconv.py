@@ -7,13 +7,17 @@ from xaicore import testing
 
 
 class TestTinyconv(testing.BackendTests):
-    kit_version = 1
+    kit_version = 2
     plugin = xaicore_tinyconv
     frameworks = ("tinyconv",)
     lacks = {  # noqa: RUF012 (a constant)
         "facts": "a net of tinyconv is always the same, so that there is nothing to observe",
         "heads": "a net ends in its dense layer",
         "bias": "layers have none",
+        "residual": "a net of tinyconv is always the same",
+        "segments": "a net of tinyconv ends in its dense layer",
+        "modes": "it has none",
+        "frozen": "weights have no gradients",
     }
 
     def build_conv(self, net):

@@ -1,0 +1,285 @@
+"""Backends that are right on the first nets of the kit, and wrong on what real models have beside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from broken_backends import Changed, OtherFacts, breaks, each
+from framework import MODE, Model, Sound
+
+from xaicore import OutputError
+from xaicore.testing.residual_net import ResidualNet
+
+# Skips, norms, loops, blocks.
+
+
+def is_a(backend: Sound, name: str) -> bool:
+    return backend.net.name == name
+
+
+@breaks("backend-gradients", only_by="test_passes_of_other_nets")
+class ForgetsTheSkip(Sound):
+    def backward(self, values, rows, rule):
+        pulled = super().backward(values, rows, rule)
+        if is_a(self, "residual"):
+            pulled["relu1"] = pulled["relu1"] - pulled["relu2"] * (values["relu2"] > 0)[:, None]
+        return pulled
+
+
+@breaks("backend-gradients", only_by="test_passes_of_other_nets")
+class TakesTheStatisticsOfTheBatch(Sound):
+    def forward(self, *pictures):
+        values = super().forward(*pictures)
+        if is_a(self, "residual"):
+            values["norm1"] = values["norm1"] - values["norm1"].mean(axis=(0, 2, 3), keepdims=True)
+        return values
+
+
+@breaks("backend-gradients", only_by="test_passes_of_other_nets")
+class GivesTheLastRunForEach(Sound):
+    def run_of(self, layer):
+        return super().run_of(layer.partition("#")[0] if is_a(self, "loop") else layer)
+
+
+@breaks("backend-gradients", only_by="test_passes_of_other_nets")
+class AddsTheGradientsOfAllRuns(Sound):
+    def backward(self, values, rows, rule):
+        pulled = super().backward(values, rows, rule)
+        if is_a(self, "loop"):
+            pulled["shared#2"] = pulled["shared#2"] + pulled["shared#1"]
+        return pulled
+
+
+@breaks("backend-gradients", only_by="test_passes_of_other_nets")
+class MovesTheClassesOfScoreMaps(Changed):
+    def change(self, captured):
+        if captured.outputs.ndim < 4:
+            return captured
+        return replace(captured, outputs=np.moveaxis(captured.outputs, 1, -1))
+
+
+@breaks("backend-batch", only_by="test_batches_of_one")
+class SqueezesABatchOfOne(Changed):
+    def change(self, captured):
+        if not is_a(self, "words") or len(captured.outputs) > 1:
+            return captured
+        return replace(captured, outputs=captured.outputs[0])
+
+
+@breaks("backend-kinds", only_by="test_a_softmax_over_the_classes_of_a_score_map")
+class DoesNotSeeTheSoftmaxOfAScoreMap(Changed):
+    def change(self, captured):
+        return replace(captured, link=None) if captured.outputs.ndim == 4 else captured
+
+
+@breaks("state-restored", only_by="test_calls_on_other_nets")
+class UpdatesTheStatistics(Sound):
+    def observe(self, inputs):
+        if isinstance(self.net, ResidualNet):
+            self.net.conv1 += np.float32(1e-3)
+        return super().observe(inputs)
+
+
+@breaks("facts-layers", only_by="test_layers_of_other_nets")
+class CountsALoopOnce(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, runs=1) if is_a(self, "loop") else layer
+
+
+@breaks("facts-layers", only_by="test_layers_of_other_nets")
+class SaysThatPicturesReadWords(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, reads=(0, 1)) if is_a(self, "words") else layer
+
+
+@breaks("powers-input-gradients", only_by="test_input_gradients_of_other_nets")
+class GivesGradientsOfWholeNumbers(Sound):
+    def of_input(self, gradients, picture):
+        return gradients.astype(np.float32)
+
+
+@breaks("powers-input-gradients", only_by="test_input_gradients_of_other_nets")
+class LetsRulesPassTheSkip(Sound):
+    def backward(self, values, rows, rule):
+        return super().backward(values, rows, "plain" if is_a(self, "residual") else rule)
+
+
+@breaks("powers-resume", only_by="test_resuming_other_nets")
+class ResumesWithoutTheSkip(Sound):
+    def resume_parts(self, inputs, layer, activations):
+        if is_a(self, "residual"):
+            inputs = inputs * np.float32(0)
+        return super().resume_parts(inputs, layer, activations)
+
+
+@breaks("powers-second", only_by="test_second_derivatives_of_other_nets")
+class HasNoCurvatureOfWords(Sound):
+    def second(self, inputs, layer, direction):
+        found = super().second(inputs, layer, direction)
+        return found + 1 if is_a(self, "words") else found
+
+
+@breaks("powers-biases", only_by="test_biases_of_other_nets")
+class TakesTheShiftForTheBiasOfANorm(Sound):
+    def biases(self, inputs):
+        found = super().biases(inputs)
+        if isinstance(self.net, ResidualNet):
+            shift = self.net.norms["norm1"]["shift"]
+            found["norm1"] = np.broadcast_to(shift[:, None, None], found["norm1"].shape)
+        return found
+
+
+@breaks("powers-attention", only_by="test_two_attentions")
+class GivesTheFirstAttentionForBoth(Changed):
+    def change(self, captured):
+        first = next(iter(captured.attention.values()), None)
+        return replace(captured, attention=each(captured.attention, lambda _: first))
+
+
+@breaks("methods-run", only_by="test_methods_on_other_nets")
+class DoublesLargeBatchesOfResidualNets(Changed):
+    def change(self, captured):
+        is_large = is_a(self, "residual") and len(captured.outputs) > 3
+        return replace(captured, outputs=captured.outputs * (2 if is_large else 1))
+
+
+# Outputs, modes, types and memory.
+
+
+@breaks("backend-choice", only_by="test_one_of_two_outputs")
+class ExplainsTheFirstOutput(Sound):
+    def __init__(self, model: Model, output: Any = None) -> None:
+        super().__init__(model, output if output is None or output in (2, "texture") else 0)
+
+
+@breaks("backend-choice", only_by="test_an_output_that_is_none")
+class TakesTheLastOutputForOneThatIsNot(Sound):
+    def __init__(self, model: Model, output: Any = None) -> None:
+        try:
+            super().__init__(model, output)
+        except OutputError:
+            super().__init__(model, 1)
+
+
+@breaks("backend-modes", only_by="test_modes_of_the_caller")
+class RecordsNothingInAQuietMode(Changed):
+    def change(self, captured):
+        zeros = each(captured.gradients, np.zeros_like)
+        return replace(captured, gradients=zeros) if MODE["quiet"] else captured
+
+
+@breaks("backend-modes", only_by="test_modes_of_the_caller")
+class EndsTheModeOfTheCaller(Sound):
+    def capture(self, *args, **kwargs):
+        MODE["quiet"] = False
+        return super().capture(*args, **kwargs)
+
+
+@breaks("backend-modes", only_by="test_frozen_weights")
+class GivesNoGradientsOfFrozenModels(Changed):
+    def change(self, captured):
+        zeros = each(captured.gradients, np.zeros_like)
+        return replace(captured, gradients=zeros) if self.model.is_frozen else captured
+
+
+@breaks("backend-modes", only_by="test_frozen_weights")
+class ThawsTheWeights(Sound):
+    def capture(self, *args, **kwargs):
+        self.model.is_frozen = False
+        return super().capture(*args, **kwargs)
+
+
+@breaks("backend-precision")
+class ChangesTheModelItself(Sound):
+    def in_precision(self, precision):
+        self.net.conv1 = self.net.conv1.astype(np.float16).astype(np.float32)
+        return super().in_precision(precision)
+
+
+@breaks("backend-precision")
+class GivesTheSamePrecision(Sound):
+    def in_precision(self, precision):
+        return super().in_precision("float32")
+
+
+@breaks("backend-hash")
+class HashesShapes(Sound):
+    def weights_hash(self):
+        return str([value.shape for value in vars(self.net).values() if isinstance(value, np.ndarray)])
+
+
+@breaks("backend-hash")
+class HashesTheModelsId(Sound):
+    def weights_hash(self):
+        return str(id(self.model))
+
+
+@breaks("backend-inputs", only_by="test_an_empty_batch")
+class AnswersAnEmptyBatch(Sound):
+    def pictures(self, inputs):
+        given = tuple(map(np.asarray, inputs if isinstance(inputs, tuple) else (inputs,)))
+        return given if not all(map(len, given)) else super().pictures(inputs)
+
+
+@breaks("backend-arrays", only_by="test_arrays_in_other_memory")
+class ReadsMemoryInItsOrder(Sound):
+    def pictures(self, inputs):
+        return tuple(
+            np.frombuffer(self.bytes_of(one), one.dtype).reshape(one.shape) for one in super().pictures(inputs)
+        )
+
+    def bytes_of(self, array: np.ndarray) -> bytes:
+        return array[::-1].tobytes() if array.strides[0] < 0 else array.tobytes()
+
+
+# What layers take.
+
+
+@breaks("facts-takes", only_by="test_what_layers_take")
+class SaysThatALayerTakesTheLastOne(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, takes=("relu2",)) if layer.name == "norm1" else layer
+
+
+@breaks("facts-takes", only_by="test_what_layers_take")
+class CallsEverythingADenseLayer(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, kind="dense")
+
+
+@breaks("facts-takes", only_by="test_what_layers_take")
+class TakesPicturesForWeights(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, takes_weights=(layer.shape,))
+
+
+@breaks("facts-takes", only_by="test_what_the_reader_takes")
+class GivesTheReadersOutput(Sound):
+    def input_of(self, inputs, layer):
+        return self.capture(inputs, [layer]).activations[layer]
+
+
+@breaks("facts-takes", only_by="test_what_the_reader_takes")
+class SaysThatHalfAPictureIsThePicture(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, inputs=tuple(replace(one, reader_runs=(True,)) for one in facts.inputs))
+
+
+@breaks("facts-axes", only_by="test_axes_of_other_nets")
+class DoesNotPlaceTheChannelsOfNorms(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, channel_axis=None) if layer.kind == "norm" else layer
+
+
+@breaks("facts-outputs", only_by="test_the_classes_of_a_score_map")
+class TakesTheLastAxisForTheClasses(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, class_axis=3) if is_a(self, "segments") else facts
+
+
+@breaks("powers-parts", only_by="test_functions_of_the_answer")
+class CallsScoresLogits(Changed):
+    def change(self, captured):
+        return replace(captured, outputs_kind="logits") if captured.outputs_kind == "values" else captured

@@ -1,0 +1,287 @@
+"""Checks of models and inputs in other forms: outputs to choose from, modes, frozen weights, types, strides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xaicore.backend import PRECISIONS, Backend
+from xaicore.errors import XaicoreError
+from xaicore.testing.case import FACTS, OTHERS, BackendCase
+from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
+from xaicore.testing.heads_net import HeadsNet
+from xaicore.testing.nets import Net
+from xaicore.testing.subject import Subject, directions
+
+__all__ = ["VariantChecks"]
+
+HEADS = ("shape", "colour")
+
+NEW = (*(net.name for net in OTHERS), HeadsNet.name, "modes", "frozen")
+
+
+class VariantChecks(BackendCase):
+    """The form in which a model or its inputs come changes no number."""
+
+    @checks("kit-declared", since=2)
+    def test_newer_nets_are_built_or_declared(self) -> None:
+        """What came with the second version of the kit; nets that need facts are left out without them."""
+        for name in NEW:
+            is_needed = self.has_facts or name in ("residual", "segments", "modes", "frozen")
+            if is_needed and name not in self.lacks and not self.has(name):
+                raise Deviation(*self.needed(name))
+            if name in self.lacks and self.supplies(name):
+                deviate(f"the {name} net", f"no {name!r} in `lacks`, since there is such a net", self.lacks[name])
+
+    @checks("kit-declared", since=2)
+    def test_facts_are_reported_or_declared(self) -> None:
+        """A fact that a backend cannot see is declared to be lacking."""
+        self.need("facts")
+        subject = self.subject()
+        assert subject.facts is not None
+        layer = subject.facts.named[subject.layers["relu1"] if "relu1" in subject.layers else subject.named("conv1")]
+        reader = subject.facts.inputs[0].reader_shape if subject.facts.inputs else None
+        seen = {"takes": layer.takes, "reads": layer.reads, "reached": layer.reached, "reader": reader}
+        for name in FACTS:
+            if not seen[name] and name not in self.lacks:
+                deviate(f"the fact {name!r}", f"what was seen, or lacks = {{{name!r}: 'why'}}", repr(seen[name]))
+
+    @checks("backend-choice")
+    def test_one_of_two_outputs(self) -> None:
+        """By the names that the facts list, and by position; the other one is among the parts."""
+        self.need(HeadsNet.name)
+        if not self.has(HeadsNet.name):
+            return
+        first = self.subject(HeadsNet(0))
+        assert first.facts is not None
+        names = [*first.facts.outputs]
+        same("outputs of a net that has two", len(names), 2)
+        of_layers = dict(zip(names, HEADS, strict=True)) | {name: name for name in names if name in HEADS}
+        for position, name in enumerate(names):
+            net = HeadsNet(of_layers[name])
+            for chosen in (name,) if position == 0 else (1, -1):
+                backend = self.backend(first.model, chosen)
+                subject = Subject(net, first.model, backend, first.layers, self.all_inputs)
+                assert subject.facts is not None
+                same(f"the output of the facts with output={chosen!r}", subject.facts.output, name)
+                self._check_output(subject, f"output={chosen!r}", of_layers)
+
+    def _check_output(self, subject: Subject, what: str, of_layers: Mapping[int | str, str]) -> None:
+        rows = directions(subject.net, 2)
+        captured = subject.capture([subject.last_map], subject.aim(rows))
+        self.close(f"outputs with {what}", captured.outputs, subject.values["dense"])
+        if self.has_gradients:
+            expected = subject.expected_gradients(rows, captured.outputs_kind)[subject.last_map]
+            self.close(f"gradients with {what}", subject.gradients(captured, subject.last_map), expected)
+        if "parts" in subject.backend.powers:
+            self._check_parts(subject, what, subject.capture((), parts=True).parts, of_layers)
+        if "resume_parts" in subject.backend.powers:
+            given = subject.raw(subject.last_map, subject.values[subject.last_map].astype(np.float32))
+            resumed, parts = subject.backend.resume_parts(subject.inputs, subject.named(subject.last_map), given)
+            self.close(f"resumed outputs with {what}", resumed, subject.values["dense"])
+            self._check_parts(subject, f"{what}, resumed", parts, of_layers)
+
+    def _check_parts(self, subject: Subject, what: str, parts: Any, of_layers: Mapping[int | str, str]) -> None:
+        same(f"parts with {what}", sorted(map(str, parts)), sorted(map(str, of_layers)))
+        for name, part in parts.items():
+            self.close(f"the part {name!r} with {what}", np.asarray(part), subject.values[of_layers[name]])
+
+    @checks("backend-choice")
+    def test_an_output_that_is_none(self) -> None:
+        """It is refused with what was typed and with the outputs there are; so are two without a choice."""
+        self.need(HeadsNet.name)
+        if not self.has(HeadsNet.name):
+            return
+        subject = self.subject(HeadsNet(0))
+        for typed in ("texture", 2):
+            call = lambda typed=typed: self.backend(subject.model, typed).capture(subject.inputs, ())  # noqa: E731
+            refused(f"output={typed!r} of a net of two outputs", call, XaicoreError, repr(typed))
+        both = lambda: self.backend(subject.model).capture(subject.inputs, ())  # noqa: E731
+        refused("two outputs, of which none is chosen", both, XaicoreError, "output=")
+
+    @checks("backend-modes")
+    def test_modes_of_the_caller(self) -> None:
+        """Gradients that are switched off, for one; the mode itself is part of `state`."""
+        self.need("modes")
+        if not self.has("modes"):
+            return
+        for name, mode in self.modes().items():
+            subject = self.subject()
+            with mode(), self.unchanged(subject, f"a pass in the mode {name!r}"):
+                self._check_numbers(subject, f"in the mode {name!r}")
+
+    @checks("backend-modes")
+    def test_frozen_weights(self) -> None:
+        """They stay frozen, and gradients of activations are the same."""
+        self.need("frozen")
+        if not self.has("frozen"):
+            return
+        nets: list[Net] = [self.conv_net(), *(net for net in self.other_nets() if net.name == "segments")]
+        for net in nets:
+            subject = self.subject(net)
+            self.freeze(subject.model)
+            with self.unchanged(subject, f"a pass of the frozen {net.name} net"):
+                self._check_numbers(subject, f"of the frozen {net.name} net")
+
+    def _check_numbers(self, subject: Subject, what: str) -> None:
+        rows, names = directions(subject.net, 2), subject.maps
+        captured = subject.capture(names, subject.aim(rows))
+        self.close(f"outputs {what}", captured.outputs, subject.values["dense"])
+        expected = subject.expected_gradients(rows, captured.outputs_kind)
+        for name in names:
+            self.close(f"activations at {name!r} {what}", subject.activations(captured, name), subject.values[name])
+            if self.has_gradients:
+                self.close(f"gradients at {name!r} {what}", subject.gradients(captured, name), expected[name])
+
+    @checks("backend-precision")
+    def test_other_precisions(self) -> None:
+        """Copies of the convolutional net, within what a type of so many bits can hold; an unknown one is refused."""
+        subject = self.subject()
+        if type(subject.backend).in_precision is Backend.in_precision:
+            return
+        rows, name = directions(subject.net, 2), subject.last_map
+        for precision in PRECISIONS:
+            with self.unchanged(subject, f"in_precision({precision!r})"):
+                model = subject.backend.in_precision(precision)
+            if model is subject.model:
+                deviate(f"in_precision({precision!r})", "a copy", "the model itself")
+            as_arrays = lambda *pictures: subject.backend.to_numpy(self.all_inputs(*pictures))  # noqa: E731
+            copy = Subject(subject.net, model, self.backend(model), subject.layers, as_arrays)
+            captured = copy.capture([name], copy.aim(rows))
+            near = 1e-4 if precision == "float32" else 3e-2
+            close(f"outputs in {precision}", captured.outputs, subject.values["dense"], near, near)
+            if self.has_gradients:
+                expected = subject.expected_gradients(rows, captured.outputs_kind)[name]
+                close(f"gradients in {precision}", copy.gradients(captured, name), expected, near, near / 10)
+            exact = np.abs(captured.outputs - subject.values["dense"]).max() < 1e-6
+            same(f"whether the copy for {precision} computes as the model does", bool(exact), precision == "float32")
+
+    @checks("backend-hash")
+    def test_the_hash_of_weights(self) -> None:
+        """Of two models of the same weights, before and after a call; and of one with a weight changed."""
+        subject, again, other = self.subject(), self.subject(), self.conv_net()
+        known = subject.backend.weights_hash()
+        if known is None:
+            return
+        subject.capture([subject.last_map])
+        same("`weights_hash` after a pass", subject.backend.weights_hash(), known)
+        same("`weights_hash` of the same weights", again.backend.weights_hash(), known)
+        other.conv1 = other.conv1.copy()
+        other.conv1[0, 0, 0, 0] += 1
+        if self.subject(other).backend.weights_hash() == known:
+            deviate("`weights_hash` of other weights", "another one", "the same")
+
+    @checks("backend-inputs", since=2)
+    def test_an_empty_batch(self) -> None:
+        """It is refused."""
+        for subject in self.subjects():
+            inputs = subject.to_inputs(*(picture[:0] for picture in subject.pictures))
+            refused(
+                f"no images, for the {subject.net.name} net",
+                lambda subject=subject, inputs=inputs: subject.capture([subject.last_map], None, inputs),  # type: ignore[misc]
+            )
+
+    @checks("backend-arrays", since=2)
+    def test_arrays_in_other_memory(self) -> None:
+        """NumPy arrays with negative strides, that are read-only, or of other types; or they are refused."""
+        subject = self.subject()
+        array = subject.backend.to_numpy(subject.inputs)
+        turned = np.ascontiguousarray(array[::-1])[::-1]
+        read_only = array.copy()
+        read_only.flags.writeable = False
+        forms: dict[str, Callable[[], Any]] = {
+            "with negative strides": lambda: turned,
+            "in Fortran's order": lambda: np.asfortranarray(array),
+            "that are read-only": lambda: read_only,
+            "in double precision": lambda: array.astype(np.float64),
+        }
+        for what, form in forms.items():
+            try:
+                came = subject.capture([subject.last_map], inputs=form())
+            except XaicoreError:
+                continue
+            same(f"the type of outputs for arrays {what}", str(came.outputs.dtype), "float32")
+            self.close(f"outputs for arrays {what}", came.outputs, subject.values["dense"])
+            activations = subject.activations(came, subject.last_map)
+            self.close(f"activations for arrays {what}", activations, subject.values[subject.last_map])
+
+    @checks("facts-takes")
+    def test_what_layers_take(self) -> None:
+        """The very output of the layer before, or the picture; nothing that is made of weights alone."""
+        if not self.has_facts:
+            return
+        for subject in self.others():
+            assert subject.facts is not None
+            for name in subject.layers:
+                layer = subject.facts.named[subject.layers[name]]
+                what = f"{name!r} of the {subject.net.name} net"
+                run = name if name in subject.net.layers else subject.runs_of(name)[-1]
+                wanted = [_called(subject, one) for one in subject.net.taken(run)]
+                if wanted and None not in wanted:
+                    named = {*subject.layers.values(), 0, 1}  # there may be more, such as the attention that is added
+                    came = [one for one in layer.takes if one in named]
+                    is_of_input = wanted == [0] or wanted == [1]
+                    self._check_taken(what, came, wanted, may_be_unseen=is_of_input or name.startswith("relu"))
+                same(f"shapes of weights that {what} takes", tuple(layer.takes_weights), ())
+                same(f"whether {what} gives floating-point numbers", layer.is_float, True)
+                expected = {"conv": "convolution", "dense": "dense", "norm": "norm", "pool": "pooling"}
+                kind = "convolution" if name == "dense" and len(layer.shape) == 4 else expected.get(name.rstrip("12#"))
+                if layer.kind is not None and kind is not None:
+                    same(f"the kind of {what}", layer.kind, kind)
+
+    def _check_taken(self, what: str, came: Sequence[Any], wanted: Sequence[Any], may_be_unseen: bool) -> None:
+        """A ReLU that works in place has written over what it took; an input may be converted on its way."""
+        may_be_unseen = may_be_unseen or "takes" in self.lacks
+        if came or not may_be_unseen:
+            same(f"what {what} takes", sorted(map(str, came)), sorted(map(str, wanted)))
+
+    @checks("facts-takes")
+    def test_what_the_reader_takes(self) -> None:
+        """The picture itself, as the framework has it: by its facts, and by `input_of`."""
+        if not self.has_facts:
+            return
+        for subject in self.others():
+            self._check_reader(subject)
+
+    def _check_reader(self, subject: Subject) -> None:
+        assert subject.facts is not None
+        seen = subject.facts.inputs[0]
+        if "reader" not in self.lacks:
+            picture = subject.pictures[0]
+            same("lengths of what the reader takes", sorted(seen.reader_shape or ())[1:], sorted(picture.shape[1:]))
+            what = f"the reader of the {subject.net.name} net"
+            same(f"runs of {what}", len(seen.reader_runs), 1)
+            (is_itself,) = seen.reader_runs
+            if is_itself and subject.net.name == "loop":
+                deviate(f"whether {what} takes the very picture", "False: it takes half of it", is_itself)
+            moves = [one for one in seen.reader_moves if one is not None]
+            same(f"places that {what} tells", len(moves) <= (not is_itself), True)
+            for axis, ends in (moves[0] if moves else {}).items():
+                self._check_moves(seen.shape, axis, ends)
+            for span in (one for one in seen.reader_spans if one is not None):
+                whole = {axis: (0, seen.shape[axis] - 1) for axis in span}
+                same(f"the part of the picture that {what} reads", dict(span), whole)
+            if is_itself:
+                same(f"the layer whose output {what} takes", seen.reader_source, None)
+        if seen.reader is not None:
+            with self.unchanged(subject, "input_of"):
+                came = subject.backend.input_of(subject.inputs, seen.reader)
+            first = next(iter(subject.inputs.values())) if isinstance(subject.inputs, dict) else subject.inputs
+            factor = 0.5 if subject.net.name == "loop" else 1
+            self.close("input_of of the reader", came, factor * np.asarray(subject.backend.to_numpy(first)))
+
+    def _check_moves(self, shape: tuple[int, ...], axis: int, ends: Mapping[int, tuple[float, float]]) -> None:
+        """Half a picture lies where the picture does: its slices come from their own places."""
+        length = shape[axis]
+        for came, at in zip(ends[axis], (length // 4, length - 1 - length // 4), strict=True):
+            if not at / length - 1e-6 <= came <= (at + 1) / length + 1e-6:
+                deviate(f"where slice {at} of axis {axis} comes from", f"{at / length:.3f} or so", came)
+
+
+def _called(subject: Subject, taken: str) -> int | str | None:
+    """What the facts call an input or a layer of the net; None where the model has no such layer."""
+    if taken in ("input", "input#2"):
+        return int(taken == "input#2")
+    return subject.layers.get(subject.key(taken))
