@@ -70,7 +70,7 @@ class Arguments(dict[int | str, Any]):
 
     @property
     def image_shapes(self) -> tuple[tuple[int | str, tuple[int, ...]], ...]:
-        """The shape of each argument without the axis of images: what facts are kept for, see `facts.ByShape`."""
+        """The shape of each argument without the axis of images, the key of `facts.ByShape`."""
         return tuple((key, tuple(one.shape[1:])) for key, one in self.items())
 
     def map(self, change: Callable[[Any], Any]) -> Arguments:
