@@ -248,8 +248,10 @@ def test_another_threads_own_pass_is_not_hooked():
         handle.remove()
         return seen
 
+    backend = xaicore.Explainer(model, layer="relu2").backend
+    backend.observe(x)
     model.end.action = run_elsewhere
-    capture = xaicore.Explainer(model, layer="relu2").backend.capture(x, ["relu2"])
+    capture = backend.capture(x, ["relu2"])
     np.testing.assert_allclose(capture.outputs, reference, rtol=1e-6)
     assert elsewhere == [[False]]
 
