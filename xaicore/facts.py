@@ -31,7 +31,9 @@ class LayerFacts:
             class of the framework's own says so; None for anything else.
         channel_axis: the axis of the output that holds the channels, where the layer itself says so: a convolution, a
             norm over one axis, a data format. None where it does not.
-        batch_axis: the axis of the output that holds the images, where the layer itself says so.
+        batch_axis: the axis of the output that holds the images, where the layer itself says so, such as 1 of a
+            recurrent layer that takes (steps, N, C). A backend that turns its arrays round, so that images come first,
+            leaves it 0.
         vectors: the lengths of its own one-dimensional weights, such as a norm's scale.
         takes: what it took unchanged in its last run: the outputs of layers, by their names, and inputs, by position.
         takes_weights: the shapes of the tensors that it took and that are made of weights alone, such as queries.

@@ -464,6 +464,7 @@ def test_a_model_error_in_the_first_batch(shop: Workshop) -> None:
         (["--truth", "truth.csv"], "--truth 7 is out of range: outputs (1, 3) have classes 0 to 2; -1 is for unknown"),
         (["--output", "3"], "--output 3 is none of the model's outputs: 0 (1, 3)"),
         (["--method", "gradcan"], "no method called 'gradcan'"),
+        (["--method", "gradcam,fem"], "--method gradcam,fem: one method each; try: --method gradcam --method fem"),
         (["--labels", "two.txt"], "2 class names for outputs (1, 3): expected 3, one per class"),
         (["--target", "verde"], "--target: 'verde' is no class index; to use names, pass --labels"),
         (["--target", "1", "--top-k", "2"], "--target 1 and --top-k 2: pass one of them"),

@@ -580,6 +580,26 @@ def test_what_a_backend_raises_passes_unchanged(x: np.ndarray) -> None:
         xaicore.explain(None, x, backend=Broken())
 
 
+@pytest.mark.parametrize("method", ["gradcam", "scorecam", "rise"])
+@pytest.mark.parametrize("images", [1, 2])
+def test_images_that_a_backend_has_on_another_axis_are_refused(images, method):
+    class Third(ToyBackend):
+        """Takes (C, H, N, W)."""
+
+        def layers(self, inputs: Any) -> Any:
+            return super().layers(np.moveaxis(np.asarray(inputs), 2, 0))
+
+        def capture(self, inputs: Any, *arguments: Any) -> Any:
+            return super().capture(np.moveaxis(np.asarray(inputs), 2, 0), *arguments)
+
+    x = np.random.default_rng(0).normal(size=(3, 6, images, 7))
+    told = (
+        rf"inputs \(3, 6, {images}, 7\) have 3 entries on their first axis, and backend 'toy' gave outputs of {images} "
+    )
+    with pytest.raises(InputError, match=told + "images: images come first"):
+        Explainer(None, backend=Third(), layer="second", method=method)(x, targets=0)
+
+
 @pytest.mark.parametrize("what", ["activations", "gradients"])
 def test_a_backend_that_forgets_a_layer_is_named(backend, x, monkeypatch, what):
     capture = type(backend).capture

@@ -33,6 +33,9 @@ def without_gradients(backend: Backend) -> Method:
 
 def _read(typed: str) -> Method:
     found = WITH_OPTIONS.fullmatch(typed)
+    if found is None and "," in typed:
+        several = " ".join(f"--method {one.strip()}" for one in typed.split(","))
+        raise InputError(f"--method {typed}: one method each; try: {several}")
     return method(typed) if found is None else method(found[1], **_options(typed, found[2]))
 
 

@@ -63,7 +63,10 @@ def as_ids(ids: Any, count: int) -> tuple[str, ...]:
         raise InputError(f"{len(names)} ids for {count} images: expected one per image")
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
-        raise InputError(f"ids repeat: {', '.join(repeated[:5])}; expected a different one for each image")
+        raise InputError(
+            f"ids repeat: {', '.join(repeated[:5])}; expected a different one for each image, by ids=; "
+            "without it, the ids of files are their paths"
+        )
     return names
 
 

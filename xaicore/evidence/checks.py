@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.capture import Capture
 from xaicore.errors import BackendError, InputError, LayerError, OutputError, TargetError
@@ -19,6 +21,7 @@ __all__ = [
     "check_bad",
     "check_captured",
     "check_class_axis",
+    "check_count",
     "check_finite",
     "check_map",
     "check_not_boxes",
@@ -142,6 +145,26 @@ def check_captured(
         if missing:
             given = ", ".join(arrays) or "no layer"
             raise BackendError(f"backend {backend!r} gave {kind} for {given}, not for {missing[0]!r}")
+
+
+def check_count(x: Any, outputs: np.ndarray, backend: str) -> None:
+    """Refuse inputs whose images do not lie along the first axis: batches are cut and joined there.
+
+    Args:
+        x: what a model takes of which the backend reports no facts.
+        outputs: (N, *O), as the backend gave them.
+
+    Raises:
+        InputError: the array with the most axes has another length there than the outputs.
+    """
+    images = trees.count(x)
+    if images not in (0, len(outputs)):
+        shape = max((tuple(leaf.shape) for leaf in trees.leaves(x) if hasattr(leaf, "shape")), key=len)
+        raise InputError(
+            f"inputs {shape} have {images} entries on their first axis, and backend {backend!r} gave outputs of "
+            f"{len(outputs)} images: images come first in what is passed, and a backend whose framework has them "
+            "elsewhere turns them round"
+        )
 
 
 def check_map(layer: str, capture: Capture) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from xaicore import trees
 from xaicore.backend import Backend
 from xaicore.capture import Capture, Reduction
 from xaicore.errors import BackendError
-from xaicore.evidence.checks import check_captured
+from xaicore.evidence.checks import check_captured, check_count
 from xaicore.evidence.passes import Settle
 from xaicore.evidence.plan import Plan
 from xaicore.layers import Tokens
@@ -68,6 +69,8 @@ def first_pass(
     capture: Capture = take(x, names, direction if plan.has_direction else None, **extra)
     if not plan.has_direction:
         direction(capture.outputs, capture.outputs_kind, capture.parts)
+    if trees.count(x) != len(capture.outputs) and backend.observe(x) is None:
+        check_count(backend.with_batch_axis(x), capture.outputs, backend.name or type(backend).__name__)
     settled = settle(capture.answer)
     capture = replace(capture, outputs_kind=settled.kind, link=settled.link)
     if len(aims) != 1:

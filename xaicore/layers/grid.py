@@ -16,7 +16,7 @@ import numpy as np
 
 from xaicore.errors import InputError
 
-__all__ = ["POSITIONS", "Grid", "check_axes", "check_grid"]
+__all__ = ["POSITIONS", "Grid", "check_axes", "check_grid", "check_input_axes"]
 
 POSITIONS = {1: "t", 2: "hw", 3: "dhw"}
 """The letters of the positions of a signal, a picture and a volume."""
@@ -129,4 +129,15 @@ def check_axes(axes: str, option: str, letters: str = "nchwdtl") -> str:
             f"{option}={axes!r}: expected a letter per axis, such as 'nchw', 'nhwc' or 'nlc': n images, c channels, "
             "h w d t positions, l tokens"
         )
+    return axes
+
+
+def check_input_axes(axes: str) -> str:
+    """Check the notation of an input, as `check_axes`, and that its images come first, and return it.
+
+    Raises:
+        InputError: they do not.
+    """
+    if check_axes(axes, "input_axes")[0] != "n":
+        raise InputError(f"input_axes={axes!r}: the images, n, come first in what is passed, as in 'nhwc'")
     return axes

@@ -15,7 +15,7 @@ from xaicore.errors import InputError, LayerError, MethodError
 from xaicore.facts import ByShape, Facts, InputFacts, LayerFacts
 from xaicore.layers.attention import Tokens, attention_grid, queries_read, read_blocks, stated_tokens
 from xaicore.layers.choice import choose_layer, default_layer, reached_maps
-from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid
+from xaicore.layers.grid import POSITIONS, Grid, check_axes, check_grid, check_input_axes
 from xaicore.layers.inputs import Frame, stated_frame, usual_frame
 from xaicore.layers.joined import picture_tokens
 from xaicore.layers.outliers import check_outliers, token_streams
@@ -55,7 +55,7 @@ class Places:
         self._backend = backend
         self._axes = None if axes is None else check_axes(axes, "axes")
         self._grid = None if grid is None else check_grid(grid)
-        self._input_axes = None if input_axes is None else check_axes(input_axes, "input_axes")
+        self._input_axes = None if input_axes is None else check_input_axes(input_axes)
         self._outliers = check_outliers(outliers)
         self._needs_classifier = needs_classifier
         self._known: ByShape[tuple[Facts | None, Place | None]] = ByShape()
@@ -107,7 +107,7 @@ class Places:
         """
         facts, place = self.find(x, needs_layer)
         if facts is None or place is None:
-            raise MethodError(f"backend {self._backend.name!r} reports no facts, so that tokens have no known grid")
+            raise MethodError(f"backend {self._name!r} reports no facts, so that tokens have no known grid")
         position = place.sources[0].position
         blocks = read_blocks(self._backend.attention(x), count, facts, position)
         if self._grid is None:
@@ -142,6 +142,10 @@ class Places:
         pairs = zip(maps[at:], maps[at + 1 :], strict=False)
         return [(layer, reading.grids[layer.name]) for later, layer in pairs if layer.shape != later.shape]
 
+    @property
+    def _name(self) -> str:
+        return self._backend.name or type(self._backend).__name__
+
     def move(self, layer: str) -> None:
         """Explain this layer from now on."""
         self.layers = (layer,)
@@ -152,7 +156,7 @@ class Places:
         given = ", ".join(f"{name}={value!r}" for name, value in notation.items() if value is not None)
         if given:
             raise InputError(
-                f"{given}: backend {self._backend.name!r} reports no facts of layers, so that its arrays are read as "
+                f"{given}: backend {self._name!r} reports no facts of layers, so that its arrays are read as "
                 "they are, with the channels first"
             )
 

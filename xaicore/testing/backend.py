@@ -71,7 +71,7 @@ class BackendTests(
     """Whether a backend keeps the contract. Inherit it, and supply nets and the state of a model::
 
         class TestMine(xaicore.testing.BackendTests):
-            kit_version = 1
+            kit_version = 2
             plugin = xaicore_mine
             frameworks = ("mine",)
             lacks = {"pair": "mine's nets take one picture"}

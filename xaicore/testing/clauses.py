@@ -54,7 +54,8 @@ _TEXTS = {
     "backend-nan": "NaN is handed on or refused, and never replaced.",
     "backend-single": "`with_batch_axis` makes a batch of one of a single picture, and leaves a batch alone.",
     "backend-unknown-layer": "An unknown layer or run raises a `LayerError` with its name and the nearest layer.",
-    "backend-inputs": "Inputs that the model does not take raise an `XaicoreError` that says their shape.",
+    "backend-inputs": "Inputs that the model does not take raise an `XaicoreError` that says their shape, as "
+    "the caller passed them.",
     "backend-default-layer": "The layer that is found without a name is the last map that the scores depend on.",
     "backend-choice": "`output` says which of several outputs is explained; one that is none is refused by name.",
     "backend-modes": "Modes of the framework that the caller is in, and weights without gradients, change no result.",

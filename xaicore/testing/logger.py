@@ -12,7 +12,7 @@ class LoggerTests(ShippingChecks, LifecycleChecks):  # the last base runs first
     """Whether a logger keeps the contract. Inherit it, and say where the logger writes and what can be read back::
 
         class TestMine(xaicore.testing.LoggerTests):
-            kit_version = 1
+            kit_version = 2
             plugin = xaicore_mine
             frameworks = ("mine",)
 

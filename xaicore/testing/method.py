@@ -35,7 +35,7 @@ class MethodTests(Kit):
     """Whether a method keeps the contract. Inherit it, and name the function as the entry point does::
 
         class TestMine(xaicore.testing.MethodTests):
-            kit_version = 1
+            kit_version = 2
             plugin = "xaicore_mine:mymethod"
             options = {"masks": 8}   # of a method of many passes, so that these are few
 

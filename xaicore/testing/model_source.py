@@ -52,7 +52,7 @@ class ModelSourceTests(Kit):
     """Whether the hooks `xaicore_model` and `xaicore_model_libraries` keep the contract. Name a small model::
 
         class TestMyzoo(xaicore.testing.ModelSourceTests):
-            kit_version = 1
+            kit_version = 2
             plugin = xaicore_mine
             frameworks = ("mine", "myzoo")
             model = "myzoo/small"

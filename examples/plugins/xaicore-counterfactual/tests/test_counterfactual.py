@@ -4,5 +4,5 @@ from xaicore import testing
 
 
 class TestCounterfactual(testing.MethodTests):
-    kit_version = 1
+    kit_version = 2
     plugin = "xaicore_counterfactual:counterfactual"

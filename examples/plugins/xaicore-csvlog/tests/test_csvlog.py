@@ -8,7 +8,7 @@ from xaicore import testing
 
 
 class TestCsvlog(testing.LoggerTests):
-    kit_version = 1
+    kit_version = 2
     plugin = xaicore_csvlog
 
     def options(self, folder):

@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 class TestFiles(testing.ModelSourceTests):
     """The contract of model sources, of one that knows files alone."""
 
-    kit_version = 1
+    kit_version = 2
     plugin = xaicore_onnx
     frameworks = ("onnx", "onnxruntime")
     lacks = {  # noqa: RUF012

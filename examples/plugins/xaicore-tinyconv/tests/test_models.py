@@ -7,7 +7,7 @@ from xaicore import testing
 
 
 class TestModels(testing.ModelSourceTests):
-    kit_version = 1
+    kit_version = 2
     plugin = xaicore_tinyconv
     frameworks = ("tinyconv",)
     lacks = {"class_names": "no net of tinyconv was trained on named classes"}  # noqa: RUF012

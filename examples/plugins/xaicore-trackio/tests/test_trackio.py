@@ -27,7 +27,7 @@ def entries(project: str) -> list[dict[str, Any]]:
 
 
 class TestTrackio(testing.LoggerTests):
-    kit_version = 1
+    kit_version = 2
     plugin = xaicore_trackio
     frameworks = ("trackio",)
     lacks = {"place": "all projects lie in the folder that TRACKIO_DIR names"}  # noqa: RUF012 (a constant)
