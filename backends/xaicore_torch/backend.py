@@ -235,6 +235,7 @@ class TorchBackend(Backend):
         """A backend of a copy that shares the weights; it runs batches of this many images by `torch.compile`."""
         other = type(self)(copy_to_compile(self.model), self.output)
         other._passes = CompiledPasses(other.model, count, other._explained.read)
+        other._pulls = Pulls(other.model, is_batched=False)
         return other
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ def pull_back(
     like: torch.Tensor | None = None,
     retain_graph: bool = True,
     reduce: Callable[[list[torch.Tensor | None]], list[torch.Tensor | None]] | None = None,
+    is_batched: bool = True,
 ) -> list[np.ndarray | None]:
     """Multiply directions by the Jacobian of `start` with respect to each leaf, in one backward pass, or a few.
 
@@ -40,6 +42,8 @@ def pull_back(
         retain_graph: whether the graph is needed again.
         reduce: makes of the gradients (K, N, *leaf) of some of the targets what is brought to the host in their place,
             (K, ...) per leaf.
+        is_batched: whether several directions share a backward pass. Those of a compiled graph must not: its kernels
+            read memory in an order that the axis of directions changes, and the gradients are silently wrong.
 
     Returns:
         (N, K, *leaf) float32 per leaf, or what `reduce` made; None for a leaf that `start` does not depend on.
@@ -59,7 +63,7 @@ def pull_back(
             rows = to_device(part, like.device, like.dtype).reshape(len(part), *like.shape)
             retain = retain_graph or first + step < count
             with skipped_zeros(rows):
-                gradients = _differentiate(start, leaves, rows, retain)
+                gradients = _differentiate(start, leaves, rows, retain, is_batched)
             brought = gradients if reduce is None else reduce(gradients)
             arrays = iter(Copies(one for one in brought if one is not None).arrays())
             found.append([None if one is None else next(arrays) for one in brought])
@@ -104,7 +108,11 @@ def by_layer(pulled: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
 
 
 def _differentiate(
-    start: torch.Tensor | GradientEdge, leaves: Sequence[torch.Tensor], rows: torch.Tensor, retain_graph: bool
+    start: torch.Tensor | GradientEdge,
+    leaves: Sequence[torch.Tensor],
+    rows: torch.Tensor,
+    retain_graph: bool,
+    is_batched: bool,
 ) -> list[torch.Tensor | None]:
     """(K, N, *leaf) per leaf, for rows (K, N, *O)."""
 
@@ -117,8 +125,8 @@ def _differentiate(
 
     if len(rows) == 1:
         return [None if gradient is None else gradient[None] for gradient in pull(rows[0], False, retain_graph)]
-    try:
-        return list(pull(rows, True, True))
-    except RuntimeError:  # an operation that cannot be batched
-        columns = zip(*(pull(row, False, True) for row in rows), strict=True)
-        return [None if column[0] is None else torch.stack(column) for column in columns]
+    if is_batched:
+        with contextlib.suppress(RuntimeError):  # an operation that cannot be batched
+            return list(pull(rows, True, True))
+    columns = zip(*(pull(row, False, True) for row in rows), strict=True)
+    return [None if column[0] is None else torch.stack(column) for column in columns]

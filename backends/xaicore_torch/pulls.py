@@ -35,10 +35,11 @@ class Pulls:
 
     Args:
         model: of the passes.
+        is_batched: see `pull_back`.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module, is_batched: bool = True) -> None:
+        self._model, self._is_batched = model, is_batched
         self._coupled: dict[Hashable, bool | None] = {}
 
     def to(
@@ -138,7 +139,13 @@ class Pulls:
         def differentiate(direction: np.ndarray, scale: np.float32 | None = None) -> list[np.ndarray | None]:
             given, ends = outputs.directions(direction).swapaxes(0, 1), list(leaves.values())
             reduce = None if reducer is None else partial(reducer.tables, scale=scale)
-            return pull_back(outputs.start, ends, given, like=outputs.like, retain_graph=retain, reduce=reduce)
+            return pull_back(
+                *(outputs.start, ends, given),
+                like=outputs.like,
+                retain_graph=retain,
+                reduce=reduce,
+                is_batched=self._is_batched,
+            )
 
         once = pull_once or differentiate
 

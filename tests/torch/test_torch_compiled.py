@@ -77,6 +77,18 @@ def test_its_values_are_those_of_a_plain_pass(runs: list[int]) -> None:
     assert len(runs) == 9, "a batch of another size runs plainly"
 
 
+def test_several_targets_of_a_batch_with_channels_last() -> None:
+    """As `numpy.stack` makes of pictures that were transposed. A compiled graph has no batch of directions."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)).eval()
+    x = torch.from_numpy(batch()).to(memory_format=torch.channels_last)
+    own, found = (
+        one.capture(x, ["1"], directions(0, 1, 2)) for one in (TorchBackend(model), TorchBackend(model).compiled(3))
+    )
+    assert all(own.gradients["1"][:, k].any() for k in range(3))
+    np.testing.assert_allclose(found.gradients["1"], own.gradients["1"], rtol=1e-5, atol=1e-7)
+
+
 def test_the_compiler_makes_one_graph_that_runs_in_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     graphs, ran = [], []
 
