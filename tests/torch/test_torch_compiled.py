@@ -298,6 +298,19 @@ def test_a_data_set_is_explained_compiled(tmp_path: Path, precision: str | None,
         xaicore.explain_dataset(model, given, tmp_path / "compiled", resume=True, **options)
 
 
+@pytest.mark.parametrize(("targets", "batch_size"), [(None, 10), ([[1, 2]], 10), (xaicore.targets.TopK(3), 4)])
+def test_what_compiling_changes_is_told_of_any_batch(targets: Any, batch_size: int, tmp_path: Path) -> None:
+    """Eight pictures are compared, in a batch that has more."""
+    pytest.importorskip("pyarrow")
+    options = {"preprocess": prepare, "targets": targets, "batch_size": batch_size, "progress": False}
+    given = (build(), pictures(12))
+    own = xaicore.explain_dataset(*given, tmp_path / "own", **options).explanation(images=None)
+    table = xaicore.explain_dataset(*given, tmp_path / "compiled", compile=True, **options)
+    np.testing.assert_allclose(table.explanation(images=None).maps, own.maps, rtol=2e-3, atol=1e-5)
+    assert table.run["compile"]["pictures"] == min(batch_size, 8)
+    assert table.run["compile"]["largest"] < 1e-4
+
+
 def test_runs_that_would_not_be_compiled_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     options = {"preprocess": prepare, "compile": True, "progress": False}

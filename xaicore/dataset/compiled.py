@@ -69,7 +69,8 @@ def compiled_difference(
     if not chosen:
         return None
     items, xs, images = zip(*(chosen[n % len(chosen)] for n in range(count)), strict=True)
-    x, labels = batch_of(xs), Labels(tuple(item.id for item in items))
+    ids = [item.id if n < len(chosen) else f"copy {n}" for n, item in enumerate(items)]
+    x, labels = batch_of(xs), Labels(tuple(ids))
     pictures = None if any(one is None for one in images) else np.stack(images)
     target = target.take(np.array([item.position for item in items]))
     try:
