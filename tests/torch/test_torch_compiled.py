@@ -315,6 +315,10 @@ def test_runs_that_would_not_be_compiled_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     options = {"preprocess": prepare, "compile": True, "progress": False}
     run = (build(), pictures(4), tmp_path / "run")
+    with pytest.raises(
+        InputError, match=r"^compile='max-autotune': expected True or False; modes of torch.compile are"
+    ):
+        xaicore.explain_dataset(*run, **{**options, "compile": "max-autotune"})
     with pytest.raises(MethodError, match=r"method 'rise' needs 'inputs': pass method='gradcam', or leave compile out"):
         xaicore.explain_dataset(*run, method="rise", **options)
     with pytest.raises(InputError, match="smooth= and augment= make others: leave them or compile out"):

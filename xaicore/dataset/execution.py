@@ -71,6 +71,10 @@ class Execution:
         check_engine(engine, address)
         places = read_devices(devices)
         _check_devices(places, workers, engine)
+        if not isinstance(is_compiled, bool):
+            raise InputError(
+                f"compile={is_compiled!r}: expected True or False; modes of torch.compile are not passed on"
+            )
         return cls(
             check_whole(batch_size, "batch_size", 1),
             None if shard_size is None else check_whole(shard_size, "shard_size", 1),
