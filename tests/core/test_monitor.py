@@ -316,6 +316,25 @@ def test_a_pool_smaller_than_asked_for_is_all_there_is(many: np.ndarray, log: Re
             assert len(monitor.step(0)) == 1
 
 
+def test_a_pool_without_images_is_refused(many: np.ndarray, log: Recorder) -> None:
+    with pytest.raises(
+        InputError, match=r"^pool=\[\] has no images: the worst predictions need true classes: pool=\(x, "
+    ):
+        monitored(many, log, worst=1, pool=[])
+
+
+def test_a_pool_of_broken_pictures_alone(tmp_path: Path, many: np.ndarray, log: Recorder) -> None:
+    paths = [tmp_path / "0.png", tmp_path / "1.png"]
+    for path in paths:
+        path.write_bytes(b"none")
+    pool, prepare = [(str(path), 1) for path in paths], lambda picture: np.zeros((3, 6, 8), np.float32)
+    with monitored(many, log, worst=1, pool=pool, preprocess=prepare) as monitor, pytest.warns(RuntimeWarning) as told:
+        assert len(monitor.step(0)) == 1
+    told = [str(one.message) for one in told]
+    assert told[0].startswith("step 0: 2 of the pool's images are left out: ")
+    assert told[1].startswith("step 0: no other image in the pool has a known class, so there are no worst ones")
+
+
 # One scale.
 
 

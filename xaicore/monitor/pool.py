@@ -72,6 +72,8 @@ def find_pool(source: Any, explainer: Explainer) -> Pool:
         raise InputError(f"pool is a {type(source).__name__}, which can be read once: pass a loader, or (x, truth)")
     if hasattr(source, "shape") and hasattr(source, "dtype"):  # a data set of Hugging Face has a shape
         raise InputError("pool is an array: expected (x, truth), a Sample with truth, or a loader of (x, truth)")
+    if isinstance(source, (list, dict)) and not source:
+        raise InputError(f"pool={source!r} has no images: {NO_TRUTH}")
     listing = None if isinstance(x, Sample) else _listing(x, truth, explainer)
     if listing is not None:
         found = _Read.of(listing, explainer)

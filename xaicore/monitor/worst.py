@@ -84,7 +84,8 @@ class WorstPredictions:
             reasons = "; ".join(broken[:MOST]) + more
             self._warn("broken", f"step {step}: {len(broken)} of the pool's images are left out: {reasons}")
         if worst is None:
-            self._warn("none", f"step {step}: no image in the pool has a known class, so there are no worst ones")
+            which = "no other image" if broken else "no image"
+            self._warn("none", f"step {step}: {which} in the pool has a known class, so there are no worst ones")
             return []
         explanations, _ = self._batched(worst, Deadline())
         pictures = self._batched.pictures(worst, explanations[0].input_size)
