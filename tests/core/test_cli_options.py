@@ -295,6 +295,8 @@ def test_grids_of_another_form(tokens: Workshop, value: str) -> None:
         ("activation=None", "no --activation"),
         ("'layer=1' my_layer=1 --layer=1 x.layer=1", "'layer=1' my_layer=1 --layer=1 x.layer=1"),
         ("sum(axes)", "sum(axes)"),
+        ("workers=2 says it, too: leave shard_size out", "--workers 2 says it, too: leave --shard-size out"),
+        ("compile=True is for one output: leave compile out", "--compile is for one output: leave --compile out"),
     ],
 )
 def test_arguments_as_options(written: str, typed: str) -> None:

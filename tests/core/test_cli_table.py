@@ -177,7 +177,7 @@ def test_a_backend_that_does_not_compile_is_told(shop: Workshop) -> None:
     photos(shop)
     result = invoke(shop, "--table", "--out", "runs/a", "--compile")
     assert result.exit_code == 2
-    assert "does not offer compiled passes: leave compile out" in " ".join(result.stderr.split())
+    assert "does not offer compiled passes: leave --compile out" in " ".join(result.stderr.split())
     assert not Path("runs/a").exists()
     result = invoke(shop, "--compile")
     assert result.exit_code == 2

@@ -62,8 +62,11 @@ ARGUMENT = re.compile(
 )
 """An argument and its value, as Python writes them: axes='nlc', grid=(14, 14), output=1; or grid=(h, w), layer=..."""
 
-FLAG = re.compile(r"(?<![\w.'\"-])(trust|resume)=True\b")
+FLAG = re.compile(r"(?<![\w.'\"-])(compile|resume|trust)=True\b")
 """An argument that is a flag on the command line."""
+
+LEFT_OUT = re.compile(rf"\bleave (compile|{'|'.join(OPTIONS)}) out\b")
+"""An argument that is not to be passed."""
 
 METHOD = re.compile(r"xaicore\.method\('([^'()]+)', ([^()]*)\)")
 """A method with options, as Python writes it: xaicore.method('legrad', blocks=4)."""
@@ -166,6 +169,7 @@ def message(error: XaicoreError) -> str:
 
 def in_options(text: str) -> str:
     """Arguments in Python's notation as options: "axes='nlc'" becomes "--axes nlc"."""
+    text = LEFT_OUT.sub(lambda found: f"leave {OPTIONS.get(found[1], '--compile')} out", text)
     return ARGUMENT.sub(_replaced, FLAG.sub(r"--\1", METHOD.sub(r'--method "\1(\2)"', text)))
 
 

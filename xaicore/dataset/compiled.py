@@ -30,15 +30,18 @@ def check_can_compile(explainer: Explainer, target: Target) -> None:
     more = [need for need in method.asks if need not in COMPILED]
     if more:
         raise MethodError(
-            f"compile is for passes that record activations and gradients of layers, and method {method.name!r} needs "
-            f"{' and '.join(map(repr, more))}: pass method='gradcam', or leave compile out"
+            f"compile=True is for passes that record activations and gradients of layers, and method {method.name!r} "
+            f"needs {' and '.join(map(repr, more))}: pass method='gradcam', or leave compile out"
         )
     if explainer.ensemble.has_versions:
         raise InputError(
-            "compile is for batches of one size, and smooth= and augment= make others: leave them or compile out"
+            "compile=True is for batches of one size, and smooth= and augment= make others: leave them out, or "
+            "leave compile out"
         )
     if target.needs_parts:
-        raise InputError(f"compile is for one output, and target {target} reads others beside it: leave compile out")
+        raise InputError(
+            f"compile=True is for one output, and target {target} reads others beside it: leave compile out"
+        )
 
 
 def compiled_difference(

@@ -124,7 +124,8 @@ def check_device(device: str | None, devices: object) -> None:
     """
     if device is not None and devices:
         raise InputError(
-            f"device={device!r} is where one process has its model, and devices names one per process: leave device out"
+            f"device={device!r} is where one process has its model, and devices= names one per process: leave "
+            "device out"
         )
 
 
