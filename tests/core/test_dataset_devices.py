@@ -50,7 +50,7 @@ def test_lists_of_devices() -> None:
     assert read_devices(["cpu", "cpu"]) == (Device("cpu", 0),) * 2
 
 
-@pytest.mark.parametrize("devices", ["", "cuda:0,", "cuda:a", "0,1", [], [0], ["cuda", None], "cuda 1", "/gpu:0"])
+@pytest.mark.parametrize("devices", ["", "cuda:0,", "cuda:a", "0,1", [], 0, 2, [0], ["cuda", None], "cuda 1", "/gpu:0"])
 def test_what_names_no_device_is_refused(photos: Path, devices) -> None:
     with pytest.raises(
         xaicore.InputError,

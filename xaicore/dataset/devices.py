@@ -140,7 +140,7 @@ def read_devices(devices: str | Sequence[str] | None) -> tuple[Device, ...]:
     """
     if devices is None:
         return ()
-    names = devices.split(",") if isinstance(devices, str) else devices
+    names = devices.split(",") if isinstance(devices, str) else devices if isinstance(devices, Sequence) else ()
     found = [Device.read(name) if isinstance(name, str) else None for name in names]
     read = tuple(device for device in found if device is not None)
     if not read or len(read) != len(found):
