@@ -332,7 +332,7 @@ def test_what_a_backend_does_not_have_is_refused() -> None:
 def made() -> dict[str, Any]:
     """What the page's code has made, by its names."""
     page = (ROOT / "docs" / "plugins.md").read_text()
-    (code,) = re.findall(r"^### Passes\n.*?^```python\n(.*?)^```", page, re.M | re.S)
+    (code,) = re.findall(r"^## A first backend\n.*?^```python\n(.*?)^```", page, re.M | re.S)
     names: dict[str, Any] = {}
     exec(code, names)
     return names
