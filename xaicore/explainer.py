@@ -263,20 +263,20 @@ class Explainer:
         grids = self._places.grids(x) if plan.has_biases else {}
         tokens = self._places.find_attention(x, plan.blocks, plan.has_layer) if plan.has_attention else None
         size = () if place is None else place.frame.size
-        reader = Reader(facts, self.kind, self.activation, self._finds_layer and plan.has_layer, target, labels, size)
+        finds_layer = self._finds_layer and plan.has_layer
+        reader = Reader(self.backend, facts, self.kind, self.activation, finds_layer, target, labels, size)
         only_size = facts.count if facts is not None and facts.count > 1 else None
         walk = Walk(
             *(self.backend, place, plan, methods, self.layers, tokens, target, reader.settle, self.ensemble),
             *(self.activation, self.batch_size, only_size, self.progress, self._coupling, grids),
         )
         captured, aim, maps_of = walk.run(x, reader.aim_for)
-        if self._finds_layer and plan.has_layer and aim.boxes is not None:
+        if finds_layer and aim.boxes is not None:
             better = layer_before(self.backend, x, self._places, captured, aim)
             if better is not None:
                 self._places.move(better)
                 return self.run(x, methods, target, images, labels)
-        size = size or captured.input_size
-        pictures = self.pictures(x, len(aim.classes), size, images)
+        pictures = self.pictures(x, len(aim.classes), size or captured.input_size, images)
         return explanations(walk, Found(captured, aim, maps_of), reader.labels, pictures, self.model_name)
 
     def _reads(self, output: Output) -> Explainer:

@@ -102,7 +102,12 @@ class Engine(ABC):
     def forward(self, program: Program, traces: Traces, batch: Inputs, reducer: Reducer | None = None) -> Forward:
         """One forward pass; its `pull` may be called for the rules that the program was asked for.
 
-        `reducer` is passed to engines with the power "reduce", where layers are to be reduced.
+        Args:
+            program: the model, and what is asked of it.
+            traces: keeps what is compiled.
+            batch: the inputs.
+            reducer: makes tables of layers where they lie; passed to engines with the power "reduce" alone. `pull`
+                takes `scale` then, and returns `reducer.tables(...)`, copied to the host.
         """
 
     def on_accelerator(self, weight: Any) -> bool:

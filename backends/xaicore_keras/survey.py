@@ -137,25 +137,12 @@ class Survey:
         kind, link, head = ("values", None, None) if output.is_score else find_head(calls, y)
         if kind is None:  # over which axis the last operation takes a softmax is unknown
             link = None if seen.link == "softmax" and rank > 2 else seen.link
-        specs: dict[str, LayerSpec] = {}
-        for call in calls:
-            number = specs[call.path].calls + 1 if call.path in specs else 1
-            specs[call.path] = LayerSpec(number, call.dtype, call.shape)
         reading = read(facts, channels_last)
         picture = max(map(shape_of, inputs), key=len)
         size = reading.frames[reading.main_pictures[0]].size if reading.frames else picture[1:]
         return cls(
-            facts=replace(
-                facts,
-                link=link,
-                output=answer.name,
-                outputs={name: shape_of(tensor) for name, tensor in answer.outputs.items()},
-                class_axis=class_axis,
-                shown_class_axis=shown
-                if output.axes is not None and output.axes[0] == "n" and "c" in output.axes
-                else None,
-            ),
-            specs=specs,
+            facts=replace(_with_outputs(facts, answer, output, shown), link=link, class_axis=class_axis),
+            specs=_specs(calls),
             called=frozenset(recorder.called),
             kind=kind or ("probabilities" if link else "logits"),
             link=link,
@@ -166,3 +153,22 @@ class Survey:
             input_size=size,
             is_opaque=kind is None,
         )
+
+
+def _specs(calls: Sequence[Call]) -> dict[str, LayerSpec]:
+    specs: dict[str, LayerSpec] = {}
+    for call in calls:
+        number = specs[call.path].calls + 1 if call.path in specs else 1
+        specs[call.path] = LayerSpec(number, call.dtype, call.shape)
+    return specs
+
+
+def _with_outputs(facts: Facts, answer: Answer, output: Output, shown: int | None) -> Facts:
+    """The facts, with what the model returned, and the class axis that its layers show beside the caller's."""
+    is_stated = output.axes is not None and output.axes[0] == "n" and "c" in output.axes
+    return replace(
+        facts,
+        output=answer.name,
+        outputs={name: shape_of(tensor) for name, tensor in answer.outputs.items()},
+        shown_class_axis=shown if is_stated else None,
+    )

@@ -68,6 +68,33 @@ def test_check_of_what_is_broken(shop: Workshop, monkeypatch: pytest.MonkeyPatch
     assert {row["name"]: row["error"] or "ok" for row in json.loads(as_json.stdout)} == checks
 
 
+@pytest.mark.parametrize(
+    ("body", "check"),
+    [
+        ("return Later()", "logger plugin 'later' from acme 1.0 speaks api_version 2, this xaicore speaks 1: upgrade "
+         "xaicore; try: pip install --upgrade xaicore"),
+        ("return object()", "logger plugin 'later' from acme 1.0 gave a builtins.object; expected a subclass of "
+         "xaicore.Logger"),
+        ("print('building'); return Now()", None),
+        ("return Now(options['key'])", None),
+    ],
+)  # fmt: skip
+def test_check_compares_the_version_of_loggers(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, body: str, check: str | None
+) -> None:
+    """A logger may print when it is built, and may need an option."""
+    shop.distribution("acme", "1.0", {"xaicore.loggers": {"later": "later_plugin"}})
+    source = "import xaicore\nclass Now(xaicore.Logger):\n    def log(self, explanation, step=None): ...\n"
+    source += "class Later(Now):\n    api_version = 2\n"
+    shop.module("later_plugin", f"{source}@xaicore.hookimpl\ndef xaicore_logger(options):\n    {body}\n")
+    monkeypatch.setenv("XAICORE_PLUGINS", "later")
+    monkeypatch.syspath_prepend(shop.here)
+    plugins.installed.cache_clear()
+    result = shop.run("plugins", "--check", "--json")
+    assert result.exit_code == (check is not None)
+    assert [row["error"] for row in json.loads(result.stdout)] == [check]
+
+
 def test_check_of_a_name_that_is_claimed_twice(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.distribution("copycat", "3", {"xaicore.loggers": {"notes": "colours_notes"}})
     monkeypatch.setenv("XAICORE_PLUGINS", "notes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -327,13 +328,35 @@ def test_what_a_backend_does_not_have_is_refused() -> None:
         backend.capture(X, ["double#2"])
 
 
-def test_the_backend_of_the_page_works() -> None:
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    """What the page's code has made, by its names."""
     page = (ROOT / "docs" / "plugins.md").read_text()
-    (code,) = re.findall(r"^### Passes\n.*?^```python\n(.*?)^```", page, re.M | re.S)
-    made: dict[str, Any] = {}
-    exec(code, made)
+    (code,) = re.findall(r"^## A first backend\n.*?^```python\n(.*?)^```", page, re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names
+
+
+def test_the_backend_of_the_page_works(made: dict[str, Any]) -> None:
     assert made["explanation"].maps.shape == (2, 8, 8)
     assert made["explanation"].maps.max(axis=(1, 2)).tolist() == [1, 1]
     facts = made["backend"].observe(made["x"])
     assert [layer.shape for layer in facts.layers] == [(1, 3, 16, 16), (1, 3, 8, 8), (1, 3)]
     assert facts.inputs[0].reader_runs == (True,)
+
+
+def test_a_backend_that_takes_no_axes_is_not_said_to_take_them(made: dict[str, Any]) -> None:
+    """A score per position, of which nothing says where the classes are; what the message advises is the page's net."""
+    net, x = made["net"][:2], made["x"]
+    backend = made["ListBackend"](net)
+    backend.name = "list"
+    facts = replace(backend.observe(x), class_axis=None)
+    backend.observe = lambda inputs: facts
+    said = (
+        r"outputs \(2, 3, 8, 8\): nothing in the model says which axis holds the classes, and backend 'list' takes no "
+        r"output_axes=: explain a model that returns \(N, classes\)"
+    )
+    with pytest.raises(xaicore.OutputError, match=f"^{said}$"):
+        xaicore.explain(net, x, method="reciprocam", layer="0", backend=backend)
+    assert xaicore.explain(made["net"], x, method="reciprocam", layer="0", backend=made["backend"]).maps.max() == 1

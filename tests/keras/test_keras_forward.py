@@ -211,6 +211,27 @@ def test_which_inputs_a_layer_reads(forward):
     assert [facts[name].reads for name in ("of_a", "of_b", "both")] == [(0,), (1,), (0, 1)]
 
 
+def picture_and_words():
+    """Words are looked up, and joined with a picture."""
+    picture, words = keras.Input((6, 9, 1)), keras.Input((4,), dtype="int32")
+    a = layers.Conv2D(2, 3, name="conv")(picture)
+    b = layers.Embedding(7, 3, name="embedding")(words)
+    means = [ops.mean(a, axis=(1, 2)), ops.mean(b, axis=1)]
+    return settle(keras.Model([picture, words], layers.Dense(2, name="end")(layers.Concatenate()(means))))
+
+
+def test_which_layers_read_words(forward):
+    facts = forward(picture_and_words()).observe([pictures(), np.int32([[3, 1, 3, 0]] * 2)])
+    assert [facts.named[name].reads for name in ("conv", "embedding", "end")] == [(0,), (1,), (0, 1)]
+    assert all(layer.takes_weights == () for layer in facts.layers)
+    assert facts.inputs[0].reader_shape == (1, 6, 9, 1)
+
+
+def test_nothing_is_known_of_words_that_are_all_the_same(forward):
+    facts = forward(picture_and_words()).observe([pictures(), np.full((2, 4), 3, np.int32)])
+    assert [facts.named[name].reads for name in ("conv", "embedding", "end")] == [None] * 3
+
+
 class Noisy(layers.Layer):
     """Draws in every pass."""
 

@@ -87,11 +87,18 @@ def in_bfloat16() -> Iterator[None]:
         keras.config.set_dtype_policy(was)
 
 
+FORWARD = {
+    "gradients": "Keras' backend only runs forward",
+    "reached": "which positions of a map count is found for tokens alone: each takes a row of a pass",
+}
+"""What an engine lacks that only runs forward."""
+
+
 class TestKeras(testing.BackendTests):
     kit_version = 2
     plugin = xaicore_keras
     frameworks = ("keras", "tensorflow", "jax", "torch")
-    lacks = {} if keras.backend.backend() in frameworks else {"gradients": "Keras' backend only runs forward"}
+    lacks = {} if keras.backend.backend() in frameworks else FORWARD
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
         x = keras.Input((6, 8, 3))

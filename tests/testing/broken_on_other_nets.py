@@ -10,7 +10,7 @@ from broken_backends import Changed, OtherFacts, breaks, each
 from framework import MODE, Model, Sound
 
 from xaicore import OutputError
-from xaicore.testing.residual_net import ResidualNet
+from xaicore.testing.nets.residual import ResidualNet
 
 # Skips, norms, loops, blocks.
 

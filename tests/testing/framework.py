@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xaicore import Backend, hookimpl, testing
-from xaicore.testing.nets import Net
+from xaicore.testing.nets.net import Net
 
 
 class Model:

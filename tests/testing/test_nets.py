@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xaicore.testing import BlocksNet, ConvNet, HeadsNet, LoopNet, PairNet, ResidualNet, SegmentsNet, TokenNet, WordsNet
-from xaicore.testing.arithmetic import relu_back
+from xaicore.testing.nets.arithmetic import relu_back
 
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]

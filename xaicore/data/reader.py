@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from xaicore.backend import Backend
 from xaicore.data.labels import Labels, calls_binary
 from xaicore.evidence import check_class_axis, check_not_boxes, check_outputs, compare_class_axes
 from xaicore.facts import Facts
@@ -17,6 +18,7 @@ class Reader:
     """Reads outputs of one call.
 
     Args:
+        backend: that runs the model.
         facts: of the pass; None for a backend that reports none.
         kind, activation: the caller's choice.
         finds_layer: a layer was found, and not named.
@@ -30,6 +32,7 @@ class Reader:
 
     def __init__(
         self,
+        backend: Backend,
         facts: Facts | None,
         kind: str | None,
         activation: str | None,
@@ -41,7 +44,7 @@ class Reader:
         self.labels = labels
         if target.of_class_axis:
             compare_class_axes(facts, stacklevel=4)
-        self._facts = facts
+        self._backend, self._facts = backend, facts
         self._kind = kind
         self._activation = activation
         self._finds_layer = finds_layer
@@ -76,7 +79,7 @@ class Reader:
         if self._facts is not None and not self._target.needs_parts:
             check_not_boxes(self._facts, answer.kind)
         if self._target.of_class_axis:
-            check_class_axis(self._facts, answer.outputs)
+            check_class_axis(self._facts, answer.outputs, self._backend)
         check_outputs(answer.outputs, self._finds_layer, len(self._size) or 2)
         if self._target.of_class_axis:
             self.labels = self.labels.checked(answer.outputs, answer.kind)

@@ -98,19 +98,29 @@ def check_parts(target: Target, backend: Backend) -> None:
         )
 
 
-def check_class_axis(facts: Facts | None, outputs: np.ndarray) -> None:
+def check_class_axis(facts: Facts | None, outputs: np.ndarray, backend: Backend) -> None:
     """Refuse outputs of more than two axes, of which nothing says where the classes are.
+
+    Args:
+        facts: of the pass; None for a backend that reports none, and puts the classes first itself.
+        outputs: (N, *O).
+        backend: which takes the axes from the caller, or does not.
 
     Raises:
         OutputError: nothing does.
     """
     if facts is None or facts.class_axis is not None or not is_dense(outputs):
         return
+    unknown = f"outputs {outputs.shape}: nothing in the model says which axis holds the classes"
+    if "parts" not in backend.powers:
+        raise OutputError(
+            f"{unknown}, and backend {backend.name!r} takes no output_axes=: explain a model that returns (N, classes)"
+        )
     letters = "nlc" if outputs.ndim == 3 else "nchw" if outputs.ndim == 4 else "ncdhw"
     also = letters.replace("c", "") + "c" if outputs.ndim > 3 else "ncl"
     raise OutputError(
-        f"outputs {outputs.shape}: nothing in the model says which axis holds the classes: pass "
-        f"output_axes={letters!r} or {also!r}, a letter per axis (n images, c classes, l tokens, h w d t positions)"
+        f"{unknown}: pass output_axes={letters!r} or {also!r}, a letter per axis (n images, c classes, l tokens, "
+        "h w d t positions)"
     )
 
 

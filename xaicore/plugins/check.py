@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -15,7 +17,7 @@ from pathlib import Path
 from xaicore.errors import PluginError
 from xaicore.plugins.entry_point import Plugin
 from xaicore.plugins.lacks import lacks
-from xaicore.plugins.registry import Plugins, installed
+from xaicore.plugins.registry import Plugins, check_instance, installed
 
 __all__ = ["Verdict", "check_all", "report"]
 
@@ -53,11 +55,28 @@ def report(kind: str, name: str, to: str) -> None:
     """In the process of its own: import the plugin, and write its verdict into the file `to`."""
     registry = installed()
     try:
-        missing, install = lacks(registry, registry.find(kind, name))
+        plugin = registry.find(kind, name)
+        missing, install = lacks(registry, plugin)
+        if kind == "logger" and not missing:
+            _check_logger(registry, plugin)
         verdict = {"missing": missing, "install": install}
     except PluginError as exc:
         verdict = {"error": str(exc)}
     Path(to).write_text(json.dumps(verdict), encoding="utf-8")
+
+
+def _check_logger(registry: Plugins, plugin: Plugin) -> None:
+    """Compare the class and version of the logger that is built without options; those of a backend take a model.
+
+    Raises:
+        PluginError: it is none, or of another version. A logger may need an option: that it is not built is no fault.
+    """
+    found = None
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()):
+            found = registry.ask(plugin, "xaicore_logger", options={})
+    if found is not None:
+        check_instance(found, "logger", str(plugin), plugin.package)
 
 
 def _check(registry: Plugins, plugin: Plugin, seconds: float) -> Verdict:

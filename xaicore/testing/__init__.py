@@ -9,22 +9,22 @@ pytest. A failure names the clause of the contract, its place in docs/plugins.md
 """
 
 from xaicore.testing.backend import BackendTests
-from xaicore.testing.blocks_net import BlocksNet
 from xaicore.testing.case import Built
 from xaicore.testing.checks import ContractError, ContractWarning
 from xaicore.testing.clauses import CLAUSES, KIT_VERSION, Clause
-from xaicore.testing.conv_net import ConvNet
-from xaicore.testing.heads_net import HeadsNet
 from xaicore.testing.logger import LoggerTests
-from xaicore.testing.loop_net import LoopNet
 from xaicore.testing.method import MethodTests
 from xaicore.testing.model_source import ModelSourceTests
-from xaicore.testing.pair_net import PairNet
+from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.heads import HeadsNet
+from xaicore.testing.nets.loop import LoopNet
+from xaicore.testing.nets.pair import PairNet
+from xaicore.testing.nets.residual import ResidualNet
+from xaicore.testing.nets.segments import SegmentsNet
+from xaicore.testing.nets.token import TokenNet
+from xaicore.testing.nets.words import WordsNet
 from xaicore.testing.reference import ReferenceBackend
-from xaicore.testing.residual_net import ResidualNet
-from xaicore.testing.segments_net import SegmentsNet
-from xaicore.testing.token_net import TokenNet
-from xaicore.testing.words_net import WordsNet
 
 __all__ = [
     "CLAUSES",

@@ -8,14 +8,14 @@ import numpy as np
 
 from xaicore.evidence import missing_power
 from xaicore.methods import METHODS
-from xaicore.testing.blocks_net import BlocksNet
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.facts import FactChecks
+from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.reference import offsets
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
-from xaicore.testing.segments_net import SegmentsNet
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["ArchitectureChecks"]

@@ -9,22 +9,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xaicore.backend import Backend
-from xaicore.testing.blocks_net import BlocksNet
 from xaicore.testing.checks import ContractError, Deviation, deviate, same
 from xaicore.testing.checks import close as close_to
 from xaicore.testing.clauses import CLAUSES
-from xaicore.testing.conv_net import ConvNet
-from xaicore.testing.heads_net import HeadsNet
 from xaicore.testing.kit import Kit, ask
-from xaicore.testing.loop_net import LoopNet
-from xaicore.testing.nets import Net
-from xaicore.testing.pair_net import PairNet
-from xaicore.testing.residual_net import ResidualNet
-from xaicore.testing.segments_net import SegmentsNet
+from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.heads import HeadsNet
+from xaicore.testing.nets.loop import LoopNet
+from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.pair import PairNet
+from xaicore.testing.nets.residual import ResidualNet
+from xaicore.testing.nets.segments import SegmentsNet
+from xaicore.testing.nets.token import TokenNet
+from xaicore.testing.nets.words import WordsNet
 from xaicore.testing.state import bits, differences, random_state
 from xaicore.testing.subject import Subject
-from xaicore.testing.token_net import TokenNet
-from xaicore.testing.words_net import WordsNet
 
 __all__ = ["BackendCase", "Built"]
 

@@ -11,8 +11,8 @@ from xaicore.errors import OutputError
 from xaicore.outputs import Output
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, refused, same
-from xaicore.testing.nets import Net
-from xaicore.testing.segments_net import SegmentsNet
+from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["DescribedChecks"]

@@ -19,12 +19,12 @@ from xaicore.explainer import Explainer
 from xaicore.maps import FUSIONS
 from xaicore.methods import Method
 from xaicore.testing.checks import checks, close, deviate, same
-from xaicore.testing.conv_net import ConvNet
 from xaicore.testing.kit import Kit
-from xaicore.testing.nets import Net
+from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.reference import ReferenceBackend
 from xaicore.testing.state import bits, differences, random_state
-from xaicore.testing.token_net import TokenNet
 
 __all__ = ["MethodTests"]
 

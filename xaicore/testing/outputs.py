@@ -11,7 +11,7 @@ from xaicore.backend import Backend
 from xaicore.errors import LayerError, XaicoreError
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, refused, same
-from xaicore.testing.nets import Net
+from xaicore.testing.nets.net import Net
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["OutputChecks"]

@@ -12,12 +12,12 @@ from xaicore.backend import POWERS, Backend
 from xaicore.capture import Attention
 from xaicore.errors import BackendError, MethodError
 from xaicore.explainer import Explainer
-from xaicore.testing.arithmetic import softmax
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, refused, same
+from xaicore.testing.nets.arithmetic import softmax
+from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.second import hessian_times_values
 from xaicore.testing.subject import Asked, Subject, directions
-from xaicore.testing.token_net import TokenNet
 
 __all__ = ["PowerChecks"]
 

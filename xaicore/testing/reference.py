@@ -16,13 +16,13 @@ from xaicore.errors import InputError, MethodError
 from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
 from xaicore.layers import listing, no_run, split_run, unknown_layer
 from xaicore.outputs import Output, Parts, choose_name
-from xaicore.testing.blocks_net import BlocksNet
-from xaicore.testing.describing import described
-from xaicore.testing.heads_net import HeadsNet
-from xaicore.testing.loop_net import LoopNet
-from xaicore.testing.nets import Net
-from xaicore.testing.residual_net import ResidualNet
-from xaicore.testing.token_net import TokenNet
+from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.description import described
+from xaicore.testing.nets.heads import HeadsNet
+from xaicore.testing.nets.loop import LoopNet
+from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.residual import ResidualNet
+from xaicore.testing.nets.token import TokenNet
 
 __all__ = ["ReferenceBackend", "offsets"]
 

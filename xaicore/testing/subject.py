@@ -15,7 +15,7 @@ from xaicore.capture import Capture
 from xaicore.facts import Facts
 from xaicore.layers import read
 from xaicore.testing.checks import deviate
-from xaicore.testing.nets import Net
+from xaicore.testing.nets.net import Net
 
 __all__ = ["Asked", "Subject", "directions"]
 

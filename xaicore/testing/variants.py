@@ -11,8 +11,8 @@ from xaicore.backend import PRECISIONS, Backend
 from xaicore.errors import XaicoreError
 from xaicore.testing.case import FACTS, OTHERS, BackendCase
 from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
-from xaicore.testing.heads_net import HeadsNet
-from xaicore.testing.nets import Net
+from xaicore.testing.nets.heads import HeadsNet
+from xaicore.testing.nets.net import Net
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["VariantChecks"]

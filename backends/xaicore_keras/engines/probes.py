@@ -74,13 +74,14 @@ class Probes:
     def _reads(self, before: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         """For each call, the positions of the inputs that what it gives depends on, and what it takes."""
         unknown = [(None, None)] * len(before)
-        if not all(keras.backend.is_float_dtype(keras.backend.standardize_dtype(t.dtype)) for t in self._tensors):
+        each = [self._changes(tensor) for tensor in self._tensors]
+        if not all(each):
             return unknown
         found: list[tuple[set[int], set[int]]] = [(set(), set()) for _ in before]
-        for i, tensor in enumerate(self._tensors):
-            for scale in SCALES:
+        for i, changes in enumerate(each):
+            for change in changes:
                 changed = self._tensors.copy()
-                changed[i] = self._noisy(tensor, scale)
+                changed[i] = change
                 try:
                     self._pass(changed)
                 except Exception:  # a model may check its inputs' values
@@ -169,10 +170,19 @@ class Probes:
             raise ValueError(f"{len(changed)} rows gave {len(outputs)}")
         return outputs.reshape(len(changed), -1)
 
-    def _noisy(self, tensor: Any, scale: float) -> Any:
+    def _changes(self, tensor: Any) -> list[Any]:
+        """The tensor with noise; one of whole numbers, such as words, all of the least and all of the largest of them.
+
+        None at all for whole numbers that are all the same: which others the model takes is not known.
+        """
         value = _host(tensor)
-        noise = self._rng.normal(size=value.shape) * scale * (value.std() + 1e-3)
-        return keras.ops.cast(keras.ops.convert_to_tensor((value + noise).astype(np.float32)), tensor.dtype)
+        if value.dtype == np.float32:
+            scaled = [scale * (value.std() + 1e-3) for scale in SCALES]
+            made = [(value + self._rng.normal(size=value.shape) * by).astype(np.float32) for by in scaled]
+        else:
+            ends = (value.min(), value.max()) if value.size else (0, 0)
+            made = [np.full_like(value, end) for end in ends] if ends[0] != ends[1] else []
+        return [keras.ops.cast(keras.ops.convert_to_tensor(one), tensor.dtype) for one in made]
 
 
 def _host(tensor: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from xaicore.capture import Attention
-from xaicore.testing.arithmetic import convolve, convolve_back, softmax, softmax_back
-from xaicore.testing.nets import ChainNet
+from xaicore.testing.nets.arithmetic import convolve, convolve_back, softmax, softmax_back
+from xaicore.testing.nets.net import ChainNet
 
 __all__ = ["TokenNet"]
 

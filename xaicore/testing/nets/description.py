@@ -8,7 +8,7 @@ import numpy as np
 
 from xaicore.errors import OutputError
 from xaicore.outputs import Output
-from xaicore.testing.nets import Net
+from xaicore.testing.nets.net import Net
 
 __all__ = ["described"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xaicore.testing.arithmetic import convolve, convolve_back, head, head_back, relu, relu_back
-from xaicore.testing.nets import ChainNet, Values
+from xaicore.testing.nets.arithmetic import convolve, convolve_back, head, head_back, relu, relu_back
+from xaicore.testing.nets.net import ChainNet, Values
 
 __all__ = ["SegmentsNet"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xaicore.testing.nets import ChainNet
-from xaicore.testing.token_net import TokenNet
+from xaicore.testing.nets.net import ChainNet
+from xaicore.testing.nets.token import TokenNet
 
 __all__ = ["BlocksNet"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaicore.testing.arithmetic import convolve, convolve_back, relu, relu_back
+from xaicore.testing.nets.arithmetic import convolve, convolve_back, relu, relu_back
 
 __all__ = ["Step", "affine", "convolution", "dense", "lookup", "mean", "rectifier"]
 

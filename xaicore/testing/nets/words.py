@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xaicore.testing.nets import GraphNet
-from xaicore.testing.steps import Step, convolution, dense, lookup, rectifier
+from xaicore.testing.nets.net import GraphNet
+from xaicore.testing.nets.steps import Step, convolution, dense, lookup, rectifier
 
 __all__ = ["WordsNet"]
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaicore.testing.arithmetic import head, head_back
-from xaicore.testing.steps import Step
+from xaicore.testing.nets.arithmetic import head, head_back
+from xaicore.testing.nets.steps import Step
 
 __all__ = ["ChainNet", "GraphNet", "Net"]
 
