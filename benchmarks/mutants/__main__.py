@@ -8,7 +8,8 @@ Faults are drawn from the lines that the kit runs, or with `--lines tests` from 
 models by name have tests of their own. Those that change no result, such as what saves memory, are listed in
 `harmless.py`, and do not count. Those in what one framework alone has, which no clause of the contract speaks of, are
 counted apart: `beyond.py` lists these modules and functions. What was found is kept in .cache/mutants, so that a run
-that was stopped goes on; `--again` tries again what nothing found.
+that was stopped goes on; `--again` tries again what nothing found. Noting which lines the tests run takes minutes for
+all of a backend's own; `--files` names those that are enough.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="which ones; a larger count goes on where a smaller ended")
     parser.add_argument("--lines", choices=("kit", "tests"), default="kit", help="from which lines they are drawn")
     parser.add_argument("--kit-only", action="store_true", help="do not try the backend's own tests")
+    parser.add_argument("--files", nargs="+", help="try only these of the backend's own files of tests, by their names")
     parser.add_argument("--seconds", type=float, default=30, help="of the backend's own tests for each fault")
     parser.add_argument("--again", action="store_true", help="try again what was not found")
     return parser.parse_args()
@@ -53,12 +55,14 @@ def drawn(of: Suites, kit: Seen, others: Seen, asked: argparse.Namespace) -> lis
     return [fault for fault in known if (fault.file, fault.text, fault.what) not in HARMLESS][: asked.count]
 
 
-def tried(of: Suites, fault: Fault, kit: Seen, others: Seen, seconds: float) -> dict[str, Any]:
-    """Which test of the kit finds a fault, and if none does, which of the backend's own."""
+def tried_by_kit(of: Suites, fault: Fault, kit: Seen) -> dict[str, Any]:
+    """Which test of the kit finds a fault."""
     by_kit = of.choose(fault, kit, float("inf"))
-    found = of.finds(fault, by_kit) if by_kit else None
-    if found or not others:
-        return {"kit": found}
+    return {"kit": of.finds(fault, by_kit) if by_kit else None}
+
+
+def tried_by_others(of: Suites, fault: Fault, others: Seen, seconds: float) -> dict[str, Any]:
+    """Which of the backend's own tests finds a fault that the kit does not."""
     by_others = of.choose(fault, others, seconds)
     return {"kit": None, "tests": of.finds(fault, by_others) if by_others else None, "tried": len(by_others)}
 
@@ -68,20 +72,23 @@ def main() -> None:
     asked = arguments()
     of = suites.of(asked.backend)
     kit = of.seen([of.kit])
-    others = {} if asked.kit_only else of.seen(of.others)
+    others = {} if asked.kit_only else of.seen(of.named(asked.files))
     store = of.cache / f"found-{of.digest}-{of.kit_digest}.json"
     results: dict[str, dict[str, Any]] = json.loads(store.read_text()) if store.exists() else {}
     chosen, console = drawn(of, kit, others, asked), Console(soft_wrap=True)
     for fault in track(chosen, "faults", console=console):
         result = results.get(fault.name)
-        is_open = result is None or (not result["kit"] and ("tests" not in result or asked.again))
-        if result is None or (is_open and not (asked.kit_only and not asked.again)):
-            results[fault.name] = result = tried(of, fault, kit, others, asked.seconds)
+        if result is None or (asked.again and not result["kit"]):
+            result = tried_by_kit(of, fault, kit)
+        if not (result["kit"] or "tests" in result or asked.kit_only):
+            result = tried_by_others(of, fault, others, asked.seconds)
+        if result != results.get(fault.name):
+            results[fault.name] = result
             store.write_text(json.dumps(results, indent=1))
         if not result["kit"]:
             by = result.get("tests") or ("not the kit" if asked.kit_only else f"none of {result.get('tried', 0)} tests")
             reason = beyond(asked.backend, fault)
-            text = f"{of.place(fault)} {fault.what}: {fault.text}\n    found by {by}"
+            text = f"{of.place(fault)} {fault.what}: {fault.text}\n    becomes {of.changed(fault)}\n    found by {by}"
             text += f"\n    beyond the contract: {reason}" if reason else ""
             console.print(text, markup=False, highlight=False)
     reached = [fault for fault in chosen if beyond(asked.backend, fault) is None]

@@ -60,6 +60,18 @@ class Suites:
         files = sorted((ROOT / "tests" / self.name).glob("test_*.py"))
         return [text for file in files if (text := str(file.relative_to(ROOT))) != self.kit]
 
+    def named(self, files: Sequence[str] | None) -> list[str]:
+        """Of the files of all other tests, those with these names; all where none are given.
+
+        Raises:
+            SystemExit: there is none of such a name.
+        """
+        known = {Path(file).stem.removeprefix(f"test_{self.name}_"): file for file in self.others}
+        unknown = [name for name in files or () if name not in known]
+        if unknown:
+            raise SystemExit(f"no tests called {', '.join(unknown)}; there are {', '.join(known)}")
+        return [known[name] for name in files or known]
+
     @functools.cached_property
     def sources(self) -> dict[str, str]:
         """{module: its code as it runs here}."""
@@ -126,6 +138,10 @@ class Suites:
         file = self.package / fault.file
         node: Any = list(ast.walk(ast.parse(file.read_text())))[fault.index]
         return f"{file.relative_to(ROOT)}:{node.lineno}"
+
+    def changed(self, fault: Fault) -> str:
+        """The line of a fault, with the fault."""
+        return mutate(self.sources[fault.file], fault.index).splitlines()[fault.line - 1].strip()
 
     def finds(self, fault: Fault, tests: Sequence[str]) -> str | None:
         """The first of these tests that fails with this fault; None if all pass.

@@ -148,11 +148,11 @@ def tokens_of(x):
     return layers.Reshape((TOKENS - 1, CHANNELS))(layers.Conv2D(CHANNELS, 3, 3, name="patches")(x))
 
 
-def by_graph(t):
-    """Attention of a functional model's own operations."""
+def by_graph(t, axis=-1):
+    """Attention of a functional model's own operations; the axis of the keys may be counted from the front."""
     q, k, v = (ops.reshape(layers.Dense(CHANNELS, name=name)(t), (-1, 6, 2, 4)) for name in "qkv")
     scores = ops.matmul(heads_first(q), ops.transpose(k, (0, 2, 3, 1)))
-    return ops.reshape(heads_first(ops.matmul(ops.softmax(scores), heads_first(v))), (-1, 6, CHANNELS))
+    return ops.reshape(heads_first(ops.matmul(ops.softmax(scores, axis), heads_first(v))), (-1, 6, CHANNELS))
 
 
 def by_two(t):
@@ -164,7 +164,14 @@ def by_two(t):
     return layers.Attention(name="attention")([outer(t), t])
 
 
-@pytest.mark.parametrize(("function", "names"), [(by_graph, ["softmax"]), (by_two, ["outer/inner/mha", "attention"])])
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (by_graph, ["softmax"]),
+        (lambda t: by_graph(t, axis=3), ["softmax"]),
+        (by_two, ["outer/inner/mha", "attention"]),
+    ],
+)
 def test_functional_and_nested_models(function, names):
     def whole(x):
         return layers.Dense(3)(layers.GlobalAveragePooling1D()(layers.LayerNormalization()(function(tokens_of(x)))))

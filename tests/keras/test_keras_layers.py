@@ -539,3 +539,15 @@ def test_a_map_without_positive_evidence_is_zeros_and_says_so():
     assert explanation.empty.all()
     assert not explanation.heatmaps().any()
     np.testing.assert_array_equal(explanation.overlays(), explanation.images)
+
+
+def test_as_many_tokens_as_a_map_has_rows_show_where_they_come_from():
+    """What is known of a map (6, 9) does not count for the tokens of patches, of which there are 2 x 3."""
+    i = keras.Input((6, 9, 1))
+    patches = layers.Conv2D(8, 3, 3)(layers.Conv2D(4, 3, padding="same")(i))
+    tokens = layers.LayerNormalization(name="norm")(layers.Reshape((6, 8))(patches))
+    model = keras.Model(i, layers.Dense(3)(layers.GlobalAveragePooling1D()(tokens)))
+    ((axis, places),) = KerasBackend(model).observe(pictures()).named["norm"].moves[0].items()
+    assert axis == 1  # of the tokens
+    np.testing.assert_allclose(places[1], (0.25, 0.75))  # two tokens of a row lie half a picture apart
+    assert places[2][0] == places[2][1]

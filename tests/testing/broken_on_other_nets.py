@@ -279,6 +279,12 @@ class TakesTheLastAxisForTheClasses(OtherFacts):
         return replace(facts, class_axis=3) if is_a(self, "segments") else facts
 
 
+@breaks("facts-outputs", only_by="test_stated_axes_of_a_classifier")
+class LosesTheSoftmaxWhereAxesAreStated(Changed):
+    def change(self, captured):
+        return replace(captured, link=None) if self.described.axes == "nc" else captured
+
+
 @breaks("powers-parts", only_by="test_functions_of_the_answer")
 class CallsScoresLogits(Changed):
     def change(self, captured):

@@ -50,6 +50,17 @@ class DescribedChecks(BackendCase):
         other = self.described(SegmentsNet(), Output(axes="nc"))
         refused("two letters for four axes", lambda: other.capture(), OutputError, "nc")
 
+    @checks("facts-outputs", since=2)
+    def test_stated_axes_of_a_classifier(self) -> None:
+        """Images and classes, as the layers show them: the end of the net is found as before."""
+        if "heads" in self.lacks or "parts" not in self.subject().backend.powers:
+            return
+        net = self.conv_net("softmax")
+        plain, stated = (self.described(net, output).capture() for output in (None, Output(axes="nc")))
+        same("link of a softmax whose axes are stated", stated.link, plain.link)
+        same("outputs_kind of a softmax whose axes are stated", stated.outputs_kind, plain.outputs_kind)
+        self.close("outputs whose axes are stated", stated.outputs, plain.outputs)
+
     @checks("powers-parts", since=2)
     def test_functions_of_the_answer(self) -> None:
         """The answer itself, as logits and as scores; one that raises, and one that returns no tensor."""
