@@ -168,7 +168,8 @@ class Plugins:
         advice = f"Try: {enable_command(wanted[0])}" if wanted else _advice(model)
         bases = _join(root for root in roots if root != "builtins")
         outcome = (
-            ", ".join(f"{candidate}: {how}" for candidate, how in (tried | off).items()) or "nothing, none is installed"
+            ", ".join(f"{candidate}: {how}" for candidate, how in sorted((tried | off).items()))
+            or "nothing, none is installed"
         )
         raise PluginError(f"no backend accepts {_named(model)} (bases from: {bases}); tried {outcome}. {advice}")
 
