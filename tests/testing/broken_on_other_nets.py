@@ -279,6 +279,16 @@ class TakesTheLastAxisForTheClasses(OtherFacts):
         return replace(facts, class_axis=3) if is_a(self, "segments") else facts
 
 
+@breaks("powers-parts", only_by="test_functions_of_the_answer")
+class LooksUpWhatIsReadAmongTheOutputs(Sound):
+    def forward(self, *pictures):
+        values = super().forward(*pictures)
+        if self.described.is_score:
+            answer = self.net.answer(values)
+            assert {id(answer): "y"}[id(self.described.read(answer))]
+        return values
+
+
 @breaks("facts-outputs", only_by="test_stated_axes_of_a_classifier")
 class LosesTheSoftmaxWhereAxesAreStated(Changed):
     def change(self, captured):

@@ -53,7 +53,7 @@ class DescribedChecks(BackendCase):
     @checks("facts-outputs", since=2)
     def test_stated_axes_of_a_classifier(self) -> None:
         """Images and classes, as the layers show them: the end of the net is found as before."""
-        if "heads" in self.lacks or "parts" not in self.subject().backend.powers:
+        if "heads" in self.lacks or not self.takes_outputs():
             return
         net = self.conv_net("softmax")
         plain, stated = (self.described(net, output).capture() for output in (None, Output(axes="nc")))
@@ -63,12 +63,13 @@ class DescribedChecks(BackendCase):
 
     @checks("powers-parts", since=2)
     def test_functions_of_the_answer(self) -> None:
-        """The answer itself, as logits and as scores; one that raises, and one that returns no tensor."""
+        """The answer itself, as logits and as scores, what is computed of it; an error, and what is no tensor."""
         if not self.takes_outputs():
             return
         self._check(self.described(self.conv_net(), Output(read=_itself)), "that a function reads")
         if "heads" not in self.lacks:
-            self._check_scores(self.described(self.conv_net("softmax"), Output(read=_itself, is_score=True)))
+            for scores in (_itself, _computed):
+                self._check_scores(self.described(self.conv_net("softmax"), Output(read=scores, is_score=True)))
         wrong: dict[str, Callable[[Any], Any]] = {"ZeroDivisionError": lambda answer: 1 / 0, "str": lambda answer: "no"}
         for said, read in wrong.items():
             subject = self.described(self.conv_net(), Output(read=read))
@@ -95,6 +96,11 @@ class DescribedChecks(BackendCase):
 
 def _itself(answer: Any) -> Any:
     return answer
+
+
+def _computed(answer: Any) -> Any:
+    """The same values, and none of the model's outputs."""
+    return answer * 1
 
 
 def _letters(shape: tuple[int, ...]) -> str:
