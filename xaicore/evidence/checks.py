@@ -157,19 +157,21 @@ def check_captured(
             raise BackendError(f"backend {backend!r} gave {kind} for {given}, not for {missing[0]!r}")
 
 
-def check_count(x: Any, outputs: np.ndarray, backend: str) -> None:
+def check_count(x: Any, capture: Capture, backend: str) -> None:
     """Refuse inputs whose images do not lie along the first axis: batches are cut and joined there.
 
     Args:
         x: what a model takes of which the backend reports no facts.
-        outputs: (N, *O), as the backend gave them.
+        capture: of the pass.
 
     Raises:
         InputError: the array with the most axes has another length there than the outputs.
     """
-    images = trees.count(x)
+    images, outputs = trees.count(x), capture.outputs
     if images not in (0, len(outputs)):
         shape = max((tuple(leaf.shape) for leaf in trees.leaves(x) if hasattr(leaf, "shape")), key=len)
+        if len(outputs) == 1 and len(shape) == len(capture.input_size) + 1:
+            return  # one image, to which the backend itself gives its axis
         raise InputError(
             f"inputs {shape} have {images} entries on their first axis, and backend {backend!r} gave outputs of "
             f"{len(outputs)} images: images come first in what is passed, and a backend whose framework has them "

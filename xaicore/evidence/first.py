@@ -70,7 +70,7 @@ def first_pass(
     if not plan.has_direction:
         direction(capture.outputs, capture.outputs_kind, capture.parts)
     if trees.count(x) != len(capture.outputs) and backend.observe(x) is None:
-        check_count(backend.with_batch_axis(x), capture.outputs, backend.name or type(backend).__name__)
+        check_count(backend.with_batch_axis(x), capture, backend.name or type(backend).__name__)
     settled = settle(capture.answer)
     capture = replace(capture, outputs_kind=settled.kind, link=settled.link)
     if len(aims) != 1:
