@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import sys
 import threading
@@ -38,6 +40,7 @@ from xaicore.pictures import Preparation
 from xaicore.source.listing import Listing
 from xaicore.source.reading import AHEAD, Reading
 from xaicore.source.streams import Ended, Stream
+from xaicore.source.threads import Threads
 
 
 class Seeing(DatasetBackend):
@@ -391,6 +394,41 @@ def test_a_reading_that_is_left_early_leaves_no_thread() -> None:
         next(batches)
         assert [one for one in threading.enumerate() if one.name.startswith("xaicore-read")]
     assert not [one for one in threading.enumerate() if one.name.startswith("xaicore-read")]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_processes_that_a_reader_starts_end_well() -> None:
+    def start() -> int | None:
+        process = multiprocessing.get_context("fork").Process(target=int)
+        process.start()
+        process.join(60)
+        return process.exitcode
+
+    with Threads(2, "reader") as pool:
+        assert [pool.submit(start).result() for _ in range(2)] == [0, 0]
+
+
+def test_calls_of_threads_raise_where_their_result_is_asked_for() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait() -> str:
+        begun.set()
+        return "done" if go_on.wait(60) else "late"
+
+    pool = Threads(1, "reader")
+    exits, first, left = pool.submit(sys.exit, 3), pool.submit(wait), pool.submit(pow, 2, exp=5)
+    with pytest.raises(SystemExit):
+        exits.result()
+    assert begun.wait(60)
+    pool.shutdown(wait=False, cancel_futures=True)
+    go_on.set()
+    assert first.result() == "done"
+    assert left.cancelled()
+    pool.shutdown()
+    assert not [one for one in threading.enumerate() if one.name == "reader_0"]
+    with Threads(1, "reader") as pool:
+        kept = pool.submit(pow, 2, exp=5)
+    assert kept.result() == 32
 
 
 @pytest.mark.parametrize(("room", "again"), [(2**30, 0), (2 * (4 + 1) * 6 * 6 * 3 * 2, 6), (0, COUNT)])

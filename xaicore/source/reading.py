@@ -11,7 +11,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from xaicore.source.items import Item, Prepared, prepared_as
 from xaicore.source.listing import Listing
 from xaicore.source.ready import Ready
 from xaicore.source.streams import Ended
+from xaicore.source.threads import Threads
 
 __all__ = ["AHEAD", "Batch", "Reading", "as_is", "default_readers"]
 
@@ -55,7 +56,7 @@ class Batch:
         self._futures: list[Future[Prepared]] = []
         self._ready: list[Prepared] | None = None
 
-    def start(self, pool: ThreadPoolExecutor, reading: Reading) -> None:
+    def start(self, pool: Executor, reading: Reading) -> None:
         """Begin to read."""
         self._futures = [pool.submit(reading.item, position) for position in self.positions]
 
@@ -116,7 +117,7 @@ class Reading:
             note: called with the batches in work and one that comes to them, before it is read, or has left them.
         """
         batches = iter(batches)
-        pool = ThreadPoolExecutor(self.readers, thread_name_prefix="xaicore-read")
+        pool = Threads(self.readers, "xaicore-read")
         waiting: deque[Some] = deque()
         try:
             while True:
