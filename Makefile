@@ -121,8 +121,8 @@ $(KERAS_TESTS): test-keras-%: $(READY) $(KERAS)
 	  && KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or channels_first") $(END)
 
 # Some tests compile for minutes; `make test` runs every eighth of these on TensorFlow and JAX.
-test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and another Python
-	$(BIN)/python tests/other_pythons.py 3.12
+test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and all of the core's on each Python
+	$(BIN)/python tests/other_pythons.py 3.10 3.12 3.13
 	XAICORE_INDUCTOR=1 $(BIN)/python -m pytest tests/torch/test_torch_compiled.py
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
@@ -154,7 +154,7 @@ test-data: $(DATA)/ready ## run the tests of data sets with Hugging Face, WebDat
 test-core: $(READY) ## run the tests that need no framework
 	$(BIN)/python -m pytest tests/core tests/testing tests/loggers/test_disk_*.py
 
-test-pythons: $(READY) ## run the core's tests on the other Pythons that are installed
+test-pythons: $(READY) ## run the core's tests on the oldest and the newest Python, in turn, where these are installed
 	$(START) $(BIN)/python tests/other_pythons.py $(END)
 
 # The tutorials' code runs in tests/torch and tests/keras: here their pages are built without their pictures. No page

@@ -1,6 +1,7 @@
-"""Runs the tests that need no framework on the other Pythons: `python tests/other_pythons.py [3.10 3.13 ...]`.
+"""Runs the tests that need no framework on other Pythons: `python tests/other_pythons.py [3.10 3.12 3.13]`.
 
-A Python that is not found is left out.
+All tests run on each Python that is named. If none is, the oldest and the newest take turns: each test runs on one of
+them. A Python that is not found is left out.
 
 The environments are kept in .cache/pythons, and are made anew when pyproject.toml changes.
 """
@@ -13,8 +14,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+TOYS = ROOT / "tests" / "toys"
 VERSIONS = ("3.10", "3.13")
-"""The oldest one that is supported and the newest; `make test-thorough` takes the one between them."""
+"""The oldest one that is supported and the newest."""
 OF_LOGGERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/loggers/test_disk_*.py"))
 TESTS = ("tests/core", "tests/testing", *OF_LOGGERS)
 
@@ -45,21 +47,22 @@ def environment(python, version):
     return inside
 
 
-def main(versions):
+def main(asked):
     """The number of Pythons on which the tests failed."""
     failed = []
-    for version in versions:
-        python = find(version)
-        if python is None:
-            print(f"Python {version}: not found, left out", flush=True)
-            continue
+    pythons = {version: find(version) for version in asked or VERSIONS}
+    found = {version: python for version, python in pythons.items() if python is not None}
+    for version in pythons.keys() - found.keys():
+        print(f"Python {version}: not found, left out", flush=True)
+    for number, (version, python) in enumerate(found.items()):
         print(f"Python {version}:", flush=True)
-        command = [environment(python, version), "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
-        if subprocess.run(command, cwd=ROOT).returncode:
+        command = [environment(python, version), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "turns", *TESTS]
+        turn = "0/1" if asked else f"{number}/{len(found)}"
+        if subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(TOYS), "TURN": turn}).returncode:
             failed.append(version)
     print(f"failed on: {', '.join(failed)}" if failed else "the other Pythons agree")
     return len(failed)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or VERSIONS))
+    sys.exit(main(sys.argv[1:]))

@@ -231,7 +231,8 @@ def untold(changed: dict[str, str], changelog: str) -> dict[str, str]:
         {word for code in re.findall(r"`([^`]+)`", point) for word in re.findall(r"--[\w-]+|[\w-]+", code)}
         for point in re.split(r"^- ", section, flags=re.M)
     ]
-    left = {entry: how for entry, how in changed.items() if not any(words_for(entry) <= point for point in points)}
+    words = {entry: words_for(entry) for entry in changed}
+    left = {entry: how for entry, how in changed.items() if not any(words[entry] <= point for point in points)}
     whole = {entry for entry, how in changed.items() if how.startswith(("is new", "is gone"))}
     return {entry: how for entry, how in left.items() if not any(is_inside(entry, other) for other in whole)}
 
