@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import toy_run
 from browser import Browser, Tab
+from garbage import pytest_collection_finish, pytest_runtest_setup  # noqa: F401
 
 
 @pytest.fixture(scope="session")

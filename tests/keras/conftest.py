@@ -15,7 +15,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import pytest
-from garbage import pytest_collection_finish  # noqa: F401
+from garbage import pytest_collection_finish, pytest_runtest_setup  # noqa: F401
 from keras.src.backend.common import global_state
 from keras_state import fingerprint
 from processes import environment, python
@@ -66,8 +66,11 @@ ON_TORCH = {"kit", "forward"}
 
 SHARE = 8
 
-IN_TURN = {"callback", "layers", "links", "meaning", "models", "parts", "surgery", "targets", "values"}
+IN_TURN = {"callback", "links", "values"}
 """Modules whose tests compile less. Of a test with parameters, each set but the first runs on TensorFlow or on JAX."""
+
+BY_TURNS = {"layers", "meaning", "models", "parts", "surgery", "targets"}
+"""Modules about what Keras knows, and the framework behind it does not: each test runs on TensorFlow or on JAX."""
 
 
 def pytest_addoption(parser):
@@ -86,6 +89,7 @@ def pytest_collection_modifyitems(config, items):
         sets[test] += 1
         is_long = module in LONG and tests[module] % SHARE != 1
         is_elsewhere = module in IN_TURN and sets[test] > 1 and sets[test] % 2 == (BACKEND == "jax")
+        is_elsewhere |= module in BY_TURNS and tests[module] % 2 == (BACKEND == "jax")
         if is_long or is_elsewhere or module in ON_TORCH:
             left_out.append(item)
     config.hook.pytest_deselected(items=left_out)

@@ -2,4 +2,4 @@
 
 import hypothesis_profile  # noqa: F401
 from clock import clock  # noqa: F401
-from garbage import pytest_collection_finish  # noqa: F401
+from garbage import pytest_collection_finish, pytest_runtest_setup  # noqa: F401

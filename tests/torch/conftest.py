@@ -2,7 +2,7 @@ import os
 
 import pytest
 import torch
-from garbage import pytest_collection_finish  # noqa: F401
+from garbage import pytest_collection_finish, pytest_runtest_setup  # noqa: F401
 from torch_state import fingerprint
 
 from xaicore.testing.state import guard

@@ -1,4 +1,4 @@
-"""Import the hook in a conftest whose tests import frameworks."""
+"""Import both hooks in a conftest whose tests import frameworks, or come after such tests."""
 
 import gc
 
@@ -9,3 +9,8 @@ def pytest_collection_finish() -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(100_000, 50, 100)
+
+
+def pytest_runtest_setup() -> None:
+    """Nor does it after a command line that ran in this process, which lets go of all that is frozen at its end."""
+    pytest_collection_finish()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from garbage import pytest_collection_finish  # noqa: F401
+from garbage import pytest_collection_finish, pytest_runtest_setup  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
