@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +74,21 @@ class Call:
     def kind(self) -> str | None:
         """The kind of layer, for `LayerFacts`."""
         return kind_of(self.module)
+
+    def hook(self) -> Callable[[torch.Tensor | None], None]:
+        """A hook of the output that notes its gradient, while the call is kept.
+
+        A graph holds its hooks, out of sight of the collector of garbage: a hook that held the call, and with it the
+        graph, would keep both for ever.
+        """
+        method = weakref.WeakMethod(self.note_gradient)
+
+        def note(gradient: torch.Tensor | None) -> None:
+            alive = method()
+            if alive is not None:
+                alive(gradient)
+
+        return note
 
     def note_gradient(self, gradient: torch.Tensor | None) -> None:
         """Note along each axis where the gradient is not zero; some operations hand on None for zeros."""

@@ -114,7 +114,7 @@ class Survey:
         if tensor.requires_grad:
             call.reached = {}
             if not tensor.is_leaf or replaced is not None:  # a parameter returned as it is outlives the pass
-                tensor.register_hook(call.note_gradient)  # type: ignore[no-untyped-call]  # torch has no types there
+                tensor.register_hook(call.hook())  # type: ignore[no-untyped-call]  # torch has no types there
         self._calls.append(call)
         self._makers[snapshot.key].append(call)
         return replaced

@@ -13,6 +13,7 @@ from torch_nets import ConvGapDense, gradcam, pictures, truth
 
 import xaicore
 from xaicore.layers import read
+from xaicore_torch.calls import Call
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 
@@ -352,9 +353,28 @@ def test_nothing_is_alive_after_the_model():
         explanation = xaicore.explain(model, pictures())
         return weakref.ref(model), explanation
 
+    def tensors():
+        gc.collect()
+        return sum(type(one) is torch.Tensor for one in gc.get_objects())
+
+    once()
+    before = tensors()
     alive = [once() for _ in range(5)]
     gc.collect()
     assert all(model() is None for model, _ in alive)
+    del alive  # arrays of an explanation may lie in the memory of a tensor
+    assert tensors() == before
+
+
+def test_nothing_is_kept_of_the_pass_of_an_explainer():
+    explainer, sizes = xaicore.Explainer(ConvGapDense()), range(6, 12)
+    explainer(pictures(h=5))
+    gc.collect()
+    before = sum(type(one) is Call for one in gc.get_objects())
+    for size in sizes:  # each size is surveyed
+        explainer(pictures(h=size))
+    gc.collect()
+    assert sum(type(one) is Call for one in gc.get_objects()) == before == 0
 
 
 def test_no_warnings():
