@@ -11,7 +11,10 @@ from math import prod
 
 import numpy as np
 
-__all__ = ["MOST_NUMBERS", "are_many", "nonzero_along_axes"]
+from xaicore.recording import arrivals
+from xaicore_keras.seen import along_axes
+
+__all__ = ["MOST_NUMBERS", "are_many", "arrivals_along_axes"]
 
 MOST_NUMBERS = 2**27
 """Of the gradients that are kept at once: half a gigabyte of them."""
@@ -22,8 +25,11 @@ def are_many(shapes: Iterable[Sequence[int]]) -> bool:
     return sum(map(prod, shapes)) > MOST_NUMBERS
 
 
-def nonzero_along_axes(gradient: np.ndarray) -> np.ndarray:
-    """Where a gradient is not zero along each of its axes; all axes in one vector, bool, of sum(gradient.shape)."""
-    axes, is_there = range(gradient.ndim), gradient != 0
-    each = [is_there.any(axis=tuple(other for other in axes if other != axis)) for axis in axes]
-    return np.concatenate(each) if each else np.zeros(0, bool)
+def arrivals_along_axes(array: np.ndarray, shape: Sequence[int]) -> dict[int, list[bool]]:
+    """{axis: where a gradient of this shape is not zero}, as `LayerFacts.reached`.
+
+    Args:
+        array: the gradient; or for all of its axes in one vector, where it is not zero.
+        shape: of the gradient.
+    """
+    return arrivals(array) if array.shape == tuple(shape) else along_axes(array, shape)

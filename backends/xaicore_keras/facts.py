@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from xaicore import recording
-from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
-from xaicore.layers import channel_axes, find_moves, find_span
-from xaicore.recording import Recording
+from xaicore.facts import Facts, LayerFacts, Moves
+from xaicore.layers import channel_axes, find_moves
+from xaicore.recording import Recording, read_inputs
 from xaicore_keras.calls import Call, shape_of
 from xaicore_keras.layout import (
     channel_axis,
@@ -71,7 +72,11 @@ class _Reader:
             self._axes[output] = self._axes.get(output) if axis is None else axis  # that of the layer inside
 
     def facts(self, count: int) -> Facts:
-        inputs = tuple(self._input(i) for i in range(len(self._inputs)))
+        inputs = tuple(read_inputs(self._recording, self._taken_axis, self._pull, has_input_of=True))
+        several = {i: one.reader for i, one in enumerate(inputs) if one.reader and len(one.reader_runs) > 1}
+        for i, reader in several.items():
+            runs = [one for one in self._recording.runs(reader) if self._recording.reads(one, i)]
+            self._readers[i] = [self._recorded[one] for one in runs]
         self._note_moves(count)
         return Facts(tuple(map(self._layer, self._recording.listed())), inputs, count)
 
@@ -96,32 +101,15 @@ class _Reader:
             reads_backwards=reads_backwards(maker),
         )
 
-    def _input(self, i: int) -> InputFacts:
-        """The first layer that reads the input, what it takes, and in which of its runs it takes the very input."""
-        shape = shape_of(self._inputs[i])
-        readers = [call for call in self._calls if self._is_reader(call, i)]
-        if not readers:
-            return InputFacts(shape)
-        first = readers[0]
-        taken = shape_of(first.input)
-        axis = channel_axis(first.layer, len(taken))
-        same = [call for call in readers if call.layer is first.layer]
-        runs = tuple(call.input is self._inputs[i] for call in same)
-        moves, spans = zip(*(self._moves(call, i, axis) for call in same), strict=True)
-        source = next((one.path for one in reversed(self._calls) if one.output is first.input), None)
-        if len(same) > 1:
-            self._readers[i] = same
-        return InputFacts(shape, taken, axis, runs, moves, source, spans, first.path)
+    def _taken_axis(self, one: recording.Call) -> int | None:
+        """Where a layer takes the channels: a convolution, one that reads steps, or a dense layer on the very input."""
+        kind, rank = kind_of(one.layer), len(one.taken[0].shape)
+        is_input = any(one.taken[0] is given for given in self._inputs)
+        may_read = kind in _READERS or (kind == "dense" and rank == 3 and is_input)
+        return channel_axis(one.layer, rank) if may_read else None
 
-    def _moves(self, call: Call, i: int, channel: int | None) -> tuple[Moves | None, Span | None]:
-        """Where what a reader takes comes from, for `InputFacts.reader_moves` and `reader_spans`."""
-        taken = shape_of(call.input)
-        if call.input is self._inputs[i] or 0 in taken:  # a length of 0 depends on values
-            return None, None
-        first = 0 if taken[0] > shape_of(self._inputs[i])[0] else 1
-        axes = [axis for axis in range(first, len(taken)) if axis != channel]
-        pull = functools.partial(self._flows[id(call)].pull, i)
-        return find_moves(taken, axes, pull), find_span(taken, pull)
+    def _pull(self, one: recording.Call, i: int, weights: np.ndarray) -> np.ndarray | None:
+        return self._flows[id(self._recorded[one])].pull(i, weights)
 
     def _note_moves(self, count: int) -> None:
         """Where the tokens of the first layer with this number come from, for `LayerFacts.moves`.
@@ -150,14 +138,3 @@ class _Reader:
         """For `LayerFacts.run_frames`: the runs of each reader that each of these calls depends on."""
         frames = {i: [self._flows[id(one)].among(readers) for one in calls] for i, readers in self._readers.items()}
         return {i: tuple(one or () for one in each) for i, each in frames.items() if None not in each}
-
-    def _is_reader(self, call: Call, i: int) -> bool:
-        """Whether a call takes the input, or what was made of it, and says where it takes the channels."""
-        kind, taken = kind_of(call.layer), call.input
-        if taken is None or channel_axis(call.layer, len(taken.shape)) is None:
-            return False
-        is_input = taken is self._inputs[i]
-        if kind not in _READERS and not (kind == "dense" and is_input and len(taken.shape) == 3):
-            return False
-        reads = self._reads(call)
-        return is_input or (reads is not None and i in reads)

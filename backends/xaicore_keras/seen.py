@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
+
+from xaicore.recording import mixture
 
 __all__ = ["Among", "Flow", "Pull", "Seen", "along_axes", "mixture"]
 
@@ -51,12 +52,6 @@ class Seen:
     output: Any
     link: str | None
     flows: Sequence[Flow]
-
-
-def mixture(shape: Sequence[int]) -> np.ndarray:
-    """A weight for each output, so that no two gradients cancel when they are added: softmax's sum to zero."""
-    golden = np.arange(prod(shape)) * 0.6180339887
-    return (0.5 + golden % 1).reshape(shape).astype(np.float32)
 
 
 def along_axes(arrivals: np.ndarray, shape: Sequence[int]) -> dict[int, list[bool]]:

@@ -110,6 +110,14 @@ class Recording(Generic[C]):
         """Whether a pooling layer made an array, also where others have passed it on."""
         return self._identity(array) in self._pooled
 
+    def takes(self, call: C, i: int) -> bool:
+        """Whether what a call takes first is the very input, also where a layer before has handed it on."""
+        return bool(call.taken) and call.taken[0] is self.inputs[i]
+
+    def reads(self, call: C, i: int) -> bool:
+        """Whether a call takes an input, or what was made of it."""
+        return self.takes(call, i) or (call.reads is not None and i in call.reads)
+
     def aliases(self, call: C) -> tuple[str, ...]:
         """The layers inside of it that made its output and ran as often: each of its runs is one of theirs."""
         names = dict.fromkeys(inner.name for inner in call.handed_on)

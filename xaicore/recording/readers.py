@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,50 +19,60 @@ Pull = Callable[[C, int, np.ndarray], "np.ndarray | None"]
 
 
 def read_inputs(
-    recording: Recording[C], channel_axis: Callable[[C], int | None], pull: Pull[C] = lambda call, i, weights: None
+    recording: Recording[C],
+    channel_axis: Callable[[C], int | None],
+    pull: Pull[C] = lambda call, i, weights: None,
+    has_input_of: bool = False,
 ) -> list[InputFacts]:
-    """The facts of each input; of `reader` no name, which says that the backend has `input_of`.
+    """The facts of each input.
 
     Args:
         recording: of one pass, in which the backend has set what each call `reads`.
         channel_axis: where a call takes the channels, if its layer says so and may be a reader, such as a convolution;
             else None.
         pull: shows where in an input a changed copy comes from, such as a flipped one. Without it that stays unknown.
+        has_input_of: the backend implements `input_of`, so that `reader` is named.
     """
-    return [_facts(recording, i, channel_axis, pull) for i in range(len(recording.inputs))]
+    each = range(len(recording.inputs))
+    return [_facts(recording, i, channel_axis, pull, has_input_of) for i in each]
 
 
-def _facts(recording: Recording[C], i: int, channel_axis: Callable[[C], int | None], pull: Pull[C]) -> InputFacts:
-    shape = tuple(recording.inputs[i].shape)
-    readers = [call for call in recording.calls if call.taken and _reads(call, i) and channel_axis(call) is not None]
+def _facts(
+    recording: Recording[C], i: int, channel_axis: Callable[[C], int | None], pull: Pull[C], has_input_of: bool
+) -> InputFacts:
+    shape = _shape(recording.inputs[i])
+    readers = [
+        call for call in recording.calls if call.taken and recording.reads(call, i) and channel_axis(call) is not None
+    ]
     if not readers:
         return InputFacts(shape)
     first = readers[0]
     same = [call for call in readers if call.name == first.name]
-    moves, spans = zip(*(_moves(call, i, shape, channel_axis(call), pull) for call in same), strict=True)
+    moves, spans = zip(*(_moves(recording, call, i, channel_axis(call), pull) for call in same), strict=True)
     return InputFacts(
         shape,
-        tuple(first.taken[0].shape),
+        _shape(first.taken[0]),
         channel_axis(first),
-        tuple(call.sources[0] == i for call in same),
+        tuple(recording.takes(call, i) for call in same),
         moves,
-        first.sources[0] if isinstance(first.sources[0], str) else None,
+        None if recording.takes(first, i) or not isinstance(first.sources[0], str) else first.sources[0],
         spans,
+        first.name if has_input_of else None,
     )
-
-
-def _reads(call: C, i: int) -> bool:
-    return call.sources[0] == i or (call.reads is not None and i in call.reads)
 
 
 def _moves(
-    call: C, i: int, shape: tuple[int, ...], channel: int | None, pull: Pull[C]
+    recording: Recording[C], call: C, i: int, channel: int | None, pull: Pull[C]
 ) -> tuple[Moves | None, Span | None]:
-    taken = tuple(call.taken[0].shape)
-    if call.sources[0] == i or 0 in taken:  # a length of 0 depends on values
+    taken = _shape(call.taken[0])
+    if recording.takes(call, i) or 0 in taken:
         return None, None
-    first = 0 if taken[0] > shape[0] else 1
+    first = 0 if taken[0] > _shape(recording.inputs[i])[0] else 1
+    axes = [axis for axis in range(first, len(taken)) if axis != channel]
     of_call = partial(pull, call, i)
-    return find_moves(taken, [axis for axis in range(first, len(taken)) if axis != channel], of_call), find_span(
-        taken, of_call
-    )
+    return find_moves(taken, axes, of_call), find_span(taken, of_call)
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    """Lengths that depend on values, which some frameworks do not say, are 0."""
+    return tuple(length if isinstance(length, int) else 0 for length in array.shape)

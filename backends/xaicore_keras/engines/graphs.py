@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xaicore_keras.arrivals import are_many, nonzero_along_axes
-from xaicore_keras.seen import along_axes, mixture
+from xaicore_keras.arrivals import are_many
+from xaicore_keras.seen import mixture
 
-__all__ = ["arrivals_along_axes", "arrivals_of", "link_of", "origins", "pulled_to_input"]
+__all__ = ["arrivals_of", "link_of", "origins", "pulled_to_input"]
 
 # Operations that keep values, at most in another shape or type.
 _PASSING = {"Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "StridedSlice", "EnsureShape"}
@@ -50,12 +50,6 @@ def arrivals_of(y: Any, tensors: Sequence[Any]) -> list[Any]:
         return [None] * len(tensors)
     found = _along_axes if are_many(end.shape for end in ends) else _dense
     return [found(next(gradients), t) if can else None for t, can in zip(tensors, can_tell, strict=True)]
-
-
-def arrivals_along_axes(arrivals: Any, shape: Sequence[int]) -> dict[int, list[bool]]:
-    """The values of a tensor of `arrivals_of`, for one of this shape, as `along_axes` has them."""
-    array = arrivals.numpy()
-    return along_axes(array if array.shape != tuple(shape) else nonzero_along_axes(array), shape)
 
 
 def _dense(gradient: Any, tensor: Any) -> Any:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from xaicore_keras.arrivals import are_many, nonzero_along_axes
+from xaicore_keras.arrivals import are_many, arrivals_along_axes
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.devices import listed_devices
@@ -31,7 +31,7 @@ from xaicore_keras.inputs import Inputs
 from xaicore_keras.private import tracer_scope
 from xaicore_keras.reducer import Reducer
 from xaicore_keras.run import Program
-from xaicore_keras.seen import Flow, Pull, Seen, along_axes, mixture
+from xaicore_keras.seen import Flow, Pull, Seen, mixture
 from xaicore_keras.traces import Traces
 
 __all__ = ["JaxEngine"]
@@ -86,7 +86,8 @@ class JaxEngine(Engine):
         for i in numbers:
             if reached is not None and jnp.issubdtype(calls[i].output.dtype, jnp.floating):
                 arrivals = reached.get(i)
-                flows[i] = replace(flows[i], reached={} if arrivals is None else along_axes(arrivals, calls[i].shape))
+                found = {} if arrivals is None else arrivals_along_axes(arrivals, calls[i].shape)
+                flows[i] = replace(flows[i], reached=found)
         return Seen(outputs[0], link_of(traced.jaxpr), flows)
 
     def hides(self, y: Any, tensor: Any) -> bool:
@@ -169,7 +170,7 @@ def _weights(model: Any) -> list[Any]:
 def _arrivals(
     run: Run, recorder: Recorder, shifted: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]
 ) -> dict[int, np.ndarray] | None:
-    """{call: along all of its axes in one vector, where the gradient of a mixture of the outputs is not zero}."""
+    """{call: the gradient of a mixture of the outputs}; of many, along all axes in one vector, where it is not zero."""
 
     def output(shifts: Mapping[int, Any], weights: Sequence[Any], tensors: Sequence[Any]) -> Any:
         recorder.change = lambda number, tensor: tensor + shifts[number] if number in shifts else tensor
@@ -185,8 +186,7 @@ def _arrivals(
 
     try:
         compiled = jax.jit(arrivals).lower(weights, tensors).compile(compiler_options=_run_once())
-        found = {number: np.asarray(one) for number, one in compiled(weights, tensors).items()}
-        return found if is_reduced else {number: nonzero_along_axes(one) for number, one in found.items()}
+        return {number: np.asarray(one) for number, one in compiled(weights, tensors).items()}
     except Exception:  # an operation without a gradient: nothing is known of what lies before it
         return None
     finally:

@@ -19,11 +19,12 @@ import numpy as np
 import tensorflow as tf
 
 from xaicore.errors import XaicoreError
+from xaicore_keras.arrivals import arrivals_along_axes
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.devices import listed_devices
 from xaicore_keras.engine import Engine, Forward, Run
-from xaicore_keras.engines.graphs import arrivals_along_axes, arrivals_of, link_of, origins, pulled_to_input
+from xaicore_keras.engines.graphs import arrivals_of, link_of, origins, pulled_to_input
 from xaicore_keras.engines.tensorflow_cut import concrete, cut_out
 from xaicore_keras.engines.tensorflow_steps import Steps, inlined
 from xaicore_keras.inputs import Inputs
@@ -84,7 +85,9 @@ class TensorFlowEngine(Engine):
             with contextlib.suppress(tf.errors.OpError):  # what cannot run here can still be listed
                 values = iter(function(*arrays) if any(arrival is not None for arrival in arrivals) else ())
                 flows[:] = [
-                    flow if arrival is None else replace(flow, reached=arrivals_along_axes(next(values), call.shape))
+                    flow
+                    if arrival is None
+                    else replace(flow, reached=arrivals_along_axes(next(values).numpy(), call.shape))
                     for flow, arrival, call in zip(flows, arrivals, recorder.calls, strict=True)
                 ]
         flows = [

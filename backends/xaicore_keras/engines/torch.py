@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import torch
 
+from xaicore.recording import arrivals
 from xaicore_keras.asked import Leaf, Tap
 from xaicore_keras.calls import Call, Recorder
 from xaicore_keras.engine import Engine, Forward, Run
@@ -23,7 +24,7 @@ from xaicore_keras.private import is_shut
 from xaicore_keras.reducer import Reducer
 from xaicore_keras.rules import RELU_RULES, SECOND, hidden_relus, no_relus
 from xaicore_keras.run import Program
-from xaicore_keras.seen import Flow, Seen, along_axes, mixture
+from xaicore_keras.seen import Flow, Seen, mixture
 from xaicore_keras.state import preserved_model
 from xaicore_keras.traces import Traces
 from xaicore_torch import tools
@@ -194,7 +195,7 @@ def _reached(y: torch.Tensor, outputs: Sequence[torch.Tensor]) -> list[dict[int,
         gradients = iter(tools.grad_of_mixture(y, ends, weights, retain_graph=True))
     except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
         return [None] * len(outputs)
-    return [_along_axes(next(gradients)) if output.requires_grad else None for output in outputs]
+    return [_arrivals(next(gradients)) if output.requires_grad else None for output in outputs]
 
 
 def _pull(taken: Any, inputs: Sequence[torch.Tensor], i: int, weights: np.ndarray) -> np.ndarray | None:
@@ -209,12 +210,8 @@ def _pull(taken: Any, inputs: Sequence[torch.Tensor], i: int, weights: np.ndarra
     return None if gradient is None else tools.to_host(gradient)
 
 
-def _along_axes(gradient: torch.Tensor | None) -> dict[int, list[bool]]:
-    if gradient is None:
-        return {}
-    axes, is_there = range(gradient.ndim), (gradient != 0).cpu().numpy()
-    each = [is_there.any(axis=tuple(other for other in axes if other != axis)) for axis in axes]
-    return along_axes(np.concatenate(each), gradient.shape) if each else {}
+def _arrivals(gradient: torch.Tensor | None) -> dict[int, list[bool]]:
+    return {} if gradient is None else arrivals((gradient != 0).cpu().numpy())
 
 
 @contextlib.contextmanager
