@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from keras_kit_layers import OpenAttention, Restless, dense
 from keras_state import fingerprint
 
 import xaicore_keras
@@ -32,19 +33,13 @@ class Tokens(layers.Layer):
 
 
 def convolution(
-    name: str, kernel: np.ndarray, bias: np.ndarray | None = None, stride: int = 1, activation: str | None = None
+    name: str, kernel: np.ndarray, bias: np.ndarray | None = None, stride: int = 1, first: bool = False, **more: Any
 ) -> layers.Layer:
     (channels, taken, *size), padding = kernel.shape, "same" if stride == 1 else "valid"
-    layer = layers.Conv2D(channels, size, stride, padding, name=name, activation=activation, use_bias=bias is not None)
-    layer.build((None, None, None, taken))
+    layout = "channels_first" if first else "channels_last"
+    layer = layers.Conv2D(channels, size, stride, padding, layout, name=name, use_bias=bias is not None, **more)
+    layer.build((None, taken, None, None) if first else (None, None, None, taken))
     layer.set_weights([one for one in (kernel.transpose(2, 3, 1, 0), bias) if one is not None])
-    return layer
-
-
-def dense(weight: np.ndarray, bias: np.ndarray, activation: str | None = None, name: str = "dense") -> layers.Layer:
-    layer = layers.Dense(len(weight), activation, name=name)
-    layer.build((None, weight.shape[1]))
-    layer.set_weights([weight.T, bias])
     return layer
 
 
@@ -67,46 +62,56 @@ def patched(net: testing.TokenNet, x: Any) -> Any:
     return Tokens(net)(convolution("patches", net.patches, net.patches_bias, 4)(x))
 
 
-def attended(net: testing.TokenNet, tokens: Any, name: str) -> Any:
-    """A block."""
+def attended(net: testing.TokenNet, tokens: Any, name: str, inner: layers.Layer | None = None) -> Any:
+    """A block, with Keras' own attention, or with this layer in its place."""
     layer = layers.LayerNormalization(epsilon=net.epsilon, name=f"{name}_norm")
     layer.build((None, 13, 10))
     layer.set_weights([net.scale, net.shift])
     taken = layer(tokens)
-    return layers.Add(name=name)([tokens, attention(net, f"{name}_attention")(taken, taken)])
+    added = attention(net, f"{name}_attention")(taken, taken) if inner is None else inner(taken)
+    return layers.Add(name=name)([tokens, added])
 
 
 @contextlib.contextmanager
-def in_bfloat16() -> Iterator[None]:
-    """Layers that are made now would compute in bfloat16."""
+def policy(name: str) -> Iterator[None]:
+    """Layers that are made now compute in this type."""
     was = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_dtype_policy(name)
     try:
         yield
     finally:
         keras.config.set_dtype_policy(was)
 
 
+BACKEND = keras.backend.backend()
+
 FORWARD = {
     "gradients": "Keras' backend only runs forward",
     "reached": "which positions of a map count is found for tokens alone: each takes a row of a pass",
+    "moves": "where tokens come from is found by gradients",
 }
 """What an engine lacks that only runs forward."""
+
+LACKS: dict[str, dict[str, str]] = {
+    "tensorflow": {"turned": "TensorFlow has no convolution on a CPU whose channels come first"},
+    "jax": {},
+    "torch": {},
+}
 
 
 class TestKeras(testing.BackendTests):
     kit_version = 2
     plugin = xaicore_keras
     frameworks = ("keras", "tensorflow", "jax", "torch")
-    lacks = {} if keras.backend.backend() in frameworks else FORWARD
+    lacks = LACKS.get(BACKEND, FORWARD)
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
-        x = keras.Input((6, 8, 3))
-        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
+        x = keras.Input((6, 8, net.channels))
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(Restless()(x)))
         a = layers.ReLU(name="relu2")(convolution("conv2", net.conv2, net.bias2)(a))
-        y = dense(net.dense, net.bias, net.link)(layers.GlobalAveragePooling2D(name="pool")(a))
+        a = layers.Dropout(0.5, seed=0)(layers.GlobalAveragePooling2D(name="pool")(a))
         names = net.layers if net.link is None else net.layers[:-1]
-        return keras.Model(x, y), {name: name for name in names}
+        return keras.Model(x, dense(net.dense, net.bias, net.link)(a)), {name: name for name in names}
 
     def build_tokens(self, net: testing.TokenNet) -> testing.Built:
         x = keras.Input((12, 16, 3))
@@ -137,13 +142,16 @@ class TestKeras(testing.BackendTests):
 
     def build_blocks(self, net: testing.BlocksNet) -> testing.Built:
         x, (first, second) = keras.Input((12, 16, 3)), net.blocks
-        mixed = attended(second, attended(first, patched(first, x), "mixed1"), "mixed2")
+        mixed = attended(first, patched(first, x), "mixed1", OpenAttention(first, "fused"))
+        mixed = attended(second, mixed, "mixed2", OpenAttention(second, "sums"))
         return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
 
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
         x = keras.Input((6, 8, 3))
         a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
         y = convolution("dense", net.dense, net.bias, activation=net.link)(a)
+        if net.link is not None:  # in other axes, behind the softmax
+            y = layers.Permute((3, 1, 2))(y)
         names = net.layers if net.link is None else net.layers[:-1]
         return keras.Model(x, y), {name: name for name in names}
 
@@ -158,21 +166,41 @@ class TestKeras(testing.BackendTests):
         return keras.Model({"picture": picture, "words": words}, y), {name: name for name in net.layers}
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
-        x = keras.Input((6, 8, 3))
-        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
+        x = keras.Input((6, 8, 3))  # of two images, and no other number of them
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(keras.ops.reshape(x, (2, 6, 8, 3))))
         pooled = layers.GlobalAveragePooling2D(name="pool")(a)
         y = {
             "shape": dense(net.shape, net.shape_bias, name="shape")(pooled),
             "colour": dense(net.colour, net.colour_bias, name="colour")(pooled),
         }
-        return keras.Model(x, y), {name: name for name in ("conv1", "relu1", "pool")}
+        return keras.Model(x, y), {name: name for name in net.layers}
+
+    def build_open(self, net: testing.OpenNet) -> testing.Built:
+        x, (first, second) = keras.Input((12, 16, 3)), net.blocks
+        mixed = attended(first, patched(first, x), "mixed1", OpenAttention(first, "products"))
+        mixed = attended(second, mixed, "mixed2", OpenAttention(second, "layer"))
+        return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
+
+    def build_half(self, net: testing.HalfNet) -> testing.Built:
+        with policy("float16"):
+            return self.build_conv(net)
+
+    def build_turned(self, net: testing.TurnedNet) -> testing.Built:
+        x = keras.Input((1, 6, 8))
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1, first=True)(x))
+        a = layers.ReLU(name="relu2")(convolution("conv2", net.conv2, net.bias2, first=True)(a))
+        a = layers.GlobalAveragePooling2D(data_format="channels_first", name="pool")(a)
+        return keras.Model(x, dense(net.dense, net.bias)(a)), {name: name for name in net.layers}
+
+    def turned_inputs(self, picture: np.ndarray) -> np.ndarray:
+        return picture
 
     def modes(self) -> dict[str, Any]:
         if keras.backend.backend() == "torch":
             import torch
 
             return {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
-        return {"learning in bfloat16": in_bfloat16}
+        return {"learning in bfloat16": lambda: policy("mixed_bfloat16")}
 
     def freeze(self, model: keras.Model) -> None:
         model.trainable = False

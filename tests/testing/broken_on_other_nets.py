@@ -134,8 +134,8 @@ class TakesTheShiftForTheBiasOfANorm(Sound):
 @breaks("powers-attention", only_by="test_two_attentions")
 class GivesTheFirstAttentionForBoth(Changed):
     def change(self, captured):
-        first = next(iter(captured.attention.values()), None)
-        return replace(captured, attention=each(captured.attention, lambda _: first))
+        first = next(iter(captured.attention.values()), None) if is_a(self, "blocks") else None
+        return replace(captured, attention=each(captured.attention, lambda one: first or one))
 
 
 @breaks("methods-run", only_by="test_methods_on_other_nets")

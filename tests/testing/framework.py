@@ -58,6 +58,23 @@ class Sound(testing.ReferenceBackend):
             self.model.hooks.pop()
             self.model.training = was
 
+    @property
+    def channels_last(self) -> bool:  # type: ignore[override]  # depends on the model
+        """The turned net alone takes them there."""
+        return self.net.name == "turned"
+
+    def pictures(self, inputs: Any) -> tuple[np.ndarray, ...]:
+        """Channels first."""
+        if self.net.name == "turned":
+            x = np.asarray(inputs)
+            inputs = np.moveaxis(x[None] if x.ndim == 3 else x, -1, 1)
+        return super().pictures(inputs)
+
+    def of_input(self, gradients: np.ndarray, picture: np.ndarray) -> np.ndarray | None:
+        """Where the net takes the channels."""
+        found = super().of_input(gradients, picture)
+        return np.moveaxis(found, 2, -1) if found is not None and self.net.name == "turned" else found
+
     def capture(self, *args: Any, **kwargs: Any) -> Any:
         with self.hooked():
             return super().capture(*args, **kwargs)
@@ -110,7 +127,19 @@ class Suite(testing.BackendTests):
         return Model(net), {name: name for name in net.layers}
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
-        return Model(net), {name: name for name in ("conv1", "relu1", "pool")}
+        return Model(net), {name: name for name in net.layers}
+
+    def build_open(self, net: testing.OpenNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_half(self, net: testing.HalfNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_turned(self, net: testing.TurnedNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def turned_inputs(self, picture: np.ndarray) -> np.ndarray:
+        return np.moveaxis(picture, 1, -1)
 
     def modes(self) -> dict[str, Any]:
         return {"quiet": quiet}

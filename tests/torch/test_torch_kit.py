@@ -239,6 +239,7 @@ class TestTorch(testing.BackendTests):
     kit_version = 2
     plugin = xaicore_torch
     frameworks = ("torch",)
+    lacks = {"turned": "convolutions of PyTorch take their channels first"}  # noqa: RUF012 (a constant)
 
     def build(self, model: nn.Module, *names: str) -> testing.Built:
         """In the midst of a training: some weights are frozen, others have gradients."""
@@ -285,6 +286,14 @@ class TestTorch(testing.BackendTests):
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return self.build(Heads(net), "conv1", "relu1", "shape", "colour")
+
+    def build_open(self, net: testing.OpenNet) -> testing.Built:
+        model = Blocks(net)
+        model.mixed1.attention = OpenAttention(net.blocks[0])
+        return self.build(model, *net.layers)
+
+    def build_half(self, net: testing.HalfNet) -> testing.Built:
+        return self.build(Conv(net).half(), *net.layers)
 
     def modes(self) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.described import DescribedChecks
 from xaicore.testing.facts import FactChecks
+from xaicore.testing.forms import FormChecks
 from xaicore.testing.gradients import GradientChecks
 from xaicore.testing.kit import ask
 from xaicore.testing.outputs import OutputChecks
@@ -55,6 +56,7 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    FormChecks,
     ArchitectureChecks,
     VariantChecks,
     DescribedChecks,

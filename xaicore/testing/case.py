@@ -15,6 +15,7 @@ from xaicore.testing.clauses import CLAUSES
 from xaicore.testing.kit import Kit, ask
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.forms import HalfNet, OpenNet, TurnedNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
@@ -55,6 +56,7 @@ class BackendCase(Kit):
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
         *("residual", "loop", "blocks", "segments", "words", "outputs", "modes", "frozen", *FACTS),
+        *("open", "half", "turned", "moves"),
     )
 
     def build_conv(self, net: ConvNet) -> Built:
@@ -97,6 +99,18 @@ class BackendCase(Kit):
         """The net of these weights in your framework, which returns both outputs."""
         raise self._undeclared("outputs")
 
+    def build_open(self, net: OpenNet) -> Built:
+        """The net of these weights in your framework, whose attention is a product, a softmax and a product."""
+        raise self._undeclared("open")
+
+    def build_half(self, net: HalfNet) -> Built:
+        """The net of these weights in your framework, which computes in float16."""
+        raise self._undeclared("half")
+
+    def build_turned(self, net: TurnedNet) -> Built:
+        """The net of these weights in your framework, which takes what `turned_inputs` returns."""
+        raise self._undeclared("turned")
+
     def modes(self) -> Mapping[str, Callable[[], contextlib.AbstractContextManager[Any]]]:
         """{name: context manager} of the modes that a caller may be in, such as switched-off gradients."""
         raise self._undeclared("modes")
@@ -124,6 +138,10 @@ class BackendCase(Kit):
         Weights, buffers, stored gradients, training flags, the number of hooks, the framework's random state and modes.
         """
         raise self._missing("state")
+
+    def turned_inputs(self, picture: np.ndarray) -> Any:
+        """What a model takes for grey pictures (N, 1, height, width) float32, its channel on the other side."""
+        raise self._missing("turned_inputs")
 
     def _undeclared(self, name: str) -> ContractError:
         return ContractError(CLAUSES["kit-declared"], Deviation(*self.needed(name)))
@@ -194,8 +212,13 @@ class BackendCase(Kit):
         net = net or self.conv_net()
         build: Callable[[Any], Built] = getattr(self, f"build_{net.name}")
         model, layers = build(net)
-        to_inputs = self.named_inputs if net.name == "words" else self.all_inputs
-        return Subject(net, model, self.backend(model, net.explains), layers, to_inputs)
+        backend = self.backend(model, net.explains)
+        others: dict[str, Callable[..., Any]] = {
+            "words": self.named_inputs,
+            "turned": self.turned_inputs,
+            "half": lambda picture: backend.to_numpy(self.to_inputs(picture)),  # whose type is the backend's concern
+        }
+        return Subject(net, model, backend, layers, others.get(net.name, self.all_inputs))
 
     def backend(self, model: Any, output: Any = None) -> Backend:
         """The plugin's backend for a model."""

@@ -61,6 +61,8 @@ _TEXTS = {
     "backend-modes": "Modes of the framework that the caller is in, and weights without gradients, change no result.",
     "backend-precision": "`in_precision` gives a copy that computes in this type, and leaves the model as it was.",
     "backend-hash": "`weights_hash` is the same for the same weights, and another one for others; or it is None.",
+    "backend-half": "Gradients of a model that computes in float16 are those of float32, as far as float16 can tell.",
+    "backend-layout": "`channels_last` says where a model takes its channels; elsewhere, it gives the same numbers.",
     "facts-layers": "Facts list each layer once, in order of completion, with the shape that the framework has.",
     "facts-axes": "`kind` and `channel_axis` of a convolution are its own; with them, the core finds every map.",
     "facts-reads": "`reads` are the positions of the inputs that a layer's output depends on.",
@@ -127,7 +129,10 @@ _TEXTS = {
     "logger-two": "Two loggers that are open at once keep their explanations apart.",
 }
 
-_SINCE = dict.fromkeys(("backend-choice", "backend-modes", "backend-precision", "backend-hash", "facts-takes"), 2)
+_SINCE = {
+    **dict.fromkeys(("backend-choice", "backend-modes", "backend-precision", "backend-hash", "facts-takes"), 2),
+    **dict.fromkeys(("backend-half", "backend-layout"), 2),
+}
 
 CLAUSES: dict[str, Clause] = {id: Clause(id, text, _SINCE.get(id, 1)) for id, text in _TEXTS.items()}
 """{id: clause}."""

@@ -33,6 +33,8 @@ TYPES = {
     **dict.fromkeys(("dense", "shape", "colour"), "Dense"),
     **{"relu": "ReLU", "pool": "GlobalPool"},
 }
+MOVES = {0: {1: {2: (2 / 12, 10 / 12), 3: (10 / 16, 2 / 16)}}}
+"""Of tokens 3 and 9, the third and the ninth patch of three rows of four, since the class token comes first."""
 CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2}
 KINDS = {"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense", "Norm": "norm", "Embedding": "embedding"}
 
@@ -71,7 +73,10 @@ class ReferenceBackend(Backend):
             for picture in pictures
         )
         outputs = {name: values[layer].shape for name, layer in self.ends().items()}
-        return Facts(layers, readers, link=self.net.link, output=self.net.explains or 0, outputs=outputs)
+        axes = self.described.axes or ""
+        shown = 1 if axes.startswith("n") and "c" in axes else None
+        output = self.net.explains or 0
+        return Facts(layers, readers, 1, self.net.link, None, output, outputs, shown_class_axis=shown)
 
     def ends(self) -> dict[int | str, str]:
         """{name of an output: the layer that makes it}."""
@@ -95,7 +100,10 @@ class ReferenceBackend(Backend):
             takes=tuple(self.position_or_name(one) for one in self.net.taken(runs[-1])),
             pooled=kind == "GlobalPool",
             reads=tuple(sorted({i for run in runs for i in self.net.reads(run)})),
-            reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes},
+            moves=MOVES if name == "tokens" else {},
+            reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes}
+            if arrives.any()
+            else {},
             runs=len(runs),
             run_reads=tuple(self.net.reads(run) for run in runs),
         )
@@ -116,6 +124,9 @@ class ReferenceBackend(Backend):
         reduce: Mapping[str, Reduction] = MappingProxyType({}),
     ) -> Capture:
         """One pass forward, and one back for each rule."""
+        rule = next((rule for rule in rules if rule != "plain"), None)
+        if rule and not any(layer.startswith("relu") for layer in self.net.layers):
+            raise MethodError(f"the rule {rule!r} is defined for ReLUs, and the net has none: use method='gradient'")
         pictures = self.pictures(inputs)
         given = dict(zip(("input", "input#2"), pictures, strict=False))
         runs = {name: self.run_of(name) for name in layers}

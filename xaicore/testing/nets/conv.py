@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from xaicore.testing.nets.arithmetic import convolve, convolve_back, relu, relu_back
@@ -17,24 +19,27 @@ class ConvNet(ChainNet):
         conv1, conv2: kernels (5, 3, 3, 3) and (7, 5, 3, 3): output channels, input channels, height, width.
         bias1, bias2: (5,) and (7,); zeros where a framework lacks biases.
         dense, bias: (4, 7) and (4,): classes, channels.
+        channels: of the pictures.
         link: the activation behind the dense layer: None, "softmax" or "sigmoid".
     """
 
     name = "conv"
     layers = ("conv1", "relu1", "conv2", "relu2", "pool", "dense")
     maps = ("conv1", "relu1", "conv2", "relu2")
+    channels: ClassVar[int] = 3
 
     def __init__(self, link: str | None = None, has_bias: bool = True) -> None:
         rng = np.random.default_rng(0)
         self.link = link
-        self.conv1 = rng.normal(0, 0.3, (5, 3, 3, 3)).astype(np.float32)
+        self.conv1 = rng.normal(0, 0.3, (5, self.channels, 3, 3)).astype(np.float32)
         self.conv2 = rng.normal(0, 0.3, (7, 5, 3, 3)).astype(np.float32)
         self.dense = rng.normal(0, 1, (4, 7)).astype(np.float32)
         self.bias1, self.bias2, self.bias = (rng.normal(0, 0.3, n).astype(np.float32) * has_bias for n in (5, 7, 4))
 
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
-        """Pictures (count, 3, 6, 8)."""
-        return (np.random.default_rng(seed).uniform(-1, 1, (count, 3, 6, 8)).astype(np.float32),)
+        """Pictures (count, channels, 6, 8)."""
+        shape = count, self.channels, 6, 8
+        return (np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32),)
 
     def step(self, layer: str, before: np.ndarray) -> np.ndarray:
         """The output of a layer."""

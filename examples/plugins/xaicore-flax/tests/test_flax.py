@@ -129,6 +129,10 @@ class TestFlax(testing.BackendTests):
     lacks = {  # noqa: RUF012 (a constant)
         **dict.fromkeys(("loop", "blocks"), "modules of the same kinds as those of the first nets"),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
+        "open": "a block as any other, whose attention is a function of JAX",
+        "half": "modules of the same kinds as those of the first nets",
+        "turned": "convolutions of Flax take their channels last",
+        "moves": "where tokens come from is not followed",
         "modes": "gradients are those of functions, whatever the caller does",
         "frozen": "weights have no gradients of their own",
     }

@@ -1,0 +1,62 @@
+"""Layers as users write them, for the nets of the kit: restless ones, and attention out of single operations."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from xaicore import testing
+
+
+def dense(
+    weight: np.ndarray, bias: np.ndarray | None = None, activation: str | None = None, name: str = "dense"
+) -> layers.Layer:
+    layer = layers.Dense(len(weight), activation, name=name, use_bias=bias is not None)
+    layer.build((None, weight.shape[1]))
+    layer.set_weights([one for one in (weight.T, bias) if one is not None])
+    return layer
+
+
+class Restless(layers.Layer):
+    """Passes pictures on; draws from every generator, counts its calls, and adds a loss, as layers of users do."""
+
+    def __init__(self) -> None:
+        super().__init__(name="restless")
+        self.calls = self.add_weight(shape=(), initializer="zeros", name="calls", trainable=False)
+        self.seeds = keras.random.SeedGenerator(0)
+        self.last = None
+
+    def call(self, x: Any) -> Any:
+        self.last = random.random() + np.random.rand()
+        keras.random.uniform((1,), seed=self.seeds)
+        self.calls.assign(self.calls + 1)
+        self.add_loss(keras.ops.mean(x))
+        return x
+
+
+class OpenAttention(layers.Layer):
+    """Two heads, by "sums" of products, by matrix "products", with a "layer" for the softmax, or "fused"."""
+
+    def __init__(self, net: testing.TokenNet, form: str) -> None:
+        super().__init__(name=f"by_{form}")
+        each = (net.query, net.key, net.value, net.output)
+        self.inward = [dense(weight, name=part) for weight, part in zip(each, ("q", "k", "v", "out"), strict=True)]
+        self.form, self.softmax = form, layers.Softmax() if form == "layer" else keras.ops.softmax
+
+    def call(self, tokens: Any) -> Any:
+        ops = keras.ops
+        q, k, v = (ops.reshape(one(tokens), (-1, 13, 2, 5)) for one in self.inward[:3])
+        if self.form == "fused":
+            mixed = ops.dot_product_attention(q, k, v)
+        elif self.form == "sums":
+            weights = ops.softmax(ops.einsum("bkhd, bqhd -> bhqk", k, q * 5**-0.5), axis=3)
+            mixed = ops.einsum("bhqk,bkhd->bqhd", weights, v)
+        else:
+            q, k, v = (ops.transpose(one, (0, 2, 1, 3)) for one in (q, k, v))
+            weights = self.softmax(ops.matmul(q * 5**-0.5, ops.transpose(k, (0, 1, 3, 2))))
+            mixed = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
+        return self.inward[3](ops.reshape(mixed, (-1, 13, 10)))

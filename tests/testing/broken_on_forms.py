@@ -1,0 +1,131 @@
+"""Backends that are right on the nets of the kit, and wrong where these or their pictures have another form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from broken_backends import Changed, OtherFacts, breaks, each
+from broken_on_other_nets import is_a
+from framework import Sound
+
+from xaicore import InputError
+
+
+@breaks("powers-attention", only_by="test_attention_in_single_operations")
+class SeesNoAttentionThatIsWrittenByHand(Sound):
+    def attention(self, inputs):
+        return [] if is_a(self, "open") else super().attention(inputs)
+
+
+@breaks("powers-attention", only_by="test_attention_in_single_operations")
+class TakesHeadsForImages(Changed):
+    def change(self, captured):
+        if len(captured.outputs) != 3:
+            return captured
+        turned = each(captured.attention, lambda one: replace(one, weights=one.weights[::-1].copy()))
+        return replace(captured, attention=turned)
+
+
+@breaks("backend-half")
+class LosesSmallGradientsInHalfPrecision(Changed):
+    def change(self, captured):
+        rounded = each(captured.gradients, lambda g: g.astype(np.float16).astype(np.float32))
+        return replace(captured, gradients=rounded) if is_a(self, "half") else captured
+
+
+@breaks("backend-half")
+class GivesOutputsInHalfPrecision(Changed):
+    def change(self, captured):
+        return replace(captured, outputs=captured.outputs.astype(np.float16)) if is_a(self, "half") else captured
+
+
+@breaks("backend-layout")
+class SaysThatChannelsAreFirstWhateverTheModel(Sound):
+    channels_last = False  # type: ignore[assignment]  # of all models
+
+
+@breaks("backend-layout")
+class ReadsTheSizeOfTurnedPicturesFromOtherAxes(Changed):
+    def change(self, captured):
+        return replace(captured, input_size=(8, 1)) if is_a(self, "turned") else captured
+
+
+@breaks("backend-layout")
+class TurnsGradientsOfTurnedPictures(Changed):
+    def change(self, captured):
+        turned = each(captured.gradients, lambda g: g.swapaxes(-1, -2))
+        return replace(captured, gradients=turned) if is_a(self, "turned") else captured
+
+
+@breaks("backend-inputs", only_by="test_pictures_with_the_axes_of_others")
+class SaysHowToMoveAxesTheWrongWay(Sound):
+    def pictures(self, inputs):
+        shape = np.shape(inputs) if isinstance(inputs, np.ndarray) else ()
+        if shape[-1:] == (3,):
+            raise InputError(f"inputs {shape}: pass np.moveaxis(x, 1, -1)")
+        return super().pictures(inputs)
+
+
+@breaks("backend-nan", only_by="test_large_pictures")
+class TakesLargeNumbersForNaN(Sound):
+    def pictures(self, inputs):
+        with np.errstate(over="ignore"):
+            if not isinstance(inputs, dict) and not all(np.isfinite(np.float32(np.sum(one))) for one in inputs):
+                raise InputError("the inputs are not finite")
+        return super().pictures(inputs)
+
+
+@breaks("backend-arrays", only_by="test_pictures_of_whole_numbers")
+class DoesNotKnowWhatReadsWholeNumbers(OtherFacts):
+    def observe(self, inputs):
+        found = super().observe(inputs)
+        if np.asarray(inputs[0]).dtype.kind == "f":
+            return found
+        return replace(found, layers=tuple(replace(layer, reads=None) for layer in found.layers))
+
+
+@breaks("backend-arrays", only_by="test_pictures_of_whole_numbers")
+class ScalesWholeNumbers(Sound):
+    def pictures(self, inputs):
+        given = super().pictures(inputs)
+        return tuple(one / np.float32(255) if one.dtype == np.uint8 else one for one in given)
+
+
+@breaks("facts-reached", only_by="test_layers_that_the_output_does_not_depend_on")
+class DoesNotKnowWhatNoOutputIsMadeOf(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, reached=layer.reached or None)
+
+
+@breaks("facts-inputs", only_by="test_where_tokens_come_from")
+class SaysThatTokensComeFromTheOtherEnd(OtherFacts):
+    def of_layer(self, layer):
+        moves = layer.moves and {0: {1: {2: (10 / 12, 2 / 12), 3: (2 / 16, 10 / 16)}}}
+        return replace(layer, moves=moves)
+
+
+@breaks("facts-inputs", only_by="test_where_tokens_come_from")
+class DoesNotSayWhereTokensComeFrom(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, moves={})
+
+
+@breaks("facts-outputs", only_by="test_stated_axes_beside_those_that_the_layers_show")
+class DoesNotShowWhichAxisHoldsTheClasses(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, shown_class_axis=None)
+
+
+@breaks("facts-outputs", only_by="test_stated_axes_beside_those_that_the_layers_show")
+class ShowsTheAxisThatNobodyStated(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, shown_class_axis=1)
+
+
+@breaks("powers-guided", only_by="test_rules_without_relus")
+class IgnoresRulesWhereThereAreNoReLUs(Sound):
+    def capture(self, *args, rules=(), **asked):
+        if is_a(self, "tokens"):
+            return super().capture(*args, rules=["plain" for _ in rules], **asked)
+        return super().capture(*args, rules=rules, **asked)
