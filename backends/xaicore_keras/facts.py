@@ -116,7 +116,7 @@ class _Reader:
 
         By what a layer takes that keeps the tokens apart: a norm, or a dense layer.
         """
-        known = {call.shape[1] for call in self._calls if kind_of(call.layer) == "convolution" and len(call.shape) == 3}
+        known: set[int] = set()
         for call in self._calls:
             taken = () if call.input is None else shape_of(call.input)
             keeps = kind_of(call.layer) in ("norm", "dense") and taken[:2] == call.shape[:2]

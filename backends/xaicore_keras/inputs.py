@@ -119,7 +119,7 @@ def prepare(model: Any, inputs: Any) -> Inputs:
     tensors: list[Any] = []
 
     def collect(leaf: Any) -> Any:
-        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+        if not hasattr(leaf, "shape"):
             return leaf
         tensors.append(_tensor(f"input {len(tensors)}" if kwargs or len(args) > 1 else "the input", leaf))
         return Slot(len(tensors) - 1)
@@ -242,13 +242,20 @@ def _fitted(model: Any, value: Any) -> Any:
     shape = tuple(value.shape)
     if _fits(shape, expected):
         return value
-    if _fits((*shape, 1), expected):  # Keras itself adds or drops a last axis of one channel
-        return value[..., None]
-    if shape[-1:] == (1,) and _fits(shape[:-1], expected):
-        return value[..., 0]
+    channel = _with_channel(value, expected)
+    if channel is not None:
+        return channel
     if _fits((1, *shape), expected):
         return value[None]
     raise InputError(f"the input has shape {shape}; the model takes {expected}{_layout_hint(shape, expected)}")
+
+
+def _with_channel(value: Any, expected: tuple[int | None, ...]) -> Any:
+    """With a last axis of one channel, or without it, as Keras itself adds or drops one; None where neither fits."""
+    shape = tuple(value.shape)
+    if _fits((*shape, 1), expected):
+        return value[..., None]
+    return value[..., 0] if shape[-1:] == (1,) and _fits(shape[:-1], expected) else None
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

@@ -39,9 +39,7 @@ def pull_back(
         direction = np.moveaxis(direction, 2, survey.output_axis + 1)
     direction = np.ascontiguousarray(direction)
     ends = asked.ends(rule)
-    paths = [split_run(str(leaf.name))[0] for leaf in ends if leaf.kind == "layer"]
-    behind = [survey.specs[path] for path in paths] if len(paths) == len(ends) else survey.specs.values()
-    is_half = any(spec.dtype == "float16" for spec in behind)
+    is_half = any(spec.dtype == "float16" for spec in survey.specs.values())
 
     def pull(direction: np.ndarray, *scale: Any) -> list[np.ndarray | None]:
         return forward.pull(direction, rule, *scale)

@@ -75,10 +75,13 @@ class Surveys:
                 build(self._model, batch)
             self._traces.is_built = True
 
+    def _warn(self) -> None:
+        if not self._traces.facts.get("warned"):
+            self._traces.facts["warned"] = warn_of_preprocessor(self._model)
+
     def _make(self, batch: Inputs) -> Survey:
         model = self._model
-        if not self._traces.facts.setdefault("warned", False):
-            self._traces.facts["warned"] = warn_of_preprocessor(model)
+        self._warn()
         recorder = CallRecorder(model)
         taken: list[Any] = []
         answers: list[Answer] = []

@@ -48,7 +48,14 @@ BEYOND: dict[str, dict[str, str]] = {
         "private.py:_pop_cached": "`torch.nn.utils.parametrize.cached`",
     },
     "keras": {
-        "callbacks.py": TRAINERS,
+        "callback.py": TRAINERS,
+        "running.py": "which package's engine serves Keras' backend, by entry points of its own",
+        "surgery.py": SURGERY,
+        "advice.py": HINTS,
+        "surveys.py:_warn": HINTS,
+        "inputs.py:_with_channel": "Keras adds a last axis of one channel to inputs, or drops it",
+        "models/applications.py": LIBRARIES,
+        "models/pictures.py": LIBRARIES,
     },
 }
 """{backend: {module, or module:function: why no clause speaks of it}}."""

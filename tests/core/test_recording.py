@@ -328,6 +328,12 @@ def test_what_a_backend_does_not_have_is_refused() -> None:
         backend.capture(X, ["double#2"])
 
 
+def test_texts_are_no_numbers() -> None:
+    said = r"argument 0 is an array \(1, 2\) of type <U3: expected numbers"
+    with pytest.raises(InputError, match=said):
+        Arguments.of(np.array([["cat", "dog"]]))
+
+
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
     """What the page's code has made, by its names."""
@@ -344,6 +350,13 @@ def test_the_backend_of_the_page_works(made: dict[str, Any]) -> None:
     facts = made["backend"].observe(made["x"])
     assert [layer.shape for layer in facts.layers] == [(1, 3, 16, 16), (1, 3, 8, 8), (1, 3)]
     assert facts.inputs[0].reader_runs == (True,)
+
+
+def test_a_model_resumes_from_rows_of_each_image(made: dict[str, Any]) -> None:
+    values = made["backend"].capture(made["x"], ["1"]).activations["1"]
+    said = r"activations \(3, 3, 8, 8\) of layer '1' for 2 images: expected \(N \* R, ...\), R rows for each image"
+    with pytest.raises(BackendError, match=said):
+        made["backend"].resume(made["x"], "1", values[[0, 1, 1]])
 
 
 def test_a_backend_that_takes_no_axes_is_not_said_to_take_them(made: dict[str, Any]) -> None:

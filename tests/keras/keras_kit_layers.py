@@ -60,3 +60,15 @@ class OpenAttention(layers.Layer):
             weights = self.softmax(ops.matmul(q * 5**-0.5, ops.transpose(k, (0, 1, 3, 2))))
             mixed = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
         return self.inward[3](ops.reshape(mixed, (-1, 13, 10)))
+
+
+class Pair(keras.Model):
+    """One convolution for two pictures, which are arguments."""
+
+    def __init__(self, shared: layers.Layer, relu: layers.Layer, last: layers.Layer) -> None:
+        super().__init__(name="pair")
+        self.shared, self.relu, self.last = shared, relu, last
+
+    def call(self, first: Any, second: Any, training: bool = False) -> Any:
+        means = [keras.ops.mean(self.relu(self.shared(one)), axis=(1, 2)) for one in (first, second)]
+        return self.last(keras.ops.concatenate(means, axis=1))

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from keras_kit_layers import OpenAttention, Restless, dense
+from keras_kit_layers import OpenAttention, Pair, Restless, dense
 from keras_state import fingerprint
 
 import xaicore_keras
@@ -99,6 +99,18 @@ LACKS: dict[str, dict[str, str]] = {
 }
 
 
+def conv_net(net: testing.ConvNet, relu2: layers.Layer) -> testing.Built:
+    """Its softmax belongs to the dense layer, its sigmoid is an operation behind another one."""
+    x = keras.Input((6, 8, net.channels))
+    a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(Restless()(x)))
+    a = layers.GlobalAveragePooling2D(name="pool")(relu2(convolution("conv2", net.conv2, net.bias2)(a)))
+    last = dense(net.dense, net.bias, net.link if net.link == "softmax" else None)
+    y = last(layers.Dropout(0.5, seed=0)(a))
+    if net.link == "sigmoid":
+        y = keras.ops.sigmoid(keras.ops.reshape(y, (-1, 4)))
+    return keras.Model(x, y), {name: name for name in (net.layers if net.link is None else net.layers[:-1])}
+
+
 class TestKeras(testing.BackendTests):
     kit_version = 2
     plugin = xaicore_keras
@@ -106,12 +118,7 @@ class TestKeras(testing.BackendTests):
     lacks = LACKS.get(BACKEND, FORWARD)
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
-        x = keras.Input((6, 8, net.channels))
-        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(Restless()(x)))
-        a = layers.ReLU(name="relu2")(convolution("conv2", net.conv2, net.bias2)(a))
-        a = layers.Dropout(0.5, seed=0)(layers.GlobalAveragePooling2D(name="pool")(a))
-        names = net.layers if net.link is None else net.layers[:-1]
-        return keras.Model(x, dense(net.dense, net.bias, net.link)(a)), {name: name for name in names}
+        return conv_net(net, layers.ReLU(name="relu2"))
 
     def build_tokens(self, net: testing.TokenNet) -> testing.Built:
         x = keras.Input((12, 16, 3))
@@ -119,18 +126,22 @@ class TestKeras(testing.BackendTests):
         return keras.Model(x, dense(net.dense, net.bias)(mixed[:, 0])), {name: name for name in net.layers}
 
     def build_pair(self, net: testing.PairNet) -> testing.Built:
-        inputs = [keras.Input((6, 8, 3)), keras.Input((7, 9, 3))]
-        shared, relu = convolution("shared", net.shared, net.shared_bias), layers.ReLU(name="relu")
-        means = [keras.ops.mean(relu(shared(x)), axis=(1, 2)) for x in inputs]
-        y = dense(net.dense, net.bias)(layers.Concatenate()(means))
-        return keras.Model(inputs, y), {name: name for name in ("shared", "relu", "dense")}
+        model = Pair(
+            convolution("shared", net.shared, net.shared_bias), layers.ReLU(name="relu"), dense(net.dense, net.bias)
+        )
+        model(*map(self.to_inputs, net.pictures(1)))
+        return model, {name: name for name in ("shared", "relu", "dense")}
 
     def build_residual(self, net: testing.ResidualNet) -> testing.Built:
         x = keras.Input((6, 8, 3))
-        first = layers.ReLU(name="relu1")(norm(net, "norm1")(convolution("conv1", net.conv1)(x)))
+        turned = keras.ops.moveaxis(keras.ops.transpose(x, (0, 3, 1, 2)), 1, 3)
+        stem = [convolution("conv1", net.conv1), norm(net, "norm1"), layers.ReLU(name="relu1")]
+        first = keras.Sequential(stem, name="stem")(turned)
         second = norm(net, "norm2")(convolution("conv2", net.conv2)(first))
         end = layers.GlobalAveragePooling2D(name="pool")(layers.ReLU(name="relu2")(layers.Add()([first, second])))
-        return keras.Model(x, dense(net.dense, net.bias)(end)), {name: name for name in net.layers}
+        inner = {"conv1": "stem/conv1", "norm1": "stem/norm1", "relu1": "stem"}
+        names = {name: inner.get(name, name) for name in net.layers}
+        return keras.Model(x, dense(net.dense, net.bias)(end)), names
 
     def build_loop(self, net: testing.LoopNet) -> testing.Built:
         x = keras.Input((6, 8, 3))
@@ -147,13 +158,11 @@ class TestKeras(testing.BackendTests):
         return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
 
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
-        x = keras.Input((6, 8, 3))
-        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
-        y = convolution("dense", net.dense, net.bias, activation=net.link)(a)
-        if net.link is not None:  # in other axes, behind the softmax
-            y = layers.Permute((3, 1, 2))(y)
+        each = [convolution("conv1", net.conv1, net.bias1), layers.ReLU(name="relu1")]
+        each += [convolution("dense", net.dense, net.bias, activation=net.link)]
+        each += [layers.Reshape((6, 8, 4)) if net.link is None else layers.Permute((3, 1, 2))]
         names = net.layers if net.link is None else net.layers[:-1]
-        return keras.Model(x, y), {name: name for name in names}
+        return keras.Sequential([keras.Input((6, 8, 3)), *each]), {name: name for name in names}
 
     def build_words(self, net: testing.WordsNet) -> testing.Built:
         picture, words = keras.Input((6, 8, 3), name="picture"), keras.Input((5,), dtype="int32", name="words")
@@ -181,6 +190,10 @@ class TestKeras(testing.BackendTests):
         mixed = attended(second, mixed, "mixed2", OpenAttention(second, "layer"))
         return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
 
+    def build_leaky(self, net: testing.LeakyNet) -> testing.Built:
+        slope = keras.initializers.Constant(0.3)
+        return conv_net(net, layers.PReLU(slope, shared_axes=(1, 2), name="relu2"))
+
     def build_half(self, net: testing.HalfNet) -> testing.Built:
         with policy("float16"):
             return self.build_conv(net)
@@ -207,11 +220,6 @@ class TestKeras(testing.BackendTests):
 
     def to_inputs(self, picture: np.ndarray) -> np.ndarray:
         return picture.transpose(0, 2, 3, 1)
-
-    def all_inputs(self, *pictures: np.ndarray) -> Any:
-        """Several inputs are a list."""
-        each = [self.to_inputs(picture) for picture in pictures]
-        return each[0] if len(each) == 1 else each
 
     def state(self, model: Any) -> Any:
         return fingerprint(model)

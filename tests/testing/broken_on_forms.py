@@ -129,3 +129,81 @@ class IgnoresRulesWhereThereAreNoReLUs(Sound):
         if is_a(self, "tokens"):
             return super().capture(*args, rules=["plain" for _ in rules], **asked)
         return super().capture(*args, rules=rules, **asked)
+
+
+@breaks("backend-kinds", only_by="test_logits_are_reached")
+class ExplainsProbabilities(Sound):
+    def capture(self, inputs, layers, direction=None, **asked):
+        def of_probabilities(outputs, kind, *more):
+            rows = direction(self.net.answer({"dense": outputs}), "probabilities", *more)
+            return self.net.answer_back({"dense": outputs}, rows)
+
+        captured = super().capture(inputs, layers, direction and of_probabilities, **asked)
+        outputs = self.net.answer({"dense": captured.outputs}).astype(np.float32)
+        return replace(captured, outputs=outputs, outputs_kind="probabilities") if self.net.link else captured
+
+
+@breaks("powers-parts", only_by="test_parts_of_a_net_with_a_link")
+class GivesLogitsForParts(Sound):
+    def parts(self, values):
+        return {0: values["dense"].astype(np.float32)} if self.net.link else super().parts(values)
+
+
+@breaks("powers-parts", only_by="test_functions_that_read_no_scores")
+class TakesTruthValuesForScores(Sound):
+    def capture(self, *args, **asked):
+        read = self.described.read
+        if read is not None:
+            self.described = replace(self.described, read=lambda answer: _as_scores(read(answer)))
+        return super().capture(*args, **asked)
+
+
+def _as_scores(read):
+    return read.astype(float) if isinstance(read, np.ndarray) and read.dtype == bool else read
+
+
+@breaks("powers-guided", only_by="test_leaky_relus")
+class TakesLeakyReLUsForReLUs(Sound):
+    def backward(self, values, rows, rule):
+        pulled = super().backward(values, rows, rule)
+        return {name: g * 2 if name == "input" else g for name, g in pulled.items()} if is_a(self, "leaky") else pulled
+
+
+@breaks("backend-gradients", only_by="test_layers_out_of_reach")
+class GivesNoErrorForLayersOutOfReach(Changed):
+    def capture(self, inputs, layers, direction=None, **asked):
+        other = {"shape": "colour", "colour": "shape"}.get(self.net.end if is_a(self, "outputs") else "")
+        captured = super().capture(inputs, layers, None if other in layers else direction, **asked)
+        return replace(captured, gradients={other: captured.activations[other]}) if other in layers else captured
+
+
+@breaks("powers-resume", only_by="test_resuming_from_rows_that_do_not_fit")
+class ResumesFromAnyRows(Sound):
+    def resume(self, inputs, layer, activations):
+        whole = activations[: len(activations) // len(inputs) * len(inputs)] if is_a(self, "conv") else activations
+        return super().resume(inputs, layer, whole)
+
+
+@breaks("backend-inputs", only_by="test_what_is_no_picture")
+class ReadsNumbersInTexts(Sound):
+    def pictures(self, inputs):
+        is_text = isinstance(inputs, np.ndarray) and inputs.dtype.kind == "U"
+        return super().pictures(inputs.astype(np.float32) if is_text else inputs)
+
+
+@breaks("backend-unknown-layer", only_by="test_names_of_layers")
+class CallsLayersByOtherNames(Sound):
+    def layer_name(self, name):
+        return super().layer_name(name).upper()
+
+
+@breaks("facts-axes", only_by="test_axes_of_all_layers")
+class PlacesTheChannelsOfReLUs(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, channel_axis=3) if is_a(self, "residual") and layer.name == "relu1" else layer
+
+
+@breaks("facts-axes", only_by="test_axes_of_all_layers")
+class CountsTheTapsOfKernels(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, vectors=(9,)) if layer.kind == "convolution" else layer

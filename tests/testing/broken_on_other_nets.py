@@ -220,7 +220,8 @@ class HashesTheModelsId(Sound):
 class AnswersAnEmptyBatch(Sound):
     def pictures(self, inputs):
         given = tuple(map(np.asarray, inputs if isinstance(inputs, tuple) else (inputs,)))
-        return given if not all(map(len, given)) else super().pictures(inputs)
+        is_empty = given[0].ndim == 4 and not all(map(len, given))
+        return given if is_empty else super().pictures(inputs)
 
 
 @breaks("backend-arrays", only_by="test_arrays_in_other_memory")

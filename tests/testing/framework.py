@@ -138,6 +138,9 @@ class Suite(testing.BackendTests):
     def build_turned(self, net: testing.TurnedNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 
+    def build_leaky(self, net: testing.LeakyNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
     def turned_inputs(self, picture: np.ndarray) -> np.ndarray:
         return np.moveaxis(picture, 1, -1)
 

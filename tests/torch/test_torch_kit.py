@@ -292,6 +292,11 @@ class TestTorch(testing.BackendTests):
         model.mixed1.attention = OpenAttention(net.blocks[0])
         return self.build(model, *net.layers)
 
+    def build_leaky(self, net: testing.LeakyNet) -> testing.Built:
+        model = Conv(net)
+        model.relu2 = nn.LeakyReLU(0.3)
+        return self.build(model, *net.layers)
+
     def build_half(self, net: testing.HalfNet) -> testing.Built:
         return self.build(Conv(net).half(), *net.layers)
 

@@ -31,6 +31,10 @@ class Arguments(dict[int | str, Any]):
             if not hasattr(one, "shape") or not one.shape or not one.shape[0]:
                 shown = f"an array {tuple(one.shape)}" if hasattr(one, "shape") else f"a {type(one).__name__}"
                 raise InputError(f"argument {name!r} is {shown}: expected an array (N, ...) with N of 1 or more")
+            if getattr(getattr(one, "dtype", None), "kind", "f") in "OSU":
+                raise InputError(
+                    f"argument {name!r} is an array {tuple(one.shape)} of type {one.dtype}: expected numbers"
+                )
         if not found:
             raise InputError("there are no inputs: expected an array (N, ...), a tuple or a dict of them")
         return found.map(convert)

@@ -13,6 +13,7 @@ import numpy as np
 
 from xaicore.backend import Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture
+from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, ByShape, Facts
 from xaicore.layers import find_run, listing, pull_in_half
 from xaicore.recording.arguments import Arguments
@@ -153,6 +154,11 @@ class FactsBackend(Backend):
         if "resume" not in self.powers:
             return super().resume(inputs, layer, activations)
         x, key = self.arguments(inputs), self.key(inputs, layer)
+        if not len(activations) or len(activations) % x.count:
+            raise BackendError(
+                f"activations {activations.shape} of layer {layer!r} for {x.count} images: expected (N * R, ...), R "
+                "rows for each image"
+            )
         rows = np.repeat(np.arange(x.count), len(activations) // x.count)
         one = self.run(x.map(lambda array: array[rows]), given={key: activations})
         return self._rows(one, self.observe(inputs))

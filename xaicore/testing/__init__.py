@@ -17,7 +17,7 @@ from xaicore.testing.method import MethodTests
 from xaicore.testing.model_source import ModelSourceTests
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.conv import ConvNet
-from xaicore.testing.nets.forms import HalfNet, OpenNet, TurnedNet
+from xaicore.testing.nets.forms import HalfNet, LeakyNet, OpenNet, TurnedNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.pair import PairNet
@@ -39,6 +39,7 @@ __all__ = [
     "ConvNet",
     "HalfNet",
     "HeadsNet",
+    "LeakyNet",
     "LoggerTests",
     "LoopNet",
     "MethodTests",

@@ -12,8 +12,8 @@ from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.segments import SegmentsNet
+from xaicore.testing.offsets import offsets
 from xaicore.testing.powers import PowerChecks
-from xaicore.testing.reference import offsets
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
 from xaicore.testing.subject import Subject, directions

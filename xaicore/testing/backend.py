@@ -7,6 +7,7 @@ from xaicore.testing.architectures import ArchitectureChecks
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.described import DescribedChecks
+from xaicore.testing.ends import EndChecks
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.forms import FormChecks
 from xaicore.testing.gradients import GradientChecks
@@ -56,6 +57,7 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    EndChecks,
     FormChecks,
     ArchitectureChecks,
     VariantChecks,

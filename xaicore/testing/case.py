@@ -15,7 +15,7 @@ from xaicore.testing.clauses import CLAUSES
 from xaicore.testing.kit import Kit, ask
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.conv import ConvNet
-from xaicore.testing.nets.forms import HalfNet, OpenNet, TurnedNet
+from xaicore.testing.nets.forms import HalfNet, LeakyNet, OpenNet, TurnedNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
@@ -56,7 +56,7 @@ class BackendCase(Kit):
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
         *("residual", "loop", "blocks", "segments", "words", "outputs", "modes", "frozen", *FACTS),
-        *("open", "half", "turned", "moves"),
+        *("open", "half", "turned", "leaky", "moves", "values", "logits"),
     )
 
     def build_conv(self, net: ConvNet) -> Built:
@@ -110,6 +110,10 @@ class BackendCase(Kit):
     def build_turned(self, net: TurnedNet) -> Built:
         """The net of these weights in your framework, which takes what `turned_inputs` returns."""
         raise self._undeclared("turned")
+
+    def build_leaky(self, net: LeakyNet) -> Built:
+        """The net of these weights in your framework."""
+        raise self._undeclared("leaky")
 
     def modes(self) -> Mapping[str, Callable[[], contextlib.AbstractContextManager[Any]]]:
         """{name: context manager} of the modes that a caller may be in, such as switched-off gradients."""

@@ -44,6 +44,16 @@ class FormChecks(DescribedChecks, PowerChecks):
                 first, second = net.blocks
                 self._check_attentions(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
                 self._check_three_images(subject)
+                self._check_mixed(subject)
+
+    def _check_mixed(self, subject: Subject) -> None:
+        """What weights are multiplied with is seen wherever there are weights, or declared to be lacking."""
+        names = [one.name for one in subject.backend.attention(subject.inputs)]
+        seen = subject.capture((), attention=dict.fromkeys(names, False)).attention
+        for name in () if "values" in self.lacks else names:
+            for part in ("value", "output"):
+                if getattr(seen[name], part) is None:
+                    deviate(f"`{part}` of the attention {name!r}", "an array, or lacks = {'values': 'why'}", None)
 
     def _check_three_images(self, subject: Subject) -> None:
         """More than there are heads, and no multiple of them."""

@@ -12,19 +12,19 @@ import numpy as np
 
 from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture, Reduction
-from xaicore.errors import InputError, MethodError
+from xaicore.errors import BackendError, InputError, LayerError, MethodError
 from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
 from xaicore.layers import listing, no_run, split_run, unknown_layer
 from xaicore.outputs import Output, Parts, choose_name
+from xaicore.recording import arrivals
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.description import described
 from xaicore.testing.nets.heads import HeadsNet
-from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
-from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.token import TokenNet
+from xaicore.testing.offsets import offsets
 
-__all__ = ["ReferenceBackend", "offsets"]
+__all__ = ["ReferenceBackend"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -89,8 +89,7 @@ class ReferenceBackend(Backend):
         shape = values[runs[-1]].shape
         base = name.rstrip("12")
         kind = "Conv" if base == "dense" and len(shape) == 4 else TYPES.get(base, base.title())
-        arrives = np.abs(gradients[runs[-1]][0, 0]) > 0
-        axes = range(arrives.ndim)
+        arrives = arrivals(gradients[runs[-1]][0])
         return LayerFacts(
             name,
             kind,
@@ -101,9 +100,7 @@ class ReferenceBackend(Backend):
             pooled=kind == "GlobalPool",
             reads=tuple(sorted({i for run in runs for i in self.net.reads(run)})),
             moves=MOVES if name == "tokens" else {},
-            reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes}
-            if arrives.any()
-            else {},
+            reached={axis: at for axis, at in arrives.items() if axis},
             runs=len(runs),
             run_reads=tuple(self.net.reads(run) for run in runs),
         )
@@ -140,6 +137,9 @@ class ReferenceBackend(Backend):
             rows = check_direction(direction(outputs, kind, *more), outputs)
             rows = self.net.answer_back(values, rows) if self.described.is_score else rows
             pulled = {rule: self.backward(values, rows, rule) for rule in ("plain", *rules)}
+            beside = [name for name in runs.values() if name in self.ends().values() and name != self.net.end]
+            if beside:
+                raise LayerError(f"layer {beside[0]!r} does not reach the output: name another")
         activations = {name: as_float(values[run]) for name, run in runs.items()}
         gradients = {name: as_float(pulled["plain"][run]) for name, run in runs.items()} if pulled else {}
         return Capture(
@@ -157,6 +157,8 @@ class ReferenceBackend(Backend):
 
     def parts(self, values: Arrays) -> dict[int | str, np.ndarray]:
         """All outputs of a pass."""
+        if self.net.link:
+            return {0: as_float(self.net.answer(values))}
         return {name: as_float(values[layer]) for name, layer in self.ends().items()}
 
     def of_input(self, gradients: np.ndarray, picture: np.ndarray) -> np.ndarray | None:
@@ -198,7 +200,11 @@ class ReferenceBackend(Backend):
         """All outputs are parts."""
         net: Any = self.net
         values = self.forward(*self.pictures(inputs))
-        values = net.after(self.run_of(layer), activations.astype(np.float64), values)
+        run = self.run_of(layer)
+        shape = net.forward(*net.pictures(1))[run].shape[1:]
+        if activations.shape[1:] != shape or not len(activations) or len(activations) % len(values["dense"]):
+            raise BackendError(f"activations {activations.shape} at {layer!r}: expected (N * R, *{shape})")
+        values = net.after(run, activations.astype(np.float64), values)
         return as_float(values["dense"]), cast("Parts", self.parts(values))
 
     def second(self, inputs: Any, layer: str, direction: Direction) -> np.ndarray:
@@ -260,9 +266,16 @@ class ReferenceBackend(Backend):
         if [one.shape[1:2] for one in given] != [one.shape[1:2] for one in wanted]:
             expected = ", ".join(f"(N, {', '.join(map(str, one.shape[1:]))})" for one in wanted)
             raise InputError(f"inputs {', '.join(str(one.shape) for one in given)}: the net takes {expected}")
+        if any(one.dtype.kind not in "fiu" for one in given):
+            raise InputError(f"inputs of the type {given[0].dtype}: expected numbers")
         if not all(map(len, given)):
             raise InputError(f"inputs {', '.join(str(one.shape) for one in given)}: expected one image or more")
         return given
+
+    def layer_name(self, name: str) -> str:
+        """The name itself, of a layer that the net has."""
+        self.run_of(name)
+        return name
 
     def run_of(self, layer: str) -> str:
         """The net's name of a layer's run; of its last run where none is named.
@@ -282,13 +295,3 @@ class ReferenceBackend(Backend):
 def as_float(array: np.ndarray) -> np.ndarray:
     """As float32, in memory of its own."""
     return np.array(array, np.float32)
-
-
-def offsets(net: Any) -> dict[str, np.ndarray]:
-    """{layer: f(z) - f'(z) z, (channels,)} of a net's innermost layers; empty for nets whose offsets depend on z."""
-    if isinstance(net, ResidualNet):
-        return {name: net.offset(name) for name in net.norms} | {"dense": net.bias}
-    if isinstance(net, LoopNet):
-        shared = dict.fromkeys(("shared#1", "shared#2"), net.shared_bias)
-        return {"first": net.first_bias, **shared, "dense": net.bias}
-    return {"conv1": net.bias1, "conv2": net.bias2, "dense": net.bias} if net.name == "conv" else {}

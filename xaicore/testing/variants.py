@@ -19,7 +19,7 @@ __all__ = ["VariantChecks"]
 
 HEADS = ("shape", "colour")
 
-FORMS = ("open", "half", "turned")
+FORMS = ("open", "half", "turned", "leaky")
 
 NEW = (*(net.name for net in OTHERS), HeadsNet.name, "modes", "frozen", *FORMS)
 
@@ -31,7 +31,7 @@ class VariantChecks(BackendCase):
     def test_newer_nets_are_built_or_declared(self) -> None:
         """What came with the second version of the kit; nets that need facts are left out without them."""
         for name in NEW:
-            is_needed = self.has_facts or name in ("residual", "segments", "modes", "frozen", "half", "turned")
+            is_needed = self.has_facts or name in ("residual", "segments", "modes", "frozen", "half", "turned", "leaky")
             if is_needed and name not in self.lacks and not self.has(name):
                 raise Deviation(*self.needed(name))
             if name in self.lacks and self.supplies(name):

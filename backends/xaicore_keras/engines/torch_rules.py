@@ -69,4 +69,4 @@ def _positive(gradients: Any) -> Any:
 
 
 def _deconvolved(own: Any, gradients: Any) -> Any:
-    return (*_positive(gradients), *own[1:])
+    return _positive(gradients)

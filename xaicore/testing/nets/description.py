@@ -28,6 +28,7 @@ def described(net: Net, values: Mapping[str, np.ndarray], output: Output) -> np.
         read = output.read(net.answer(values))
     except Exception as exc:
         raise OutputError(f"the function of the answer raised {type(exc).__name__}: {exc}") from exc
-    if not isinstance(read, np.ndarray):
-        raise OutputError(f"the function of the answer returned a {type(read).__name__}, no array")
+    if not isinstance(read, np.ndarray) or read.dtype.kind != "f":
+        kind = getattr(read, "dtype", type(read).__name__)
+        raise OutputError(f"the function of the answer returned {kind}: expected an array of scores")
     return read if output.is_score else logits

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.token import TokenNet
 
-__all__ = ["HalfNet", "OpenNet", "TurnedNet"]
+__all__ = ["HalfNet", "LeakyNet", "OpenNet", "TurnedNet"]
+
+SLOPE = 0.3
 
 
 class OpenNet(BlocksNet):
@@ -33,3 +37,17 @@ class TurnedNet(ConvNet):
 
     name = "turned"
     channels = 1
+
+
+class LeakyNet(ConvNet):
+    """The convolutional net, with a leaky ReLU in the place of "relu2": z where z > 0, else 0.3 z."""
+
+    name = "leaky"
+
+    def step(self, layer: str, before: np.ndarray) -> np.ndarray:
+        """The output of a layer."""
+        return np.where(before > 0, before, SLOPE * before) if layer == "relu2" else super().step(layer, before)
+
+    def back(self, layer: str, d: np.ndarray, before: np.ndarray, rule: str) -> np.ndarray:
+        """The gradient at what a layer took; no rule but the plain one for the leaky ReLU."""
+        return d * np.where(before > 0, 1, SLOPE) if layer == "relu2" else super().back(layer, d, before, rule)

@@ -25,6 +25,7 @@ class Net(ABC):
         name: what `lacks` calls it.
         layers: the names of its layers, in order; a framework may have some of them in one.
         maps: those of them whose outputs are maps.
+        end: the layer whose output is explained.
         link: what is put on its logits: None, "softmax" or "sigmoid".
         explains: which of several outputs is explained, the `output` of `xaicore_backend`; None where there is one.
     """
@@ -32,6 +33,7 @@ class Net(ABC):
     name: ClassVar[str]
     layers: ClassVar[tuple[str, ...]]
     maps: ClassVar[tuple[str, ...]]
+    end: str = "dense"
     link: str | None = None
     explains: int | str | None = None
 
@@ -112,11 +114,6 @@ class GraphNet(Net):
     @abstractmethod
     def graph(self) -> dict[str, Step]:
         """{layer: its step}, in order."""
-
-    @property
-    def end(self) -> str:
-        """The layer whose output is explained."""
-        return "dense"
 
     def taken(self, layer: str) -> tuple[str, ...]:
         """As the graph has it, for a map."""

@@ -108,7 +108,9 @@ class TestOnnx(testing.BackendTests):
         "reached": "ONNX Runtime only runs forward",
         **dict.fromkeys(("residual", "loop", "blocks"), "a graph of the same nodes as that of the first nets"),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
-        **dict.fromkeys(("open", "half", "turned"), "files are as they were exported: tests of files have such"),
+        **dict.fromkeys(
+            ("open", "half", "turned", "leaky"), "files are as they were exported: tests of files have such"
+        ),
         "moves": "ONNX Runtime only runs forward",
         "modes": "sessions have none",
         "frozen": "weights have no gradients",

@@ -18,6 +18,7 @@ class TestTinyconv(testing.BackendTests):
         "segments": "a net of tinyconv ends in its dense layer",
         "half": "a net of tinyconv computes in float32",
         "turned": "its pictures have their channels last",
+        "leaky": "its activations are ReLUs",
         "modes": "it has none",
         "frozen": "weights have no gradients",
     }
