@@ -32,16 +32,16 @@ __all__ = ["assign_axes", "facts_of"]
 _READERS = ("convolution", "recurrent")
 
 
-def facts_of(calls: Sequence[Call], inputs: Sequence[Any], flows: Sequence[Flow] = (), count: int = 1) -> Facts:
+def facts_of(calls: Sequence[Call], inputs: Sequence[Any], flows: Sequence[Flow], count: int) -> Facts:
     """The facts of one pass.
 
     Args:
         calls: in order of completion.
         inputs: the tensors that the model took.
-        flows: of each call's output; empty where they are not known.
+        flows: of each call's output.
         count: images in that pass.
     """
-    return _Reader(calls, inputs, flows or [Flow()] * len(calls)).facts(count)
+    return _Reader(calls, inputs, flows).facts(count)
 
 
 def assign_axes(calls: Sequence[Call], facts: Facts) -> None:

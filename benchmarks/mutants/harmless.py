@@ -19,5 +19,13 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("inputs.py", "if not value.flags.writeable or min(value.strides, default=0) < 0:", "constant"): (
         "an array without axes has no negative strides, and whether one that repeats elements is copied changes none"
     ),
+    (
+        "surveys.py",
+        "if not recorder.calls or any((hides(seen.output, call.output) for call in recorder.calls)):",
+        "negation",
+    ): "a second survey, in which compiled functions are traced as plain ones: the same facts, more slowly",
+    ("engines/torch.py", "with torch.inference_mode(False), torch.no_grad():", "constant"): (
+        "of a pass that nothing is pulled back in, whose results are copied: the same numbers in each of the modes"
+    ),
     ("attention.py", "super().__init__()", "statement"): "of PyTorch's mode of functions, which does nothing there",
 }

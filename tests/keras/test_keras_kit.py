@@ -93,7 +93,7 @@ FORWARD = {
 """What an engine lacks that only runs forward."""
 
 LACKS: dict[str, dict[str, str]] = {
-    "tensorflow": {"turned": "TensorFlow has no convolution on a CPU whose channels come first"},
+    "tensorflow": {},
     "jax": {},
     "torch": {},
 }
