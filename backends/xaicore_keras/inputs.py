@@ -206,10 +206,11 @@ def _tensor(name: str, value: Any) -> Any:
             value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
         except Exception as exc:
             raise InputError(f"{name} is a {type(value).__name__} that does not become an array: {exc}") from exc
-        if value.dtype.kind not in "fiub" and "float" not in value.dtype.name:
-            raise InputError(f"{name} is an array of type {value.dtype}; expected numbers")
         if value.dtype.kind == "f":
             value = value.astype(keras.config.floatx(), copy=False)
+    # Arrays are tensors where Keras runs on NumPy.
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "fiub" and "float" not in value.dtype.name:
+        raise InputError(f"{name} is an array of type {value.dtype}; expected numbers")
     _check_finite(name, value)
     return value
 

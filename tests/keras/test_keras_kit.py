@@ -83,20 +83,12 @@ def policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(was)
 
 
-BACKEND = keras.backend.backend()
-
 FORWARD = {
     "gradients": "Keras' backend only runs forward",
     "reached": "which positions of a map count is found for tokens alone: each takes a row of a pass",
     "moves": "where tokens come from is found by gradients",
 }
 """What an engine lacks that only runs forward."""
-
-LACKS: dict[str, dict[str, str]] = {
-    "tensorflow": {},
-    "jax": {},
-    "torch": {},
-}
 
 
 def conv_net(net: testing.ConvNet, relu2: layers.Layer) -> testing.Built:
@@ -115,7 +107,7 @@ class TestKeras(testing.BackendTests):
     kit_version = 2
     plugin = xaicore_keras
     frameworks = ("keras", "tensorflow", "jax", "torch")
-    lacks = LACKS.get(BACKEND, FORWARD)
+    lacks = {} if keras.backend.backend() in frameworks else FORWARD
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
         return conv_net(net, layers.ReLU(name="relu2"))
