@@ -137,7 +137,8 @@ class FormChecks(DescribedChecks, PowerChecks):
         subject = self.subject()
         (picture,), shape = subject.pictures, tuple(np.shape(subject.backend.to_numpy(subject.inputs)))
         moved = subject.to_inputs(np.moveaxis(picture, 1, 3) if shape[1] == 3 else np.moveaxis(picture, 3, 1))
-        for x in (moved, moved[0]):
+        takes_single = type(subject.backend).with_batch_axis is not Backend.with_batch_axis
+        for x in (moved, moved[0]) if takes_single else (moved,):
             wrong = tuple(x.shape)
             call = functools.partial(subject.capture, [subject.last_map], inputs=x)
             error = refused(f"pictures {wrong} for a model that takes {shape}", call, XaicoreError)
