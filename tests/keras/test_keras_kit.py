@@ -146,7 +146,7 @@ class TestKeras(testing.BackendTests):
     def build_blocks(self, net: testing.BlocksNet) -> testing.Built:
         x, (first, second) = keras.Input((12, 16, 3)), net.blocks
         mixed = attended(first, patched(first, x), "mixed1", OpenAttention(first, "fused"))
-        mixed = attended(second, mixed, "mixed2", OpenAttention(second, "sums"))
+        mixed = attended(second, mixed, "mixed2", OpenAttention(second, "products"))
         return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
 
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
@@ -178,7 +178,7 @@ class TestKeras(testing.BackendTests):
 
     def build_open(self, net: testing.OpenNet) -> testing.Built:
         x, (first, second) = keras.Input((12, 16, 3)), net.blocks
-        mixed = attended(first, patched(first, x), "mixed1", OpenAttention(first, "products"))
+        mixed = attended(first, patched(first, x), "mixed1", OpenAttention(first, "sums"))
         mixed = attended(second, mixed, "mixed2", OpenAttention(second, "layer"))
         return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from xaicore.testing.checks import checks, deviate, refused, same
 from xaicore.testing.described import DescribedChecks
 from xaicore.testing.nets.forms import LeakyNet
 from xaicore.testing.nets.heads import HeadsNet
+from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.subject import Subject, directions
 
@@ -40,8 +42,8 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("powers-parts", since=2)
     def test_parts_of_a_net_with_a_link(self) -> None:
         """Parts are what the model answers, where the outputs that are explained are its logits."""
-        for link in () if "heads" in self.lacks else ("softmax", "sigmoid"):
-            subject = self.subject(self.conv_net(link))
+        for net in self._linked():
+            subject, link = self.subject(net), net.link
             if not self.having("parts", subject):
                 return
             rows, name = directions(subject.net, 2), subject.last_map
@@ -49,14 +51,24 @@ class EndChecks(DescribedChecks, PowerChecks):
             captured = subject.capture([name], subject.aim(rows), parts=True)
             if captured.outputs_kind != "logits":
                 continue
-            self._check_answer(f"beside a {link}", captured.outputs, captured.parts, expected, answer)
+            what = f"beside the {link} of the {net.name} net"
+            parts = {name: subject.classes_first(np.asarray(part)) for name, part in captured.parts.items()}
+            self._check_answer(what, captured.outputs, parts, expected, answer)
             if self.has_gradients:
                 gradients = subject.expected_gradients(rows, "logits")[name]
                 self.close(f"gradients beside the parts of a {link}", subject.gradients(captured, name), gradients)
             if self.having("resume_parts", subject):
                 given = subject.raw(name, subject.values[name].astype(np.float32))
-                resumed, parts = subject.backend.resume_parts(subject.inputs, subject.named(name), given)
-                self._check_answer(f"beside a {link}, resumed", resumed, parts, expected, answer)
+                resumed, found = subject.backend.resume_parts(subject.inputs, subject.named(name), given)
+                parts = {name: subject.classes_first(np.asarray(part)) for name, part in found.items()}
+                self._check_answer(f"{what}, resumed", resumed, parts, expected, answer)
+
+    def _linked(self) -> Iterator[Net]:
+        """Nets that end in a softmax or a sigmoid."""
+        if "heads" not in self.lacks:
+            yield from map(self.conv_net, ("softmax", "sigmoid"))
+            if self.has(SegmentsNet.name):
+                yield SegmentsNet("softmax")
 
     def _check_answer(self, what: str, came: np.ndarray, parts: Any, logits: np.ndarray, answer: np.ndarray) -> None:
         centred = [one - one.mean(axis=1, keepdims=True) for one in (came, logits)]
