@@ -27,5 +27,12 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("engines/torch.py", "with torch.inference_mode(False), torch.no_grad():", "constant"): (
         "of a pass that nothing is pulled back in, whose results are copied: the same numbers in each of the modes"
     ),
+    **{
+        ("traces.py", "if len(self._traces) > MAX_TRACES:", kind): "a trace that was forgotten is made again"
+        for kind in ("condition", "comparison")
+    },
+    ("backend.py", "self._traces = traces_of(model) if self.output.read is None else Traces()", "condition"): (
+        "passes are kept with the model, or with the backend alone: the same passes, made or held more often"
+    ),
     ("attention.py", "super().__init__()", "statement"): "of PyTorch's mode of functions, which does nothing there",
 }
