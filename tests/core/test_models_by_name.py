@@ -8,13 +8,14 @@ import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from workshop import Workshop, draw
 
 import xaicore
-from xaicore import BackendError, InputError, ModelLibrary, ModelSpec, PluginError, find_model
+from xaicore import BackendError, InputError, ModelLibrary, ModelSpec, PluginError, find_model, load
 from xaicore.models import advice, central_part, default_model, download, downloading, libraries, misfit, other_classes
 from xaicore.models.typed import is_code, read_spec
 
@@ -295,6 +296,13 @@ def test_names_of_libraries_that_are_not_installed(zoo: Workshop) -> None:
     ):
         with pytest.raises(InputError, match=f"^spec='{text}': .*{re.escape(message)}$"):
             find_model(text)
+
+
+@pytest.mark.parametrize("trust", ["no", 0, None])
+def test_what_is_no_yes_is_not_taken_for_trust(zoo: Workshop, trust: Any) -> None:
+    for door in (find_model, load):
+        with pytest.raises(InputError, match=f"^trust={trust!r}: expected True or False$"):
+            door("zoo/lion", trust=trust)
 
 
 def test_a_library_that_cannot_list_its_names_is_left_out(zoo: Workshop) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xaicore.data.flags import check_flag
 from xaicore.dataset.devices import check_device
 from xaicore.dataset.execution import Execution, Make
 from xaicore.dataset.opening import Opening
@@ -118,6 +119,7 @@ def explain_dataset(
     """
     arrow()
     check_progress(progress)
+    resume, trust = check_flag(resume, "resume"), check_flag(trust, "trust")
     execution = Execution.checked(batch_size, shard_size, workers, devices, readers, shard, engine, address, compile)
     check_device(device, execution.devices)
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
