@@ -9,7 +9,10 @@ import numpy as np
 from xaicore.pictures import File, Preparation, Source
 from xaicore.source.inputs import Inputs
 
-__all__ = ["Item", "Prepared", "prepared_as"]
+__all__ = ["ENDS_PROCESS", "Item", "Prepared", "prepared_as"]
+
+ENDS_PROCESS = "this picture ends the process that has it in work"
+"""The error of a picture that nobody reads again."""
 
 
 def prepared_as(

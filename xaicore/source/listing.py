@@ -19,6 +19,7 @@ from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
 from xaicore.source.boxes import TrueBoxes
 from xaicore.source.columns import is_table, read_columns
+from xaicore.source.ends import UNGUARDED, Guard
 from xaicore.source.find import Known, find_set
 from xaicore.source.items import Item, Prepared
 from xaicore.source.sets import DataSet
@@ -73,6 +74,7 @@ class Listing:
         backend: Backend | None = None,
         count: Callable[[int], object] | None = _count_silently,
         box_classes: Any = None,
+        guard: Guard = UNGUARDED,
     ) -> Listing:
         """The items that a caller's arguments mean.
 
@@ -90,11 +92,12 @@ class Listing:
             count: called with a number of elements while a stream is counted. None: it is counted only where its true
                 classes are passed.
             box_classes: of the boxes, as `xaicore.localize.evaluate` takes `classes`.
+            guard: reads the first and the last element of a data set.
 
         Raises:
             InputError: there is no picture, an id repeats, or labels do not fit; the message says what to type.
         """
-        found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count, box_classes)
+        found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count, box_classes, guard)
         if found is not None:
             return found
         raise InputError(
@@ -115,13 +118,14 @@ class Listing:
         backend: Backend | None,
         count: Callable[[int], object] | None,
         box_classes: Any = None,
+        guard: Guard = UNGUARDED,
     ) -> Listing | None:
         """The same; None where the source is neither pictures nor a data set."""
         if isinstance(source, Listing):
             return source
         if count is None and truth is not None:
             count = _count_silently
-        data = find_set(source, Known(class_names, is_prepared, truth is not None, backend, count))
+        data = find_set(source, Known(class_names, is_prepared, truth is not None, backend, count, guard))
         if data is not None:
             return _of_set(data, truth, boxes, box_classes, ids)
         if isinstance(source, (str, os.PathLike)) and is_table(source):

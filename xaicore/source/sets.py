@@ -12,6 +12,7 @@ from xaicore.pictures import PictureError, Source
 from xaicore.source.elements import DIGEST, Element, digest_of, read_element
 from xaicore.source.indexed import Elements
 from xaicore.source.inputs import Inputs
+from xaicore.source.items import ENDS_PROCESS
 from xaicore.source.labels import LabelReader
 from xaicore.source.streams import Stream
 
@@ -34,6 +35,7 @@ class DataSet:
         digest: of the first and the last element.
         is_labelled: true classes are read with the elements; else the truth has them, or the caller.
         digests: of all elements of a stream, as `Contents` has them; None where elements have positions.
+        lost: the positions of elements that end the process which reads them.
     """
 
     origin: Any
@@ -47,6 +49,7 @@ class DataSet:
     digest: str
     is_labelled: bool
     digests: bytes | None = None
+    lost: frozenset[int] = frozenset()
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +97,8 @@ class InSet:
         return found.x, truth
 
     def _read(self) -> Element:
+        if self.position in self.data.lost:
+            raise PictureError(f"{self.id}: {ENDS_PROCESS}")
         found = read_element(self.data.elements[self.position], self.id)
         if found.is_input != self.data.is_input:
             kinds = ("a picture", "floats, the model's own input")
