@@ -81,6 +81,6 @@ def try_all(stream: Any) -> None:
             if attempt is not None:
                 attempt(item)
                 continue
-            picture, _ = item.read()
+            picture = item.read().picture
             if prepare is not None:
                 prepared_as(prepare, picture, item.id)

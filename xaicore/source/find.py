@@ -23,7 +23,7 @@ from xaicore.source.indexed import Elements, indexed, is_loader
 from xaicore.source.inputs import Inputs
 from xaicore.source.labels import LabelReader
 from xaicore.source.sets import DataSet
-from xaicore.source.streams import Begin, Stream, first_of, read_through, stream_of
+from xaicore.source.streams import Begin, Stream, begins_alike, first_of, may_count, read_through, stream_of
 
 __all__ = ["Known", "UnpreparedError", "find_set"]
 
@@ -132,17 +132,21 @@ def _of_stream(source: Any, begin: Begin, known: Known) -> DataSet:
 
 
 def _of_passing(source: Any, begin: Begin, known: Known) -> DataSet:
-    """A stream of which one element is read by now."""
+    """A stream of which the first element is read by now, and the next ones where it has paths to go with them."""
     with known.undisturbed(source):
         first = first_of(begin)
     _check(first, 0, known)
-    about, reader = _about(source, 0, first, known)
+    about, reader = _about(source, None, first, known)
+    if about.paths is not None:
+        with known.undisturbed(source):
+            if not (may_count(source, len(about.paths)) and begins_alike(begin)):
+                about = replace(about, paths=None)
     names = about.class_names if known.class_names is None else tuple(known.class_names)
     found = Stream(begin, None)
-    return DataSet(source, found, reader, first.is_input, None, None, None, names, "", not known.is_told)
+    return DataSet(source, found, reader, first.is_input, _names(about), None, None, names, "", not known.is_told)
 
 
-def _about(source: Any, count: int, first: Element, known: Known) -> tuple[About, LabelReader]:
+def _about(source: Any, count: int | None, first: Element, known: Known) -> tuple[About, LabelReader]:
     """What the data set says, and the reader of its labels; nothing of these where the caller tells the classes."""
     inner = source.dataset if is_loader(source) else source
     about = about_of(inner, count, first)

@@ -48,7 +48,8 @@ class Listing:
         class_names: of the data set where the model has none, or None.
         digest: of the first and the last element of a data set, or None.
         is_stream: they are read forward, by one process.
-        is_open: a stream that nobody has counted: its pictures are called "0", "1", ... and end where it does.
+        is_open: a stream that nobody has counted: its pictures end where it does, and those without a name in `ids` or
+            of their own are called "0", "1", ....
     """
 
     sources: Sequence[Source]
@@ -163,7 +164,8 @@ class Listing:
         return len(self.sources)
 
     def __getitem__(self, position: int) -> Item:
-        return Item(position, str(position) if self.is_open else self.ids[position], self.sources[position])
+        name = str(position) if self.is_open and position >= len(self.ids) else self.ids[position]
+        return Item(position, name, self.sources[position])
 
     @contextlib.contextmanager
     def awake(self) -> Iterator[None]:
@@ -212,7 +214,7 @@ class Listing:
 def _of_set(data: DataSet, truth: Any, boxes: Any, box_classes: Any, ids: Any) -> Listing:
     if data.is_open:
         own = {"origin": data.origin, "is_input": data.is_input, "class_names": data.class_names}
-        return Listing(data.sources, (), **own, is_stream=True, is_open=True)
+        return Listing(data.sources, data.names or (), **own, is_stream=True, is_open=True)
     count = len(data.elements)
     if _is_folder(truth):
         raise InputError(
