@@ -16,7 +16,10 @@ from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
 from xaicore.pictures import example
 
-__all__ = ["Model", "as_output", "load_model", "model_options"]
+__all__ = ["RANDOM", "Model", "as_output", "load_model", "model_options"]
+
+RANDOM = "the weights are random: heatmaps show nothing that was learned"
+"""What is said of weights that nobody has trained."""
 
 
 @dataclass(frozen=True)
