@@ -25,6 +25,7 @@ from xaicore.cli.source import Named
 from xaicore.data.names import as_class_names
 from xaicore.dataset.devices import check_device
 from xaicore.dataset.engines import ENGINES
+from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.run import explain_dataset
 from xaicore.dataset.table import MapTable
 from xaicore.errors import InputError, XaicoreError
@@ -178,6 +179,7 @@ def explain_table(screen: Console, request: Request, run: Mapping[str, Any], out
     """
     check_device(request.device, run["devices"])
     method = read_methods(request.methods)[0]
+    RunFolder.at(out).check()
     model = _named_model(screen, request)
     named = Named.find(request.paths)
     class_names = read_labels(request.labels)

@@ -67,9 +67,10 @@ class Execution:
         """The caller's arguments.
 
         Raises:
-            InputError: one is out of range, or they do not go together.
+            InputError: one is out of range, or they do not go together, or nothing answers at the address.
         """
         check_engine(engine, address)
+        ray.check_answers(address)
         places = read_devices(devices)
         _check_devices(places, workers, engine)
         return cls(
@@ -123,8 +124,10 @@ class Execution:
 
         Raises:
             InputError: the job cannot be sent to another process.
+            DependencyError: Ray is not installed.
         """
         if self.engine == "ray":
+            ray.library()  # raises before the folder is written
             return partial(ray.run, address=self.address, workers=self.workers)
         if self.asked is None or self.workers is None:
             return local.run

@@ -71,6 +71,19 @@ class RunFolder:
         self.attempts = self.root / "attempts"
         self.start = self.root / "start.json"
 
+    @classmethod
+    def at(cls, out: Any) -> RunFolder:
+        """The folder that a caller's `out` names.
+
+        Raises:
+            InputError: it is no path.
+        """
+        if not isinstance(out, (str, os.PathLike)) or not os.fspath(out):
+            raise InputError(
+                f"out={out!r}: expected the path of a folder, such as 'runs/val', which is made if there is none"
+            )
+        return cls(Path(out))
+
     def part(self, shard: int) -> Path:
         """The file of a shard's rows."""
         return self.parts / f"part-{shard:05}.parquet"
@@ -106,7 +119,7 @@ class RunFolder:
             resume: go on with a run that is there.
 
         Raises:
-            InputError: the folder is of another run, or of this one and `resume` is False.
+            InputError: the folder is of another run, or has parts of this one and `resume` is False.
             LoggerError: it cannot be written.
         """
         self.read()  # refuses what is no folder
@@ -128,7 +141,7 @@ class RunFolder:
                 f"out={str(self.root)!r} is of another run, which differs in {'; '.join(differences)}. Pass another "
                 "out, or what that run was made with"
             )
-        if not resume:
+        if not resume and any(self.parts.glob("part-*.parquet")):  # else nothing is done that could be meant
             raise InputError(
                 f"out={str(self.root)!r} is of this run already: pass resume=True to go on with it, or another out"
             )

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from xaicore.data.flags import check_flag
@@ -121,14 +120,14 @@ def explain_dataset(
     """
     arrow()
     check_progress(progress)
+    folder = RunFolder.at(out)
     resume, trust = check_flag(resume, "resume"), check_flag(trust, "trust")
     execution = Execution.checked(batch_size, shard_size, workers, devices, readers, shard, engine, address, compile)
     check_device(device, execution.devices)
+    folder.check()
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
     read = partial(_listed, progress, (source, truth, boxes, ids), box_classes)
-    folder = RunFolder(Path(out))
-    folder.check()
     with Start(folder) as start:
         opening = Opening.of(asked, read, targets, execution, folder, start)
         shards = opening.shards

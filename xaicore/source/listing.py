@@ -101,6 +101,12 @@ class Listing:
         found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count, box_classes, guard)
         if found is not None:
             return found
+        if hasattr(source, "dtype") and len(getattr(source, "shape", ())) > 2:
+            raise InputError(
+                f"source is an array, {source.dtype} {tuple(source.shape)}: expected a data set. Of pictures, uint8 "
+                "(N, H, W, 3), pass list(numpy.asarray(x)); of the model's own inputs, floats, "
+                "torch.utils.data.TensorDataset(torch.as_tensor(x)) or tf.data.Dataset.from_tensor_slices(x)"
+            )
         raise InputError(
             f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
             "paths, a .csv or .parquet file with a column of paths, or a data set of torch, Keras or Hugging Face; "
@@ -134,6 +140,8 @@ class Listing:
             truth = _only(columns.truth, truth, "truth", source)
             boxes = _only(columns.boxes, boxes, "boxes", source)
             ids = _only(columns.ids, ids, "ids", source)
+            if ids is None:
+                columns.check_paths(source)
             source = columns.paths
         elif isinstance(source, list) and source and all(isinstance(one, tuple) and len(one) == 2 for one in source):
             truth = _only([label for _, label in source], truth, "truth", "the list of (path, class)")
