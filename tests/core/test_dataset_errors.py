@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from data_sets import INPUTS, PICTURES, DeadlyElements, Elements
+from data_sets import INPUTS, PICTURES, Batches, DeadlyBatches, DeadlyElements, Elements
 from picture_sets import Blank, backend, preprocess, prints, write_pictures
 from processes import TOYS, python
 
@@ -199,6 +199,16 @@ def test_a_model_may_end_the_process_for_the_first_input(tmp_path: Path) -> None
     assert [row["position"] for row in found if row["error"]] == [0]
     assert found[1:] == whole[1:]
     assert not (tmp_path / "out" / "start.json").exists()
+
+
+@FORKS
+def test_a_last_batch_that_ends_the_process_is_named(tmp_path: Path) -> None:
+    assert lives("batches", tmp_path) == [3, 1]  # the second try is in another process
+    message = r"^source\[2\], a batch, ends the process that reads it, .*: leave it out of the data set, or mend it"
+    with pytest.raises(xaicore.InputError, match=message):
+        run(DeadlyBatches([4, 4, 2]), tmp_path / "out", preprocess=None)  # in this process: nobody reads it again
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["start.json"]
+    assert len(run(Batches([4, 4]), tmp_path / "out2", preprocess=None)) == 8
 
 
 def test_a_start_that_ends_otherwise_leaves_nothing(tmp_path: Path) -> None:

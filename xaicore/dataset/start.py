@@ -19,6 +19,7 @@ from xaicore.dataset.folder import RunFolder, file_lock
 from xaicore.dataset.journal import Journal
 from xaicore.dataset.plan import Plan
 from xaicore.dataset.trial import NOTHING, deadly
+from xaicore.errors import InputError
 from xaicore.pictures import PictureError
 from xaicore.source.indexed import Elements
 from xaicore.source.items import ENDS_PROCESS, Item
@@ -52,19 +53,19 @@ class Start:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         """Nobody died: keep what earlier starts died of, and no folder that was made for this alone."""
-        if self._journal is None:
-            return
-        with suppress(OSError):  # the disk may be full, and whatever ends the start is worth more
-            self._journal.keep()
-        self._lock.release()
-        with suppress(OSError):
-            Path(self._lock.lock_file).unlink(missing_ok=True)
+        if self._journal is not None:
+            with suppress(OSError):  # the disk may be full, and whatever ends the start is worth more
+                self._journal.keep()
+            self._lock.release()
+            with suppress(OSError):  # another job is about to take it
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+        with suppress(OSError):  # they are not empty
             for folder in self._made:
                 folder.rmdir()
 
     @property
     def lost(self) -> frozenset[int]:
-        """The positions of elements that end the process."""
+        """The positions of elements that end the process, and numbers below 0 of batches that do."""
         return frozenset(Journal.lost(self._path) if self._journal is None else self._journal.given_up)
 
     def read(self, elements: Elements, position: int) -> Any:
@@ -75,17 +76,26 @@ class Start:
             LoggerError: the note cannot be written.
             Exception: whatever the data set raises.
         """
-        journal = self._noted()
-        is_suspect = journal is not None and position in journal.suspects
-        if is_suspect and position not in self._tried:
-            self._try(elements, position)
-        if position in self.lost:
+        if self._is_lost(elements, position, position):
             raise PictureError(f"source[{position}]: {ENDS_PROCESS}")
-        if journal is not None and is_suspect:
-            with journal.alone(position):
-                return elements[position]
-        with self.noting([position]):
+        with self._at_work(position):
             return elements[position]
+
+    def read_batch(self, source: Any, number: int) -> Any:
+        """A batch, noted before it is read by a number below 0, which no picture has.
+
+        Raises:
+            InputError: it ends the process.
+            LoggerError, Exception: see `read`.
+        """
+        note = -1 - number
+        if self._is_lost(source, number, note):
+            raise InputError(
+                f"source[{number}], a batch, ends the process that reads it, and the first and the last one show how "
+                "many images there are: leave it out of the data set, or mend it and pass another out"
+            )
+        with self._at_work(note):
+            return source[number]
 
     def spared(self, count: int, most: int) -> list[int]:
         """The first `most` positions of `count` pictures that no start died with."""
@@ -99,7 +109,7 @@ class Start:
         Raises:
             LoggerError: the folder cannot be written.
         """
-        suspects = set() if self._journal is None else self._journal.suspects
+        suspects = set() if self._journal is None else {one for one in self._journal.suspects if one >= 0}
         for shard in {plan.shard_of(position) for position in suspects}:
             claim = folder.claim(shard)
             if claim is not None:
@@ -129,13 +139,22 @@ class Start:
             self._journal = Journal(self._path) if self._lock else None
         return self._journal
 
-    def _try(self, elements: Elements, position: int) -> None:
-        """Read an element in a process of its own, which may die of it."""
-        assert self._journal is not None
-        self._tried.add(position)
-        found, far = deadly([Item(position, f"source[{position}]", _Element(elements, position))])
-        self._journal.give_up(found)
-        self._journal.are_tried = far > NOTHING
+    @contextmanager
+    def _at_work(self, note: int) -> Iterator[None]:
+        """An element is read, which may be one that an earlier start died with."""
+        journal = self._noted()
+        with journal.alone(note) if journal is not None and note in journal.suspects else self.noting([note]):
+            yield
+
+    def _is_lost(self, elements: Any, position: int, note: int) -> bool:
+        """Whether an element ends the process; one that an earlier start died with is read in a process of its own."""
+        journal = self._noted()
+        if journal is not None and note in journal.suspects and note not in self._tried:
+            self._tried.add(note)
+            found, far = deadly([Item(note, f"source[{position}]", _Element(elements, position))])
+            journal.give_up(found)
+            journal.are_tried = far > NOTHING
+        return note in self.lost
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,18 @@ class Guard(Protocol):
     def read(self, elements: Elements, position: int) -> Any:
         """An element; raises what the data set raises, and PictureError for one that is lost."""
 
+    def read_batch(self, source: Any, number: int) -> Any:
+        """A batch of a data set of batches; raises what that raises, and InputError for one that is lost."""
+
 
 class _Unguarded:
     lost = frozenset[int]()
 
     def read(self, elements: Elements, position: int) -> Any:
         return elements[position]
+
+    def read_batch(self, source: Any, number: int) -> Any:
+        return source[number]
 
 
 UNGUARDED: Guard = _Unguarded()
@@ -50,7 +56,7 @@ def ends_of(source: Any, elements: Elements, guard: Guard) -> tuple[list[tuple[i
         XaicoreError: none can be read.
     """
     found, ends = hashlib.blake2b(digest_size=16), []
-    afresh = indexed(source) or elements  # without batches that are kept
+    afresh = indexed(source, guard.read_batch) or elements  # without batches that are kept
     count = len(elements)
     for positions in (range(count), range(count - 1, -1, -1)):
         n, one = _first_readable(elements, positions[:TRIED], guard)

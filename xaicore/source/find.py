@@ -69,7 +69,7 @@ def find_set(source: Any, known: Known) -> DataSet | None:
             or have labels that the model has no classes for; the message says what to type.
     """
     with known.undisturbed(source):  # a data set of batches is asked for two of them
-        elements = indexed(source)
+        elements = indexed(source, known.guard.read_batch)
     if elements is not None:
         return _of_positions(source, elements, known)
     begin = stream_of(source)
