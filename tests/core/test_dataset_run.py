@@ -306,6 +306,7 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
             {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": [0, 1, [2, 3]]},
             r"box_classes \[2, 3\] of the 1 true b",
         ),
+        ("photos", {"class_names": ["a", "b"]}, r"^2 class names for outputs \(1, 4\): expected 4, one per class$"),
         ("photos", {"targets": [1, 2]}, "2 targets for 3 images"),
         ("photos", {"shard": "2/2"}, "shard='2/2': expected 'i/n'"),
         ("photos", {"batch_size": 0}, "batch_size=0: expected a whole number"),

@@ -277,5 +277,5 @@ def _of_folders(sources: Sequence[Source]) -> list[int | str]:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
