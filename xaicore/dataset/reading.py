@@ -63,7 +63,7 @@ def read_alone(
 
 def given_up(item: Item) -> Prepared:
     """The item that ends a process."""
-    return Prepared(item, error=f"{item.id}: {ENDS_PROCESS}")
+    return Prepared(item, error=f"{item.source.id}: {ENDS_PROCESS}")
 
 
 def _note(waiting: Sequence[ShardBatch], batch: ShardBatch) -> None:
