@@ -446,7 +446,7 @@ def test_a_model_that_does_not_say_how_pictures_become_inputs(zoo: Workshop) -> 
     assert result.exit_code == 2
     assert "--model zoo/Gnu does not say how a picture becomes its input. Write prepare.py with" in result.stderr
     Path("prepare.py").write_text("\n".join(re.findall("`(.*?)`", result.stderr)))
-    typed = re.search("--preprocess (\\S+)$", result.stderr.strip())[1]
+    typed = re.search("--preprocess (\\S+)", result.stderr)[1]
     again = zoo.run("explain", "a.png", "--model", "zoo/Gnu", "--preprocess", typed, "--logger", "notes")
     assert again.exit_code == 0, again.stderr
     assert "preprocess prepare.py:preprocess\n" in again.stderr

@@ -17,7 +17,6 @@ from xaicore.cli.labels import read_labels
 from xaicore.cli.memory import uncollected
 from xaicore.cli.methods_typed import read_methods, without_gradients
 from xaicore.cli.model import RANDOM, Model, load_model
-from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.request import Request
 from xaicore.cli.screen import Bar, count, remark
 from xaicore.cli.source import Named
@@ -28,6 +27,7 @@ from xaicore.errors import InputError
 from xaicore.explainer import Explainer
 from xaicore.logger import Run
 from xaicore.methods import Method
+from xaicore.pictures import Preparation
 from xaicore.source.reading import Reading, default_readers
 
 __all__ = ["explain_logged"]
@@ -61,9 +61,10 @@ def explain_logged(screen: Console, request: Request, loggers: Sequence[str], ou
         bar = Bar(screen, len(listing))
         explainer = Explainer(loaded.model, methods[0], **request.options, progress=bar.show_passes)
         methods = _possible(screen, methods, explainer)
-        _remark(screen, request, loaded, len(listing))
-        reading = Reading.of(listing, for_backend(loaded.prepare, explainer.backend), default_readers())
-        config = _config(request, loaded, methods, explainer)
+        prepare = loaded.preparation(explainer.backend)
+        _remark(screen, request, loaded, prepare, len(listing))
+        reading = Reading.of(listing, prepare, default_readers())
+        config = _config(request, loaded, prepare, methods, explainer)
         skip = partial(_report_skipped, screen)
         work = Work(
             *(explainer, methods, target, class_names, reading, request.batch_size),
@@ -95,23 +96,23 @@ def _possible(screen: Console, methods: list[Method], explainer: Explainer) -> l
     return [found]
 
 
-def _remark(screen: Console, request: Request, loaded: Model, pictures: int) -> None:
+def _remark(screen: Console, request: Request, loaded: Model, prepare: Preparation, pictures: int) -> None:
     """Say what is explained, and what was taken where nothing is typed."""
     if request.model is None:
         remark(screen, f"no --model is given: took {loaded.name}; `xaicore models` lists others")
     if loaded.is_pretrained is False:
         remark(screen, RANDOM, "yellow")
-    remark(screen, f"{count(pictures, 'picture')}; model {loaded.title}; preprocess {loaded.prepare.name}", "dim")
-    if is_built_in(loaded.prepare.function):
-        remark(screen, UNKNOWN, "yellow")
+    remark(screen, f"{count(pictures, 'picture')}; model {loaded.title}; preprocess {prepare.name}", "dim")
 
 
-def _config(request: Request, loaded: Model, methods: Sequence[Method], explainer: Explainer) -> dict[str, Any]:
+def _config(
+    request: Request, loaded: Model, prepare: Preparation, methods: Sequence[Method], explainer: Explainer
+) -> dict[str, Any]:
     """What describes the run to the loggers, as it is typed."""
     return {
         "model": loaded.name,
         "methods": [method.name for method in methods],
-        "preprocess": loaded.prepare.name,
+        "preprocess": prepare.name,
         "normalize": "max",
         "backend": explainer.backend.name,
         "output": request.output,

@@ -18,7 +18,6 @@ from xaicore.cli.labels import read_labels
 from xaicore.cli.methods_typed import read_methods
 from xaicore.cli.model import RANDOM, load_model
 from xaicore.cli.options import OPTIONS
-from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
 from xaicore.cli.request import Request
 from xaicore.cli.screen import Bar, console, count, remark
 from xaicore.cli.source import Named
@@ -158,7 +157,7 @@ def check_table(
 def load_named(model: str, preprocess: str | None, device: str | None, weights: str | None, trust: bool) -> NamedModel:
     """A model with the preparation that the command line takes: once in each process, also in workers."""
     loaded = load_model(model, preprocess, device, weights, trust)
-    prepare = for_backend(loaded.prepare, plugins.installed().backend(loaded.model))
+    prepare = loaded.preparation(plugins.installed().backend(loaded.model))
     return NamedModel(
         loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained, loaded.name
     )
@@ -217,8 +216,6 @@ def _loaded(screen: Console, model: str, request: Request) -> NamedModel:
     found = load_named(model, *request.loading)
     if found.is_pretrained is False:
         remark(screen, RANDOM, "yellow")
-    if is_built_in(found.preprocess):
-        remark(screen, UNKNOWN, "yellow")
     return found
 
 

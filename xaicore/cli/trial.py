@@ -11,7 +11,7 @@ import numpy as np
 from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.cli.model import Model, as_output
-from xaicore.cli.preparation import for_backend
+from xaicore.cli.preparation import SIZE
 from xaicore.pictures import picture_id, read_picture
 
 __all__ = ["Trial"]
@@ -34,16 +34,27 @@ class Trial:
     ) -> Trial:
         """A model that was found, and a picture's path; without one, a picture of random dots.
 
+        Dots mean nothing, so that they need no preparation: where nothing says one, they are an input themselves.
+
         Raises:
-            PictureError, InputError, PluginError: the picture cannot be read, or no backend takes the model.
+            PictureError, InputError, PluginError: the picture cannot be read, nothing says how it is prepared, or no
+                backend takes the model.
         """
+        of_model = plugins.installed().backend(found.model, as_output(output), backend)
+        if path is None and found.prepare is None:
+            return Trial(found.model, of_model, _dots_as_input(of_model)[None])
         file = "random dots" if path is None else picture_id(Path(path))
         picture = _dots() if path is None else read_picture(Path(path))
-        of_model = plugins.installed().backend(found.model, as_output(output), backend)
-        x, _ = for_backend(found.prepare, of_model)(picture, file)
+        x, _ = found.preparation(of_model)(picture, file)
         return Trial(found.model, of_model, x[None])
 
 
 def _dots() -> np.ndarray:
     """A picture to run a model on: upright, so that swapped axes show."""
     return np.random.default_rng(0).integers(0, 256, (480, 320, 3), np.uint8)
+
+
+def _dots_as_input(backend: Backend) -> np.ndarray:
+    """Dots from -1 to 1 in the size and layout that the backend's model takes."""
+    x = np.random.default_rng(0).uniform(-1, 1, (*(backend.picture_size or SIZE), 3)).astype(np.float32)
+    return x if backend.channels_last else np.ascontiguousarray(x.transpose(2, 0, 1))
