@@ -13,9 +13,10 @@ from toynet import ToyBackend
 from workshop import Workshop, draw
 
 from xaicore.cli.model import as_output, load_model
-from xaicore.cli.preparation import IMAGENET, for_backend, imagenet
+from xaicore.cli.preparation import IMAGENET, for_backend
 from xaicore.errors import InputError
 from xaicore.pictures import Preparation
+from xaicore.pictures.imagenet import imagenet
 from xaicore.pictures.preparation import stack
 
 SOURCE = """
@@ -118,9 +119,7 @@ def test_which_preprocess(shop: Workshop) -> None:
     assert load_model("net:build", None, None).prepare.name == "net:preprocess"
     assert load_model("net:build", "net:only_x", None).prepare.name == "net:only_x"
     assert load_model("bare:build", None, None).prepare is None
-    usual = load_model("bare:build", "imagenet", None).prepare
-    assert usual is not None
-    assert (usual.function, usual.name) == (imagenet, IMAGENET)
+    assert load_model("bare:build", "imagenet", None).prepare == IMAGENET
     with pytest.raises(
         InputError, match=r"^--preprocess bare:preprocess: 'a word' is no function; expected f\(picture"
     ):
@@ -136,8 +135,8 @@ def test_the_header_says_which_preprocess(shop: Workshop) -> None:
     draw(Path("a.png"))
     result = shop.run("explain", "a.png", "--model", "bare:build", "--preprocess", "imagenet", "--logger", "notes")
     assert result.exit_code == 0
-    assert f"1 picture; model bare:build, weights as the code makes them; preprocess {IMAGENET}\n" in result.stderr
-    assert shop.notes()[0]["config"]["preprocess"] == IMAGENET
+    assert f"1 picture; model bare:build, weights as the code makes them; preprocess {IMAGENET.name}\n" in result.stderr
+    assert shop.notes()[0]["config"]["preprocess"] == IMAGENET.name
 
 
 @pytest.mark.parametrize("to", [["--logger", "disk", "--out", "run"], ["--table", "--out", "run"]])
@@ -218,11 +217,11 @@ def test_imagenet_takes_the_middle(height: int, width: int) -> None:
 def test_imagenet_lays_pictures_out_as_the_backend_takes_them() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     backend = ToyBackend()
-    usual, own = Preparation(imagenet, IMAGENET), Preparation(lambda picture: picture[:8, :9], "my:f")
-    first, seen = for_backend(usual, backend)(picture, "a.png")
+    own = Preparation(lambda picture: picture[:8, :9], "my:f")
+    first, seen = for_backend(IMAGENET, backend)(picture, "a.png")
     assert first.shape == (3, 224, 224)
     backend.channels_last = True
-    last, again = for_backend(usual, backend)(picture, "a.png")
+    last, again = for_backend(IMAGENET, backend)(picture, "a.png")
     assert last.shape == (224, 224, 3)
     assert np.array_equal(last, np.moveaxis(first, 0, -1))
     assert np.array_equal(seen, again)

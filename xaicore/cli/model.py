@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from xaicore.backend import Backend
-from xaicore.cli.preparation import IMAGENET, SIZE, Preparation, for_backend, imagenet
+from xaicore.cli.preparation import IMAGENET, for_backend
 from xaicore.errors import InputError
 from xaicore.models import NamedModel, default_model, find_model
 from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
-from xaicore.pictures import example
+from xaicore.pictures import Preparation, example
+from xaicore.pictures.imagenet import SIZE
 
 __all__ = ["RANDOM", "Model", "as_output", "load_model", "model_options"]
 
@@ -120,8 +121,8 @@ def as_output(output: str | None) -> int | str | None:
 
 
 def _given(preprocess: str) -> Preparation:
-    if preprocess == imagenet.__name__:
-        return Preparation(imagenet, IMAGENET)
+    if preprocess == "imagenet":
+        return IMAGENET
     if not is_code(preprocess):
         raise InputError(f"--preprocess {preprocess!r}: expected package.module:name, file.py:name or imagenet")
     _, function = find_object(preprocess, f"--preprocess {preprocess}")

@@ -11,8 +11,8 @@ import numpy as np
 from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.cli.model import Model, as_output
-from xaicore.cli.preparation import SIZE
 from xaicore.pictures import picture_id, read_picture
+from xaicore.pictures.imagenet import SIZE
 
 __all__ = ["Trial"]
 
