@@ -197,6 +197,29 @@ def test_dots_are_of_the_models_size_and_layout(shop: Workshop, of_model: str, s
     assert listed["layers"][0]["shape"] == shape
 
 
+@pytest.mark.parametrize("command", ["layers", "methods"])
+def test_a_model_that_does_not_take_dots(shop: Workshop, command: str) -> None:
+    """The advice works; a picture that its own function prepares is not called dots."""
+    shop.module("bare", "from net import build\n")
+    source, begin = (shop.site / "colours_backend.py").read_text(), "        self.model, self.output = model, output\n"
+    grey = source.replace(begin, f"{begin}        self.picture_size = 5, 5\n").replace(
+        "x.shape[1] != 3", "x.shape[2] != 4"
+    )
+    (shop.site / "colours_backend.py").write_text(grey)
+    result = shop.run(command, "--model", "bare:build")
+    assert result.exit_code == 2
+    assert (
+        "for inputs (1, 3, 5, 5): three channels, please. This input is random dots: add --preprocess" in result.stderr
+    )
+    (typed,) = re.findall(r"--preprocess (\S+),", result.stderr)
+    Path("prepare.py").write_text("def f(picture): return picture[:4, :6].transpose(2, 0, 1) / 255\n")
+    assert shop.run(command, "--model", "bare:build", "--preprocess", typed).exit_code == 0
+    Path("wrong.py").write_text("def f(picture): return picture[:7, :6].transpose(2, 0, 1) / 255\n")
+    result = shop.run(command, "--model", "bare:build", "--preprocess", "wrong.py:f")
+    assert "three channels, please" in result.stderr
+    assert "dots" not in result.stderr
+
+
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (256, 300), (600, 256), (1024, 768), (50, 60), (3, 700)])
 def test_imagenet_takes_the_middle(height: int, width: int) -> None:
     """On ramps, resizing is known: pixel i of n covers [i, i + 1) / n of the picture."""

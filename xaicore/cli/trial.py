@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 from xaicore import plugins
 from xaicore.backend import Backend
 from xaicore.cli.model import Model, as_output
+from xaicore.errors import BackendError, InputError
 from xaicore.pictures import picture_id, read_picture
 from xaicore.pictures.imagenet import SIZE
 
@@ -19,11 +22,12 @@ __all__ = ["Trial"]
 
 @dataclass(frozen=True)
 class Trial:
-    """A model, its backend, and a batch of one prepared picture."""
+    """A model, its backend, and a batch of one picture, prepared or, where nothing says how, `is_guess`."""
 
     model: Any
     backend: Backend
     x: Any
+    is_guess: bool = False
 
     @staticmethod
     def of(
@@ -42,11 +46,24 @@ class Trial:
         """
         of_model = plugins.installed().backend(found.model, as_output(output), backend)
         if path is None and found.prepare is None:
-            return Trial(found.model, of_model, _dots_as_input(of_model)[None])
+            return Trial(found.model, of_model, _dots_as_input(of_model)[None], True)
         file = "random dots" if path is None else picture_id(Path(path))
         picture = _dots() if path is None else read_picture(Path(path))
         x, _ = found.preparation(of_model)(picture, file)
         return Trial(found.model, of_model, x[None])
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Say in the error of a model that does not take such dots what makes its input."""
+        try:
+            yield
+        except (BackendError, InputError) as exc:
+            if not self.is_guess or type(exc) not in (BackendError, InputError):
+                raise
+            raise type(exc)(
+                f"{exc}. This input is random dots: add --preprocess prepare.py:f, a function from a picture, "
+                "(H, W, 3) uint8 RGB, to what the model takes, without a batch axis"
+            ) from exc
 
 
 def _dots() -> np.ndarray:
