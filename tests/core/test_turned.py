@@ -45,7 +45,8 @@ def test_pictures_that_may_lie_either_way_are_refused(size: tuple[int, int], sha
     with pytest.raises(
         InputError,
         match="^the model swaps height and width of its input, which is read as 'ncwh', and nothing says whether the "
-        rf"pictures {re.escape(str(shape))} lie .* Pass input_axes='ncwh', and .*: images\.swapaxes\(1, 2\) turns",
+        rf"pictures {re.escape(str(shape))} lie .* Pass input_axes='ncwh', and pictures as .*: "
+        r"images\.swapaxes\(1, 2\), in preprocess picture\.swapaxes\(0, 1\), turns those",
     ):
         as_seen(images, place(Frame("ncwh", size)))
     stated = stated_frame("ncwh", InputFacts((2, 3, size[1], size[0])))

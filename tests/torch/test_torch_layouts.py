@@ -92,3 +92,9 @@ def test_pictures_of_a_model_that_swaps_height_and_width(side):
     )
     with pytest.raises(xaicore.InputError, match="the model swaps height and width of its input"):
         explainer(images[0])
+    explainer = xaicore.Explainer(
+        model,
+        input_axes="ncwh",
+        preprocess=lambda picture: (picture.transpose(2, 0, 1) / np.float32(255), picture.swapaxes(0, 1)),
+    )
+    assert np.array_equal(explainer(images[0]).images, images[:1].swapaxes(1, 2))

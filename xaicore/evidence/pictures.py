@@ -138,7 +138,8 @@ def as_seen(images: Any, place: Place | None) -> Any:
         raise InputError(
             f"the model swaps height and width of its input, which is read as {axes!r}, and nothing says whether the "
             f"pictures {np.shape(images)} lie as this input does or as the model sees it. Pass input_axes={axes!r}, "
-            "and pictures as the model sees them: images.swapaxes(1, 2) turns those that lie as the input does"
+            "and pictures as the model sees them: images.swapaxes(1, 2), in preprocess picture.swapaxes(0, 1), turns "
+            "those that lie as the input does"
         )
     return _with_padding(images, frame) if any(frame.padding) else images
 
