@@ -98,3 +98,17 @@ def test_pictures_of_a_model_that_swaps_height_and_width(side):
         preprocess=lambda picture: (picture.transpose(2, 0, 1) / np.float32(255), picture.swapaxes(0, 1)),
     )
     assert np.array_equal(explainer(images[0]).images, images[:1].swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("window", [8, (8, 16)])
+def test_windows_of_a_model_that_swaps_height_and_width(window):
+    """Square windows were stitched with each map the other way round; what the message says to type is right."""
+    model, x = Turned(), X.permute(0, 3, 1, 2).contiguous()
+    with pytest.raises(xaicore.InputError, match=r"of the input as 'nchw', .* such as Explainer\(input_axes='ncwh'\)$"):
+        xaicore.sliding(xaicore.Explainer(model), x, window, targets=1)
+    turned = window if isinstance(window, int) else window[::-1]
+    found = xaicore.sliding(xaicore.Explainer(model, input_axes="ncwh"), x, turned, targets=1)
+    own = nn.Sequential(model.conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), model.head)
+    other = xaicore.sliding(xaicore.Explainer(own, layer="0"), x.transpose(2, 3).contiguous(), turned, targets=1)
+    np.testing.assert_allclose(found.maps, other.maps, atol=1e-7)
+    assert found.maps.any()
