@@ -86,7 +86,7 @@ class Suites:
     @functools.cached_property
     def kit_digest(self) -> str:
         """Of the kit and of what the backend's author supplies: what another kit found does not count."""
-        files = [*sorted((ROOT / "xaicore" / "testing").glob("*.py")), ROOT / self.kit]
+        files = [*sorted((ROOT / "xaicore" / "testing").rglob("*.py")), ROOT / self.kit]
         return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
     def seen(self, files: Sequence[str]) -> Seen:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from broken_backends import Changed, OtherFacts, breaks, each
+from broken_backends import BROKEN, Changed, OtherFacts, breaks, each
 from framework import MODE, Model, Sound
 
 from xaicore import OutputError
@@ -136,6 +136,70 @@ class GivesTheFirstAttentionForBoth(Changed):
     def change(self, captured):
         first = next(iter(captured.attention.values()), None)
         return replace(captured, attention=each(captured.attention, lambda _: first))
+
+
+@breaks("powers-attention", only_by="test_causal_attention")
+class DoesNotSeeTheMask(Sound):
+    def attention_facts(self, name, weights):
+        return replace(super().attention_facts(name, weights), causal=False)
+
+
+@breaks("powers-attention", only_by="test_causal_attention")
+class MasksNothing(Changed):
+    def change(self, captured):
+        if not is_a(self, "causal"):
+            return captured
+        smooth = each(captured.attention, lambda one: replace(one, weights=one.weights * 0.9 + 0.1 / 12))
+        return replace(captured, attention=smooth)
+
+
+@breaks("powers-attention", only_by="test_attention_of_learned_queries")
+class TakesTheKeysForQueries(Changed):
+    def change(self, captured):
+        turned = each(captured.attention, lambda one: replace(one, query=one.key[:, :, :3]))
+        return replace(captured, attention=turned) if is_a(self, "queries") else captured
+
+
+class ListsAnotherSoftmax(Sound):
+    def attention(self, inputs):
+        listed = super().attention(inputs)
+        return [replace(listed[0], name="mixed", shape=(1, 1, 10, 10)), *listed] if is_a(self, "queries") else listed
+
+
+BROKEN[ListsAnotherSoftmax] = "powers-attention"
+
+
+@breaks("powers-attention", only_by="test_what_weights_are_multiplied_with")
+class DoesNotSeeTheValues(Changed):
+    def change(self, captured):
+        return replace(captured, attention=each(captured.attention, lambda one: replace(one, value=None)))
+
+
+@breaks("facts-layers", only_by="test_layers_of_other_nets")
+class SaysThatWeightsReadThePicture(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, reads=(0,), run_reads=((0,),)) if layer.name == "queries" else layer
+
+
+@breaks("facts-takes", only_by="test_what_layers_take")
+class DoesNotSeeWhatIsMadeOfWeights(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, takes_weights=())
+
+
+@breaks("backend-gradients", only_by="test_passes_of_other_nets")
+class ForgetsTheStateOfARecurrentLayer(Sound):
+    def backward(self, values, rows, rule):
+        pulled = super().backward(values, rows, rule)
+        if is_a(self, "recurrent"):
+            pulled["relu1"] = np.where(np.arange(8) == 7, pulled["relu1"], 0)
+        return pulled
+
+
+@breaks("facts-takes", only_by="test_what_the_reader_takes")
+class TakesAPartForThePicture(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, inputs=tuple(replace(one, reader_spans=({2: (0, 5)},)) for one in facts.inputs))
 
 
 @breaks("methods-run", only_by="test_methods_on_other_nets")

@@ -109,6 +109,15 @@ class Suite(testing.BackendTests):
     def build_words(self, net: testing.WordsNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 
+    def build_causal(self, net: testing.CausalNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_queries(self, net: testing.QueriesNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return Model(net), {name: name for name in ("conv1", "relu1", "pool")}
 

@@ -3,12 +3,25 @@
 import numpy as np
 import pytest
 
-from xaicore.testing import BlocksNet, ConvNet, HeadsNet, LoopNet, PairNet, ResidualNet, SegmentsNet, TokenNet, WordsNet
+from xaicore.testing import (
+    BlocksNet,
+    CausalNet,
+    ConvNet,
+    HeadsNet,
+    LoopNet,
+    PairNet,
+    QueriesNet,
+    RecurrentNet,
+    ResidualNet,
+    SegmentsNet,
+    TokenNet,
+    WordsNet,
+)
 from xaicore.testing.nets.arithmetic import relu_back
 
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
-NETS += [HeadsNet("shape"), HeadsNet("colour")]
+NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet()]
 STEP = 1e-6
 
 
@@ -34,7 +47,17 @@ def test_gradients_are_the_slopes(net):
         np.testing.assert_allclose(slopes, (more - less) / (2 * STEP), rtol=1e-5, atol=1e-6)
 
 
-CHAINS = [ConvNet(), TokenNet(), ResidualNet(), LoopNet(), BlocksNet(), WordsNet()]
+CHAINS = [
+    ConvNet(),
+    TokenNet(),
+    ResidualNet(),
+    LoopNet(),
+    BlocksNet(),
+    WordsNet(),
+    CausalNet(),
+    QueriesNet(),
+    RecurrentNet(),
+]
 
 
 @pytest.mark.parametrize("net", CHAINS, ids=lambda net: net.name)

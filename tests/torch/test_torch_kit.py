@@ -173,6 +173,111 @@ class Blocks(nn.Module):
         return self.dense(self.mixed2(self.mixed1(self.tokens(self.patches(x))))[:, 0])
 
 
+class CausalAttention(Attention):
+    """Five heads, whose keys are masked by the function."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        q, k, v = (one.unflatten(-1, (5, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
+        return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).swapaxes(1, 2).flatten(2))
+
+
+class Positions(nn.Module):
+    """Patches with their positions."""
+
+    def __init__(self, net: testing.CausalNet) -> None:
+        super().__init__()
+        self.positions = parameter(net.positions)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return patches.flatten(2).swapaxes(1, 2) + self.positions
+
+
+class Causal(Transformer):
+    """Of one block; the last token is read."""
+
+    def __init__(self, net: testing.CausalNet) -> None:
+        super().__init__(net)
+        self.tokens, self.mixed.attention = Positions(net), CausalAttention(net)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.mixed(self.tokens(self.patches(x)))[:, -1])
+
+
+class Mixed(nn.Module):
+    """Channels that are mixed by a softmax of their products."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.project = dense(net.mix)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        x = self.project(patches.flatten(2).mT)
+        return x @ (x.mT @ x / x.shape[1]).softmax(dim=2).mT
+
+
+class Gated(nn.Module):
+    """Channels that are weighed by their softmax."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens * F.softmax(tokens, dim=-1)
+
+
+class Queries(nn.Module):
+    """Weights alone."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.rows = parameter(net.queries)
+
+    def forward(self) -> torch.Tensor:
+        return self.rows[None]
+
+
+class Read(nn.Module):
+    """Queries read tokens by an attention in single operations, with what models do to its weights."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.query, self.key, self.value = dense(net.query), dense(net.key), dense(net.value)
+        self.dropout, self.out = nn.Dropout(0.1), dense(net.output)
+
+    def forward(self, tokens: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        queries = queries.expand(len(tokens), -1, -1)
+        taken = self.query(queries), self.key(tokens), self.value(tokens)
+        q, k, v = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in taken)
+        weights = torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, dim=3)
+        heads = torch.matmul(self.dropout(weights.type_as(v)).contiguous(), v)
+        return self.out(heads.swapaxes(1, 2).flatten(2))
+
+
+class Queried(nn.Module):
+    """Learned queries, of which the mean is read."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.patches, self.mixed, self.gated = conv(net.patches, net.patches_bias, 4), Mixed(net), Gated()
+        self.queries, self.read, self.dense = Queries(net), Read(net), dense(net.dense, net.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.read(self.gated(self.mixed(self.patches(x))), self.queries()).mean(1))
+
+
+class Recurrent(nn.Module):
+    """Columns of some rows of the picture, the steps first, as recurrent layers take them."""
+
+    def __init__(self, net: testing.RecurrentNet) -> None:
+        super().__init__()
+        self.rows, self.columns = net.part
+        self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
+        self.recurrent, self.dense = nn.RNN(5, 7), dense(net.dense, net.bias)
+        self.recurrent.weight_ih_l0, self.recurrent.weight_hh_l0 = parameter(net.kernel), parameter(net.state)
+        self.recurrent.bias_ih_l0, self.recurrent.bias_hh_l0 = parameter(net.offset), parameter(0 * net.offset)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = self.relu1(self.conv1(x[:, :, self.rows, self.columns])).mean(2).permute(2, 0, 1)
+        return self.dense(self.recurrent(steps)[0][-1])
+
+
 class ClassesLast(nn.Module):
     """(N, classes, h, w) to (N, h, w, classes)."""
 
@@ -282,6 +387,15 @@ class TestTorch(testing.BackendTests):
 
     def build_words(self, net: testing.WordsNet) -> testing.Built:
         return self.build(Words(net), *net.layers)
+
+    def build_causal(self, net: testing.CausalNet) -> testing.Built:
+        return self.build(Causal(net), *net.layers)
+
+    def build_queries(self, net: testing.QueriesNet) -> testing.Built:
+        return self.build(Queried(net), *net.layers)
+
+    def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
+        return self.build(Recurrent(net), *net.layers)
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return self.build(Heads(net), "conv1", "relu1", "shape", "colour")

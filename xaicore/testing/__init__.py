@@ -16,10 +16,13 @@ from xaicore.testing.logger import LoggerTests
 from xaicore.testing.method import MethodTests
 from xaicore.testing.model_source import ModelSourceTests
 from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.pair import PairNet
+from xaicore.testing.nets.queries import QueriesNet
+from xaicore.testing.nets.recurrent import RecurrentNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.nets.token import TokenNet
@@ -32,6 +35,7 @@ __all__ = [
     "BackendTests",
     "BlocksNet",
     "Built",
+    "CausalNet",
     "Clause",
     "ContractError",
     "ContractWarning",
@@ -42,6 +46,8 @@ __all__ = [
     "MethodTests",
     "ModelSourceTests",
     "PairNet",
+    "QueriesNet",
+    "RecurrentNet",
     "ReferenceBackend",
     "ResidualNet",
     "SegmentsNet",

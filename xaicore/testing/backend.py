@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xaicore.testing.activations import ActivationChecks
 from xaicore.testing.architectures import ArchitectureChecks
+from xaicore.testing.attending import AttentionChecks
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.described import DescribedChecks
@@ -60,6 +61,7 @@ class BackendTests(
     DescribedChecks,
     RunningChecks,
     ReducingChecks,
+    AttentionChecks,
     PowerChecks,
     RestoringChecks,
     FactChecks,

@@ -14,11 +14,14 @@ from xaicore.testing.checks import close as close_to
 from xaicore.testing.clauses import CLAUSES
 from xaicore.testing.kit import Kit, ask
 from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.pair import PairNet
+from xaicore.testing.nets.queries import QueriesNet
+from xaicore.testing.nets.recurrent import RecurrentNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.nets.token import TokenNet
@@ -35,11 +38,14 @@ Built = tuple[Any, Mapping[str, str]]
 """A model, and {layer of the kit's net: its name in the model}, of those layers that the framework tells apart."""
 
 
-OTHERS: tuple[type[Net], ...] = (ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet)
+OTHERS: tuple[type[Net], ...] = (
+    *(ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet),
+    *(CausalNet, QueriesNet, RecurrentNet),
+)
 METHODS = {"modes": "modes", "frozen": "freeze"}
 """{what is no net: the method that supplies it}."""
 
-WITH_FACTS = ("loop", "blocks", "words")
+WITH_FACTS = ("loop", "blocks", "words", "causal", "queries", "recurrent")
 """Nets of tokens, of several runs or inputs, which are read by their facts."""
 
 
@@ -48,13 +54,15 @@ class BackendCase(Kit):
 
     `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so no nets that need
     them), "heads" (no softmax or sigmoid at the end of a net), "bias" (layers have none), "modes" (there are none that
-    a caller could be in), "frozen" (weights have no gradients that could be switched off), any net but the first, and
-    of the facts those that `observe` does not report.
+    a caller could be in), "frozen" (weights have no gradients that could be switched off), "values" (what attention
+    weights are multiplied with is not seen), "covariance" (softmaxes over channels are taken for attention), any net
+    but the first, and of the facts those that `observe` does not report.
     """
 
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
-        *("residual", "loop", "blocks", "segments", "words", "outputs", "modes", "frozen", *FACTS),
+        *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
+        *("modes", "frozen", "values", "covariance", *FACTS),
     )
 
     def build_conv(self, net: ConvNet) -> Built:
@@ -92,6 +100,18 @@ class BackendCase(Kit):
     def build_words(self, net: WordsNet) -> Built:
         """The net of these weights in your framework, which takes what `named_inputs` returns."""
         raise self._undeclared("words")
+
+    def build_causal(self, net: CausalNet) -> Built:
+        """The net of these weights in your framework."""
+        raise self._undeclared("causal")
+
+    def build_queries(self, net: QueriesNet) -> Built:
+        """The net of these weights in your framework, of whose layers "queries" takes nothing, where it is one."""
+        raise self._undeclared("queries")
+
+    def build_recurrent(self, net: RecurrentNet) -> Built:
+        """The net of these weights in your framework; "recurrent" gives all of its states."""
+        raise self._undeclared("recurrent")
 
     def build_outputs(self, net: HeadsNet) -> Built:
         """The net of these weights in your framework, which returns both outputs."""

@@ -21,6 +21,7 @@ from xaicore.testing.nets.description import described
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.queries import QueriesNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.token import TokenNet
 
@@ -33,7 +34,7 @@ TYPES = {
     **dict.fromkeys(("dense", "shape", "colour"), "Dense"),
     **{"relu": "ReLU", "pool": "GlobalPool"},
 }
-CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2}
+CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2, "Mixed": 2}
 KINDS = {"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense", "Norm": "norm", "Embedding": "embedding"}
 
 
@@ -64,14 +65,16 @@ class ReferenceBackend(Backend):
         names = dict.fromkeys(name.partition("#")[0] for name in self.net.layers)
         layers = tuple(self.facts_of(name, values, gradients) for name in names)
         first = layers[0].name
-        readers = tuple(
-            InputFacts(picture.shape, picture.shape, 1, (self.net.name != "loop",), (None,), reader=first)
-            if picture.dtype.kind == "f"
-            else InputFacts(picture.shape)
-            for picture in pictures
-        )
+        readers = tuple(self.read_by(first, picture) for picture in pictures)
         outputs = {name: values[layer].shape for name, layer in self.ends().items()}
         return Facts(layers, readers, link=self.net.link, output=self.net.explains or 0, outputs=outputs)
+
+    def read_by(self, reader: str, picture: np.ndarray) -> InputFacts:
+        """The facts of one input."""
+        if picture.dtype.kind == "i":
+            return InputFacts(picture.shape)
+        taken = self.net.taken_by_reader(picture)
+        return InputFacts(picture.shape, taken.shape, 1, (taken is picture,), (None,), reader=reader)
 
     def ends(self) -> dict[int | str, str]:
         """{name of an output: the layer that makes it}."""
@@ -93,6 +96,7 @@ class ReferenceBackend(Backend):
             KINDS.get(kind),
             channel_axis=CHANNELS.get(kind),
             takes=tuple(self.position_or_name(one) for one in self.net.taken(runs[-1])),
+            takes_weights=tuple((1, *shape) for shape in self.net.takes_weights(runs[-1])),
             pooled=kind == "GlobalPool",
             reads=tuple(sorted({i for run in runs for i in self.net.reads(run)})),
             reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes},
@@ -169,12 +173,20 @@ class ReferenceBackend(Backend):
 
     def attention(self, inputs: Any) -> Sequence[AttentionFacts]:
         """One in each block."""
-        return [AttentionFacts(name, (1, 2, 13, 13), reached=True) for name in self.attentions()]
+        values = self.forward(*(picture[:1] for picture in self.pictures(inputs)))
+        return [self.attention_facts(name, self.attended(name, values, {}).weights) for name in self.attentions()]
 
-    def attentions(self) -> dict[str, tuple[TokenNet, str]]:
+    def attention_facts(self, name: str, weights: np.ndarray) -> AttentionFacts:
+        """Those of one attention."""
+        _, heads, queries, keys = weights.shape
+        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=self.net.name == "causal")
+
+    def attentions(self) -> dict[str, tuple[TokenNet | QueriesNet, str]]:
         """{layer with an attention: the block that it is, and the layer that it reads}."""
         if isinstance(self.net, TokenNet):
             return {"mixed": (self.net, "tokens")}
+        if isinstance(self.net, QueriesNet):
+            return {"read": (self.net, "gated")}
         if isinstance(self.net, BlocksNet):
             return {"mixed1": (self.net.blocks[0], "tokens"), "mixed2": (self.net.blocks[1], "mixed1")}
         return {}
@@ -209,8 +221,8 @@ class ReferenceBackend(Backend):
         }
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
-        """The picture, for the layer that reads it; half of it in the loop."""
-        return as_float(self.pictures(inputs)[0] * (0.5 if self.net.name == "loop" else 1))
+        """What the layer that reads the picture takes of it."""
+        return as_float(self.net.taken_by_reader(self.pictures(inputs)[0]))
 
     def in_precision(self, precision: str) -> Any:
         """A net whose weights are rounded."""

@@ -127,7 +127,9 @@ class TestFlax(testing.BackendTests):
     plugin = xaicore_flax
     frameworks = ("flax", "jax")
     lacks = {  # noqa: RUF012 (a constant)
-        **dict.fromkeys(("loop", "blocks"), "modules of the same kinds as those of the first nets"),
+        **dict.fromkeys(
+            ("loop", "blocks", "causal", "queries", "recurrent"), "modules of the same kinds as those of the first nets"
+        ),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
         "modes": "gradients are those of functions, whatever the caller does",
         "frozen": "weights have no gradients of their own",

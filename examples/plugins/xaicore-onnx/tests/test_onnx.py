@@ -106,7 +106,10 @@ class TestOnnx(testing.BackendTests):
     lacks = {  # noqa: RUF012 (a constant)
         "gradients": "ONNX Runtime only runs forward",
         "reached": "ONNX Runtime only runs forward",
-        **dict.fromkeys(("residual", "loop", "blocks"), "a graph of the same nodes as that of the first nets"),
+        **dict.fromkeys(
+            ("residual", "loop", "blocks", "causal", "queries", "recurrent"),
+            "a graph of the same nodes as that of the first nets",
+        ),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
         "modes": "sessions have none",
         "frozen": "weights have no gradients",
