@@ -131,6 +131,7 @@ def in_bfloat16() -> Iterator[None]:
 FORWARD = {
     "gradients": "Keras' backend only runs forward",
     "reached": "which positions of a map count is found for tokens alone: each takes a row of a pass",
+    "moves": "they are seen by gradients",
 }
 """What an engine lacks that only runs forward."""
 

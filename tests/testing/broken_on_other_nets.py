@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -200,6 +202,42 @@ class ForgetsTheStateOfARecurrentLayer(Sound):
 class TakesAPartForThePicture(OtherFacts):
     def of_pass(self, facts):
         return replace(facts, inputs=tuple(replace(one, reader_spans=({2: (0, 5)},)) for one in facts.inputs))
+
+
+@breaks("backend-quiet")
+class WarnsOfWhatIsRight(Sound):
+    def resume_parts(self, inputs, layer, activations):
+        if is_a(self, "residual") and len(inputs) == 1:
+            warnings.warn("it is run as a whole", RuntimeWarning, stacklevel=2)
+        return super().resume_parts(inputs, layer, activations)
+
+
+@breaks("backend-quiet")
+class PrintsLayers(Sound):
+    def observe(self, inputs):
+        facts = super().observe(inputs)
+        print(len(facts.layers), "layers")
+        return facts
+
+
+@breaks("facts-moves", only_by="test_where_tokens_come_from")
+class TurnsTheTokensRound(OtherFacts):
+    def of_layer(self, layer):
+        turned = {0: {1: {axis: ends[::-1] for axis, ends in layer.moves[0][1].items()}}} if layer.moves else {}
+        return replace(layer, moves=turned)
+
+
+@breaks("facts-moves", only_by="test_where_what_the_reader_takes_comes_from")
+class DoesNotSeeWhichPartIsRead(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, inputs=tuple(replace(one, reader_spans=()) for one in facts.inputs))
+
+
+@breaks("backend-hash", only_by="test_the_hash_of_shapes")
+class HashesBytes(Sound):
+    def weights_hash(self):
+        arrays = [value for value in vars(self.net).values() if isinstance(value, np.ndarray)]
+        return hashlib.sha256(b"".join(value.tobytes() for value in arrays)).hexdigest()
 
 
 @breaks("methods-run", only_by="test_methods_on_other_nets")

@@ -24,6 +24,7 @@ class Restless(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("calls", torch.zeros(()))
+        self.table = nn.Parameter(torch.arange(3), requires_grad=False)
         self.is_hooked = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -286,17 +287,18 @@ class ClassesLast(nn.Module):
 
 
 class Words(nn.Module):
-    """A picture and a sentence."""
+    """A picture and a sentence, which is looked up first; a hook of the user's doubles what is found."""
 
     def __init__(self, net: testing.WordsNet) -> None:
         super().__init__()
         self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
-        self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(net.embedding.copy()), freeze=False)
+        self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(net.embedding / 2), freeze=False)
+        self.embedding.register_forward_hook(lambda module, args, output: output * 2)
         self.dense = dense(net.dense, net.bias)
 
     def forward(self, picture: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        of_picture = self.relu1(self.conv1(picture)).mean((2, 3))
-        return self.dense(torch.cat([of_picture, self.embedding(words).mean(1)], 1))
+        of_words = self.embedding(words).mean(1)
+        return self.dense(torch.cat([self.relu1(self.conv1(picture)).mean((2, 3)), of_words], 1))
 
 
 class Heads(nn.Module):

@@ -11,8 +11,10 @@ from xaicore.testing.described import DescribedChecks
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.gradients import GradientChecks
 from xaicore.testing.kit import ask
+from xaicore.testing.moving import MovingChecks
 from xaicore.testing.outputs import OutputChecks
 from xaicore.testing.powers import PowerChecks
+from xaicore.testing.quiet import QuietChecks
 from xaicore.testing.reducing import ReducingChecks
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
@@ -56,6 +58,8 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    QuietChecks,
+    MovingChecks,
     ArchitectureChecks,
     VariantChecks,
     DescribedChecks,

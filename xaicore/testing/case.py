@@ -55,14 +55,15 @@ class BackendCase(Kit):
     `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so no nets that need
     them), "heads" (no softmax or sigmoid at the end of a net), "bias" (layers have none), "modes" (there are none that
     a caller could be in), "frozen" (weights have no gradients that could be switched off), "values" (what attention
-    weights are multiplied with is not seen), "covariance" (softmaxes over channels are taken for attention), any net
-    but the first, and of the facts those that `observe` does not report.
+    weights are multiplied with is not seen), "covariance" (softmaxes over channels are taken for attention), "moves"
+    (where in the picture things come from), "class_axis" (which axis of a score map holds the classes), any net but the
+    first, and of the facts those that `observe` does not report.
     """
 
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
         *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
-        *("modes", "frozen", "values", "covariance", *FACTS),
+        *("modes", "frozen", "values", "covariance", "moves", "class_axis", *FACTS),
     )
 
     def build_conv(self, net: ConvNet) -> Built:

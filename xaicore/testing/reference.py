@@ -13,7 +13,7 @@ import numpy as np
 from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture, Reduction
 from xaicore.errors import InputError, MethodError
-from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
+from xaicore.facts import AttentionFacts, Facts, LayerFacts
 from xaicore.layers import listing, no_run, split_run, unknown_layer
 from xaicore.outputs import Output, Parts, choose_name
 from xaicore.testing.nets.blocks import BlocksNet
@@ -24,6 +24,7 @@ from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.queries import QueriesNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.token import TokenNet
+from xaicore.testing.places import moves_of_tokens, read_by
 
 __all__ = ["ReferenceBackend", "offsets"]
 
@@ -49,7 +50,8 @@ class ReferenceBackend(Backend):
         output = output.name if isinstance(output, Output) else output
         if isinstance(net, HeadsNet):
             names: Any = dict.fromkeys(("shape", "colour"))
-            net = HeadsNet(choose_name(names | {"shape": net.shape, "colour": net.colour}, output, net))
+            net, heads = copy.copy(net), net
+            net.explains = choose_name(names | {"shape": net.shape, "colour": net.colour}, output, heads)
         self.net = net
 
     def layers(self, inputs: Any) -> Sequence[Layer]:
@@ -65,16 +67,9 @@ class ReferenceBackend(Backend):
         names = dict.fromkeys(name.partition("#")[0] for name in self.net.layers)
         layers = tuple(self.facts_of(name, values, gradients) for name in names)
         first = layers[0].name
-        readers = tuple(self.read_by(first, picture) for picture in pictures)
+        readers = tuple(read_by(self.net, first, picture) for picture in pictures)
         outputs = {name: values[layer].shape for name, layer in self.ends().items()}
         return Facts(layers, readers, link=self.net.link, output=self.net.explains or 0, outputs=outputs)
-
-    def read_by(self, reader: str, picture: np.ndarray) -> InputFacts:
-        """The facts of one input."""
-        if picture.dtype.kind == "i":
-            return InputFacts(picture.shape)
-        taken = self.net.taken_by_reader(picture)
-        return InputFacts(picture.shape, taken.shape, 1, (taken is picture,), (None,), reader=reader)
 
     def ends(self) -> dict[int | str, str]:
         """{name of an output: the layer that makes it}."""
@@ -100,6 +95,7 @@ class ReferenceBackend(Backend):
             pooled=kind == "GlobalPool",
             reads=tuple(sorted({i for run in runs for i in self.net.reads(run)})),
             reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes},
+            moves=moves_of_tokens(self.net, name, shape[1]),
             runs=len(runs),
             run_reads=tuple(self.net.reads(run) for run in runs),
         )
@@ -235,7 +231,7 @@ class ReferenceBackend(Backend):
     def weights_hash(self) -> str | None:
         """Of all arrays."""
         arrays = [value for _, value in sorted(vars(self.net).items()) if isinstance(value, np.ndarray)]
-        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+        return hashlib.sha256(b"".join(str(one.shape).encode() + one.tobytes() for one in arrays)).hexdigest()
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The dense layer's rows, for the map that is pooled."""

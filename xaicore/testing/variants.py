@@ -174,6 +174,22 @@ class VariantChecks(BackendCase):
         if self.subject(other).backend.weights_hash() == known:
             deviate("`weights_hash` of other weights", "another one", "the same")
 
+    @checks("backend-hash")
+    def test_the_hash_of_shapes(self) -> None:
+        """Of two models whose weights are the same bytes, in other shapes."""
+        self.need(HeadsNet.name)
+        if not self.has(HeadsNet.name):
+            return
+        one, other = HeadsNet(0), HeadsNet(0)
+        for net in (one, other):
+            for name, value in vars(net).items():
+                setattr(net, name, np.zeros_like(value) if isinstance(value, np.ndarray) else value)
+        other.shape, other.colour = other.colour, other.shape
+        other.shape_bias, other.colour_bias = other.colour_bias, other.shape_bias
+        known, others = (self.subject(net).backend.weights_hash() for net in (one, other))
+        if known is not None and known == others:
+            deviate("`weights_hash` of weights in other shapes", "another one", "the same")
+
     @checks("backend-inputs", since=2)
     def test_an_empty_batch(self) -> None:
         """It is refused."""

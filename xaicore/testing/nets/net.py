@@ -28,7 +28,6 @@ class Net(ABC):
         link: what is put on its logits: None, "softmax" or "sigmoid".
         explains: which of several outputs is explained, the `output` of `xaicore_backend`; None where there is one.
         part: the rows and columns of the picture that the net reads.
-        heads: of its attention, where it has one.
     """
 
     name: ClassVar[str]
@@ -37,7 +36,6 @@ class Net(ABC):
     link: str | None = None
     explains: int | str | None = None
     part: ClassVar[tuple[slice, slice]] = (slice(None), slice(None))
-    heads: ClassVar[int] = 0
 
     @abstractmethod
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:

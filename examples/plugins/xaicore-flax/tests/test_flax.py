@@ -131,6 +131,7 @@ class TestFlax(testing.BackendTests):
             ("loop", "blocks", "causal", "queries", "recurrent"), "modules of the same kinds as those of the first nets"
         ),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
+        "moves": "the example does not look where tokens come from",
         "modes": "gradients are those of functions, whatever the caller does",
         "frozen": "weights have no gradients of their own",
     }

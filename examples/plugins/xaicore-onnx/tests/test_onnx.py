@@ -111,6 +111,7 @@ class TestOnnx(testing.BackendTests):
             "a graph of the same nodes as that of the first nets",
         ),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
+        "moves": "ONNX Runtime only runs forward",
         "modes": "sessions have none",
         "frozen": "weights have no gradients",
     }

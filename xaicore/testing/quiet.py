@@ -1,0 +1,60 @@
+"""Checks that calls which do what was asked are quiet, and that one image is resumed as several are."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+
+from xaicore.testing.checks import checks, deviate
+from xaicore.testing.powers import PowerChecks
+from xaicore.testing.restoring import RestoringChecks
+from xaicore.testing.subject import Subject
+
+__all__ = ["QuietChecks"]
+
+DEPRECATED = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+"""What frameworks say to authors of code, and not to users."""
+
+QUIET = ("observe", "predict", "capture", "attention", "resume", "second")
+
+
+class QuietChecks(PowerChecks, RestoringChecks):
+    """A warning says that something is not as it was asked for."""
+
+    @checks("backend-quiet")
+    def test_calls_on_all_nets(self) -> None:
+        """Nothing is printed, and nothing warned of."""
+        for subject in (*self.subjects(), *self.others()):
+            calls = self.calls(subject)
+            for name in (one for one in QUIET if one in calls):
+                with self._quiet(f"{name} on the {subject.net.name} net"):
+                    calls[name]()
+
+    @checks("backend-quiet")
+    def test_resuming_at_all_maps(self) -> None:
+        """One image and two: a model that is started in the middle gives what it gives as a whole."""
+        for subject in (*self.subjects(), *self.others()):
+            if self.having("resume", subject) and subject.net.name not in ("pair", "loop"):
+                for one in (subject, alone(subject)):
+                    for name in subject.maps:
+                        with self._quiet(f"resume from {name!r} of the {subject.net.name} net on"):
+                            self._check_resumed(one, name)
+
+    @contextlib.contextmanager
+    def _quiet(self, what: str) -> Iterator[None]:
+        printed = io.StringIO()
+        with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(printed):
+            warnings.simplefilter("always")
+            yield
+        found = [str(one.message) for one in warned if not issubclass(one.category, DEPRECATED)]
+        if found or printed.getvalue():
+            deviate(f"what {what} says", "nothing", (found or [printed.getvalue()])[0][:500])
+
+
+def alone(subject: Subject) -> Subject:
+    """The same model with one other image."""
+    other = Subject(subject.net, subject.model, subject.backend, subject.layers, subject.to_inputs)
+    other.pictures = subject.net.pictures(1, seed=5)
+    return other
