@@ -58,6 +58,13 @@ class Gated(layers.Layer):
         return tokens * keras.ops.softmax(tokens, axis=-1)
 
 
+class Centred(layers.Layer):
+    """What images have beyond half of the mean of their batch."""
+
+    def call(self, x: Any) -> Any:
+        return x - keras.ops.mean(x, axis=0) / 2
+
+
 class Queries(layers.Layer):
     """Weights alone, for each image."""
 
@@ -224,6 +231,13 @@ class TestKeras(testing.BackendTests):
         layer.build((None, 8, 5))
         layer.set_weights([net.kernel.T, net.state.T, net.offset])
         y = dense(net.dense, net.bias)(layer(keras.ops.mean(a, axis=1))[:, -1])
+        return keras.Model(x, y), {name: name for name in net.layers}
+
+    def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
+        x = keras.Input((6, 8, 3))
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
+        a = layers.ReLU(name="relu2")(Centred(name="centred")(a))
+        y = dense(net.dense, net.bias)(layers.GlobalAveragePooling2D(name="pool")(a))
         return keras.Model(x, y), {name: name for name in net.layers}
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from broken_backends import BROKEN, Changed, OtherFacts, breaks, each
+from broken_backends import Changed, OtherFacts, breaks, each
 from framework import MODE, Model, Sound
 
 from xaicore import OutputError
+from xaicore.facts import AttentionFacts
+from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.residual import ResidualNet
 
 # Skips, norms, loops, blocks.
@@ -162,13 +164,11 @@ class TakesTheKeysForQueries(Changed):
         return replace(captured, attention=turned) if is_a(self, "queries") else captured
 
 
+@breaks("powers-attention")
 class ListsAnotherSoftmax(Sound):
     def attention(self, inputs):
         listed = super().attention(inputs)
         return [replace(listed[0], name="mixed", shape=(1, 1, 10, 10)), *listed] if is_a(self, "queries") else listed
-
-
-BROKEN[ListsAnotherSoftmax] = "powers-attention"
 
 
 @breaks("powers-attention", only_by="test_what_weights_are_multiplied_with")
@@ -202,6 +202,25 @@ class ForgetsTheStateOfARecurrentLayer(Sound):
 class TakesAPartForThePicture(OtherFacts):
     def of_pass(self, facts):
         return replace(facts, inputs=tuple(replace(one, reader_spans=({2: (0, 5)},)) for one in facts.inputs))
+
+
+@breaks("backend-gradients", only_by="test_images_that_depend_on_each_other")
+class AddsWhatReachesOtherImages(Sound):
+    def backward(self, values, rows, rule):
+        return Net.backward(self.net, values, rows, rule)
+
+
+@breaks("facts-reached", only_by="test_what_reaches_no_output")
+class SaysThatEverythingIsReached(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, reached=layer.reached if any(map(any, layer.reached.values())) else None)
+
+
+@breaks("powers-attention", only_by="test_nets_without_attention")
+class ListsTheSoftmaxOfTheClasses(Sound):
+    def attention(self, inputs):
+        end = [AttentionFacts("dense", (1, 1, 4, 4))] if self.net.link == "softmax" else []
+        return [*super().attention(inputs), *end]
 
 
 @breaks("backend-quiet")

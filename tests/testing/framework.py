@@ -118,8 +118,11 @@ class Suite(testing.BackendTests):
     def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 
+    def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
-        return Model(net), {name: name for name in ("conv1", "relu1", "pool")}
+        return Model(net), {name: name for name in net.layers}
 
     def modes(self) -> dict[str, Any]:
         return {"quiet": quiet}

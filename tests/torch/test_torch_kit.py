@@ -151,12 +151,14 @@ class Loop(nn.Module):
 
 
 class OpenAttention(Attention):
-    """Two heads, in single operations."""
+    """Two heads, in single operations on three axes."""
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        q, k, v = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
-        weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)
-        return self.out((weights @ v).swapaxes(1, 2).flatten(2))
+        n, t, _ = tokens.shape
+        each = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
+        q, k, v = (one.flatten(0, 1) for one in each)
+        weights = (torch.bmm(q, k.mT) / q.shape[-1] ** 0.5).softmax(dim=-1)
+        return self.out(torch.bmm(weights, v).reshape(n, 2, t, -1).swapaxes(1, 2).flatten(2))
 
 
 class Blocks(nn.Module):
@@ -279,6 +281,13 @@ class Recurrent(nn.Module):
         return self.dense(self.recurrent(steps)[0][-1])
 
 
+class Centred(nn.Module):
+    """What images have beyond half of the mean of their batch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x - x.mean(0) / 2
+
+
 class ClassesLast(nn.Module):
     """(N, classes, h, w) to (N, h, w, classes)."""
 
@@ -398,6 +407,13 @@ class TestTorch(testing.BackendTests):
 
     def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
         return self.build(Recurrent(net), *net.layers)
+
+    def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
+        model = nn.Sequential()
+        model.conv1, model.relu1, model.centred = conv(net.conv1, net.bias1), nn.ReLU(), Centred()
+        model.relu2, model.pool, model.flatten = nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        model.dense = dense(net.dense, net.bias)
+        return self.build(model, *net.layers)
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return self.build(Heads(net), "conv1", "relu1", "shape", "colour")

@@ -18,6 +18,7 @@ from xaicore.testing.model_source import ModelSourceTests
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.coupled import CoupledNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.pair import PairNet
@@ -40,6 +41,7 @@ __all__ = [
     "ContractError",
     "ContractWarning",
     "ConvNet",
+    "CoupledNet",
     "HeadsNet",
     "LoggerTests",
     "LoopNet",

@@ -7,6 +7,7 @@ from xaicore.testing.architectures import ArchitectureChecks
 from xaicore.testing.attending import AttentionChecks
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
+from xaicore.testing.coupling import CouplingChecks
 from xaicore.testing.described import DescribedChecks
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.gradients import GradientChecks
@@ -58,6 +59,7 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    CouplingChecks,
     QuietChecks,
     MovingChecks,
     ArchitectureChecks,

@@ -16,6 +16,7 @@ from xaicore.testing.kit import Kit, ask
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.coupled import CoupledNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
@@ -63,7 +64,7 @@ class BackendCase(Kit):
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
         *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
-        *("modes", "frozen", "values", "covariance", "moves", "class_axis", *FACTS),
+        *("coupled", "modes", "frozen", "values", "covariance", "moves", "class_axis", *FACTS),
     )
 
     def build_conv(self, net: ConvNet) -> Built:
@@ -113,6 +114,10 @@ class BackendCase(Kit):
     def build_recurrent(self, net: RecurrentNet) -> Built:
         """The net of these weights in your framework; "recurrent" gives all of its states."""
         raise self._undeclared("recurrent")
+
+    def build_coupled(self, net: CoupledNet) -> Built:
+        """The net of these weights in your framework."""
+        raise self._undeclared("coupled")
 
     def build_outputs(self, net: HeadsNet) -> Built:
         """The net of these weights in your framework, which returns both outputs."""

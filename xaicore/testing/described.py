@@ -36,7 +36,7 @@ class DescribedChecks(BackendCase):
         """By the layers, or by the letters of the caller."""
         if not self.has("segments") or not self.has_facts:
             return
-        for link in (None,) if "heads" in self.lacks else ("softmax", None):
+        for link in (None,) if "heads" in self.lacks else ("softmax", "sigmoid", None):
             plain = self.described(SegmentsNet(link))
             assert plain.facts is not None
             (shape,) = plain.facts.outputs.values()

@@ -94,7 +94,9 @@ class ReferenceBackend(Backend):
             takes_weights=tuple((1, *shape) for shape in self.net.takes_weights(runs[-1])),
             pooled=kind == "GlobalPool",
             reads=tuple(sorted({i for run in runs for i in self.net.reads(run)})),
-            reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes},
+            reached={axis + 1: arrives.any(axis=tuple(a for a in axes if a != axis)).tolist() for axis in axes}
+            if arrives.any()
+            else {},
             moves=moves_of_tokens(self.net, name, shape[1]),
             runs=len(runs),
             run_reads=tuple(self.net.reads(run) for run in runs),

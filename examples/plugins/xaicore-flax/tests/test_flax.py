@@ -128,7 +128,8 @@ class TestFlax(testing.BackendTests):
     frameworks = ("flax", "jax")
     lacks = {  # noqa: RUF012 (a constant)
         **dict.fromkeys(
-            ("loop", "blocks", "causal", "queries", "recurrent"), "modules of the same kinds as those of the first nets"
+            ("loop", "blocks", "causal", "queries", "recurrent", "coupled"),
+            "modules of the same kinds as those of the first nets",
         ),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
         "moves": "the example does not look where tokens come from",
