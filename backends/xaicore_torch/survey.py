@@ -195,14 +195,16 @@ class Survey:
             parted.update((tokens, i) for i in call.parts)
 
     def _source(self, at: int, i: int, tokens: int, origins: Origins) -> torch.Tensor | GradientEdge:
-        """What was last made of an input before a call, with another number of tokens; the input where nothing was.
+        """What was last made of an input before a call, with another number of tokens; the input where nothing was, or
+        by a layer that ran several times, of each part of the input.
 
         A pull-back to it is much shorter than one to the input.
         """
-        for call in reversed(self._calls[:at]):
+        before = self._calls[:at]
+        for call in reversed(before):
             edge = call.output.edge
             if edge is not None and tokens not in call.output.shape[1:-1] and i in origins.of(edge.node):
-                return edge
+                return edge if sum(one.module is call.module for one in before) == 1 else self._leaves[i]
         return self._leaves[i]
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:

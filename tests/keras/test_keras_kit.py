@@ -65,6 +65,14 @@ class Centred(layers.Layer):
         return x - keras.ops.mean(x, axis=0) / 2
 
 
+class Joined(layers.Layer):
+    """Patches of both halves, then words."""
+
+    def call(self, left: Any, right: Any, words: Any) -> Any:
+        rows = [keras.ops.reshape(one, (-1, 12, 10)) for one in (left, right)]
+        return keras.ops.concatenate([*rows, words], axis=1)
+
+
 class Queries(layers.Layer):
     """Weights alone, for each image."""
 
@@ -147,9 +155,11 @@ class TestKeras(testing.BackendTests):
     kit_version = 2
     plugin = xaicore_keras
     frameworks = ("keras", "tensorflow", "jax", "torch")
-    lacks = {"covariance": "a softmax by hand that is square is taken for attention"} | (
-        {} if keras.backend.backend() in frameworks else FORWARD
-    )
+    lacks = {  # noqa: RUF012 (a constant)
+        "covariance": "a softmax by hand that is square is taken for attention",
+        "parts": "which tokens depend on which input is not looked for",
+        **({} if keras.backend.backend() in frameworks else FORWARD),
+    }
 
     def build_conv(self, net: testing.ConvNet) -> testing.Built:
         x = keras.Input((6, 8, 3))
@@ -232,6 +242,19 @@ class TestKeras(testing.BackendTests):
         layer.set_weights([net.kernel.T, net.state.T, net.offset])
         y = dense(net.dense, net.bias)(layer(keras.ops.mean(a, axis=1))[:, -1])
         return keras.Model(x, y), {name: name for name in net.layers}
+
+    def build_halves(self, net: testing.HalvesNet) -> testing.Built:
+        picture, words = keras.Input((12, 32, 3), name="picture"), keras.Input((5,), dtype="int32", name="words")
+        patches = convolution("patches", net.patches, net.patches_bias, 4)
+        embedding = layers.Embedding(*net.embedding.shape, name="embedding")
+        embedding.build()
+        embedding.set_weights([net.embedding])
+        left, right = (patches(picture[:, :, columns]) for columns in net.halves)
+        joined = Joined()(left, right, embedding(words))
+        tokens = dense(net.mix, 0 * net.mix[0], name="tokens")(joined)
+        y = dense(net.dense, net.bias)(keras.ops.mean(keras.ops.tanh(tokens), axis=1))
+        names = ("patches", "embedding", "tokens", "dense")
+        return keras.Model({"picture": picture, "words": words}, y), {name: name for name in names}
 
     def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
         x = keras.Input((6, 8, 3))

@@ -223,6 +223,37 @@ class ListsTheSoftmaxOfTheClasses(Sound):
         return [*super().attention(inputs), *end]
 
 
+@breaks("backend-gradients", only_by="test_outputs_and_gradients_of_halves")
+class ReadsTheLeftHalfTwice(Sound):
+    def run_of(self, layer):
+        return super().run_of("patches#1" if is_a(self, "halves") and layer == "patches#2" else layer)
+
+
+@breaks("facts-moves", only_by="test_which_half_a_run_reads")
+class SwapsTheHalves(OtherFacts):
+    def of_pass(self, facts):
+        turned = tuple(replace(one, reader_spans=one.reader_spans[::-1]) for one in facts.inputs)
+        return replace(facts, inputs=turned) if is_a(self, "halves") else facts
+
+
+@breaks("facts-runs", only_by="test_which_runs_of_the_reader_a_run_depends_on")
+class SaysThatARunDependsOnAll(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, run_frames={i: ((0, 1),) * len(one) for i, one in layer.run_frames.items()})
+
+
+@breaks("facts-reads", only_by="test_which_tokens_are_of_the_picture")
+class TakesWordsForPatches(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, parts={i: {1: (0, 28)} for i in layer.parts})
+
+
+@breaks("backend-unknown-layer", only_by="test_unknown_layers_of_powers")
+class ResumesAnyRun(Sound):
+    def resume_parts(self, inputs, layer, activations):
+        return super().resume_parts(inputs, layer.partition("#")[0], activations)
+
+
 @breaks("backend-quiet")
 class WarnsOfWhatIsRight(Sound):
     def resume_parts(self, inputs, layer, activations):
@@ -249,7 +280,8 @@ class TurnsTheTokensRound(OtherFacts):
 @breaks("facts-moves", only_by="test_where_what_the_reader_takes_comes_from")
 class DoesNotSeeWhichPartIsRead(OtherFacts):
     def of_pass(self, facts):
-        return replace(facts, inputs=tuple(replace(one, reader_spans=()) for one in facts.inputs))
+        unseen = tuple(replace(one, reader_spans=()) for one in facts.inputs)
+        return facts if is_a(self, "halves") else replace(facts, inputs=unseen)
 
 
 @breaks("backend-hash", only_by="test_the_hash_of_shapes")

@@ -121,6 +121,9 @@ class Suite(testing.BackendTests):
     def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 
+    def build_halves(self, net: testing.HalvesNet) -> testing.Built:
+        return Model(net), {name: name for name in ("patches", "embedding", "tokens", "dense")}
+
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 

@@ -8,6 +8,7 @@ from xaicore.testing import (
     CausalNet,
     ConvNet,
     CoupledNet,
+    HalvesNet,
     HeadsNet,
     LoopNet,
     PairNet,
@@ -22,7 +23,7 @@ from xaicore.testing.nets.arithmetic import relu_back
 
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
-NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet()]
+NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet(), HalvesNet()]
 STEP = 1e-6
 
 

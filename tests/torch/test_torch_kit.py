@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -14,6 +15,7 @@ from torch_state import fingerprint
 
 import xaicore_torch
 from xaicore import testing
+from xaicore_torch import pullback
 
 HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=1), "sigmoid": nn.Sigmoid}
 
@@ -230,10 +232,10 @@ class Queries(nn.Module):
 
     def __init__(self, net: testing.QueriesNet) -> None:
         super().__init__()
-        self.rows = parameter(net.queries)
+        self.rows = parameter(net.queries[None])
 
     def forward(self) -> torch.Tensor:
-        return self.rows[None]
+        return self.rows
 
 
 class Read(nn.Module):
@@ -279,6 +281,20 @@ class Recurrent(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         steps = self.relu1(self.conv1(x[:, :, self.rows, self.columns])).mean(2).permute(2, 0, 1)
         return self.dense(self.recurrent(steps)[0][-1])
+
+
+class Halves(nn.Module):
+    """A picture in halves, and a sentence."""
+
+    def __init__(self, net: testing.HalvesNet) -> None:
+        super().__init__()
+        self.halves, self.patches = net.halves, conv(net.patches, net.patches_bias, 4)
+        self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(net.embedding.copy()), freeze=False)
+        self.tokens, self.dense = dense(net.mix), dense(net.dense, net.bias)
+
+    def forward(self, picture: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        left, right = (self.patches(picture[..., columns]).flatten(2).mT for columns in self.halves)
+        return self.dense(self.tokens(torch.cat([left, right, self.embedding(words)], 1)).tanh().mean(1))
 
 
 class Centred(nn.Module):
@@ -351,6 +367,12 @@ def dense(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
     return layer
 
 
+@pytest.fixture(autouse=True)
+def _small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directions of several targets go through several passes, as those of large nets do."""
+    monkeypatch.setattr(pullback, "MOST", 20_000)
+
+
 class TestTorch(testing.BackendTests):
     kit_version = 2
     plugin = xaicore_torch
@@ -407,6 +429,9 @@ class TestTorch(testing.BackendTests):
 
     def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
         return self.build(Recurrent(net), *net.layers)
+
+    def build_halves(self, net: testing.HalvesNet) -> testing.Built:
+        return self.build(Halves(net), "patches", "embedding", "tokens", "dense")
 
     def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
         model = nn.Sequential()

@@ -19,6 +19,7 @@ from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.coupled import CoupledNet
+from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.pair import PairNet
@@ -42,6 +43,7 @@ __all__ = [
     "ContractWarning",
     "ConvNet",
     "CoupledNet",
+    "HalvesNet",
     "HeadsNet",
     "LoggerTests",
     "LoopNet",

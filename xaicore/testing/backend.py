@@ -11,6 +11,7 @@ from xaicore.testing.coupling import CouplingChecks
 from xaicore.testing.described import DescribedChecks
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.gradients import GradientChecks
+from xaicore.testing.halving import HalvingChecks
 from xaicore.testing.kit import ask
 from xaicore.testing.moving import MovingChecks
 from xaicore.testing.outputs import OutputChecks
@@ -59,6 +60,7 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    HalvingChecks,
     CouplingChecks,
     QuietChecks,
     MovingChecks,

@@ -17,6 +17,7 @@ from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.coupled import CoupledNet
+from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
@@ -57,14 +58,16 @@ class BackendCase(Kit):
     them), "heads" (no softmax or sigmoid at the end of a net), "bias" (layers have none), "modes" (there are none that
     a caller could be in), "frozen" (weights have no gradients that could be switched off), "values" (what attention
     weights are multiplied with is not seen), "covariance" (softmaxes over channels are taken for attention), "moves"
-    (where in the picture things come from), "class_axis" (which axis of a score map holds the classes), any net but the
-    first, and of the facts those that `observe` does not report.
+    (where in the picture things come from), "frames" and "parts" (which runs and tokens are of which part),
+    "class_axis" (which axis of a score map holds the classes), any net but the first, and of the facts those that
+    `observe` does not report.
     """
 
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
         *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
-        *("coupled", "modes", "frozen", "values", "covariance", "moves", "class_axis", *FACTS),
+        *("coupled", "halves", "modes", "frozen"),
+        *("values", "covariance", "moves", "frames", "parts", "class_axis", *FACTS),
     )
 
     def build_conv(self, net: ConvNet) -> Built:
@@ -114,6 +117,13 @@ class BackendCase(Kit):
     def build_recurrent(self, net: RecurrentNet) -> Built:
         """The net of these weights in your framework; "recurrent" gives all of its states."""
         raise self._undeclared("recurrent")
+
+    def build_halves(self, net: HalvesNet) -> Built:
+        """The net of these weights in your framework, which takes what `named_inputs` returns.
+
+        Its layers are "patches", "embedding", "tokens" and "dense".
+        """
+        raise self._undeclared("halves")
 
     def build_coupled(self, net: CoupledNet) -> Built:
         """The net of these weights in your framework."""
@@ -220,7 +230,7 @@ class BackendCase(Kit):
         net = net or self.conv_net()
         build: Callable[[Any], Built] = getattr(self, f"build_{net.name}")
         model, layers = build(net)
-        to_inputs = self.named_inputs if net.name == "words" else self.all_inputs
+        to_inputs = self.named_inputs if net.name in ("words", "halves") else self.all_inputs
         return Subject(net, model, self.backend(model, net.explains), layers, to_inputs)
 
     def backend(self, model: Any, output: Any = None) -> Backend:

@@ -7,10 +7,13 @@ import io
 import warnings
 from collections.abc import Iterator
 
-from xaicore.testing.checks import checks, deviate
+import numpy as np
+
+from xaicore.errors import LayerError
+from xaicore.testing.checks import checks, deviate, refused
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.restoring import RestoringChecks
-from xaicore.testing.subject import Subject
+from xaicore.testing.subject import Subject, directions
 
 __all__ = ["QuietChecks"]
 
@@ -41,6 +44,22 @@ class QuietChecks(PowerChecks, RestoringChecks):
                     for name in subject.maps:
                         with self._quiet(f"resume from {name!r} of the {subject.net.name} net on"):
                             self._check_resumed(one, name)
+
+    @checks("backend-unknown-layer", since=2)
+    def test_unknown_layers_of_powers(self) -> None:
+        """A name that no layer has, and a run too many, in `resume` and `second`."""
+        subject = self.subject()
+        name, rows = subject.named(subject.last_map), directions(subject.net, 2)
+        given = subject.raw(subject.last_map, subject.values[subject.last_map].astype(np.float32))
+        for layer in (f"{name}_", f"{name}#7"):
+            calls = {
+                "resume": lambda layer=layer: subject.backend.resume(subject.inputs, layer, given),
+                "second": lambda layer=layer: subject.backend.second(subject.inputs, layer, lambda *_: rows),
+            }
+            for power, call in calls.items():
+                if self.having(power, subject):
+                    with self.unchanged(subject, f"{power} of the layer {layer!r}"):
+                        refused(f"{power} of the layer {layer!r}", call, LayerError, name)
 
     @contextlib.contextmanager
     def _quiet(self, what: str) -> Iterator[None]:

@@ -24,7 +24,7 @@ from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.queries import QueriesNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.token import TokenNet
-from xaicore.testing.places import moves_of_tokens, read_by
+from xaicore.testing.places import moves_of_tokens, of_halves, read_by
 
 __all__ = ["ReferenceBackend", "offsets"]
 
@@ -98,6 +98,7 @@ class ReferenceBackend(Backend):
             if arrives.any()
             else {},
             moves=moves_of_tokens(self.net, name, shape[1]),
+            **of_halves(self.net, name),
             runs=len(runs),
             run_reads=tuple(self.net.reads(run) for run in runs),
         )

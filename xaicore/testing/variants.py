@@ -12,6 +12,7 @@ from xaicore.errors import XaicoreError
 from xaicore.testing.case import FACTS, OTHERS, BackendCase
 from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
 from xaicore.testing.nets.coupled import CoupledNet
+from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.net import Net
 from xaicore.testing.readers import check_reader
@@ -21,7 +22,7 @@ __all__ = ["VariantChecks"]
 
 HEADS = ("shape", "colour")
 
-NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, "modes", "frozen")
+NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, HalvesNet.name, "modes", "frozen")
 
 
 class VariantChecks(BackendCase):
