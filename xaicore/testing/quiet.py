@@ -36,14 +36,13 @@ class QuietChecks(PowerChecks, RestoringChecks):
                     calls[name]()
 
     @checks("backend-quiet")
-    def test_resuming_at_all_maps(self) -> None:
-        """One image and two: a model that is started in the middle gives what it gives as a whole."""
-        for subject in (*self.subjects(), *self.others()):
-            if self.having("resume", subject) and subject.net.name not in ("pair", "loop"):
-                for one in (subject, alone(subject)):
-                    for name in subject.maps:
-                        with self._quiet(f"resume from {name!r} of the {subject.net.name} net on"):
-                            self._check_resumed(one, name)
+    def test_resuming_one_image(self) -> None:
+        """As several are: a model that is started in the middle gives what it gives as a whole."""
+        for subject in self.others():
+            if self.having("resume", subject) and subject.net.name != "loop":
+                name = subject.maps[-2]
+                with self._quiet(f"resume from {name!r} of the {subject.net.name} net on, with one image"):
+                    self._check_resumed(alone(subject), name)
 
     @checks("backend-unknown-layer", since=2)
     def test_unknown_layers_of_powers(self) -> None:
