@@ -40,11 +40,11 @@ model.predict(numpy.zeros((1, 224, 224, 3), "float32"), verbose=0)
 """
 _BY_NAME = ["keras/MobileNetV2", "--weights", "none"]
 SUBJECTS: dict[str, tuple[str, Sequence[str], Mapping[str, str]]] = {
-    "torch": (_TORCH, ["net:build"], {}),
+    "torch": (_TORCH, ["net:build", "--preprocess", "imagenet"], {}),
     "tensorflow": (_KERAS, _BY_NAME, {"KERAS_BACKEND": "tensorflow"}),
     "jax": (_KERAS, _BY_NAME, {"KERAS_BACKEND": "jax"}),
 }
-"""{framework: (script of the forward pass, --model for the same network, environment)}."""
+"""{framework: (script of the forward pass, --model and its options for the same network, environment)}."""
 
 
 def main(names: Sequence[str]) -> None:

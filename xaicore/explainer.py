@@ -23,7 +23,7 @@ from xaicore.data.targets import read_target
 from xaicore.ensemble import Ensemble, Walk
 from xaicore.errors import InputError, type_name
 from xaicore.evidence import BATCH_SIZE, Coupling, Progress, check_parts, check_progress, layer_before
-from xaicore.evidence.pictures import made_inside, picture_input, with_padding
+from xaicore.evidence.pictures import as_seen, made_inside, picture_input
 from xaicore.explanation import Explanation
 from xaicore.facts import ByShape
 from xaicore.layers import Places, as_layers
@@ -297,4 +297,4 @@ class Explainer:
         make = partial(picture_input, type(self.backend), x, place)
         if place is not None and place.frame.is_made and images is None:  # now: explanations do not keep the model
             make = partial(np.asarray, place.frame.arrange(made_inside(self.backend, x, place.frame)))
-        return Pictures(count, input_size, with_padding(images, place), make, views)
+        return Pictures(count, input_size, as_seen(images, place), make, views)

@@ -153,13 +153,9 @@ class Explanation(ShownMaps):
             InputError: the directory is named like a picture, or an option is out of range.
             PluginError, DependencyError: an option is unknown, or needs another library.
         """
-        from xaicore.loggers import open_loggers
+        from xaicore.loggers import saved
 
-        root = Path(directory).expanduser()
-        loggers = {"disk": {**options, "root": root}}
-        with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
-            log(self)
-        return root / "index.html"
+        return saved(self, directory, options)
 
     def take(self, images: slice | Sequence[int]) -> Explanation:
         """The same explanation of some of the images, by position: `take(slice(0, 8))`, `take([3, 5])`.

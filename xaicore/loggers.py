@@ -12,7 +12,8 @@ import platform
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from xaicore.explanation import Explanation
 
-__all__ = ["Loggers", "Spec", "open_loggers"]
+__all__ = ["Loggers", "Spec", "open_loggers", "saved"]
+
+Loggable: TypeAlias = "Explanation | Mapping[str, Explanation] | Sequence[Explanation]"
 
 
 class Loggers:
@@ -67,11 +70,7 @@ class Loggers:
     def __exit__(self, *exc_info: object) -> None:
         self._settle("close", self._close())
 
-    def __call__(
-        self,
-        explanation: Explanation | Mapping[str, Explanation] | Sequence[Explanation],
-        step: int | None = None,
-    ) -> None:
+    def __call__(self, explanation: Loggable, step: int | None = None) -> None:
         """Hand one explanation, or several as `Explainer.compare` and `explain_each` return them, to every logger that
         still works.
 
@@ -214,6 +213,24 @@ def open_loggers(
         built[_unique(key, built)] = value if isinstance(value, Logger) else plugins.installed().logger(key, value)
     named = {} if name is None else {"name": name}
     return Loggers(built, Run(**named, config=dict(config or {}), versions=versions()), on_error, quiet)
+
+
+def saved(explanation: Loggable, directory: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
+    """Write explanations as one run of the disk logger; the path of its index.html.
+
+    Args:
+        explanation: one, or several as `Loggers` take them.
+        directory: made if there is none.
+        options: of the disk logger.
+
+    Raises:
+        LoggerError, InputError, PluginError, DependencyError: as `open_loggers` and the logger say.
+    """
+    root = Path(directory).expanduser()
+    loggers = {"disk": {**options, "root": root}}
+    with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
+        log(explanation)
+    return root / "index.html"
 
 
 def _named(loggers: Spec) -> Iterable[tuple[str, Logger | Mapping[str, Any]]]:

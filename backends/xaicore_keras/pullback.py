@@ -53,7 +53,10 @@ def pull_back(
     axes = _image_axes(forward, survey, asked, ends, len(direction))
     if reducer is not None and axes is not None:
         axes = [0] * len(axes)  # images come first in a table
-    pulled, traces.facts[key] = pull_images(pull_scaled, direction, axes, traces.facts.get(key))
+    # Other rules leave out negative gradients, which may be all that reaches one image from another.
+    of_plain = ("coupled", survey.facts.output, asked.ends("plain"), "plain")
+    is_coupled = traces.facts.get(of_plain) or traces.facts.get(key)
+    pulled, traces.facts[key] = pull_images(pull_scaled, direction, axes, is_coupled)
     gradients = dict(zip(ends, pulled, strict=True))
     for leaf, gradient in gradients.items():
         if leaf.kind != "input" and gradient is None:

@@ -14,9 +14,10 @@ from torch.autograd.graph import GradientEdge
 from xaicore.facts import Moves, Span
 from xaicore.recording import arrivals
 from xaicore_torch.layout import kind_of
+from xaicore_torch.origins import Origins
 from xaicore_torch.private import write_count
 
-__all__ = ["Call", "Snapshot"]
+__all__ = ["Call", "Snapshot", "is_of_weights", "weights_of"]
 
 
 class Snapshot:
@@ -97,3 +98,14 @@ class Call:
         found = arrivals((gradient != 0).cpu().numpy())
         if found:
             self.reached = found
+
+
+def is_of_weights(tensor: torch.Tensor, node: Any, recorded: Origins) -> bool:
+    """Whether a tensor, which this graph node made, is made of weights alone, such as learned queries."""
+    return isinstance(tensor, nn.Parameter) if node is None else not recorded.of(node)
+
+
+def weights_of(call: Call, recorded: Origins) -> tuple[tuple[int, ...], ...]:
+    """The shapes of the tensors that a layer takes and that are made of weights alone."""
+    taken = zip(call.taken, call.taken_nodes, strict=True)
+    return tuple(tuple(tensor.shape) for tensor, node in taken if is_of_weights(tensor, node, recorded))

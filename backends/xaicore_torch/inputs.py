@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from xaicore import BackendError, InputError, XaicoreError
 from xaicore.trees import places
 from xaicore_torch.leaves import Leaves
-from xaicore_torch.listed import are_batches, are_pictures, no_list, stacked
+from xaicore_torch.listed import are_batches, are_pictures, no_list, one_by_one, stacked
 from xaicore_torch.private import Convolution, tree_leaves, tree_map
 
 __all__ = ["Inputs", "check_not_lazy", "inference_hint", "prepare", "repeat_rows", "with_batch_axis"]
@@ -113,8 +113,7 @@ class Inputs:
             BackendError: the model raised.
         """
         try:
-            args = ([*self.args[0].unbind()],) if self.is_list else self.args
-            return model(*args, **self.kwargs)
+            return model(*(one_by_one(*self.args) if self.is_list else self.args), **self.kwargs)
         except XaicoreError:
             raise
         except Exception as exc:
@@ -150,7 +149,8 @@ def prepare(model: nn.Module, inputs: Any, may_be_single: bool = True, takes_lis
     is_list = are_pictures(model, inputs)
     if isinstance(inputs, list) and not is_list and not are_batches(model, inputs):
         raise no_list(len(inputs))
-    parameter = next(model.parameters(), None)
+    weights = list(model.parameters())
+    parameter = next((one for one in weights if one.is_floating_point()), next(iter(weights), None))
 
     def convert(name: str, value: Any) -> Any:
         def leaf(part: Any) -> Any:

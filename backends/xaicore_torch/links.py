@@ -37,7 +37,7 @@ class Activation:
     @property
     def axis(self) -> int:
         """Of a softmax, in its result."""
-        return softmax_axis(self.node) % max(self.result.ndim, 1)
+        return softmax_axis(self.node) % self.result.ndim
 
     @property
     def result(self) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 from xaicore import InputError
 from xaicore_torch.private import Convolution
 
-__all__ = ["are_batches", "are_pictures", "no_list", "stacked"]
+__all__ = ["are_batches", "are_pictures", "no_list", "one_by_one", "stacked"]
 
 
 def are_batches(model: nn.Module, values: Sequence[Any]) -> bool:
@@ -39,6 +39,11 @@ def stacked(pictures: Sequence[Any]) -> Any:
     if all(isinstance(picture, np.ndarray) for picture in pictures):
         return np.stack(pictures)
     return torch.stack([torch.as_tensor(picture).detach() for picture in pictures])
+
+
+def one_by_one(batch: torch.Tensor) -> tuple[list[torch.Tensor]]:
+    """The only argument of a model that takes a list of pictures."""
+    return ([*batch.unbind()],)
 
 
 def no_list(count: int) -> InputError:

@@ -108,8 +108,9 @@ class Middle(Generic[Answer]):
         except Exception:  # whatever the model raises for modules that do not run
             return False
         expected = outputs.repeat_interleave(2, dim=0)
-        scale = float(expected.abs().max()) if expected.numel() else 0.0
-        return again.shape == expected.shape and float((again - expected).abs().max()) <= CLOSE * max(scale, 1e-12)
+        if again.shape != expected.shape:
+            return False
+        return float((again - expected).abs().max()) <= CLOSE * max(float(expected.abs().max()), 1e-12)
 
     def _pass(self, activations: torch.Tensor, rows: int) -> tuple[torch.Tensor, Answer]:
         # A copy, since what follows may work in place.

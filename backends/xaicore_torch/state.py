@@ -84,7 +84,7 @@ def preserved_model(
 def recorded_weights(model: nn.Module) -> contextlib.AbstractContextManager[None]:
     """Let autograd record what a frozen model makes of its weights alone, as it does of one that trains."""
     frozen = [one for one in model.parameters() if not one.requires_grad and not one.is_inference()]
-    return _flipped("requires_grad", [one for one in frozen if one.is_floating_point() and one.is_leaf])
+    return _flipped("requires_grad", [one for one in frozen if one.is_floating_point()])
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from xaicore.facts import Facts, InputFacts, LayerFacts, Moves, Span
 from xaicore.layers import is_pooling
-from xaicore_torch.calls import Call, Snapshot
+from xaicore_torch.calls import Call, Snapshot, is_of_weights, weights_of
 from xaicore_torch.class_axis import find_class_axis
 from xaicore_torch.hooks import Hooks
 from xaicore_torch.layout import batch_axis, channel_axis, images_first, taken_axis, vectors
@@ -62,8 +62,8 @@ class Survey:
         """What the pass showed, for `count` images and the chosen outputs y; without y, nothing of gradients."""
         origins, recorded = Origins(self._leaves), Origins(self._leaves, unrecorded=UNRECORDED)
         for call in self._calls:
-            call.weights = _weights(call, recorded)
-            call.reads = self._reads(call, origins)
+            call.weights = weights_of(call, recorded)
+            call.reads = self._reads(call, origins, recorded)
         inputs = tuple(self._input_facts(i, origins) for i in range(len(self._inputs)))
         self._note_tokens(count, origins)
         for call in self._calls:  # they have noted where the gradients of the reader and of tokens arrive
@@ -132,10 +132,10 @@ class Survey:
             return makers[-1].name
         return next((i for i, given in enumerate(self._inputs) if given is tensor), None)
 
-    def _reads(self, call: Call, origins: Origins) -> tuple[int, ...] | None:
+    def _reads(self, call: Call, origins: Origins, recorded: Origins) -> tuple[int, ...] | None:
         if len(self._inputs) == 1:
-            is_of_weights = call.taken and len(call.weights) == len(call.taken)
-            return () if is_of_weights or call.is_constant else (0,)
+            is_constant = call.is_constant or is_of_weights(call.output.tensor, call.output.node, recorded)
+            return () if is_constant or (call.taken and len(call.weights) == len(call.taken)) else (0,)
         return None if self._starts_recording else origins.of(call.output.node)
 
     def _input_facts(self, i: int, origins: Origins) -> InputFacts:
@@ -195,14 +195,16 @@ class Survey:
             parted.update((tokens, i) for i in call.parts)
 
     def _source(self, at: int, i: int, tokens: int, origins: Origins) -> torch.Tensor | GradientEdge:
-        """What was last made of an input before a call, with another number of tokens; the input where nothing was.
+        """What was last made of an input before a call, with another number of tokens; the input where nothing was, or
+        by a layer that ran several times, of each part of the input.
 
         A pull-back to it is much shorter than one to the input.
         """
-        for call in reversed(self._calls[:at]):
+        before = self._calls[:at]
+        for call in reversed(before):
             edge = call.output.edge
             if edge is not None and tokens not in call.output.shape[1:-1] and i in origins.of(edge.node):
-                return edge
+                return edge if sum(one.module is call.module for one in before) == 1 else self._leaves[i]
         return self._leaves[i]
 
     def _is_reader(self, call: Call, i: int, origins: Origins) -> bool:
@@ -285,15 +287,6 @@ def hooked_modules(model: nn.Module) -> dict[str, nn.Module]:
         for name, module in modules.items()
         if name and not isinstance(module, torch.jit.ScriptModule) and not f"{name}.".startswith(computing)
     }
-
-
-def _weights(call: Call, recorded: Origins) -> tuple[tuple[int, ...], ...]:
-    """The shapes of the tensors that a layer takes and that are made of weights alone, such as learned queries."""
-    return tuple(
-        tuple(taken.shape)
-        for taken, node in zip(call.taken, call.taken_nodes, strict=True)
-        if (isinstance(taken, nn.Parameter) if node is None else not recorded.of(node))
-    )
 
 
 def _is_leaf(module: nn.Module) -> bool:

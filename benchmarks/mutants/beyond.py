@@ -24,6 +24,7 @@ BEYOND: dict[str, dict[str, str]] = {
         "transformers.py": TRAINERS,
         "loader.py": "the workers and generators of PyTorch's DataLoader",
         "generation.py": "`generate` of models of Transformers",
+        "devices.py": "accelerators, which a machine that runs a kit need not have, and copies of a model there",
         "cam.py": SURGERY,
         "surgery.py": SURGERY,
         "tools.py": "for Keras on PyTorch, whose tests find its faults",

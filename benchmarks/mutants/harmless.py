@@ -5,6 +5,8 @@ A line that has several changes of a kind, one of which matters, has no place he
 
 SKIPS = "return SkippedZeros() if is_large and rows.device.type == 'cpu' else contextlib.nullcontext()"
 
+REDUCED = "found = self._pull(leaves.tensors, outputs, direction, facts, retain_graph=False, reducer=reducer)"
+
 HARMLESS: dict[tuple[str, str, str], str] = {
     ("backend.py", "self._surveys.runs.update(recorded.runs)", "statement"): (
         "a pass that finds other runs than expected is repeated; what it saw saves the next one that"
@@ -12,6 +14,7 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("resume.py", "done[one.module].append(one.output)", "statement"): (
         "nothing is replayed, and all of the model runs with the layer's output replaced: the same outputs, more slowly"
     ),
+    ("pulls.py", REDUCED, "constant"): "the graph is kept until the pass is forgotten: memory, and the same gradients",
     ("zeros.py", SKIPS, "condition"): "products with zeros are multiplied, or are not: the same sums",
     ("seen.py", "return (0.5 + golden % 1).reshape(shape).astype(np.float32)", "constant"): (
         "other weights for outputs, between 0.5 and 2.5, no two of which are the same either"

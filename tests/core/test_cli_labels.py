@@ -102,7 +102,12 @@ def test_class_index() -> None:
         ("4", NAMES, "--target: class 4 is out of range: the class names are of classes 0 to 3"),
         ("-1", NAMES, "--target: class -1 is out of range: the class names are of classes 0 to 3"),
         ("-1", None, "--target: class -1 is out of range, classes are 0, 1, ..."),
-        ("0.5", NAMES, "--target: none of the 4 class names is '0.5'"),
+        (
+            "0.5",
+            NAMES,
+            "--target: none of the 4 class names is '0.5': they are 'tench', 'crane', 'goldfish', ...; pass one of "
+            "them, an index, or other names by --labels",
+        ),
         ("goldfisch", NAMES, "--target: none of the 4 class names is 'goldfisch'; did you mean 'goldfish'?"),
         ("crane", NAMES, "--target: 'crane' names the classes 1, 3: pass an index"),
         ("goldfish", None, "--target: 'goldfish' is no class index; to use names, pass --labels"),

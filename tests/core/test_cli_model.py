@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ from toynet import ToyBackend
 from workshop import Workshop, draw
 
 from xaicore.cli.model import as_output, load_model
-from xaicore.cli.preparation import BUILT_IN, for_backend, imagenet
+from xaicore.cli.preparation import IMAGENET, for_backend
 from xaicore.errors import InputError
 from xaicore.pictures import Preparation
+from xaicore.pictures.imagenet import imagenet
 from xaicore.pictures.preparation import stack
 
 SOURCE = """
@@ -116,21 +118,106 @@ def test_which_preprocess(shop: Workshop) -> None:
     shop.module("bare", "from net import build\npreprocess = 'a word'\n")
     assert load_model("net:build", None, None).prepare.name == "net:preprocess"
     assert load_model("net:build", "net:only_x", None).prepare.name == "net:only_x"
-    bare = load_model("bare:build", None, None).prepare
-    assert (bare.function, bare.name) == (imagenet, BUILT_IN)
+    assert load_model("bare:build", None, None).prepare is None
+    assert load_model("bare:build", "imagenet", None).prepare == IMAGENET
     with pytest.raises(
         InputError, match=r"^--preprocess bare:preprocess: 'a word' is no function; expected f\(picture"
     ):
         load_model("bare:build", "bare:preprocess", None)
+    with pytest.raises(
+        InputError, match=r"^--preprocess 'imagnet': expected package\.module:name, file\.py:name or imagenet$"
+    ):
+        load_model("bare:build", "imagnet", None)
 
 
 def test_the_header_says_which_preprocess(shop: Workshop) -> None:
     shop.module("bare", "from net import build\n")
     draw(Path("a.png"))
-    result = shop.run("explain", "a.png", "--model", "bare:build", "--logger", "notes")
+    result = shop.run("explain", "a.png", "--model", "bare:build", "--preprocess", "imagenet", "--logger", "notes")
     assert result.exit_code == 0
-    assert f"1 picture; model bare:build, weights as the code makes them; preprocess {BUILT_IN}\n" in result.stderr
-    assert shop.notes()[0]["config"]["preprocess"] == BUILT_IN
+    assert f"1 picture; model bare:build, weights as the code makes them; preprocess {IMAGENET.name}\n" in result.stderr
+    assert shop.notes()[0]["config"]["preprocess"] == IMAGENET.name
+
+
+@pytest.mark.parametrize("to", [["--logger", "disk", "--out", "run"], ["--table", "--out", "run"]])
+@pytest.mark.parametrize("written", ["prepare.py:preprocess", "imagenet"])
+def test_pictures_that_nothing_says_how_to_prepare(shop: Workshop, to: list[str], written: str) -> None:
+    """They are refused, since a map of other inputs would look right, too; both remedies work as they are offered."""
+    shop.module("bare", "from net import build\n")
+    draw(Path("a.png"))
+    refused = shop.run("explain", "a.png", "--model", "bare:build", *to)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: --model bare:build does not say how a picture becomes its input. Write ")
+    assert not Path("run").exists()
+    code, offered = re.findall("`(.*?)`", refused.stderr), re.findall("--preprocess (\\S+)", refused.stderr)
+    assert offered == ["prepare.py:preprocess", "imagenet"]
+    Path("prepare.py").write_text("\n".join(code))
+    again = shop.run("explain", "a.png", "--model", "bare:build", *to, "--preprocess", written)
+    assert again.exit_code == 0, again.stderr
+
+
+def test_a_model_of_another_size_is_not_offered_imagenet(shop: Workshop) -> None:
+    shop.module("bare", "from net import build\n")
+    model, backend = load_model("bare:build", None, None), ToyBackend()
+    backend.picture_size = (20, 30)
+    with pytest.raises(
+        InputError, match=r"resize\(picture, \(30, 20\)\).* and add --preprocess prepare\.py:preprocess$"
+    ):
+        model.preparation(backend)
+    backend.picture_size = (224, 224)
+    with pytest.raises(InputError, match=r"as most ImageNet models of PyTorch are, --preprocess imagenet$"):
+        model.preparation(backend)
+
+
+def test_dots_need_no_preparation(shop: Workshop) -> None:
+    """They run the model in its own size and layout; a picture means something, and is refused."""
+    shop.module("bare", "from net import build\n")
+    draw(Path("a.png"))
+    for command in ("layers", "methods"):
+        assert shop.run(command, "--model", "bare:build").exit_code == 0
+        refused = shop.run(command, "a.png", "--model", "bare:build")
+        assert refused.exit_code == 2
+        assert "--model bare:build does not say how a picture becomes its input" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("of_model", "shape"),
+    [
+        ("None, False", [1, 3, 224, 224]),
+        ("(20, 30), False", [1, 3, 20, 30]),
+        ("(3, 20), True", [1, 3, 20, 3]),  # the workshop's net takes channels first, here the rows
+    ],
+)
+def test_dots_are_of_the_models_size_and_layout(shop: Workshop, of_model: str, shape: list[int]) -> None:
+    shop.module("bare", "from net import build\n")
+    source, begin = (shop.site / "colours_backend.py").read_text(), "        self.model, self.output = model, output\n"
+    source = source.replace(begin, f"{begin}        self.picture_size, self.channels_last = {of_model}\n")
+    (shop.site / "colours_backend.py").write_text(source)
+    listed = json.loads(shop.run("layers", "--model", "bare:build", "--json").stdout)
+    assert listed["layers"][0]["shape"] == shape
+
+
+@pytest.mark.parametrize("command", ["layers", "methods"])
+def test_a_model_that_does_not_take_dots(shop: Workshop, command: str) -> None:
+    """The advice works; a picture that its own function prepares is not called dots."""
+    shop.module("bare", "from net import build\n")
+    source, begin = (shop.site / "colours_backend.py").read_text(), "        self.model, self.output = model, output\n"
+    grey = source.replace(begin, f"{begin}        self.picture_size = 5, 5\n").replace(
+        "x.shape[1] != 3", "x.shape[2] != 4"
+    )
+    (shop.site / "colours_backend.py").write_text(grey)
+    result = shop.run(command, "--model", "bare:build")
+    assert result.exit_code == 2
+    assert (
+        "for inputs (1, 3, 5, 5): three channels, please. This input is random dots: add --preprocess" in result.stderr
+    )
+    (typed,) = re.findall(r"--preprocess (\S+),", result.stderr)
+    Path("prepare.py").write_text("def f(picture): return picture[:4, :6].transpose(2, 0, 1) / 255\n")
+    assert shop.run(command, "--model", "bare:build", "--preprocess", typed).exit_code == 0
+    Path("wrong.py").write_text("def f(picture): return picture[:7, :6].transpose(2, 0, 1) / 255\n")
+    result = shop.run(command, "--model", "bare:build", "--preprocess", "wrong.py:f")
+    assert "three channels, please" in result.stderr
+    assert "dots" not in result.stderr
 
 
 @pytest.mark.parametrize(("height", "width"), [(256, 256), (256, 300), (600, 256), (1024, 768), (50, 60), (3, 700)])
@@ -150,14 +237,14 @@ def test_imagenet_takes_the_middle(height: int, width: int) -> None:
     assert np.abs(x - expected.transpose(2, 0, 1)).max() < 1e-5
 
 
-def test_the_built_in_one_lays_pictures_out_as_the_backend_takes_them() -> None:
+def test_imagenet_lays_pictures_out_as_the_backend_takes_them() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     backend = ToyBackend()
-    built_in, own = Preparation(imagenet, BUILT_IN), Preparation(lambda picture: picture[:8, :9], "my:f")
-    first, seen = for_backend(built_in, backend)(picture, "a.png")
+    own = Preparation(lambda picture: picture[:8, :9], "my:f")
+    first, seen = for_backend(IMAGENET, backend)(picture, "a.png")
     assert first.shape == (3, 224, 224)
     backend.channels_last = True
-    last, again = for_backend(built_in, backend)(picture, "a.png")
+    last, again = for_backend(IMAGENET, backend)(picture, "a.png")
     assert last.shape == (224, 224, 3)
     assert np.array_equal(last, np.moveaxis(first, 0, -1))
     assert np.array_equal(seen, again)

@@ -192,14 +192,3 @@ def test_what_is_of_ray_needs_it(shop: Workshop) -> None:
     result = invoke(shop, "--engine", "ray")
     assert result.exit_code == 2
     assert "--engine is for runs over a data set: add --table" in result.stderr
-
-
-def test_a_preparation_that_nobody_has_said_is_remarked(shop: Workshop) -> None:
-    """The workshop's net takes any size, so that the usual preparation runs."""
-    photos(shop)
-    (shop.here / "bare.py").write_text("from net import Colours\n\n\ndef build():\n    return Colours()\n")
-    for more in ((), ("--table",)):
-        result = shop.run("explain", "photos", "--model", "bare:build", "--out", f"runs/{len(more)}", *more)
-        told = "nothing says how this model's pictures are prepared" in " ".join(result.stderr.split())
-        assert told, result.stderr
-    assert "nothing says how" not in invoke(shop, "--table", "--out", "runs/said").stderr

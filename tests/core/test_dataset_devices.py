@@ -125,5 +125,5 @@ def test_what_cannot_be_sent_names_devices() -> None:
 
         listing = target = None
 
-    with pytest.raises(xaicore.InputError, match=r"devices='cpu:0': model is a builtins.generator.*leave devices out"):
+    with pytest.raises(xaicore.InputError, match=r"devices='cpu:0': model is a generator.*leave devices out"):
         processes.send(Job, "devices='cpu:0'")

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from data_sets import INPUTS, PICTURES, Batches, DeadlyBatches, DeadlyElements, Elements
 from picture_sets import Blank, backend, preprocess, prints, write_pictures
 from processes import TOYS, python
 
@@ -17,7 +18,9 @@ pytest.importorskip("pyarrow")
 
 from pyarrow import parquet
 
+from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.journal import Journal
+from xaicore.dataset.start import Start
 from xaicore.dataset.trial import PREPARED, deadly
 from xaicore.pictures import Preparation
 from xaicore.source.items import Item
@@ -167,6 +170,68 @@ def test_a_picture_that_ends_the_process_in_the_model_or_its_preparation_is_trie
     assert [row["position"] for row in found if row["error"]] == [9]
     assert found[9]["error"].endswith("009.png: this picture ends the process that has it in work")
     assert [row for row in found if not row["error"]] == [whole[n] for n in range(12) if n != 9]
+
+
+@FORKS
+@pytest.mark.parametrize(
+    ("how", "codes"),
+    [
+        ("elements", [3, -9, 0]),  # the second try of each is in another process
+        ("elements of the script", [3, 3, -9, -9, 0]),  # which cannot be sent there
+    ],
+)
+def test_the_first_and_the_last_element_may_end_the_process(tmp_path: Path, how: str, codes: list[int]) -> None:
+    run(Elements(PICTURES), tmp_path / "whole")
+    assert lives(how, tmp_path) == codes
+    whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
+    errors = {row["position"]: row["error"] for row in found if row["error"]}
+    assert errors == {n: f"source[{n}]: this picture ends the process that has it in work" for n in (0, 9)}
+    assert [row for row in found if not row["error"]] == whole[1:9]
+    again = run(DeadlyElements(PICTURES), tmp_path / "out", resume=True)  # in this process: nobody reads them again
+    assert (len(again), again.counts.errors) == (10, 2)
+
+
+@FORKS
+def test_a_model_may_end_the_process_for_the_first_input(tmp_path: Path) -> None:
+    run(Elements(INPUTS), tmp_path / "whole", preprocess=None)
+    assert lives("inputs", tmp_path) == [5, 0]  # as a test picture; the second try is in another process
+    whole, found = rows(tmp_path / "whole"), rows(tmp_path / "out")
+    assert [row["position"] for row in found if row["error"]] == [0]
+    assert found[1:] == whole[1:]
+    assert not (tmp_path / "out" / "start.json").exists()
+
+
+@FORKS
+def test_a_last_batch_that_ends_the_process_is_named(tmp_path: Path) -> None:
+    assert lives("batches", tmp_path) == [3, 1]  # the second try is in another process
+    message = r"^source\[2\], a batch, ends the process that reads it, .*: leave it out of the data set, or mend it"
+    with pytest.raises(xaicore.InputError, match=message):
+        run(DeadlyBatches([4, 4, 2]), tmp_path / "out", preprocess=None)  # in this process: nobody reads it again
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["start.json"]
+    assert len(run(Batches([4, 4]), tmp_path / "out2", preprocess=None)) == 8
+
+
+def test_a_start_that_ends_otherwise_leaves_nothing(tmp_path: Path) -> None:
+    source = Elements(PICTURES, targets=[9] * 10)
+    with pytest.raises(xaicore.InputError, match="class"):
+        run(source, tmp_path / "runs" / "out", truth=[9] * 10)
+    with pytest.raises(xaicore.InputError, match=r"source\[0\] is int: expected x"):
+        run(Elements(range(10)), tmp_path / "runs" / "out")
+    assert not (tmp_path / "runs").exists()
+    run(Elements(PICTURES), tmp_path / "runs" / "out")
+    assert sorted(one.name for one in (tmp_path / "runs" / "out").iterdir()) == [".lock", "parts", "run.json"]
+
+
+def test_two_jobs_that_start_together_read_what_one_of_them_notes(tmp_path: Path) -> None:
+    with Start(RunFolder(tmp_path / "out")) as first, Start(RunFolder(tmp_path / "out")) as second:
+        with first.noting([3]):
+            assert second.read(PICTURES, 3) is not None
+            assert second.spared(5, 2) == [0, 1]
+        noted = Journal(tmp_path / "out" / "start.json")
+        noted.give_up({1})
+        assert second.spared(5, 2) == [0, 2]
+        with pytest.raises(xaicore.InputError, match=r"source\[1\]: this picture ends the process"):
+            second.read(PICTURES, 1)
 
 
 def test_who_came_through_elsewhere_is_given_up_after_more_deaths(tmp_path: Path) -> None:

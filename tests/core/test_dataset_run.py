@@ -278,7 +278,13 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
     [
         ([], {}, "source is an empty list"),
         ("nowhere", {}, "no such file or folder: 'nowhere'"),
-        (np.zeros((2, 3, 6, 6), np.float32), {}, "expected pictures: a folder, a pattern"),
+        (7, {}, "source=7: expected pictures: a folder, a pattern"),
+        (
+            np.zeros((2, 3, 6, 6), np.float32),
+            {},
+            r"^source is an array, float32 \(2, 3, 6, 6\): expected .* own inputs, .*TensorDataset\(torch.as_tensor\(x",
+        ),
+        ("photos", {"engine": "ray", "address": "127.0.0.1:1"}, "^address='127.0.0.1:1': no Ray cluster answers there"),
         ("photos", {"truth": [0]}, r"truth of shape \(1,\) for 3 images"),
         (
             "photos",
@@ -300,10 +306,16 @@ def test_truth_is_the_folder(tmp_path: Path) -> None:
             {"boxes": [[0, 0, 1, 1]] * 3, "box_classes": [0, 1, [2, 3]]},
             r"box_classes \[2, 3\] of the 1 true b",
         ),
+        ("photos", {"class_names": ["a", "b"]}, r"^2 class names for outputs \(1, 4\): expected 4, one per class$"),
         ("photos", {"targets": [1, 2]}, "2 targets for 3 images"),
         ("photos", {"shard": "2/2"}, "shard='2/2': expected 'i/n'"),
         ("photos", {"batch_size": 0}, "batch_size=0: expected a whole number"),
         ("photos", {"readers": 0}, "readers=0: expected a whole number"),
+        ("photos", {"workers": True}, "^workers=True: expected a whole number, 1 or more$"),
+        ("photos", {"resume": "no"}, "^resume='no': expected True or False$"),
+        ("photos", {"resume": 1}, "^resume=1: expected True or False$"),
+        ("photos", {"compile": 0}, "^compile=0: expected True or False; modes of torch.compile are not passed on$"),
+        ("photos", {"trust": "no"}, "^trust='no': expected True or False$"),
         ("photos", {"preprocess": None}, "nothing says how this model's pictures are prepared"),
         ("photos", {"weights": "best.pt"}, "weights='best.pt' is for a model by name"),
         ("photos", {"progress": 3}, "progress=3: expected None, True"),
@@ -341,6 +353,57 @@ def test_a_table_that_does_not_say_where_its_pictures_are_is_refused(tmp_path: P
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(xaicore.InputError, match=message):
         run(tmp_path / "labels.csv", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["file,id", "000.png,a", "001.png,b", "002.png,a"], r"labels\.csv has the id 'a' more than once: .* without"),
+        (
+            ["file", "000.png", "001.png", "001.png"],
+            r"labels\.csv lists '.*001\.png' more than once, .* add a column id",
+        ),
+    ],
+)
+def test_a_table_with_two_pictures_of_one_name_is_refused(tmp_path: Path, lines, message) -> None:
+    write_pictures(tmp_path, 3)
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(xaicore.InputError, match=message):
+        run(tmp_path / "labels.csv", tmp_path / "out")
+    if lines[0] == "file":
+        assert run(tmp_path / "labels.csv", tmp_path / "out", ids=["a", "b", "c"]).counts.pictures == 3
+
+
+@pytest.mark.parametrize("out", [None, 3, ""])
+def test_an_out_that_is_no_path_is_refused(out) -> None:
+    with pytest.raises(xaicore.InputError, match=f"^out={out!r}: expected the path of a folder, such as 'runs/val'"):
+        run([], out)
+
+
+def test_what_keeps_ray_from_starting_is_found_before_a_file_is_written(tmp_path: Path, monkeypatch) -> None:
+    write_pictures(tmp_path / "photos", 3)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(xaicore.DependencyError, match=r"engine='ray' needs Ray: .*pip install 'xaicore\[ray\]'"):
+        run(tmp_path / "photos", tmp_path / "out", engine="ray")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_without_a_part_is_begun_again_without_a_word(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 3)
+
+    def raises(picture):
+        raise KeyError(1)
+
+    prepare = [raises]
+    once = {"preprocess": lambda picture: prepare[0](picture)}
+    with pytest.raises(xaicore.InputError, match="none of the first 3 pictures could be explained"):
+        run(tmp_path / "photos", tmp_path / "out", **once)
+    prepare[0] = preprocess
+    with pytest.raises(xaicore.InputError, match="is of another run, which differs in the method"):
+        run(tmp_path / "photos", tmp_path / "out", method="hirescam", **once)
+    assert len(run(tmp_path / "photos", tmp_path / "out", **once)) == 3
+    with pytest.raises(xaicore.InputError, match="of this run already: pass resume=True"):
+        run(tmp_path / "photos", tmp_path / "out", **once)
 
 
 def test_a_disk_that_is_too_small_is_reported_before_the_start(tmp_path: Path, monkeypatch) -> None:

@@ -19,6 +19,7 @@ from xaicore import InputError
 from xaicore.dataset import preparation
 from xaicore.dataset.fingerprint import prepared
 from xaicore.pictures import Preparation
+from xaicore.pictures.imagenet import imagenet, imagenet_nhwc
 
 
 @pytest.fixture
@@ -96,6 +97,19 @@ def test_the_preprocessing_of_a_library_is_found_again_by_name(tmp_path, paths, 
         with pytest.raises(InputError, match=r"the whole file is not what the model saw, .* pass preprocess="):
             table.explanation().overlay(0)
         assert all(spec == "zoo/net" for spec, _ in asked)
+
+
+@pytest.mark.parametrize("usual", [imagenet, imagenet_nhwc])
+def test_the_preprocessing_of_imagenet_is_found_again(tmp_path, paths, usual):
+    """The command line has it by a word; Python has no function to pass for it."""
+    cut = np.stack([cv2.resize(usual(cv2.imread(path)[..., ::-1])[1], SIZE[::-1]) for path in paths])
+    folder = write_run(tmp_path / "cut", run_of(paths, images=cut), paths)
+    run = json.loads((folder / "run.json").read_text())
+    run["fingerprint"]["prepared"] = prepared(Preparation.of(usual))
+    (folder / "run.json").write_text(json.dumps({**run, "name": "net.py:build"}))
+    shown = xaicore.open_maps(folder).explanation().images
+    assert np.abs(shown.astype(int) - cut).max() < 40  # resized otherwise; another part of the file differs by 200
+    assert np.abs(shown.astype(int) - cut).mean() < 5
 
 
 def test_whole_files_need_no_preprocessing(tmp_path, paths, monkeypatch):

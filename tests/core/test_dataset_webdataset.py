@@ -61,12 +61,11 @@ def test_what_is_encoded_or_shuffled_is_refused(tmp_path: Path, shard) -> None:
         run(webdataset.WebDataset(url, shardshuffle=False).shuffle(100).decode("pil"), tmp_path / "out")
 
 
-def test_a_pool_of_a_monitor_has_the_same_pictures_by_position(shard) -> None:
+def test_a_pool_of_a_monitor_has_the_same_names(shard) -> None:
     paths, url = shard
     source = webdataset.WebDataset(url, shardshuffle=False).decode("pil")
     known = {"preprocess": preprocess, "backend": backend(), "layer": "second", "loggers": [Recorder()]}
     with xaicore.Monitor(None, str(paths[0]), worst=5, pool=source, **known) as monitor:
         _, worst = monitor.step(0)
-    assert {int(name): label for name, label in zip(worst.ids, worst.truth.tolist(), strict=True)} == dict(
-        enumerate(LABELS)
-    )
+    names = [path.stem for path in paths]
+    assert dict(zip(worst.ids, worst.truth.tolist(), strict=True)) == dict(zip(names, LABELS, strict=True))

@@ -75,10 +75,10 @@ def test_what_a_worker_raises_is_raised(tmp_path: Path, forked) -> None:
 
 def test_what_cannot_be_sent_is_refused_with_what_to_pass(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos", 4)
-    with pytest.raises(xaicore.InputError, match=r"workers=2: preprocess is a builtins.function, .* of a module"):
+    with pytest.raises(xaicore.InputError, match=r"workers=2: preprocess is a function, .* of a module"):
         run(tmp_path / "photos", tmp_path / "out", preprocess=lambda picture: preprocess(picture), workers=2)
     known = {"preprocess": preprocess, "backend": backend()}
-    with pytest.raises(xaicore.InputError, match=r"workers=2: model is a builtins.generator, .* model='net.py:build'"):
+    with pytest.raises(xaicore.InputError, match=r"workers=2: model is a generator, .* model='net.py:build'"):
         xaicore.explain_dataset((n for n in "ab"), tmp_path / "photos", tmp_path / "out", workers=2, **known)
 
     class Items:

@@ -8,13 +8,14 @@ import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from workshop import Workshop, draw
 
 import xaicore
-from xaicore import BackendError, InputError, ModelLibrary, ModelSpec, PluginError, find_model
+from xaicore import BackendError, InputError, ModelLibrary, ModelSpec, PluginError, find_model, load
 from xaicore.models import advice, central_part, default_model, download, downloading, libraries, misfit, other_classes
 from xaicore.models.typed import is_code, read_spec
 
@@ -297,6 +298,13 @@ def test_names_of_libraries_that_are_not_installed(zoo: Workshop) -> None:
             find_model(text)
 
 
+@pytest.mark.parametrize("trust", ["no", 0, None])
+def test_what_is_no_yes_is_not_taken_for_trust(zoo: Workshop, trust: Any) -> None:
+    for door in (find_model, load):
+        with pytest.raises(InputError, match=f"^trust={trust!r}: expected True or False$"):
+            door("zoo/lion", trust=trust)
+
+
 def test_a_library_that_cannot_list_its_names_is_left_out(zoo: Workshop) -> None:
     assert [library.name for library in libraries()] == ["zoo"]
     sys.modules["zoo_plugin"].LACKING = True
@@ -438,7 +446,7 @@ def test_a_model_that_does_not_say_how_pictures_become_inputs(zoo: Workshop) -> 
     assert result.exit_code == 2
     assert "--model zoo/Gnu does not say how a picture becomes its input. Write prepare.py with" in result.stderr
     Path("prepare.py").write_text("\n".join(re.findall("`(.*?)`", result.stderr)))
-    typed = re.search("--preprocess (\\S+)$", result.stderr.strip())[1]
+    typed = re.search("--preprocess (\\S+)", result.stderr)[1]
     again = zoo.run("explain", "a.png", "--model", "zoo/Gnu", "--preprocess", typed, "--logger", "notes")
     assert again.exit_code == 0, again.stderr
     assert "preprocess prepare.py:preprocess\n" in again.stderr

@@ -59,6 +59,18 @@ def pairs(kind=tuple):
     return [kind(pair) for pair in zip(PICTURES, LABELS, strict=True)]
 
 
+def keyed(names="jihgfedcba"):
+    """Elements as those of a `WebDataset`."""
+    return [{"__key__": name, "png": x, "cls": y} for name, (x, y) in zip(names, pairs(), strict=True)]
+
+
+def of_paths(cardinality: int, count: int = COUNT, kind: type[Batched] = Batched):
+    """As `image_dataset_from_directory` of Keras makes it, in batches of three."""
+    source = kind(3, cardinality)
+    source.file_paths = [f"photos/{n}.png" for n in range(count)]
+    return source
+
+
 def folder(here: Path) -> str:
     """The ten pictures in a folder per class; their order is that of the folders."""
     for n, (picture, label) in enumerate(zip(PICTURES, LABELS, strict=True)):
@@ -93,9 +105,17 @@ SOURCES = {
     "a stream": lambda here: (IterableDataset(pairs()), None),
     "a stream with other classes": lambda here: (IterableDataset(pairs()), LABELS[::-1]),
     "a stream of batches": lambda here: (Batched(3), None),
+    "a stream with keys": lambda here: (IterableDataset(keyed()), None),
+    "a stream with keys and other classes": lambda here: (IterableDataset(keyed()), LABELS[::-1]),
+    "a stream of batches with paths": lambda here: (of_paths(4), None),
 }
 
-OF_INPUTS = ("a data set of inputs", "a data set of batches", "a stream of batches")
+OF_INPUTS = (
+    "a data set of inputs",
+    "a data set of batches",
+    "a stream of batches",
+    "a stream of batches with paths",
+)
 
 
 def worst_of(pool, count=COUNT, backend=None, step=0, x=INPUTS[:1], **options):
@@ -474,6 +494,39 @@ def test_a_stream_is_let_go_of_between_steps() -> None:
             _, worst = monitor.step(step)
             assert len(worst.ids) == 1
     assert source.passes == before + 3  # one each
+
+
+class Turned(Batched):
+    """Another order in each pass, but for the first batch."""
+
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        first, *others = super().__iter__()
+        return iter([first, *(others if self.passes % 2 else others[::-1])])
+
+
+def test_names_of_a_stream_in_a_pool() -> None:
+    worst, _ = worst_of(IterableDataset(keyed("abcdefghij")))
+    assert sorted(worst.ids) == list("abcdefghij")
+    assert dict(zip(worst.ids, worst.truth.tolist(), strict=True)) == dict(zip("abcdefghij", LABELS, strict=True))
+    repeated, _ = worst_of(IterableDataset(keyed("abcdefghia")))
+    assert sorted(repeated.ids) == [*"abcdefghi", "source[9]"]
+    paths, _ = worst_of(of_paths(4))
+    assert dict(zip(paths.ids, paths.truth.tolist(), strict=True)) == {
+        f"photos/{n}.png": label for n, label in enumerate(LABELS)
+    }
+
+
+@pytest.mark.parametrize(
+    "source",
+    [of_paths(4, kind=Turned), of_paths(3), of_paths(5), of_paths(-2), of_paths(4, count=13)],
+    ids=["another order", "fewer", "more", "nobody knows", "paths of others"],
+)
+def test_paths_that_may_be_of_other_elements_are_no_names(source: Batched) -> None:
+    worst, _ = worst_of(source)
+    assert sorted(worst.ids) == list("0123456789")
 
 
 class Held(IterableDataset):

@@ -92,25 +92,6 @@ class ScalesWholeNumbers(Sound):
         return tuple(one / np.float32(255) if one.dtype == np.uint8 else one for one in given)
 
 
-@breaks("facts-reached", only_by="test_layers_that_the_output_does_not_depend_on")
-class DoesNotKnowWhatNoOutputIsMadeOf(OtherFacts):
-    def of_layer(self, layer):
-        return replace(layer, reached=layer.reached or None)
-
-
-@breaks("facts-inputs", only_by="test_where_tokens_come_from")
-class SaysThatTokensComeFromTheOtherEnd(OtherFacts):
-    def of_layer(self, layer):
-        moves = layer.moves and {0: {1: {2: (10 / 12, 2 / 12), 3: (2 / 16, 10 / 16)}}}
-        return replace(layer, moves=moves)
-
-
-@breaks("facts-inputs", only_by="test_where_tokens_come_from")
-class DoesNotSayWhereTokensComeFrom(OtherFacts):
-    def of_layer(self, layer):
-        return replace(layer, moves={})
-
-
 @breaks("facts-outputs", only_by="test_stated_axes_beside_those_that_the_layers_show")
 class DoesNotShowWhichAxisHoldsTheClasses(OtherFacts):
     def of_pass(self, facts):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +12,8 @@ from broken_backends import Changed, OtherFacts, breaks, each
 from framework import MODE, Model, Sound
 
 from xaicore import OutputError
+from xaicore.facts import AttentionFacts
+from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.residual import ResidualNet
 
 # Skips, norms, loops, blocks.
@@ -136,6 +140,155 @@ class GivesTheFirstAttentionForBoth(Changed):
     def change(self, captured):
         first = next(iter(captured.attention.values()), None) if is_a(self, "blocks") else None
         return replace(captured, attention=each(captured.attention, lambda one: first or one))
+
+
+@breaks("powers-attention", only_by="test_causal_attention")
+class DoesNotSeeTheMask(Sound):
+    def attention_facts(self, name, weights):
+        return replace(super().attention_facts(name, weights), causal=False)
+
+
+@breaks("powers-attention", only_by="test_causal_attention")
+class MasksNothing(Changed):
+    def change(self, captured):
+        if not is_a(self, "causal"):
+            return captured
+        smooth = each(captured.attention, lambda one: replace(one, weights=one.weights * 0.9 + 0.1 / 12))
+        return replace(captured, attention=smooth)
+
+
+@breaks("powers-attention", only_by="test_attention_of_learned_queries")
+class TakesTheKeysForQueries(Changed):
+    def change(self, captured):
+        turned = each(captured.attention, lambda one: replace(one, query=one.key[:, :, :3]))
+        return replace(captured, attention=turned) if is_a(self, "queries") else captured
+
+
+@breaks("powers-attention")
+class ListsAnotherSoftmax(Sound):
+    def attention(self, inputs):
+        listed = super().attention(inputs)
+        return [replace(listed[0], name="mixed", shape=(1, 1, 10, 10)), *listed] if is_a(self, "queries") else listed
+
+
+@breaks("powers-attention", only_by="test_what_weights_are_multiplied_with")
+class DoesNotSeeTheValues(Changed):
+    def change(self, captured):
+        return replace(captured, attention=each(captured.attention, lambda one: replace(one, value=None)))
+
+
+@breaks("facts-layers", only_by="test_layers_of_other_nets")
+class SaysThatWeightsReadThePicture(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, reads=(0,), run_reads=((0,),)) if layer.name == "queries" else layer
+
+
+@breaks("facts-takes", only_by="test_what_layers_take")
+class DoesNotSeeWhatIsMadeOfWeights(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, takes_weights=())
+
+
+@breaks("backend-gradients", only_by="test_passes_of_other_nets")
+class ForgetsTheStateOfARecurrentLayer(Sound):
+    def backward(self, values, rows, rule):
+        pulled = super().backward(values, rows, rule)
+        if is_a(self, "recurrent"):
+            pulled["relu1"] = np.where(np.arange(8) == 7, pulled["relu1"], 0)
+        return pulled
+
+
+@breaks("facts-takes", only_by="test_what_the_reader_takes")
+class TakesAPartForThePicture(OtherFacts):
+    def of_pass(self, facts):
+        return replace(facts, inputs=tuple(replace(one, reader_spans=({2: (0, 5)},)) for one in facts.inputs))
+
+
+@breaks("backend-gradients", only_by="test_images_that_depend_on_each_other")
+class AddsWhatReachesOtherImages(Sound):
+    def backward(self, values, rows, rule):
+        return Net.backward(self.net, values, rows, rule)
+
+
+@breaks("facts-reached", only_by="test_what_reaches_no_output")
+class SaysThatEverythingIsReached(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, reached=layer.reached if any(map(any, layer.reached.values())) else None)
+
+
+@breaks("powers-attention", only_by="test_nets_without_attention")
+class ListsTheSoftmaxOfTheClasses(Sound):
+    def attention(self, inputs):
+        end = [AttentionFacts("dense", (1, 1, 4, 4))] if self.net.link == "softmax" else []
+        return [*super().attention(inputs), *end]
+
+
+@breaks("backend-gradients", only_by="test_outputs_and_gradients_of_halves")
+class ReadsTheLeftHalfTwice(Sound):
+    def run_of(self, layer):
+        return super().run_of("patches#1" if is_a(self, "halves") and layer == "patches#2" else layer)
+
+
+@breaks("facts-moves", only_by="test_which_half_a_run_reads")
+class SwapsTheHalves(OtherFacts):
+    def of_pass(self, facts):
+        turned = tuple(replace(one, reader_spans=one.reader_spans[::-1]) for one in facts.inputs)
+        return replace(facts, inputs=turned) if is_a(self, "halves") else facts
+
+
+@breaks("facts-runs", only_by="test_which_runs_of_the_reader_a_run_depends_on")
+class SaysThatARunDependsOnAll(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, run_frames={i: ((0, 1),) * len(one) for i, one in layer.run_frames.items()})
+
+
+@breaks("facts-reads", only_by="test_which_tokens_are_of_the_picture")
+class TakesWordsForPatches(OtherFacts):
+    def of_layer(self, layer):
+        return replace(layer, parts={i: {1: (0, 28)} for i in layer.parts})
+
+
+@breaks("backend-unknown-layer", only_by="test_unknown_layers_of_powers")
+class ResumesAnyRun(Sound):
+    def resume_parts(self, inputs, layer, activations):
+        return super().resume_parts(inputs, layer.partition("#")[0], activations)
+
+
+@breaks("backend-quiet")
+class WarnsOfWhatIsRight(Sound):
+    def resume_parts(self, inputs, layer, activations):
+        if is_a(self, "residual") and len(inputs) == 1:
+            warnings.warn("it is run as a whole", RuntimeWarning, stacklevel=2)
+        return super().resume_parts(inputs, layer, activations)
+
+
+@breaks("backend-quiet")
+class PrintsLayers(Sound):
+    def observe(self, inputs):
+        facts = super().observe(inputs)
+        print(len(facts.layers), "layers")
+        return facts
+
+
+@breaks("facts-moves", only_by="test_where_tokens_come_from")
+class TurnsTheTokensRound(OtherFacts):
+    def of_layer(self, layer):
+        turned = {0: {1: {axis: ends[::-1] for axis, ends in layer.moves[0][1].items()}}} if layer.moves else {}
+        return replace(layer, moves=turned)
+
+
+@breaks("facts-moves", only_by="test_where_what_the_reader_takes_comes_from")
+class DoesNotSeeWhichPartIsRead(OtherFacts):
+    def of_pass(self, facts):
+        unseen = tuple(replace(one, reader_spans=()) for one in facts.inputs)
+        return facts if is_a(self, "halves") else replace(facts, inputs=unseen)
+
+
+@breaks("backend-hash", only_by="test_the_hash_of_shapes")
+class HashesBytes(Sound):
+    def weights_hash(self):
+        arrays = [value for value in vars(self.net).values() if isinstance(value, np.ndarray)]
+        return hashlib.sha256(b"".join(value.tobytes() for value in arrays)).hexdigest()
 
 
 @breaks("methods-run", only_by="test_methods_on_other_nets")

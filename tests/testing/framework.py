@@ -126,6 +126,21 @@ class Suite(testing.BackendTests):
     def build_words(self, net: testing.WordsNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 
+    def build_causal(self, net: testing.CausalNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_queries(self, net: testing.QueriesNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_halves(self, net: testing.HalvesNet) -> testing.Built:
+        return Model(net), {name: name for name in ("patches", "embedding", "tokens", "dense")}
+
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 

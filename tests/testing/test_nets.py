@@ -3,12 +3,27 @@
 import numpy as np
 import pytest
 
-from xaicore.testing import BlocksNet, ConvNet, HeadsNet, LoopNet, PairNet, ResidualNet, SegmentsNet, TokenNet, WordsNet
+from xaicore.testing import (
+    BlocksNet,
+    CausalNet,
+    ConvNet,
+    CoupledNet,
+    HalvesNet,
+    HeadsNet,
+    LoopNet,
+    PairNet,
+    QueriesNet,
+    RecurrentNet,
+    ResidualNet,
+    SegmentsNet,
+    TokenNet,
+    WordsNet,
+)
 from xaicore.testing.nets.arithmetic import relu_back
 
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
-NETS += [HeadsNet("shape"), HeadsNet("colour")]
+NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet(), HalvesNet()]
 STEP = 1e-6
 
 
@@ -34,7 +49,17 @@ def test_gradients_are_the_slopes(net):
         np.testing.assert_allclose(slopes, (more - less) / (2 * STEP), rtol=1e-5, atol=1e-6)
 
 
-CHAINS = [ConvNet(), TokenNet(), ResidualNet(), LoopNet(), BlocksNet(), WordsNet()]
+CHAINS = [
+    ConvNet(),
+    TokenNet(),
+    ResidualNet(),
+    LoopNet(),
+    BlocksNet(),
+    WordsNet(),
+    CausalNet(),
+    QueriesNet(),
+    RecurrentNet(),
+]
 
 
 @pytest.mark.parametrize("net", CHAINS, ids=lambda net: net.name)
@@ -60,3 +85,15 @@ def test_the_ways_back_through_a_relu():
     d, z = np.array([2.0, -3.0, 5.0, -7.0]), np.array([1.0, 1.0, -1.0, -1.0])
     expected = {"plain": [2, -3, 0, 0], "guided": [2, 0, 0, 0], "deconv": [2, 0, 5, 0]}
     assert {rule: relu_back(d, z, rule).tolist() for rule in expected} == expected
+
+
+def test_images_that_depend_on_each_other_have_the_slopes_of_their_own_scores():
+    net = CoupledNet()
+    (x,) = (one.astype(np.float64) for one in net.pictures(3))
+    rows = np.random.default_rng(5).normal(size=(3, 1, 4))
+    gradients = net.backward(net.forward(x), rows)["input"][:, 0]
+    way = np.random.default_rng(9).normal(size=x.shape)
+    for n in range(3):
+        moved = np.where(np.arange(3) == n, 1, 0).reshape(3, 1, 1, 1) * way * STEP
+        more, less = (net.forward(one)["dense"][n] @ rows[n, 0] for one in (x + moved, x - moved))
+        np.testing.assert_allclose((gradients[n] * way[n]).sum(), (more - less) / (2 * STEP), rtol=1e-5)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -14,6 +15,7 @@ from torch_state import fingerprint
 
 import xaicore_torch
 from xaicore import testing
+from xaicore_torch import pullback
 
 HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=1), "sigmoid": nn.Sigmoid}
 
@@ -24,6 +26,7 @@ class Restless(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("calls", torch.zeros(()))
+        self.table = nn.Parameter(torch.arange(3), requires_grad=False)
         self.is_hooked = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -150,12 +153,14 @@ class Loop(nn.Module):
 
 
 class OpenAttention(Attention):
-    """Two heads, in single operations."""
+    """Two heads, in single operations on three axes."""
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        q, k, v = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
-        weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)
-        return self.out((weights @ v).swapaxes(1, 2).flatten(2))
+        n, t, _ = tokens.shape
+        each = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
+        q, k, v = (one.flatten(0, 1) for one in each)
+        weights = (torch.bmm(q, k.mT) / q.shape[-1] ** 0.5).softmax(dim=-1)
+        return self.out(torch.bmm(weights, v).reshape(n, 2, t, -1).swapaxes(1, 2).flatten(2))
 
 
 class Blocks(nn.Module):
@@ -173,6 +178,132 @@ class Blocks(nn.Module):
         return self.dense(self.mixed2(self.mixed1(self.tokens(self.patches(x))))[:, 0])
 
 
+class CausalAttention(Attention):
+    """Five heads, whose keys are masked by the function."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        q, k, v = (one.unflatten(-1, (5, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
+        return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).swapaxes(1, 2).flatten(2))
+
+
+class Positions(nn.Module):
+    """Patches with their positions."""
+
+    def __init__(self, net: testing.CausalNet) -> None:
+        super().__init__()
+        self.positions = parameter(net.positions)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        return patches.flatten(2).swapaxes(1, 2) + self.positions
+
+
+class Causal(Transformer):
+    """Of one block; the last token is read."""
+
+    def __init__(self, net: testing.CausalNet) -> None:
+        super().__init__(net)
+        self.tokens, self.mixed.attention = Positions(net), CausalAttention(net)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.mixed(self.tokens(self.patches(x)))[:, -1])
+
+
+class Mixed(nn.Module):
+    """Channels that are mixed by a softmax of their products."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.project = dense(net.mix)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        x = self.project(patches.flatten(2).mT)
+        return x @ (x.mT @ x / x.shape[1]).softmax(dim=2).mT
+
+
+class Gated(nn.Module):
+    """Channels that are weighed by their softmax."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens * F.softmax(tokens, dim=-1)
+
+
+class Queries(nn.Module):
+    """Weights alone."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.rows = parameter(net.queries[None])
+
+    def forward(self) -> torch.Tensor:
+        return self.rows
+
+
+class Read(nn.Module):
+    """Queries read tokens by an attention in single operations, with what models do to its weights."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.query, self.key, self.value = dense(net.query), dense(net.key), dense(net.value)
+        self.dropout, self.out = nn.Dropout(0.1), dense(net.output)
+
+    def forward(self, tokens: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        queries = queries.expand(len(tokens), -1, -1)
+        taken = self.query(queries), self.key(tokens), self.value(tokens)
+        q, k, v = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in taken)
+        weights = torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, dim=3)
+        heads = torch.matmul(self.dropout(weights.type_as(v)).contiguous(), v)
+        return self.out(heads.swapaxes(1, 2).flatten(2))
+
+
+class Queried(nn.Module):
+    """Learned queries, of which the mean is read."""
+
+    def __init__(self, net: testing.QueriesNet) -> None:
+        super().__init__()
+        self.patches, self.mixed, self.gated = conv(net.patches, net.patches_bias, 4), Mixed(net), Gated()
+        self.queries, self.read, self.dense = Queries(net), Read(net), dense(net.dense, net.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.read(self.gated(self.mixed(self.patches(x))), self.queries()).mean(1))
+
+
+class Recurrent(nn.Module):
+    """Columns of some rows of the picture, the steps first, as recurrent layers take them."""
+
+    def __init__(self, net: testing.RecurrentNet) -> None:
+        super().__init__()
+        self.rows, self.columns = net.part
+        self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
+        self.recurrent, self.dense = nn.RNN(5, 7), dense(net.dense, net.bias)
+        self.recurrent.weight_ih_l0, self.recurrent.weight_hh_l0 = parameter(net.kernel), parameter(net.state)
+        self.recurrent.bias_ih_l0, self.recurrent.bias_hh_l0 = parameter(net.offset), parameter(0 * net.offset)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = self.relu1(self.conv1(x[:, :, self.rows, self.columns])).mean(2).permute(2, 0, 1)
+        return self.dense(self.recurrent(steps)[0][-1])
+
+
+class Halves(nn.Module):
+    """A picture in halves, and a sentence."""
+
+    def __init__(self, net: testing.HalvesNet) -> None:
+        super().__init__()
+        self.halves, self.patches = net.halves, conv(net.patches, net.patches_bias, 4)
+        self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(net.embedding.copy()), freeze=False)
+        self.tokens, self.dense = dense(net.mix), dense(net.dense, net.bias)
+
+    def forward(self, picture: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        left, right = (self.patches(picture[..., columns]).flatten(2).mT for columns in self.halves)
+        return self.dense(self.tokens(torch.cat([left, right, self.embedding(words)], 1)).tanh().mean(1))
+
+
+class Centred(nn.Module):
+    """What images have beyond half of the mean of their batch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x - x.mean(0) / 2
+
+
 class ClassesLast(nn.Module):
     """(N, classes, h, w) to (N, h, w, classes)."""
 
@@ -181,17 +312,18 @@ class ClassesLast(nn.Module):
 
 
 class Words(nn.Module):
-    """A picture and a sentence."""
+    """A picture and a sentence, which is looked up first; a hook of the user's doubles what is found."""
 
     def __init__(self, net: testing.WordsNet) -> None:
         super().__init__()
         self.conv1, self.relu1 = conv(net.conv1, net.bias1), nn.ReLU()
-        self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(net.embedding.copy()), freeze=False)
+        self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(net.embedding / 2), freeze=False)
+        self.embedding.register_forward_hook(lambda module, args, output: output * 2)
         self.dense = dense(net.dense, net.bias)
 
     def forward(self, picture: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        of_picture = self.relu1(self.conv1(picture)).mean((2, 3))
-        return self.dense(torch.cat([of_picture, self.embedding(words).mean(1)], 1))
+        of_words = self.embedding(words).mean(1)
+        return self.dense(torch.cat([self.relu1(self.conv1(picture)).mean((2, 3)), of_words], 1))
 
 
 class Heads(nn.Module):
@@ -233,6 +365,12 @@ def dense(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
     if bias is not None:
         layer.bias = parameter(bias)
     return layer
+
+
+@pytest.fixture(autouse=True)
+def _small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directions of several targets go through several passes, as those of large nets do."""
+    monkeypatch.setattr(pullback, "MOST", 20_000)
 
 
 class TestTorch(testing.BackendTests):
@@ -283,6 +421,25 @@ class TestTorch(testing.BackendTests):
 
     def build_words(self, net: testing.WordsNet) -> testing.Built:
         return self.build(Words(net), *net.layers)
+
+    def build_causal(self, net: testing.CausalNet) -> testing.Built:
+        return self.build(Causal(net), *net.layers)
+
+    def build_queries(self, net: testing.QueriesNet) -> testing.Built:
+        return self.build(Queried(net), *net.layers)
+
+    def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
+        return self.build(Recurrent(net), *net.layers)
+
+    def build_halves(self, net: testing.HalvesNet) -> testing.Built:
+        return self.build(Halves(net), "patches", "embedding", "tokens", "dense")
+
+    def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
+        model = nn.Sequential()
+        model.conv1, model.relu1, model.centred = conv(net.conv1, net.bias1), nn.ReLU(), Centred()
+        model.relu2, model.pool, model.flatten = nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        model.dense = dense(net.dense, net.bias)
+        return self.build(model, *net.layers)
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return self.build(Heads(net), "conv1", "relu1", "shape", "colour")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from picture_sets import SIDE, preprocess
+from picture_sets import SIDE, Deadly, preprocess
 
 COUNT = 10
 PICTURES = np.random.default_rng(0).integers(0, 250, (COUNT, SIDE, SIDE, 3), dtype=np.uint8)
@@ -26,6 +26,15 @@ class Elements:
             raise IndexError(position)
         self.reads.append(position)
         return self.elements[position]
+
+
+class DeadlyElements(Elements):
+    """The decoder of the first element exits, that of the last one is killed."""
+
+    def __getitem__(self, position):
+        if position in (0, len(self) - 1):
+            Deadly(str(position), "kill" if position else "exit").read()
+        return super().__getitem__(position)
 
 
 class SequentialSampler:
@@ -83,6 +92,15 @@ class Batches:
     def __getitem__(self, number):
         part = self.parts[number]
         return INPUTS[part], np.array(LABELS[part]), np.ones(len(LABELS[part]))
+
+
+class DeadlyBatches(Batches):
+    """The last batch ends the process."""
+
+    def __getitem__(self, number):
+        if number == len(self) - 1:
+            Deadly(str(number), "exit").read()
+        return super().__getitem__(number)
 
 
 class IterableDataset:

@@ -110,15 +110,16 @@ def command(
     with warnings_as_lines(screen):
         trial = Trial.of(path, load_model(model, preprocess, device, weights, trust), backend, output)
         of_model, x = trial.backend, trial.x
-        facts = of_model.observe(x)
-        listing = (
-            _from_shapes(of_model, x, Places(of_model, as_layers(layer), axes, grid, input_axes))
-            if facts is None
-            else _from_facts(of_model, facts, layer, axes, grid, input_axes)
-        )
-        capture = of_model.capture(x, ())
-        listing = listing.for_outputs(capture.outputs, layer is None)
-        outputs = _outputs(capture, facts, kind)
+        with trial.run():
+            facts = of_model.observe(x)
+            listing = (
+                _from_shapes(of_model, x, Places(of_model, as_layers(layer), axes, grid, input_axes))
+                if facts is None
+                else _from_facts(of_model, facts, layer, axes, grid, input_axes)
+            )
+            capture = of_model.capture(x, ())
+            listing = listing.for_outputs(capture.outputs, layer is None)
+            outputs = _outputs(capture, facts, kind)
     if as_json:
         click.echo(json.dumps({**listing.to_json(), "outputs": outputs}, indent=2))
         return

@@ -71,15 +71,16 @@ def command(
             rows = [_row(name) for name in method_names()]
         else:
             trial = Trial.of(path, load_model(model, preprocess, device, weights, trust), backend, output)
-            found = fitting_methods(
-                *(trial.model, trial.x),
-                layer=list(layers) or None,
-                axes=axes,
-                grid=grid,
-                kind=kind,
-                input_axes=input_axes,
-                backend=trial.backend,
-            )
+            with trial.run():
+                found = fitting_methods(
+                    *(trial.model, trial.x),
+                    layer=list(layers) or None,
+                    axes=axes,
+                    grid=grid,
+                    kind=kind,
+                    input_axes=input_axes,
+                    backend=trial.backend,
+                )
             rows = [
                 {"name": name, "fits": reason is None, "reason": None if reason is None else in_options(reason)}
                 for name, reason in found.items()

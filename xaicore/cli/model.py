@@ -8,15 +8,19 @@ from typing import Any
 
 import click
 
-from xaicore import plugins
-from xaicore.cli.preparation import BUILT_IN, Preparation, imagenet
+from xaicore.backend import Backend
+from xaicore.cli.preparation import IMAGENET, for_backend
 from xaicore.errors import InputError
 from xaicore.models import NamedModel, default_model, find_model
 from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
-from xaicore.pictures import example
+from xaicore.pictures import Preparation, example
+from xaicore.pictures.imagenet import SIZE
 
-__all__ = ["Model", "as_output", "load_model", "model_options"]
+__all__ = ["RANDOM", "Model", "as_output", "load_model", "model_options"]
+
+RANDOM = "the weights are random: heatmaps show nothing that was learned"
+"""What is said of weights that nobody has trained."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Model:
         model: the model.
         name: as it was typed.
         title: one line for people.
-        prepare: makes its inputs of pictures.
+        prepare: makes its inputs of pictures; None where nothing says how.
         class_names: as in `xaicore.NamedModel`.
         is_pretrained: as in `xaicore.NamedModel`.
     """
@@ -35,9 +39,19 @@ class Model:
     model: Any
     name: str
     title: str
-    prepare: Preparation
+    prepare: Preparation | None
     class_names: Sequence[str] | Mapping[int, str] | None = None
     is_pretrained: bool | None = None
+
+    def preparation(self, backend: Backend) -> Preparation:
+        """How pictures become its inputs, in the layout that this backend of it takes.
+
+        Raises:
+            InputError: nothing says how. A map of pictures that were prepared otherwise would look right, too.
+        """
+        if self.prepare is None:
+            raise InputError(_unknown(self.name, backend))
+        return for_backend(self.prepare, backend)
 
 
 def model_options(command: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
@@ -66,10 +80,10 @@ def model_options(command: Callable[..., Any], required: bool = True) -> Callabl
         ),
         click.option(
             "--preprocess",
-            metavar="MODULE:NAME",
+            metavar="MODULE:NAME|imagenet",
             help="A function from a picture, (H, W, 3) uint8 RGB, to x, one input without batch axis, or to (x, "
-            "picture), with the picture uint8 RGB as the network sees it.  [default: the library's own; of code, "
-            "`preprocess` in its module, else the preparation of most ImageNet models]",
+            "picture), with the picture uint8 RGB as the network sees it; imagenet is the preparation of most ImageNet "
+            "models of PyTorch.  [default: the library's own; of code, `preprocess` in its module]",
         ),
         click.option("--device", metavar="DEVICE", help='Move the model to this device: model.to("cuda:0").'),
         click.option("--backend", metavar="NAME", help="The backend plugin, if the model's class does not tell it."),
@@ -83,10 +97,10 @@ def model_options(command: Callable[..., Any], required: bool = True) -> Callabl
 def load_model(
     model: str | None, preprocess: str | None, device: str | None, weights: str | None = None, trust: bool = False
 ) -> Model:
-    """Find the model, the default one where none is named, and the preparation of its pictures.
+    """Find the model, the default one where none is named, and the preparation of its pictures if there is one.
 
     Raises:
-        InputError: there is no such model or function, or nothing says how a picture becomes the model's input.
+        InputError: there is no such model or function.
     """
     given = None if preprocess is None else _given(preprocess)
     if model is not None:
@@ -97,7 +111,7 @@ def load_model(
         raise InputError(
             f"weights={weights!r} needs the model that it is for: add spec='library/name' or 'net.py:build'"
         )
-    prepare = given or _own(found, model)
+    prepare = given or _own(found)
     return Model(found.model, model, found.title, prepare, found.class_names, found.is_pretrained)
 
 
@@ -107,25 +121,31 @@ def as_output(output: str | None) -> int | str | None:
 
 
 def _given(preprocess: str) -> Preparation:
+    if preprocess == "imagenet":
+        return IMAGENET
     if not is_code(preprocess):
-        raise InputError(f"--preprocess {preprocess!r}: expected package.module:name or file.py:name")
+        raise InputError(f"--preprocess {preprocess!r}: expected package.module:name, file.py:name or imagenet")
     _, function = find_object(preprocess, f"--preprocess {preprocess}")
     if not callable(function):
         raise InputError(f"--preprocess {preprocess}: {function!r} is no function; expected f(picture) -> (x, picture)")
     return Preparation(function, preprocess)
 
 
-def _own(found: NamedModel, model: str) -> Preparation:
-    """The model's own preparation; for code that has none, the one that most ImageNet models expect."""
+def _own(found: NamedModel) -> Preparation | None:
+    """The model's own preparation."""
     function = found.preprocess
-    if function is not None:
-        name = getattr(function, "__qualname__", None)
-        return Preparation(function, str(function) if name is None else f"{function.__module__}:{name}")
-    if is_code(model):
-        return Preparation(imagenet, BUILT_IN)
-    code = example(plugins.installed().backend(found.model))
-    raise InputError(
+    if function is None:
+        return None
+    name = getattr(function, "__qualname__", None)
+    return Preparation(function, str(function) if name is None else f"{function.__module__}:{name}")
+
+
+def _unknown(model: str, backend: Backend) -> str:
+    """What to type where nothing says how pictures are prepared."""
+    fits = backend.picture_size in (None, SIZE)
+    usual = " or, where it was trained as most ImageNet models of PyTorch are, --preprocess imagenet" if fits else ""
+    return (
         f"--model {model} does not say how a picture becomes its input. Write prepare.py with `import cv2` and a "
-        f"function that resizes and scales as your training did, `{code}`, and add --preprocess "
-        "prepare.py:preprocess"
+        f"function that resizes and scales as your training did, `{example(backend)}`, and add --preprocess "
+        f"prepare.py:preprocess{usual}"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,23 +14,39 @@ from rich.console import Console
 from xaicore import plugins
 from xaicore.backend import PRECISIONS
 from xaicore.cli.failures import Stopped
-from xaicore.cli.labels import read_labels, read_targets
-from xaicore.cli.model import load_model
+from xaicore.cli.labels import read_labels
+from xaicore.cli.methods_typed import read_methods
+from xaicore.cli.model import RANDOM, load_model
 from xaicore.cli.options import OPTIONS
-from xaicore.cli.preparation import UNKNOWN, for_backend, is_built_in
+from xaicore.cli.request import Request
 from xaicore.cli.screen import Bar, console, count, remark
 from xaicore.cli.source import Named
 from xaicore.data.names import as_class_names
 from xaicore.dataset.devices import check_device
 from xaicore.dataset.engines import ENGINES
+from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.run import explain_dataset
 from xaicore.dataset.table import MapTable
 from xaicore.errors import InputError, XaicoreError
 from xaicore.models import NamedModel, default_model
-from xaicore.targets import TopK
 
-__all__ = ["check_table", "explain_table", "load_named", "table_options"]
+__all__ = ["RUN_OPTIONS", "check_table", "explain_table", "load_named", "table_options"]
 
+
+RUN_OPTIONS = (
+    "resume",
+    "workers",
+    "devices",
+    "shard",
+    "address",
+    "precision",
+    "compile",
+    "shard_size",
+    "readers",
+    "box_classes",
+    "engine",
+)
+"""What `table_options` adds, but for `--table` itself: arguments of `explain_dataset`."""
 
 NAMED = 3
 """Pictures with an error that are named at the end."""
@@ -141,86 +157,87 @@ def check_table(
 def load_named(model: str, preprocess: str | None, device: str | None, weights: str | None, trust: bool) -> NamedModel:
     """A model with the preparation that the command line takes: once in each process, also in workers."""
     loaded = load_model(model, preprocess, device, weights, trust)
-    prepare = for_backend(loaded.prepare, plugins.installed().backend(loaded.model))
+    prepare = loaded.preparation(plugins.installed().backend(loaded.model))
     return NamedModel(
         loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained, loaded.name
     )
 
 
-def explain_table(
-    screen: Console,
-    paths: Sequence[str],
-    model: str | None,
-    loading: Sequence[Any],
-    out: str,
-    labels: str | None,
-    truth: str | None,
-    targets: Sequence[str],
-    top_k: int | None,
-    run: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> int:
+def explain_table(screen: Console, request: Request, run: Mapping[str, Any], out: str) -> int:
     """Explain the pictures, and print what came of it; how many have an error.
 
     Args:
         screen: the console of stderr.
-        paths: pictures, or one table of them.
-        model, loading: of `load_named`.
+        request: what is explained.
+        run: {name: value} of `RUN_OPTIONS`.
         out: the folder of the run.
-        labels, truth, targets, top_k: as of `xaicore explain`.
-        run: resume, workers, devices, engine, address, precision, compile, shard, shard_size, readers, box_classes.
-        options: of `Explainer`, batch_size included.
 
     Raises:
         XaicoreError: the request is not possible, and nothing was explained.
         Stopped: something failed during the work.
     """
-    check_device(loading[1], run["devices"])
-    if model is None:
-        model, _ = default_model(loading[1])
-        remark(screen, f"no --model is given: took {model}; `xaicore models` lists others")
-    named = Named.find(paths)
+    check_device(request.device, run["devices"])
+    method = read_methods(request.methods)[0]
+    RunFolder.at(out).check()
+    model = _named_model(screen, request)
+    named = Named.find(request.paths)
+    class_names = read_labels(request.labels)
+    names = class_names or as_class_names(_loaded(screen, model, request).class_names)
+    listing = named.listing(request.truth, names, run["box_classes"])
+    arguments = {name: value for name, value in run.items() if name not in ("engine", "box_classes")}
+    with _course(screen) as show:
+        found = explain_dataset(
+            partial(load_named, model, *request.loading),
+            listing,  # which has the classes of boxes
+            out,
+            targets=request.target(listing, names),
+            method=method,
+            class_names=class_names,
+            engine=run["engine"] or "local",
+            progress=show,
+            **arguments,
+            **request.options,
+        )
+    return _report(found, out)
+
+
+def _named_model(screen: Console, request: Request) -> str:
+    """The name of the model, the default one where none is typed."""
+    if request.model is not None:
+        return request.model
+    model, _ = default_model(request.device)
+    remark(screen, f"no --model is given: took {model}; `xaicore models` lists others")
+    return model
+
+
+def _loaded(screen: Console, model: str, request: Request) -> NamedModel:
+    """The model, anew, with remarks on its weights and its preparation."""
     load_named.cache_clear()
-    class_names = read_labels(labels)
-    loaded = load_named(model, *loading)
-    if loaded.is_pretrained is False:
-        remark(screen, "the weights are random: heatmaps show nothing that was learned", "yellow")
-    if is_built_in(loaded.preprocess):
-        remark(screen, UNKNOWN, "yellow")
-    names = class_names or as_class_names(loaded.class_names)
-    listing = named.listing(truth, names, run["box_classes"])
-    target: Any = read_targets(targets, listing.truth, names)
-    if top_k is not None:
-        target = TopK(top_k)
-    begun = False
+    found = load_named(model, *request.loading)
+    if found.is_pretrained is False:
+        remark(screen, RANDOM, "yellow")
+    return found
+
+
+@contextmanager
+def _course(screen: Console) -> Iterator[Callable[[int, int], None]]:
+    """Yield what shows how many pictures are done; once it is called, an error is one of the work that has begun."""
+    bar: Bar | None = None
     with ExitStack() as stack:
-        bars: list[Bar] = []
 
         def show(done: int, total: int) -> None:
-            nonlocal begun
-            begun = True
-            if not bars:
-                bars.append(stack.enter_context(Bar(screen, total)))
-            bars[0].show(done)
+            nonlocal bar
+            bar = bar or stack.enter_context(Bar(screen, total))
+            bar.show(done)
 
         try:
-            found = explain_dataset(
-                partial(load_named, model, *loading),
-                listing,
-                out,
-                targets=target,
-                class_names=class_names,
-                progress=show,
-                **{name: value for name, value in run.items() if name != "box_classes"},  # the listing has it
-                **options,
-            )
+            yield show
         except KeyboardInterrupt as exc:
             raise Stopped(str(exc) or "interrupted; --resume goes on") from None
         except XaicoreError as exc:
-            if not begun:
+            if bar is None:
                 raise
             raise Stopped(str(exc)) from exc
-    return _report(found, out)
 
 
 def _report(found: MapTable, out: str) -> int:

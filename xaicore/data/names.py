@@ -135,7 +135,9 @@ def class_index(
         return found[0]
     if found:
         raise InputError(f"{argument}: {name!r} names the classes {', '.join(map(str, found))}: pass an index")
-    hint = did_you_mean(name, names) or also
+    begin = f"{', '.join(map(repr, names[:3]))}{', ...' if len(names) > 3 else ''}"
+    known = f": they are {begin}; pass one of them, an index, or other names by {names_argument}"
+    hint = did_you_mean(name, names) or also or known
     raise InputError(f"{argument}: none of the {len(names)} class names is {name!r}{hint}")
 
 

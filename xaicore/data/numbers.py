@@ -14,8 +14,8 @@ def check_whole(value: Any, name: str, least: int) -> int:
     """The value of the argument `name`.
 
     Raises:
-        InputError: it is no whole number, or less than `least`.
+        InputError: it is no whole number (nor is True, which Python counts as 1), or less than `least`.
     """
-    if not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise InputError(f"{name}={value!r}: expected a whole number, {least} or more")
     return int(value)

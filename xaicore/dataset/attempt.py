@@ -42,9 +42,9 @@ class Attempt:
         prepare = work.explainer.preparation
         if prepare is None:
             raise InputError("nothing says how this model's pictures are prepared: pass preprocess=f")
-        picture, truth = item.read()
-        x, image = prepared_as(prepare, picture, item.id)
-        return work.run([Prepared(item, x, image, truth=truth)] * self.batch_size, [0])
+        found = item.read()
+        x, image = prepared_as(prepare, found.picture, item.id)
+        return work.run([Prepared(item, x, image, truth=found.truth)] * self.batch_size, [0])
 
     @cached_property
     def work(self) -> Work:

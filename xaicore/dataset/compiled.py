@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from xaicore.data.labels import Labels
@@ -10,7 +12,6 @@ from xaicore.errors import InputError, MethodError
 from xaicore.explainer import Explainer
 from xaicore.source.inputs import Inputs, batch_of
 from xaicore.source.items import Item, prepared_as
-from xaicore.source.listing import Listing
 from xaicore.targets import Target
 
 __all__ = ["check_can_compile", "compiled_difference"]
@@ -45,16 +46,15 @@ def check_can_compile(explainer: Explainer, target: Target) -> None:
 
 
 def compiled_difference(
-    own: Explainer, compiled: Explainer, target: Target, listing: Listing, most: int, count: int
+    own: Explainer, compiled: Explainer, target: Target, items: Sequence[Item], count: int
 ) -> Difference | None:
-    """Explain the first pictures both ways; None where none of them can be read and explained without compiling.
+    """Explain pictures both ways; None where none of them can be read and explained without compiling.
 
     Args:
         own: not compiled.
         compiled: the same, compiled for batches of `count` pictures; it explains the classes that `own` chose.
         target: what is explained.
-        listing: the pictures.
-        most: how many are compared.
+        items: the pictures, of which `count` at most are compared.
         count: pictures in a batch. The compared ones are repeated to fill it.
 
     Raises:
@@ -62,7 +62,7 @@ def compiled_difference(
     """
     chosen: list[tuple[Item, np.ndarray | Inputs, np.ndarray | None]] = []
     assert own.preparation is not None
-    for item in (listing[position] for position in range(min(most, count, len(listing)))):
+    for item in items[:count]:
         try:
             x, image = prepared_as(own.preparation, item.source.read(), item.id)
         except Exception:  # it will be a row with its error
@@ -71,11 +71,11 @@ def compiled_difference(
             chosen.append((item, x, image))
     if not chosen:
         return None
-    items, xs, images = zip(*(chosen[n % len(chosen)] for n in range(count)), strict=True)
-    ids = [item.id if n < len(chosen) else f"copy {n}" for n, item in enumerate(items)]
+    filled, xs, images = zip(*(chosen[n % len(chosen)] for n in range(count)), strict=True)
+    ids = [item.id if n < len(chosen) else f"copy {n}" for n, item in enumerate(filled)]
     x, labels = batch_of(xs), Labels(tuple(ids))
     pictures = None if any(one is None for one in images) else np.stack(images)
-    target = target.take(np.array([item.position for item in items]))
+    target = target.take(np.array([item.position for item in filled]))
     try:
         first = own.run(x, [own.method], target, pictures, labels)[0]
     except Exception:  # they will be rows with their errors

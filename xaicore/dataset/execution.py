@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from xaicore.backend import Backend
+from xaicore.data.flags import check_flag
 from xaicore.data.numbers import check_whole
 from xaicore.dataset.devices import Device, read_devices
 from xaicore.dataset.engines import check_engine, local, processes, ray
@@ -66,15 +67,12 @@ class Execution:
         """The caller's arguments.
 
         Raises:
-            InputError: one is out of range, or they do not go together.
+            InputError: one is out of range, or they do not go together, or nothing answers at the address.
         """
         check_engine(engine, address)
+        ray.check_answers(address)
         places = read_devices(devices)
         _check_devices(places, workers, engine)
-        if not isinstance(is_compiled, bool):
-            raise InputError(
-                f"compile={is_compiled!r}: expected True or False; modes of torch.compile are not passed on"
-            )
         return cls(
             check_whole(batch_size, "batch_size", 1),
             None if shard_size is None else check_whole(shard_size, "shard_size", 1),
@@ -84,7 +82,7 @@ class Execution:
             *read_share(shard),
             engine,
             address,
-            is_compiled,
+            check_flag(is_compiled, "compile", "; modes of torch.compile are not passed on"),
         )
 
     @property
@@ -126,8 +124,10 @@ class Execution:
 
         Raises:
             InputError: the job cannot be sent to another process.
+            DependencyError: Ray is not installed.
         """
         if self.engine == "ray":
+            ray.library()  # raises before the folder is written
             return partial(ray.run, address=self.address, workers=self.workers)
         if self.asked is None or self.workers is None:
             return local.run

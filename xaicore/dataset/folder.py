@@ -4,6 +4,7 @@
     out/parts/part-00000.parquet     the rows of shard 0: whole, or not there
     out/attempts/00000.json          what the process of shard 0 is working on, see `journal`
     out/attempts/00000.lock          held by that process; the system frees it when the process dies
+    out/start.json, start.lock       the same before the run, see `start`; stays where an element ends the process
 
 A shard is done when its part is there.
 """
@@ -23,7 +24,7 @@ from xaicore.dataset.journal import Journal
 from xaicore.errors import DependencyError, InputError, LoggerError
 from xaicore.files import unfinished
 
-__all__ = ["Claim", "RunFolder"]
+__all__ = ["Claim", "RunFolder", "file_lock"]
 
 FORMAT = 1
 """The version of this layout."""
@@ -68,6 +69,20 @@ class RunFolder:
         self.about = self.root / "run.json"
         self.parts = self.root / "parts"
         self.attempts = self.root / "attempts"
+        self.start = self.root / "start.json"
+
+    @classmethod
+    def at(cls, out: Any) -> RunFolder:
+        """The folder that a caller's `out` names.
+
+        Raises:
+            InputError: it is no path.
+        """
+        if not isinstance(out, (str, os.PathLike)) or not os.fspath(out):
+            raise InputError(
+                f"out={out!r}: expected the path of a folder, such as 'runs/val', which is made if there is none"
+            )
+        return cls(Path(out))
 
     def part(self, shard: int) -> Path:
         """The file of a shard's rows."""
@@ -104,7 +119,7 @@ class RunFolder:
             resume: go on with a run that is there.
 
         Raises:
-            InputError: the folder is of another run, or of this one and `resume` is False.
+            InputError: the folder is of another run, or has parts of this one and `resume` is False.
             LoggerError: it cannot be written.
         """
         self.read()  # refuses what is no folder
@@ -126,12 +141,25 @@ class RunFolder:
                 f"out={str(self.root)!r} is of another run, which differs in {'; '.join(differences)}. Pass another "
                 "out, or what that run was made with"
             )
-        if not resume:
+        if not resume and any(self.parts.glob("part-*.parquet")):  # else nothing is done that could be meant
             raise InputError(
                 f"out={str(self.root)!r} is of this run already: pass resume=True to go on with it, or another out"
             )
         self._make_folders()
         return True
+
+    def check(self) -> None:
+        """Refuse what is no folder, or has files that are not of a run.
+
+        Raises:
+            InputError: see above.
+        """
+        if self.read() is None and self.root.exists():
+            try:
+                self._check_empty()
+            except InputError:
+                if self.read() is None:  # no other job has begun the run meanwhile
+                    raise
 
     def read(self) -> dict[str, Any] | None:
         """What run.json says; None where there is no run.
@@ -161,7 +189,7 @@ class RunFolder:
         """
         if self.is_done(shard):
             return None
-        lock = _file_lock(self.attempts / f"{shard:05}.lock", 0)
+        lock = file_lock(self.attempts / f"{shard:05}.lock", 0)
         if lock is None:
             return None
         if self.is_done(shard):  # meanwhile
@@ -177,7 +205,7 @@ class RunFolder:
         """Give up the items that were alone in work in shards whose process is seen to be dead; how many."""
         count = 0
         for shard in self.orphans(shards):
-            lock = _file_lock(self.attempts / f"{shard:05}.lock", 0)
+            lock = file_lock(self.attempts / f"{shard:05}.lock", 0)
             if lock is not None:
                 count += Journal.condemn(self.attempts / f"{shard:05}.json") is not None
                 lock.release()
@@ -186,6 +214,8 @@ class RunFolder:
     def finish(self) -> None:
         """Remove what only unfinished runs need."""
         with contextlib.suppress(OSError):  # somebody else is still looking
+            if not Journal.lost(self.start):
+                self.start.unlink(missing_ok=True)
             for file in self.attempts.iterdir():  # locks, and journals of processes that died at the very end
                 file.unlink()
             self.attempts.rmdir()
@@ -196,7 +226,7 @@ class RunFolder:
                 folder.mkdir(exist_ok=True)
 
     def _check_empty(self) -> None:
-        own = (".lock", unfinished(self.about).name)  # of a process that died at the very beginning
+        own = (".lock", unfinished(self.about).name, self.start.name, "start.lock")  # of a process that died early
         foreign = [path.name for path in self.root.iterdir() if path.name not in own]
         if foreign:
             raise InputError(
@@ -206,7 +236,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        lock = _file_lock(self.root / ".lock", PATIENCE)
+        lock = file_lock(self.root / ".lock", PATIENCE)
         if lock is None:
             raise LoggerError(
                 f"{self.root} is in use: another process has held its .lock for {PATIENCE:g} s; end that process, or "
@@ -218,7 +248,7 @@ class RunFolder:
             lock.release()
 
 
-def _file_lock(path: Path, patience: float) -> Any:
+def file_lock(path: Path, patience: float) -> Any:
     """A held lock of a file; None where another process holds it for longer than `patience` seconds.
 
     Raises:

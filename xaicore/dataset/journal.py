@@ -61,6 +61,11 @@ class Journal:
             _append(path, json.dumps({**found, "alone": None}))
         return alone
 
+    @staticmethod
+    def lost(path: Path) -> set[int]:
+        """The positions that are given up, in a journal that another process may write."""
+        return set(_read(path).get("given_up", ()))
+
     def begin(self, positions: list[int]) -> None:
         """These items are in work from now on, all others are not."""
         if positions != self._in_work:
@@ -84,6 +89,11 @@ class Journal:
             self.given_up |= positions
             self.suspects -= positions
             self._write()
+
+    def suspect(self, positions: set[int]) -> None:
+        """These items were in work when a process died before the run."""
+        self.suspects |= positions - self.given_up
+        self._write()
 
     def clear(self, positions: list[int]) -> None:
         """These items have come through."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,10 @@ from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.settings import settings_of
 from xaicore.dataset.shard import Job
 from xaicore.dataset.space import bytes_per_picture, check_space, explained_probe
+from xaicore.dataset.start import Start
 from xaicore.errors import InputError
 from xaicore.explainer import Explainer
+from xaicore.explanation import Explanation
 from xaicore.files.arrow import arrow
 from xaicore.pictures import File
 from xaicore.source.listing import Listing
@@ -51,6 +52,7 @@ class Opening:
         folder: of the run.
         plan: its shards.
         execution: how they are made.
+        start: notes what is read before the run.
     """
 
     asked: Recipe
@@ -61,9 +63,18 @@ class Opening:
     folder: RunFolder
     plan: Plan
     execution: Execution
+    start: Start
 
     @classmethod
-    def of(cls, asked: Recipe, read: Callable[..., Listing], targets: Any, execution: Execution, out: Path) -> Opening:
+    def of(
+        cls,
+        asked: Recipe,
+        read: Callable[..., Listing],
+        targets: Any,
+        execution: Execution,
+        folder: RunFolder,
+        start: Start,
+    ) -> Opening:
         """The run that a caller asks for.
 
         Args:
@@ -71,14 +82,15 @@ class Opening:
             read: `Listing.read` with the caller's arguments; those of the model are still to come.
             targets: as `Explainer` takes them.
             execution: how it is made.
-            out: the folder.
+            folder: of the run.
+            start: notes what is read.
 
         Raises:
             XaicoreError: model, pictures and arguments do not fit each other.
         """
         recipe = asked.carried()
         explainer = recipe.explainer()
-        listing = read(explainer.class_names, explainer.preparation is not None, explainer.backend)
+        listing = read(explainer.class_names, explainer.preparation is not None, explainer.backend, start)
         execution.check(listing, explainer.backend)
         with explainer.backend.undisturbed(listing.origin):
             said = settings_of(listing, explainer.class_names, asked.options["preprocess"])
@@ -86,7 +98,6 @@ class Opening:
             asked, recipe = asked.having(said), recipe.having(said)
             explainer = recipe.explainer()
         target = _read_target(targets, listing, explainer.class_names)
-        folder = RunFolder(out)
         folder.check_outside(str(one.path) for one in listing.sources if isinstance(one, File))
         plan = execution.plan(len(listing), folder)
         if execution.is_compiled:
@@ -94,7 +105,7 @@ class Opening:
             count = min(execution.batch_size, plan.shard_size, plan.count)  # of the first batch
             asked, recipe = replace(asked, compiled=count), replace(recipe, compiled=count)
             explainer = recipe.explainer()
-        return cls(asked, recipe, explainer, listing, target, folder, plan, execution)
+        return cls(asked, recipe, explainer, listing, target, folder, plan, execution, start)
 
     def begin(self, resume: bool) -> tuple[Job, Make]:
         """Open the folder; the job, and what makes its shards.
@@ -115,6 +126,7 @@ class Opening:
         make = self.execution.maker(job)
         self._check_probe()
         self.folder.open(fingerprint, self._about(), resume)
+        self.start.hand_over(self.folder, self.plan)
         return job, make
 
     @property
@@ -132,10 +144,19 @@ class Opening:
         """Compare true classes and the disk with what a test picture shows."""
         left = sum(len(self.plan.items(one)) for one in self.folder.missing(self.shards))
         with self.explainer.backend.undisturbed(self.listing.origin):
-            probe = explained_probe(self.explainer.quiet(), self.target, self.listing[0])
+            probe = self._probe()
         if probe is not None and self.target.of_class_axis:
             self.listing.check_classes(probe.outputs, probe.outputs_kind)
         check_space(self.folder.root, left, None if probe is None else bytes_per_picture(probe, self.listing[0]))
+
+    def _probe(self) -> Explanation | None:
+        """A test picture, or one of the model's own inputs, explained; None where that fails."""
+        explainer = self.explainer.quiet()
+        if not self.listing.is_input:
+            return explained_probe(explainer, self.target, self.listing[0])
+        positions = self.start.spared(len(self.listing), 1)
+        with self.start.noting(positions):
+            return explained_probe(explainer, self.target, self.listing[positions[0]]) if positions else None
 
     def _about(self) -> dict[str, Any]:
         """What run.json has beside the fingerprint."""
@@ -158,8 +179,12 @@ class Opening:
     def _differences(self) -> dict[str, Any]:
         """What the precision and compiling change in the first pictures."""
         found: dict[str, Difference | None] = {}
-        precise, pictures = replace(self.recipe, compiled=None), (self.target, self.listing, COMPARED)
-        with self.explainer.backend.undisturbed(self.listing.origin):
+        precise = replace(self.recipe, compiled=None)
+        if precise.precision is None and self.recipe.compiled is None:
+            return {}
+        positions = self.start.spared(len(self.listing), COMPARED)
+        pictures = (self.target, [self.listing[position] for position in positions])
+        with self.explainer.backend.undisturbed(self.listing.origin), self.start.noting(positions):
             if precise.precision is not None:
                 own = replace(precise, precision=None).explainer().quiet()
                 found["precision"] = difference(own, precise.explainer().quiet(), *pictures)

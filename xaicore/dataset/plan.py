@@ -44,6 +44,10 @@ class Plan:
         start = shard * self.shard_size
         return range(start, min(start + self.shard_size, self.count))
 
+    def shard_of(self, position: int) -> int:
+        """The shard of an item."""
+        return position // self.shard_size
+
     def batches(self, shard: int, size: int) -> list[range]:
         """The positions of a shard's items, `size` at a time; a batch does not reach into the next shard."""
         items = self.items(shard)

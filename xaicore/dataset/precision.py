@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from xaicore.explainer import Explainer
 from xaicore.explanation import Explanation
 from xaicore.source.inputs import batch_of
 from xaicore.source.items import Item, prepared_as
-from xaicore.source.listing import Listing
 from xaicore.targets import Classes, Target
 
 __all__ = ["Difference", "difference", "same_classes"]
@@ -23,7 +22,7 @@ class Difference:
     """How heatmaps that are computed in another way differ from the model's own, for the same classes.
 
     Attributes:
-        pictures: how many were compared, the first ones of the data set.
+        pictures: how many were compared, of the first ones of the data set.
         largest: the largest difference of two values, which are from 0 to 1.
         mean: the mean difference.
         otherwise: how many of these pictures are predicted otherwise; None where outputs are no class scores.
@@ -51,18 +50,17 @@ class Difference:
         return text if self.otherwise is None else f"{text}; {self.otherwise} are predicted otherwise"
 
 
-def difference(own: Explainer, other: Explainer, target: Target, listing: Listing, most: int) -> Difference | None:
-    """Explain the first pictures in both precisions; None where none of them can be read and explained.
+def difference(own: Explainer, other: Explainer, target: Target, items: Iterable[Item]) -> Difference | None:
+    """Explain pictures in both precisions; None where none of them can be read and explained.
 
     Args:
         own: of the model as it is.
         other: of its copy. It explains the classes that the target chose in `own`.
         target: what is explained.
-        listing: the pictures.
-        most: how many.
+        items: the pictures.
     """
     pairs = []
-    for item in (listing[position] for position in range(min(most, len(listing)))):
+    for item in items:
         try:
             first = _explained(own, item, target.take(np.array([item.position])))
             pairs.append((first, _explained(other, item, same_classes(first, target))))

@@ -1,4 +1,4 @@
-"""The preparation of a run, found again by the name of its model."""
+"""The preparation of a run, found again by the name of its model, or as ImageNet's."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 from xaicore.dataset.fingerprint import agree, prepared
 from xaicore.models import find_model, libraries
 from xaicore.pictures import Preparation
+from xaicore.pictures.imagenet import imagenet, imagenet_nhwc
 
 __all__ = ["found_again"]
 
 
 def found_again(run: Mapping[str, Any]) -> Preparation | None:
-    """The preparation that the run's model has by its name, if it makes of a test picture what the run's made of it.
+    """The preparation that makes of a test picture what the run's made of it: that of the model's name, or ImageNet's.
 
     Only names of libraries are looked up: opening the folder of another person's run must not run code that it names.
     The model is built with random weights, so that nothing large is downloaded.
@@ -27,16 +28,22 @@ def found_again(run: Mapping[str, Any]) -> Preparation | None:
         None where the name is not known, or is not that of a library; where the library is not there or says nothing of
         pictures; and where it says something else than the run had.
     """
-    name, made = run.get("name"), run.get("fingerprint", {}).get("prepared")
-    if not isinstance(name, str) or made is None or not _is_of_library(name):
+    made = run.get("fingerprint", {}).get("prepared")
+    if made is None:
+        return None
+    known = [_of_library(run.get("name")), Preparation.of(imagenet), Preparation.of(imagenet_nhwc)]
+    return next((one for one in known if one is not None and agree(prepared(one), made)), None)
+
+
+def _of_library(name: Any) -> Preparation | None:
+    if not isinstance(name, str) or not _is_of_library(name):
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the weights are random
-            found = Preparation.of(find_model(name, weights="none").preprocess)
+            return Preparation.of(find_model(name, weights="none").preprocess)
     except Exception:  # whatever a library raises: the caller is asked then
         return None
-    return found if found is not None and agree(prepared(found), made) else None
 
 
 def _is_of_library(name: str) -> bool:

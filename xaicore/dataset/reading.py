@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from xaicore.dataset.folder import Claim
 from xaicore.dataset.trial import EXPLAINED, NOTHING, PREPARED, deadly
-from xaicore.source.items import Item, Prepared
+from xaicore.source.items import ENDS_PROCESS, Item, Prepared
 from xaicore.source.reading import Batch, Reading
 
 __all__ = ["ShardBatch", "read_ahead", "read_alone"]
@@ -63,7 +63,7 @@ def read_alone(
 
 def given_up(item: Item) -> Prepared:
     """The item that ends a process."""
-    return Prepared(item, error=f"{item.id}: this picture ends the process that has it in work")
+    return Prepared(item, error=f"{item.source.id}: {ENDS_PROCESS}")
 
 
 def _note(waiting: Sequence[ShardBatch], batch: ShardBatch) -> None:

@@ -6,15 +6,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from xaicore.data.flags import check_flag
 from xaicore.dataset.devices import check_device
 from xaicore.dataset.execution import Execution, Make
+from xaicore.dataset.folder import RunFolder
 from xaicore.dataset.opening import Opening
 from xaicore.dataset.parts import Parts
 from xaicore.dataset.recipe import Recipe
 from xaicore.dataset.shard import Job
+from xaicore.dataset.start import Start
 from xaicore.dataset.table import MapTable
 from xaicore.evidence import Progress, check_progress
 from xaicore.evidence.progress import counted, reported
@@ -118,14 +120,18 @@ def explain_dataset(
     """
     arrow()
     check_progress(progress)
+    folder = RunFolder.at(out)
+    resume, trust = check_flag(resume, "resume"), check_flag(trust, "trust")
     execution = Execution.checked(batch_size, shard_size, workers, devices, readers, shard, engine, address, compile)
     check_device(device, execution.devices)
+    folder.check()
     options = {"method": method, "preprocess": preprocess, "class_names": class_names, **options}
     asked = Recipe(model, options, {"weights": weights, "trust": trust, "device": device}, precision)
     read = partial(_listed, progress, (source, truth, boxes, ids), box_classes)
-    opening = Opening.of(asked, read, targets, execution, Path(out))
-    shards = opening.shards
-    job, make = opening.begin(resume or shard is not None)
+    with Start(folder) as start:
+        opening = Opening.of(asked, read, targets, execution, folder, start)
+        shards = opening.shards
+        job, make = opening.begin(resume or shard is not None)
     preparation = opening.explainer.preparation
     del opening  # workers have a model of their own
     _run(job, shards, progress, make)
@@ -137,9 +143,9 @@ def explain_dataset(
 def _listed(progress: Progress | bool | None, arguments: tuple[Any, ...], box_classes: Any, *of_model: Any) -> Listing:
     """`Listing.read`, whose arguments are the caller's and those of the model; a stream shows how far it is counted."""
     source, truth, boxes, ids = arguments
-    names, is_prepared, backend = of_model
+    names, is_prepared, backend, guard = of_model
     with counted(progress) as count:
-        return Listing.read(source, truth, boxes, ids, names, is_prepared, backend, count, box_classes)
+        return Listing.read(source, truth, boxes, ids, names, is_prepared, backend, count, box_classes, guard)
 
 
 def _run(job: Job, shards: range, progress: Progress | bool | None, make: Make) -> None:

@@ -44,7 +44,7 @@ def settings_of(listing: Listing, class_names: Sequence[str] | None, preprocess:
     found: dict[str, Any] = {}
     if listing.is_input:
         if preprocess is not None:
-            x, _ = listing[0].read()
+            x = listing[0].read().picture
             shown = x if isinstance(x, Inputs) else f"{x.dtype} {x.shape}"
             raise InputError(
                 f"source[0] is {shown}, the model's own input, and preprocess is for pictures: leave "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,30 @@ __all__ = ["bytes_per_picture", "check_space", "explained_probe"]
 
 
 def explained_probe(explainer: Explainer, target: Target, item: Item) -> Explanation | None:
-    """The explanation of a test picture under an item's name, without labels; None where it fails.
+    """The explanation of a test picture under an item's name, without a true class; None where it fails.
 
     Of a data set of the model's own inputs, the item itself is explained.
+
+    Raises:
+        InputError: the names of the classes do not fit the outputs.
     """
     assert explainer.preparation is not None
     try:
         picture = item.source.read() if explainer.preparation.function is as_is else PROBE
         x, image = prepared_as(explainer.preparation, picture, "a test picture")
-        images = None if image is None else image[None]
-        one = target.take(np.array([0]))
-        return explainer.run(batch_of([x]), [explainer.method], one, images, Labels((item.id,)))[0]
-    except Exception:  # the model may take other pictures, or find nothing in this one; the run shows it
+        arguments = (batch_of([x]), [explainer.method], target.take(np.array([0])))
+    except Exception:  # the run shows it
         return None
+    explained = partial(explainer.run, *arguments, None if image is None else image[None])
+    try:
+        return explained(Labels((item.id,), None, explainer.class_names))[0]
+    except Exception as exc:
+        failed = exc
+    try:
+        explained(Labels((item.id,)))
+    except Exception:  # the model may take other pictures, or find nothing in this one
+        return None
+    raise failed
 
 
 def bytes_per_picture(explanation: Explanation, item: Item) -> int:

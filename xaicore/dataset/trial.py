@@ -28,7 +28,7 @@ CHILD = (
 
 
 def deadly(
-    items: Sequence[Item], prepare: Preparation, attempt: Callable[[Item], object] | None = None
+    items: Sequence[Item], prepare: Preparation | None = None, attempt: Callable[[Item], object] | None = None
 ) -> tuple[set[int], int]:
     """The positions of items that end a process which reads, prepares and explains them, and how far they were tried.
 
@@ -37,12 +37,12 @@ def deadly(
 
     Args:
         items: of the data set.
-        prepare: the run's preparation.
+        prepare: the run's preparation; None where items are only to be read.
         attempt: reads, prepares and explains an item, see `Attempt`; None where items are not to be explained.
     """
     found: set[int] = set()
     for far, parts in ((EXPLAINED, (None, attempt)), (PREPARED, (prepare, None)), (READ, (None, None))):
-        if far == EXPLAINED and attempt is None:
+        if far != READ and parts == (None, None):
             continue
         while True:
             tried, is_alive = _try(items, parts)
@@ -81,6 +81,6 @@ def try_all(stream: Any) -> None:
             if attempt is not None:
                 attempt(item)
                 continue
-            picture, _ = item.read()
+            picture = item.read().picture
             if prepare is not None:
                 prepared_as(prepare, picture, item.id)

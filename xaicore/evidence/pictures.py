@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 
 from xaicore import trees
 from xaicore.backend import Backend
-from xaicore.errors import MethodError
+from xaicore.errors import InputError, MethodError
 from xaicore.layers import Frame, Place
 from xaicore.layers.grid import POSITIONS
 from xaicore.layers.runs import Source
 
-__all__ = ["InputPictures", "made_inside", "picture_input", "with_padding"]
+__all__ = ["InputPictures", "as_seen", "made_inside", "picture_input"]
 
 
 class InputPictures:
@@ -121,16 +122,40 @@ def picture_input(backend: type[Backend], x: Any, place: Place | None = None) ->
     return max(arrays, key=np.ndim) if place is None else place.pictures([one for one in arrays if one.ndim])
 
 
-def with_padding(images: Any, place: Place | None) -> Any:
-    """The caller's pictures (N, H, W, ...) with the padding that the model puts behind their end, in proportion."""
-    padding = () if place is None else place.frame.padding
-    if images is None or place is None or not any(padding):
+def as_seen(images: Any, place: Place | None) -> Any:
+    """The caller's pictures (N, H, W, ...) as they lie under the maps.
+
+    The padding that the model puts behind their end is added, in proportion.
+
+    Raises:
+        InputError: the model swaps the positions of its input, and nothing says which way the pictures lie.
+    """
+    if images is None or place is None:
         return images
-    array = trees.as_array(images, "images")
-    size = place.frame.size
+    frame = place.frame
+    if not frame.is_upright and not frame.is_stated and not _fits(np.shape(images), frame.size):
+        axes = frame.axes.replace("r", "t")
+        raise InputError(
+            f"the model swaps height and width of its input, which is read as {axes!r}, and nothing says whether the "
+            f"pictures {np.shape(images)} lie as this input does or as the model sees it. Pass input_axes={axes!r}, "
+            "and pictures as the model sees them: images.swapaxes(1, 2), in preprocess picture.swapaxes(0, 1), turns "
+            "those that lie as the input does"
+        )
+    return _with_padding(images, frame) if any(frame.padding) else images
+
+
+def _fits(shape: Sequence[int], size: tuple[int, ...]) -> bool:
+    """Whether pictures (N, H, W, ...) have the proportions of such an input, and not those of a turned one, too."""
+    if len(size) != 2 or len(shape) < 3 or size[0] == size[1]:
+        return False
+    return abs(shape[1] * size[1] - shape[2] * size[0]) <= max(size)
+
+
+def _with_padding(images: Any, frame: Frame) -> np.ndarray:
+    array, size = trees.as_array(images, "images"), frame.size
     if array.ndim < 1 + len(size) or array.shape[1 : 1 + len(size)] == size:
         return array
-    own = zip(array.shape[1:], padding, size, strict=False)
+    own = zip(array.shape[1:], frame.padding, size, strict=False)
     missing = [(0, round(length * n / (whole - n))) for length, n, whole in own]
     return np.pad(array, [(0, 0), *missing, *[(0, 0)] * (array.ndim - 1 - len(size))])
 

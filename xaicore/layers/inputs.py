@@ -41,6 +41,7 @@ class Frame:
             `changes_of` finds.
         in_order: the caller says that the rows are frames, which follow each other.
         padding: how many positions of `size` lie behind the picture's end, where the model puts padding.
+        is_stated: the caller says what the axes are.
     """
 
     axes: str
@@ -53,6 +54,7 @@ class Frame:
     in_order: bool = False
     frames: tuple[int, ...] = ()
     padding: tuple[int, ...] = ()
+    is_stated: bool = False
 
     @property
     def ndim(self) -> int:
@@ -63,6 +65,12 @@ class Frame:
     def positions(self) -> str:
         """The letters of the positions in the order of `size`."""
         return "".join(_positions(self.axes)) if self.reshaped is None else POSITIONS[len(self.size)]
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether the input has its positions in the order of `size`: "nchw", and not "ncwh"."""
+        letters = [letter for letter in self.axes if letter in "dhw"]
+        return self.reshaped is not None or letters == sorted(letters)
 
     @property
     def is_made(self) -> bool:
@@ -238,15 +246,15 @@ def stated_frame(axes: str, facts: InputFacts, count: int = 1) -> Frame:
     if divided is not None and axes.find("t") == divided[0]:
         axes = axes.replace("t", FRAMES)
         size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
-        return Frame(axes, size, in_order=True, frames=divided[1])
+        return Frame(axes, size, in_order=True, frames=divided[1], is_stated=True)
     has_frames = "t" in axes and len(axes) == 5 and reader is not None and len(reader) == 4 and reader[0] != count
     axes = axes.replace("t", FRAMES) if has_frames else axes
     size = tuple(facts.shape[axes.index(letter)] for letter in _positions(axes))
     if not has_frames:
-        return Frame(axes, size)
+        return Frame(axes, size, is_stated=True)
     at = axes.index(FRAMES)
     changes = tuple(change if change == REORDERED else None for change in changes_of(facts, at))
-    return Frame(axes, size, facts.shape[at], changes=changes, in_order=True)
+    return Frame(axes, size, facts.shape[at], changes=changes, in_order=True, is_stated=True)
 
 
 def _positions(axes: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from xaicore.errors import LayerError
-from xaicore.facts import Facts, LayerFacts
+from xaicore.facts import Facts, InputFacts, LayerFacts
 from xaicore.layers.axes import channel_axes
 from xaicore.layers.grid import POSITIONS, Grid
 from xaicore.layers.inputs import Frame
@@ -36,17 +36,20 @@ def stated_grid(
     shape, expected = layer.shape, len(frame.size)
     seen = f"layer {name!r} gives {shape} for an input of size {frame.size}"
     images = facts.count * frame.rows
+    is_likely = axes is None
     if axes is None:
         channel = channel_axes(facts.layers).get(layer.name)
         if channel is None or len(shape) not in (3, expected + 2):
             raise LayerError(f"{seen}, {_advice(layer, channel, expected, bool(maps))}")
         axes = _likely_axes(shape, channel, images, expected)
+    if len(axes) != len(shape):
+        raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
+    _check_layout(seen, _positions(axes, shape), frame, facts.inputs[position])
+    if is_likely:
         if grid is not None and "l" not in axes:
             raise LayerError(f"{seen}, which are no tokens: grid={grid} is for these alone. Pass grid=None")
         if shape[axes.index("n")] == images and not (grid is not None and "l" in axes):
             raise LayerError(f"{seen}, {_settling(axes, shape, frame.size)}, or name another layer")
-    if len(axes) != len(shape):
-        raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
     if shape[axes.index("n")] != images:
         raise LayerError(
             f"{seen}: {shape[axes.index('n')]} maps for {images} pictures in the inputs. If the model stacks several "
@@ -62,7 +65,7 @@ def stated_grid(
             )
         if grid is not None:
             raise LayerError(f"{seen}: axes={axes!r} has no tokens, and grid={grid} is for these alone. Pass grid=None")
-        return Grid(axes, tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc"))
+        return Grid(axes, _positions(axes, shape))
     tokens = shape[axes.index("l")]
     part = picture_tokens(facts.layers, position).get(tokens, (0, tokens - 1))
     if part is None:
@@ -82,6 +85,27 @@ def stated_grid(
             f"{tokens}, prefix tokens included"
         )
     return Grid(axes, tuple(grid), tokens - prod(grid))
+
+
+def _check_layout(seen: str, positions: tuple[int, ...], frame: Frame, given: InputFacts) -> None:
+    """Refuse positions that are those of the input with its channels on the other side, where only custom says which.
+
+    Raises:
+        LayerError: they are.
+    """
+    if given.reader_shape is not None or frame.is_stated:
+        return
+    other = f"n{frame.axes[2:]}c" if frame.axes[1] == "c" else f"nc{frame.axes[1:-1]}"
+    size = _positions(other, given.shape)
+    if frame.size not in (positions, size) and positions in (size, (prod(size),)):
+        raise LayerError(
+            f"{seen}: the input {given.shape} is read as {frame.axes!r}, and these are its positions if it is "
+            f"{other!r}. Pass input_axes={other!r}"
+        )
+
+
+def _positions(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(length for length, letter in zip(shape, axes, strict=True) if letter not in "nc")
 
 
 def _advice(layer: LayerFacts, channel: int | None, expected: int, has_maps: bool) -> str:

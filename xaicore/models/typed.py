@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any
 
+from xaicore.data.flags import check_flag
 from xaicore.errors import InputError
 from xaicore.models.named import ModelSpec
 
@@ -25,7 +26,7 @@ def read_spec(text: Any, weights: Any = None, trust: bool = False) -> ModelSpec:
     """The request that a user's text stands for.
 
     Raises:
-        InputError: it is no text, empty or a URL; or the weights are no text.
+        InputError: it is no text, empty or a URL; or the weights are no text, or trust is no bool.
     """
     if not isinstance(text, (str, os.PathLike)):
         raise InputError(f"spec={text!r}: expected {FORMS}. A model itself goes to xaicore.Explainer")
@@ -42,7 +43,7 @@ def read_spec(text: Any, weights: Any = None, trust: bool = False) -> ModelSpec:
     file = None if weights is None else os.fspath(weights)
     is_random = file is not None and file.lower() == RANDOM
     library, name = _split(text)
-    return ModelSpec(text, library, name, None if is_random else file, bool(trust), not is_random)
+    return ModelSpec(text, library, name, None if is_random else file, check_flag(trust, "trust"), not is_random)
 
 
 def is_code(text: str) -> bool:

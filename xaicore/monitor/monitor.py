@@ -126,7 +126,7 @@ class Monitor:
         on_error: str = "warn",
         beside: bool = True,
     ) -> None:
-        check_options(every, budget, batch_size, worst, pool)
+        check_options(every, budget, batch_size, worst, pool, beside)
         found = as_methods(method)
         explainer = Explainer(
             *(model, found[0], layer, backend, output, activation, kind, axes, grid, input_axes, output_axes, outliers),

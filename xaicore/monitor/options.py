@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+from xaicore.data.flags import check_flag
 from xaicore.data.numbers import check_whole
 from xaicore.errors import InputError, MethodError
 from xaicore.methods import Method, MethodLike, find_methods
@@ -13,7 +14,7 @@ from xaicore.methods import Method, MethodLike, find_methods
 __all__ = ["as_methods", "check_options"]
 
 
-def check_options(every: int, budget: float | None, batch_size: int, worst: int, pool: Any) -> None:
+def check_options(every: int, budget: float | None, batch_size: int, worst: int, pool: Any, beside: bool) -> None:
     """Refuse options of a monitor that are out of range.
 
     Raises:
@@ -21,8 +22,9 @@ def check_options(every: int, budget: float | None, batch_size: int, worst: int,
     """
     for option, value in (("every", every), ("batch_size", batch_size)):
         check_whole(value, option, 1)
-    if budget is not None and not (isinstance(budget, Real) and budget > 0):
+    if budget is not None and not (isinstance(budget, Real) and not isinstance(budget, bool) and budget > 0):
         raise InputError(f"budget={budget!r}: expected seconds, or None for no limit")
+    check_flag(beside, "beside")
     check_whole(worst, "worst", 0)
     if (worst > 0) != (pool is not None):
         given = "None" if pool is None else f"a {type(pool).__name__}"

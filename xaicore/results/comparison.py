@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore.errors import InputError, type_name
 from xaicore.explanation import Explanation
-from xaicore.loggers import open_loggers
+from xaicore.loggers import saved
 from xaicore.show import html
 from xaicore.show.drawing import Drawing
 from xaicore.show.plot import check_count, plot
@@ -77,11 +77,7 @@ class Comparison(dict[str, Explanation]):
             PluginError, DependencyError: an option is unknown, or needs another library.
         """
         self._of_same_pictures()
-        root = Path(directory).expanduser()
-        loggers = {"disk": {**options, "root": root}}
-        with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
-            log(self)
-        return root / "index.html"
+        return saved(self, directory, options)
 
     def take(self, images: slice | Sequence[int]) -> Comparison:
         """The same comparison of some of the images, by position, see `Explanation.take`."""

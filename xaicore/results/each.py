@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore.errors import InputError
 from xaicore.explanation import Explanation
-from xaicore.loggers import open_loggers
+from xaicore.loggers import saved
 from xaicore.show import html
 from xaicore.show.drawing import Drawing
 from xaicore.show.plot import check_count, plot
@@ -85,11 +85,7 @@ class Explanations(tuple[Explanation, ...]):
             InputError: the directory is named like a picture, or an option is out of range.
             PluginError, DependencyError: an option is unknown, or needs another library.
         """
-        root = Path(directory).expanduser()
-        loggers = {"disk": {**options, "root": root}}
-        with open_loggers(loggers, name=root.resolve().name, on_error="raise", quiet=True) as log:
-            log(self)
-        return root / "index.html"
+        return saved(self, directory, options)
 
     def _most(self) -> int:
         """The largest number of targets of an image."""

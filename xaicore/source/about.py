@@ -34,8 +34,8 @@ class About:
     keys: tuple[str, ...] | None = None
 
 
-def about_of(source: Any, count: int, first: Element) -> About:
-    """What a data set of `count` elements says, of which this is the first one."""
+def about_of(source: Any, count: int | None, first: Element) -> About:
+    """What a data set of `count` elements says, of which this is the first one; None: nobody has counted them."""
     if isinstance(getattr(source, "features", None), Mapping) and first.key is not None:
         return _of_columns(source, count, first)
     classes = getattr(source, "classes", None) or getattr(source, "class_names", None)
@@ -46,14 +46,17 @@ def about_of(source: Any, count: int, first: Element) -> About:
     return About(paths, None if first.label is None else _labels(labels, count), _names(classes))
 
 
-def _of_columns(source: Any, count: int, first: Element) -> About:
+def _of_columns(source: Any, count: int | None, first: Element) -> About:
     """A data set of Hugging Face: labels and paths lie in columns of Arrow beside the pictures' bytes."""
     labels = names = None
-    if first.label_key is not None and first.label_key in source.features:
+    has_labels = first.label_key is not None and first.label_key in source.features
+    if has_labels:
         names = _names(getattr(source.features[first.label_key], "names", None))
-        if hasattr(source, "__len__"):
-            labels = _labels(source.with_format(None)[first.label_key][:], count)
-    return About(_arrow_paths(source, first.key, count) if hasattr(source, "__len__") else None, labels, names)
+    if count is None or not hasattr(source, "__len__"):  # read forward
+        return About(None, None, names)
+    if has_labels:
+        labels = _labels(source.with_format(None)[first.label_key][:], count)
+    return About(_arrow_paths(source, first.key, count), labels, names)
 
 
 def _arrow_paths(source: Any, key: str | None, count: int) -> tuple[str, ...] | None:
@@ -76,13 +79,13 @@ def _firsts(samples: Any) -> Any:
     return [path for path, _ in samples] if is_list else None
 
 
-def _paths(values: Any, count: int) -> tuple[str, ...] | None:
-    if not isinstance(values, Sequence) or len(values) != count or not all(isinstance(one, str) for one in values):
+def _paths(values: Any, count: int | None) -> tuple[str, ...] | None:
+    if not isinstance(values, Sequence) or not all(isinstance(one, str) for one in values):
         return None
-    return tuple(values) if len(set(values)) == count else None
+    return tuple(values) if len(set(values)) == len(values) and count in (None, len(values)) else None
 
 
-def _labels(values: Any, count: int) -> np.ndarray | None:
+def _labels(values: Any, count: int | None) -> np.ndarray | None:
     if not hasattr(values, "__len__") or len(values) != count:
         return None
     try:

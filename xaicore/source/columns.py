@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ class Columns:
     truth: list[Any] | None
     ids: list[str] | None
     boxes: list[list[list[float]]] | None
+
+    def check_paths(self, table: Any) -> None:
+        """Refuse a file that is listed twice: where nothing else names pictures, it is their id.
+
+        Raises:
+            InputError: see above.
+        """
+        found = _repeated(self.paths)
+        if found is not None:
+            raise InputError(
+                f"{table} lists {found!r} more than once, and a picture is found by its id, the path: list each one "
+                "once, or add a column id that names the rows apart"
+            )
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
@@ -72,11 +86,22 @@ def read_columns(path: str | os.PathLike[str]) -> Columns:
     if truth is not None:
         truth = [UNKNOWN if one is None or one == "" else one for one in truth]
     ids = _column(table, ("id",), path)
+    repeated = None if ids is None else _repeated(list(map(str, ids)))
+    if repeated is not None:
+        raise InputError(
+            f"{path} has the id {repeated!r} more than once: expected another one in each row; without the column id, "
+            "ids are the paths"
+        )
     boxes = None
     if all(name in table.column_names for name in BOX):
         rows = zip(*(table.column(name).to_pylist() for name in BOX), strict=True)
         boxes = [[] if None in row else [list(row)] for row in rows]
     return Columns(found, truth, None if ids is None else list(map(str, ids)), boxes)
+
+
+def _repeated(names: list[str]) -> str | None:
+    """The first name that is there twice."""
+    return next((name for name, times in Counter(names).items() if times > 1), None)
 
 
 def _read(path: str) -> Any:

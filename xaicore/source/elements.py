@@ -46,6 +46,7 @@ class Element:
         key: of the image, in a dict.
         label_key: of the label, in a dict.
         is_pil: the data set has an image of Pillow.
+        name: its own, which a dict has under "__key__".
     """
 
     x: np.ndarray | Inputs
@@ -54,6 +55,7 @@ class Element:
     key: str | None = None
     label_key: str | None = None
     is_pil: bool = False
+    name: str | None = None
 
 
 def read_element(value: Any, name: str) -> Element:
@@ -107,7 +109,8 @@ def _of_dict(value: Mapping[Any, Any], name: str) -> Element:
         )
     key, label_key = images[0], labels[0] if labels else None
     found = _element(value[key], None if label_key is None else value[label_key], f"{name}[{key!r}]")
-    return replace(found, key=key, label_key=label_key)
+    own = value.get("__key__")
+    return replace(found, key=key, label_key=label_key, name=own if isinstance(own, str) else None)
 
 
 def _element(x: Any, label: Any, name: str) -> Element:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,22 +13,19 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.data.truth import UNKNOWN, join_truth
-from xaicore.errors import InputError, XaicoreError
+from xaicore.errors import InputError
 from xaicore.pictures import PictureError
 from xaicore.pictures.example import example
 from xaicore.source.about import About, about_of
-from xaicore.source.elements import Element, digest_of, read_element
-from xaicore.source.indexed import Elements, OrderError, indexed, is_loader
+from xaicore.source.elements import Element, digest_of
+from xaicore.source.ends import UNGUARDED, Guard, ends_of
+from xaicore.source.indexed import Elements, indexed, is_loader
 from xaicore.source.inputs import Inputs
 from xaicore.source.labels import LabelReader
 from xaicore.source.sets import DataSet
-from xaicore.source.streams import Begin, Stream, first_of, read_through, stream_of
+from xaicore.source.streams import Begin, Stream, begins_alike, first_of, may_count, read_through, stream_of
 
 __all__ = ["Known", "UnpreparedError", "find_set"]
-
-
-TRIED = 32
-"""Elements that are tried from each end, where the first ones are broken."""
 
 
 class UnpreparedError(InputError):
@@ -46,6 +42,7 @@ class Known:
         is_told: the caller passes the true classes, and the labels of the data set are not read.
         backend: of the model, which restores random state that reading draws from; None where there is no model.
         count: counts a stream, called with the elements so far; None: it is read once, and nobody knows where it ends.
+        guard: reads elements by their position.
     """
 
     class_names: Sequence[str] | None
@@ -53,6 +50,7 @@ class Known:
     is_told: bool = False
     backend: Backend | None = None
     count: Callable[[int], object] | None = lambda count: None
+    guard: Guard = UNGUARDED
 
     def undisturbed(self, source: Any) -> AbstractContextManager[None]:
         """Restores what reading draws from."""
@@ -71,7 +69,7 @@ def find_set(source: Any, known: Known) -> DataSet | None:
             or have labels that the model has no classes for; the message says what to type.
     """
     with known.undisturbed(source):  # a data set of batches is asked for two of them
-        elements = indexed(source)
+        elements = indexed(source, known.guard.read_batch)
     if elements is not None:
         return _of_positions(source, elements, known)
     begin = stream_of(source)
@@ -80,7 +78,7 @@ def find_set(source: Any, known: Known) -> DataSet | None:
 
 def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
     with known.undisturbed(source):
-        ((start, first), (end, last)), digest = _ends(source, elements)
+        ((start, first), (end, last)), digest = ends_of(source, elements, known.guard)
     _check(first, start, known)
     about, reader = _about(source, len(elements), first, known)
     truth = None if about.labels is None else reader.placed(about.labels, "source")
@@ -99,6 +97,7 @@ def _of_positions(source: Any, elements: Elements, known: Known) -> DataSet:
         about.class_names if known.class_names is None else tuple(known.class_names),
         digest,
         not known.is_told,
+        lost=frozenset(known.guard.lost),
     )
 
 
@@ -133,17 +132,21 @@ def _of_stream(source: Any, begin: Begin, known: Known) -> DataSet:
 
 
 def _of_passing(source: Any, begin: Begin, known: Known) -> DataSet:
-    """A stream of which one element is read by now."""
+    """A stream of which the first element is read by now, and the next ones where it has paths to go with them."""
     with known.undisturbed(source):
         first = first_of(begin)
     _check(first, 0, known)
-    about, reader = _about(source, 0, first, known)
+    about, reader = _about(source, None, first, known)
+    if about.paths is not None:
+        with known.undisturbed(source):
+            if not (may_count(source, len(about.paths)) and begins_alike(begin)):
+                about = replace(about, paths=None)
     names = about.class_names if known.class_names is None else tuple(known.class_names)
     found = Stream(begin, None)
-    return DataSet(source, found, reader, first.is_input, None, None, None, names, "", not known.is_told)
+    return DataSet(source, found, reader, first.is_input, _names(about), None, None, names, "", not known.is_told)
 
 
-def _about(source: Any, count: int, first: Element, known: Known) -> tuple[About, LabelReader]:
+def _about(source: Any, count: int | None, first: Element, known: Known) -> tuple[About, LabelReader]:
     """What the data set says, and the reader of its labels; nothing of these where the caller tells the classes."""
     inner = source.dataset if is_loader(source) else source
     about = about_of(inner, count, first)
@@ -163,39 +166,6 @@ def _files(about: About) -> tuple[str, ...] | None:
 
 def _are_equal(labels: Sequence[np.ndarray | None], known: Sequence[np.ndarray]) -> bool:
     return all(one is not None and np.array_equal(one, other) for one, other in zip(labels, known, strict=True))
-
-
-def _ends(source: Any, elements: Elements) -> tuple[list[tuple[int, Element]], str]:
-    """The first and the last element that can be read, each read twice, with their positions; and a digest of them."""
-    found, ends = hashlib.blake2b(digest_size=16), []
-    afresh = indexed(source) or elements  # without batches that are kept
-    count = len(elements)
-    for positions in (range(count), range(count - 1, -1, -1)):
-        n, one = _first_readable(elements, positions[:TRIED])
-        if digest_of(one) != digest_of(read_element(afresh[n], f"source[{n}]")):
-            raise OrderError(
-                f"source[{n}] is another one each time it is read, as with random crops or flips: a map lies over "
-                "what was drawn, and a run that is resumed would draw again. Pass the data set without random "
-                "transforms, as for validation"
-            )
-        found.update(digest_of(one))
-        ends.append((n, one))
-    return ends, found.hexdigest()
-
-
-def _first_readable(elements: Elements, positions: range) -> tuple[int, Element]:
-    """The first of these that can be read, and its position: a broken element is an error of its own, later."""
-    errors: list[Exception] = []
-    for n in positions:
-        try:
-            return n, read_element(elements[n], f"source[{n}]")
-        except Exception as exc:  # whatever the caller's data set raises
-            errors.append(exc)
-    if isinstance(errors[0], XaicoreError):
-        raise errors[0]
-    others = f", nor any of the {len(errors) - 1} next to it" if len(errors) > 1 else ""
-    what = f"source[{positions[0]}] cannot be read{others}: {type(errors[0]).__name__}: {errors[0]}"
-    raise InputError(what) from errors[0]
 
 
 def _check(first: Element, n: int, known: Known) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from operator import getitem
 from typing import Any, Protocol
 
 from xaicore import trees
@@ -94,17 +95,18 @@ class InBatches:
     Args:
         source: returns batches (x, ...), (x, y, ...) or dicts by their number.
         batches: how many there are.
+        read: returns the first and the last batch by their number, which show how many images there are.
 
     Raises:
         InputError: a batch has no array.
     """
 
-    def __init__(self, source: Any, batches: int) -> None:
+    def __init__(self, source: Any, batches: int, read: Callable[[Any, int], Any]) -> None:
         self._source, self._batches = source, batches
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._lock = threading.Lock()
-        self._size = _size_of(source[0])
-        self._last = _size_of(source[batches - 1])
+        self._size = _size_of(read(source, 0))
+        self._last = _size_of(read(source, batches - 1))
 
     def __len__(self) -> int:
         return self._size * (self._batches - 1) + self._last
@@ -136,12 +138,13 @@ class InBatches:
         return batch
 
 
-def indexed(source: Any) -> Elements | None:
+def indexed(source: Any, read: Callable[[Any, int], Any] = getitem) -> Elements | None:
     """The elements of a data set that has them by position; None where it is no such data set.
 
     Args:
         source: a torch or Hugging Face `Dataset`, or whatever else has `source[n]` and a length; a `DataLoader`
             without shuffling over one; a Keras `PyDataset`.
+        read: returns a batch of the latter by its number.
 
     Raises:
         InputError: its order is another one each time, it has no end, or it is empty.
@@ -149,7 +152,7 @@ def indexed(source: Any) -> Elements | None:
     if is_loader(source):
         found = _of_loader(source)
     elif _is_of_batches(source):
-        found = _of_batches(source)
+        found = _of_batches(source, read)
     else:
         found = source if _has_positions(source) else None
     if found is not None and not len(found):
@@ -247,7 +250,7 @@ def _is_of_batches(source: Any) -> bool:
     return all(hasattr(type(source), name) for name in names)
 
 
-def _of_batches(source: Any) -> Elements:
+def _of_batches(source: Any, read: Callable[[Any, int], Any]) -> Elements:
     if getattr(source, "shuffle", False):
         raise OrderError(
             f"source is a {type(source).__name__} with shuffle={source.shuffle!r}: a run that is resumed needs one "
@@ -256,7 +259,7 @@ def _of_batches(source: Any) -> Elements:
     count = source.num_batches
     if count is None:
         raise OrderError(f"source is a {type(source).__name__} without an end: expected num_batches to be a number")
-    return InBatches(source, int(count)) if count else []
+    return InBatches(source, int(count), read) if count else []
 
 
 def _size_of(batch: Any) -> int:

@@ -9,7 +9,10 @@ import numpy as np
 from xaicore.pictures import File, Preparation, Source
 from xaicore.source.inputs import Inputs
 
-__all__ = ["Item", "Prepared", "prepared_as"]
+__all__ = ["ENDS_PROCESS", "Content", "Item", "Prepared", "prepared_as"]
+
+ENDS_PROCESS = "this picture ends the process that has it in work"
+"""The error of a picture that nobody reads again."""
 
 
 def prepared_as(
@@ -21,6 +24,21 @@ def prepared_as(
         PictureError, InputError: the preparation fails, as it says.
     """
     return (picture, None) if isinstance(picture, Inputs) else prepare(picture, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What is read of an item.
+
+    Attributes:
+        picture: uint8 RGB (H, W, 3), or the model's own input or inputs.
+        truth: the true class that the source has for it, (1,) int64 or (1, classes) bool; or None.
+        name: its own, where it is known once it is read; or None.
+    """
+
+    picture: np.ndarray | Inputs
+    truth: np.ndarray | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,14 +60,14 @@ class Item:
         """The file; None for a picture in memory, and for a frame, which a file has many of."""
         return str(self.source.path) if isinstance(self.source, File) else getattr(self.source, "file", None)
 
-    def read(self) -> tuple[np.ndarray | Inputs, np.ndarray | None]:
-        """The picture or the model's inputs, and its true class where the source says it: (1,) or (1, classes).
+    def read(self) -> Content:
+        """The picture or the model's inputs, and what the source says of it.
 
         Raises:
             PictureError, InputError: it cannot be read, or its label is none.
         """
-        labelled = getattr(self.source, "read_labelled", None)
-        return (self.source.read(), None) if labelled is None else labelled()
+        content = getattr(self.source, "read_content", None)
+        return Content(self.source.read()) if content is None else content()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +83,7 @@ class Prepared:
             pictures has it, or nobody knows it.
         is_read: False where the picture itself cannot be read, so that its error says nothing of the model.
         cause: what was raised, where there is an error.
+        name: its own, where it is known once it is read.
     """
 
     item: Item
@@ -74,3 +93,4 @@ class Prepared:
     truth: np.ndarray | None = None
     is_read: bool = True
     cause: Exception | None = None
+    name: str | None = None

@@ -19,6 +19,7 @@ from xaicore.errors import InputError
 from xaicore.pictures import File, Frame, Source, find_sources
 from xaicore.source.boxes import TrueBoxes
 from xaicore.source.columns import is_table, read_columns
+from xaicore.source.ends import UNGUARDED, Guard
 from xaicore.source.find import Known, find_set
 from xaicore.source.items import Item, Prepared
 from xaicore.source.sets import DataSet
@@ -47,7 +48,8 @@ class Listing:
         class_names: of the data set where the model has none, or None.
         digest: of the first and the last element of a data set, or None.
         is_stream: they are read forward, by one process.
-        is_open: a stream that nobody has counted: its pictures are called "0", "1", ... and end where it does.
+        is_open: a stream that nobody has counted: its pictures end where it does, and those without a name in `ids` or
+            of their own are called "0", "1", ....
     """
 
     sources: Sequence[Source]
@@ -73,6 +75,7 @@ class Listing:
         backend: Backend | None = None,
         count: Callable[[int], object] | None = _count_silently,
         box_classes: Any = None,
+        guard: Guard = UNGUARDED,
     ) -> Listing:
         """The items that a caller's arguments mean.
 
@@ -90,13 +93,20 @@ class Listing:
             count: called with a number of elements while a stream is counted. None: it is counted only where its true
                 classes are passed.
             box_classes: of the boxes, as `xaicore.localize.evaluate` takes `classes`.
+            guard: reads the first and the last element of a data set.
 
         Raises:
             InputError: there is no picture, an id repeats, or labels do not fit; the message says what to type.
         """
-        found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count, box_classes)
+        found = cls.find(source, truth, boxes, ids, class_names, is_prepared, backend, count, box_classes, guard)
         if found is not None:
             return found
+        if hasattr(source, "dtype") and len(getattr(source, "shape", ())) > 2:
+            raise InputError(
+                f"source is an array, {source.dtype} {tuple(source.shape)}: expected a data set. Of pictures, uint8 "
+                "(N, H, W, 3), pass list(numpy.asarray(x)); of the model's own inputs, floats, "
+                "torch.utils.data.TensorDataset(torch.as_tensor(x)) or tf.data.Dataset.from_tensor_slices(x)"
+            )
         raise InputError(
             f"source={_shown(source)}: expected pictures: a folder, a pattern such as 'photos/**/*.jpg', a list of "
             "paths, a .csv or .parquet file with a column of paths, or a data set of torch, Keras or Hugging Face; "
@@ -115,13 +125,14 @@ class Listing:
         backend: Backend | None,
         count: Callable[[int], object] | None,
         box_classes: Any = None,
+        guard: Guard = UNGUARDED,
     ) -> Listing | None:
         """The same; None where the source is neither pictures nor a data set."""
         if isinstance(source, Listing):
             return source
         if count is None and truth is not None:
             count = _count_silently
-        data = find_set(source, Known(class_names, is_prepared, truth is not None, backend, count))
+        data = find_set(source, Known(class_names, is_prepared, truth is not None, backend, count, guard))
         if data is not None:
             return _of_set(data, truth, boxes, box_classes, ids)
         if isinstance(source, (str, os.PathLike)) and is_table(source):
@@ -129,6 +140,8 @@ class Listing:
             truth = _only(columns.truth, truth, "truth", source)
             boxes = _only(columns.boxes, boxes, "boxes", source)
             ids = _only(columns.ids, ids, "ids", source)
+            if ids is None:
+                columns.check_paths(source)
             source = columns.paths
         elif isinstance(source, list) and source and all(isinstance(one, tuple) and len(one) == 2 for one in source):
             truth = _only([label for _, label in source], truth, "truth", "the list of (path, class)")
@@ -159,7 +172,8 @@ class Listing:
         return len(self.sources)
 
     def __getitem__(self, position: int) -> Item:
-        return Item(position, str(position) if self.is_open else self.ids[position], self.sources[position])
+        name = str(position) if self.is_open and position >= len(self.ids) else self.ids[position]
+        return Item(position, name, self.sources[position])
 
     @contextlib.contextmanager
     def awake(self) -> Iterator[None]:
@@ -208,7 +222,7 @@ class Listing:
 def _of_set(data: DataSet, truth: Any, boxes: Any, box_classes: Any, ids: Any) -> Listing:
     if data.is_open:
         own = {"origin": data.origin, "is_input": data.is_input, "class_names": data.class_names}
-        return Listing(data.sources, (), **own, is_stream=True, is_open=True)
+        return Listing(data.sources, data.names or (), **own, is_stream=True, is_open=True)
     count = len(data.elements)
     if _is_folder(truth):
         raise InputError(
@@ -263,5 +277,5 @@ def _of_folders(sources: Sequence[Source]) -> list[int | str]:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

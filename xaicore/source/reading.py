@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -143,9 +143,12 @@ class Reading:
         Raises:
             InputError: the preparation returns something unexpected, as it would for every picture.
         """
+        names: set[str] = set()
         with self.listing.awake(), contextlib.closing(self.ahead(map(Batch, self._positions(size, start)))) as batches:  # type: ignore[type-var]
             for batch in batches:
                 items = batch.read()
+                if self.listing.is_open:
+                    items = _apart(items, names)
                 if items:
                     yield Ready.of(items, self.listing, alone)
                 if len(items) < len(batch.positions):  # the stream has ended
@@ -158,13 +161,31 @@ class Reading:
 
 
 def _prepared(item: Item, prepare: Preparation) -> Prepared:
-    picture = truth = None
+    found = None
     try:
-        picture, truth = item.read()
-        x, image = prepared_as(prepare, picture, item.id)
+        found = item.read()
+        x, image = prepared_as(prepare, found.picture, item.id)
     except Ended:
         raise
     except Exception as exc:  # of one picture among many
         error = str(exc) if isinstance(exc, XaicoreError) else f"{item.id}: {type(exc).__name__}: {exc}"
-        return Prepared(item, error=error, truth=truth, is_read=picture is not None, cause=exc)
-    return Prepared(item, x, image, truth=truth)
+        if found is None:
+            return Prepared(item, error=error, is_read=False, cause=exc)
+        return Prepared(item, error=error, truth=found.truth, cause=exc, name=found.name)
+    return Prepared(item, x, image, truth=found.truth, name=found.name)
+
+
+def _apart(items: Sequence[Prepared], names: set[str]) -> list[Prepared]:
+    """The items of a pass that nobody has counted, by their own names; by their place where a name repeats.
+
+    Args:
+        items: the next ones.
+        names: of all items before them; those of these are added.
+    """
+    found = []
+    for one in items:
+        name = one.item.id if one.name is None else one.name
+        name = one.item.source.id if name in names else name
+        names.add(name)
+        found.append(replace(one, item=replace(one.item, id=name)))
+    return found

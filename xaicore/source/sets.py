@@ -11,7 +11,7 @@ import numpy as np
 from xaicore.pictures import PictureError, Source
 from xaicore.source.elements import DIGEST, Element, digest_of, read_element
 from xaicore.source.indexed import Elements
-from xaicore.source.inputs import Inputs
+from xaicore.source.items import ENDS_PROCESS, Content
 from xaicore.source.labels import LabelReader
 from xaicore.source.streams import Stream
 
@@ -34,6 +34,7 @@ class DataSet:
         digest: of the first and the last element.
         is_labelled: true classes are read with the elements; else the truth has them, or the caller.
         digests: of all elements of a stream, as `Contents` has them; None where elements have positions.
+        lost: the positions of elements that end the process which reads them.
     """
 
     origin: Any
@@ -47,6 +48,7 @@ class DataSet:
     digest: str
     is_labelled: bool
     digests: bytes | None = None
+    lost: frozenset[int] = frozenset()
 
     @property
     def is_open(self) -> bool:
@@ -80,20 +82,22 @@ class InSet:
         """uint8 RGB (H, W, 3), or the model's own input or inputs; raises `PictureError`."""
         return self._read().x
 
-    def read_labelled(self) -> tuple[np.ndarray | Inputs, np.ndarray | None]:
-        """The same, and the true class as `LabelReader` reads it; None where it is not the element's to say."""
+    def read_content(self) -> Content:
+        """The same, its name, and the true class as `LabelReader` reads it where it is the element's to say."""
         found = self._read()
         if not self.data.is_labelled:
-            return found.x, None
+            return Content(found.x, name=found.name)
         truth = self.data.reader.read(found.label, self.id)
         known = None if self.data.truth is None else self.data.truth[self.position : self.position + 1]
         if known is not None and truth is not None and not np.array_equal(truth, known):
             raise PictureError(
                 f"{self.id} has the class {truth.tolist()}, and the data set's list of labels has {known.tolist()}"
             )
-        return found.x, truth
+        return Content(found.x, truth, found.name)
 
     def _read(self) -> Element:
+        if self.position in self.data.lost:
+            raise PictureError(f"{self.id}: {ENDS_PROCESS}")
         found = read_element(self.data.elements[self.position], self.id)
         if found.is_input != self.data.is_input:
             kinds = ("a picture", "floats, the model's own input")

@@ -7,7 +7,7 @@ the digests, so that a source with another order each time is seen.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,10 +15,22 @@ from typing import Any
 from xaicore import trees
 from xaicore.errors import InputError, type_name
 from xaicore.pictures import PictureError
+from xaicore.source.batched import count_of, is_batch, singles
 from xaicore.source.elements import DIGEST, Element, digest_of, read_element
-from xaicore.source.indexed import OrderError, are_inputs, is_iterable, is_loader, part_of
+from xaicore.source.indexed import OrderError, is_iterable, is_loader
 
-__all__ = ["UNREAD", "Begin", "Contents", "Ended", "Stream", "first_of", "read_through", "stream_of"]
+__all__ = [
+    "UNREAD",
+    "Begin",
+    "Contents",
+    "Ended",
+    "Stream",
+    "begins_alike",
+    "first_of",
+    "may_count",
+    "read_through",
+    "stream_of",
+]
 
 AGAIN = 32
 """Elements that are read a second time before the run: a buffer that shuffles shows itself in them."""
@@ -144,11 +156,11 @@ def stream_of(source: Any) -> Begin | None:
         )
     if is_loader(source):
         is_batched = source.batch_sampler is not None or source.batch_size is not None
-        return lambda: _singles(source, lambda value: is_batched)
+        return lambda: singles(source, lambda value: is_batched)
     if hasattr(source, "element_spec") and hasattr(source, "cardinality"):
         if int(source.cardinality()) == -1:
             raise OrderError("source repeats without an end: expected a tf.data.Dataset without .repeat()")
-        return lambda: _singles(source, _is_batch)
+        return lambda: singles(source, is_batch)
     return (lambda: iter(source)) if is_iterable(source) else None
 
 
@@ -189,8 +201,8 @@ def read_through(begin: Begin, report: Callable[[int], object] = lambda count: N
         found.first, found.last = found.first or element, element
         found.labels.append(element.label)
         found.digests += digest_of(element)
-        if isinstance(value, Mapping) and isinstance(value.get("__key__"), str):
-            found.keys.append(value["__key__"])
+        if element.name is not None:
+            found.keys.append(element.name)
     if not len(found):
         raise InputError(EMPTY)
     for n, value in enumerate(islice(_told(begin), AGAIN)):
@@ -202,6 +214,33 @@ def read_through(begin: Begin, report: Callable[[int], object] = lambda count: N
                 "shardshuffle=False of WebDataset, no .shuffle(...)"
             )
     return found
+
+
+def begins_alike(begin: Begin) -> bool:
+    """Whether the first elements are the same in two passes: what is shuffled shows itself in them.
+
+    Raises:
+        InputError: the source raises.
+    """
+    passes = [list(map(_digest, islice(_told(begin), AGAIN))) for _ in range(2)]
+    return passes[0] == passes[1]
+
+
+def may_count(source: Any, count: int) -> bool:
+    """Whether a stream may have so many elements, by the `cardinality` of a `tf.data.Dataset`; others do not say it."""
+    said = int(source.cardinality()) if hasattr(source, "element_spec") and hasattr(source, "cardinality") else -1
+    if said <= 0:
+        return False
+    value = next(iter(source))
+    size = count_of(trees.convert(value, trees.as_array)) if is_batch(value) else 1
+    return (said - 1) * size < count <= said * size
+
+
+def _digest(value: Any) -> bytes:
+    try:
+        return digest_of(read_element(value, "an element"))
+    except PictureError:
+        return UNREAD
 
 
 def _told(begin: Begin) -> Iterator[Any]:
@@ -218,47 +257,3 @@ def _told(begin: Begin) -> Iterator[Any]:
             f"the source raised {type(exc).__name__} after {n} elements: {exc}. A stream that raises has no next "
             "element: leave out what is broken in the source itself"
         ) from exc
-
-
-def _singles(source: Any, is_batch: Callable[[Any], bool]) -> Iterator[Any]:
-    """The elements in what a source yields, which may be batches."""
-    for value in source:
-        if is_batch(value):
-            _check_collated(source, value)
-            arrays = trees.convert(value, trees.as_array) if hasattr(source, "element_spec") else value
-            for n in range(_count(arrays)):
-                yield part_of(arrays, n)
-        else:
-            yield value[:2] if isinstance(value, tuple) else value
-
-
-def _is_batch(value: Any) -> bool:
-    """Whether a `tf.data.Dataset` yields batches: x has four axes or more, and a label per image."""
-    x = value[0] if isinstance(value, tuple) else value
-    axes = max((len(leaf.shape) for leaf in trees.leaves(x) if hasattr(leaf, "shape")), default=0)
-    label = value[1] if isinstance(value, tuple) and len(value) > 1 else None
-    return axes >= 4 and (label is None or len(label.shape) > 0)
-
-
-def _count(batch: Any) -> int:
-    """How many elements a batch has: lists, of names for example, count, too."""
-    x, *labels = batch[:2] if isinstance(batch, (tuple, list)) else (batch,)
-    if isinstance(x, list) and not are_inputs(x, *labels):
-        return len(x)
-    return trees.count(x) or len(next(iter(x.values())) if isinstance(x, Mapping) else x)
-
-
-def _check_collated(source: Any, batch: Any) -> None:
-    """Refuse a loader that makes lists of tuples: a model takes a list as one argument.
-
-    Raises:
-        PictureError: see above.
-    """
-    x, *labels = batch[:2] if isinstance(batch, (tuple, list)) else (batch,)
-    is_default = getattr(getattr(source, "collate_fn", None), "__name__", "") == "default_collate"
-    if is_default and isinstance(x, list) and are_inputs(x, *labels):
-        raise PictureError(
-            "source is a DataLoader whose default_collate makes a list of the inputs of each element, and a model "
-            "takes a list as one argument, a tuple as several: pass its data set, source.dataset, which is "
-            "read forward, too"
-        )

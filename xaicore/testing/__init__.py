@@ -16,11 +16,16 @@ from xaicore.testing.logger import LoggerTests
 from xaicore.testing.method import MethodTests
 from xaicore.testing.model_source import ModelSourceTests
 from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.coupled import CoupledNet
 from xaicore.testing.nets.forms import HalfNet, LeakyNet, OpenNet, TurnedNet
+from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.pair import PairNet
+from xaicore.testing.nets.queries import QueriesNet
+from xaicore.testing.nets.recurrent import RecurrentNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.nets.token import TokenNet
@@ -33,11 +38,14 @@ __all__ = [
     "BackendTests",
     "BlocksNet",
     "Built",
+    "CausalNet",
     "Clause",
     "ContractError",
     "ContractWarning",
     "ConvNet",
+    "CoupledNet",
     "HalfNet",
+    "HalvesNet",
     "HeadsNet",
     "LeakyNet",
     "LoggerTests",
@@ -46,6 +54,8 @@ __all__ = [
     "ModelSourceTests",
     "OpenNet",
     "PairNet",
+    "QueriesNet",
+    "RecurrentNet",
     "ReferenceBackend",
     "ResidualNet",
     "SegmentsNet",

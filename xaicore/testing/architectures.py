@@ -10,7 +10,6 @@ from xaicore.evidence import missing_power
 from xaicore.methods import METHODS
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.facts import FactChecks
-from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.offsets import offsets
 from xaicore.testing.powers import PowerChecks
@@ -92,7 +91,8 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
                 layer, what = self.fact(subject, name), f"{name!r} of the {subject.net.name} net"
                 runs = subject.shapes(name)
                 same(f"runs of {what}", layer.runs, len(runs))
-                lengths = sorted(length for length in layer.shape[1:] if length > 1)
+                of_image = [length for axis, length in enumerate(layer.shape) if axis != layer.batch_axis]
+                lengths = sorted(length for length in of_image if length > 1)
                 same(f"lengths of {what}", lengths, sorted(length for length in runs[-1][1:] if length > 1))
                 for reads in (layer.reads, layer.run_reads and layer.run_reads[-1]):
                     if reads is not None:
@@ -103,7 +103,8 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
     @checks("facts-axes", since=2)
     def test_axes_of_other_nets(self) -> None:
         """Every convolution and norm, also those that no net names, says where its channels are."""
-        lengths = {"residual": {5}, "loop": {5}, "blocks": {10}, "segments": {4, 5}, "words": {4}}
+        lengths = {"residual": {5}, "loop": {5}, "segments": {4, 5}, "words": {4}, "recurrent": {5}}
+        lengths |= {name: {10} for name in ("blocks", "causal", "queries")}
         for subject in self.others():
             for layer in () if subject.facts is None else subject.facts.layers:
                 if layer.kind in ("convolution", "norm") and layer.is_leaf:
@@ -161,15 +162,6 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
                 shape = (1, *subject.values[name].shape[1:])
                 each = np.broadcast_to(bias.reshape(1, -1, *[1] * (len(shape) - 2)), shape)
                 self.close(f"biases of {name!r}", subject.arranged(name, came[names[name]], False), each)
-
-    @checks("powers-attention", since=2)
-    def test_two_attentions(self) -> None:
-        """In the order in which they run, each with its own weights and gradients."""
-        for subject in self.others():
-            net = subject.net
-            if isinstance(net, BlocksNet) and self.having("attention", subject):
-                first, second = net.blocks
-                self._check_attentions(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
 
     @checks("methods-run", since=2)
     def test_methods_on_other_nets(self) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from xaicore.testing.activations import ActivationChecks
 from xaicore.testing.architectures import ArchitectureChecks
+from xaicore.testing.attending import AttentionChecks
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
+from xaicore.testing.coupling import CouplingChecks
 from xaicore.testing.described import DescribedChecks
 from xaicore.testing.ends import EndChecks
 from xaicore.testing.facts import FactChecks
 from xaicore.testing.forms import FormChecks
 from xaicore.testing.gradients import GradientChecks
+from xaicore.testing.halving import HalvingChecks
 from xaicore.testing.kit import ask
+from xaicore.testing.moving import MovingChecks
 from xaicore.testing.outputs import OutputChecks
 from xaicore.testing.powers import PowerChecks
+from xaicore.testing.quiet import QuietChecks
 from xaicore.testing.reducing import ReducingChecks
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
@@ -59,11 +64,16 @@ class FirstChecks(BackendCase):
 class BackendTests(
     EndChecks,
     FormChecks,
+    HalvingChecks,
+    CouplingChecks,
+    QuietChecks,
+    MovingChecks,
     ArchitectureChecks,
     VariantChecks,
     DescribedChecks,
     RunningChecks,
     ReducingChecks,
+    AttentionChecks,
     PowerChecks,
     RestoringChecks,
     FactChecks,

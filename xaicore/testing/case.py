@@ -14,12 +14,17 @@ from xaicore.testing.checks import close as close_to
 from xaicore.testing.clauses import CLAUSES
 from xaicore.testing.kit import Kit, ask
 from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
+from xaicore.testing.nets.coupled import CoupledNet
 from xaicore.testing.nets.forms import HalfNet, LeakyNet, OpenNet, TurnedNet
+from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
 from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.pair import PairNet
+from xaicore.testing.nets.queries import QueriesNet
+from xaicore.testing.nets.recurrent import RecurrentNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.nets.token import TokenNet
@@ -36,11 +41,14 @@ Built = tuple[Any, Mapping[str, str]]
 """A model, and {layer of the kit's net: its name in the model}, of those layers that the framework tells apart."""
 
 
-OTHERS: tuple[type[Net], ...] = (ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet)
+OTHERS: tuple[type[Net], ...] = (
+    *(ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet),
+    *(CausalNet, QueriesNet, RecurrentNet),
+)
 METHODS = {"modes": "modes", "frozen": "freeze"}
 """{what is no net: the method that supplies it}."""
 
-WITH_FACTS = ("loop", "blocks", "words")
+WITH_FACTS = ("loop", "blocks", "words", "causal", "queries", "recurrent")
 """Nets of tokens, of several runs or inputs, which are read by their facts."""
 
 
@@ -49,14 +57,18 @@ class BackendCase(Kit):
 
     `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so no nets that need
     them), "heads" (no softmax or sigmoid at the end of a net), "bias" (layers have none), "modes" (there are none that
-    a caller could be in), "frozen" (weights have no gradients that could be switched off), any net but the first, and
-    of the facts those that `observe` does not report.
+    a caller could be in), "frozen" (weights have no gradients that could be switched off), "values" (what attention
+    weights are multiplied with is not seen), "covariance" (softmaxes over channels are taken for attention), "moves"
+    (where in the picture things come from), "frames" and "parts" (which runs and tokens are of which part),
+    "class_axis" (which axis of a score map holds the classes), any net but the first, and of the facts those that
+    `observe` does not report.
     """
 
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
-        *("residual", "loop", "blocks", "segments", "words", "outputs", "modes", "frozen", *FACTS),
-        *("open", "half", "turned", "leaky", "moves", "values", "logits"),
+        *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
+        *("coupled", "halves", "open", "half", "turned", "leaky", "modes", "frozen", "logits"),
+        *("values", "covariance", "moves", "frames", "parts", "class_axis", *FACTS),
     )
 
     def build_conv(self, net: ConvNet) -> Built:
@@ -94,6 +106,29 @@ class BackendCase(Kit):
     def build_words(self, net: WordsNet) -> Built:
         """The net of these weights in your framework, which takes what `named_inputs` returns."""
         raise self._undeclared("words")
+
+    def build_causal(self, net: CausalNet) -> Built:
+        """The net of these weights in your framework."""
+        raise self._undeclared("causal")
+
+    def build_queries(self, net: QueriesNet) -> Built:
+        """The net of these weights in your framework, of whose layers "queries" takes nothing, where it is one."""
+        raise self._undeclared("queries")
+
+    def build_recurrent(self, net: RecurrentNet) -> Built:
+        """The net of these weights in your framework; "recurrent" gives all of its states."""
+        raise self._undeclared("recurrent")
+
+    def build_halves(self, net: HalvesNet) -> Built:
+        """The net of these weights in your framework, which takes what `named_inputs` returns.
+
+        Its layers are "patches", "embedding", "tokens" and "dense".
+        """
+        raise self._undeclared("halves")
+
+    def build_coupled(self, net: CoupledNet) -> Built:
+        """The net of these weights in your framework."""
+        raise self._undeclared("coupled")
 
     def build_outputs(self, net: HeadsNet) -> Built:
         """The net of these weights in your framework, which returns both outputs."""
@@ -218,7 +253,7 @@ class BackendCase(Kit):
         model, layers = build(net)
         backend = self.backend(model, net.explains)
         others: dict[str, Callable[..., Any]] = {
-            "words": self.named_inputs,
+            **dict.fromkeys(("words", "halves"), self.named_inputs),
             "turned": self.turned_inputs,
             "half": lambda picture: backend.to_numpy(self.to_inputs(picture)),  # whose type is the backend's concern
         }

@@ -63,6 +63,7 @@ _TEXTS = {
     "backend-hash": "`weights_hash` is the same for the same weights, and another one for others; or it is None.",
     "backend-half": "Gradients of a model that computes in float16 are those of float32, as far as float16 can tell.",
     "backend-layout": "`channels_last` says where a model takes its channels; elsewhere, it gives the same numbers.",
+    "backend-quiet": "A call that does what was asked prints nothing, and warns of nothing.",
     "facts-layers": "Facts list each layer once, in order of completion, with the shape that the framework has.",
     "facts-axes": "`kind` and `channel_axis` of a convolution are its own; with them, the core finds every map.",
     "facts-reads": "`reads` are the positions of the inputs that a layer's output depends on.",
@@ -70,6 +71,7 @@ _TEXTS = {
     "facts-runs": "`runs` counts how often a layer ran, and `run_reads` what each run depended on.",
     "facts-inputs": "Facts list each input with its shape, and its reader's shape and channel axis.",
     "facts-takes": "`takes`, `takes_weights` and `input_of` tell what a layer took; `kind` and `is_leaf` what it is.",
+    "facts-moves": "`moves`, `reader_moves` and `reader_spans` tell where in the picture things come from.",
     "facts-outputs": "`link`, `class_axis` and the shapes of all outputs are those of the model.",
     "state-restored": "A call leaves the model bit for bit as it was.",
     "state-inputs": "A call leaves the caller's inputs as they were.",
@@ -129,10 +131,13 @@ _TEXTS = {
     "logger-two": "Two loggers that are open at once keep their explanations apart.",
 }
 
-_SINCE = {
-    **dict.fromkeys(("backend-choice", "backend-modes", "backend-precision", "backend-hash", "facts-takes"), 2),
-    **dict.fromkeys(("backend-half", "backend-layout"), 2),
-}
+_SINCE = dict.fromkeys(
+    (
+        *("backend-choice", "backend-modes", "backend-precision", "backend-hash", "backend-quiet"),
+        *("backend-half", "backend-layout", "facts-takes", "facts-moves"),
+    ),
+    2,
+)
 
 CLAUSES: dict[str, Clause] = {id: Clause(id, text, _SINCE.get(id, 1)) for id, text in _TEXTS.items()}
 """{id: clause}."""

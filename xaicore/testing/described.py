@@ -36,11 +36,14 @@ class DescribedChecks(BackendCase):
         """By the layers, or by the letters of the caller."""
         if not self.has("segments") or not self.has_facts:
             return
-        plain = self.described(SegmentsNet())
-        assert plain.facts is not None
-        (shape,) = plain.facts.outputs.values()
-        if plain.facts.class_axis is not None:
-            same("class_axis of a score map", plain.facts.class_axis, _letters(shape).index("c"))
+        for link in (None,) if "heads" in self.lacks else ("softmax", "sigmoid", None):
+            plain = self.described(SegmentsNet(link))
+            assert plain.facts is not None
+            (shape,) = plain.facts.outputs.values()
+            if "class_axis" not in self.lacks:
+                same(
+                    f"class_axis of a score map that ends in {link}", plain.facts.class_axis, _letters(shape).index("c")
+                )
         if not self.takes_outputs():
             return
         stated = self.described(SegmentsNet(), Output(axes=_letters(shape)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,11 @@ from xaicore.backend import Backend
 from xaicore.errors import MethodError, XaicoreError
 from xaicore.layers.places import Places
 from xaicore.outputs import Output
+from xaicore.testing.attending import AttentionChecks
 from xaicore.testing.checks import checks, close, deviate, refused, same
 from xaicore.testing.described import DescribedChecks
 from xaicore.testing.nets.forms import HalfNet, OpenNet, TurnedNet
-from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.net import Net
-from xaicore.testing.powers import PowerChecks
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["FormChecks"]
@@ -27,7 +26,7 @@ CODE = re.compile(r"pass ((?:np|x)\.\w+\(.*?\)(?=[.;, ]|$))")
 """What an error says to type for pictures `x`."""
 
 
-class FormChecks(DescribedChecks, PowerChecks):
+class FormChecks(DescribedChecks, AttentionChecks):
     """The same numbers, whatever the form."""
 
     def _formed(self, kind: type[Net]) -> Iterator[Subject]:
@@ -42,18 +41,8 @@ class FormChecks(DescribedChecks, PowerChecks):
             if self.having("attention", subject):
                 net: Any = subject.net
                 first, second = net.blocks
-                self._check_attentions(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
+                self._check_net(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
                 self._check_three_images(subject)
-                self._check_mixed(subject)
-
-    def _check_mixed(self, subject: Subject) -> None:
-        """What weights are multiplied with is seen wherever there are weights, or declared to be lacking."""
-        names = [one.name for one in subject.backend.attention(subject.inputs)]
-        seen = subject.capture((), attention=dict.fromkeys(names, False)).attention
-        for name in () if "values" in self.lacks else names:
-            for part in ("value", "output"):
-                if getattr(seen[name], part) is None:
-                    deviate(f"`{part}` of the attention {name!r}", "an array, or lacks = {'values': 'why'}", None)
 
     def _check_three_images(self, subject: Subject) -> None:
         """More than there are heads, and no multiple of them."""
@@ -185,45 +174,6 @@ class FormChecks(DescribedChecks, PowerChecks):
             both = subject.backend.observe(inputs), subject.facts
             reads = [[layer.reads for layer in facts.layers] for facts in both if facts is not None]
             same(f"what layers read {what}", reads[:1], reads[1:])
-
-    @checks("facts-reached", since=2)
-    def test_layers_that_the_output_does_not_depend_on(self) -> None:
-        """The gradient arrives nowhere, which is known: `reached` is empty."""
-        if not self.has(HeadsNet.name) or not self.has_facts or "reached" in self.lacks:
-            return
-        for position in (0, 1):
-            subject = self.subject(HeadsNet(position))
-            assert subject.facts is not None
-            explained = subject.facts.output  # by its name, or by the position
-            other = {"shape": "colour", "colour": "shape", 0: "colour", 1: "shape"}[explained]
-            if other in subject.layers:
-                layer = subject.facts.named[subject.layers[other]]
-                same(f"`reached` of {other!r}, which output {explained!r} is not made of", layer.reached, {})
-
-    @checks("facts-inputs", since=2)
-    def test_where_tokens_come_from(self) -> None:
-        """Each from its own patch of the picture, as far as `moves` tell."""
-        for subject in (*self.subjects(), *self.others()):
-            if subject.facts is None or subject.net.name not in ("tokens", "blocks"):
-                continue
-            told = [layer for layer in subject.facts.layers if layer.moves]
-            for layer in told:
-                same(f"tokens of {layer.name!r}, whose moves are told", 13 in layer.shape, True)
-                shape = subject.facts.inputs[0].shape
-                for of_axis in (one for moves in layer.moves.values() for one in moves.values()):
-                    for token, at in ((3, 0), (9, 1)):
-                        self._check_patch(layer.name, shape, token, {axis: ends[at] for axis, ends in of_axis.items()})
-            if not told and "moves" not in self.lacks:
-                deviate("the fact 'moves'", "what was seen, or lacks = {'moves': 'why'}", "{} of all layers")
-            same(f"layers of the {subject.net.name} net with moves", len(told) <= 1, True)
-
-    def _check_patch(self, name: str, shape: tuple[int, ...], token: int, places: Mapping[int, float]) -> None:
-        """The first token is the class token; the others are rows of four patches of 4 x 4."""
-        row, column = divmod(token - 1, 4)
-        for length, at in ((12, row), (16, column)):
-            axis = shape.index(length)
-            if not at * 4 / length <= places[axis] <= (at + 1) * 4 / length:
-                deviate(f"where token {token} of {name!r} comes from along axis {axis}", f"patch {at}", places[axis])
 
     @checks("facts-outputs", since=2)
     def test_stated_axes_beside_those_that_the_layers_show(self) -> None:

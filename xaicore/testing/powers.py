@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from xaicore.backend import POWERS, Backend
-from xaicore.capture import Attention
 from xaicore.errors import BackendError, MethodError
 from xaicore.explainer import Explainer
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, refused, same
-from xaicore.testing.nets.arithmetic import softmax
-from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.second import hessian_times_values
 from xaicore.testing.subject import Asked, Subject, directions
 
@@ -227,48 +223,6 @@ class PowerChecks(BackendCase):
             (part,) = parts.values()
             self.close("the only part", np.asarray(part), subject.values["dense"])
         same("parts that nobody asked for", dict(subject.capture().parts), {})
-
-    @checks("powers-attention")
-    def test_attention(self) -> None:
-        """One block of two heads over thirteen tokens, with the gradients of weights and outputs, if there are any."""
-        for net in self.nets():
-            if not isinstance(net, TokenNet):
-                continue
-            subject = self.subject(net)
-            if self.having("attention", subject):
-                self._check_attentions(subject, [(net, "tokens", "mixed")])
-
-    def _check_attentions(self, subject: Subject, blocks: Sequence[tuple[TokenNet, str, str]]) -> None:
-        """Of each block, whose attention reads one layer and is added to it in another."""
-        listed = subject.backend.attention(subject.inputs)
-        same(f"attentions of the {subject.net.name} net", len(listed), len(blocks))
-        for one in listed:
-            same("the shape of its weights, for one image", tuple(one.shape)[1:], (2, 13, 13))
-            same("whether it is causal", one.causal, False)
-            if one.reached is not None:
-                same("whether the gradient reaches it", one.reached, True)
-        rows, names = directions(subject.net, 2), [one.name for one in listed]
-        captured = subject.capture((), subject.aim(rows), attention=dict.fromkeys(names, self.has_gradients))
-        same("attentions in the capture", list(captured.attention), names)
-        pulled = subject.expected_gradients(rows, captured.outputs_kind)
-        for name, (net, taken, mixed) in zip(names, blocks, strict=True):
-            self._check_attention(captured.attention[name], net.attend(subject.values[taken], pulled[mixed]))
-        forward = subject.capture((), None, attention={names[-1]: False}).attention
-        same("attentions in a capture of one", list(forward), names[-1:])
-        expected = blocks[-1][0].attend(subject.values[blocks[-1][1]]).weights
-        self.close("`weights` without a direction", forward[names[-1]].weights, expected)
-
-    def _check_attention(self, came: Attention, expected: Attention) -> None:
-        gradients = ("weights_gradients", "output_gradients") if self.has_gradients else ()
-        for what in ("weights", "value", "output", *gradients):
-            array, wanted = getattr(came, what), getattr(expected, what)
-            if array is not None or what.startswith("weights"):
-                self.close(f"`{what}` of the attention", array, wanted)
-        if came.query is not None and came.key is not None:  # each may be scaled
-            scores = came.query @ came.key.swapaxes(-1, -2)
-            fits = [softmax(scores * scale) for scale in (1.0, 1 / np.sqrt(came.query.shape[-1]))]
-            if not any(np.allclose(one, expected.weights, self.rtol, self.atol) for one in fits):
-                self.close("softmax(query key^T) of the attention", fits[0], expected.weights)
 
     @checks("powers-cam")
     def test_the_classifiers_weights(self) -> None:

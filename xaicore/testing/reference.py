@@ -13,30 +13,23 @@ import numpy as np
 from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture, Reduction
 from xaicore.errors import BackendError, InputError, LayerError, MethodError
-from xaicore.facts import AttentionFacts, Facts, InputFacts, LayerFacts
+from xaicore.facts import AttentionFacts, Facts, LayerFacts
 from xaicore.layers import listing, no_run, split_run, unknown_layer
 from xaicore.outputs import Output, Parts, choose_name
 from xaicore.recording import arrivals
+from xaicore.testing.kinds import CHANNELS, KINDS, TYPES
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.description import described
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.queries import QueriesNet
 from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.offsets import offsets
+from xaicore.testing.places import moves_of_tokens, of_halves, read_by
 
 __all__ = ["ReferenceBackend"]
 
 Arrays = dict[str, np.ndarray]
-
-TYPES = {
-    **dict.fromkeys(("conv", "patches", "shared", "first"), "Conv"),
-    **dict.fromkeys(("dense", "shape", "colour"), "Dense"),
-    **{"relu": "ReLU", "pool": "GlobalPool"},
-}
-MOVES = {0: {1: {2: (2 / 12, 10 / 12), 3: (10 / 16, 2 / 16)}}}
-"""Of tokens 3 and 9, the third and the ninth patch of three rows of four, since the class token comes first."""
-CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2}
-KINDS = {"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense", "Norm": "norm", "Embedding": "embedding"}
 
 
 class ReferenceBackend(Backend):
@@ -50,7 +43,8 @@ class ReferenceBackend(Backend):
         output = output.name if isinstance(output, Output) else output
         if isinstance(net, HeadsNet):
             names: Any = dict.fromkeys(("shape", "colour"))
-            net = HeadsNet(choose_name(names | {"shape": net.shape, "colour": net.colour}, output, net))
+            heads, net = net, copy.copy(net)
+            net.explain(choose_name(names | {"shape": net.shape, "colour": net.colour}, output, heads))
         self.net = net
 
     def layers(self, inputs: Any) -> Sequence[Layer]:
@@ -66,12 +60,7 @@ class ReferenceBackend(Backend):
         names = dict.fromkeys(name.partition("#")[0] for name in self.net.layers)
         layers = tuple(self.facts_of(name, values, gradients) for name in names)
         first = layers[0].name
-        readers = tuple(
-            InputFacts(picture.shape, picture.shape, 1, (self.net.name != "loop",), (None,), reader=first)
-            if picture.dtype.kind == "f"
-            else InputFacts(picture.shape)
-            for picture in pictures
-        )
+        readers = tuple(read_by(self.net, first, picture) for picture in pictures)
         outputs = {name: values[layer].shape for name, layer in self.ends().items()}
         axes = self.described.axes or ""
         shown = 1 if axes.startswith("n") and "c" in axes else None
@@ -97,10 +86,12 @@ class ReferenceBackend(Backend):
             KINDS.get(kind),
             channel_axis=CHANNELS.get(kind),
             takes=tuple(self.position_or_name(one) for one in self.net.taken(runs[-1])),
+            takes_weights=tuple((1, *shape) for shape in self.net.takes_weights(runs[-1])),
             pooled=kind == "GlobalPool",
             reads=tuple(sorted({i for run in runs for i in self.net.reads(run)})),
-            moves=MOVES if name == "tokens" else {},
             reached={axis: at for axis, at in arrives.items() if axis},
+            moves=moves_of_tokens(self.net, name, shape[1]),
+            **of_halves(self.net, name),
             runs=len(runs),
             run_reads=tuple(self.net.reads(run) for run in runs),
         )
@@ -182,12 +173,20 @@ class ReferenceBackend(Backend):
 
     def attention(self, inputs: Any) -> Sequence[AttentionFacts]:
         """One in each block."""
-        return [AttentionFacts(name, (1, 2, 13, 13), reached=True) for name in self.attentions()]
+        values = self.forward(*(picture[:1] for picture in self.pictures(inputs)))
+        return [self.attention_facts(name, self.attended(name, values, {}).weights) for name in self.attentions()]
 
-    def attentions(self) -> dict[str, tuple[TokenNet, str]]:
+    def attention_facts(self, name: str, weights: np.ndarray) -> AttentionFacts:
+        """Those of one attention."""
+        _, heads, queries, keys = weights.shape
+        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=self.net.name == "causal")
+
+    def attentions(self) -> dict[str, tuple[TokenNet | QueriesNet, str]]:
         """{layer with an attention: the block that it is, and the layer that it reads}."""
         if isinstance(self.net, TokenNet):
             return {"mixed": (self.net, "tokens")}
+        if isinstance(self.net, QueriesNet):
+            return {"read": (self.net, "gated")}
         if isinstance(self.net, BlocksNet):
             return {"mixed1": (self.net.blocks[0], "tokens"), "mixed2": (self.net.blocks[1], "mixed1")}
         return {}
@@ -226,8 +225,8 @@ class ReferenceBackend(Backend):
         }
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
-        """The picture, for the layer that reads it; half of it in the loop."""
-        return as_float(self.pictures(inputs)[0] * (0.5 if self.net.name == "loop" else 1))
+        """What the layer that reads the picture takes of it."""
+        return as_float(self.net.taken_by_reader(self.pictures(inputs)[0]))
 
     def in_precision(self, precision: str) -> Any:
         """A net whose weights are rounded."""
@@ -240,7 +239,7 @@ class ReferenceBackend(Backend):
     def weights_hash(self) -> str | None:
         """Of all arrays."""
         arrays = [value for _, value in sorted(vars(self.net).items()) if isinstance(value, np.ndarray)]
-        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+        return hashlib.sha256(b"".join(str(one.shape).encode() + one.tobytes() for one in arrays)).hexdigest()
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
         """The dense layer's rows, for the map that is pooled."""

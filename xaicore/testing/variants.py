@@ -11,8 +11,11 @@ from xaicore.backend import PRECISIONS, Backend
 from xaicore.errors import XaicoreError
 from xaicore.testing.case import FACTS, OTHERS, BackendCase
 from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
+from xaicore.testing.nets.coupled import CoupledNet
+from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.net import Net
+from xaicore.testing.readers import check_reader
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["VariantChecks"]
@@ -21,7 +24,7 @@ HEADS = ("shape", "colour")
 
 FORMS = ("open", "half", "turned", "leaky")
 
-NEW = (*(net.name for net in OTHERS), HeadsNet.name, "modes", "frozen", *FORMS)
+NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, HalvesNet.name, "modes", "frozen", *FORMS)
 
 
 class VariantChecks(BackendCase):
@@ -175,6 +178,22 @@ class VariantChecks(BackendCase):
         if self.subject(other).backend.weights_hash() == known:
             deviate("`weights_hash` of other weights", "another one", "the same")
 
+    @checks("backend-hash")
+    def test_the_hash_of_shapes(self) -> None:
+        """Of two models whose weights are the same bytes, in other shapes."""
+        self.need(HeadsNet.name)
+        if not self.has(HeadsNet.name):
+            return
+        one, other = HeadsNet(0), HeadsNet(0)
+        for net in (one, other):
+            for name, value in vars(net).items():
+                setattr(net, name, np.zeros_like(value) if isinstance(value, np.ndarray) else value)
+        other.shape, other.colour = other.colour, other.shape
+        other.shape_bias, other.colour_bias = other.colour_bias, other.shape_bias
+        known, others = (self.subject(net).backend.weights_hash() for net in (one, other))
+        if known is not None and known == others:
+            deviate("`weights_hash` of weights in other shapes", "another one", "the same")
+
     @checks("backend-inputs", since=2)
     def test_an_empty_batch(self) -> None:
         """It is refused."""
@@ -226,7 +245,9 @@ class VariantChecks(BackendCase):
                     came = [one for one in layer.takes if one in named]
                     is_of_input = wanted == [0] or wanted == [1]
                     self._check_taken(what, came, wanted, may_be_unseen=is_of_input or name.startswith("relu"))
-                same(f"shapes of weights that {what} takes", tuple(layer.takes_weights), ())
+                weights = tuple(tuple(shape)[1:] for shape in layer.takes_weights)
+                wanted_weights = subject.net.takes_weights(name) if weights or "queries" in subject.layers else ()
+                same(f"shapes of weights that {what} takes", weights, wanted_weights)
                 same(f"whether {what} gives floating-point numbers", layer.is_float, True)
                 expected = {"conv": "convolution", "dense": "dense", "norm": "norm", "pool": "pooling"}
                 kind = "convolution" if name == "dense" and len(layer.shape) == 4 else expected.get(name.rstrip("12#"))
@@ -249,37 +270,16 @@ class VariantChecks(BackendCase):
 
     def _check_reader(self, subject: Subject) -> None:
         assert subject.facts is not None
-        seen = subject.facts.inputs[0]
+        seen, picture = subject.facts.inputs[0], subject.pictures[0]
+        taken = subject.net.taken_by_reader(picture)
         if "reader" not in self.lacks:
-            picture = subject.pictures[0]
-            same("lengths of what the reader takes", sorted(seen.reader_shape or ())[1:], sorted(picture.shape[1:]))
-            what = f"the reader of the {subject.net.name} net"
-            same(f"runs of {what}", len(seen.reader_runs), 1)
-            (is_itself,) = seen.reader_runs
-            if is_itself and subject.net.name == "loop":
-                deviate(f"whether {what} takes the very picture", "False: it takes half of it", is_itself)
-            moves = [one for one in seen.reader_moves if one is not None]
-            same(f"places that {what} tells", len(moves) <= (not is_itself), True)
-            for axis, ends in (moves[0] if moves else {}).items():
-                self._check_moves(seen.shape, axis, ends)
-            for span in (one for one in seen.reader_spans if one is not None):
-                whole = {axis: (0, seen.shape[axis] - 1) for axis in span}
-                same(f"the part of the picture that {what} reads", dict(span), whole)
-            if is_itself:
-                same(f"the layer whose output {what} takes", seen.reader_source, None)
+            check_reader(f"the reader of the {subject.net.name} net", seen, picture, taken, subject.net.part)
         if seen.reader is not None:
             with self.unchanged(subject, "input_of"):
                 came = subject.backend.input_of(subject.inputs, seen.reader)
-            first = next(iter(subject.inputs.values())) if isinstance(subject.inputs, dict) else subject.inputs
-            factor = 0.5 if subject.net.name == "loop" else 1
-            self.close("input_of of the reader", came, factor * np.asarray(subject.backend.to_numpy(first)))
-
-    def _check_moves(self, shape: tuple[int, ...], axis: int, ends: Mapping[int, tuple[float, float]]) -> None:
-        """Half a picture lies where the picture does: its slices come from their own places."""
-        length = shape[axis]
-        for came, at in zip(ends[axis], (length // 4, length - 1 - length // 4), strict=True):
-            if not at / length - 1e-6 <= came <= (at + 1) / length + 1e-6:
-                deviate(f"where slice {at} of axis {axis} comes from", f"{at / length:.3f} or so", came)
+            wanted = subject.to_inputs(taken, *subject.pictures[1:])
+            first = next(iter(wanted.values())) if isinstance(wanted, dict) else wanted
+            self.close("input_of of the reader", came, np.asarray(subject.backend.to_numpy(first)))
 
 
 def _called(subject: Subject, taken: str) -> int | str | None:

@@ -164,7 +164,7 @@ class _Walk:
         first: Explanation | None = None
         for starts, windows in self.cut.batches(n):
             result = replace(self.explainer(windows, target, class_names=self.class_names), pictures=NO_PICTURES)
-            self._check(result)
+            self._check(windows, result)
             count = len(result) // len(starts)
             stitch = stitch or Stitch(self.cut.plan, count)
             first = first or result.take([0])
@@ -185,24 +185,30 @@ class _Walk:
         self.done += count
         self.report(self.done, self.total)
 
-    def _check(self, result: Explanation) -> None:
+    def _check(self, windows: np.ndarray, result: Explanation) -> None:
         """Refuse windows that cannot be stitched.
 
         Raises:
             InputError: several maps per window, other positions than the axes that were cut, or dense outputs.
         """
-        window = self.cut.plan.window
-        if result.views != 1 or result.input_size != window:
+        window, axes = self.cut.plan.window, self.frame.axes
+        _, place = self.explainer.places.find(windows, needs_layer=False)
+        seen = axes if place is None or set(place.frame.axes) != set(axes) else place.frame.axes
+        if result.views != 1 or result.input_size != window or _positions(seen) != _positions(axes):
             raise InputError(
-                f"a window {window}, cut along the axes {self.cut.axes} of the input, has maps over "
+                f"a window {window}, cut along the axes {self.cut.axes} of the input as {axes!r}, has maps over "
                 f"{result.views} x {result.input_size}: expected one map over the window. Say which axes are "
-                f"positions, such as Explainer(input_axes={self.frame.axes!r})"
+                f"positions, such as Explainer(input_axes={seen!r})"
             )
         if result.outputs.ndim != 2:
             raise InputError(
                 f"outputs of shape {result.outputs.shape} for {len(result.ids)} windows: expected one row of scores "
                 "per window. Explain a model that ends in the score of a window"
             )
+
+
+def _positions(axes: str) -> list[str]:
+    return [letter for letter in axes if letter not in "nc"]
 
 
 def _check_alike(first: Explanation, result: Explanation) -> None:

@@ -58,6 +58,7 @@ def send(job: Job, asked: str) -> bytes:
             pickle.dumps(value)
         except Exception as exc:
             kind = type_name(value if name != "source" or job.listing.origin is None else job.listing.origin)
+            kind = kind.removeprefix("builtins.")
             raise InputError(
                 f"{asked}: {name} is a {kind}, which cannot be sent to another process "
                 f"({type(exc).__name__}: {exc}); {remedy}, or leave {asked.partition('=')[0]} out"

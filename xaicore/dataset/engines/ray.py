@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import Any
 from xaicore.dataset.shard import Job, ShardExplainer
 from xaicore.errors import DependencyError, InputError, LoggerError, XaicoreError
 
-__all__ = ["run"]
+__all__ = ["check_answers", "library", "run"]
 
 CONNECTING = 10.0
 """Seconds for the address of a cluster to answer."""
@@ -49,7 +50,7 @@ def run(
         LoggerError: an actor does not see the folder, cannot write, or dies again and again.
         XaicoreError: as `ShardExplainer.run` does.
     """
-    ray = _ray()
+    ray = library()
     missing = job.folder.missing(shards)
     done(sum(len(job.plan.items(shard)) for shard in set(shards) - set(missing)))
     with _cluster(ray, address):
@@ -160,7 +161,7 @@ def _maker(held: Any) -> ShardExplainer:
         XaicoreError: the job does not arrive here, or its folder is not seen, or its model cannot be had.
     """
     try:
-        job: Job = _ray().get(held)
+        job: Job = library().get(held)
     except Exception as exc:  # whatever unpickling raises
         last = str(exc).strip().splitlines()[-1:]
         raise InputError(
@@ -171,7 +172,7 @@ def _maker(held: Any) -> ShardExplainer:
         raise LoggerError(
             f"a worker does not see {job.folder.root}: pass an out that all nodes share under the same path"
         )
-    if _ray().get_gpu_ids():
+    if library().get_gpu_ids():
         job = replace(job, recipe=job.recipe.on_own_gpu())
     return ShardExplainer(job)
 
@@ -193,7 +194,12 @@ def _actors(nodes: Sequence[Mapping[str, float]], workers: int | None, most: int
     return min(workers or places, most), {"num_cpus": each if places >= (workers or 1) else 1}
 
 
-def _ray() -> Any:
+def library() -> Any:
+    """Ray.
+
+    Raises:
+        DependencyError: it is not installed.
+    """
     try:
         import ray
     except ImportError as exc:
@@ -209,7 +215,6 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
             raise InputError(f"address={address!r}: this process is connected to a cluster already; leave address out")
         yield
         return
-    _check_answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except Exception as exc:  # of several kinds, by what failed first
@@ -220,14 +225,16 @@ def _cluster(ray: Any, address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _check_answers(address: str | None) -> None:
-    """Refuse an address where nothing listens: Ray would try for minutes.
+def check_answers(address: str | None) -> None:
+    """Refuse an address where nothing listens, without Ray, which would try for minutes.
 
     Raises:
         InputError: see above.
     """
     host, _, port = (address or "").rpartition("/")[2].rpartition(":")
-    if not port.isdigit():  # "auto", "local", or none
+    loaded = sys.modules.get("ray")
+    is_connected = loaded is not None and loaded.is_initialized()
+    if is_connected or not port.isdigit():  # "auto", "local", or none
         return
     try:
         socket.create_connection((host, int(port)), CONNECTING).close()

@@ -27,10 +27,14 @@ class HeadsNet(GraphNet):
 
     def __init__(self, explains: int | str | None = None) -> None:
         rng = np.random.default_rng(10)
-        self.explains, self.end = explains, "shape" if explains in (0, "shape") else "colour"
+        self.explain(explains)
         self.conv1 = rng.normal(0, 0.3, (5, 3, 3, 3)).astype(np.float32)
         self.shape, self.colour = (rng.normal(0, 1, (n, 5)).astype(np.float32) for n in (4, 3))
         self.bias1, self.shape_bias, self.colour_bias = (rng.normal(0, 0.3, n).astype(np.float32) for n in (5, 4, 3))
+
+    def explain(self, output: int | str | None) -> None:
+        """Choose the output, by its position or name."""
+        self.explains, self.end = output, "shape" if output in (0, "shape") else "colour"
 
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
         """Pictures (count, 3, 6, 8)."""

@@ -41,6 +41,10 @@ class LoopNet(GraphNet):
         """The first layer takes what is made of the picture."""
         return () if layer == "first" else super().taken(layer)
 
+    def taken_by_reader(self, picture: np.ndarray) -> np.ndarray:
+        """Half of it."""
+        return picture / 2
+
     def graph(self) -> dict[str, Step]:
         """Each run's step."""
         return {

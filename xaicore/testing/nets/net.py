@@ -28,6 +28,7 @@ class Net(ABC):
         end: the layer whose output is explained.
         link: what is put on its logits: None, "softmax" or "sigmoid".
         explains: which of several outputs is explained, the `output` of `xaicore_backend`; None where there is one.
+        part: the rows and columns of the picture that the net reads.
     """
 
     name: ClassVar[str]
@@ -36,6 +37,7 @@ class Net(ABC):
     end: str = "dense"
     link: str | None = None
     explains: int | str | None = None
+    part: ClassVar[tuple[slice, slice]] = (slice(None), slice(None))
 
     @abstractmethod
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
@@ -55,6 +57,14 @@ class Net(ABC):
 
     def taken(self, layer: str) -> tuple[str, ...]:
         """The inputs and layers whose very outputs a layer takes; empty where it takes something made of them."""
+        return ()
+
+    def taken_by_reader(self, picture: np.ndarray) -> np.ndarray:
+        """What the first layer takes of a picture, in the axes of the net; the picture itself where that is it."""
+        return picture
+
+    def takes_weights(self, layer: str) -> tuple[tuple[int, ...], ...]:
+        """The shapes, without the axis of images, of what a layer takes that is made of weights alone."""
         return ()
 
     def backward(self, values: Values, d_logits: np.ndarray, rule: str = "plain") -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ class SegmentsNet(ChainNet):
     Attributes:
         conv1, bias1: (5, 3, 3, 3) and (5,).
         dense, bias: (4, 5, 1, 1) and (4,): classes, channels, height, width.
-        link: the activation over the classes behind it: None or "softmax".
+        link: the activation over the classes behind it: None, "softmax" or "sigmoid".
     """
 
     name = "segments"

@@ -27,13 +27,13 @@ class Step:
     back: Callable[..., tuple[np.ndarray, ...]]
 
 
-def convolution(taken: str, kernel: np.ndarray, bias: np.ndarray | None = None) -> Step:
-    """Of a kernel (D, C, kh, kw), with stride 1 and zeros around."""
+def convolution(taken: str, kernel: np.ndarray, bias: np.ndarray | None = None, stride: int = 1) -> Step:
+    """Of a kernel (D, C, kh, kw), with zeros around where the stride is 1."""
     weight, offset = kernel.astype(np.float64), np.zeros(len(kernel)) if bias is None else bias
     return Step(
         (taken,),
-        lambda x: convolve(x, weight, offset),
-        lambda d, rule, x: (convolve_back(d, weight, x.shape[2:]),),
+        lambda x: convolve(x, weight, offset, stride),
+        lambda d, rule, x: (convolve_back(d, weight, x.shape[2:], stride),),
     )
 
 

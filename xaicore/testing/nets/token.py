@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from xaicore.capture import Attention
 from xaicore.testing.nets.arithmetic import convolve, convolve_back, softmax, softmax_back
 from xaicore.testing.nets.net import ChainNet
 
-__all__ = ["TokenNet"]
+__all__ = ["TokenNet", "joined", "split"]
 
-HEADS, PATCH = 2, 4
+PATCH = 4
 
 
 class TokenNet(ChainNet):
@@ -29,11 +31,15 @@ class TokenNet(ChainNet):
         scale, shift, epsilon: (10,), (10,) and 1e-5.
         query, key, value, output: (10, 10): output channels, input channels. `qkv` has the first three, (30, 10).
         dense, bias: (4, 10) and (4,).
+        heads: the number of heads.
+        read: the index of the token that the dense layer reads.
     """
 
     name = "tokens"
+    heads: ClassVar[int] = 2
+    read: ClassVar[int] = 0
     layers = ("patches", "tokens", "mixed", "dense")
-    maps = ("patches", "tokens", "mixed")
+    maps: ClassVar[tuple[str, ...]] = ("patches", "tokens", "mixed")
 
     def __init__(self, seed: int = 2) -> None:
         rng = np.random.default_rng(seed)
@@ -70,8 +76,8 @@ class TokenNet(ChainNet):
         if layer == "mixed":
             mixed = self.attend(before).output
             assert mixed is not None
-            return before + _joined(mixed) @ self.output.T.astype(np.float64)
-        return before[:, 0] @ self.dense.T.astype(np.float64) + self.bias
+            return before + joined(mixed) @ self.output.T.astype(np.float64)
+        return before[:, self.read] @ self.dense.T.astype(np.float64) + self.bias
 
     def back(self, layer: str, d: np.ndarray, before: np.ndarray, rule: str) -> np.ndarray:
         """The gradient at what a layer took."""
@@ -81,18 +87,23 @@ class TokenNet(ChainNet):
             return d[:, 1:].swapaxes(1, 2).reshape(before.shape)
         if layer == "mixed":
             return d + self._attend_back(d, before)
-        first = np.zeros(before.shape)
-        first[:, 0] = d @ self.dense.astype(np.float64)
-        return first
+        of_read = np.zeros(before.shape)
+        of_read[:, self.read] = d @ self.dense.astype(np.float64)
+        return of_read
+
+    def mask(self, count: int) -> np.ndarray:
+        """What is added to the scores of this many tokens."""
+        return np.zeros((count, count))
 
     def attend(self, tokens: np.ndarray, d: np.ndarray | None = None) -> Attention:
         """The attention of tokens (N, 13, 10), float64; with gradients where d (N, K, 13, 10) at "mixed" is given."""
         normalised = self._normalised(tokens)[0] * self.scale + self.shift
-        q, k, v = (_heads(normalised @ one.T.astype(np.float64)) for one in (self.query, self.key, self.value))
-        weights = softmax(q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1]))
+        given = (normalised @ one.T.astype(np.float64) for one in (self.query, self.key, self.value))
+        q, k, v = (split(one, self.heads) for one in given)
+        weights = softmax(q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1]) + self.mask(tokens.shape[1]))
         if d is None:
             return Attention(weights, q, k, v, weights @ v)
-        each = [_heads(d[:, n] @ self.output.astype(np.float64)) for n in range(d.shape[1])]
+        each = [split(d[:, n] @ self.output.astype(np.float64), self.heads) for n in range(d.shape[1])]
         of_output = np.stack(each, axis=1)
         of_weights = of_output @ v.swapaxes(-1, -2)[:, None]
         return Attention(weights, q, k, v, weights @ v, of_weights, of_output)
@@ -110,7 +121,7 @@ class TokenNet(ChainNet):
             (of_scores.swapaxes(-1, -2) @ q, self.key),
             (one.weights.swapaxes(-1, -2) @ of_output[:, 0], self.value),
         )
-        of_norm = np.add.reduce([_joined(part) @ weight.astype(np.float64) for part, weight in parts]) * self.scale
+        of_norm = np.add.reduce([joined(part) @ weight.astype(np.float64) for part, weight in parts]) * self.scale
         unit, deviation = self._normalised(tokens)
         along = of_norm.mean(axis=-1, keepdims=True) + unit * (of_norm * unit).mean(axis=-1, keepdims=True)
         back: np.ndarray = (of_norm - along) / deviation
@@ -123,11 +134,11 @@ class TokenNet(ChainNet):
         return centred / deviation, deviation
 
 
-def _heads(tokens: np.ndarray) -> np.ndarray:
+def split(tokens: np.ndarray, heads: int) -> np.ndarray:
     """(N, T, D) to (N, heads, T, D / heads)."""
-    return tokens.reshape(*tokens.shape[:2], HEADS, -1).swapaxes(1, 2)
+    return tokens.reshape(*tokens.shape[:2], heads, -1).swapaxes(1, 2)
 
 
-def _joined(heads: np.ndarray) -> np.ndarray:
+def joined(heads: np.ndarray) -> np.ndarray:
     """(N, heads, T, D / heads) to (N, T, D)."""
     return heads.swapaxes(1, 2).reshape(len(heads), heads.shape[2], -1)

@@ -127,7 +127,10 @@ class TestFlax(testing.BackendTests):
     plugin = xaicore_flax
     frameworks = ("flax", "jax")
     lacks = {  # noqa: RUF012 (a constant)
-        **dict.fromkeys(("loop", "blocks"), "modules of the same kinds as those of the first nets"),
+        **dict.fromkeys(
+            ("loop", "blocks", "causal", "queries", "recurrent", "coupled", "halves"),
+            "modules of the same kinds as those of the first nets",
+        ),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
         "open": "a block as any other, whose attention is a function of JAX",
         "leaky": "a leaky ReLU is a function of JAX, and no module",

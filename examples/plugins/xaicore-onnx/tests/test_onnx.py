@@ -106,7 +106,10 @@ class TestOnnx(testing.BackendTests):
     lacks = {  # noqa: RUF012 (a constant)
         "gradients": "ONNX Runtime only runs forward",
         "reached": "ONNX Runtime only runs forward",
-        **dict.fromkeys(("residual", "loop", "blocks"), "a graph of the same nodes as that of the first nets"),
+        **dict.fromkeys(
+            ("residual", "loop", "blocks", "causal", "queries", "recurrent", "coupled", "halves"),
+            "a graph of the same nodes as that of the first nets",
+        ),
         **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
         **dict.fromkeys(
             ("open", "half", "turned", "leaky"), "files are as they were exported: tests of files have such"

@@ -1,0 +1,126 @@
+"""Checks of the power "attention": which softmaxes are attention, what each gives, and who reads whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xaicore.capture import Attention
+from xaicore.facts import AttentionFacts
+from xaicore.testing.checks import checks, deviate, same
+from xaicore.testing.nets.arithmetic import softmax
+from xaicore.testing.nets.blocks import BlocksNet
+from xaicore.testing.nets.causal import CausalNet
+from xaicore.testing.nets.forms import OpenNet
+from xaicore.testing.nets.queries import QueriesNet
+from xaicore.testing.nets.token import TokenNet
+from xaicore.testing.powers import PowerChecks
+from xaicore.testing.subject import Subject, directions
+
+__all__ = ["AttentionChecks"]
+
+Block = tuple[TokenNet | QueriesNet, str, str]
+"""A net that has one attention, the layer that it reads, and the one that its output is added to, or is."""
+
+
+class AttentionChecks(PowerChecks):
+    """Attention of tokens to each other, to those before them, and of learned queries to tokens."""
+
+    @checks("powers-attention")
+    def test_attention(self) -> None:
+        """One block of two heads over thirteen tokens, with the gradients of weights and outputs, if there are any."""
+        for net in self.nets():
+            if isinstance(net, TokenNet):
+                self._check_net(self.subject(net), [(net, "tokens", "mixed")])
+
+    @checks("powers-attention", since=2)
+    def test_two_attentions(self) -> None:
+        """In the order in which they run, each with its own weights and gradients."""
+        for subject in self.others():
+            if isinstance(subject.net, BlocksNet):
+                first, second = subject.net.blocks
+                self._check_net(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
+
+    @checks("powers-attention", since=2)
+    def test_causal_attention(self) -> None:
+        """Five heads, whose queries read no later key."""
+        for subject in self.others():
+            if isinstance(subject.net, CausalNet):
+                self._check_net(subject, [(subject.net, "tokens", "mixed")])
+
+    @checks("powers-attention", since=2)
+    def test_attention_of_learned_queries(self) -> None:
+        """More keys than queries."""
+        for subject in self.others():
+            if isinstance(subject.net, QueriesNet):
+                self._check_net(subject, [(subject.net, "gated", "read")])
+
+    @checks("powers-attention", since=2)
+    def test_softmaxes_over_channels(self) -> None:
+        """They are no attention of tokens, whether they are square or not, multiplied with something or not."""
+        self.need("covariance")
+        for subject in self.others():
+            if isinstance(subject.net, QueriesNet) and self.having("attention", subject):
+                listed = [tuple(one.shape)[2:] for one in subject.backend.attention(subject.inputs)]
+                same("queries and keys of the attentions of the queries net", listed, [(3, 12)])
+
+    @checks("powers-attention", since=2)
+    def test_what_weights_are_multiplied_with(self) -> None:
+        """Values and outputs are seen wherever there are weights, or declared to be lacking."""
+        self.need("values")
+        open_ones = [self._built_once(OpenNet())] if self.has("open") else []
+        for subject in (*self.subjects(), *self.others(), *open_ones):
+            if self.having("attention", subject):
+                names = [one.name for one in self._listed(subject)]
+                seen = subject.capture((), attention=dict.fromkeys(names, False)).attention
+                for what in ("value", "output"):
+                    unseen = [name for name, one in seen.items() if getattr(one, what) is None]
+                    if unseen:
+                        expected = "an array, or lacks = {'values': 'why what weights are multiplied with is not seen'}"
+                        deviate(
+                            f"`{what}` of the attention {unseen[0]!r} of the {subject.net.name} net", expected, None
+                        )
+
+    def _listed(self, subject: Subject) -> list[AttentionFacts]:
+        """All attentions, but those over channels where a backend declares that it lists them."""
+        listed = list(subject.backend.attention(subject.inputs))
+        is_told = subject.net.name != "queries" or "covariance" not in self.lacks
+        return [one for one in listed if is_told or tuple(one.shape)[2:] == (3, 12)]
+
+    def _check_net(self, subject: Subject, blocks: Sequence[Block]) -> None:
+        if not self.having("attention", subject):
+            return
+        listed = self._listed(subject)
+        same(f"attentions of the {subject.net.name} net", len(listed), len(blocks))
+        for one, (net, taken, _) in zip(listed, blocks, strict=True):
+            self._check_facts(one, net.attend(subject.values[taken]).weights, isinstance(net, CausalNet))
+        rows, names = directions(subject.net, 2), [one.name for one in listed]
+        captured = subject.capture((), subject.aim(rows), attention=dict.fromkeys(names, self.has_gradients))
+        same("attentions in the capture", list(captured.attention), names)
+        pulled = subject.expected_gradients(rows, captured.outputs_kind)
+        for name, (net, taken, mixed) in zip(names, blocks, strict=True):
+            self._check_attention(captured.attention[name], net.attend(subject.values[taken], pulled[mixed]))
+        forward = subject.capture((), None, attention={names[-1]: False}).attention
+        same("attentions in a capture of one", list(forward), names[-1:])
+        expected = blocks[-1][0].attend(subject.values[blocks[-1][1]]).weights
+        self.close("`weights` without a direction", forward[names[-1]].weights, expected)
+
+    def _check_facts(self, one: AttentionFacts, weights: np.ndarray, is_causal: bool) -> None:
+        same("the shape of its weights, for one image", tuple(one.shape)[1:], weights.shape[1:])
+        same("whether it is causal", one.causal, is_causal)
+        if one.reached is not None:
+            same("whether the gradient reaches it", one.reached, True)
+
+    def _check_attention(self, came: Attention, expected: Attention) -> None:
+        gradients = ("weights_gradients", "output_gradients") if self.has_gradients else ()
+        for what in ("weights", "value", "output", *gradients):
+            array, wanted = getattr(came, what), getattr(expected, what)
+            if array is not None or what.startswith("weights"):
+                self.close(f"`{what}` of the attention", array, wanted)
+        if came.query is not None and came.key is not None:  # each may be scaled
+            hidden = np.where(expected.weights == 0, -np.inf, 0)
+            scores = came.query @ came.key.swapaxes(-1, -2)
+            fits = [softmax(scores * scale + hidden) for scale in (1.0, 1 / np.sqrt(came.query.shape[-1]))]
+            if not any(np.allclose(one, expected.weights, self.rtol, self.atol) for one in fits):
+                self.close("softmax(query key^T) of the attention", fits[0], expected.weights)
