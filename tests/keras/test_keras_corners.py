@@ -69,6 +69,20 @@ def test_the_last_used_traces_are_kept():
     assert traces_of(model).made == 40
 
 
+def test_a_smaller_batch_of_a_model_whose_images_depend_on_each_other():
+    """It is not filled up with copies, which would change the mean of the batch."""
+    i = keras.Input((10, 8, 1))
+    maps = layers.Conv2D(5, 3, name="conv")(i)
+    y = layers.Dense(3)(layers.GlobalAveragePooling2D()(maps - ops.mean(maps, axis=0) / 2))
+    model = keras.Model(i, y)
+    weights = model.layers[-1].get_weights()[0]
+    for count in (3, 2, 1):
+        found = KerasBackend(model).capture(X[:count], ["conv"], lambda *_, n=count: np.tile(np.eye(3), (n, 1, 1)))
+        np.testing.assert_allclose(found.outputs, outputs(model, X[:count]), rtol=1e-5, atol=1e-6)
+        expected = weights.T * (1 - 0.5 / count) / 48  # of an image's own scores
+        np.testing.assert_allclose(found.gradients["conv"][..., 4, 3], np.tile(expected, (count, 1, 1)), rtol=1e-4)
+
+
 # -- ends that mislead
 
 

@@ -100,10 +100,16 @@ class JaxEngine(Engine):
         # Outputs need not have a row per image, so that rows of padding could not be told from others.
         batch = _beside(program.model(), batch)
         count, padded = batch.count, batch if program.asked.has_parts else _padded(batch, traces, key)
-        weights, tensors = _weights(program.model()), list(padded.tensors)
-        trace_key = (*key, padded.signature(True))
-        steps: Steps = traces.get(trace_key, lambda: Steps(program, weights, tensors))
-        outputs, values, held = steps.forward(weights, tensors)
+        weights = _weights(program.model())
+
+        def steps_for(rows: Inputs) -> Steps:
+            steps: Steps = traces.get((*key, rows.signature(True)), lambda: Steps(program, weights, list(rows.tensors)))
+            return steps
+
+        if padded is not batch and not _are_apart(batch, padded, steps_for(padded), weights, traces, key):
+            padded = batch
+        steps = steps_for(padded)
+        outputs, values, held = steps.forward(weights, list(padded.tensors))
         given = dict(zip(program.asked.read, values, strict=True))
 
         def pull(direction: np.ndarray, rule: str, scale: np.float32 | None = None) -> list[np.ndarray | None]:
@@ -244,6 +250,25 @@ def _padded(batch: Inputs, traces: Traces, key: Hashable) -> Inputs:
         traced.add(count)
         return batch
     return batch.map(lambda tensor: _pad(np.asarray(tensor), min(larger), mode="edge"))
+
+
+def _are_apart(batch: Inputs, padded: Inputs, steps: Steps, weights: Any, traces: Traces, key: Hashable) -> bool:
+    """Whether no image changes what is made of the others: only then may rows be added to a batch.
+
+    Seen once for a model, in a pass with rows of zeros in their place.
+    """
+    known = ("apart", key, batch.signature(False))
+    if known not in traces.facts:
+        zeros = batch.map(lambda tensor: _pad(np.asarray(tensor), padded.count))
+        both = [steps.forward(weights, list(rows.tensors))[:2] for rows in (padded, zeros)]
+        first, second = ([_kept(one, batch.count, padded.count) for one in (y, *values)] for y, values in both)
+        traces.facts[known] = all(map(_agree, first, second))
+    return bool(traces.facts[known])
+
+
+def _agree(first: np.ndarray, second: np.ndarray) -> bool:
+    scale = float(np.abs(first).max(initial=0)) if first.dtype.kind == "f" else 0.0
+    return np.allclose(first, second, 1e-5, 1e-6 * scale, equal_nan=True)
 
 
 def _kept(array: Any, count: int, padded: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,13 +98,25 @@ class _Gradients:
             one = differentiate(y, ends, rows[0])
             reached = [gradient is not None for gradient in one]
             ends = [end for end, is_reached in zip(ends, reached, strict=True) if is_reached]
-            many = tf.vectorized_map(lambda row: differentiate(y, ends, row), rows) if ends else []
+            many = _each(lambda row: differentiate(y, ends, row), rows) if ends else []
         return cls(
             reached,
             [tf.cast(gradient, tf.float32)[:, None] for gradient in one if gradient is not None],
             [_swapped(tf.cast(gradient, tf.float32)) for gradient in many],
             passed.count > 0,
         )
+
+
+def _each(differentiate: Callable[[Any], list[Any]], rows: Any) -> list[Any]:
+    """The gradients of each row, in one batch; one after the other where TensorFlow does not vectorise an operation.
+
+    Such are the second derivatives of its loops, as those of recurrent layers.
+    """
+    try:
+        found: list[Any] = tf.vectorized_map(differentiate, rows)
+    except TypeError:
+        found = tf.map_fn(differentiate, rows, fn_output_signature=[one.dtype for one in differentiate(rows[0])])
+    return found
 
 
 def _first(y: Any, ends: Sequence[Any], row: Any) -> list[Any]:
