@@ -176,12 +176,13 @@ class Survey:
         parted: set[tuple[int, int]] = set()
         several = len(self._inputs) > 1 and not self._starts_recording
         for at, call in enumerate(self._calls):
-            shape, channel = call.output.shape, channel_axis(call.module, len(call.output.shape))
-            axis = {2: 1, 1: 2}.get(channel) if len(shape) == 3 and shape[0] == count else None  # type: ignore[arg-type]
-            tensor = call.output.tensor
+            tensor, channel = call.output.tensor, channel_axis(call.module, len(call.output.shape))
+            if tensor.ndim == 3 and channel == 2 and len(tensor) != count == tensor.shape[1]:
+                tensor = tensor.transpose(0, 1)  # attention and recurrent layers may have the images second
+            axis = {2: 1, 1: 2}.get(channel) if tensor.ndim == 3 and len(tensor) == count else None  # type: ignore[arg-type]
             if axis is None or not tensor.requires_grad or self._starts_recording:
                 continue
-            tokens = shape[axis]
+            tokens = tensor.shape[axis]
             for i, leaf in enumerate(self._leaves[: len(self._inputs)]):
                 if not leaf.requires_grad:
                     continue

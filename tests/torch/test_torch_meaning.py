@@ -282,6 +282,28 @@ def test_a_recurrent_net_over_time(batch_first, steps):
     check(model, x, "rnn", model.rnn, arrange, layer="rnn")
 
 
+@pytest.mark.parametrize("size", [(16, 12), (12, 16), (8, 18)], ids=str)
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_columns_that_a_recurrent_layer_reads_are_no_grid(batch_first, size):
+    """Twelve columns fit four rows of three."""
+
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.head = nn.Conv2d(3, 5, 3, padding=1), nn.Linear(7, 4)
+            self.rnn = nn.RNN(5, 7, batch_first=batch_first)
+
+        def forward(self, x):
+            columns = self.conv(x).relu().mean(2).permute(2, 0, 1)  # their number, images, channels
+            return self.head(self.rnn(columns.transpose(0, 1))[0][:, -1] if batch_first else self.rnn(columns)[0][-1])
+
+    model, x = Reads(), rand(2, 3, *size)
+    with pytest.raises(xaicore.LayerError, match="these tokens do not follow the picture: say on which grid they lie"):
+        xaicore.explain(model, x, layer="rnn")
+    assert xaicore.explain(model, x).layer == "conv"
+
+
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_a_recurrent_layer_that_reads_the_input(batch_first):
     class Reads(nn.Module):

@@ -70,20 +70,27 @@ def _count(grid: Grid) -> int:
 def _is_elsewhere(moves: Moves | None, grid: Grid, frame: Frame) -> bool:
     """Whether both of the tokens whose places were seen come from somewhere else than their places on the grid.
 
-    A token that depends on all of the picture, behind attention, comes from the middle of it: that tells nothing.
+    A token that depends on all of the picture, behind attention, comes from the middle of it: that tells nothing. Both
+    from the middle along one axis alone are tokens of a line, such as the columns that a recurrent layer reads.
     """
     if not moves or frame.reshaped is not None or frame.is_made:
         return False
     count, letters = _count(grid), [letter for letter in "tdhw" if letter in frame.axes]
     (places,) = moves.values()
-    wrong = []
+    cells, seen = [], []
     for which, token in enumerate((count // 4, count - 1 - count // 4)):
         if not 0 <= token - grid.prefix < prod(grid.size):
             return False
-        cell = np.unravel_index(token - grid.prefix, grid.size)
-        found = [places[frame.axes.index(letter)][which] for letter in letters]
-        wrong.append(any(_is_far(at, int(i), n) for at, i, n in zip(found, cell, grid.size, strict=True) if at != 0.5))
-    return all(wrong)
+        cells.append([int(i) for i in np.unravel_index(token - grid.prefix, grid.size)])
+        seen.append([places[frame.axes.index(letter)][which] for letter in letters])
+    is_middle = [first == second == 0.5 for first, second in zip(*seen, strict=True)]
+    is_line = not all(is_middle) and any(
+        is_one and first != second for is_one, first, second in zip(is_middle, *cells, strict=True)
+    )
+    return is_line or all(
+        any(_is_far(at, i, n) for at, i, n in zip(found, cell, grid.size, strict=True) if at != 0.5)
+        for found, cell in zip(seen, cells, strict=True)
+    )
 
 
 def _is_far(at: float, cell: int, cells: int) -> bool:
