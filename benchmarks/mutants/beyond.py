@@ -54,8 +54,6 @@ BEYOND: dict[str, dict[str, str]] = {
         "surgery.py": SURGERY,
         "advice.py": HINTS,
         "surveys.py:_warn": HINTS,
-        "inputs.py:_layout_hint": HINTS,
-        "inputs.py:_check_finite": "the contract leaves open whether NaN is refused or handed on",
         "inputs.py:_with_channel": "Keras adds a last axis of one channel to inputs, or drops it",
         "models/applications.py": LIBRARIES,
         "models/pictures.py": LIBRARIES,
