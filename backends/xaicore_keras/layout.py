@@ -155,8 +155,10 @@ def default_axis(rank: int) -> int:
 
 
 def is_identity(layer: Any) -> bool:
-    """Whether a layer does nothing in inference, by the class whose `call` it has."""
+    """Whether a layer does nothing in inference: its class calls itself so, or inherits the `call` of one that does."""
     if isinstance(layer, keras.layers.Activation):
         return layer.activation is keras.activations.linear
-    owner = next(cls for cls in type(layer).__mro__ if "call" in vars(cls))
-    return owner.__name__ in _IDENTITIES
+    for cls in type(layer).__mro__:
+        if cls.__name__ in _IDENTITIES or "call" in vars(cls):
+            return cls.__name__ in _IDENTITIES
+    return False
