@@ -304,6 +304,24 @@ def test_columns_that_a_recurrent_layer_reads_are_no_grid(batch_first, size):
     assert xaicore.explain(model, x).layer == "conv"
 
 
+@pytest.mark.parametrize("size", [(16, 64), (64, 16), (32, 80), (80, 32)], ids=str)
+def test_tokens_that_see_more_than_half_of_a_narrow_picture_lie_on_their_map(size):
+    """Along its narrow side, each comes from the middle, as columns do."""
+
+    class Hybrid(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.stem = nn.Sequential(nn.Conv2d(3, 4, 25, padding=12), nn.AvgPool2d(8), nn.Conv2d(4, 6, 1))
+            self.norm, self.head = nn.LayerNorm(6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.head(self.norm(self.stem(x).flatten(2).transpose(1, 2)).relu().mean(1))
+
+    explanation = xaicore.explain(Hybrid(), rand(2, 3, *size), layer="norm")
+    assert explanation.maps.shape == (2, size[0] // 8, size[1] // 8)
+
+
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_a_recurrent_layer_that_reads_the_input(batch_first):
     class Reads(nn.Module):

@@ -49,8 +49,9 @@ def settle_order(
         if grid is None:
             continue
         others = grid.prefix + grid.suffix
-        is_halved = bool(maps) and grid.size not in maps
-        is_elsewhere = frame is not None and _is_elsewhere(layer.moves.get(position), grid, frame)
+        moves, is_map = layer.moves.get(position), grid.size in maps
+        is_halved = bool(maps) and not is_map
+        is_elsewhere = frame is not None and _is_elsewhere(moves, grid, frame, is_map)
         if is_elsewhere or (is_halved and (_count(grid) in learned or others not in known | {0})):
             refused.add(_count(grid))
     return {name: grid for name, grid in grids.items() if name not in tokens or _count(grid) not in refused}
@@ -67,29 +68,46 @@ def _count(grid: Grid) -> int:
     return grid.prefix + prod(grid.size) + grid.suffix
 
 
-def _is_elsewhere(moves: Moves | None, grid: Grid, frame: Frame) -> bool:
+def _is_elsewhere(moves: Moves | None, grid: Grid, frame: Frame, is_map: bool) -> bool:
     """Whether both of the tokens whose places were seen come from somewhere else than their places on the grid.
 
     A token that depends on all of the picture, behind attention, comes from the middle of it: that tells nothing. Both
-    from the middle along one axis alone are tokens of a line, such as the columns that a recurrent layer reads.
+    from the middle along one axis alone may be tokens of a line, such as the columns that a recurrent layer reads.
+    Those of a map of convolutions come from there, too, where they see more than half of a narrow picture.
     """
     if not moves or frame.reshaped is not None or frame.is_made:
         return False
     count, letters = _count(grid), [letter for letter in "tdhw" if letter in frame.axes]
     (places,) = moves.values()
-    cells, seen = [], []
-    for which, token in enumerate((count // 4, count - 1 - count // 4)):
-        if not 0 <= token - grid.prefix < prod(grid.size):
-            return False
-        cells.append([int(i) for i in np.unravel_index(token - grid.prefix, grid.size)])
-        seen.append([places[frame.axes.index(letter)][which] for letter in letters])
-    is_middle = [first == second == 0.5 for first, second in zip(*seen, strict=True)]
-    is_line = not all(is_middle) and any(
-        is_one and first != second for is_one, first, second in zip(is_middle, *cells, strict=True)
-    )
-    return is_line or all(
+    tokens = [token - grid.prefix for token in (count // 4, count - 1 - count // 4)]
+    if not all(0 <= token < prod(grid.size) for token in tokens):
+        return False
+    cells = [[int(i) for i in np.unravel_index(token, grid.size)] for token in tokens]
+    seen = [[places[frame.axes.index(letter)][which] for letter in letters] for which in range(2)]
+    return (not is_map and _are_of_line(tokens, cells, seen, grid.size)) or all(
         any(_is_far(at, i, n) for at, i, n in zip(found, cell, grid.size, strict=True) if at != 0.5)
         for found, cell in zip(seen, cells, strict=True)
+    )
+
+
+def _are_of_line(
+    tokens: Sequence[int], cells: Sequence[Sequence[int]], seen: Sequence[Sequence[float]], size: Sequence[int]
+) -> bool:
+    """Whether tokens come from the middle along one axis, and along the others rather from a line than from the grid.
+
+    Args:
+        tokens: two of them, by their number.
+        cells: where each lies on the grid.
+        seen: where each comes from, as fractions of the picture.
+        size: of the grid.
+    """
+    is_middle = [first == second == 0.5 for first, second in zip(*seen, strict=True)]
+    if all(is_middle) or not any(m and one != other for m, one, other in zip(is_middle, *cells, strict=True)):
+        return False
+    return all(
+        m or abs(at - (token + 0.5) / prod(size)) <= abs(at - (i + 0.5) / n)
+        for token, cell, found in zip(tokens, cells, seen, strict=True)
+        for m, at, i, n in zip(is_middle, found, cell, size, strict=True)
     )
 
 
