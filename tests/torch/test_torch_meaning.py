@@ -1040,6 +1040,35 @@ class Mixed(nn.Module):
         return self.head(self.norm(self.mix(self.patches(x))).mean(1))
 
 
+def test_what_windows_add_to_their_attention_is_no_query():
+    """The merged tokens are as many as the positions of a window, as in Swin's last stage."""
+
+    class Bias(nn.Module):
+        def __init__(self, windows):
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(*windows, 16, 16))
+
+        def forward(self):
+            return self.table.mT
+
+    class Windows(nn.Module):
+        def __init__(self, windows):
+            super().__init__()
+            torch.manual_seed(0)
+            self.patches, self.bias = nn.Conv2d(3, 6, 4, 4), Bias(windows)
+            self.merge, self.norm, self.head = nn.Linear(24, 12), nn.LayerNorm(12), nn.Linear(12, 3)
+
+        def forward(self, x):
+            merged = nn.functional.unfold(self.patches(x), 2, stride=2).transpose(1, 2)
+            tokens = self.merge(merged)
+            weights = (tokens @ tokens.transpose(1, 2) + self.bias().reshape(-1, 16, 16)[0]).softmax(-1)
+            return self.head(self.norm(tokens + weights @ tokens).relu().mean(1))
+
+    for windows in ((1, 2), (2,)):
+        explanation = xaicore.explain(Windows(windows), rand(2, 3, 32, 32))
+        assert (explanation.layer, explanation.maps.shape) == ("norm", (2, 4, 4))
+
+
 class Queries(nn.Module):
     """Learned queries that gather what they need from all patches."""
 

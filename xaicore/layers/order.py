@@ -31,7 +31,7 @@ def settle_order(
     """The grids, without those of as many tokens as are seen to be no positions of the picture in their order.
 
     These are (1) tokens that come from elsewhere in it, (2) as many tokens as learned queries, which depend on no
-    input, unless a convolution gives a map of this size, and (3) tokens on a halved map with
+    input, with as many channels, unless a convolution gives a map of this size, and (3) tokens on a halved map with
     other tokens before them than those that a map itself has.
 
     Args:
@@ -42,7 +42,7 @@ def settle_order(
     """
     tokens = {name: grid for name, grid in grids.items() if "l" in grid.axes}
     known = {grid.prefix + grid.suffix for grid in tokens.values() if grid.size in maps}
-    learned = {length for layer in layers for length in _queries(layer)}
+    learned = {query for layer in layers for query in _queries(layer)}
     refused: set[int] = set()
     for layer in layers:
         grid = tokens.get(layer.name)
@@ -52,16 +52,21 @@ def settle_order(
         moves, is_map = layer.moves.get(position), grid.size in maps
         is_halved = bool(maps) and not is_map
         is_elsewhere = frame is not None and _is_elsewhere(moves, grid, frame, is_map)
-        if is_elsewhere or (is_halved and (_count(grid) in learned or others not in known | {0})):
+        is_learned = (_count(grid), layer.shape[grid.axes.index("c")]) in learned
+        if is_elsewhere or (is_halved and (is_learned or others not in known | {0})):
             refused.add(_count(grid))
     return {name: grid for name, grid in grids.items() if name not in tokens or _count(grid) not in refused}
 
 
-def _queries(layer: LayerFacts) -> set[int]:
-    """The numbers of learned queries that a layer gives, or takes beside what it asks."""
+def _queries(layer: LayerFacts) -> set[tuple[int, int]]:
+    """The numbers of learned queries that a layer gives, or takes beside what it asks, and of their channels.
+
+    What windows add to the weights of their attention is learned, too: (heads, positions, positions), no tokens.
+    """
     given = [layer.shape] if layer.reads == () else []
     taken = [one for one in layer.takes_weights if len(one) == 3 and one[-1] == layer.shape[-1]]
-    return {length for shape in (*given, *taken) for length in shape[:-1]}  # attention may have the images second
+    # Attention may have the images second.
+    return {(length, one[-1]) for one in (*given, *taken) for length in one[:-1]}
 
 
 def _count(grid: Grid) -> int:
