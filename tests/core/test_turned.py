@@ -37,7 +37,8 @@ def test_proportions_of_what_the_model_sees(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("size", "shape"),
-    [((28, 20), (2, 20, 28, 3)), ((20, 20), (2, 20, 20, 3)), ((28, 20), (2, 30, 30)), ((28, 20), (2,))],
+    [((28, 20), (2, 20, 28, 3)), ((20, 20), (2, 20, 20, 3)), ((28, 20), (2, 30, 30)), ((28, 20), (2,))]
+    + [((27, 28), (2, 27, 27, 3)), ((28, 20), (2, 1, 1))],
 )
 def test_pictures_that_may_lie_either_way_are_refused(size: tuple[int, int], shape: tuple[int, ...]) -> None:
     """The advice works: with the axes, pictures are laid as the model sees them."""

@@ -148,7 +148,7 @@ def _fits(shape: Sequence[int], size: tuple[int, ...]) -> bool:
     """Whether pictures (N, H, W, ...) have the proportions of such an input, and not those of a turned one, too."""
     if len(size) != 2 or len(shape) < 3 or size[0] == size[1]:
         return False
-    return abs(shape[1] * size[1] - shape[2] * size[0]) <= max(size)
+    return abs(shape[1] * size[1] - shape[2] * size[0]) <= max(size) < abs(shape[1] * size[0] - shape[2] * size[1])
 
 
 def _with_padding(images: Any, frame: Frame) -> np.ndarray:
