@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -204,7 +205,7 @@ def test_a_model_may_end_the_process_for_the_first_input(tmp_path: Path) -> None
 @FORKS
 def test_a_last_batch_that_ends_the_process_is_named(tmp_path: Path) -> None:
     assert lives("batches", tmp_path) == [3, 1]  # the second try is in another process
-    message = r"^source\[2\], a batch, ends the process that reads it, .*: leave it out of the data set, or mend it"
+    message = r"^source\[2\], a batch, ends the process that reads it, .* or mend it, and pass another out$"
     with pytest.raises(xaicore.InputError, match=message):
         run(DeadlyBatches([4, 4, 2]), tmp_path / "out", preprocess=None)  # in this process: nobody reads it again
     assert [one.name for one in (tmp_path / "out").iterdir()] == ["start.json"]
@@ -220,6 +221,13 @@ def test_a_start_that_ends_otherwise_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
     run(Elements(PICTURES), tmp_path / "runs" / "out")
     assert sorted(one.name for one in (tmp_path / "runs" / "out").iterdir()) == [".lock", "parts", "run.json"]
+
+
+def test_a_start_that_cannot_note_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with pytest.raises(xaicore.DependencyError, match="pip install filelock"):
+        run(Elements(PICTURES), tmp_path / "runs" / "out")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_two_jobs_that_start_together_read_what_one_of_them_notes(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class Start:
         if self._is_lost(source, number, note):
             raise InputError(
                 f"source[{number}], a batch, ends the process that reads it, and the first and the last one show how "
-                "many images there are: leave it out of the data set, or mend it and pass another out"
+                "many images there are: leave it out of the data set, or mend it, and pass another out"
             )
         with self._at_work(note):
             return source[number]
@@ -132,7 +132,7 @@ class Start:
     def _noted(self) -> Journal | None:
         """The journal; None where another job that starts has it."""
         if self._lock is None:
-            self._made = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
+            self._made += [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
             with files.run_errors(self._root):
                 self._root.mkdir(parents=True, exist_ok=True)
             self._lock = file_lock(self._path.with_suffix(".lock"), 0) or False
