@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from workshop import Workshop, draw
 
 import xaicore
 from xaicore.cli.explain import command
+from xaicore.cli.model import load_model
 from xaicore.cli.options import OPTIONS
 
 pytest.importorskip("pyarrow")
@@ -60,6 +62,17 @@ def test_a_run_is_resumed_and_another_one_refused(shop: Workshop) -> None:
     assert "which differs in the method: was 'gradcam', is 'hirescam'" in other.stderr
     assert invoke(shop, "--table", "--out", "runs/b", "--shard", "0/2").exit_code == 0
     assert len(xaicore.open_maps("runs/b")) == 4
+
+
+def test_the_model_is_found_anew_and_its_weights_remarked_also_with_class_names(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos(shop)
+    found = load_model("net:build", None, None)
+    monkeypatch.setattr("xaicore.cli.table.load_model", lambda *_: replace(found, is_pretrained=None))
+    assert "weights are random" not in invoke(shop, "--table", "--out", "runs/a").stderr
+    monkeypatch.setattr("xaicore.cli.table.load_model", lambda *_: replace(found, is_pretrained=False))
+    assert "the weights are random: heatmaps show nothing" in invoke(shop, "--table", "--out", "runs/b").stderr
 
 
 def test_a_run_of_the_command_line_goes_on_in_python_and_the_other_way_round(shop: Workshop) -> None:

@@ -182,7 +182,8 @@ def explain_table(screen: Console, request: Request, run: Mapping[str, Any], out
     model = _named_model(screen, request)
     named = Named.find(request.paths)
     class_names = read_labels(request.labels)
-    names = class_names or as_class_names(_loaded(screen, model, request).class_names)
+    loaded = _loaded(screen, model, request)
+    names = class_names or as_class_names(loaded.class_names)
     listing = named.listing(request.truth, names, run["box_classes"])
     arguments = {name: value for name, value in run.items() if name not in ("engine", "box_classes")}
     with _course(screen) as show:
