@@ -73,6 +73,23 @@ def test_tokens_of_the_other_layout_are_asked_for():
     np.testing.assert_allclose(found.maps.reshape(2, -1), plain(model, X, "second", (1,)), atol=1e-7)
 
 
+def test_a_stated_grid_says_that_patches_are_no_pixels_of_the_other_layout():
+    """8 x 12 patches are as many as 3 x 32 pixels of (N, H, W, C)."""
+
+    class Patches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.first, self.head = nn.Linear(48, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.head(relu(self.first(nn.functional.unfold(x, 4, stride=4).transpose(1, 2))).mean(1))
+
+    model, x = Patches().eval(), torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    found = xaicore.explain(model, x, layer="first", axes="nlc", grid=(8, 12))
+    np.testing.assert_allclose(found.maps.reshape(2, -1), plain(model, x, "first", (1,)), atol=1e-7)
+
+
 @pytest.mark.parametrize("side", [24, 16])
 def test_pictures_of_a_model_that_swaps_height_and_width(side):
     """A map lay over pictures of the other way round, stretched, or unnoticed where they are square."""

@@ -44,7 +44,7 @@ def stated_grid(
         axes = _likely_axes(shape, channel, images, expected)
     if len(axes) != len(shape):
         raise LayerError(f"{seen}, which axes={axes!r} does not describe: expected {len(shape)} letters")
-    _check_layout(seen, _positions(axes, shape), frame, facts.inputs[position])
+    _check_layout(seen, _positions(axes, shape), frame, facts.inputs[position], grid)
     if is_likely:
         if grid is not None and "l" not in axes:
             raise LayerError(f"{seen}, which are no tokens: grid={grid} is for these alone. Pass grid=None")
@@ -87,7 +87,9 @@ def stated_grid(
     return Grid(axes, tuple(grid), tokens - prod(grid))
 
 
-def _check_layout(seen: str, positions: tuple[int, ...], frame: Frame, given: InputFacts) -> None:
+def _check_layout(
+    seen: str, positions: tuple[int, ...], frame: Frame, given: InputFacts, grid: tuple[int, ...] | None
+) -> None:
     """Refuse positions that are those of the input with its channels on the other side, where only custom says which.
 
     Raises:
@@ -97,7 +99,8 @@ def _check_layout(seen: str, positions: tuple[int, ...], frame: Frame, given: In
         return
     other = f"n{frame.axes[2:]}c" if frame.axes[1] == "c" else f"nc{frame.axes[1:-1]}"
     size = _positions(other, given.shape)
-    if frame.size not in (positions, size) and positions in (size, (prod(size),)):
+    are_these = positions == size or (positions == (prod(size),) and grid in (None, size))
+    if frame.size not in (positions, size) and are_these:
         raise LayerError(
             f"{seen}: the input {given.shape} is read as {frame.axes!r}, and these are its positions if it is "
             f"{other!r}. Pass input_axes={other!r}"
