@@ -446,6 +446,8 @@ def test_calls_of_threads_raise_where_their_result_is_asked_for() -> None:
     assert left.cancelled()
     pool.shutdown()
     assert not [one for one in threading.enumerate() if one.name == "reader_0"]
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        pool.submit(int)
     with Threads(1, "reader") as pool:
         kept = pool.submit(pow, 2, exp=5)
     assert kept.result() == 32

@@ -26,6 +26,7 @@ class Threads(Executor):
     """
 
     def __init__(self, count: int, name: str) -> None:
+        self._is_shut = False
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name=f"{name}_{number}", daemon=True) for number in range(count)
@@ -34,7 +35,13 @@ class Threads(Executor):
             thread.start()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call `fn` in one of the threads, after all calls that were submitted before."""
+        """Call `fn` in one of the threads, after all calls that were submitted before.
+
+        Raises:
+            RuntimeError: they have ended, or will.
+        """
+        if self._is_shut:
+            raise RuntimeError("cannot submit a call after shutdown")
         future: Future[T] = Future()
         self._calls.put((future, lambda: fn(*args, **kwargs)))
         return future
@@ -46,6 +53,7 @@ class Threads(Executor):
             wait: return when the threads have ended.
             cancel_futures: leave out the calls that no thread has begun.
         """
+        self._is_shut = True
         while cancel_futures:
             try:
                 call = self._calls.get_nowait()
