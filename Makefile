@@ -24,7 +24,7 @@ KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
 # Jobs of one thread each: threads that wait for a core that another job has cost more than they bring.
 # The longest first, so that the last ones end together.
 JOBS ?= 2
-TESTS := test-keras-tensorflow test-keras-jax test-main test-report test-keras-torch test-site test-pythons
+TESTS := test-main test-keras-tensorflow test-keras-jax test-report test-keras-torch test-pythons test-site
 # Compiling modules when they are first imported leaves out most of them, and a minute of every installation.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # For people who wait: in a terminal, pip's own bars.
