@@ -20,7 +20,7 @@ from xaicore.pictures.imagenet import SIZE
 __all__ = ["RANDOM", "Model", "as_output", "load_model", "model_options"]
 
 RANDOM = "the weights are random: heatmaps show nothing that was learned"
-"""What is said of weights that nobody has trained."""
+"""The remark on a model that nobody has trained."""
 
 
 @dataclass(frozen=True)
