@@ -18,6 +18,7 @@ import xaicore
 from xaicore.cli.explain import command
 from xaicore.cli.model import load_model
 from xaicore.cli.options import OPTIONS
+from xaicore.plugins.registry import Plugins
 
 pytest.importorskip("pyarrow")
 
@@ -73,6 +74,15 @@ def test_the_model_is_found_anew_and_its_weights_remarked_also_with_class_names(
     assert "weights are random" not in invoke(shop, "--table", "--out", "runs/a").stderr
     monkeypatch.setattr("xaicore.cli.table.load_model", lambda *_: replace(found, is_pretrained=False))
     assert "the weights are random: heatmaps show nothing" in invoke(shop, "--table", "--out", "runs/b").stderr
+
+
+def test_pictures_are_prepared_for_the_backend_that_is_named(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos(shop)
+    asked, find = [], Plugins.backend
+    monkeypatch.setattr(Plugins, "backend", lambda self, *given: (asked.append(given[1:]), find(self, *given))[1])
+    result = invoke(shop, "--table", "--out", "runs/a", "--backend", "colours", "--output", "0")
+    assert result.exit_code == 0, result.output
+    assert set(asked) == {(0, "colours")}
 
 
 def test_a_run_of_the_command_line_goes_on_in_python_and_the_other_way_round(shop: Workshop) -> None:

@@ -484,9 +484,11 @@ def test_the_command_line_takes_a_model_where_none_is_named(zoo: Workshop) -> No
     assert result.exit_code == 0, result.stderr
     assert "no --model is given: took zoo/lion; `xaicore models` lists others\n" in result.stderr
     assert zoo.notes()[0]["config"]["model"] == "zoo/lion"
-    result = zoo.run("explain", "a.png", "--weights", "a.zoo", "--logger", "notes")
-    assert result.exit_code == 2
-    assert "--weights a.zoo needs the model that it is for: add --model library/name or 'net.py:build'" in result.stderr
+    for where in (["--logger", "notes"], ["--table", "--out", "table"]):
+        result = zoo.run("explain", "a.png", "--weights", "a.zoo", *where)
+        assert result.exit_code == 2
+        assert "--weights a.zoo needs the model that it is for: add --model library/name" in result.stderr
+    assert not Path("table").exists()
 
 
 def test_messages_name_options(zoo: Workshop) -> None:

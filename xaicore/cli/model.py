@@ -17,7 +17,7 @@ from xaicore.models.typed import is_code
 from xaicore.pictures import Preparation, example
 from xaicore.pictures.imagenet import SIZE
 
-__all__ = ["RANDOM", "Model", "as_output", "load_model", "model_options"]
+__all__ = ["RANDOM", "Model", "as_output", "check_weights", "load_model", "model_options"]
 
 RANDOM = "the weights are random: heatmaps show nothing that was learned"
 """The remark on a model that nobody has trained."""
@@ -103,16 +103,25 @@ def load_model(
         InputError: there is no such model or function.
     """
     given = None if preprocess is None else _given(preprocess)
-    if model is not None:
-        found = find_model(model, weights, trust, device)
-    elif weights is None:
+    check_weights(model, weights)
+    if model is None:
         model, found = default_model(device)
     else:
+        found = find_model(model, weights, trust, device)
+    prepare = given or _own(found)
+    return Model(found.model, model, found.title, prepare, found.class_names, found.is_pretrained)
+
+
+def check_weights(model: str | None, weights: str | None) -> None:
+    """Refuse weights of no model: the default one has its own.
+
+    Raises:
+        InputError: there are such.
+    """
+    if model is None and weights is not None:
         raise InputError(
             f"weights={weights!r} needs the model that it is for: add spec='library/name' or 'net.py:build'"
         )
-    prepare = given or _own(found)
-    return Model(found.model, model, found.title, prepare, found.class_names, found.is_pretrained)
 
 
 def as_output(output: str | None) -> int | str | None:

@@ -16,7 +16,7 @@ from xaicore.backend import PRECISIONS
 from xaicore.cli.failures import Stopped
 from xaicore.cli.labels import read_labels
 from xaicore.cli.methods_typed import read_methods
-from xaicore.cli.model import RANDOM, load_model
+from xaicore.cli.model import RANDOM, as_output, check_weights, load_model
 from xaicore.cli.options import OPTIONS
 from xaicore.cli.request import Request
 from xaicore.cli.screen import Bar, console, count, remark
@@ -154,10 +154,18 @@ def check_table(
 
 
 @lru_cache(maxsize=1)
-def load_named(model: str, preprocess: str | None, device: str | None, weights: str | None, trust: bool) -> NamedModel:
+def load_named(
+    model: str,
+    preprocess: str | None,
+    device: str | None,
+    weights: str | None,
+    trust: bool,
+    backend: str | None,
+    output: int | str | None,
+) -> NamedModel:
     """A model with the preparation that the command line takes: once in each process, also in workers."""
     loaded = load_model(model, preprocess, device, weights, trust)
-    prepare = loaded.preparation(plugins.installed().backend(loaded.model))
+    prepare = loaded.preparation(plugins.installed().backend(loaded.model, output, backend))
     return NamedModel(
         loaded.model, loaded.title, prepare.function, loaded.class_names, loaded.is_pretrained, loaded.name
     )
@@ -188,7 +196,7 @@ def explain_table(screen: Console, request: Request, run: Mapping[str, Any], out
     arguments = {name: value for name, value in run.items() if name not in ("engine", "box_classes")}
     with _course(screen) as show:
         found = explain_dataset(
-            partial(load_named, model, *request.loading),
+            _loading(model, request),
             listing,  # which has the classes of boxes
             out,
             targets=request.target(listing, names),
@@ -206,15 +214,21 @@ def _named_model(screen: Console, request: Request) -> str:
     """The name of the model, the default one where none is typed."""
     if request.model is not None:
         return request.model
+    check_weights(request.model, request.weights)
     model, _ = default_model(request.device)
     remark(screen, f"no --model is given: took {model}; `xaicore models` lists others")
     return model
 
 
+def _loading(model: str, request: Request) -> Callable[[], NamedModel]:
+    """What loads the model, here and in other processes."""
+    return partial(load_named, model, *request.loading, request.backend, as_output(request.output))
+
+
 def _loaded(screen: Console, model: str, request: Request) -> NamedModel:
     """The model, anew, with remarks on its weights and its preparation."""
     load_named.cache_clear()
-    found = load_named(model, *request.loading)
+    found = _loading(model, request)()
     if found.is_pretrained is False:
         remark(screen, RANDOM, "yellow")
     return found
