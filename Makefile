@@ -16,15 +16,14 @@ SITE := $(VENV)/ready-site
 MODELS := .venv-models
 MODELS_KERAS := .venv-models-keras
 DATA := .venv-data
-ONNX := $(VENV)/ready-onnx
-PLUGINS := .venv-plugins
+PLUGINS := $(VENV)/ready-plugins
 KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
 # Jobs of one thread each: threads that wait for a core that another job has cost more than they bring.
 # The longest first, so that the last ones end together.
 JOBS ?= 2
-TESTS := test-main test-keras-tensorflow test-keras-jax test-report test-keras-torch test-pythons test-site
+TESTS := test-main test-keras-tensorflow test-keras-jax test-keras-torch test-report test-plugins test-processes test-pythons test-site
 # Compiling modules when they are first imported leaves out most of them, and a minute of every installation.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # For people who wait: in a terminal, pip's own bars.
@@ -36,7 +35,7 @@ END = && echo "$@: $$(($$(date +%s) - start)) s"
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo report test test-main test-models test-data test-plugins test-report test-core test-kills test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
+.PHONY: help demo report test test-main test-processes test-models test-data test-plugins test-report test-core test-kills test-keras test-thorough $(KERAS_TESTS) test-pythons test-site site lint types bench bench-methods bench-keras bench-monitor models targets bench-words cells gallery letters mistake localisation browser clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -68,9 +67,11 @@ $(TRACKERS): $(READY)
 	$(BIN)/python $(INSTALL) -e '.[wandb,tensorboard,mlflow,lightning,transformers,ignite]'
 	touch $@
 
-# The one framework of an outside plugin that is small enough for every run of the tests.
-$(ONNX): $(READY)
-	$(BIN)/python $(INSTALL) onnx onnxruntime
+# What the example plugins are around. Flax runs on the JAX that is there; RapidOCR brings a published net, and is not
+# imported.
+$(PLUGINS): $(READY) $(KERAS)
+	$(BIN)/python $(INSTALL) flax onnx onnxruntime trackio
+	$(BIN)/python $(INSTALL) --no-deps rapidocr-onnxruntime
 	touch $@
 
 # What builds the site. Keras runs on the torch that is there, for its tutorial.
@@ -89,25 +90,18 @@ report: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier 
 report: export MALLOC_MMAP_THRESHOLD_ := 1073741824
 report: export MALLOC_TRIM_THRESHOLD_ := 2000000000
 
-test: $(READY) $(KERAS) $(TRACKERS) $(ONNX) $(SITE) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
+test: $(READY) $(KERAS) $(TRACKERS) $(PLUGINS) $(SITE) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
 	$(ONE_THREAD) $(MAKE) -j$(JOBS) $(TESTS) $(ALSO)
 
-# Of pyproject.toml's testpaths, all but the report, which `--ignore` would not leave out.
-test-main: $(READY) $(TRACKERS) $(ONNX)
-	$(START) $(BIN)/python -m pytest tests/core tests/testing tests/plugins tests/torch tests/browser tests/loggers \
-	  tests/training $(END)
+# Of pyproject.toml's testpaths, all but those of other jobs, which `--ignore` would not leave out.
+test-main: $(READY) $(TRACKERS)
+	$(START) $(BIN)/python -m pytest tests/core tests/testing tests/torch tests/browser tests/loggers tests/training $(END)
 
-# Flax compiles for a minute, and Trackio brings a server: they have an environment of their own. RapidOCR brings the
-# published net, and is not imported.
-$(PLUGINS)/ready: pyproject.toml
-	test -x $(PLUGINS)/bin/python || $(PYTHON) -m venv $(PLUGINS)
-	$(PLUGINS)/bin/python $(INSTALL) torch==2.13.0
-	$(PLUGINS)/bin/python $(INSTALL) flax onnx onnxruntime trackio -e '.[test]'
-	$(PLUGINS)/bin/python $(INSTALL) --no-deps rapidocr-onnxruntime
-	touch $@
+test-processes: $(READY)
+	$(START) $(BIN)/python -m pytest tests/processes $(END)
 
-test-plugins: $(PLUGINS)/ready ## run the tests of all example plugins, also of those around large frameworks
-	$(START) ALL_PLUGINS=1 $(PLUGINS)/bin/python -m pytest tests/plugins $(END)
+test-plugins: $(PLUGINS) ## run the tests of the example plugins around projects of others
+	$(START) ALL_PLUGINS=1 $(BIN)/python -m pytest tests/plugins $(END)
 
 test-report: $(KERAS) $(TRACKERS)
 	$(START) $(BIN)/python -m pytest tests/report $(END)
@@ -121,18 +115,19 @@ $(KERAS_TESTS): test-keras-%: $(READY) $(KERAS)
 	  && KERAS_BACKEND=$* TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest tests/keras -k "oracle or channels_first") $(END)
 
 # Some tests compile for minutes; `make test` runs every eighth of these on TensorFlow and JAX.
-test-thorough: $(READY) $(KERAS) ## run what `make test` leaves out: Keras' tests that compile for minutes, and all of the core's on each Python
+test-thorough: $(READY) $(KERAS) $(TRACKERS) ## run what `make test` leaves out: tests that take minutes, and all of the core's on each Python
+	$(BIN)/python -m pytest --thorough -m thorough
 	$(BIN)/python tests/other_pythons.py 3.10 3.12 3.13
 	XAICORE_INDUCTOR=1 $(BIN)/python -m pytest tests/torch/test_torch_compiled.py
 	for backend in tensorflow jax torch; do KERAS_BACKEND=$$backend $(BIN)/python -m pytest tests/keras --thorough || exit; done
 
 .PHONY: release-check
 release-check: $(READY) $(KERAS) ## run the plugins of the last release on this core, by that release's own tests
-	$(START) $(BIN)/python -m pytest tests/core/test_releases.py tests/core/test_versions.py && \
+	$(START) $(BIN)/python -m pytest tests/processes/test_releases.py tests/core/test_versions.py && \
 	  $(BIN)/python tests/toys/releases.py check $(REF) $(END)
 
 test-kills: $(READY) ## kill a run over a data set 50 times, at random moments
-	XAICORE_KILLS=50 $(BIN)/python -m pytest tests/core/test_dataset_kills.py
+	XAICORE_KILLS=50 $(BIN)/python -m pytest tests/processes/test_dataset_kills.py
 
 # These skip where their library is missing, as in the environment of the other tests.
 OF_LIBRARIES := $(addprefix tests/torch/test_torch_,models_by_name.py boxes.py attention.py attention_models.py generated.py)
@@ -151,7 +146,7 @@ $(DATA)/ready: pyproject.toml
 test-data: $(DATA)/ready ## run the tests of data sets with Hugging Face, WebDataset, torchvision, polars, DuckDB, FiftyOne and nibabel
 	$(START) $(DATA)/bin/python -m pytest $(OF_DATA) $(END)
 
-test-core: $(READY) ## run the tests that need no framework
+test-core: $(READY) ## run the tests that need no framework, in half a minute
 	$(BIN)/python -m pytest tests/core tests/testing tests/loggers/test_disk_*.py
 
 test-pythons: $(READY) ## run the core's tests on the oldest and the newest Python, in turn, where these are installed
@@ -273,4 +268,4 @@ cells: $(KERAS) ## try every method on every kind of model, and write docs/metho
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.cells
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) $(DATA) $(PLUGINS) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(MODELS) $(MODELS_KERAS) $(DATA) .cache build dist demo-pictures .pytest_cache .mypy_cache .ruff_cache .hypothesis

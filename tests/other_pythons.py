@@ -1,7 +1,7 @@
 """Runs the tests that need no framework on other Pythons: `python tests/other_pythons.py [3.10 3.12 3.13]`.
 
-All tests run on each Python that is named. If none is, the oldest and the newest take turns: each test runs on one of
-them. A Python that is not found is left out.
+All tests run on each Python that is named, also those that start processes. If none is named, the oldest and the newest
+take turns: each test runs on one of them. A Python that is not found is left out.
 
 The environments are kept in .cache/pythons, and are made anew when pyproject.toml changes.
 """
@@ -19,6 +19,7 @@ VERSIONS = ("3.10", "3.13")
 """The oldest one that is supported and the newest."""
 OF_LOGGERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/loggers/test_disk_*.py"))
 TESTS = ("tests/core", "tests/testing", *OF_LOGGERS)
+PROCESSES = ("tests/processes",)
 
 
 def find(version):
@@ -57,6 +58,7 @@ def main(asked):
     for number, (version, python) in enumerate(found.items()):
         print(f"Python {version}:", flush=True)
         command = [environment(python, version), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "turns", *TESTS]
+        command += PROCESSES if asked else ()
         turn = "0/1" if asked else f"{number}/{len(found)}"
         if subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(TOYS), "TURN": turn}).returncode:
             failed.append(version)

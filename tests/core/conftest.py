@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import hypothesis_profile  # noqa: F401
 import numpy as np
 import pytest
 from clock import clock  # noqa: F401
 from sites import site  # noqa: F401
 from toynet import ToyBackend, ToyNet
-from workshop import Workshop
+from workshop import shop  # noqa: F401
 
 
 @pytest.fixture
@@ -28,10 +25,3 @@ def backend(net: ToyNet) -> ToyBackend:
 def x() -> np.ndarray:
     """Three pictures, not square, in [0, 1]."""
     return np.random.default_rng(1).uniform(size=(3, 3, 6, 8)).astype(np.float32)
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    place = Workshop(tmp_path, monkeypatch)
-    yield place
-    place.close()

@@ -73,10 +73,6 @@ BY_TURNS = {"layers", "meaning", "models", "parts", "surgery", "targets"}
 """Modules about what Keras knows, and the framework behind it does not: each test runs on TensorFlow or on JAX."""
 
 
-def pytest_addoption(parser):
-    parser.addoption("--thorough", action="store_true", help="run all tests, also those that compile for minutes")
-
-
 def pytest_collection_modifyitems(config, items):
     """Where passes are compiled, some tests stand for the others. On torch, all run."""
     if not COMPILED or config.getoption("--thorough") or len({item.path for item in items}) < 2:

@@ -187,6 +187,7 @@ def test_scores_become_metrics(store: Store) -> None:
     assert len(found.metrics) == 8  # and no share of right, for the truth is not known
 
 
+@pytest.mark.thorough
 def test_more_metrics_than_mlflow_takes_at_once(store: Store) -> None:
     count = 1 + MAX_METRICS_PER_BATCH // 2  # of maps with two metrics each
     one = explanation(np.ones((count, 1, 2)))
@@ -557,6 +558,7 @@ def test_random_numbers_are_left_alone(store: Store) -> None:
     assert (random.getstate(), repr(np.random.get_state())) == before
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_steps(store: Store) -> None:
     one = explanation(np.ones((25, 1, 2)))  # numbers alone: their rows are what is held back
     held = []

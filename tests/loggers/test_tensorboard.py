@@ -418,6 +418,7 @@ def test_random_numbers_are_left_alone(tmp_path: Path) -> None:
     assert (random.getstate(), repr(np.random.get_state())) == before
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_steps(tmp_path: Path) -> None:
     one = example(n=4, k=2)
     tracemalloc.start()

@@ -1,6 +1,6 @@
 """The example plugins around frameworks of others, installed by pip, pass their own tests.
 
-`make test` runs those whose framework is small, `make test-plugins` all of them.
+`make test-plugins` installs what they are around.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import pytest
 from processes import ROOT, environment, python
 
 EXAMPLES = ROOT / "examples" / "plugins"
+# XLA compiles every net to run once or twice: optimising the code would take most of the time.
+QUICK = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"}
 OUTSIDE = {
     "xaicore-flax": ("flax", 60),
     "xaicore-onnx": ("onnxruntime", 60),
@@ -43,7 +45,7 @@ def test_their_own_tests_pass(name: str, tmp_path: Path) -> None:
     done = python(
         *("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(tests)),
         cwd=tmp_path,
-        env=environment(installed, without="XAICORE_PLUGINS"),
+        env=environment(installed, without="XAICORE_PLUGINS", variables=QUICK),
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= least

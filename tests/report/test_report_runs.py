@@ -64,6 +64,7 @@ def test_figures(quick: Left, tmp_path: Path) -> None:
             assert min(np.abs(photo - first).mean(), np.abs(photo - second).mean()) > 3
 
 
+@pytest.mark.thorough
 def test_the_same_again(framework: str, quick: Left, report: Callable[..., Left]) -> None:
     again = report(framework, "--quick", "--epochs", "1", "--logger", "disk")
     assert [row["epoch"] for row in again.metrics] == [0, 1]

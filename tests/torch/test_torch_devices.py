@@ -71,6 +71,7 @@ def test_a_worker_per_device_writes_what_one_process_writes(tmp_path: Path, monk
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5"
 
 
+@pytest.mark.thorough
 def test_a_run_goes_on_from_devices_to_workers_to_this_process(tmp_path: Path, monkeypatch) -> None:
     if "forkserver" in multiprocessing.get_all_start_methods():  # as `spawn` does, without imports
         context = multiprocessing.get_context("forkserver")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click.testing
@@ -213,6 +213,14 @@ def write(path: Path, picture: np.ndarray) -> Path:
     _, data = cv2.imencode(path.suffix, picture[..., ::-1])
     path.write_bytes(data.tobytes())
     return path
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+    """One for a test."""
+    place = Workshop(tmp_path, monkeypatch)
+    yield place
+    place.close()
 
 
 def score(area: float, others: int = 2) -> float:

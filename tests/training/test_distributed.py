@@ -23,10 +23,11 @@ LOGGED = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A folder with what the processes have left, all trainings in the same two: each import takes seconds."""
     folder = tmp_path_factory.mktemp("ranks")
-    trainings = [name for name in LOGGED if name == "loop" or importlib.util.find_spec(name)]
+    asked = {item.callspec.params["training"] for item in request.session.items if item.path == request.path}
+    trainings = [name for name in LOGGED if name in asked and (name == "loop" or importlib.util.find_spec(name))]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -42,7 +43,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("training", LOGGED)
+@pytest.mark.parametrize(
+    "training",
+    ["loop", "lightning", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("ignite", "transformers"))],
+)
 def test_only_the_main_process_logs_and_training_does_not_notice(trained, training):
     if training != "loop":
         pytest.importorskip(training)

@@ -116,6 +116,7 @@ def test_training_does_not_notice(alone, quiet, tmp_path, way, unit):
     assert callback.monitor is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [{"gradient_accumulation_steps": 2}, {"bf16": True}, {"eval_strategy": "epoch", "eval_on_start": True}],
