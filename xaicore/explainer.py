@@ -71,8 +71,8 @@ class Explainer:
         progress: True for a bar on such methods, with the rate and the time left, False for none, or a function
             `progress(done, total)`. None: a bar in terminals and notebooks, where the work takes longer than 2 seconds.
         preprocess: a function from a picture, (H, W, 3) uint8 RGB, to x, one input without a batch axis, as an array or
-            a tensor; or to (x, picture), with the picture uint8 RGB as the network sees it. With it, calls take
-            pictures as well as inputs.
+            a tensor; or to (x, picture), with the picture uint8 RGB as the network sees it; or "imagenet", short side
+            256, centre 224 x 224, mean and deviation. With it, calls take pictures as well as inputs.
         class_names: as in a call; the names for all calls that have none of their own.
 
     Raises:
@@ -100,7 +100,7 @@ class Explainer:
         fuse: str | None = "mean",
         batch_size: int = BATCH_SIZE,
         progress: Progress | bool | None = None,
-        preprocess: Callable[..., Any] | None = None,
+        preprocess: Callable[..., Any] | str | None = None,
         class_names: Any = None,
     ) -> None:
         check_activation(activation)
@@ -119,9 +119,9 @@ class Explainer:
         self._reading: ByShape[Explainer] = ByShape()
         self._output = output_of(output, output_axes)
         self.backend = self._backend_for(self._output)
+        self.preparation = self.preparation and self.preparation.for_backend(self.backend)
         self._finds_layer = layer is None
-        needs_classifier = self.method.needs == "weights"
-        self._find = (as_layers(layer), axes, grid, input_axes, outliers, needs_classifier)
+        self._find = (as_layers(layer), axes, grid, input_axes, outliers, self.method.needs == "weights")
         self._places = Places(self.backend, *self._find)
         self._coupling = Coupling()
 

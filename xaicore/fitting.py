@@ -37,7 +37,7 @@ def fitting_methods(
     input_axes: str | None = None,
     outliers: str | None = None,
     backend: str | Backend | None = None,
-    preprocess: Callable[..., Any] | None = None,
+    preprocess: Callable[..., Any] | str | None = None,
 ) -> dict[str, str | None]:
     """Every method, built in or an installed plugin's: {name: None where it fits the model, else the reason}.
 

@@ -34,7 +34,7 @@ def explain(
     fuse: str | None = "mean",
     batch_size: int = BATCH_SIZE,
     progress: Progress | bool | None = None,
-    preprocess: Callable[..., Any] | None = None,
+    preprocess: Callable[..., Any] | str | None = None,
     images: Any = None,
     ids: Any = None,
     truth: Any = None,

@@ -13,11 +13,12 @@ from toynet import ToyBackend
 from workshop import Workshop, draw
 
 from xaicore.cli.model import as_output, load_model
-from xaicore.cli.preparation import IMAGENET, for_backend
 from xaicore.errors import InputError
-from xaicore.pictures import Preparation
+from xaicore.pictures import IMAGENET, Preparation
 from xaicore.pictures.imagenet import imagenet
 from xaicore.pictures.preparation import stack
+
+OF_IMAGENET = Preparation.of(IMAGENET)
 
 SOURCE = """
 import functools
@@ -119,7 +120,7 @@ def test_which_preprocess(shop: Workshop) -> None:
     assert load_model("net:build", None, None).prepare.name == "net:preprocess"
     assert load_model("net:build", "net:only_x", None).prepare.name == "net:only_x"
     assert load_model("bare:build", None, None).prepare is None
-    assert load_model("bare:build", "imagenet", None).prepare == IMAGENET
+    assert load_model("bare:build", "imagenet", None).prepare == OF_IMAGENET
     with pytest.raises(
         InputError, match=r"^--preprocess bare:preprocess: 'a word' is no function; expected f\(picture"
     ):
@@ -135,8 +136,10 @@ def test_the_header_says_which_preprocess(shop: Workshop) -> None:
     draw(Path("a.png"))
     result = shop.run("explain", "a.png", "--model", "bare:build", "--preprocess", "imagenet", "--logger", "notes")
     assert result.exit_code == 0
-    assert f"1 picture; model bare:build, weights as the code makes them; preprocess {IMAGENET.name}\n" in result.stderr
-    assert shop.notes()[0]["config"]["preprocess"] == IMAGENET.name
+    assert (
+        f"1 picture; model bare:build, weights as the code makes them; preprocess {OF_IMAGENET.name}\n" in result.stderr
+    )
+    assert shop.notes()[0]["config"]["preprocess"] == OF_IMAGENET.name
 
 
 @pytest.mark.parametrize("to", [["--logger", "disk", "--out", "run"], ["--table", "--out", "run"]])
@@ -241,14 +244,14 @@ def test_imagenet_lays_pictures_out_as_the_backend_takes_them() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     backend = ToyBackend()
     own = Preparation(lambda picture: picture[:8, :9], "my:f")
-    first, seen = for_backend(IMAGENET, backend)(picture, "a.png")
+    first, seen = OF_IMAGENET.for_backend(backend)(picture, "a.png")
     assert first.shape == (3, 224, 224)
     backend.channels_last = True
-    last, again = for_backend(IMAGENET, backend)(picture, "a.png")
+    last, again = OF_IMAGENET.for_backend(backend)(picture, "a.png")
     assert last.shape == (224, 224, 3)
     assert np.array_equal(last, np.moveaxis(first, 0, -1))
     assert np.array_equal(seen, again)
-    assert for_backend(own, backend) is own
+    assert own.for_backend(backend) is own
 
 
 def test_imagenet_averages_over_areas() -> None:

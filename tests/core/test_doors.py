@@ -20,6 +20,7 @@ import xaicore
 from xaicore.data import pictures
 from xaicore.errors import InputError
 from xaicore.pictures import check_single, find_sources
+from xaicore.pictures.imagenet import imagenet, imagenet_nhwc
 
 NAMES = ["ant", "bee", "cat", "dog"]
 
@@ -382,8 +383,21 @@ def test_a_preprocess_that_expects_something_else(backend: ToyBackend, photos: l
         InputError, match=r"^preprocess of_pil, x: AttributeError: .*\. It is given a NumPy array \(10, "
     ):
         xaicore.Explainer(None, backend=backend, preprocess=of_pil)(photos[0])
-    with pytest.raises(InputError, match=r"^preprocess='imagenet' is a builtins\.str: expected a function from a pict"):
-        xaicore.Explainer(None, backend=backend, preprocess="imagenet")
+    with pytest.raises(
+        InputError, match=r"^preprocess='imagnet' is a builtins\.str: expected a function .*; or 'imagenet', as most"
+    ):
+        xaicore.Explainer(None, backend=backend, preprocess="imagnet")
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_imagenet_is_said_in_a_word_in_python_too(backend: ToyBackend, photos: list, channels_last: bool) -> None:
+    backend.channels_last = channels_last
+    explainer = xaicore.Explainer(None, backend=backend, preprocess="imagenet")
+    x, seen = (imagenet_nhwc if channels_last else imagenet)(photos[0])
+    found, shown = explainer.preparation(photos[0], "a.png")
+    assert np.array_equal(found, x)
+    assert np.array_equal(shown, seen)
+    assert explainer.preparation.name == xaicore.Explainer(None, backend=backend, preprocess=imagenet).preparation.name
 
 
 OWN = {

@@ -9,13 +9,11 @@ from typing import Any
 import click
 
 from xaicore.backend import Backend
-from xaicore.cli.preparation import IMAGENET, for_backend
 from xaicore.errors import InputError
 from xaicore.models import NamedModel, default_model, find_model
 from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
-from xaicore.pictures import Preparation, example
-from xaicore.pictures.imagenet import SIZE
+from xaicore.pictures import IMAGENET, Preparation, example, or_imagenet
 
 __all__ = ["RANDOM", "Model", "as_output", "check_weights", "load_model", "model_options"]
 
@@ -51,7 +49,7 @@ class Model:
         """
         if self.prepare is None:
             raise InputError(_unknown(self.name, backend))
-        return for_backend(self.prepare, backend)
+        return self.prepare.for_backend(backend)
 
 
 def model_options(command: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
@@ -129,9 +127,9 @@ def as_output(output: str | None) -> int | str | None:
     return int(output) if output is not None and output.isdecimal() else output
 
 
-def _given(preprocess: str) -> Preparation:
-    if preprocess == "imagenet":
-        return IMAGENET
+def _given(preprocess: str) -> Preparation | None:
+    if preprocess == IMAGENET:
+        return Preparation.of(IMAGENET)
     if not is_code(preprocess):
         raise InputError(f"--preprocess {preprocess!r}: expected package.module:name, file.py:name or imagenet")
     _, function = find_object(preprocess, f"--preprocess {preprocess}")
@@ -151,10 +149,8 @@ def _own(found: NamedModel) -> Preparation | None:
 
 def _unknown(model: str, backend: Backend) -> str:
     """What to type where nothing says how pictures are prepared."""
-    fits = backend.picture_size in (None, SIZE)
-    usual = " or, where it was trained as most ImageNet models of PyTorch are, --preprocess imagenet" if fits else ""
     return (
         f"--model {model} does not say how a picture becomes its input. Write prepare.py with `import cv2` and a "
         f"function that resizes and scales as your training did, `{example(backend)}`, and add --preprocess "
-        f"prepare.py:preprocess{usual}"
+        f"prepare.py:preprocess{or_imagenet(backend, '--preprocess imagenet')}"
     )

@@ -29,7 +29,7 @@ BATCH = 256
 
 
 def write_fiftyone(
-    table: Questions, name: str, *, preprocess: Callable[..., Any] | None = None, folder: Path | None = None
+    table: Questions, name: str, *, preprocess: Callable[..., Any] | str | None = None, folder: Path | None = None
 ) -> Any:
     """Make a dataset of FiftyOne of a table's pictures; see `MapTable.to_fiftyone`.
 

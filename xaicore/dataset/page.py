@@ -39,7 +39,7 @@ def write_page(
     choose: Sequence[str] = CHOICES,
     seed: int = 0,
     images: str | None = "files",
-    preprocess: Callable[..., Any] | None = None,
+    preprocess: Callable[..., Any] | str | None = None,
     progress: Any = None,
     **options: Any,
 ) -> Path:

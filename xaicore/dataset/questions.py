@@ -90,7 +90,7 @@ class Questions(Selection):
         self,
         ids: str | Sequence[str] | None = None,
         images: Any = "files",
-        preprocess: Callable[..., Any] | None = None,
+        preprocess: Callable[..., Any] | str | None = None,
     ) -> Explanation:
         """The explanation of some pictures again, for plots, loggers and measures.
 

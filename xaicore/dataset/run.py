@@ -33,7 +33,7 @@ def explain_dataset(
     *,
     targets: Any = None,
     method: Any = "gradcam",
-    preprocess: Callable[..., Any] | None = None,
+    preprocess: Callable[..., Any] | str | None = None,
     truth: Any = None,
     boxes: Any = None,
     box_classes: Any = None,

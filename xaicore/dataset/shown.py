@@ -54,7 +54,7 @@ class Shower:
     """
 
     images: str | None
-    preprocess: Callable[..., Any] | None
+    preprocess: Callable[..., Any] | str | None
     failures: dict[str, str] = field(default_factory=dict)
 
     def explanations(self, table: Questions, size: int = 32) -> Iterator[Explanation]:

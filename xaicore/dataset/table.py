@@ -42,7 +42,7 @@ class MapTable(Questions):
         choose: Sequence[str] = ("mistakes", "lowest", "random"),
         seed: int = 0,
         images: str | None = "files",
-        preprocess: Callable[..., Any] | None = None,
+        preprocess: Callable[..., Any] | str | None = None,
         progress: Any = None,
         **options: Any,
     ) -> Path:
@@ -78,7 +78,10 @@ class MapTable(Questions):
         )
 
     def to_fiftyone(
-        self, name: str, preprocess: Callable[..., Any] | None = None, folder: str | os.PathLike[str] | None = None
+        self,
+        name: str,
+        preprocess: Callable[..., Any] | str | None = None,
+        folder: str | os.PathLike[str] | None = None,
     ) -> Any:
         """Make a dataset of FiftyOne: per picture its heatmaps, prediction, truth and boxes.
 

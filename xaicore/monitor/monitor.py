@@ -113,7 +113,7 @@ class Monitor:
         input_axes: str | None = None,
         backend: Any = None,
         progress: Progress | bool | None = None,
-        preprocess: Callable[..., Any] | None = None,
+        preprocess: Callable[..., Any] | str | None = None,
         worst: int = 0,
         pool: Any = None,
         every: int = 1,

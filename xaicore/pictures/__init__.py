@@ -5,14 +5,15 @@ of one call.
 """
 
 from xaicore.pictures.batch import PictureBatch, read_batch
-from xaicore.pictures.example import example
+from xaicore.pictures.example import example, or_imagenet
 from xaicore.pictures.files import SUFFIXES, VIDEOS, find_pictures, picture_id
-from xaicore.pictures.preparation import Preparation, check_single
+from xaicore.pictures.preparation import IMAGENET, Preparation, check_single
 from xaicore.pictures.reading import PictureError, read_picture
 from xaicore.pictures.sources import File, InMemory, Source, find_sources, sources_of
 from xaicore.pictures.video import MOST_FRAMES, Frame
 
 __all__ = [
+    "IMAGENET",
     "MOST_FRAMES",
     "SUFFIXES",
     "VIDEOS",
@@ -27,6 +28,7 @@ __all__ = [
     "example",
     "find_pictures",
     "find_sources",
+    "or_imagenet",
     "picture_id",
     "read_batch",
     "read_picture",

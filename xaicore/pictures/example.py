@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from xaicore.backend import Backend
+from xaicore.pictures.imagenet import SIZE
 
-__all__ = ["example"]
+__all__ = ["example", "or_imagenet"]
 
 USUAL = (224, 224)
 """(height, width) where the model does not say its own."""
@@ -17,3 +18,9 @@ def example(backend: Backend | None = None) -> str:
     if backend is None or not backend.channels_last:
         x = f"({x}).transpose(2, 0, 1)"
     return f"def preprocess(picture): seen = cv2.resize(picture, ({width}, {height})); return {x}, seen"
+
+
+def or_imagenet(backend: Backend | None, typed: str) -> str:
+    """The other remedy, as it is typed, of a model that may take pictures of this size; else nothing."""
+    fits = backend is None or backend.picture_size in (None, SIZE)
+    return f" or, where it was trained as most ImageNet models of PyTorch are, {typed}" if fits else ""

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xaicore.backend import Backend
 from xaicore.errors import BackendError, InputError, XaicoreError, type_name
+from xaicore.pictures.imagenet import imagenet, imagenet_nhwc
 from xaicore.pictures.reading import PictureError
 from xaicore.trees import as_array
 
-__all__ = ["Preparation", "check_single", "stack"]
+__all__ = ["IMAGENET", "Preparation", "check_single", "stack"]
+
+IMAGENET = "imagenet"
+"""The word that stands for the preparation of most ImageNet models of PyTorch."""
+
+OF_IMAGENET = "imagenet (short side 256, centre 224 x 224, mean and standard deviation)"
+"""Its name in results: the word that is typed, and what it does."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,14 @@ class Preparation:
         """What `preprocess=` means; None for None.
 
         Raises:
-            InputError: it is no function.
+            InputError: it is neither a function nor "imagenet".
         """
         if preprocess is None or isinstance(preprocess, Preparation):
             return preprocess
+        if preprocess is imagenet_nhwc:
+            return cls(imagenet_nhwc, OF_IMAGENET)
+        if preprocess is imagenet or (isinstance(preprocess, str) and preprocess == IMAGENET):
+            return cls(imagenet, OF_IMAGENET)
         if isinstance(preprocess, str) and preprocess.rpartition(":")[0]:
             module, _, name = preprocess.rpartition(":")
             module = Path(module).stem if module.endswith(".py") else module
@@ -47,9 +59,16 @@ class Preparation:
         if not callable(preprocess):
             raise InputError(
                 f"preprocess={preprocess!r} is a {type_name(preprocess)}: expected a function from a picture, (H, W, "
-                "3) uint8 RGB, to one input of the model without a batch axis, or to (input, picture)"
+                "3) uint8 RGB, to one input of the model without a batch axis, or to (input, picture); or 'imagenet', "
+                "as most ImageNet models of PyTorch take them"
             )
         return cls(preprocess, getattr(preprocess, "__name__", type(preprocess).__name__))
+
+    def for_backend(self, backend: Backend) -> Preparation:
+        """ImageNet's preparation in the layout that the backend's model takes; any other is kept."""
+        if self.function is imagenet and backend.channels_last:
+            return replace(self, function=imagenet_nhwc)
+        return self
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
