@@ -66,10 +66,10 @@ ON_TORCH = {"kit", "forward"}
 
 SHARE = 8
 
-IN_TURN = {"callback", "links", "values"}
+IN_TURN = {"callback", "links", "parity", "values"}
 """Modules whose tests compile less. Of a test with parameters, each set but the first runs on TensorFlow or on JAX."""
 
-BY_TURNS = {"layers", "meaning", "models", "parts", "surgery", "targets"}
+BY_TURNS = {"boxes", "demo", "layers", "meaning", "models", "parts", "surgery", "targets"}
 """Modules about what Keras knows, and the framework behind it does not: each test runs on TensorFlow or on JAX."""
 
 
