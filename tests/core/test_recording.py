@@ -75,6 +75,10 @@ def test_what_a_model_raises_has_the_shapes() -> None:
     ):
         with Arguments.of(B).model_errors():
             1 / 0
+    with pytest.raises(BackendError, match=r"ZeroDivisionError for inputs x \(2, 7\) float32: division"):
+        turned = Arguments.of({"x": B}, lambda one: one.T.astype(np.float64)).named(["x"])
+        with turned.map(np.ravel).first().model_errors():
+            1 / 0
     with pytest.raises(LayerError, match=r"^own$"), Arguments.of(B).model_errors():
         raise LayerError("own")
     with pytest.raises(KeyboardInterrupt), Arguments.of(B).model_errors():

@@ -12,7 +12,12 @@ __all__ = ["Arguments"]
 
 
 class Arguments(dict[int | str, Any]):
-    """{position or name: array}; the first axis of every array counts the images."""
+    """{position or name: array}; the first axis of every array counts the images.
+
+    What `named`, `map` and `first` make of them still knows the shapes that the caller passed: errors say these.
+    """
+
+    _passed: str | None = None
 
     @classmethod
     def of(cls, inputs: Any, convert: Callable[[Any], Any] = lambda value: value) -> Arguments:
@@ -50,7 +55,7 @@ class Arguments(dict[int | str, Any]):
         if set(by_name) != set(names):
             got = ", ".join(map(str, self))
             raise InputError(f"the model takes the inputs {', '.join(names)}, and got {got}: pass one array for each")
-        return Arguments({name: by_name[name] for name in names})
+        return self._made({name: by_name[name] for name in names})
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -79,7 +84,7 @@ class Arguments(dict[int | str, Any]):
 
     def map(self, change: Callable[[Any], Any]) -> Arguments:
         """The same arguments with a function applied to every array."""
-        return Arguments({key: change(one) for key, one in self.items()})
+        return self._made({key: change(one) for key, one in self.items()})
 
     def first(self, count: int = 1) -> Arguments:
         """The first image alone, or the first few of them."""
@@ -92,13 +97,19 @@ class Arguments(dict[int | str, Any]):
 
     @contextlib.contextmanager
     def model_errors(self) -> Iterator[None]:
-        """Raise what a model raises for these arguments as a `BackendError` with their shapes."""
+        """Raise what a model raises for these arguments as a `BackendError` with the shapes that the caller passed."""
         try:
             yield
         except XaicoreError:
             raise
         except Exception as exc:
-            raise BackendError(f"the model raised {type(exc).__name__} for inputs {self}: {exc}") from exc
+            shown = self._passed or str(self)
+            raise BackendError(f"the model raised {type(exc).__name__} for inputs {shown}: {exc}") from exc
+
+    def _made(self, arrays: Mapping[int | str, Any]) -> Arguments:
+        made = Arguments(arrays)
+        made._passed = self._passed or str(self)
+        return made
 
     def __str__(self) -> str:
         each = ((f"{key} " if isinstance(key, str) else "", tuple(one.shape), one) for key, one in self.items())
