@@ -16,6 +16,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from xaicore import MethodError
+from xaicore.layers import no_relu
 from xaicore_torch.leaves import Leaves
 from xaicore_torch.origins import Origins
 from xaicore_torch.private import HIDING, OTHER_ACTIVATIONS, is_rectifier, is_view
@@ -44,11 +45,7 @@ def find_rectifiers(start: Any, inputs: Sequence[torch.Tensor], rule: str) -> li
         )
     rectifiers = [node for node in nodes if is_rectifier(node)]
     if not rectifiers:
-        seen = ", ".join(sorted({OTHER_ACTIVATIONS[name] for name in names if name in OTHER_ACTIVATIONS}))
-        raise MethodError(
-            f"the rule {rule!r} is defined for ReLUs, and no ReLU lies between the inputs and the outputs; its "
-            f"activations: {seen or 'none'}. Use method='gradient' (command line: --method gradient)"
-        )
+        raise no_relu(rule, sorted({OTHER_ACTIVATIONS[name] for name in names if name in OTHER_ACTIVATIONS}))
     return rectifiers
 
 

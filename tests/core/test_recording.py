@@ -13,7 +13,17 @@ import pytest
 
 import xaicore
 from xaicore import BackendError, InputError, LayerError
-from xaicore.recording import Arguments, Call, FactsBackend, Pass, Recording, arrivals, mixture, read_inputs
+from xaicore.recording import (
+    Arguments,
+    Call,
+    FactsBackend,
+    Pass,
+    Recording,
+    arrivals,
+    mixture,
+    read_inputs,
+    read_tokens,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 A, B = np.zeros((2, 3, 4, 5), np.float32), np.zeros((2, 7), np.float32)
@@ -132,6 +142,18 @@ def test_what_a_call_takes_is_known_by_identity() -> None:
     assert not recording.layer(recording.add(Call("index", np.zeros(3, int)))).is_float
 
 
+def test_a_layer_of_the_kind_pooling_is_pooled() -> None:
+    """Whatever its class is called; and so is what hands its output on, but not what says that it does not pool."""
+    recording: Recording[Call] = Recording([A])
+    mean = recording.add(Call("mean", y := A + 1, [A], Conv2d()))
+    dropout = recording.add(Call("dropout", y, [y]))
+    kept = recording.add(Call("kept", A + 2, [A], Conv2d(), pools=False))
+    assert not recording.layer(dropout).pooled
+    facts = [recording.layer(mean, kind="pooling"), recording.layer(dropout), recording.layer(kept, kind="pooling")]
+    assert [one.pooled for one in facts] == [True, True, False]
+    assert not recording.layer(mean, kind="pooling", pooled=False).pooled
+
+
 def test_a_layer_is_listed_where_its_last_run_ended() -> None:
     recording: Recording[Call] = Recording([A])
     for name in ("conv", "relu", "conv", "dense"):
@@ -196,6 +218,14 @@ def test_inputs_that_a_call_changes_with() -> None:
     recording.note_reads(lambda i: pushed[i] if i else None)
     assert [call.reads for call in recording.calls] == [None] * 4
     assert recording.layer(recording.calls[2]).run_reads is None
+    recording = Recording([A])
+    for name in ("a", "queries"):
+        recording.add(Call(name, A + 1))
+    recording.note_reads(lambda i: [[i, 1.0], np.zeros(3)], asks_single=True)
+    assert [call.reads for call in recording.calls] == [(0,), ()]
+    assert recording.layer(recording.calls[1]).run_reads == ((),)
+    recording.note_reads(lambda i: None, asks_single=True)
+    assert [call.reads for call in recording.calls] == [None, None]
     for inputs, reads in (([A], (0,)), ([A, np.zeros(2, int)], None)):
         recording = Recording(inputs)
         recording.add(Call("a", A + 1)).reads = ()
@@ -207,6 +237,8 @@ def test_where_the_gradient_reached() -> None:
     recording: Recording[Call] = Recording([B])
     for _ in range(2):
         recording.add(Call("conv", B + 1))
+    recording.note_reached({"conv#1": None, "conv#2": np.zeros((1, 2))})
+    assert [call.reached for call in recording.calls] == [{}, {}]
     recording.note_reached({"conv#2": np.eye(1, 2)})
     assert [call.reached for call in recording.calls] == [None, {0: [True], 1: [True, False]}]
     assert recording.layer(recording.listed()[0]).reached == {0: [True], 1: [True, False]}
@@ -232,6 +264,39 @@ def test_readers_of_inputs() -> None:
     assert first.reader_spans[0] == {1: (0, 2), 2: (0, 3), 3: (0, 4)}
     assert second == xaicore.InputFacts(B.shape)
     assert read_inputs(recording, lambda call: 1 if call.name == "conv" else None)[0].reader_moves == (None, None)
+
+
+def test_tokens_come_from_their_patches() -> None:
+    """The first layer with 29 tokens, of a picture and of words; not one whose tokens read the whole picture."""
+    picture, words = np.zeros((1, 4, 6, 2), np.float32), np.zeros((1, 5), int)
+    recording: Recording[Call] = Recording([picture, words])
+    made = {"tokens": np.zeros((1, 29, 2)), "norm": np.zeros((1, 2, 29)), "read": np.zeros((1, 3, 2))}
+    for name, array in {**made, "mean": np.zeros((1, 2)), "index": np.zeros((1, 7, 2), int)}.items():
+        recording.add(Call(name, array)).reads = (0, 1)
+    axes = {"tokens": 2, "norm": 1, "read": 2, "index": 2}
+    layers = [recording.layer(call, channel_axis=axes.get(call.name)) for call in recording.listed()]
+
+    def pull(call: Call, i: int, weights: np.ndarray) -> np.ndarray:
+        assert (i, weights.shape) == (0, call.output.shape)
+        assert call.name in ("tokens", "read")
+        if call.name == "read":
+            return np.broadcast_to(weights.sum(1)[:, None, None], picture.shape)
+        return weights[:, 5:].reshape(picture.shape)
+
+    tokens, norm, read, mean, index = read_tokens(recording, layers, pull)
+    places = [divmod(token - 5, 6) for token in (7, 21)]
+    rows, columns = (tuple((place[axis] + 0.5) / length for place in places) for axis, length in enumerate((4, 6)))
+    ((axis, ends),) = tokens.moves[0].items()
+    assert (axis, ends[1], ends[2]) == (1, rows, columns)
+    assert tokens.parts == {0: {1: (5, 28)}}
+    assert [norm, read, mean, index] == layers[1:]
+    assert replace(tokens, moves={}, parts={}) == layers[0]
+    alone: Recording[Call] = Recording([picture])
+    alone.add(Call("tokens", np.zeros((1, 29, 2)))).reads = (0,)
+    (one,) = read_tokens(alone, [alone.layer(alone.calls[0], channel_axis=2)], pull)
+    assert (one.moves, one.parts) == (tokens.moves, {})
+    alone.calls[0].reads = ()
+    assert read_tokens(alone, [one], pull) == [one]
 
 
 # The whole.
@@ -320,6 +385,7 @@ def test_what_a_backend_does_not_have_is_refused() -> None:
     for call, said in (
         (lambda: backend.attention(X), "attention: use a method on a layer"),
         (lambda: backend.resume(X, "double", X), "starting from a layer"),
+        (lambda: backend.resume_parts(X, "double", X), "all outputs of a pass that starts from a layer"),
     ):
         with pytest.raises(BackendError, match=f"^backend 'doubling' does not offer {said}"):
             call()

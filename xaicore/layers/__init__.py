@@ -11,7 +11,7 @@ from xaicore.layers.coupling import image_axes, pull_images
 from xaicore.layers.grid import Grid, check_axes
 from xaicore.layers.half import half_scale, pull_in_half
 from xaicore.layers.inputs import Frame
-from xaicore.layers.messages import blank, never_ran, no_map, no_run, unknown_layer
+from xaicore.layers.messages import blank, never_ran, no_gradient, no_map, no_relu, no_run, unknown_layer
 from xaicore.layers.moves import find_moves, find_span, has_rows, with_moves_of
 from xaicore.layers.offsets import offset
 from xaicore.layers.outliers import OUTLIERS, find_outliers
@@ -51,7 +51,9 @@ __all__ = [
     "is_pooling",
     "listing",
     "never_ran",
+    "no_gradient",
     "no_map",
+    "no_relu",
     "no_run",
     "offset",
     "pull_images",

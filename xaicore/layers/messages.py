@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xaicore.errors import LayerError, nearest
+from xaicore.errors import LayerError, MethodError, nearest
 
-__all__ = ["blank", "never_ran", "no_map", "unknown_layer"]
+__all__ = ["blank", "never_ran", "no_gradient", "no_map", "no_relu", "no_run", "unknown_layer"]
 
 
 def unknown_layer(name: str, known: Sequence[str], model: str) -> LayerError:
@@ -29,6 +29,27 @@ def never_ran(name: str) -> LayerError:
     return LayerError(
         f"layer {name!r} never ran for this input: the model does not use it, or calls its code directly; "
         "`xaicore layers` lists those that run"
+    )
+
+
+def no_gradient(name: str) -> LayerError:
+    """The error to raise for a layer at which no gradient arrives, since the explained output is not made of it."""
+    return LayerError(
+        f"layer {name!r} does not reach the outputs: what is explained is not made of its output. Name another: "
+        "layer=..., or pass layer=None"
+    )
+
+
+def no_relu(rule: str, seen: Sequence[str] = ()) -> MethodError:
+    """The error to raise for the rules "guided" and "deconv" where no ReLU lies between the inputs and the outputs.
+
+    Args:
+        rule: that was asked for.
+        seen: the activations that lie there.
+    """
+    return MethodError(
+        f"the rule {rule!r} is defined for ReLUs, and no ReLU lies between the inputs and the outputs; its "
+        f"activations: {', '.join(seen) or 'none'}. Use method='gradient' (command line: --method gradient)"
     )
 
 

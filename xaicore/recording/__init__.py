@@ -9,5 +9,16 @@ from xaicore.recording.arrivals import arrivals, mixture
 from xaicore.recording.backend import FactsBackend, Pass
 from xaicore.recording.calls import Call, Recording
 from xaicore.recording.readers import read_inputs
+from xaicore.recording.tokens import read_tokens
 
-__all__ = ["Arguments", "Call", "FactsBackend", "Pass", "Recording", "arrivals", "mixture", "read_inputs"]
+__all__ = [
+    "Arguments",
+    "Call",
+    "FactsBackend",
+    "Pass",
+    "Recording",
+    "arrivals",
+    "mixture",
+    "read_inputs",
+    "read_tokens",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,8 @@ from xaicore.backend import Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture
 from xaicore.errors import BackendError
 from xaicore.facts import AttentionFacts, ByShape, Facts
-from xaicore.layers import find_run, listing, pull_in_half
+from xaicore.layers import find_run, listing, no_gradient, pull_in_half, split_run
+from xaicore.outputs import Parts
 from xaicore.recording.arguments import Arguments
 
 __all__ = ["FactsBackend", "Pass"]
@@ -37,21 +38,29 @@ class Pass:
         outputs: (N, *O), as the model gives them: their classes lie along `Facts.class_axis`.
         values: {key: array}.
         pull: from a direction (N, K, *O) float32 to {key, or position or name of an argument: gradient (N, K, ...)} of
-            those that were asked for, without those that have none; None where the framework only runs forward.
+            those that were asked for. It leaves out those that the outputs are not made of, and whole numbers: a layer
+            that is left out is refused by a `LayerError`. Zeros stand for gradients that are zero. None where the
+            framework only runs forward. For the power "guided" it is also called with a rule, "guided" or "deconv", as
+            its second argument: then the gradients of the arguments count, and those of values may be left out. It
+            raises `layers.no_relu` where no ReLU lies between the inputs and the outputs.
         kind: of the outputs; None: probabilities where the model ends in a link, else logits.
+        parts: for the power "parts", all outputs as the model gives them, as `outputs.parts_of` returns them.
     """
 
     outputs: Any
     values: Mapping[str, Any]
-    pull: Callable[[np.ndarray], Mapping[Any, Any]] | None = None
+    pull: Callable[..., Mapping[Any, Any]] | None = None
     kind: str | None = None
+    parts: Mapping[int | str, Any] = field(default_factory=dict)
 
 
 class FactsBackend(Backend):
     """A backend that reports facts. What is left to write is `survey` and `run`.
 
-    The powers "attention", "input_gradients" and "resume" follow from `run`; a backend still says in `powers` which of
-    them it has. Gradients of outputs in float16 are scaled, so that small ones are not lost.
+    The powers "attention", "input_gradients" and "resume" follow from `run`, "guided" from a `Pass.pull` that takes a
+    rule, "parts" and "resume_parts" from `Pass.parts`; a backend still says in `powers` which of them it has. "second",
+    "biases" and "reduce" are methods and keywords of its own. Gradients of outputs in float16 are scaled, so that small
+    ones are not lost. Where a layer has several names, override `layer_name`: all methods take each of them.
     """
 
     title: str = "the model"
@@ -59,7 +68,10 @@ class FactsBackend(Backend):
 
     @abstractmethod
     def survey(self, x: Arguments) -> Facts:
-        """The facts of one pass over the first image, `x.first()`; of all of them where the model takes no fewer."""
+        """The facts of one pass over the first image, `x.first()`; of all of them where the model takes no fewer.
+
+        What the model raises in `x.first().model_errors()` says the shapes of all images.
+        """
 
     @abstractmethod
     def run(
@@ -99,11 +111,18 @@ class FactsBackend(Backend):
     def key(self, inputs: Any, layer: str) -> str:
         """The key of the run that a layer's name means: "conv#2" is the second run, and "conv" the last one.
 
+        A name that the facts do not list is what `layer_name` makes of it.
+
         Raises:
             LayerError: the model has no such layer, or it ran less often.
         """
-        name, run = find_run(layer, self.observe(inputs), self.title)
-        return f"{name}#{run}"
+        facts = self.observe(inputs)
+        base, run = split_run(layer)
+        listed = base if base in facts.named else self.layer_name(base)
+        if listed != base:
+            layer = listed if run is None else f"{listed}#{run}"
+        name, number = find_run(layer, facts, self.title)
+        return f"{name}#{number}"
 
     def capture(
         self,
@@ -113,28 +132,35 @@ class FactsBackend(Backend):
         *,
         attention: Mapping[str, bool] = NOTHING,
         rules: Sequence[str] = (),
+        parts: bool = False,
     ) -> Capture:
-        """One forward pass, and one call of its `pull`."""
-        if direction is not None and not self.has_gradients:
-            self._lacks("gradients", "use a method without them, such as 'eigencam'")
+        """One forward pass, one call of its `pull`, and one more for each rule but "plain"."""
+        self._check_asked(direction is not None, rules, parts)
         x, facts = self.arguments(inputs), self.observe(inputs)
         runs = {name: self.key(inputs, name) for name in layers}
         ends = {f"{name} {part}" for name, is_pulled in attention.items() if is_pulled for part in PULLED_PARTS}
         keys = set(runs.values())
         one = self.run(x, keys, {*keys, *ends, *(x if rules else ())} if direction is not None else ())
         rows, kind = self._rows(one, facts), one.kind or ("probabilities" if facts.link else "logits")
-        pulled: Mapping[Any, np.ndarray] = {}
+        found = self._parts(one) if parts else {}
+        pulled: dict[str, Mapping[Any, np.ndarray]] = {}
         if direction is not None:
-            wanted = check_direction(direction(rows, kind), rows)
+            wanted = check_direction(direction(rows, kind, *([found] if parts else ())), rows)
             axis = None if rows.ndim < 2 else facts.class_axis
-            pulled = self._pulled(one, wanted if axis is None else np.moveaxis(wanted, 2, axis + 1))
+            wanted = wanted if axis is None else np.moveaxis(wanted, 2, axis + 1)
+            pulled = {rule: self._pulled(one, wanted, rule) for rule in dict.fromkeys(("plain", *rules))}
+        plain = pulled.get("plain", NOTHING)
+        unreached = [name for name, key in runs.items() if pulled and key not in plain]
+        if unreached:
+            raise no_gradient(unreached[0])
         return Capture(
             *(rows, kind, {name: self._host(one.values[key]) for name, key in runs.items()}),
             input_size=x.size(self.channels_last),
-            gradients={name: pulled[key] for name, key in runs.items() if key in pulled},
+            gradients={name: plain[key] for name, key in runs.items()} if pulled else {},
             link=facts.link,
-            attention={name: self._attention(name, one.values, pulled) for name in attention},
-            input_gradients={rule: [pulled.get(name) for name in x] for rule in rules},
+            attention={name: self._attention(name, one.values, plain) for name in attention},
+            input_gradients={rule: [pulled.get(rule, NOTHING).get(name) for name in x] for rule in rules},
+            parts=found,
         )
 
     def attention(self, inputs: Any) -> Sequence[AttentionFacts]:
@@ -153,6 +179,25 @@ class FactsBackend(Backend):
         """A pass in which the layer gives these activations."""
         if "resume" not in self.powers:
             return super().resume(inputs, layer, activations)
+        return self._rows(self._resumed(inputs, layer, activations), self.observe(inputs))
+
+    def resume_parts(self, inputs: Any, layer: str, activations: np.ndarray) -> tuple[np.ndarray, Parts]:
+        """The same, and all outputs of this pass."""
+        if "resume_parts" not in self.powers:
+            return super().resume_parts(inputs, layer, activations)
+        one = self._resumed(inputs, layer, activations)
+        return self._rows(one, self.observe(inputs)), self._parts(one)
+
+    def _check_asked(self, has_direction: bool, rules: Sequence[str], parts: bool) -> None:
+        if has_direction and not self.has_gradients:
+            self._lacks("gradients", "use a method without them, such as 'eigencam'")
+        others = [rule for rule in rules if rule != "plain"]
+        if others and "guided" not in self.powers:
+            self._lacks(f"the rule {others[0]!r}", "use method='gradient'")
+        if parts and "parts" not in self.powers:
+            self._lacks("all outputs of a pass", "explain a target that reads one of them")
+
+    def _resumed(self, inputs: Any, layer: str, activations: np.ndarray) -> Pass:
         x, key = self.arguments(inputs), self.key(inputs, layer)
         if not len(activations) or len(activations) % x.count:
             raise BackendError(
@@ -160,21 +205,27 @@ class FactsBackend(Backend):
                 "rows for each image"
             )
         rows = np.repeat(np.arange(x.count), len(activations) // x.count)
-        one = self.run(x.map(lambda array: array[rows]), given={key: activations})
-        return self._rows(one, self.observe(inputs))
+        return self.run(x.map(lambda array: array[rows]), given={key: activations})
 
     def _rows(self, one: Pass, facts: Facts) -> np.ndarray:
         """The outputs with the classes along axis 1."""
         rows, axis = self._host(one.outputs), facts.class_axis
         return rows if axis is None or rows.ndim < 2 else np.moveaxis(rows, axis, 1)
 
-    def _pulled(self, one: Pass, direction: np.ndarray) -> dict[Any, np.ndarray]:
+    def _parts(self, one: Pass) -> Parts:
+        each: dict[int | str, Any] = {}
+        for name, part in one.parts.items():
+            each[name] = list(map(self._host, part)) if isinstance(part, list) else self._host(part)
+        return each
+
+    def _pulled(self, one: Pass, direction: np.ndarray, rule: str) -> dict[Any, np.ndarray]:
         keys: list[Any] = []
+        more = () if rule == "plain" else (rule,)
 
         def pull(rows: np.ndarray) -> list[np.ndarray | None]:
-            pulled = {} if one.pull is None else one.pull(rows)
+            pulled = {} if one.pull is None else one.pull(rows, *more)
             keys[:] = pulled
-            return [self._host(gradient) for gradient in pulled.values()]
+            return [None if gradient is None else self._host(gradient) for gradient in pulled.values()]
 
         is_half = self.to_numpy(one.outputs).dtype == np.float16
         gradients = pull_in_half(pull, direction) if is_half else pull(direction)

@@ -13,7 +13,7 @@ from xaicore.facts import LayerFacts
 from xaicore.layers import is_pooling
 from xaicore.recording.arrivals import arrivals
 
-__all__ = ["Call", "Recording"]
+__all__ = ["Call", "Recording", "is_float"]
 
 
 @dataclass(eq=False)
@@ -26,9 +26,10 @@ class Call:
         taken: the arrays that it took.
         layer: the layer itself.
         gives: how many arrays it gave.
-        pools: it is a pooling layer, or passes on what one made; None: by the name of the layer's class.
+        pools: it is a pooling layer, or passes on what one made; None: by the name of the layer's class, or by the
+            kind "pooling" that `Recording.layer` is told.
         reads, reached: as in `LayerFacts`, of this call; for the backend to set before it asks for facts, by
-            `Recording.note_reads` and `note_reached` or by itself.
+            `Recording.note_reads` and `note_reached` or by itself, after them.
         run: 1 for the first call of its layer; set by `Recording.add`, like the rest.
         sources: where each of the taken arrays comes from: the name of the last layer that gave it, the position of an
             input, or None.
@@ -55,7 +56,7 @@ class Call:
     @property
     def is_float(self) -> bool:
         """Whether the output holds floating-point numbers."""
-        return _is_float(self.output)
+        return is_float(self.output)
 
     @property
     def maker(self) -> Any:
@@ -138,25 +139,37 @@ class Recording(Generic[C]):
             last[call.name] = call
         return list(last.values())
 
-    def note_reads(self, push: Callable[[int], Sequence[Any] | None]) -> None:
-        """Set what each call `reads`: the inputs that its output changes with; a single input is read by all.
+    def note_reads(self, push: Callable[[int], Sequence[Any] | None], asks_single: bool = False) -> None:
+        """Set what each call `reads`: the inputs that its output changes with.
+
+        An input of whole numbers, such as words, cannot be pushed. Beside others it leaves `reads` unknown, None,
+        unless the backend sets the `reads` of the calls itself, by what its framework shows.
 
         Args:
             push: takes the position of an input of floating-point numbers to how the output of each call changes with
                 it, by a derivative along `mixture` or as the difference of two passes; None where that is not known.
+            asks_single: ask for a single input, too. Without it, all calls are taken to read it: that is wrong of a
+                layer made of weights alone, such as learned queries.
         """
         pushed: list[Sequence[Any] | None] = [[True] * len(self.calls)]
-        if len(self.inputs) > 1:
-            pushed = [push(i) if _is_float(array) else None for i, array in enumerate(self.inputs)]
+        if len(self.inputs) > 1 or asks_single:
+            pushed = [push(i) if is_float(array) else None for i, array in enumerate(self.inputs)]
         for at, call in enumerate(self.calls):
             known = [one for one in pushed if one is not None]
             found = tuple(i for i, one in enumerate(known) if np.any(one[at]))
             call.reads = found if len(known) == len(pushed) else None
 
     def note_reached(self, gradients: Mapping[str, Any]) -> None:
-        """Set where each call is `reached`, by {key of a call: the gradient of `mixture` at its output}."""
+        """Set where each call is `reached`.
+
+        Args:
+            gradients: {key of a call: the gradient of `mixture` at its output}. Zeros, or None, stand for a call that
+                the outputs do not depend on. A call that is left out is one of which nothing is known.
+        """
         for call in self.calls:
-            call.reached = arrivals(np.asarray(gradients[call.key])) if call.key in gradients else None
+            gradient = gradients.get(call.key)
+            known = {} if gradient is None else arrivals(np.asarray(gradient))
+            call.reached = known if call.key in gradients else None
 
     def layer(self, call: C, **seen: Any) -> LayerFacts:
         """The facts of a layer, by its last call.
@@ -164,8 +177,11 @@ class Recording(Generic[C]):
         Args:
             call: as `listed` has it.
             seen: what the framework shows beyond: fields of `LayerFacts`, such as `kind` and `channel_axis`. They
-                replace what follows from the calls.
+                replace what follows from the calls. A layer of the kind "pooling" is `pooled`, unless its call says
+                that it does not pool, and so is what later layers hand on of it.
         """
+        if seen.get("kind") == "pooling" and call.pools is None:
+            self._pooled.add(self._outputs[call])
         runs = self._runs[call.name]
         reads = [run.reads for run in runs]
         known = {
@@ -189,6 +205,6 @@ class Recording(Generic[C]):
         return next((i for i, one in enumerate(self.inputs) if one is array), None)
 
 
-def _is_float(array: Any) -> bool:
-    """By the name of its type, which in every framework has "float" in it."""
+def is_float(array: Any) -> bool:
+    """Whether it holds floating-point numbers, by the name of its type, which in every framework has "float" in it."""
     return "float" in str(getattr(array, "dtype", ""))

@@ -30,7 +30,9 @@ def read_inputs(
         recording: of one pass, in which the backend has set what each call `reads`.
         channel_axis: where a call takes the channels, if its layer says so and may be a reader, such as a convolution;
             else None.
-        pull: shows where in an input a changed copy comes from, such as a flipped one. Without it that stays unknown.
+        pull: `pull(call, i, weights)` returns the gradient at input i of the sum of weights * `call.taken[0]`; None
+            where the framework has none. It shows where in an input a changed copy comes from, such as a flipped one.
+            Without it that stays unknown. It is called for inputs that the call reads without taking them as they are.
         has_input_of: the backend implements `input_of`, so that `reader` is named.
     """
     each = range(len(recording.inputs))

@@ -12,9 +12,9 @@ import numpy as np
 
 from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture, Reduction
-from xaicore.errors import BackendError, InputError, LayerError, MethodError
+from xaicore.errors import BackendError, InputError, MethodError
 from xaicore.facts import AttentionFacts, Facts, LayerFacts
-from xaicore.layers import listing, no_run, split_run, unknown_layer
+from xaicore.layers import listing, no_gradient, no_relu, no_run, split_run, unknown_layer
 from xaicore.outputs import Output, Parts, choose_name
 from xaicore.recording import arrivals
 from xaicore.testing.kinds import CHANNELS, KINDS, TYPES
@@ -114,7 +114,7 @@ class ReferenceBackend(Backend):
         """One pass forward, and one back for each rule."""
         rule = next((rule for rule in rules if rule != "plain"), None)
         if rule and not any(layer.startswith("relu") for layer in self.net.layers):
-            raise MethodError(f"the rule {rule!r} is defined for ReLUs, and the net has none: use method='gradient'")
+            raise no_relu(rule)
         pictures = self.pictures(inputs)
         given = dict(zip(("input", "input#2"), pictures, strict=False))
         runs = {name: self.run_of(name) for name in layers}
@@ -130,7 +130,7 @@ class ReferenceBackend(Backend):
             pulled = {rule: self.backward(values, rows, rule) for rule in ("plain", *rules)}
             beside = [name for name in runs.values() if name in self.ends().values() and name != self.net.end]
             if beside:
-                raise LayerError(f"layer {beside[0]!r} does not reach the output: name another")
+                raise no_gradient(beside[0])
         activations = {name: as_float(values[run]) for name, run in runs.items()}
         gradients = {name: as_float(pulled["plain"][run]) for name, run in runs.items()} if pulled else {}
         return Capture(
