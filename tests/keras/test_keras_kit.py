@@ -167,6 +167,7 @@ class TestKeras(testing.BackendTests):
     lacks = {  # noqa: RUF012 (a constant)
         "covariance": "a softmax by hand that is square is taken for attention",
         "parts": "which tokens depend on which input is not looked for",
+        "alias": "a layer has one path",
         **({} if keras.backend.backend() in frameworks else FORWARD),
     }
 

@@ -178,6 +178,39 @@ class CallsLayersByOtherNames(Sound):
         return super().layer_name(name).upper()
 
 
+@breaks("backend-names")
+class KnowsOneNameOnly(Sound):
+    def run_of(self, layer):
+        self.model.second_names.clear()
+        return super().run_of(layer)
+
+
+@breaks("backend-names")
+class CapturesUnderTheFirstName(Changed):
+    def capture(self, inputs, layers, *args, **asked):
+        known = dict.fromkeys(self.model.second_names.get(name, name) for name in layers)
+        return super().capture(inputs, list(known), *args, **asked)
+
+
+@breaks("backend-names")
+class NamesNoLayerOfTheFacts(Sound):
+    def layer_name(self, name):
+        return name if name in self.model.second_names else super().layer_name(name)
+
+
+@breaks("backend-names")
+class ListsALayerUnderBothNames(OtherFacts):
+    def of_layer(self, layer):
+        again = tuple(name for name, first in self.model.second_names.items() if first == layer.name)
+        return replace(layer, aliases=again)
+
+
+@breaks("backend-names")
+class ResumesFromTheLayerBefore(Sound):
+    def resume(self, inputs, layer, activations):
+        return super().resume(inputs, layer, activations * (2 if layer in self.model.second_names else 1))
+
+
 @breaks("facts-axes", only_by="test_axes_of_all_layers")
 class PlacesTheChannelsOfReLUs(OtherFacts):
     def of_layer(self, layer):

@@ -22,6 +22,7 @@ class Model:
         self.is_frozen = False
         self.hooks: list[object] = []
         self.gradients = {"dense": np.ones((4, 7), np.float32)}
+        self.second_names: dict[str, str] = {}
 
 
 MODE = {"quiet": False}
@@ -74,6 +75,15 @@ class Sound(testing.ReferenceBackend):
         """Where the net takes the channels."""
         found = super().of_input(gradients, picture)
         return np.moveaxis(found, 2, -1) if found is not None and self.net.name == "turned" else found
+
+    def layer_name(self, name: str) -> str:
+        """The first of its names."""
+        return super().layer_name(self.model.second_names.get(name, name))
+
+    def run_of(self, layer: str) -> str:
+        """By each of its names."""
+        name, mark, run = layer.partition("#")
+        return super().run_of(self.model.second_names.get(name, name) + mark + run)
 
     def capture(self, *args: Any, **kwargs: Any) -> Any:
         with self.hooked():
@@ -164,6 +174,10 @@ class Suite(testing.BackendTests):
 
     def freeze(self, model: Model) -> None:
         model.is_frozen = True
+
+    def alias(self, model: Model, layer: str) -> str:
+        model.second_names["again"] = layer
+        return "again"
 
     def to_inputs(self, picture: np.ndarray) -> np.ndarray:
         return picture

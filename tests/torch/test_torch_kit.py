@@ -467,6 +467,10 @@ class TestTorch(testing.BackendTests):
     def freeze(self, model: nn.Module) -> None:
         model.requires_grad_(False)
 
+    def alias(self, model: nn.Module, layer: str) -> str:
+        model.dense.again = model.get_submodule(layer)
+        return "dense.again"
+
     def to_inputs(self, picture: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(picture.copy())
 

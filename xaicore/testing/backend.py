@@ -16,6 +16,7 @@ from xaicore.testing.gradients import GradientChecks
 from xaicore.testing.halving import HalvingChecks
 from xaicore.testing.kit import ask
 from xaicore.testing.moving import MovingChecks
+from xaicore.testing.naming import NamingChecks
 from xaicore.testing.outputs import OutputChecks
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.quiet import QuietChecks
@@ -67,6 +68,7 @@ class BackendTests(
     HalvingChecks,
     CouplingChecks,
     QuietChecks,
+    NamingChecks,
     MovingChecks,
     ArchitectureChecks,
     VariantChecks,

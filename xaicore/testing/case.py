@@ -45,7 +45,7 @@ OTHERS: tuple[type[Net], ...] = (
     *(ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet),
     *(CausalNet, QueriesNet, RecurrentNet),
 )
-METHODS = {"modes": "modes", "frozen": "freeze"}
+METHODS = {"modes": "modes", "frozen": "freeze", "alias": "alias"}
 """{what is no net: the method that supplies it}."""
 
 WITH_FACTS = ("loop", "blocks", "words", "causal", "queries", "recurrent")
@@ -57,17 +57,17 @@ class BackendCase(Kit):
 
     `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so no nets that need
     them), "heads" (no softmax or sigmoid at the end of a net), "bias" (layers have none), "modes" (there are none that
-    a caller could be in), "frozen" (weights have no gradients that could be switched off), "values" (what attention
-    weights are multiplied with is not seen), "covariance" (softmaxes over channels are taken for attention), "moves"
-    (where in the picture things come from), "frames" and "parts" (which runs and tokens are of which part),
-    "class_axis" (which axis of a score map holds the classes), any net but the first, and of the facts those that
-    `observe` does not report.
+    a caller could be in), "frozen" (weights have no gradients that could be switched off), "alias" (a layer has one
+    name), "values" (what attention weights are multiplied with is not seen), "covariance" (softmaxes over channels are
+    taken for attention), "moves" (where in the picture things come from), "frames" and "parts" (which runs and tokens
+    are of which part), "class_axis" (which axis of a score map holds the classes), any net but the first, and of the
+    facts those that `observe` does not report.
     """
 
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
         *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
-        *("coupled", "halves", "open", "half", "turned", "leaky", "modes", "frozen", "logits"),
+        *("coupled", "halves", "open", "half", "turned", "leaky", "modes", "frozen", "alias", "logits"),
         *("values", "covariance", "moves", "frames", "parts", "class_axis", *FACTS),
     )
 

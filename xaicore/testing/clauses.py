@@ -54,6 +54,7 @@ _TEXTS = {
     "backend-nan": "NaN is handed on or refused, and never replaced.",
     "backend-single": "`with_batch_axis` makes a batch of one of a single picture, and leaves a batch alone.",
     "backend-unknown-layer": "An unknown layer or run raises a `LayerError` with its name and the nearest layer.",
+    "backend-names": "A layer that has several names is taken by each of them; the facts list it under one.",
     "backend-inputs": "Inputs that the model does not take raise an `XaicoreError` that says their shape, as "
     "the caller passed them.",
     "backend-default-layer": "The layer that is found without a name is the last map that the scores depend on.",
@@ -134,7 +135,7 @@ _TEXTS = {
 _SINCE = dict.fromkeys(
     (
         *("backend-choice", "backend-modes", "backend-precision", "backend-hash", "backend-quiet"),
-        *("backend-half", "backend-layout", "facts-takes", "facts-moves"),
+        *("backend-half", "backend-layout", "facts-takes", "facts-moves", "backend-names"),
     ),
     2,
 )

@@ -156,6 +156,10 @@ class TestFlax(testing.BackendTests):
     def build_residual(self, net: testing.ResidualNet) -> testing.Built:
         return Residual(net), {name: name for name in net.layers}
 
+    def alias(self, model: Conv, layer: str) -> str:
+        model.second = getattr(model, layer)  # Flax visits attributes in the order of their names
+        return "second"
+
     def to_inputs(self, picture: np.ndarray) -> jax.Array:
         return jnp.asarray(picture.transpose(0, 2, 3, 1))
 

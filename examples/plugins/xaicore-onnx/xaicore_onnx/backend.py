@@ -55,11 +55,6 @@ class OnnxBackend(FactsBackend):
             raise xaicore.unknown_layer(name, list(self._graph.layers), self.title)
         return layer
 
-    def key(self, inputs: Any, layer: str) -> str:
-        """The same of a tensor's name."""
-        name, run = layers.split_run(layer)
-        return super().key(inputs, self.layer_name(name) if run is None else f"{self.layer_name(name)}#{run}")
-
     def arguments(self, inputs: Any) -> Arguments:
         """{input of the graph: its array}, in the type of numbers that the graph takes."""
         x = Arguments.of(self.with_batch_axis(inputs), self.to_numpy).named([one.name for one in self._graph.inputs])
