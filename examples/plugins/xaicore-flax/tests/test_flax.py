@@ -137,7 +137,6 @@ class TestFlax(testing.BackendTests):
         "half": "modules of the same kinds as those of the first nets",
         "turned": "convolutions of Flax take their channels last",
         "logits": "the end of a net is a function of JAX, which is not taken off",
-        "moves": "where tokens come from is not followed",
         "modes": "gradients are those of functions, whatever the caller does",
         "frozen": "weights have no gradients of their own",
     }

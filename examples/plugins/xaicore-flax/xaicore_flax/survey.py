@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from xaicore import Facts, outputs
-from xaicore.recording import Arguments, Call, mixture, read_inputs
+from xaicore.recording import Arguments, Call, mixture, read_inputs, read_tokens
 from xaicore_flax.watch import Watch, differentiable
 
 __all__ = ["survey"]
@@ -39,10 +40,11 @@ def survey(watch: Callable[..., Watch], x: Arguments) -> Facts:
         along = jnp.asarray(mixture(array.shape), array.dtype)
         return jax.jvp(lambda array: [call.output for call in calls(i, array)], (array,), (along,))[1]
 
-    def pull(call: Call, i: int, weights: np.ndarray) -> np.ndarray:
+    def pull(of: Callable[[Call], jax.Array], call: Call, i: int, weights: np.ndarray) -> np.ndarray:
+        """The gradient at input i of an array of a call."""
         at = recording.calls.index(call)
-        _, pull = jax.vjp(lambda array: calls(i, array)[at].taken[0], recording.inputs[i])
-        return np.asarray(pull(jnp.asarray(weights, call.taken[0].dtype))[0])
+        _, pull = jax.vjp(lambda array: of(calls(i, array)[at]), recording.inputs[i])
+        return np.asarray(pull(jnp.asarray(weights, of(call).dtype))[0])
 
     recording.note_reads(push)
     floats = [call.key for call in recording.calls if call.is_float]
@@ -57,7 +59,9 @@ def survey(watch: Callable[..., Watch], x: Arguments) -> Facts:
         )
         for call in recording.listed()
     ]
-    of_inputs = read_inputs(recording, lambda call: _channels(call.taken[0], call, "convolution"), pull)
+    of_layers = read_tokens(recording, of_layers, partial(pull, lambda call: call.output))
+    of_taken = partial(pull, lambda call: call.taken[0])
+    of_inputs = read_inputs(recording, lambda call: _channels(call.taken[0], call, "convolution"), of_taken)
     ends = [_kind(call) in ("convolution", "dense") for call in recording.calls if call.output is seen.output]
     axis = 1 if rows.ndim < 3 else rows.ndim - 1 if any(ends) else None
     is_softmax = axis == 1 and outputs.are_probabilities(np.asarray(rows, np.float32))
