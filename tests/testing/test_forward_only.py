@@ -27,7 +27,7 @@ class Forward(Sound):
         return super().capture(inputs, layers, None, **asked)
 
     def classifier_weights(self, inputs: Any, layer: str) -> np.ndarray:
-        if layer != "relu2":
+        if self.layer_name(layer) != "relu2":
             raise MethodError(f"cam explains 'relu2', not {layer!r}; or use 'eigencam'")
         return super().classifier_weights(inputs, layer)
 
