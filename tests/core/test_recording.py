@@ -295,8 +295,10 @@ def test_tokens_come_from_their_patches() -> None:
     alone.add(Call("tokens", np.zeros((1, 29, 2)))).reads = (0,)
     (one,) = read_tokens(alone, [alone.layer(alone.calls[0], channel_axis=2)], pull)
     assert (one.moves, one.parts) == (tokens.moves, {})
+    steps_first = replace(one, moves={}, batch_axis=1)
+    assert read_tokens(alone, [steps_first], pull) == [steps_first]
     alone.calls[0].reads = ()
-    assert read_tokens(alone, [one], pull) == [one]
+    assert read_tokens(alone, [replace(one, moves={})], pull)[0].moves == {}
 
 
 # The whole.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from framework import Model, Plugin, Suite, failures
 from recorded import Recorded
@@ -77,6 +78,26 @@ def test_a_rule_without_relus_is_refused(rule: str) -> None:
         MethodError, match=f"^the rule '{rule}' is defined for ReLUs.*its activations: tanh. Use method='g"
     ):
         Recorded(Model(net)).capture(net.pictures()[0], [], lambda *_: ROWS, rules=[rule])
+
+
+class GivesBoxes(Recorded):
+    """One array per image among its outputs, as detectors have them."""
+
+    def run(self, *args: Any, **asked: Any) -> Pass:
+        boxes = [np.arange(4.0)[None].repeat(count, axis=0) for count in (2, 1)]
+        return replace(super().run(*args, **asked), parts={"boxes": boxes})
+
+
+def test_parts_of_each_image_keep_their_number() -> None:
+    backend, (x,) = GivesBoxes(Model(testing.ConvNet())), testing.ConvNet().pictures()
+    values = backend.capture(x, ["conv1"], parts=True)
+    _, resumed = backend.resume_parts(x, "conv1", values.activations["conv1"])
+    for parts in (values.parts, resumed):
+        assert [[row.tolist() for row in of_image] for of_image in parts["boxes"]] == [
+            [[0, 1, 2, 3]] * 2,
+            [[0, 1, 2, 3]],
+        ]
+        assert {of_image.dtype for of_image in parts["boxes"]} == {np.dtype(np.float32)}
 
 
 def test_rules_and_parts_need_their_powers() -> None:
