@@ -197,7 +197,7 @@ SUITES = [
     (LacksWhatItHas, "no 'tokens' in `lacks`, since there is such a net"),
     (
         LacksAnUnknownThing,
-        "one of gradients, facts, tokens, pair, heads, bias, residual, loop, blocks, segments, words, ",
+        "one of gradients, facts, heads, logits, bias, residual, segments, half, turned, leaky, modes, ",
     ),
     (LacksWithoutAReason, "why that cannot be checked, in words"),
     (NamesUnknownLayers, "unknown layers of the conv net"),

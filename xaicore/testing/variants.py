@@ -9,8 +9,10 @@ import numpy as np
 
 from xaicore.backend import PRECISIONS, Backend
 from xaicore.errors import XaicoreError
-from xaicore.testing.case import FACTS, OTHERS, BackendCase
+from xaicore.testing.case import OTHERS, BackendCase
 from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
+from xaicore.testing.kit import skip
+from xaicore.testing.lacking import FEATURES
 from xaicore.testing.nets.coupled import CoupledNet
 from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
@@ -19,6 +21,9 @@ from xaicore.testing.readers import check_reader
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["VariantChecks"]
+
+FACTS = ("takes", "reads", "reached", "reader")
+"""Facts that a backend may leave out, if its tests say so."""
 
 HEADS = ("shape", "colour")
 
@@ -34,7 +39,7 @@ class VariantChecks(BackendCase):
     def test_newer_nets_are_built_or_declared(self) -> None:
         """What came with the second version of the kit; nets that need facts are left out without them."""
         for name in NEW:
-            is_needed = self.has_facts or name in ("residual", "segments", "modes", "frozen", "half", "turned", "leaky")
+            is_needed = self.has_facts or FEATURES[name].needs != "facts"
             if is_needed and name not in self.lacks and not self.has(name):
                 raise Deviation(*self.needed(name))
             if name in self.lacks and self.supplies(name):
@@ -56,9 +61,7 @@ class VariantChecks(BackendCase):
     @checks("backend-choice")
     def test_one_of_two_outputs(self) -> None:
         """By the names that the facts list, and by position; the other one is among the parts."""
-        self.need(HeadsNet.name)
-        if not self.has(HeadsNet.name):
-            return
+        self.need("facts", HeadsNet.name)
         first = self.subject(HeadsNet(0))
         assert first.facts is not None
         names = [*first.facts.outputs]
@@ -97,8 +100,6 @@ class VariantChecks(BackendCase):
     def test_an_output_that_is_none(self) -> None:
         """It is refused with what was typed and with the outputs there are; so are two without a choice."""
         self.need(HeadsNet.name)
-        if not self.has(HeadsNet.name):
-            return
         subject = self.subject(HeadsNet(0))
         for typed in ("texture", 2):
             call = lambda typed=typed: self.backend(subject.model, typed).capture(subject.inputs, ())  # noqa: E731
@@ -110,8 +111,6 @@ class VariantChecks(BackendCase):
     def test_modes_of_the_caller(self) -> None:
         """Gradients that are switched off, for one; the mode itself is part of `state`."""
         self.need("modes")
-        if not self.has("modes"):
-            return
         for name, mode in self.modes().items():
             subject = self.subject()
             with mode(), self.unchanged(subject, f"a pass in the mode {name!r}"):
@@ -121,8 +120,6 @@ class VariantChecks(BackendCase):
     def test_frozen_weights(self) -> None:
         """They stay frozen, and gradients of activations are the same."""
         self.need("frozen")
-        if not self.has("frozen"):
-            return
         nets: list[Net] = [self.conv_net(), *(net for net in self.other_nets() if net.name == "segments")]
         for net in nets:
             subject = self.subject(net)
@@ -145,7 +142,7 @@ class VariantChecks(BackendCase):
         """Copies of the convolutional net, within what a type of so many bits can hold; an unknown one is refused."""
         subject = self.subject()
         if type(subject.backend).in_precision is Backend.in_precision:
-            return
+            skip("the backend has no `in_precision`")
         rows, name = directions(subject.net, 2), subject.last_map
         for precision in PRECISIONS:
             with self.unchanged(subject, f"in_precision({precision!r})"):
@@ -169,7 +166,7 @@ class VariantChecks(BackendCase):
         subject, again, other = self.subject(), self.subject(), self.conv_net()
         known = subject.backend.weights_hash()
         if known is None:
-            return
+            skip("`weights_hash` is None: the hash of the weights is not known")
         subject.capture([subject.last_map])
         same("`weights_hash` after a pass", subject.backend.weights_hash(), known)
         same("`weights_hash` of the same weights", again.backend.weights_hash(), known)
@@ -182,8 +179,6 @@ class VariantChecks(BackendCase):
     def test_the_hash_of_shapes(self) -> None:
         """Of two models whose weights are the same bytes, in other shapes."""
         self.need(HeadsNet.name)
-        if not self.has(HeadsNet.name):
-            return
         one, other = HeadsNet(0), HeadsNet(0)
         for net in (one, other):
             for name, value in vars(net).items():
@@ -191,7 +186,9 @@ class VariantChecks(BackendCase):
         other.shape, other.colour = other.colour, other.shape
         other.shape_bias, other.colour_bias = other.colour_bias, other.shape_bias
         known, others = (self.subject(net).backend.weights_hash() for net in (one, other))
-        if known is not None and known == others:
+        if known is None:
+            skip("`weights_hash` is None: the hash of the weights is not known")
+        if known == others:
             deviate("`weights_hash` of weights in other shapes", "another one", "the same")
 
     @checks("backend-inputs", since=2)
@@ -231,9 +228,8 @@ class VariantChecks(BackendCase):
     @checks("facts-takes")
     def test_what_layers_take(self) -> None:
         """The very output of the layer before, or the picture; nothing that is made of weights alone."""
-        if not self.has_facts:
-            return
-        for subject in self.others():
+        self.need("facts")
+        for subject in self._some_others():
             assert subject.facts is not None
             for name in subject.layers:
                 layer = subject.facts.named[subject.layers[name]]
@@ -263,9 +259,8 @@ class VariantChecks(BackendCase):
     @checks("facts-takes")
     def test_what_the_reader_takes(self) -> None:
         """The picture itself, as the framework has it: by its facts, and by `input_of`."""
-        if not self.has_facts:
-            return
-        for subject in self.others():
+        self.need("facts")
+        for subject in self._some_others():
             self._check_reader(subject)
 
     def _check_reader(self, subject: Subject) -> None:
