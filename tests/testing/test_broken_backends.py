@@ -210,6 +210,23 @@ def test_what_an_author_forgot_is_named(suite: type[Suite], said: str) -> None:
     assert any(said in str(error) for error in errors)
 
 
+@pytest.mark.parametrize("name", testing.BackendTests.can_lack)
+def test_whatever_is_needlessly_lacking_is_named(name: str) -> None:
+    """Of a backend that has it all."""
+    suite = suite_of(Plugin(Sound))
+    suite.lacks = {name: "as it was once"}  # type: ignore[misc]  # of this instance alone
+    said = [str(error) for error in failures(suite, "kit-declared")]
+    assert any(repr(name) in one and "as it was once" in one for one in said), said
+
+
+class LacksWhatItDoesNotSee(SeesNotWhatLayersTake):
+    lacks = {"takes": "layers hand on copies"}  # noqa: RUF012
+
+
+def test_what_is_lacking_for_a_reason_is_not_needless() -> None:
+    assert failures(LacksWhatItDoesNotSee(), "kit-declared") == []
+
+
 def test_a_suite_without_state_says_so() -> None:
     with pytest.raises(testing.ContractError, match=r"kit-declared.*(?s:.)*expected: a method state"):
         WithoutState().test_every_call_leaves_the_model_as_it_was()

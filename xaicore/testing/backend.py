@@ -16,6 +16,7 @@ from xaicore.testing.gradients import GradientChecks
 from xaicore.testing.halving import HalvingChecks
 from xaicore.testing.kit import ask
 from xaicore.testing.moving import MovingChecks
+from xaicore.testing.needless import NeedlessChecks
 from xaicore.testing.outputs import OutputChecks
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.quiet import QuietChecks
@@ -62,6 +63,7 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    NeedlessChecks,
     EndChecks,
     FormChecks,
     HalvingChecks,
