@@ -61,6 +61,10 @@ FEATURES: dict[str, Feature] = {
     "class_axis": Feature("`class_axis` of a score map, as its layers show it", "build_segments", "facts"),
     "frames": Feature("`run_frames`: which runs of the reader a run depends on", "build_halves", "facts"),
     "parts": Feature("`parts`: which tokens depend on which input", "build_halves", "facts"),
+    "float16": Feature(
+        'a copy by `in_precision("float16")`; it raises a `BackendError` that names the type', "", "in_precision"
+    ),
+    "bfloat16": Feature('a copy by `in_precision("bfloat16")`, likewise', "", "in_precision"),
     "values": Feature("what the weights of an attention are multiplied with", "", "attention"),
     "covariance": Feature("the difference between attention and a softmax over channels", "build_queries", "attention"),
 }

@@ -23,6 +23,8 @@ LEFT_OUT = {
     "class_axis": ("test_the_classes_of_a_score_map",),
     "frames": ("test_which_runs_of_the_reader_a_run_depends_on",),
     "parts": ("test_which_tokens_are_of_the_picture",),
+    "float16": ("test_other_precisions",),
+    "bfloat16": ("test_other_precisions",),
     "values": ("test_what_weights_are_multiplied_with",),
     "covariance": ("test_softmaxes_over_channels",),
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xaicore.backend import PRECISIONS, Backend
-from xaicore.errors import XaicoreError
+from xaicore.errors import BackendError, XaicoreError
 from xaicore.testing.case import OTHERS, BackendCase
 from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
 from xaicore.testing.kit import skip
@@ -139,16 +140,23 @@ class VariantChecks(BackendCase):
 
     @checks("backend-precision")
     def test_other_precisions(self) -> None:
-        """Copies of the convolutional net, within what a type of so many bits can hold; an unknown one is refused."""
+        """Copies of the convolutional net, within what a type of so many bits can hold; what is lacking is refused."""
         subject = self.subject()
         if type(subject.backend).in_precision is Backend.in_precision:
             skip("the backend has no `in_precision`")
         rows, name = directions(subject.net, 2), subject.last_map
         for precision in PRECISIONS:
-            with self.unchanged(subject, f"in_precision({precision!r})"):
-                model = subject.backend.in_precision(precision)
+            what, make = f"in_precision({precision!r})", functools.partial(subject.backend.in_precision, precision)
+            with self.unchanged(subject, what):
+                if precision in self.lacks:
+                    refused(f"{what}, which is lacking", make, BackendError, precision)
+                    continue
+                try:
+                    model = make()
+                except BackendError as exc:
+                    deviate(what, f"a copy, or lacks = {{{precision!r}: 'why the framework has no such type'}}", exc)
             if model is subject.model:
-                deviate(f"in_precision({precision!r})", "a copy", "the model itself")
+                deviate(what, "a copy", "the model itself")
             as_arrays = lambda *pictures: subject.backend.to_numpy(self.all_inputs(*pictures))  # noqa: E731
             copy = Subject(subject.net, model, self.backend(model), subject.layers, as_arrays)
             captured = copy.capture([name], copy.aim(rows))
