@@ -13,7 +13,7 @@ import pytest
 from broken_backends import BROKEN, ONLY_BY, OtherFacts
 from framework import Model, Plugin, Sound, Suite, failures
 
-from xaicore import BackendError, LayerFacts, hookimpl, testing
+from xaicore import LayerFacts, hookimpl, testing
 
 
 class TestSound(Suite):
@@ -208,68 +208,6 @@ SUITES = [
 def test_what_an_author_forgot_is_named(suite: type[Suite], said: str) -> None:
     errors = failures(suite(), "kit-declared")
     assert any(said in str(error) for error in errors)
-
-
-@pytest.mark.parametrize("name", testing.BackendTests.can_lack)
-def test_whatever_is_needlessly_lacking_is_named(name: str) -> None:
-    """Of a backend that has it all."""
-    suite = suite_of(Plugin(Sound))
-    suite.lacks = {name: "as it was once"}  # type: ignore[misc]  # of this instance alone
-    said = [str(error) for error in failures(suite, "kit-declared")]
-    assert any(repr(name) in one and "as it was once" in one for one in said), said
-
-
-class LacksWhatItDoesNotSee(SeesNotWhatLayersTake):
-    lacks = {"takes": "layers hand on copies"}  # noqa: RUF012
-
-
-def test_what_is_lacking_for_a_reason_is_not_needless() -> None:
-    assert failures(LacksWhatItDoesNotSee(), "kit-declared") == []
-
-
-class HasNoBfloat16(Sound):
-    def in_precision(self, precision: str) -> Any:
-        if precision == "bfloat16":
-            raise BackendError("NumPy has no bfloat16: pass 'float16'")
-        return super().in_precision(precision)
-
-
-class RefusesWithoutTheName(HasNoBfloat16):
-    def in_precision(self, precision: str) -> Any:
-        try:
-            return super().in_precision(precision)
-        except BackendError as exc:
-            raise BackendError("no such type") from exc
-
-
-class RefusesByAnotherError(HasNoBfloat16):
-    def in_precision(self, precision: str) -> Any:
-        try:
-            return super().in_precision(precision)
-        except BackendError as exc:
-            raise TypeError(str(exc)) from exc
-
-
-NO_BFLOAT16 = {"bfloat16": "NumPy does not have it"}
-
-
-@pytest.mark.parametrize(
-    ("backend", "lacks", "said"),
-    [
-        (HasNoBfloat16, NO_BFLOAT16, None),
-        (HasNoBfloat16, {}, r"expected: a copy, or lacks = {'bfloat16': 'why the framework has no such type'}"),
-        (RefusesWithoutTheName, NO_BFLOAT16, r"expected: a BackendError that says 'bfloat16'"),
-        (RefusesByAnotherError, NO_BFLOAT16, r"came: TypeError: NumPy has no bfloat16"),
-        (Sound, NO_BFLOAT16, r"which is lacking.*(?s:.)*came: no error, but Model"),
-    ],
-)
-def test_a_type_that_a_framework_does_not_have(backend: type, lacks: dict[str, str], said: str | None) -> None:
-    suite = suite_of(Plugin(backend))
-    suite.lacks = lacks  # type: ignore[misc]  # of this instance alone
-    found = [str(error) for error in failures(suite, "backend-precision")]
-    assert len(found) == (said is not None)
-    assert said is None or re.search(said, found[0])
-    assert failures(suite, "kit-declared") == [] or backend is Sound
 
 
 def test_a_suite_without_state_says_so() -> None:
