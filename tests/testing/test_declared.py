@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from broken_backends import OtherFacts
-from framework import Plugin, Sound, failures
+from framework import Plugin, Sound, Suite, failures
 from test_broken_backends import SeesNotWhatLayersTake, suite_of
 
 from xaicore import BackendError, LayerFacts, testing
@@ -21,6 +21,19 @@ def test_whatever_is_needlessly_lacking_is_named(name: str) -> None:
     suite.lacks = {name: "as it was once"}  # type: ignore[misc]  # of this instance alone
     said = [str(error) for error in failures(suite, "kit-declared")]
     assert any(repr(name) in one and "as it was once" in one for one in said), said
+
+
+class LacksMuchThatItHas(Suite):
+    lacks = dict.fromkeys(("heads", "moves", "turned"), "not written yet")
+
+
+def test_all_that_is_needless_is_named_at_once() -> None:
+    said = "\n".join(str(error) for error in failures(LacksMuchThatItHas(), "kit-declared"))
+    assert (
+        "none that is needless: without 'heads', test_kinds_and_links passes; without 'moves', test_where_tokens"
+        in said
+    )
+    assert "no 'turned' in `lacks`, since there is such a net" in said
 
 
 class LacksWhatItDoesNotSee(SeesNotWhatLayersTake):

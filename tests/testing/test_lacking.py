@@ -17,6 +17,7 @@ from xaicore import Backend, Layer, testing
 from xaicore.backend import POWERS
 from xaicore.layers import listing
 from xaicore.testing import checks
+from xaicore.testing.__main__ import main
 from xaicore.testing.lacking import FEATURES
 from xaicore.testing.state import differences
 
@@ -39,6 +40,15 @@ def test_every_method_that_an_author_may_write_supplies_something() -> None:
 def test_the_page_lists_them() -> None:
     listed = re.findall(r"^\| `(\w+)` \| (.*) \| (?:`(\w+)`)? \| (?:[`\"](\w+)[`\"])? \|$", PAGE, re.M)
     assert listed == [(name, one.text, one.by, one.needs) for name, one in FEATURES.items()]
+
+
+def test_they_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For those who have only the wheel."""
+    monkeypatch.setattr("sys.argv", ["xaicore.testing", "--lacks"])
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*FEATURES]
+    assert "tokens       a transformer of one block, whose class token is read (build_tokens)" in lines
 
 
 class Bare(Sound):

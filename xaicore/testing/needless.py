@@ -39,11 +39,11 @@ class NeedlessChecks(BackendCase):
         """The tests that a name leaves out run without it: one of them fails, or the name is needless."""
         if "facts" in self.lacks and self.subject().facts is not None:
             deviate("lacks['facts']", "no such name, since `observe` reports facts", self.lacks["facts"])
-        for name in (name for name in LEFT_OUT if name in self.lacks):
-            passed = self._passed_without(name)
-            if passed:
-                expected = f"no such name, since {' and '.join(passed)} passes without it"
-                deviate(f"lacks[{name!r}]", expected, self.lacks[name])
+        found = {name: self._passed_without(name) for name in LEFT_OUT if name in self.lacks}
+        needless = {name: passed for name, passed in found.items() if passed}
+        if needless:
+            why = "; ".join(f"without {name!r}, {' and '.join(passed)} passes" for name, passed in needless.items())
+            deviate("names in `lacks`", f"none that is needless: {why}", {name: self.lacks[name] for name in needless})
 
     def _passed_without(self, name: str) -> list[str]:
         """The tests that pass where this is not said to be lacking; none if any of them fails."""
