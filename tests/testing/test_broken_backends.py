@@ -183,12 +183,23 @@ class SeesNotWhatLayersTake(Suite):
     plugin = Plugin(TakesNothing)
 
 
+class WithoutSeveral(WithoutAResidualBlock):
+    modes, build_words = testing.BackendTests.modes, testing.BackendTests.build_words
+
+
 class LacksWhatItSees(Suite):
     lacks = {"words": "no sentences"}  # noqa: RUF012
 
 
 SUITES = [
     (WithoutAResidualBlock, "a method build_residual, or lacks = {'residual': 'why the framework has no such net'}"),
+    (
+        WithoutSeveral,
+        "the residual net, the words net, modes\n"
+        "  expected: a method build_residual, or lacks = {'residual': 'why the framework has no such net'}\n"
+        "    a method build_words, or lacks = {'words': 'why the framework has no such net'}\n"
+        "    a method modes, or lacks = {'modes': 'why the framework has no such thing'}\n  came: neither",
+    ),
     (WithoutModes, "a method modes, or lacks = {'modes': 'why"),
     (WithoutFreezing, "a method freeze, or lacks = {'frozen': 'why"),
     (SeesNotWhatLayersTake, "the fact 'takes'\n  expected: what was seen, or lacks = {'takes': 'why'}\n  came: ()"),
@@ -197,7 +208,7 @@ SUITES = [
     (LacksWhatItHas, "no 'tokens' in `lacks`, since there is such a net"),
     (
         LacksAnUnknownThing,
-        "one of gradients, facts, tokens, pair, heads, bias, residual, loop, blocks, segments, words, ",
+        "one of gradients, facts, heads, logits, bias, residual, segments, half, turned, leaky, modes, ",
     ),
     (LacksWithoutAReason, "why that cannot be checked, in words"),
     (NamesUnknownLayers, "unknown layers of the conv net"),

@@ -97,3 +97,10 @@ def test_images_that_depend_on_each_other_have_the_slopes_of_their_own_scores():
         moved = np.where(np.arange(3) == n, 1, 0).reshape(3, 1, 1, 1) * way * STEP
         more, less = (net.forward(one)["dense"][n] @ rows[n, 0] for one in (x + moved, x - moved))
         np.testing.assert_allclose((gradients[n] * way[n]).sum(), (more - less) / (2 * STEP), rtol=1e-5)
+
+
+def test_a_causal_net_has_no_class_token():
+    """Whoever builds it as the net of tokens is told at once, and not by shapes that differ."""
+    assert hasattr(TokenNet(), "class_token")
+    assert not hasattr(CausalNet(), "class_token")
+    assert CausalNet().positions.shape == (12, 10)

@@ -12,6 +12,7 @@ from processes import ROOT, environment, python
 
 from xaicore import plugins
 from xaicore.cli import main
+from xaicore.testing.lacking import FEATURES
 
 EXAMPLES = ROOT / "examples" / "plugins"
 
@@ -23,7 +24,7 @@ def new(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> click
 
 def run_tests(folder: Path) -> str:
     """What pytest says in the new package, as its README has it."""
-    return python("-m", "pytest", "-p", "no:cacheprovider", cwd=folder, env=environment(ROOT)).stdout
+    return python("-m", "pytest", "-x", "-p", "no:cacheprovider", cwd=folder, env=environment(ROOT)).stdout
 
 
 FIRST = {
@@ -34,13 +35,66 @@ FIRST = {
 """{kind, name: the first clause that is broken, and what is to be written}."""
 
 
+RECORD = """\
+layers = {"conv": Conv(), "relu": ReLU(), "pool": Pool(), "dense": Dense()}
+        (taken,) = x.args
+        recording: Recording[Call] = Recording([taken])
+        with self.kept(), x.model_errors():
+            self.values = self.model.forward(taken)
+        for name, value in self.values.items():
+            recording.add(Call(name, value, [taken], layers[name.rstrip("12")]))
+            taken = value
+        return recording, taken"""
+PULL = """\
+pulled, names = self.model.backward(self.values, weights), {id(one): name for name, one in self.values.items()}
+        return [pulled[names[id(one)]] for one in ends]"""
+CLASSES = """\
+
+
+class Conv: ...
+
+
+class ReLU: ...
+
+
+class Pool: ...
+
+
+class Dense: ...
+"""
+
+GAPS = {
+    "xaicore_tinyconv/backend.py": {
+        'raise NotImplementedError("TinyconvBackend.record in xaicore_tinyconv/backend.py")': RECORD,
+        'raise NotImplementedError("TinyconvBackend.pull in xaicore_tinyconv/backend.py")': PULL,
+        "channels_last = False": "channels_last = True",
+        '__all__ = ["TinyconvBackend"]\n': '__all__ = ["TinyconvBackend"]\n' + CLASSES,
+        '"Dense": "dense"}': '"Dense": "dense", "Pool": "pooling"}',
+    },
+    "tests/test_tinyconv.py": {
+        'raise NotImplementedError("build_conv in tests/test_tinyconv.py")': """\
+import tinyconv
+
+        kernels = (kernel.transpose(2, 3, 1, 0) for kernel in (net.conv1, net.conv2))
+        return tinyconv.Net(*kernels, net.dense.T), {name: name for name in net.layers}""",
+        'raise NotImplementedError("to_inputs in tests/test_tinyconv.py")': "return picture.transpose(0, 2, 3, 1)",
+        'raise NotImplementedError("state in tests/test_tinyconv.py")': "return vars(model)",
+        "    lacks = {\n": '    lacks = {\n        "bias": "layers have none",\n',
+    },
+}
+"""{file: {gap: what an author writes}}, of which there is no more than this."""
+
+
 def fill(folder: Path, kind: str) -> None:
     """Write what an author would: what the examples have."""
     if kind == "backend":
-        example = EXAMPLES / "xaicore-tinyconv"
-        shutil.copy(example / "tinyconv.py", folder)
-        for name in ("xaicore_tinyconv/backend.py", "tests/test_tinyconv.py"):
-            shutil.copy(example / name, folder / name)
+        shutil.copy(EXAMPLES / "xaicore-tinyconv" / "tinyconv.py", folder)
+        for path, gaps in GAPS.items():
+            text = (folder / path).read_text()
+            for gap, filled in gaps.items():
+                assert text.count(gap) == 1, gap
+                text = text.replace(gap, filled)
+            (folder / path).write_text(text)
     elif kind == "logger":
         example = EXAMPLES / "xaicore-csvlog"
         source = (example / "xaicore_csvlog" / "logger.py").read_text()
@@ -75,6 +129,37 @@ def test_a_new_package_names_the_first_clause_and_passes_once_filled_in(
     assert "failed" not in said
 
 
+CHOOSES = """
+import numpy as np, tinyconv, xaicore_tinyconv
+backend = xaicore_tinyconv.xaicore_backend(tinyconv.Net.random(), 3)
+try:
+    backend.capture(np.zeros((1, 8, 8, 3), np.float32), [])
+except Exception as exc:
+    print(type(exc).__name__, exc)
+"""
+
+
+def test_a_new_backend_is_asked_for_the_output_that_the_caller_chose(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert new(monkeypatch, tmp_path, "backend", "tinyconv").exit_code == 0
+    fill(tmp_path / "xaicore-tinyconv", "backend")
+    said = python("-c", CHOOSES, cwd=tmp_path / "xaicore-tinyconv", env=environment(ROOT)).stdout
+    assert said.startswith("OutputError output=3")
+
+
+def test_a_new_backend_declares_in_one_list_what_it_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every net but the first one, beside the method that builds it."""
+    assert new(monkeypatch, tmp_path, "backend", "mxnet").exit_code == 0
+    tests = (tmp_path / "xaicore-mxnet" / "tests" / "test_mxnet.py").read_text()
+    listed = dict(re.findall(r'^        "(\w+)": "not written yet",(?:  # (\w+))?$', tests, re.M))
+    assert {name: by for name, by in listed.items() if by} == {
+        name: one.by for name, one in FEATURES.items() if one.by and name != "bias"
+    }
+    assert {"logits", "moves", "values", "covariance", "class_axis"} <= {*listed}
+    assert {"gradients", "facts", "takes", "reads", "reached", "reader"}.isdisjoint(listed)
+
+
 PACKAGES = {
     ("backend", "mxnet"): ["xaicore_mxnet/__init__.py", "xaicore_mxnet/backend.py", "tests/test_mxnet.py"],
     ("logger", "my-log"): ["xaicore_my_log/__init__.py", "xaicore_my_log/logger.py", "tests/test_my_log.py"],
@@ -92,6 +177,7 @@ def test_what_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: 
     package = TARGETS[kind].partition(":")[0]
     assert files == {"README.md", "pyproject.toml", f"{package}/py.typed", *PACKAGES[kind, name]}
     project = (folder / "pyproject.toml").read_text()
+    assert "addopts" not in project  # a run shows all that is left, unless it is asked to stop
     assert f'[project.entry-points."xaicore.{kind}s"]\n{name} = "{TARGETS[kind]}"\n' in project
     needs = '"numpy", "xaicore>=0.1"'  # what the framework is called on an index is for the author to say
     assert f"\ndependencies = [{needs}]\n" in project

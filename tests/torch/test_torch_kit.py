@@ -92,9 +92,11 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Of one block; the class token is read."""
 
+    kind: type[nn.Module] = Tokens
+
     def __init__(self, net: testing.TokenNet) -> None:
         super().__init__()
-        self.patches, self.tokens = conv(net.patches, net.patches_bias, 4), Tokens(net)
+        self.patches, self.tokens = conv(net.patches, net.patches_bias, 4), self.kind(net)
         self.mixed, self.dense = Block(net), dense(net.dense, net.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -200,9 +202,11 @@ class Positions(nn.Module):
 class Causal(Transformer):
     """Of one block; the last token is read."""
 
+    kind = Positions
+
     def __init__(self, net: testing.CausalNet) -> None:
         super().__init__(net)
-        self.tokens, self.mixed.attention = Positions(net), CausalAttention(net)
+        self.mixed.attention = CausalAttention(net)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.dense(self.mixed(self.tokens(self.patches(x)))[:, -1])

@@ -15,10 +15,13 @@ from xaicore.cli.failures import Command
 from xaicore.cli.screen import console, remark
 from xaicore.errors import InputError
 from xaicore.testing import KIT_VERSION
+from xaicore.testing.lacking import FEATURES
 
 __all__ = ["command"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+HAS = ("gradients", "facts", "bias", "takes", "reads", "reached", "reader", "float16", "bfloat16")
+"""What the new backend has as soon as its gaps are filled in, or is asked for no earlier than it offers it."""
 
 
 @click.command("new-plugin", cls=Command)
@@ -29,7 +32,7 @@ def command(kind: str, name: str, folder: Path | None) -> None:
     """Write the package of a new backend, logger or method.
 
     NAME is what users type, such as --logger NAME. For a backend, it is the root module of the framework's models.
-    Its tests are the contract of plugins; they run at once, and stop at the first clause to fill in.
+    Its tests are the contract of plugins; they run at once, and with -x stop at the first clause to fill in.
 
     \b
     Examples:
@@ -47,7 +50,9 @@ def command(kind: str, name: str, folder: Path | None) -> None:
         place.write_text(source, encoding="utf-8")
         click.echo(place)
     screen = console(stderr=True)
-    remark(screen, f"next: cd {folder}, and python -m pytest, which needs pytest; README.md walks through what it says")
+    remark(
+        screen, f"next: cd {folder}, and python -m pytest -x, which needs pytest; README.md walks through what it says"
+    )
 
 
 def _check(kind: str, name: str) -> None:
@@ -81,6 +86,7 @@ def _files(kind: str, name: str, folder: str) -> Mapping[Path, str]:
         "class_name": "".join(part[:1].upper() + part[1:] for part in identifier.split("_")),
         "version": ".".join(__version__.split(".")[:2]),
         "kit_version": KIT_VERSION,
+        "at_first": {feature: one for feature, one in FEATURES.items() if feature not in HAS},
     }
     root = TEMPLATES / kind
     environment = Environment(loader=FileSystemLoader(root), undefined=StrictUndefined, keep_trailing_newline=True)

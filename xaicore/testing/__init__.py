@@ -6,6 +6,7 @@ class TestMine(xaicore.testing.BackendTests): ...
 
 A suite is a class of plain methods, which pytest finds in a class that inherits it. It imports neither a framework nor
 pytest. A failure names the clause of the contract, its place in docs/plugins.md, what was expected and what came.
+`python -m xaicore.testing` prints the clauses, and with `--lacks` what the tests of a backend may leave out.
 """
 
 from xaicore.testing.backend import BackendTests

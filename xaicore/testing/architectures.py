@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from xaicore.evidence import missing_power
 from xaicore.methods import METHODS
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.facts import FactChecks
+from xaicore.testing.kit import some
 from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.offsets import offsets
 from xaicore.testing.powers import PowerChecks
@@ -26,14 +28,14 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
     @checks("backend-gradients", since=2)
     def test_passes_of_other_nets(self) -> None:
         """Outputs, activations and gradients of all layers, of three images and three targets."""
-        for subject in self.others():
+        for subject in self._some_others():
             pictures, rows = subject.net.pictures(3, seed=4), directions(subject.net, 3)
             self._check_pass(subject, pictures, rows)
 
     @checks("backend-batch", since=2)
     def test_batches_of_one(self) -> None:
         """One image, and one target."""
-        for subject in self.others():
+        for subject in self._some_others():
             pictures, rows = subject.net.pictures(1, seed=5), directions(subject.net, 1, targets=1)
             self._check_pass(subject, pictures, rows)
 
@@ -54,8 +56,7 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
     @checks("backend-kinds", since=2)
     def test_a_softmax_over_the_classes_of_a_score_map(self) -> None:
         """Its logits, up to a constant at each position; or probabilities, called so."""
-        if "heads" in self.lacks or not self.has("segments"):
-            return
+        self.need("heads", "segments")
         subject = self.subject(SegmentsNet("softmax"))
         rows = directions(subject.net, 2)
         captured = subject.capture([subject.last_map], subject.aim(rows))
@@ -74,7 +75,7 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
     @checks("state-restored", since=2)
     def test_calls_on_other_nets(self) -> None:
         """Model and random state, after the calls that differ most."""
-        for subject in self.others():
+        for subject in self._some_others():
             calls = self.calls(subject)
             for name, call in ((name, calls[name]) for name in ("observe", "capture", "resume") if name in calls):
                 what = f"{name} on the {subject.net.name} net"
@@ -84,9 +85,8 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
     @checks("facts-layers", since=2)
     def test_layers_of_other_nets(self) -> None:
         """Their shapes, kinds, runs, and what each reads."""
-        for subject in self.others():
-            if subject.facts is None:
-                continue
+        self.need("facts")
+        for subject in self._some_others():
             for name in subject.layers:
                 layer, what = self.fact(subject, name), f"{name!r} of the {subject.net.name} net"
                 runs = subject.shapes(name)
@@ -105,8 +105,10 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
         """Every convolution and norm, also those that no net names, says where its channels are."""
         lengths = {"residual": {5}, "loop": {5}, "segments": {4, 5}, "words": {4}, "recurrent": {5}}
         lengths |= {name: {10} for name in ("blocks", "causal", "queries")}
-        for subject in self.others():
-            for layer in () if subject.facts is None else subject.facts.layers:
+        self.need("facts")
+        for subject in self._some_others():
+            assert subject.facts is not None
+            for layer in subject.facts.layers:
                 if layer.kind in ("convolution", "norm") and layer.is_leaf:
                     what = f"axis {layer.channel_axis} of {layer.name!r} of the {subject.net.name} net"
                     if layer.channel_axis is None:
@@ -126,35 +128,29 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
     @checks("powers-input-gradients", since=2)
     def test_input_gradients_of_other_nets(self) -> None:
         """None for whole numbers."""
-        for subject in self.others():
-            if self.having("input_gradients", subject):
-                self._check_rule(subject, "plain")
+        for subject in self._with_power("input_gradients", self.others()):
+            self._check_rule(subject, "plain")
             if self.having("guided", subject) and subject.net.name in ("residual", "loop"):
                 self._check_rule(subject, "deconv", "guided")
 
     @checks("powers-resume", since=2)
     def test_resuming_other_nets(self) -> None:
         """What skips the layer is that of the image."""
-        for subject in self.others():
-            if self.having("resume", subject):  # of a layer that runs twice, only the last run is a place to start from
-                self._check_resumed(subject, "first" if subject.net.name == "loop" else subject.maps[-2])
+        for subject in self._with_power("resume", self.others()):
+            # Of a layer that runs twice, only the last run is a place to start from.
+            self._check_resumed(subject, "first" if subject.net.name == "loop" else subject.maps[-2])
 
     @checks("powers-second", since=2)
     def test_second_derivatives_of_other_nets(self) -> None:
         """At the last map."""
-        for subject in self.others():
-            if self.having("second", subject):
-                self._check_second(subject, subject.last_map)
+        for subject in self._with_power("second", self.others()):
+            self._check_second(subject, subject.last_map)
 
     @checks("powers-biases", since=2)
     def test_biases_of_other_nets(self) -> None:
         """A norm adds what it takes off for its mean; a layer that runs twice has a bias in each run."""
-        for subject in self.others():
+        for subject in some(self._with_offsets(), "there is no net whose layers with biases the model has"):
             expected = offsets(subject.net)
-            if not expected or not self.having("biases", subject):
-                continue
-            if not {*map(_base, expected)} <= {*map(_base, subject.layers)}:
-                continue
             came = dict(subject.backend.biases(subject.first_image))
             names = {name: subject.named(name) for name in expected}
             same(f"layers with biases of the {subject.net.name} net", sorted(came), sorted(names.values()))
@@ -163,12 +159,18 @@ class ArchitectureChecks(RunningChecks, PowerChecks, RestoringChecks, FactChecks
                 each = np.broadcast_to(bias.reshape(1, -1, *[1] * (len(shape) - 2)), shape)
                 self.close(f"biases of {name!r}", subject.arranged(name, came[names[name]], False), each)
 
+    def _with_offsets(self) -> Iterator[Subject]:
+        for subject in self._with_power("biases", self.others()):
+            expected = {*map(_base, offsets(subject.net))}
+            if expected and expected <= {*map(_base, subject.layers)}:
+                yield subject
+
     @checks("methods-run", since=2)
     def test_methods_on_other_nets(self) -> None:
         """One for each power, on a residual block, a loop and two blocks of tokens."""
         names = {"residual": ("gradcam", "scorecam", "reciprocam"), "loop": ("gradcam",), "blocks": ("rollout",)}
-        for subject in self.others():
-            for name in names.get(subject.net.name, ()):
+        for subject in self._some_others(*names):
+            for name in names[subject.net.name]:
                 if missing_power(METHODS[name].asks, subject.backend) is None:
                     self._compare(subject, METHODS[name])
 

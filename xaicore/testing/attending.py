@@ -30,57 +30,53 @@ class AttentionChecks(PowerChecks):
     @checks("powers-attention")
     def test_attention(self) -> None:
         """One block of two heads over thirteen tokens, with the gradients of weights and outputs, if there are any."""
-        for net in self.nets():
-            if isinstance(net, TokenNet):
-                self._check_net(self.subject(net), [(net, "tokens", "mixed")])
+        self.need("facts", "tokens")
+        net = TokenNet()
+        self._check_net(self.subject(net), [(net, "tokens", "mixed")])
 
     @checks("powers-attention", since=2)
     def test_two_attentions(self) -> None:
         """In the order in which they run, each with its own weights and gradients."""
-        for subject in self.others():
-            if isinstance(subject.net, BlocksNet):
-                first, second = subject.net.blocks
-                self._check_net(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
+        for subject in self._some_others(BlocksNet.name):
+            assert isinstance(subject.net, BlocksNet)
+            first, second = subject.net.blocks
+            self._check_net(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
 
     @checks("powers-attention", since=2)
     def test_causal_attention(self) -> None:
         """Five heads, whose queries read no later key."""
-        for subject in self.others():
-            if isinstance(subject.net, CausalNet):
-                self._check_net(subject, [(subject.net, "tokens", "mixed")])
+        for subject in self._some_others(CausalNet.name):
+            assert isinstance(subject.net, CausalNet)
+            self._check_net(subject, [(subject.net, "tokens", "mixed")])
 
     @checks("powers-attention", since=2)
     def test_attention_of_learned_queries(self) -> None:
         """More keys than queries."""
-        for subject in self.others():
-            if isinstance(subject.net, QueriesNet):
-                self._check_net(subject, [(subject.net, "gated", "read")])
+        for subject in self._some_others(QueriesNet.name):
+            assert isinstance(subject.net, QueriesNet)
+            self._check_net(subject, [(subject.net, "gated", "read")])
 
     @checks("powers-attention", since=2)
     def test_softmaxes_over_channels(self) -> None:
         """They are no attention of tokens, whether they are square or not, multiplied with something or not."""
         self.need("covariance")
-        for subject in self.others():
-            if isinstance(subject.net, QueriesNet) and self.having("attention", subject):
-                listed = [tuple(one.shape)[2:] for one in subject.backend.attention(subject.inputs)]
-                same("queries and keys of the attentions of the queries net", listed, [(3, 12)])
+        for subject in self._with_power("attention", self._some_others(QueriesNet.name)):
+            listed = [tuple(one.shape)[2:] for one in subject.backend.attention(subject.inputs)]
+            same("queries and keys of the attentions of the queries net", listed, [(3, 12)])
 
     @checks("powers-attention", since=2)
     def test_what_weights_are_multiplied_with(self) -> None:
         """Values and outputs are seen wherever there are weights, or declared to be lacking."""
         self.need("values")
         open_ones = [self._built_once(OpenNet())] if self.has("open") else []
-        for subject in (*self.subjects(), *self.others(), *open_ones):
-            if self.having("attention", subject):
-                names = [one.name for one in self._listed(subject)]
-                seen = subject.capture((), attention=dict.fromkeys(names, False)).attention
-                for what in ("value", "output"):
-                    unseen = [name for name, one in seen.items() if getattr(one, what) is None]
-                    if unseen:
-                        expected = "an array, or lacks = {'values': 'why what weights are multiplied with is not seen'}"
-                        deviate(
-                            f"`{what}` of the attention {unseen[0]!r} of the {subject.net.name} net", expected, None
-                        )
+        for subject in self._with_power("attention", (*self.subjects(), *self.others(), *open_ones)):
+            names = [one.name for one in self._listed(subject)]
+            seen = subject.capture((), attention=dict.fromkeys(names, False)).attention
+            for what in ("value", "output"):
+                unseen = [name for name, one in seen.items() if getattr(one, what) is None]
+                if unseen:
+                    expected = "an array, or lacks = {'values': 'why what weights are multiplied with is not seen'}"
+                    deviate(f"`{what}` of the attention {unseen[0]!r} of the {subject.net.name} net", expected, None)
 
     def _listed(self, subject: Subject) -> list[AttentionFacts]:
         """All attentions, but those over channels where a backend declares that it lists them."""
@@ -89,8 +85,7 @@ class AttentionChecks(PowerChecks):
         return [one for one in listed if is_told or tuple(one.shape)[2:] == (3, 12)]
 
     def _check_net(self, subject: Subject, blocks: Sequence[Block]) -> None:
-        if not self.having("attention", subject):
-            return
+        (subject,) = self._with_power("attention", [subject])
         listed = self._listed(subject)
         same(f"attentions of the {subject.net.name} net", len(listed), len(blocks))
         for one, (net, taken, _) in zip(listed, blocks, strict=True):

@@ -17,6 +17,7 @@ from xaicore.testing.halving import HalvingChecks
 from xaicore.testing.kit import ask
 from xaicore.testing.moving import MovingChecks
 from xaicore.testing.naming import NamingChecks
+from xaicore.testing.needless import NeedlessChecks
 from xaicore.testing.outputs import OutputChecks
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.quiet import QuietChecks
@@ -63,6 +64,7 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    NeedlessChecks,
     EndChecks,
     FormChecks,
     HalvingChecks,

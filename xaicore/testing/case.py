@@ -12,7 +12,8 @@ from xaicore.backend import Backend
 from xaicore.testing.checks import ContractError, Deviation, deviate, same
 from xaicore.testing.checks import close as close_to
 from xaicore.testing.clauses import CLAUSES
-from xaicore.testing.kit import Kit, ask
+from xaicore.testing.kit import Kit, ask, skip, some
+from xaicore.testing.lacking import FEATURES
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
@@ -34,12 +35,8 @@ from xaicore.testing.subject import Subject
 
 __all__ = ["BackendCase", "Built"]
 
-FACTS = ("takes", "reads", "reached", "reader")
-"""Facts that a backend may leave out, if its tests say so."""
-
 Built = tuple[Any, Mapping[str, str]]
 """A model, and {layer of the kit's net: its name in the model}, of those layers that the framework tells apart."""
-
 
 OTHERS: tuple[type[Net], ...] = (
     *(ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet),
@@ -55,21 +52,10 @@ WITH_FACTS = ("loop", "blocks", "words", "causal", "queries", "recurrent")
 class BackendCase(Kit):
     """The base of all checks of backends.
 
-    `lacks` may name "gradients" (the framework only runs forward), "facts" (no `observe`, and so no nets that need
-    them), "heads" (no softmax or sigmoid at the end of a net), "bias" (layers have none), "modes" (there are none that
-    a caller could be in), "frozen" (weights have no gradients that could be switched off), "alias" (a layer has one
-    name), "values" (what attention weights are multiplied with is not seen), "covariance" (softmaxes over channels are
-    taken for attention), "moves" (where in the picture things come from), "frames" and "parts" (which runs and tokens
-    are of which part), "class_axis" (which axis of a score map holds the classes), any net but the first, and of the
-    facts those that `observe` does not report.
+    `lacks` may name what `lacking.FEATURES` lists.
     """
 
-    can_lack: ClassVar[tuple[str, ...]] = (
-        *("gradients", "facts", "tokens", "pair", "heads", "bias"),
-        *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
-        *("coupled", "halves", "open", "half", "turned", "leaky", "modes", "frozen", "alias", "logits"),
-        *("values", "covariance", "moves", "frames", "parts", "class_axis", *FACTS),
-    )
+    can_lack: ClassVar[tuple[str, ...]] = tuple(FEATURES)
 
     def build_conv(self, net: ConvNet) -> Built:
         """The net of these weights in your framework, with the activation `net.link` behind its dense layer."""
@@ -222,6 +208,14 @@ class BackendCase(Kit):
         method = METHODS.get(name, f"build_{name}")
         return getattr(type(self), method) is not getattr(BackendCase, method)
 
+    def need(self, *features: str) -> None:
+        """Skip a check where one of these is declared to be lacking, or is a net that no method builds."""
+        super().need(*features)
+        for name in features:
+            by = FEATURES[name].by
+            if by in (f"build_{name}", METHODS.get(name)) and hasattr(BackendCase, by) and not self.supplies(name):
+                skip(f"{name}: there is no method {by}")
+
     def other_nets(self) -> Iterator[Net]:
         """The nets of the second version of the kit that an author supplies, of one output each."""
         for kind in OTHERS:
@@ -231,6 +225,15 @@ class BackendCase(Kit):
     def others(self) -> Iterator[Subject]:
         """Each of these nets. They are built once for all checks, since many a framework compiles a net first."""
         return map(self._built_once, self.other_nets())
+
+    def _some_others(self, *names: str) -> Iterator[Subject]:
+        """Each of these nets, or those of these names; where there is none, a check is skipped."""
+        why = (
+            f"there is no net {' or '.join(names)} to check it on"
+            if names
+            else "there is no net beyond the first three"
+        )
+        return some((one for one in self.others() if not names or one.net.name in names), why)
 
     def _built_once(self, net: Net) -> Subject:
         key = type(self), self.plugin, net.name

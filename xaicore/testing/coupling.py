@@ -18,8 +18,6 @@ class CouplingChecks(PowerChecks):
     def test_images_that_depend_on_each_other(self) -> None:
         """The gradient of an image's own scores, of one target and of three, in the first pass and in later ones."""
         self.need(CoupledNet.name, "gradients")
-        if not self.has(CoupledNet.name):
-            return
         subject = self.subject(CoupledNet())
         for count, targets in ((3, 3), (3, 1), (2, 3), (1, 3)):
             pictures, rows = subject.net.pictures(count, seed=4), directions(subject.net, count, targets)
@@ -39,8 +37,6 @@ class CouplingChecks(PowerChecks):
     def test_what_reaches_no_output(self) -> None:
         """The other output of two, whose gradient arrives nowhere."""
         self.need("facts", "reached", HeadsNet.name)
-        if not self.has(HeadsNet.name):
-            return
         for position in (0, 1):
             subject = self.subject(HeadsNet(position))
             assert subject.facts is not None
@@ -56,10 +52,9 @@ class CouplingChecks(PowerChecks):
         """None is listed, also where the net ends in a softmax."""
         nets = [self.conv_net(), *([] if "heads" in self.lacks else [self.conv_net("softmax")])]
         subjects = [*map(self.subject, nets), *(one for one in self.others() if _has_none(one))]
-        for subject in subjects:
-            if self.having("attention", subject):
-                listed = [one.name for one in subject.backend.attention(subject.inputs)]
-                same(f"attentions of the {subject.net.name} net", listed, [])
+        for subject in self._with_power("attention", subjects):
+            listed = [one.name for one in subject.backend.attention(subject.inputs)]
+            same(f"attentions of the {subject.net.name} net", listed, [])
 
 
 def _has_none(subject: Subject) -> bool:

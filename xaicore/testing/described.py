@@ -11,6 +11,7 @@ from xaicore.errors import OutputError
 from xaicore.outputs import Output
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, refused, same
+from xaicore.testing.kit import skip
 from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.subject import Subject, directions
@@ -31,11 +32,16 @@ class DescribedChecks(BackendCase):
         """Whether there is a score map, and a backend that takes an `Output`."""
         return self.has("segments") and "parts" in self.subject().backend.powers
 
+    def _need_outputs(self) -> None:
+        """Skip a check where there is no such net or backend."""
+        self.need("segments")
+        if not self.takes_outputs():
+            skip("the power 'parts' brings an `Output`, and the backend does not have it")
+
     @checks("facts-outputs", since=2)
     def test_the_classes_of_a_score_map(self) -> None:
         """By the layers, or by the letters of the caller."""
-        if not self.has("segments") or not self.has_facts:
-            return
+        self.need("segments", "facts")
         for link in (None,) if "heads" in self.lacks else ("softmax", "sigmoid", None):
             plain = self.described(SegmentsNet(link))
             assert plain.facts is not None
@@ -56,8 +62,8 @@ class DescribedChecks(BackendCase):
     @checks("facts-outputs", since=2)
     def test_stated_axes_of_a_classifier(self) -> None:
         """Images and classes, as the layers show them: the end of the net is found as before."""
-        if "heads" in self.lacks or not self.takes_outputs():
-            return
+        self.need("heads")
+        self._need_outputs()
         net = self.conv_net("softmax")
         plain, stated = (self.described(net, output).capture() for output in (None, Output(axes="nc")))
         same("link of a softmax whose axes are stated", stated.link, plain.link)
@@ -67,8 +73,7 @@ class DescribedChecks(BackendCase):
     @checks("powers-parts", since=2)
     def test_functions_of_the_answer(self) -> None:
         """The answer itself, as logits and as scores, what is computed of it; an error, and what is no tensor."""
-        if not self.takes_outputs():
-            return
+        self._need_outputs()
         self._check(self.described(self.conv_net(), Output(read=_itself)), "that a function reads")
         if "heads" not in self.lacks:
             for scores in (_itself, _computed):

@@ -13,6 +13,7 @@ from xaicore.errors import LayerError, MethodError, XaicoreError
 from xaicore.outputs import Output
 from xaicore.testing.checks import checks, deviate, refused, same
 from xaicore.testing.described import DescribedChecks
+from xaicore.testing.kit import skip
 from xaicore.testing.nets.forms import LeakyNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.net import Net
@@ -32,7 +33,8 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("backend-kinds", since=2)
     def test_logits_are_reached(self) -> None:
         """Behind a softmax or sigmoid there are logits; or they are declared to be lacking."""
-        for link in () if {"heads", "logits"} & {*self.lacks} else ("softmax", "sigmoid"):
+        self.need("heads", "logits")
+        for link in ("softmax", "sigmoid"):
             subject = self.subject(self.conv_net(link))
             kind = subject.capture([subject.last_map]).outputs_kind
             if kind != "logits":
@@ -42,10 +44,9 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("powers-parts", since=2)
     def test_parts_of_a_net_with_a_link(self) -> None:
         """Parts are what the model answers, where the outputs that are explained are its logits."""
-        for net in self._linked():
-            subject, link = self.subject(net), net.link
-            if not self.having("parts", subject):
-                return
+        self.need("heads")
+        for subject in self._with_power("parts", map(self.subject, self._linked())):
+            net, link = subject.net, subject.net.link
             rows, name = directions(subject.net, 2), subject.last_map
             answer, expected = subject.net.answer(subject.values), subject.values["dense"]
             captured = subject.capture([name], subject.aim(rows), parts=True)
@@ -65,10 +66,9 @@ class EndChecks(DescribedChecks, PowerChecks):
 
     def _linked(self) -> Iterator[Net]:
         """Nets that end in a softmax or a sigmoid."""
-        if "heads" not in self.lacks:
-            yield from map(self.conv_net, ("softmax", "sigmoid"))
-            if self.has(SegmentsNet.name):
-                yield SegmentsNet("softmax")
+        yield from map(self.conv_net, ("softmax", "sigmoid"))
+        if self.has(SegmentsNet.name):
+            yield SegmentsNet("softmax")
 
     def _check_answer(self, what: str, came: np.ndarray, parts: Any, logits: np.ndarray, answer: np.ndarray) -> None:
         centred = [one - one.mean(axis=1, keepdims=True) for one in (came, logits)]
@@ -80,8 +80,7 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("powers-parts", since=2)
     def test_functions_that_read_no_scores(self) -> None:
         """A single number, and what has no gradient, are refused."""
-        if not self.takes_outputs():
-            return
+        self._need_outputs()
         wrong: dict[str, Callable[[Any], Any]] = {
             "a single number": lambda answer: answer[0, 0],
             "truth values": lambda answer: answer > 0,
@@ -93,8 +92,7 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("powers-guided", since=2)
     def test_leaky_relus(self) -> None:
         """They pass gradients plainly between ReLUs; or the rules are refused, with a method that works."""
-        if not self.has(LeakyNet.name):
-            return
+        self.need(LeakyNet.name)
         subject = self.subject(LeakyNet())
         rows = directions(subject.net, 2)
         captured = subject.capture(subject.maps, subject.aim(rows))
@@ -112,8 +110,7 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("backend-gradients", since=2)
     def test_layers_out_of_reach(self) -> None:
         """Of a layer that the output is not made of there are activations, and an error instead of gradients."""
-        if not self.has(HeadsNet.name) or not self.has_gradients:
-            return
+        self.need("facts", "gradients", HeadsNet.name)
         subject = self.subject(HeadsNet(0))
         assert subject.facts is not None
         other = {"shape": "colour", "colour": "shape", 0: "colour", 1: "shape"}[subject.facts.output or 0]
@@ -126,9 +123,7 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("powers-resume", since=2)
     def test_resuming_from_rows_that_do_not_fit(self) -> None:
         """Activations of another shape, and three rows for two images, are refused."""
-        subject = self.subject()
-        if not self.having("resume", subject):
-            return
+        (subject,) = self._with_power("resume", [self.subject()])
         name = subject.last_map
         values = subject.values[name].astype(np.float32)
         three = np.concatenate([values, values[:1]])
@@ -149,9 +144,10 @@ class EndChecks(DescribedChecks, PowerChecks):
     @checks("backend-unknown-layer", since=2)
     def test_names_of_layers(self) -> None:
         """`layer_name` gives that of the facts; the nearest one is told beside what was typed."""
-        for subject in self.subjects() if self.has_facts else ():
+        self.need("facts")
+        for subject in self.subjects():
             if type(subject.backend).layer_name is Backend.layer_name:
-                return
+                skip("the backend has no `layer_name` of its own")
             for name in subject.layers.values():
                 same(f"layer_name({name!r})", subject.backend.layer_name(name), name)
             known = subject.layers["dense"]

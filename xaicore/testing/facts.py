@@ -70,7 +70,8 @@ class FactChecks(BackendCase):
                 same(f"the length of axis {axis} of {name!r}, its channel_axis", length, channels)
             for name in subject.maps:
                 if subject.grids.get(subject.layers[subject.key(name)]) is None:
-                    deviate(f"the map {name!r} of the {subject.net.name} net", "one that the core reads", "none")
+                    what = f"the map {name!r} of the {subject.net.name} net"
+                    deviate(what, "one that the core reads", subject.unread(name))
             if subject.net.name == "tokens" and "tokens" in subject.layers:
                 grid = subject.grids[subject.layers["tokens"]]
                 same("the grid of the tokens, and what comes before", (grid.size, grid.prefix), ((3, 4), 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ from xaicore.outputs import Output
 from xaicore.testing.attending import AttentionChecks
 from xaicore.testing.checks import checks, close, deviate, refused, same
 from xaicore.testing.described import DescribedChecks
+from xaicore.testing.kit import some
 from xaicore.testing.nets.forms import HalfNet, OpenNet, TurnedNet
 from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["FormChecks"]
@@ -29,20 +30,20 @@ CODE = re.compile(r"pass ((?:np|x)\.\w+\(.*?\)(?=[.;, ]|$))")
 class FormChecks(DescribedChecks, AttentionChecks):
     """The same numbers, whatever the form."""
 
-    def _formed(self, kind: type[Net]) -> Iterator[Subject]:
-        """This net, where an author supplies it."""
-        if self.has(kind.name):
-            yield self._built_once(kind())
+    def _formed(self, kind: type[Net]) -> Subject:
+        """This net; where an author does not supply it, a check is skipped."""
+        self.need(kind.name)
+        return self._built_once(kind())
 
     @checks("powers-attention", since=2)
     def test_attention_in_single_operations(self) -> None:
         """A product, a softmax and a product are an attention, whatever layer they run in."""
-        for subject in self._formed(OpenNet) if self.has_facts else ():
-            if self.having("attention", subject):
-                net: Any = subject.net
-                first, second = net.blocks
-                self._check_net(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
-                self._check_three_images(subject)
+        self.need("facts")
+        for subject in self._with_power("attention", [self._formed(OpenNet)]):
+            net: Any = subject.net
+            first, second = net.blocks
+            self._check_net(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
+            self._check_three_images(subject)
 
     def _check_three_images(self, subject: Subject) -> None:
         """More than there are heads, and no multiple of them."""
@@ -56,12 +57,12 @@ class FormChecks(DescribedChecks, AttentionChecks):
     @checks("backend-half")
     def test_gradients_in_half_precision(self) -> None:
         """Small directions are not lost, and large ones do not overflow; also where layers are reduced."""
-        for subject in self._formed(HalfNet):
-            captured = subject.capture([subject.last_map])
-            close("outputs in float16", captured.outputs, subject.values["dense"], 3e-2, 3e-2)
-            same("the type of outputs in float16", str(captured.outputs.dtype), "float32")
-            for scale in (1e-6, 1e3) if self.has_gradients else ():
-                self._check_half(subject, scale)
+        subject = self._formed(HalfNet)
+        captured = subject.capture([subject.last_map])
+        close("outputs in float16", captured.outputs, subject.values["dense"], 3e-2, 3e-2)
+        same("the type of outputs in float16", str(captured.outputs.dtype), "float32")
+        for scale in (1e-6, 1e3) if self.has_gradients else ():
+            self._check_half(subject, scale)
 
     def _check_half(self, subject: Subject, scale: float) -> None:
         rows = directions(subject.net, 2) * np.float32(scale)
@@ -82,30 +83,28 @@ class FormChecks(DescribedChecks, AttentionChecks):
     @checks("backend-layout")
     def test_channels_on_the_other_side(self) -> None:
         """By `channels_last`, the facts and the numbers; a single picture becomes a batch."""
-        for subject in self._formed(TurnedNet):
-            plain = self.subject()
-            for one in (plain, subject, *self._formed(HalfNet)):
-                shape = tuple(np.shape(one.backend.to_numpy(one.inputs)))
-                what = f"channels_last of a model that takes pictures {shape}"
-                same(what, bool(one.backend.channels_last), shape[1:3] == (6, 8))
-                if one.backend.picture_size is not None:
-                    same(f"picture_size of a model that takes {shape}", tuple(one.backend.picture_size), (6, 8))
-            rows, names = directions(subject.net, 2), subject.maps
-            captured, expected = subject.capture(names, subject.aim(rows)), subject.net.backward(subject.values, rows)
-            same("input_size of turned pictures", tuple(captured.input_size), (6, 8))
-            self.close("outputs of the turned net", captured.outputs, subject.values["dense"])
-            for name in names:
-                self.close(
-                    f"activations at {name!r}, turned", subject.activations(captured, name), subject.values[name]
-                )
-                if self.has_gradients:
-                    self.close(f"gradients at {name!r}, turned", subject.gradients(captured, name), expected[name])
-            if self.having("input_gradients", subject):
-                self._check_rule(subject, "plain")
-            if type(subject.backend).with_batch_axis is not Backend.with_batch_axis:
-                made = subject.backend.to_numpy(subject.backend.with_batch_axis(subject.inputs[0]))
-                self.close("with_batch_axis of a turned picture", made, subject.backend.to_numpy(subject.inputs)[:1])
-            self._check_frame(subject)
+        subject = self._formed(TurnedNet)
+        plain = self.subject()
+        for one in (plain, subject, *([self._formed(HalfNet)] if self.has(HalfNet.name) else [])):
+            shape = tuple(np.shape(one.backend.to_numpy(one.inputs)))
+            what = f"channels_last of a model that takes pictures {shape}"
+            same(what, bool(one.backend.channels_last), shape[1:3] == (6, 8))
+            if one.backend.picture_size is not None:
+                same(f"picture_size of a model that takes {shape}", tuple(one.backend.picture_size), (6, 8))
+        rows, names = directions(subject.net, 2), subject.maps
+        captured, expected = subject.capture(names, subject.aim(rows)), subject.net.backward(subject.values, rows)
+        same("input_size of turned pictures", tuple(captured.input_size), (6, 8))
+        self.close("outputs of the turned net", captured.outputs, subject.values["dense"])
+        for name in names:
+            self.close(f"activations at {name!r}, turned", subject.activations(captured, name), subject.values[name])
+            if self.has_gradients:
+                self.close(f"gradients at {name!r}, turned", subject.gradients(captured, name), expected[name])
+        if self.having("input_gradients", subject):
+            self._check_rule(subject, "plain")
+        if type(subject.backend).with_batch_axis is not Backend.with_batch_axis:
+            made = subject.backend.to_numpy(subject.backend.with_batch_axis(subject.inputs[0]))
+            self.close("with_batch_axis of a turned picture", made, subject.backend.to_numpy(subject.inputs)[:1])
+        self._check_frame(subject)
 
     def _check_frame(self, subject: Subject) -> None:
         if subject.facts is None:
@@ -178,8 +177,8 @@ class FormChecks(DescribedChecks, AttentionChecks):
     @checks("facts-outputs", since=2)
     def test_stated_axes_beside_those_that_the_layers_show(self) -> None:
         """`shown_class_axis` is what `class_axis` was without the caller's word; None where nobody stated axes."""
-        if not self.takes_outputs() or not self.has_facts:
-            return
+        self.need("facts")
+        self._need_outputs()
         net = self.conv_net()
         plain, stated, turned = (
             self.described(net, output).facts for output in (None, Output(axes="nc"), Output(axes="nt"))
@@ -193,21 +192,21 @@ class FormChecks(DescribedChecks, AttentionChecks):
     @checks("powers-biases", since=2)
     def test_biases_before_a_link(self) -> None:
         """The layer that ends in a softmax or sigmoid is taken without it, as far as the outputs are logits."""
-        for link in () if "heads" in self.lacks else ("softmax", "sigmoid"):
-            subject = self.subject(self.conv_net(link))
-            if not self.having("biases", subject) or subject.capture().outputs_kind != "logits":
-                continue
+        self.need("heads")
+        linked = (self.subject(self.conv_net(link)) for link in ("softmax", "sigmoid"))
+        of_logits = (one for one in self._with_power("biases", linked) if one.capture().outputs_kind == "logits")
+        for subject in some(of_logits, "outputs are called probabilities"):
             net: Any = subject.net
             came = [one for one in subject.backend.biases(subject.first_image).values() if one.shape == (1, 4)]
             if net.bias.any() and not any(np.allclose(one, net.bias, self.rtol, self.atol) for one in came):
-                deviate(f"biases of 4 classes in a net that ends in a {link}", f"one of {net.bias}", came)
+                deviate(f"biases of 4 classes in a net that ends in a {net.link}", f"one of {net.bias}", came)
 
     @checks("powers-guided", since=2)
     def test_rules_without_relus(self) -> None:
         """They are refused, by a method that works."""
-        for subject in self.subjects():
-            if subject.net.name == "tokens" and self.having("guided", subject):
-                rows = directions(subject.net, 2)
-                for rule in ("guided", "deconv"):
-                    call = functools.partial(subject.capture, (), subject.aim(rows), rules=(rule,))
-                    refused(f"the rule {rule!r} in a net without ReLUs", call, MethodError, rule, "method='gradient'")
+        self.need("facts", "tokens")
+        for subject in self._with_power("guided", [self.subject(TokenNet())]):
+            rows = directions(subject.net, 2)
+            for rule in ("guided", "deconv"):
+                call = functools.partial(subject.capture, (), subject.aim(rows), rules=(rule,))
+                refused(f"the rule {rule!r} in a net without ReLUs", call, MethodError, rule, "method='gradient'")

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import types
 import unittest
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import pluggy
 
@@ -16,7 +16,9 @@ from xaicore import hookspecs
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.clauses import KIT_VERSION
 
-__all__ = ["Kit", "ask"]
+__all__ = ["Kit", "ask", "skip", "some"]
+
+T = TypeVar("T")
 
 IMPORT = """
 import importlib, importlib.abc, sys
@@ -63,12 +65,12 @@ class Kit:
         """Skip a check, with the reason, where one of these features is declared to be lacking."""
         for feature in features:
             if feature in self.lacks:
-                raise unittest.SkipTest(f"{feature}: {self.lacks[feature]}")
+                skip(f"{feature}: {self.lacks[feature]}")
 
     def module_name(self) -> str:
         """The module that the entry point names."""
         if not isinstance(self.plugin, types.ModuleType):
-            raise unittest.SkipTest("the plugin is an object, and no module that could be imported")
+            skip("the plugin is an object, and no module that could be imported")
         return self.plugin.__name__
 
     @checks("kit-declared")
@@ -92,6 +94,25 @@ class Kit:
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
             where = f"import {module}" + ("" if not are_missing else f" without {self.frameworks}")
             same(f"what {where} prints", (done.stdout + done.stderr).strip()[-1000:], "")
+
+
+def skip(why: str) -> NoReturn:
+    """Leave a check out, so that it does not count as passed.
+
+    Raises:
+        unittest.SkipTest: always; it shows the reason.
+    """
+    raise unittest.SkipTest(why)
+
+
+def some(each: Iterable[T], why: str) -> Iterator[T]:
+    """Each of these; a check that meets none of them is skipped."""
+    found = False
+    for one in each:
+        found = True
+        yield one
+    if not found:
+        skip(why)
 
 
 def ask(plugin: Any, hook: str, **arguments: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xaicore.facts import LayerFacts
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, same
+from xaicore.testing.kit import some
 from xaicore.testing.places import GRID
 from xaicore.testing.subject import Subject
 
@@ -20,14 +21,15 @@ class MovingChecks(BackendCase):
     def test_where_tokens_come_from(self) -> None:
         """Of the first layer with this number of tokens: two of them, each from its own patch."""
         self.need("facts", "moves")
-        for subject in (*self.subjects(), *self.others()):
-            if "patches" in subject.net.layers and subject.facts is not None:
-                moved = [layer for layer in subject.facts.layers if layer.moves]
-                if not moved:
-                    expected = "where two of the tokens come from, or lacks = {'moves': 'why that is not seen'}"
-                    deviate(f"`moves` of the first layer of the {subject.net.name} net with tokens", expected, "none")
-                for layer in moved:
-                    self._check_moves(subject, layer)
+        patched = (one for one in (*self.subjects(), *self.others()) if "patches" in one.net.layers)
+        for subject in some(patched, "there is no net of patches to check it on"):
+            assert subject.facts is not None
+            moved = [layer for layer in subject.facts.layers if layer.moves]
+            if not moved:
+                expected = "where two of the tokens come from, or lacks = {'moves': 'why that is not seen'}"
+                deviate(f"`moves` of the first layer of the {subject.net.name} net with tokens", expected, "none")
+            for layer in moved:
+                self._check_moves(subject, layer)
 
     def _check_moves(self, subject: Subject, layer: LayerFacts) -> None:
         what, picture = f"{layer.name!r} of the {subject.net.name} net", subject.pictures[0]
@@ -50,7 +52,7 @@ class MovingChecks(BackendCase):
     def test_where_what_the_reader_takes_comes_from(self) -> None:
         """It is seen wherever the reader does not take the picture itself."""
         self.need("facts", "moves", "reader")
-        for subject in self._read_otherwise():
+        for subject in some(self._read_otherwise(), "there is no net whose reader takes something else"):
             assert subject.facts is not None
             (seen, *_) = subject.facts.inputs
             for what, found in (("reader_moves", seen.reader_moves), ("reader_spans", seen.reader_spans)):

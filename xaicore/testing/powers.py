@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from xaicore.errors import BackendError, MethodError
 from xaicore.explainer import Explainer
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, refused, same
+from xaicore.testing.kit import skip, some
 from xaicore.testing.second import hessian_times_values
 from xaicore.testing.subject import Asked, Subject, directions
 
@@ -44,6 +46,10 @@ class PowerChecks(BackendCase):
         """Whether the backend declares a power."""
         return power in subject.backend.powers
 
+    def _with_power(self, power: str, subjects: Iterable[Subject]) -> Iterator[Subject]:
+        """Those whose backend declares a power; where there is none, a check is skipped."""
+        return some((one for one in subjects if self.having(power, one)), f"there is no net with the power {power!r}")
+
     @checks("powers-declared")
     def test_declared_powers_are_known_and_there(self) -> None:
         """Methods are overridden, keywords are taken."""
@@ -63,9 +69,9 @@ class PowerChecks(BackendCase):
     def test_powers_that_are_not_declared_are_refused(self) -> None:
         """By the core, before anything runs, and by the backend's method."""
         subject = self.subject()
-        for power, name in METHODS_OF.items():
-            if self.having(power, subject):
-                continue
+        unoffered = [power for power in METHODS_OF if not self.having(power, subject)]
+        for power in some(unoffered, "the backend has all powers that a method needs"):
+            name = METHODS_OF[power]
             self._check_refused(subject, name, power)
             if hasattr(Backend, power):
                 refused(
@@ -84,7 +90,7 @@ class PowerChecks(BackendCase):
     def test_gradients_that_there_are_none_of_are_refused(self) -> None:
         """By the core, and by `capture`: a direction is never ignored."""
         if self.has_gradients:
-            return
+            skip("the backend has gradients")
         subject = self.subject()
         self._check_refused(subject, "gradcam", "gradients")
         rows = directions(subject.net, 2)
@@ -106,15 +112,13 @@ class PowerChecks(BackendCase):
     @checks("powers-input-gradients")
     def test_input_gradients(self) -> None:
         """Of every input, beside those of a layer."""
-        for subject in self.subjects():
-            if self.having("input_gradients", subject):
-                self._check_rule(subject, "plain")
+        for subject in self._with_power("input_gradients", self.subjects()):
+            self._check_rule(subject, "plain")
 
     @checks("powers-guided")
     def test_guided_gradients(self) -> None:
         """Both rules in one pass, which leaves outputs, activations and the gradients of layers alone."""
-        subject = self.subject()
-        if self.having("guided", subject):
+        for subject in self._with_power("guided", [self.subject()]):
             self._check_rule(subject, "guided", "deconv", "plain")
 
     def _check_rule(self, subject: Subject, *rules: str) -> None:
@@ -140,10 +144,10 @@ class PowerChecks(BackendCase):
     @checks("powers-resume")
     def test_resuming(self) -> None:
         """Three changed versions of each image's activations, in the order of the images."""
-        for subject in self.subjects():
-            if self.having("resume", subject) and subject.net.name == "pair":
+        for subject in self._with_power("resume", self.subjects()):
+            if subject.net.name == "pair":
                 self._resume_one_of_two(subject)
-            elif self.having("resume", subject):
+            else:
                 for name in subject.maps:
                     self._check_resumed(subject, name)
 
@@ -178,8 +182,8 @@ class PowerChecks(BackendCase):
     @checks("powers-second")
     def test_second_derivatives(self) -> None:
         """Against differences of the closed form's gradients."""
-        for subject in self.subjects():
-            if self.having("second", subject) and subject.net.name != "pair":
+        for subject in self._with_power("second", self.subjects()):
+            if subject.net.name != "pair":
                 for name in subject.maps:
                     self._check_second(subject, name)
 
@@ -193,9 +197,9 @@ class PowerChecks(BackendCase):
     @checks("powers-biases")
     def test_biases(self) -> None:
         """A convolution and a dense layer answer to zeros with their bias; a ReLU's tangent goes through zero."""
-        subject = self.subject()
-        if not self.having("biases", subject) or not {"conv1", "relu1"} <= subject.layers.keys():
-            return
+        (subject,) = self._with_power("biases", [self.subject()])
+        if not {"conv1", "relu1"} <= subject.layers.keys():
+            skip("the model has no layers of their own for 'conv1' and 'relu1'")
         came = dict(subject.backend.biases(subject.first_image))
         net: Any = subject.net
         expected = {"conv1": net.bias1, "conv2": net.bias2, "dense": net.bias}
@@ -209,9 +213,7 @@ class PowerChecks(BackendCase):
     @checks("powers-parts")
     def test_parts(self) -> None:
         """Of a net with one output: that one, also as the third argument of `direction`."""
-        subject = self.subject()
-        if not self.having("parts", subject):
-            return
+        (subject,) = self._with_power("parts", [self.subject()])
         asked = Asked(directions(subject.net, 2))
         captured = subject.capture((), asked if self.has_gradients else None, parts=True)
         given = [captured.parts]

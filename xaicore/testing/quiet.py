@@ -11,6 +11,7 @@ import numpy as np
 
 from xaicore.errors import LayerError
 from xaicore.testing.checks import checks, deviate, refused
+from xaicore.testing.kit import some
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.subject import Subject, directions
@@ -38,16 +39,16 @@ class QuietChecks(PowerChecks, RestoringChecks):
     @checks("backend-quiet")
     def test_resuming_one_image(self) -> None:
         """As several are: a model that is started in the middle gives what it gives as a whole."""
-        for subject in self.others():
-            if self.having("resume", subject) and subject.net.name != "loop":
-                name = subject.maps[-2]
-                with self._quiet(f"resume from {name!r} of the {subject.net.name} net on, with one image"):
-                    self._check_resumed(alone(subject), name)
+        for subject in self._with_power("resume", (one for one in self.others() if one.net.name != "loop")):
+            name = subject.maps[-2]
+            with self._quiet(f"resume from {name!r} of the {subject.net.name} net on, with one image"):
+                self._check_resumed(alone(subject), name)
 
     @checks("backend-unknown-layer", since=2)
     def test_unknown_layers_of_powers(self) -> None:
         """A name that no layer has, and a run too many, in `resume` and `second`."""
         subject = self.subject()
+        offered = [*some((one for one in ("resume", "second") if self.having(one, subject)), "no such power")]
         name, rows = subject.named(subject.last_map), directions(subject.net, 2)
         given = subject.raw(subject.last_map, subject.values[subject.last_map].astype(np.float32))
         for layer in (f"{name}_", f"{name}#7"):
@@ -55,10 +56,9 @@ class QuietChecks(PowerChecks, RestoringChecks):
                 "resume": lambda layer=layer: subject.backend.resume(subject.inputs, layer, given),
                 "second": lambda layer=layer: subject.backend.second(subject.inputs, layer, lambda *_: rows),
             }
-            for power, call in calls.items():
-                if self.having(power, subject):
-                    with self.unchanged(subject, f"{power} of the layer {layer!r}"):
-                        refused(f"{power} of the layer {layer!r}", call, LayerError, name)
+            for power in offered:
+                with self.unchanged(subject, f"{power} of the layer {layer!r}"):
+                    refused(f"{power} of the layer {layer!r}", calls[power], LayerError, name)
 
     @contextlib.contextmanager
     def _quiet(self, what: str) -> Iterator[None]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import MethodError
-from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, refused, same
+from xaicore.testing.powers import PowerChecks
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["ReducingChecks"]
@@ -20,17 +20,16 @@ NAMES = (
 """What formulas use of a module of arrays."""
 
 
-class ReducingChecks(BackendCase):
+class ReducingChecks(PowerChecks):
     """A backend whose tensors may lie on an accelerator."""
 
     @checks("powers-reduce")
     def test_reduced_layers(self) -> None:
         """Of several layers in one pass: whole arrays go in, and what is made of them alone comes out."""
-        for subject in self.subjects():
-            if "reduce" in subject.backend.powers:
-                answer = subject.backend.on_accelerator
-                same("whether `on_accelerator` is True or False", isinstance(answer, bool), True)
-                self._check_tables(subject)
+        for subject in self._with_power("reduce", self.subjects()):
+            answer = subject.backend.on_accelerator
+            same("whether `on_accelerator` is True or False", isinstance(answer, bool), True)
+            self._check_tables(subject)
 
     def _check_tables(self, subject: Subject) -> None:
         rows, names = directions(subject.net, 2), subject.maps
@@ -64,9 +63,7 @@ class ReducingChecks(BackendCase):
     @checks("powers-reduce")
     def test_an_error_in_a_reduction(self) -> None:
         """It passes, and the model is as it was."""
-        subject = self.subject()
-        if "reduce" not in subject.backend.powers:
-            return
+        (subject,) = self._with_power("reduce", [self.subject()])
         rows, name = directions(subject.net, 2), subject.last_map
 
         def fail(*arrays: Any) -> Any:

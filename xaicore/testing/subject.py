@@ -13,7 +13,7 @@ import numpy as np
 from xaicore.backend import Backend, Direction, Layer
 from xaicore.capture import Capture
 from xaicore.facts import Facts
-from xaicore.layers import read
+from xaicore.layers import channel_axes, read
 from xaicore.testing.checks import deviate
 from xaicore.testing.nets.net import Net
 
@@ -169,13 +169,21 @@ class Subject:
         """With facts, arrays are raw, and the axes that the core reads from the facts say what they mean."""
         grid = self.grids.get(self.layers[self.key(name)])
         if self.facts is not None and grid is None and name in self.net.maps:
-            shape = np.shape(array)
-            deviate(f"the facts of layer {name!r}", "those of a map of the picture", f"no map is read for {shape}")
+            deviate(f"the facts of layer {name!r}", "those of a map of the picture", self.unread(name))
         if grid is None:
             return array
         letters = f"{grid.axes[0]}k{grid.axes[1:]}" if has_targets else grid.axes
         order = [letter for letter in "nklchwdt" if letter in letters]
         return array.transpose([letters.index(one) for one in order]) if array.ndim == len(letters) else array
+
+    def unread(self, name: str) -> str:
+        """Why the core reads no map from the facts of a layer, by the net's name, and what they should say."""
+        assert self.facts is not None
+        layer = self.facts.named[self.layers[self.key(name)]]
+        axis, what = channel_axes(self.facts.layers)[layer.name], f"no map is read for {tuple(layer.shape)}"
+        if axis is None:
+            return f"{what}: nothing says where its channels are; set `channel_axis` of it, or of a layer that takes it"
+        return f"{what}, whose channels are said to lie along axis {axis}: the others are no positions of the picture"
 
     def raw(self, name: str, array: np.ndarray, has_targets: bool = False) -> np.ndarray:
         """An array in the net's axes as the framework has it: the way back from `activations`."""

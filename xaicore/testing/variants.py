@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xaicore.backend import PRECISIONS, Backend
-from xaicore.errors import XaicoreError
-from xaicore.testing.case import FACTS, OTHERS, BackendCase
+from xaicore.errors import BackendError, XaicoreError
+from xaicore.testing.case import OTHERS, BackendCase
 from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
+from xaicore.testing.kit import skip
+from xaicore.testing.lacking import FEATURES
 from xaicore.testing.nets.coupled import CoupledNet
 from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
@@ -19,6 +22,9 @@ from xaicore.testing.readers import check_reader
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["VariantChecks"]
+
+FACTS = ("takes", "reads", "reached", "reader")
+"""Facts that a backend may leave out, if its tests say so."""
 
 HEADS = ("shape", "colour")
 
@@ -33,10 +39,12 @@ class VariantChecks(BackendCase):
     @checks("kit-declared", since=2)
     def test_newer_nets_are_built_or_declared(self) -> None:
         """What came with the second version of the kit; nets that need facts are left out without them."""
+        asked = [name for name in NEW if self.has_facts or FEATURES[name].needs != "facts"]
+        missing = [self.needed(name) for name in asked if name not in self.lacks and not self.has(name)]
+        if missing:
+            what, expected, came = zip(*missing, strict=True)
+            raise Deviation(", ".join(what), "\n    ".join(expected), came[0])
         for name in NEW:
-            is_needed = self.has_facts or name in ("residual", "segments", "modes", "frozen", "half", "turned", "leaky")
-            if is_needed and name not in self.lacks and not self.has(name):
-                raise Deviation(*self.needed(name))
             if name in self.lacks and self.supplies(name):
                 deviate(f"the {name} net", f"no {name!r} in `lacks`, since there is such a net", self.lacks[name])
 
@@ -56,9 +64,7 @@ class VariantChecks(BackendCase):
     @checks("backend-choice")
     def test_one_of_two_outputs(self) -> None:
         """By the names that the facts list, and by position; the other one is among the parts."""
-        self.need(HeadsNet.name)
-        if not self.has(HeadsNet.name):
-            return
+        self.need("facts", HeadsNet.name)
         first = self.subject(HeadsNet(0))
         assert first.facts is not None
         names = [*first.facts.outputs]
@@ -97,8 +103,6 @@ class VariantChecks(BackendCase):
     def test_an_output_that_is_none(self) -> None:
         """It is refused with what was typed and with the outputs there are; so are two without a choice."""
         self.need(HeadsNet.name)
-        if not self.has(HeadsNet.name):
-            return
         subject = self.subject(HeadsNet(0))
         for typed in ("texture", 2):
             call = lambda typed=typed: self.backend(subject.model, typed).capture(subject.inputs, ())  # noqa: E731
@@ -110,8 +114,6 @@ class VariantChecks(BackendCase):
     def test_modes_of_the_caller(self) -> None:
         """Gradients that are switched off, for one; the mode itself is part of `state`."""
         self.need("modes")
-        if not self.has("modes"):
-            return
         for name, mode in self.modes().items():
             subject = self.subject()
             with mode(), self.unchanged(subject, f"a pass in the mode {name!r}"):
@@ -121,8 +123,6 @@ class VariantChecks(BackendCase):
     def test_frozen_weights(self) -> None:
         """They stay frozen, and gradients of activations are the same."""
         self.need("frozen")
-        if not self.has("frozen"):
-            return
         nets: list[Net] = [self.conv_net(), *(net for net in self.other_nets() if net.name == "segments")]
         for net in nets:
             subject = self.subject(net)
@@ -142,16 +142,23 @@ class VariantChecks(BackendCase):
 
     @checks("backend-precision")
     def test_other_precisions(self) -> None:
-        """Copies of the convolutional net, within what a type of so many bits can hold; an unknown one is refused."""
+        """Copies of the convolutional net, within what a type of so many bits can hold; what is lacking is refused."""
         subject = self.subject()
         if type(subject.backend).in_precision is Backend.in_precision:
-            return
+            skip("the backend has no `in_precision`")
         rows, name = directions(subject.net, 2), subject.last_map
         for precision in PRECISIONS:
-            with self.unchanged(subject, f"in_precision({precision!r})"):
-                model = subject.backend.in_precision(precision)
+            what, make = f"in_precision({precision!r})", functools.partial(subject.backend.in_precision, precision)
+            with self.unchanged(subject, what):
+                if precision in self.lacks:
+                    refused(f"{what}, which is lacking", make, BackendError, precision)
+                    continue
+                try:
+                    model = make()
+                except BackendError as exc:
+                    deviate(what, f"a copy, or lacks = {{{precision!r}: 'why the framework has no such type'}}", exc)
             if model is subject.model:
-                deviate(f"in_precision({precision!r})", "a copy", "the model itself")
+                deviate(what, "a copy", "the model itself")
             as_arrays = lambda *pictures: subject.backend.to_numpy(self.all_inputs(*pictures))  # noqa: E731
             copy = Subject(subject.net, model, self.backend(model), subject.layers, as_arrays)
             captured = copy.capture([name], copy.aim(rows))
@@ -169,7 +176,7 @@ class VariantChecks(BackendCase):
         subject, again, other = self.subject(), self.subject(), self.conv_net()
         known = subject.backend.weights_hash()
         if known is None:
-            return
+            skip("`weights_hash` is None: the hash of the weights is not known")
         subject.capture([subject.last_map])
         same("`weights_hash` after a pass", subject.backend.weights_hash(), known)
         same("`weights_hash` of the same weights", again.backend.weights_hash(), known)
@@ -182,8 +189,6 @@ class VariantChecks(BackendCase):
     def test_the_hash_of_shapes(self) -> None:
         """Of two models whose weights are the same bytes, in other shapes."""
         self.need(HeadsNet.name)
-        if not self.has(HeadsNet.name):
-            return
         one, other = HeadsNet(0), HeadsNet(0)
         for net in (one, other):
             for name, value in vars(net).items():
@@ -191,7 +196,9 @@ class VariantChecks(BackendCase):
         other.shape, other.colour = other.colour, other.shape
         other.shape_bias, other.colour_bias = other.colour_bias, other.shape_bias
         known, others = (self.subject(net).backend.weights_hash() for net in (one, other))
-        if known is not None and known == others:
+        if known is None:
+            skip("`weights_hash` is None: the hash of the weights is not known")
+        if known == others:
             deviate("`weights_hash` of weights in other shapes", "another one", "the same")
 
     @checks("backend-inputs", since=2)
@@ -231,9 +238,8 @@ class VariantChecks(BackendCase):
     @checks("facts-takes")
     def test_what_layers_take(self) -> None:
         """The very output of the layer before, or the picture; nothing that is made of weights alone."""
-        if not self.has_facts:
-            return
-        for subject in self.others():
+        self.need("facts")
+        for subject in self._some_others():
             assert subject.facts is not None
             for name in subject.layers:
                 layer = subject.facts.named[subject.layers[name]]
@@ -263,9 +269,8 @@ class VariantChecks(BackendCase):
     @checks("facts-takes")
     def test_what_the_reader_takes(self) -> None:
         """The picture itself, as the framework has it: by its facts, and by `input_of`."""
-        if not self.has_facts:
-            return
-        for subject in self.others():
+        self.need("facts")
+        for subject in self._some_others():
             self._check_reader(subject)
 
     def _check_reader(self, subject: Subject) -> None:

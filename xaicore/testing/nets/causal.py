@@ -26,6 +26,7 @@ class CausalNet(TokenNet):
     def __init__(self) -> None:
         super().__init__(seed=11)
         self.positions = self.positions[1:]
+        del self.class_token  # a builder that reads it would put thirteen tokens beside twelve positions
 
     def step(self, layer: str, before: np.ndarray) -> np.ndarray:
         """The output of a layer."""
