@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import broken_on_forms  # noqa: F401 (it adds its own)
+import broken_on_masks  # noqa: F401
 import broken_on_other_nets  # noqa: F401
+import broken_on_sizes  # noqa: F401
 import pytest
 from broken_backends import BROKEN, ONLY_BY, OtherFacts
 from framework import Model, Plugin, Sound, Suite, failures

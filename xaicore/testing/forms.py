@@ -172,8 +172,8 @@ class FormChecks(DescribedChecks, AttentionChecks):
                 if self.has_gradients:
                     self.close(f"gradients at {name!r} {what}", subject.gradients(captured, name), expected[name])
             both = subject.backend.observe(inputs), subject.facts
-            reads = [[layer.reads for layer in facts.layers] for facts in both if facts is not None]
-            same(f"what layers read {what}", reads[:1], reads[1:])
+            seen = [[(one.reads, one.reached) for one in facts.layers] for facts in both if facts is not None]
+            same(f"what layers read, and where gradients arrive, {what}", seen[:1], seen[1:])
 
     @checks("facts-outputs", since=2)
     def test_stated_axes_beside_those_that_the_layers_show(self) -> None:

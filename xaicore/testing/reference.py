@@ -23,6 +23,7 @@ from xaicore.testing.nets.description import described
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.queries import QueriesNet
+from xaicore.testing.nets.sequence import SequenceNet
 from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.offsets import offsets
 from xaicore.testing.places import moves_of_tokens, of_halves, read_by
@@ -61,11 +62,12 @@ class ReferenceBackend(Backend):
         layers = tuple(self.facts_of(name, values, gradients) for name in names)
         first = layers[0].name
         readers = tuple(read_by(self.net, first, picture) for picture in pictures)
-        outputs = {name: values[layer].shape for name, layer in self.ends().items()}
+        is_sequence = isinstance(self.net, SequenceNet)
+        outputs = {name: (8, 1, 4) if is_sequence else values[layer].shape for name, layer in self.ends().items()}
         axes = self.described.axes or ""
         shown = 1 if axes.startswith("n") and "c" in axes else None
         output = self.net.explains or 0
-        return Facts(layers, readers, 1, self.net.link, None, output, outputs, shown_class_axis=shown)
+        return Facts(layers, readers, 1, self.net.link, None, output, outputs, 1 + is_sequence, shown_class_axis=shown)
 
     def ends(self) -> dict[int | str, str]:
         """{name of an output: the layer that makes it}."""
@@ -179,7 +181,8 @@ class ReferenceBackend(Backend):
     def attention_facts(self, name: str, weights: np.ndarray) -> AttentionFacts:
         """Those of one attention."""
         _, heads, queries, keys = weights.shape
-        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=self.net.name == "causal")
+        is_causal = keys > 1 and not np.triu(weights, 1).any()
+        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=is_causal)
 
     def attentions(self) -> dict[str, tuple[TokenNet | QueriesNet, str]]:
         """{layer with an attention: the block that it is, and the layer that it reads}."""
@@ -188,7 +191,8 @@ class ReferenceBackend(Backend):
         if isinstance(self.net, QueriesNet):
             return {"read": (self.net, "gated")}
         if isinstance(self.net, BlocksNet):
-            return {"mixed1": (self.net.blocks[0], "tokens"), "mixed2": (self.net.blocks[1], "mixed1")}
+            read = ("tokens", "mixed1", "mixed2")
+            return {f"mixed{n}": (block, read[n - 1]) for n, block in enumerate(self.net.blocks, 1)}
         return {}
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
@@ -259,7 +263,7 @@ class ReferenceBackend(Backend):
         Raises:
             InputError: the net takes others.
         """
-        inputs = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
+        inputs = tuple(inputs[name] for name in sorted(inputs)) if isinstance(inputs, Mapping) else inputs
         given = tuple(map(np.asarray, inputs if isinstance(inputs, tuple) else (self.with_batch_axis(inputs),)))
         wanted = self.net.pictures(1)
         if [one.shape[1:2] for one in given] != [one.shape[1:2] for one in wanted]:
