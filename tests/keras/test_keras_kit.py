@@ -141,6 +141,17 @@ def policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(was)
 
 
+@contextlib.contextmanager
+def channels_first() -> Iterator[None]:
+    """Layers that are made now take the channels there."""
+    was = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(was)
+
+
 FORWARD = {
     "gradients": "Keras' backend only runs forward",
     "reached": "which positions of a map count is found for tokens alone: each takes a row of a pass",
@@ -303,8 +314,10 @@ class TestKeras(testing.BackendTests):
     def build_sequence(self, net: testing.SequenceNet) -> testing.Built:
         x = keras.Input((6, 8, 3))
         a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
-        y = dense(net.dense, net.bias)(keras.ops.mean(a, axis=1))
-        return keras.Model(x, keras.ops.transpose(y, (1, 0, 2))), {name: name for name in net.layers}
+        y = dense(net.dense, net.bias)(keras.ops.mean(a, axis=1, keepdims=True))
+        y = keras.ops.moveaxis(y, 3, 1)  # (N, classes, 1, columns)
+        y = layers.Reshape((4, 8))(y if net.link is None else keras.ops.softmax(y, axis=1))
+        return keras.Model(x, keras.ops.transpose(y, (2, 0, 1))), {name: name for name in net.layers}
 
     def build_shares(self, net: testing.SharesNet) -> testing.Built:
         return conv_net(net, layers.ReLU(name="relu2"))
@@ -331,8 +344,10 @@ class TestKeras(testing.BackendTests):
         if keras.backend.backend() == "torch":
             import torch
 
-            return {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
-        return {"learning in bfloat16": lambda: policy("mixed_bfloat16")}
+            modes = {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
+        else:
+            modes = {"learning in bfloat16": lambda: policy("mixed_bfloat16")}
+        return {**modes, "pictures with channels first": channels_first}
 
     def freeze(self, model: keras.Model) -> None:
         model.trainable = False

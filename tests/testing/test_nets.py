@@ -26,7 +26,7 @@ from xaicore.testing.nets.arithmetic import relu_back
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
 NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet(), HalvesNet()]
-NETS += [MaskedNet(), SequenceNet()]
+NETS += [MaskedNet(), SequenceNet(), SequenceNet("softmax")]
 STEP = 1e-6
 
 

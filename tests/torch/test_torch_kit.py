@@ -221,9 +221,10 @@ class Sequence(nn.Module):
     def __init__(self, net: testing.SequenceNet) -> None:
         super().__init__()
         self.conv1, self.relu1, self.dense = conv(net.conv1, net.bias1), nn.ReLU(), dense(net.dense, net.bias)
+        self.end = nn.Softmax(dim=2) if net.link else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.dense(self.relu1(self.conv1(x)).mean(2).permute(2, 0, 1))
+        return self.end(self.dense(self.relu1(self.conv1(x)).mean(2).mT)).permute(1, 0, 2)
 
 
 class Shares(nn.Module):

@@ -52,6 +52,10 @@ class WholeChecks(BackendCase):
         self.need("facts", "reader")
         for subject, facts in self._reported():
             same(f"images in the pass that showed the facts of the {subject.net.name} net", facts.count, 1)
+            for one, picture in zip(facts.inputs, subject.pictures, strict=True):
+                if picture.dtype.kind == "i":
+                    what = f"what the reader of whole numbers of the {subject.net.name} net takes"
+                    same(what, one.reader_shape, None)
             (seen, *_) = facts.inputs
             if seen.reader is None and type(subject.backend).input_of is not Backend.input_of:
                 deviate(f"`reader` of the picture of the {subject.net.name} net", "the name of a layer", None)

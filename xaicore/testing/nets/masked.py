@@ -32,7 +32,7 @@ class MaskedNet(BlocksNet):
     """The transformer of blocks with three of them, "mixed1", "mixed2" and "mixed3":
 
     - a mask hides from a query of the first all keys behind it, as in the causal net, whose framework may say so;
-    - a mask hides from a query of the second all keys but the first two behind it;
+    - a mask hides from a query of the second all keys but the first one behind it;
     - the third adds a bias to the scores, and both of its heads share keys and values: `key` and `value` are twice the
       same five rows.
 
@@ -46,7 +46,7 @@ class MaskedNet(BlocksNet):
     maps = ("patches", "tokens", "mixed1", "mixed2", "mixed3")
 
     def __init__(self) -> None:
-        masks = (np.triu(np.full((TOKENS, TOKENS), -np.inf), behind) for behind in (1, 3))
+        masks = (np.triu(np.full((TOKENS, TOKENS), -np.inf), behind) for behind in (1, 2))
         bias = np.random.default_rng(17).normal(0, 1, (2, TOKENS, TOKENS)).astype(np.float32)
         self.blocks: tuple[TokenNet, ...] = tuple(
             MaskedBlock(seed, added) for seed, added in zip((14, 15, 16), (*masks, bias), strict=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xaicore.testing.nets.net import GraphNet
+from xaicore.testing.nets.arithmetic import head, head_back
+from xaicore.testing.nets.net import GraphNet, Values
 from xaicore.testing.nets.steps import Step, convolution, rectifier
 
 __all__ = ["SequenceNet"]
@@ -18,13 +19,15 @@ class SequenceNet(GraphNet):
     Attributes:
         conv1, bias1: (5, 3, 3, 3) and (5,).
         dense, bias: (4, 5) and (4,).
+        link: the activation over the classes behind it: None or "softmax".
     """
 
     name = "sequence"
     layers = ("conv1", "relu1", "dense")
     maps = ("conv1", "relu1")
 
-    def __init__(self) -> None:
+    def __init__(self, link: str | None = None) -> None:
+        self.link = link
         rng = np.random.default_rng(18)
         self.conv1 = rng.normal(0, 0.3, (5, 3, 3, 3)).astype(np.float32)
         self.dense = rng.normal(0, 1, (4, 5)).astype(np.float32)
@@ -41,6 +44,15 @@ class SequenceNet(GraphNet):
             "relu1": rectifier("conv1"),
             "dense": Step(("relu1",), self._scores, self._scores_back),
         }
+
+    def answer(self, values: Values) -> np.ndarray:
+        """The net's answer, (N, 4, 8)."""
+        return head(values["dense"].swapaxes(1, 2), self.link).swapaxes(1, 2)
+
+    def answer_back(self, values: Values, d: np.ndarray) -> np.ndarray:
+        """d score / d logits (N, K, 4, 8), from d at the answer."""
+        logits = values["dense"].swapaxes(1, 2)[:, None]
+        return head_back(d.astype(np.float64).swapaxes(2, 3), logits, self.link).swapaxes(2, 3)
 
     def _scores(self, x: np.ndarray) -> np.ndarray:
         """(N, 5, 6, 8) to (N, 4, 8)."""
