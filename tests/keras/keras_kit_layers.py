@@ -75,6 +75,8 @@ class BiasedAttention(layers.Layer):
         q, k, v = (
             keras.ops.reshape(one(tokens), (-1, 13, n, 5)) for one, n in zip(self.inward, (2, 1, 1), strict=False)
         )
+        if keras.backend.backend() == "tensorflow":  # which repeats no heads
+            k, v = (keras.ops.repeat(one, 2, axis=2) for one in (k, v))
         mixed = keras.ops.dot_product_attention(q, k, v, bias=keras.ops.convert_to_tensor(self.bias))
         return self.inward[3](keras.ops.reshape(mixed, (-1, 13, 10)))
 
