@@ -227,6 +227,12 @@ class TestKeras(testing.BackendTests):
 
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
         each = [convolution("conv1", net.conv1, net.bias1), layers.ReLU(name="relu1")]
+        if net.link == "sigmoid":  # of a sum of two halves
+            x = keras.Input((6, 8, 3))
+            a = each[1](each[0](x))
+            halves = [convolution(f"half{i}", net.dense / 2, net.bias / 2)(a) for i in range(2)]
+            y = layers.Permute((3, 1, 2))(layers.Activation("sigmoid")(layers.Add()(halves)))
+            return keras.Model(x, y), {name: name for name in net.layers[:-1]}
         each += [convolution("dense", net.dense, net.bias, activation=net.link)]
         each += [layers.Reshape((6, 8, 4)) if net.link is None else layers.Permute((3, 1, 2))]
         names = net.layers if net.link is None else net.layers[:-1]

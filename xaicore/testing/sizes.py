@@ -93,6 +93,13 @@ class SizeChecks(PowerChecks):
                 what = f"outputs of the {subject.net.name} net, its inputs in another order"
                 self.close(what, captured.outputs, subject.values["dense"])
 
+    @checks("backend-inputs", since=2)
+    def test_a_tuple_of_one(self) -> None:
+        """A tuple is the arguments of a model: this is the only one."""
+        subject = self.subject()
+        captured = subject.capture([subject.last_map], inputs=(subject.inputs,))
+        self.close("outputs for a tuple of one", captured.outputs, subject.values["dense"])
+
     @checks("backend-arrays", since=2)
     def test_whole_numbers_stay_whole(self) -> None:
         """`to_numpy` changes no type of those that are no floating-point numbers."""
