@@ -52,6 +52,10 @@ BEYOND: dict[str, dict[str, str]] = {
     "keras": {
         "callback.py": TRAINERS,
         "devices.py": DEVICES,
+        "backend.py:KerasBackend.on_accelerator": DEVICES,
+        "engines/torch.py:TorchEngine.on_accelerator": DEVICES,
+        "engines/torch.py:TorchEngine.device_of": DEVICES,
+        "state.py:preserved_modes": "modules of PyTorch inside of a TorchModuleWrapper",
         "running.py": "which package's engine serves Keras' backend, by entry points of its own",
         "surgery.py": SURGERY,
         "advice.py": HINTS,

@@ -27,6 +27,9 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("engines/torch.py", "with torch.inference_mode(False), torch.no_grad():", "constant"): (
         "of a pass that nothing is pulled back in, whose results are copied: the same numbers in each of the modes"
     ),
+    ("engines/torch.py", "asked, recording = (program.asked, False)", "constant"): (
+        "all of a pass is recorded, as it is where a model switches gradients off: the same ones, in more memory"
+    ),
     ("weights.py", "found = hashlib.blake2b(digest_size=16)", "constant"): "a longer hash, which tells no more apart",
     ("backend.py", "key = ('classifier', layer, self.output, batch.signature(with_batch=False))", "constant"): (
         "the classifier is looked for again for another number of images, and is the same one"

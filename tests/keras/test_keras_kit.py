@@ -301,7 +301,8 @@ class TestKeras(testing.BackendTests):
             "shape": dense(net.shape, net.shape_bias, name="shape")(pooled),
             "colour": dense(net.colour, net.colour_bias, name="colour")(pooled),
         }
-        return keras.Model(x, y), {name: name for name in net.layers}
+        is_first = net.explains in (0, "shape")
+        return keras.Model(x, y if is_first else [*y.values()]), {name: name for name in net.layers}
 
     def build_open(self, net: testing.OpenNet) -> testing.Built:
         x, (first, second) = keras.Input((12, 16, 3)), net.blocks
@@ -322,8 +323,9 @@ class TestKeras(testing.BackendTests):
         a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
         y = dense(net.dense, net.bias)(keras.ops.mean(a, axis=1, keepdims=True))
         y = keras.ops.moveaxis(y, 3, 1)  # (N, classes, 1, columns)
-        y = layers.Reshape((4, 8))(y if net.link is None else keras.ops.softmax(y, axis=1))
-        return keras.Model(x, keras.ops.transpose(y, (2, 0, 1))), {name: name for name in net.layers}
+        y = keras.ops.transpose(y if net.link is None else keras.ops.softmax(y, axis=1), (3, 2, 1, 0))
+        y = keras.ops.swapaxes(keras.ops.squeeze(y, axis=1), 1, 2)
+        return keras.Model(x, y), {name: name for name in net.layers}
 
     def build_shares(self, net: testing.SharesNet) -> testing.Built:
         return conv_net(net, layers.ReLU(name="relu2"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from broken_backends import Changed, OtherFacts, breaks
 from broken_on_other_nets import is_a
-from framework import Sound
+from framework import MODE, Sound
 
 from xaicore import InputError
 
@@ -148,3 +148,37 @@ class LooksForImagesAlongChannels(OtherFacts):
 class FindsLayersInsideOfConvolutions(OtherFacts):
     def of_layer(self, layer):
         return replace(layer, is_leaf=layer.kind != "convolution")
+
+
+@breaks("facts-moves", only_by="test_where_tokens_come_from")
+class TellsAgainWhereTokensComeFrom(Sound):
+    def observe(self, inputs):
+        facts = super().observe(inputs)
+        moves = next((one.moves for one in facts.layers if one.moves), {})
+        again = (replace(one, moves=moves if one.name in ("tokens", "mixed") else one.moves) for one in facts.layers)
+        return replace(facts, layers=tuple(again))
+
+
+@breaks("backend-inputs", only_by="test_pictures_with_the_axes_of_others")
+class TakesTurnedPicturesEitherWay(Sound):
+    def pictures(self, inputs):
+        is_other = is_a(self, "turned") and np.shape(inputs)[-1] != 1
+        return super().pictures(np.moveaxis(inputs, 1 - 4, -1) if is_other else inputs)
+
+
+@breaks("backend-gradients", only_by="test_layers_out_of_reach")
+class HasSecondDerivativesOutOfReach(Sound):
+    def second(self, inputs, layer, direction):
+        is_other = is_a(self, "outputs") and layer == "colour"
+        return np.zeros((2, 3, 3), np.float32) if is_other else super().second(inputs, layer, direction)
+
+
+@breaks("backend-modes")
+class ReadsTheLayoutFromTheMode(Sound):
+    def __init__(self, model, output=None):
+        super().__init__(model, output)
+        self.is_turned = MODE["quiet"]
+
+    @property
+    def channels_last(self):  # type: ignore[override]  # depends on the mode
+        return self.is_turned or super().channels_last

@@ -123,9 +123,13 @@ class FormChecks(DescribedChecks, AttentionChecks):
     @checks("backend-inputs", since=2)
     def test_pictures_with_the_axes_of_others(self) -> None:
         """They are refused with their shape, single ones too; what the error says to type works."""
-        subject = self.subject()
+        for subject in (self.subject(), *self._formed(TurnedNet)):
+            self._check_moved(subject)
+
+    def _check_moved(self, subject: Subject) -> None:
         (picture,), shape = subject.pictures, tuple(np.shape(subject.backend.to_numpy(subject.inputs)))
-        moved = subject.to_inputs(np.moveaxis(picture, 1, 3) if shape[1] == 3 else np.moveaxis(picture, 3, 1))
+        is_first = shape[1] == picture.shape[1]
+        moved = subject.to_inputs(np.moveaxis(picture, 1, 3) if is_first else np.moveaxis(picture, 3, 1))
         takes_single = type(subject.backend).with_batch_axis is not Backend.with_batch_axis
         for x in (moved, moved[0]) if takes_single else (moved,):
             wrong = tuple(x.shape)

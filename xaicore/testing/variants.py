@@ -116,6 +116,9 @@ class VariantChecks(BackendCase):
             subject = self.subject()
             with mode(), self.unchanged(subject, f"a pass in the mode {name!r}"):
                 self._check_numbers(subject, f"in the mode {name!r}")
+                made = self.backend(subject.model)
+                what = f"channels_last of a backend that is made in the mode {name!r}"
+                same(what, bool(made.channels_last), bool(subject.backend.channels_last))
 
     @checks("backend-modes")
     def test_frozen_weights(self) -> None:
