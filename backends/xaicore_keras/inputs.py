@@ -171,7 +171,7 @@ def picture_size(model: Any) -> tuple[int, int] | None:
     """(height, width) of the pictures that a model takes; None where it does not take one input, of one size."""
     inputs = known_inputs(model) or ()
     shape = tuple(inputs[0].shape) if len(inputs) == 1 else ()
-    size = shape[1:3] if takes_channels_last(model) else shape[2:4]
+    size = shape[1:3] if takes_channels_last(model) else shape[2:]
     return size if len(shape) == 4 and all(isinstance(one, int) for one in size) else None
 
 
