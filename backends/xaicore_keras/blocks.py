@@ -26,6 +26,7 @@ from xaicore_keras.state import preserved_model
 __all__ = ["Block", "choose_blocks", "find_blocks", "leaves_of"]
 
 _PARTS = ("weights", "query", "key", "value", "output")
+_PULLED = ("weights", "output")
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,10 @@ class Block:
     parts: tuple[str, ...]
     says_causal: bool
 
-    def leaves(self, with_gradients: bool) -> dict[Leaf, bool]:
-        """{part: whether it has a gradient}."""
-        return {
-            Leaf("attention", self.place, part): with_gradients and part in ("weights", "output") for part in self.parts
-        }
+    @property
+    def leaves(self) -> dict[str, Leaf]:
+        """{part: where a pass has it}."""
+        return {part: Leaf("attention", self.place, part) for part in self.parts}
 
 
 def choose_blocks(blocks: Sequence[Block], names: Iterable[str]) -> list[Block]:
@@ -66,8 +66,11 @@ def choose_blocks(blocks: Sequence[Block], names: Iterable[str]) -> list[Block]:
 
 def leaves_of(blocks: Sequence[Block], with_gradients: Mapping[str, bool]) -> dict[Leaf, bool]:
     """{part: whether it has a gradient}, of attentions by name."""
-    leaves = [block.leaves(with_gradients[block.facts.name]) for block in blocks]
-    return {leaf: has for each in leaves for leaf, has in each.items()}
+    return {
+        leaf: with_gradients[block.facts.name] and part in _PULLED
+        for block in blocks
+        for part, leaf in block.leaves.items()
+    }
 
 
 class AttentionRecorder:

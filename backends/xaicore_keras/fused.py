@@ -86,7 +86,7 @@ def _of_scores(tensor: Any, heads: int) -> Any:
 
 def _earlier(scores: Any) -> Any:
     """(Q, T): whether a key stands no later than the query."""
-    return ops.expand_dims(ops.arange(ops.shape(scores)[-2]), 1) >= ops.arange(ops.shape(scores)[-1])
+    return ops.tril(ops.ones(ops.shape(scores)[2:]))
 
 
 def _lowest(dtype: str) -> float:

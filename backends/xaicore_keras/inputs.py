@@ -25,6 +25,9 @@ __all__ = [
     "with_batch_axis",
 ]
 
+_CHANNELS = (1, 3, 4)
+"""How many a picture has: grey, colours, and colours beside how opaque they are."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -158,8 +161,9 @@ def takes_channels_last(model: Any) -> bool:
     """Whether pictures are (N, H, W, C): by the shape of the first input, else as Keras is configured."""
     inputs = known_inputs(model)
     shape = tuple(inputs[0].shape) if inputs else ()
-    if len(shape) == 4 and (shape[1] in (1, 3, 4)) != (shape[-1] in (1, 3, 4)):
-        return shape[-1] in (1, 3, 4)
+    are_first, are_last = (len(shape) == 4 and shape[axis] in _CHANNELS for axis in (1, -1))
+    if are_first != are_last:
+        return are_last
     return bool(keras.config.image_data_format() == "channels_last")
 
 
@@ -167,7 +171,7 @@ def picture_size(model: Any) -> tuple[int, int] | None:
     """(height, width) of the pictures that a model takes; None where it does not take one input, of one size."""
     inputs = known_inputs(model) or ()
     shape = tuple(inputs[0].shape) if len(inputs) == 1 else ()
-    size = shape[1:3] if takes_channels_last(model) else shape[2:4]
+    size = shape[1:3] if takes_channels_last(model) else shape[2:]
     return size if len(shape) == 4 and all(isinstance(one, int) for one in size) else None
 
 

@@ -112,8 +112,8 @@ def _of_attention(
     block: Block, values: Mapping[Leaf, np.ndarray], pulled: Mapping[Leaf, np.ndarray | None], count: int
 ) -> Attention:
     """One attention, from the values of its parts and from what was pulled back to them."""
-    parts = {leaf.part: values[leaf] for leaf in block.leaves(False)}
-    gradients = {leaf.part: pulled.get(leaf) for leaf in block.leaves(True)}
+    parts = {part: values[leaf] for part, leaf in block.leaves.items()}
+    gradients = {part: pulled.get(leaf) for part, leaf in block.leaves.items()}
     shape = parts["weights"].shape[:2]
     if shape[0] % count:
         raise LayerError(

@@ -14,6 +14,7 @@ __all__ = ["beyond"]
 TRAINERS = "callbacks of training loops, whose contract is `xaicore.Watcher`"
 LIBRARIES = "the names, transforms and file layouts of a library of models"
 HINTS = "what to type, in words of the framework: the contract asks that the error says the shape"
+DEVICES = "accelerators, which a machine that runs a kit need not have, and copies of a model there"
 SURGERY = "makes a model for CAM, which is a function of the package and none of a backend"
 
 BEYOND: dict[str, dict[str, str]] = {
@@ -24,7 +25,7 @@ BEYOND: dict[str, dict[str, str]] = {
         "transformers.py": TRAINERS,
         "loader.py": "the workers and generators of PyTorch's DataLoader",
         "generation.py": "`generate` of models of Transformers",
-        "devices.py": "accelerators, which a machine that runs a kit need not have, and copies of a model there",
+        "devices.py": DEVICES,
         "cam.py": SURGERY,
         "surgery.py": SURGERY,
         "tools.py": "for Keras on PyTorch, whose tests find its faults",
@@ -50,10 +51,15 @@ BEYOND: dict[str, dict[str, str]] = {
     },
     "keras": {
         "callback.py": TRAINERS,
+        "devices.py": DEVICES,
+        "backend.py:KerasBackend.on_accelerator": DEVICES,
+        "engines/torch.py:TorchEngine.on_accelerator": DEVICES,
+        "engines/torch.py:TorchEngine.device_of": DEVICES,
+        "state.py:preserved_modes": "modules of PyTorch inside of a TorchModuleWrapper",
         "running.py": "which package's engine serves Keras' backend, by entry points of its own",
         "surgery.py": SURGERY,
         "advice.py": HINTS,
-        "surveys.py:_warn": HINTS,
+        "surveys.py:Surveys._warn": HINTS,
         "inputs.py:_with_channel": "Keras adds a last axis of one channel to inputs, or drops it",
         "models/applications.py": LIBRARIES,
         "models/pictures.py": LIBRARIES,

@@ -16,9 +16,6 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ),
     ("pulls.py", REDUCED, "constant"): "the graph is kept until the pass is forgotten: memory, and the same gradients",
     ("zeros.py", SKIPS, "condition"): "products with zeros are multiplied, or are not: the same sums",
-    ("seen.py", "return (0.5 + golden % 1).reshape(shape).astype(np.float32)", "constant"): (
-        "other weights for outputs, between 0.5 and 2.5, no two of which are the same either"
-    ),
     ("inputs.py", "if not value.flags.writeable or min(value.strides, default=0) < 0:", "constant"): (
         "an array without axes has no negative strides, and whether one that repeats elements is copied changes none"
     ),
@@ -29,6 +26,13 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ): "a second survey, in which compiled functions are traced as plain ones: the same facts, more slowly",
     ("engines/torch.py", "with torch.inference_mode(False), torch.no_grad():", "constant"): (
         "of a pass that nothing is pulled back in, whose results are copied: the same numbers in each of the modes"
+    ),
+    ("engines/torch.py", "asked, recording = (program.asked, False)", "constant"): (
+        "all of a pass is recorded, as it is where a model switches gradients off: the same ones, in more memory"
+    ),
+    ("weights.py", "found = hashlib.blake2b(digest_size=16)", "constant"): "a longer hash, which tells no more apart",
+    ("backend.py", "key = ('classifier', layer, self.output, batch.signature(with_batch=False))", "constant"): (
+        "the classifier is looked for again for another number of images, and is the same one"
     ),
     **{
         ("traces.py", "if len(self._traces) > MAX_TRACES:", kind): "a trace that was forgotten is made again"

@@ -62,6 +62,33 @@ class OpenAttention(layers.Layer):
         return self.inward[3](ops.reshape(mixed, (-1, 13, 10)))
 
 
+class BiasedAttention(layers.Layer):
+    """Two heads that share keys and values; a bias is added to the scores."""
+
+    def __init__(self, net: testing.TokenNet) -> None:
+        super().__init__(name="biased")
+        each = {"q": net.query, "k": net.key[:5], "v": net.value[:5], "out": net.output}
+        self.inward = [dense(weight, name=part) for part, weight in each.items()]
+        self.bias = net.mask(13)[None]
+
+    def call(self, tokens: Any) -> Any:
+        q, k, v = (
+            keras.ops.reshape(one(tokens), (-1, 13, n, 5)) for one, n in zip(self.inward, (2, 1, 1), strict=False)
+        )
+        if keras.backend.backend() == "tensorflow":  # which repeats no heads
+            k, v = (keras.ops.repeat(one, 2, axis=2) for one in (k, v))
+        mixed = keras.ops.dot_product_attention(q, k, v, bias=keras.ops.convert_to_tensor(self.bias))
+        return self.inward[3](keras.ops.reshape(mixed, (-1, 13, 10)))
+
+
+class Shares(layers.Layer):
+    """Exponentials, divided by their sum."""
+
+    def call(self, x: Any) -> Any:
+        e = keras.ops.exp(x)
+        return e / keras.ops.sum(e, axis=-1, keepdims=True)
+
+
 class Pair(keras.Model):
     """One convolution for two pictures, which are arguments."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from keras_kit_layers import OpenAttention, Pair, Restless, dense
+from keras_kit_layers import BiasedAttention, OpenAttention, Pair, Restless, Shares, dense
 from keras_state import fingerprint
 
 import xaicore_keras
@@ -117,14 +117,16 @@ def patched(net: testing.TokenNet, x: Any) -> Any:
     return Tokens(net)(convolution("patches", net.patches, net.patches_bias, 4)(x))
 
 
-def attended(net: testing.TokenNet, tokens: Any, name: str, inner: layers.Layer | None = None) -> Any:
-    """A block, with Keras' own attention, or with this layer in its place."""
+def attended(
+    net: testing.TokenNet, tokens: Any, name: str, inner: layers.Layer | None = None, mask: np.ndarray | None = None
+) -> Any:
+    """A block, with Keras' own attention, which may take a mask, or with this layer in its place."""
     layer = layers.LayerNormalization(epsilon=net.epsilon, name=f"{name}_norm")
     layer.build((None, None, 10))
     layer.set_weights([net.scale, net.shift])
     taken, is_causal = layer(tokens), isinstance(net, testing.CausalNet)
     own = attention(net, f"{name}_attention") if inner is None else None
-    added = inner(taken) if own is None else own(taken, taken, use_causal_mask=is_causal)
+    added = inner(taken) if own is None else own(taken, taken, attention_mask=mask, use_causal_mask=is_causal)
     return layers.Add(name=name)([tokens, added])
 
 
@@ -137,6 +139,17 @@ def policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(was)
+
+
+@contextlib.contextmanager
+def channels_first() -> Iterator[None]:
+    """Layers that are made now take the channels there."""
+    was = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(was)
 
 
 FORWARD = {
@@ -153,11 +166,13 @@ def conv_net(net: testing.ConvNet, relu2: layers.Layer) -> testing.Built:
     x = keras.Input((6, 8, net.channels))
     a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(Restless()(x)))
     a = layers.GlobalAveragePooling2D(name="pool")(relu2(convolution("conv2", net.conv2, net.bias2)(a)))
-    last = dense(net.dense, net.bias, net.link if net.link == "softmax" else None)
+    is_open = isinstance(net, testing.SharesNet)
+    last = dense(net.dense, net.bias, net.link if net.link == "softmax" and not is_open else None)
     y = last(layers.Dropout(0.5, seed=0)(a))
+    y = Shares()(y) if is_open else y
     if net.link == "sigmoid":
         y = keras.ops.sigmoid(keras.ops.reshape(y, (-1, 4)))
-    return keras.Model(x, y), {name: name for name in (net.layers if net.link is None else net.layers[:-1])}
+    return keras.Model(x, y), {name: name for name in (net.layers if net.link is None or is_open else net.layers[:-1])}
 
 
 class TestKeras(testing.BackendTests):
@@ -213,6 +228,12 @@ class TestKeras(testing.BackendTests):
 
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
         each = [convolution("conv1", net.conv1, net.bias1), layers.ReLU(name="relu1")]
+        if net.link == "sigmoid":  # of a sum of two halves
+            x = keras.Input((6, 8, 3))
+            a = each[1](each[0](x))
+            halves = [convolution(f"half{i}", net.dense / 2, net.bias / 2)(a) for i in range(2)]
+            y = layers.Permute((3, 1, 2))(layers.Activation("sigmoid")(layers.Add()(halves)))
+            return keras.Model(x, y), {name: name for name in net.layers[:-1]}
         each += [convolution("dense", net.dense, net.bias, activation=net.link)]
         each += [layers.Reshape((6, 8, 4)) if net.link is None else layers.Permute((3, 1, 2))]
         names = net.layers if net.link is None else net.layers[:-1]
@@ -281,13 +302,34 @@ class TestKeras(testing.BackendTests):
             "shape": dense(net.shape, net.shape_bias, name="shape")(pooled),
             "colour": dense(net.colour, net.colour_bias, name="colour")(pooled),
         }
-        return keras.Model(x, y), {name: name for name in net.layers}
+        is_first = net.explains in (0, "shape")
+        return keras.Model(x, y if is_first else [*y.values()]), {name: name for name in net.layers}
 
     def build_open(self, net: testing.OpenNet) -> testing.Built:
         x, (first, second) = keras.Input((12, 16, 3)), net.blocks
         mixed = attended(first, patched(first, x), "mixed1", OpenAttention(first, "sums"))
         mixed = attended(second, mixed, "mixed2", OpenAttention(second, "layer"))
         return keras.Model(x, dense(second.dense, second.bias)(mixed[:, 0])), {name: name for name in net.layers}
+
+    def build_masked(self, net: testing.MaskedNet) -> testing.Built:
+        x, (first, second, third) = keras.Input((12, 16, 3)), net.blocks
+        seen = [keras.ops.convert_to_tensor(np.isfinite(block.mask(13))[None]) for block in (first, second)]
+        mixed = attended(first, patched(first, x), "mixed1", mask=seen[0])
+        mixed = attended(second, mixed, "mixed2", mask=seen[1])
+        mixed = attended(third, mixed, "mixed3", BiasedAttention(third))
+        return keras.Model(x, dense(third.dense, third.bias)(mixed[:, 0])), {name: name for name in net.layers}
+
+    def build_sequence(self, net: testing.SequenceNet) -> testing.Built:
+        x = keras.Input((6, 8, 3))
+        a = layers.ReLU(name="relu1")(convolution("conv1", net.conv1, net.bias1)(x))
+        y = dense(net.dense, net.bias)(keras.ops.mean(a, axis=1, keepdims=True))
+        y = keras.ops.moveaxis(y, 3, 1)  # (N, classes, 1, columns)
+        y = keras.ops.transpose(y if net.link is None else keras.ops.softmax(y, axis=1), (3, 2, 1, 0))
+        y = keras.ops.swapaxes(keras.ops.squeeze(y, axis=1), 1, 2)
+        return keras.Model(x, y), {name: name for name in net.layers}
+
+    def build_shares(self, net: testing.SharesNet) -> testing.Built:
+        return conv_net(net, layers.ReLU(name="relu2"))
 
     def build_leaky(self, net: testing.LeakyNet) -> testing.Built:
         slope = keras.initializers.Constant(0.3)
@@ -311,8 +353,10 @@ class TestKeras(testing.BackendTests):
         if keras.backend.backend() == "torch":
             import torch
 
-            return {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
-        return {"learning in bfloat16": lambda: policy("mixed_bfloat16")}
+            modes = {"no_grad": torch.no_grad, "inference_mode": torch.inference_mode}
+        else:
+            modes = {"learning in bfloat16": lambda: policy("mixed_bfloat16")}
+        return {**modes, "pictures with channels first": channels_first}
 
     def freeze(self, model: keras.Model) -> None:
         model.trainable = False

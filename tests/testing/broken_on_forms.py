@@ -124,7 +124,7 @@ class ExplainsProbabilities(Sound):
         return replace(captured, outputs=outputs, outputs_kind="probabilities") if self.net.link else captured
 
 
-@breaks("powers-parts", only_by="test_parts_of_a_net_with_a_link")
+@breaks("powers-parts")
 class GivesLogitsForParts(Sound):
     def parts(self, values):
         return {0: values["dense"].astype(np.float32)} if self.net.link else super().parts(values)

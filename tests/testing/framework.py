@@ -157,6 +157,15 @@ class Suite(testing.BackendTests):
     def build_open(self, net: testing.OpenNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 
+    def build_masked(self, net: testing.MaskedNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_sequence(self, net: testing.SequenceNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
+    def build_shares(self, net: testing.SharesNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
     def build_half(self, net: testing.HalfNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 

@@ -11,6 +11,7 @@ from framework import Sound
 from xaicore import Facts, layers
 from xaicore.recording import Arguments, FactsBackend, Pass
 from xaicore.testing.nets.description import described
+from xaicore.testing.nets.sequence import SequenceNet
 
 PARTS = ("weights", "query", "key", "value", "output")
 
@@ -31,7 +32,8 @@ class Recorded(FactsBackend, Sound):
     def arguments(self, inputs: Any) -> Arguments:
         """Checked by the net."""
         self.pictures(inputs)
-        return Arguments.of(self.with_batch_axis(inputs))
+        named = isinstance(inputs, Mapping)  # the net has them in the order of their names
+        return Arguments.of(dict(sorted(inputs.items())) if named else self.with_batch_axis(inputs))
 
     def taken(self, x: Arguments) -> tuple[np.ndarray, ...]:
         """What the net computes with."""
@@ -58,6 +60,7 @@ class Recorded(FactsBackend, Sound):
             """Without the layers that the explained output is not made of."""
             if rule != "plain" and not any(run.startswith("relu") for run in runs.values()):
                 raise layers.no_relu(rule, ["tanh"])
+            rows = np.moveaxis(rows, axis + 1, 2)
             rows = self.net.answer_back(values, rows) if self.described.is_score else rows
             pulled = self.backward(values, rows, rule)
             others = {*self.ends().values()} - {self.net.end}
@@ -73,6 +76,8 @@ class Recorded(FactsBackend, Sound):
             return found
 
         outputs = described(self.net, values, self.described)
+        axis = min(2 if isinstance(self.net, SequenceNet) else 1, outputs.ndim - 1)
+        outputs = np.moveaxis(outputs, min(1, axis), axis)  # as the net answers, but for its images
         kind = "values" if self.described.is_score else "logits"
         return Pass(
             outputs, {**{key: values[run] for key, run in runs.items()}, **arrays}, pull, kind, self.parts(values)

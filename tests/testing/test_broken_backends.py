@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import broken_on_forms  # noqa: F401 (it adds its own)
+import broken_on_masks  # noqa: F401
 import broken_on_other_nets  # noqa: F401
+import broken_on_sizes  # noqa: F401
 import pytest
 from broken_backends import BROKEN, ONLY_BY, OtherFacts
 from framework import Model, Plugin, Sound, Suite, failures
@@ -208,7 +210,7 @@ SUITES = [
     (LacksWhatItHas, "no 'tokens' in `lacks`, since there is such a net"),
     (
         LacksAnUnknownThing,
-        "one of gradients, facts, heads, logits, bias, residual, segments, half, turned, leaky, modes, ",
+        "one of gradients, facts, heads, logits, bias, residual, segments, shares, half, turned, leaky, ",
     ),
     (LacksWithoutAReason, "why that cannot be checked, in words"),
     (NamesUnknownLayers, "unknown layers of the conv net"),

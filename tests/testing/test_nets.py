@@ -11,11 +11,13 @@ from xaicore.testing import (
     HalvesNet,
     HeadsNet,
     LoopNet,
+    MaskedNet,
     PairNet,
     QueriesNet,
     RecurrentNet,
     ResidualNet,
     SegmentsNet,
+    SequenceNet,
     TokenNet,
     WordsNet,
 )
@@ -24,6 +26,7 @@ from xaicore.testing.nets.arithmetic import relu_back
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
 NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet(), HalvesNet()]
+NETS += [MaskedNet(), SequenceNet(), SequenceNet("softmax")]
 STEP = 1e-6
 
 
@@ -59,6 +62,7 @@ CHAINS = [
     CausalNet(),
     QueriesNet(),
     RecurrentNet(),
+    MaskedNet(),
 ]
 
 

@@ -188,6 +188,54 @@ class CausalAttention(Attention):
         return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).swapaxes(1, 2).flatten(2))
 
 
+class MaskedAttention(Attention):
+    """Two heads; a mask of truth values hides keys, or a bias is added to the scores."""
+
+    def __init__(self, net: testing.TokenNet) -> None:
+        super().__init__(net)
+        added = torch.from_numpy(net.mask(13)).float()
+        self.register_buffer("mask", added if added.isfinite().all() else added == 0)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        q, k, v = (one.unflatten(-1, (2, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
+        return self.out(F.scaled_dot_product_attention(q, k, v, self.mask).swapaxes(1, 2).flatten(2))
+
+
+class Masked(nn.Module):
+    """Three blocks, whose attentions are masked or biased."""
+
+    def __init__(self, net: testing.MaskedNet) -> None:
+        super().__init__()
+        first, last = net.blocks[0], net.blocks[-1]
+        self.patches, self.tokens = conv(first.patches, first.patches_bias, 4), Tokens(first)
+        self.mixed1, self.mixed2, self.mixed3 = map(Block, net.blocks)
+        for block, own in zip((self.mixed1, self.mixed2, self.mixed3), net.blocks, strict=True):
+            block.attention = MaskedAttention(own)
+        self.dense = dense(last.dense, last.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.mixed3(self.mixed2(self.mixed1(self.tokens(self.patches(x)))))[:, 0])
+
+
+class Sequence(nn.Module):
+    """Scores for each column, the columns first."""
+
+    def __init__(self, net: testing.SequenceNet) -> None:
+        super().__init__()
+        self.conv1, self.relu1, self.dense = conv(net.conv1, net.bias1), nn.ReLU(), dense(net.dense, net.bias)
+        self.end = nn.Softmax(dim=2) if net.link else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.end(self.dense(self.relu1(self.conv1(x)).mean(2).mT)).permute(1, 0, 2)
+
+
+class Shares(nn.Module):
+    """Exponentials, divided by their sum."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.exp() / x.exp().sum(1, keepdim=True)
+
+
 class Positions(nn.Module):
     """Patches with their positions."""
 
@@ -451,6 +499,17 @@ class TestTorch(testing.BackendTests):
     def build_open(self, net: testing.OpenNet) -> testing.Built:
         model = Blocks(net)
         model.mixed1.attention = OpenAttention(net.blocks[0])
+        return self.build(model, *net.layers)
+
+    def build_masked(self, net: testing.MaskedNet) -> testing.Built:
+        return self.build(Masked(net), *net.layers)
+
+    def build_sequence(self, net: testing.SequenceNet) -> testing.Built:
+        return self.build(Sequence(net), *net.layers)
+
+    def build_shares(self, net: testing.SharesNet) -> testing.Built:
+        model = Conv(net)
+        model.end = Shares()
         return self.build(model, *net.layers)
 
     def build_leaky(self, net: testing.LeakyNet) -> testing.Built:

@@ -18,6 +18,7 @@ from xaicore.facts import AttentionFacts, ByShape, Facts
 from xaicore.layers import find_run, listing, no_gradient, pull_in_half, split_run
 from xaicore.outputs import Parts
 from xaicore.recording.arguments import Arguments
+from xaicore.recording.arrivals import mixture
 
 __all__ = ["FactsBackend", "Pass"]
 
@@ -167,12 +168,17 @@ class FactsBackend(Backend):
         """Every attention that a pass over the first image shows."""
         if "attention" not in self.powers:
             return super().attention(inputs)
-        values = self.run(self.arguments(inputs).first()).values
-        ends = [key for key in values if key.endswith(" weights")]
-        weights = {key.removesuffix(" weights"): self._host(values[key]) for key in ends}
+        first = self.arguments(inputs).first()
+        weights = {key: self._host(one) for key, one in self.run(first).values.items() if key.endswith(" weights")}
+        pulled = self._reached(first, [*weights]) if weights and self.has_gradients else None
         return [
-            AttentionFacts(name, one.shape, causal=one.shape[-1] > 1 and not np.triu(one, 1).any())
-            for name, one in weights.items()
+            AttentionFacts(
+                key.removesuffix(" weights"),
+                one.shape,
+                None if pulled is None else key in pulled,
+                one.shape[-1] > 1 and not np.triu(one, 1).any(),
+            )
+            for key, one in weights.items()
         ]
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
@@ -187,6 +193,12 @@ class FactsBackend(Backend):
             return super().resume_parts(inputs, layer, activations)
         one = self._resumed(inputs, layer, activations)
         return self._rows(one, self.observe(inputs)), self._parts(one)
+
+    def _reached(self, first: Arguments, keys: Sequence[str]) -> set[str]:
+        """Those of these values at which the gradient of the outputs arrives, in a pass over the first image."""
+        one = self.run(first, (), keys)
+        pulled = self._pulled(one, mixture(self._host(one.outputs).shape)[:, None].astype(np.float32), "plain")
+        return {key for key in keys if key in pulled and pulled[key].any()}
 
     def _check_asked(self, has_direction: bool, rules: Sequence[str], parts: bool) -> None:
         if has_direction and not self.has_gradients:

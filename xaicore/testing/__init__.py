@@ -20,15 +20,17 @@ from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.coupled import CoupledNet
-from xaicore.testing.nets.forms import HalfNet, LeakyNet, OpenNet, TurnedNet
+from xaicore.testing.nets.forms import HalfNet, LeakyNet, OpenNet, SharesNet, TurnedNet
 from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
+from xaicore.testing.nets.masked import MaskedNet
 from xaicore.testing.nets.pair import PairNet
 from xaicore.testing.nets.queries import QueriesNet
 from xaicore.testing.nets.recurrent import RecurrentNet
 from xaicore.testing.nets.residual import ResidualNet
 from xaicore.testing.nets.segments import SegmentsNet
+from xaicore.testing.nets.sequence import SequenceNet
 from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.nets.words import WordsNet
 from xaicore.testing.reference import ReferenceBackend
@@ -51,6 +53,7 @@ __all__ = [
     "LeakyNet",
     "LoggerTests",
     "LoopNet",
+    "MaskedNet",
     "MethodTests",
     "ModelSourceTests",
     "OpenNet",
@@ -60,6 +63,8 @@ __all__ = [
     "ReferenceBackend",
     "ResidualNet",
     "SegmentsNet",
+    "SequenceNet",
+    "SharesNet",
     "TokenNet",
     "TurnedNet",
     "WordsNet",

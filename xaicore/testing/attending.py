@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from xaicore.testing.nets.arithmetic import softmax
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.forms import OpenNet
+from xaicore.testing.nets.masked import MaskedNet
 from xaicore.testing.nets.queries import QueriesNet
 from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.powers import PowerChecks
@@ -41,6 +43,19 @@ class AttentionChecks(PowerChecks):
             assert isinstance(subject.net, BlocksNet)
             first, second = subject.net.blocks
             self._check_net(subject, [(first, "tokens", "mixed1"), (second, "mixed1", "mixed2")])
+
+    @checks("powers-attention", since=2)
+    def test_masked_attention(self) -> None:
+        """A mask that hides later keys makes it causal, one that hides some of them does not, nor does a bias."""
+        self.need("facts", MaskedNet.name)
+        (subject,) = self._with_power("attention", [self._built_once(MaskedNet())])
+        rows, net = directions(subject.net, 2), cast("MaskedNet", subject.net)
+        captured, expected = subject.capture(subject.maps, subject.aim(rows)), net.backward(subject.values, rows)
+        self.close("outputs of the masked net", captured.outputs, subject.values["dense"])
+        for name in subject.maps if self.has_gradients else ():
+            self.close(f"gradients at {name!r} of the masked net", subject.gradients(captured, name), expected[name])
+        read = ("tokens", "mixed1", "mixed2")
+        self._check_net(subject, [(one, read[n], f"mixed{n + 1}") for n, one in enumerate(net.blocks)])
 
     @checks("powers-attention", since=2)
     def test_causal_attention(self) -> None:
@@ -89,33 +104,34 @@ class AttentionChecks(PowerChecks):
         listed = self._listed(subject)
         same(f"attentions of the {subject.net.name} net", len(listed), len(blocks))
         for one, (net, taken, _) in zip(listed, blocks, strict=True):
-            self._check_facts(one, net.attend(subject.values[taken]).weights, isinstance(net, CausalNet))
+            self._check_facts(one, net.attend(subject.values[taken]).weights)
         rows, names = directions(subject.net, 2), [one.name for one in listed]
         captured = subject.capture((), subject.aim(rows), attention=dict.fromkeys(names, self.has_gradients))
         same("attentions in the capture", list(captured.attention), names)
         pulled = subject.expected_gradients(rows, captured.outputs_kind)
         for name, (net, taken, mixed) in zip(names, blocks, strict=True):
-            self._check_attention(captured.attention[name], net.attend(subject.values[taken], pulled[mixed]))
+            expected = net.attend(subject.values[taken], pulled[mixed])
+            added = net.mask(expected.weights.shape[-1]) if isinstance(net, TokenNet) else np.zeros(())
+            self._check_attention(captured.attention[name], expected, added)
         forward = subject.capture((), None, attention={names[-1]: False}).attention
         same("attentions in a capture of one", list(forward), names[-1:])
-        expected = blocks[-1][0].attend(subject.values[blocks[-1][1]]).weights
-        self.close("`weights` without a direction", forward[names[-1]].weights, expected)
+        weights = blocks[-1][0].attend(subject.values[blocks[-1][1]]).weights
+        self.close("`weights` without a direction", forward[names[-1]].weights, weights)
 
-    def _check_facts(self, one: AttentionFacts, weights: np.ndarray, is_causal: bool) -> None:
+    def _check_facts(self, one: AttentionFacts, weights: np.ndarray) -> None:
         same("the shape of its weights, for one image", tuple(one.shape)[1:], weights.shape[1:])
-        same("whether it is causal", one.causal, is_causal)
-        if one.reached is not None:
+        same("whether it is causal", one.causal, not np.triu(weights, 1).any())
+        if one.reached is not None or (self.has_gradients and "reached" not in self.lacks):
             same("whether the gradient reaches it", one.reached, True)
 
-    def _check_attention(self, came: Attention, expected: Attention) -> None:
+    def _check_attention(self, came: Attention, expected: Attention, added: np.ndarray) -> None:
         gradients = ("weights_gradients", "output_gradients") if self.has_gradients else ()
         for what in ("weights", "value", "output", *gradients):
             array, wanted = getattr(came, what), getattr(expected, what)
             if array is not None or what.startswith("weights"):
                 self.close(f"`{what}` of the attention", array, wanted)
         if came.query is not None and came.key is not None:  # each may be scaled
-            hidden = np.where(expected.weights == 0, -np.inf, 0)
             scores = came.query @ came.key.swapaxes(-1, -2)
-            fits = [softmax(scores * scale + hidden) for scale in (1.0, 1 / np.sqrt(came.query.shape[-1]))]
+            fits = [softmax(scores * scale + added) for scale in (1.0, 1 / np.sqrt(came.query.shape[-1]))]
             if not any(np.allclose(one, expected.weights, self.rtol, self.atol) for one in fits):
                 self.close("softmax(query key^T) of the attention", fits[0], expected.weights)

@@ -24,7 +24,10 @@ from xaicore.testing.quiet import QuietChecks
 from xaicore.testing.reducing import ReducingChecks
 from xaicore.testing.restoring import RestoringChecks
 from xaicore.testing.running import RunningChecks
+from xaicore.testing.sequences import SequenceChecks
+from xaicore.testing.sizes import SizeChecks
 from xaicore.testing.variants import VariantChecks
+from xaicore.testing.whole import WholeChecks
 
 __all__ = ["BackendTests"]
 
@@ -65,6 +68,9 @@ class FirstChecks(BackendCase):
 
 class BackendTests(
     NeedlessChecks,
+    SequenceChecks,
+    SizeChecks,
+    WholeChecks,
     EndChecks,
     FormChecks,
     HalvingChecks,

@@ -9,16 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xaicore.backend import Backend
-from xaicore.testing.checks import ContractError, Deviation, deviate, same
+from xaicore.testing.author import METHODS, Built, FormAuthor
 from xaicore.testing.checks import close as close_to
-from xaicore.testing.clauses import CLAUSES
-from xaicore.testing.kit import Kit, ask, skip, some
+from xaicore.testing.checks import deviate, same
+from xaicore.testing.kit import ask, skip, some
 from xaicore.testing.lacking import FEATURES
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.coupled import CoupledNet
-from xaicore.testing.nets.forms import HalfNet, LeakyNet, OpenNet, TurnedNet
 from xaicore.testing.nets.halves import HalvesNet
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.loop import LoopNet
@@ -35,21 +34,16 @@ from xaicore.testing.subject import Subject
 
 __all__ = ["BackendCase", "Built"]
 
-Built = tuple[Any, Mapping[str, str]]
-"""A model, and {layer of the kit's net: its name in the model}, of those layers that the framework tells apart."""
 
 OTHERS: tuple[type[Net], ...] = (
     *(ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet),
     *(CausalNet, QueriesNet, RecurrentNet),
 )
-METHODS = {"modes": "modes", "frozen": "freeze", "alias": "alias"}
-"""{what is no net: the method that supplies it}."""
-
 WITH_FACTS = ("loop", "blocks", "words", "causal", "queries", "recurrent")
 """Nets of tokens, of several runs or inputs, which are read by their facts."""
 
 
-class BackendCase(Kit):
+class BackendCase(FormAuthor):
     """The base of all checks of backends.
 
     `lacks` may name what `lacking.FEATURES` lists.
@@ -120,22 +114,6 @@ class BackendCase(Kit):
         """The net of these weights in your framework, which returns both outputs."""
         raise self._undeclared("outputs")
 
-    def build_open(self, net: OpenNet) -> Built:
-        """The net of these weights in your framework, whose attention is a product, a softmax and a product."""
-        raise self._undeclared("open")
-
-    def build_half(self, net: HalfNet) -> Built:
-        """The net of these weights in your framework, which computes in float16."""
-        raise self._undeclared("half")
-
-    def build_turned(self, net: TurnedNet) -> Built:
-        """The net of these weights in your framework, which takes what `turned_inputs` returns."""
-        raise self._undeclared("turned")
-
-    def build_leaky(self, net: LeakyNet) -> Built:
-        """The net of these weights in your framework."""
-        raise self._undeclared("leaky")
-
     def modes(self) -> Mapping[str, Callable[[], contextlib.AbstractContextManager[Any]]]:
         """{name: context manager} of the modes that a caller may be in, such as switched-off gradients."""
         raise self._undeclared("modes")
@@ -163,23 +141,6 @@ class BackendCase(Kit):
         Weights, buffers, stored gradients, training flags, the number of hooks, the framework's random state and modes.
         """
         raise self._missing("state")
-
-    def turned_inputs(self, picture: np.ndarray) -> Any:
-        """What a model takes for grey pictures (N, 1, height, width) float32, its channel on the other side."""
-        raise self._missing("turned_inputs")
-
-    def _undeclared(self, name: str) -> ContractError:
-        return ContractError(CLAUSES["kit-declared"], Deviation(*self.needed(name)))
-
-    def needed(self, name: str) -> tuple[str, str, str]:
-        """What was looked for, what an author supplies, and that it is not there."""
-        is_net, method = name not in METHODS, METHODS.get(name, f"build_{name}")
-        why = f"why the framework has no such {'net' if is_net else 'thing'}"
-        expected = f"a method {method}, or lacks = {{{name!r}: {why!r}}}"
-        return f"the {name} net" if is_net else name, expected, "neither"
-
-    def _missing(self, name: str) -> ContractError:
-        return ContractError(CLAUSES["kit-declared"], Deviation(type(self).__name__, f"a method {name}", "none"))
 
     @property
     def has_facts(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.nets.coupled import CoupledNet
 from xaicore.testing.nets.heads import HeadsNet
+from xaicore.testing.nets.net import Net
+from xaicore.testing.nets.segments import SegmentsNet
 from xaicore.testing.powers import PowerChecks
 from xaicore.testing.subject import Subject, directions
 
@@ -50,7 +52,9 @@ class CouplingChecks(PowerChecks):
     @checks("powers-attention", since=2)
     def test_nets_without_attention(self) -> None:
         """None is listed, also where the net ends in a softmax."""
-        nets = [self.conv_net(), *([] if "heads" in self.lacks else [self.conv_net("softmax")])]
+        nets: list[Net] = [self.conv_net()]
+        if "heads" not in self.lacks:
+            nets += [self.conv_net("softmax"), *([SegmentsNet("softmax")] if self.has(SegmentsNet.name) else [])]
         subjects = [*map(self.subject, nets), *(one for one in self.others() if _has_none(one))]
         for subject in self._with_power("attention", subjects):
             listed = [one.name for one in subject.backend.attention(subject.inputs)]

@@ -119,6 +119,10 @@ class EndChecks(DescribedChecks, PowerChecks):
             self.close(f"activations at {other!r}", subject.capture([other]).activations[other], subject.values[other])
             call = functools.partial(subject.capture, [other], subject.aim(rows))
             refused(f"gradients at {other!r}, of which the output is not made", call, LayerError, subject.layers[other])
+            if self.having("second", subject):
+                given = subject.inputs, subject.layers[other], lambda *_: rows
+                what = f"second derivatives at {other!r}, of which the output is not made"
+                refused(what, functools.partial(subject.backend.second, *given), LayerError, subject.layers[other])
 
     @checks("powers-resume", since=2)
     def test_resuming_from_rows_that_do_not_fit(self) -> None:

@@ -122,9 +122,14 @@ class FormChecks(DescribedChecks, AttentionChecks):
     @checks("backend-inputs", since=2)
     def test_pictures_with_the_axes_of_others(self) -> None:
         """They are refused with their shape, single ones too; what the error says to type works."""
-        subject = self.subject()
+        self._check_moved(self.subject())
+        if self.has(TurnedNet.name):
+            self._check_moved(self._formed(TurnedNet))
+
+    def _check_moved(self, subject: Subject) -> None:
         (picture,), shape = subject.pictures, tuple(np.shape(subject.backend.to_numpy(subject.inputs)))
-        moved = subject.to_inputs(np.moveaxis(picture, 1, 3) if shape[1] == 3 else np.moveaxis(picture, 3, 1))
+        is_first = shape[1] == picture.shape[1]
+        moved = subject.to_inputs(np.moveaxis(picture, 1, 3) if is_first else np.moveaxis(picture, 3, 1))
         takes_single = type(subject.backend).with_batch_axis is not Backend.with_batch_axis
         for x in (moved, moved[0]) if takes_single else (moved,):
             wrong = tuple(x.shape)
@@ -171,8 +176,8 @@ class FormChecks(DescribedChecks, AttentionChecks):
                 if self.has_gradients:
                     self.close(f"gradients at {name!r} {what}", subject.gradients(captured, name), expected[name])
             both = subject.backend.observe(inputs), subject.facts
-            reads = [[layer.reads for layer in facts.layers] for facts in both if facts is not None]
-            same(f"what layers read {what}", reads[:1], reads[1:])
+            seen = [[(one.reads, one.reached) for one in facts.layers] for facts in both if facts is not None]
+            same(f"what layers read, and where gradients arrive, {what}", seen[:1], seen[1:])
 
     @checks("facts-outputs", since=2)
     def test_stated_axes_beside_those_that_the_layers_show(self) -> None:

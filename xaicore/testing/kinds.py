@@ -14,5 +14,8 @@ TYPES = {
 CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2, "Mixed": 2}
 """{type: the axis of its output that has the channels}."""
 
-KINDS = {"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense", "Norm": "norm", "Embedding": "embedding"}
+KINDS = {
+    **{"Conv": "convolution", "GlobalPool": "pooling", "Dense": "dense", "Norm": "norm"},
+    **{"Embedding": "embedding", "Recurrent": "recurrent"},
+}
 """{type: `LayerFacts.kind`}."""

@@ -30,6 +30,7 @@ FEATURES: dict[str, Feature] = {
     "bias": Feature("biases of layers", "build_conv"),
     "residual": Feature("a block with batch norms and a skip", "build_residual"),
     "segments": Feature("a score for each class at each position, in any order of axes", "build_segments"),
+    "shares": Feature("the convolutional net whose softmax is written out of single operations", "build_shares"),
     "half": Feature("the convolutional net on pictures of four channels, in float16", "build_half"),
     "turned": Feature(
         "the convolutional net on grey pictures, whose channel is on the other side; before any pass, "
@@ -54,6 +55,10 @@ FEATURES: dict[str, Feature] = {
     "coupled": Feature("images that depend on each other, as those of batch statistics do", "build_coupled", "facts"),
     "halves": Feature("the halves of a picture through one convolution, and words", "build_halves", "facts"),
     "open": Feature("two blocks, whose attentions are written out of single operations", "build_open", "facts"),
+    "masked": Feature("three blocks, whose attentions take masks and a bias", "build_masked", "facts"),
+    "sequence": Feature(
+        "scores for each column of a picture, (columns, N, classes): the images come second", "build_sequence", "facts"
+    ),
     "takes": Feature("`takes` of layers", "", "facts"),
     "reads": Feature("`reads` of layers", "", "facts"),
     "reached": Feature("`reached` of layers", "", "facts"),

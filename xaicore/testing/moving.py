@@ -28,6 +28,9 @@ class MovingChecks(BackendCase):
             if not moved:
                 expected = "where two of the tokens come from, or lacks = {'moves': 'why that is not seen'}"
                 deviate(f"`moves` of the first layer of the {subject.net.name} net with tokens", expected, "none")
+            counts = [layer.shape[next(iter(layer.moves[0]))] for layer in moved if 0 in layer.moves]
+            what = f"layers with `moves` of the {subject.net.name} net, of which each has another number of tokens"
+            same(what, len(counts), len({*counts}))
             for layer in moved:
                 self._check_moves(subject, layer)
 

@@ -11,6 +11,7 @@ from xaicore.backend import Backend
 from xaicore.errors import LayerError, XaicoreError
 from xaicore.testing.case import BackendCase
 from xaicore.testing.checks import checks, deviate, refused, same
+from xaicore.testing.nets.forms import SharesNet
 from xaicore.testing.nets.net import Net
 from xaicore.testing.subject import Subject, directions
 
@@ -23,7 +24,7 @@ class OutputChecks(BackendCase):
     def heads(self) -> list[Net]:
         """The convolutional net with each end that the framework has."""
         links = (None,) if "heads" in self.lacks else (None, "softmax", "sigmoid")
-        return [self.conv_net(link) for link in links]
+        return [*map(self.conv_net, links), *([SharesNet()] if self.has(SharesNet.name) else [])]
 
     @checks("backend-outputs")
     def test_outputs(self) -> None:
@@ -47,7 +48,7 @@ class OutputChecks(BackendCase):
             assert net.link is None or subject.values["dense"].min() < 0  # so that no logits pass for probabilities
             for layers in ((), (subject.last_map,)):
                 captured = subject.capture(layers)
-                what = f"a net that ends in {net.link or 'its dense layer'}, with the layers {layers}"
+                what = f"a {net.name} net that ends in {net.link or 'its dense layer'}, with the layers {layers}"
                 if captured.outputs_kind == "probabilities" and net.link is not None:
                     self.close(f"probabilities of {what}", captured.outputs, net.answer(subject.values))
                 else:

@@ -15,7 +15,7 @@ __all__ = ["GRID", "moves_of_tokens", "of_halves", "read_by"]
 GRID = (3, 4)
 """Rows and columns of the patches of all nets of tokens."""
 
-MADE_OF_PATCHES = {"tokens": "tokens", "blocks": "tokens", "causal": "tokens", "queries": "mixed"}
+MADE_OF_PATCHES = {"tokens": "tokens", "blocks": "tokens", "masked": "tokens", "causal": "tokens", "queries": "mixed"}
 """{net: its first layer of tokens}."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from xaicore.backend import POWERS, Backend, Direction, Layer, check_direction
 from xaicore.capture import Attention, Capture, Reduction
-from xaicore.errors import BackendError, InputError, MethodError
+from xaicore.errors import BackendError, MethodError
 from xaicore.facts import AttentionFacts, Facts, LayerFacts
 from xaicore.layers import listing, no_gradient, no_relu, no_run, split_run, unknown_layer
 from xaicore.outputs import Output, Parts, choose_name
@@ -23,9 +23,11 @@ from xaicore.testing.nets.description import described
 from xaicore.testing.nets.heads import HeadsNet
 from xaicore.testing.nets.net import Net
 from xaicore.testing.nets.queries import QueriesNet
+from xaicore.testing.nets.sequence import SequenceNet
 from xaicore.testing.nets.token import TokenNet
 from xaicore.testing.offsets import offsets
 from xaicore.testing.places import moves_of_tokens, of_halves, read_by
+from xaicore.testing.taken import arrays_for
 
 __all__ = ["ReferenceBackend"]
 
@@ -61,11 +63,12 @@ class ReferenceBackend(Backend):
         layers = tuple(self.facts_of(name, values, gradients) for name in names)
         first = layers[0].name
         readers = tuple(read_by(self.net, first, picture) for picture in pictures)
-        outputs = {name: values[layer].shape for name, layer in self.ends().items()}
+        is_sequence = isinstance(self.net, SequenceNet)
+        outputs = {name: (8, 1, 4) if is_sequence else values[layer].shape for name, layer in self.ends().items()}
         axes = self.described.axes or ""
         shown = 1 if axes.startswith("n") and "c" in axes else None
         output = self.net.explains or 0
-        return Facts(layers, readers, 1, self.net.link, None, output, outputs, shown_class_axis=shown)
+        return Facts(layers, readers, 1, self.net.link, None, output, outputs, 1 + is_sequence, shown_class_axis=shown)
 
     def ends(self) -> dict[int | str, str]:
         """{name of an output: the layer that makes it}."""
@@ -128,9 +131,7 @@ class ReferenceBackend(Backend):
             rows = check_direction(direction(outputs, kind, *more), outputs)
             rows = self.net.answer_back(values, rows) if self.described.is_score else rows
             pulled = {rule: self.backward(values, rows, rule) for rule in ("plain", *rules)}
-            beside = [name for name in runs.values() if name in self.ends().values() and name != self.net.end]
-            if beside:
-                raise no_gradient(beside[0])
+            self.check_reach(runs.values())
         activations = {name: as_float(values[run]) for name, run in runs.items()}
         gradients = {name: as_float(pulled["plain"][run]) for name, run in runs.items()} if pulled else {}
         return Capture(
@@ -145,6 +146,16 @@ class ReferenceBackend(Backend):
             cast("Parts", all_parts),
             {name: reduction(np, activations[name], gradients[name]) for name, reduction in reduce.items()},
         )
+
+    def check_reach(self, runs: Iterable[str]) -> None:
+        """Refuse the other output.
+
+        Raises:
+            LayerError: it is among these.
+        """
+        beside = [name for name in runs if name in self.ends().values() and name != self.net.end]
+        if beside:
+            raise no_gradient(beside[0])
 
     def parts(self, values: Arrays) -> dict[int | str, np.ndarray]:
         """All outputs of a pass."""
@@ -179,7 +190,8 @@ class ReferenceBackend(Backend):
     def attention_facts(self, name: str, weights: np.ndarray) -> AttentionFacts:
         """Those of one attention."""
         _, heads, queries, keys = weights.shape
-        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=self.net.name == "causal")
+        is_causal = keys > 1 and not np.triu(weights, 1).any()
+        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=is_causal)
 
     def attentions(self) -> dict[str, tuple[TokenNet | QueriesNet, str]]:
         """{layer with an attention: the block that it is, and the layer that it reads}."""
@@ -188,7 +200,8 @@ class ReferenceBackend(Backend):
         if isinstance(self.net, QueriesNet):
             return {"read": (self.net, "gated")}
         if isinstance(self.net, BlocksNet):
-            return {"mixed1": (self.net.blocks[0], "tokens"), "mixed2": (self.net.blocks[1], "mixed1")}
+            read = ("tokens", "mixed1", "mixed2")
+            return {f"mixed{n}": (block, read[n - 1]) for n, block in enumerate(self.net.blocks, 1)}
         return {}
 
     def resume(self, inputs: Any, layer: str, activations: np.ndarray) -> np.ndarray:
@@ -210,6 +223,7 @@ class ReferenceBackend(Backend):
         """By differences of gradients along the activations."""
         net: Any = self.net
         values, run = self.forward(*self.pictures(inputs)), self.run_of(layer)
+        self.check_reach([run])
         outputs = as_float(values["dense"])
         rows, step = check_direction(direction(outputs, "logits"), outputs), 1e-4
         more, less = (net.backward(net.after(run, values[run] * (1 + s), values), rows)[run] for s in (step, -step))
@@ -254,22 +268,8 @@ class ReferenceBackend(Backend):
         return inputs[None] if isinstance(inputs, np.ndarray) and inputs.ndim == 3 else inputs
 
     def pictures(self, inputs: Any) -> tuple[np.ndarray, ...]:
-        """The inputs as a tuple of arrays.
-
-        Raises:
-            InputError: the net takes others.
-        """
-        inputs = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
-        given = tuple(map(np.asarray, inputs if isinstance(inputs, tuple) else (self.with_batch_axis(inputs),)))
-        wanted = self.net.pictures(1)
-        if [one.shape[1:2] for one in given] != [one.shape[1:2] for one in wanted]:
-            expected = ", ".join(f"(N, {', '.join(map(str, one.shape[1:]))})" for one in wanted)
-            raise InputError(f"inputs {', '.join(str(one.shape) for one in given)}: the net takes {expected}")
-        if any(one.dtype.kind not in "fiu" for one in given):
-            raise InputError(f"inputs of the type {given[0].dtype}: expected numbers")
-        if not all(map(len, given)):
-            raise InputError(f"inputs {', '.join(str(one.shape) for one in given)}: expected one image or more")
-        return given
+        """The inputs as a tuple of arrays; see `arrays_for`."""
+        return arrays_for(self.net, inputs if isinstance(inputs, (Mapping, tuple)) else self.with_batch_axis(inputs))
 
     def layer_name(self, name: str) -> str:
         """The name itself, of a layer that the net has."""

@@ -28,7 +28,7 @@ FACTS = ("takes", "reads", "reached", "reader")
 
 HEADS = ("shape", "colour")
 
-FORMS = ("open", "half", "turned", "leaky")
+FORMS = ("open", "masked", "sequence", "shares", "half", "turned", "leaky")
 
 NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, HalvesNet.name, "modes", "frozen", *FORMS)
 
@@ -118,6 +118,9 @@ class VariantChecks(BackendCase):
             subject = self.subject()
             with mode(), self.unchanged(subject, f"a pass in the mode {name!r}"):
                 self._check_numbers(subject, f"in the mode {name!r}")
+                made = self.backend(subject.model)
+                what = f"channels_last of a backend that is made in the mode {name!r}"
+                same(what, bool(made.channels_last), bool(subject.backend.channels_last))
 
     @checks("backend-modes")
     def test_frozen_weights(self) -> None:

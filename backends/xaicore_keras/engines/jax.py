@@ -124,7 +124,9 @@ class JaxEngine(Engine):
             stays = reducer is not None and reducer.keeps(leaf)
             return _first_rows(value, count, padded.count) if stays else _kept(value, count, padded.count)
 
-        return Forward(np.array(outputs)[:count], [kept(leaf, value) for leaf, value in given.items()], pull)
+        y = np.array(outputs)
+        rows = y[:count] if len(y.shape) and len(y) == padded.count else y  # others are refused, as they are
+        return Forward(rows, [kept(leaf, value) for leaf, value in given.items()], pull)
 
     def on_accelerator(self, weight: Any) -> bool:
         """By the platform of its device."""

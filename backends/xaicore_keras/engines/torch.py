@@ -204,10 +204,10 @@ def _pull(taken: Any, inputs: Sequence[torch.Tensor], i: int, weights: np.ndarra
         return None
     direction = torch.from_numpy(weights).to(taken.device, taken.dtype)
     try:
-        (gradient,) = torch.autograd.grad([taken], [inputs[i]], [direction], retain_graph=True, allow_unused=True)
-    except RuntimeError:  # an operation without a gradient, or what it keeps was written to
+        (gradient,) = torch.autograd.grad([taken], [inputs[i]], [direction], retain_graph=True)
+    except RuntimeError:  # it is made of other inputs, by an operation without a gradient, or was written to
         return None
-    return None if gradient is None else tools.to_host(gradient)
+    return tools.to_host(gradient)
 
 
 def _arrivals(gradient: torch.Tensor | None) -> dict[int, list[bool]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from xaicore.testing.nets.net import ChainNet
@@ -19,11 +21,11 @@ class BlocksNet(ChainNet):
     """
 
     name = "blocks"
-    layers = ("patches", "tokens", "mixed1", "mixed2", "dense")
-    maps = ("patches", "tokens", "mixed1", "mixed2")
+    layers: ClassVar[tuple[str, ...]] = ("patches", "tokens", "mixed1", "mixed2", "dense")
+    maps: ClassVar[tuple[str, ...]] = ("patches", "tokens", "mixed1", "mixed2")
 
     def __init__(self) -> None:
-        self.blocks = TokenNet(), TokenNet(seed=6)
+        self.blocks: tuple[TokenNet, ...] = TokenNet(), TokenNet(seed=6)
 
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
         """Pictures (count, 3, 12, 16)."""

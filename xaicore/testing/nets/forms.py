@@ -8,7 +8,7 @@ from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.conv import ConvNet
 from xaicore.testing.nets.token import TokenNet
 
-__all__ = ["HalfNet", "LeakyNet", "OpenNet", "TurnedNet"]
+__all__ = ["HalfNet", "LeakyNet", "OpenNet", "SharesNet", "TurnedNet"]
 
 SLOPE = 0.3
 
@@ -51,3 +51,15 @@ class LeakyNet(ConvNet):
     def back(self, layer: str, d: np.ndarray, before: np.ndarray, rule: str) -> np.ndarray:
         """The gradient at what a layer took; no rule but the plain one for the leaky ReLU."""
         return d * np.where(before > 0, 1, SLOPE) if layer == "relu2" else super().back(layer, d, before, rule)
+
+
+class SharesNet(ConvNet):
+    """The convolutional net, behind whose dense layer single operations divide exp(z) by its sum over the classes.
+
+    Where a framework does not take these for a softmax, its outputs are probabilities.
+    """
+
+    name = "shares"
+
+    def __init__(self) -> None:
+        super().__init__("softmax")

@@ -128,15 +128,15 @@ class TestFlax(testing.BackendTests):
     frameworks = ("flax", "jax")
     lacks = {  # noqa: RUF012 (a constant)
         **dict.fromkeys(
-            ("loop", "blocks", "causal", "queries", "recurrent", "coupled", "halves"),
+            ("loop", "blocks", "masked", "causal", "queries", "recurrent", "coupled", "halves"),
             "modules of the same kinds as those of the first nets",
         ),
-        **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
+        **dict.fromkeys(("segments", "sequence", "words", "outputs"), "the example explains one score per class"),
         "open": "a block as any other, whose attention is a function of JAX",
         "leaky": "a leaky ReLU is a function of JAX, and no module",
         "half": "modules of the same kinds as those of the first nets",
         "turned": "convolutions of Flax take their channels last",
-        "logits": "the end of a net is a function of JAX, which is not taken off",
+        **dict.fromkeys(("logits", "shares"), "the end of a net is a function of JAX, which is not taken off"),
         "modes": "gradients are those of functions, whatever the caller does",
         "frozen": "weights have no gradients of their own",
     }

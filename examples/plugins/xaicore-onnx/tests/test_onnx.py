@@ -107,12 +107,12 @@ class TestOnnx(testing.BackendTests):
         "gradients": "ONNX Runtime only runs forward",
         "reached": "ONNX Runtime only runs forward",
         **dict.fromkeys(
-            ("residual", "loop", "blocks", "causal", "queries", "recurrent", "coupled", "halves"),
+            ("residual", "loop", "blocks", "masked", "causal", "queries", "recurrent", "coupled", "halves"),
             "a graph of the same nodes as that of the first nets",
         ),
-        **dict.fromkeys(("segments", "words", "outputs"), "the example explains one score per class"),
+        **dict.fromkeys(("segments", "sequence", "words", "outputs"), "the example explains one score per class"),
         **dict.fromkeys(
-            ("open", "half", "turned", "leaky"), "files are as they were exported: tests of files have such"
+            ("open", "shares", "half", "turned", "leaky"), "files are as they were exported: tests of files have such"
         ),
         "moves": "ONNX Runtime only runs forward",
         "modes": "sessions have none",
