@@ -78,7 +78,10 @@ def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 
 def grad_of_mixture(
-    y: torch.Tensor, leaves: Sequence[torch.Tensor], weights: torch.Tensor, retain_graph: bool = False
+    y: torch.Tensor,
+    leaves: Sequence[torch.Tensor | GradientEdge],
+    weights: torch.Tensor,
+    retain_graph: bool = False,
 ) -> tuple[torch.Tensor | None, ...]:
     """The gradients of sum(weights * y), None for a leaf that y does not depend on.
 
