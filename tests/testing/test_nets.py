@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from xaicore.testing import (
+    AxialNet,
     BlocksNet,
     CausalNet,
     ConvNet,
@@ -24,6 +25,7 @@ from xaicore.testing.nets.arithmetic import relu_back
 NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=False), TokenNet(), PairNet()]
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
 NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet(), HalvesNet()]
+NETS += [AxialNet(), SegmentsNet("sigmoid", classes=1)]
 STEP = 1e-6
 
 
@@ -59,6 +61,7 @@ CHAINS = [
     CausalNet(),
     QueriesNet(),
     RecurrentNet(),
+    AxialNet(),
 ]
 
 

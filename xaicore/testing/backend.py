@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xaicore.testing.activations import ActivationChecks
+from xaicore.testing.agreement import AgreementChecks
 from xaicore.testing.architectures import ArchitectureChecks
 from xaicore.testing.attending import AttentionChecks
 from xaicore.testing.case import BackendCase
@@ -62,6 +63,7 @@ class FirstChecks(BackendCase):
 
 
 class BackendTests(
+    AgreementChecks,
     EndChecks,
     FormChecks,
     HalvingChecks,

@@ -13,6 +13,7 @@ from xaicore.testing.checks import ContractError, Deviation, deviate, same
 from xaicore.testing.checks import close as close_to
 from xaicore.testing.clauses import CLAUSES
 from xaicore.testing.kit import Kit, ask
+from xaicore.testing.nets.axial import AxialNet
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
@@ -40,14 +41,12 @@ FACTS = ("takes", "reads", "reached", "reader")
 Built = tuple[Any, Mapping[str, str]]
 """A model, and {layer of the kit's net: its name in the model}, of those layers that the framework tells apart."""
 
-
 OTHERS: tuple[type[Net], ...] = (
     *(ResidualNet, LoopNet, BlocksNet, SegmentsNet, WordsNet),
     *(CausalNet, QueriesNet, RecurrentNet),
 )
 METHODS = {"modes": "modes", "frozen": "freeze"}
 """{what is no net: the method that supplies it}."""
-
 WITH_FACTS = ("loop", "blocks", "words", "causal", "queries", "recurrent")
 """Nets of tokens, of several runs or inputs, which are read by their facts."""
 
@@ -67,7 +66,7 @@ class BackendCase(Kit):
     can_lack: ClassVar[tuple[str, ...]] = (
         *("gradients", "facts", "tokens", "pair", "heads", "bias"),
         *("residual", "loop", "blocks", "segments", "words", "causal", "queries", "recurrent", "outputs"),
-        *("coupled", "halves", "open", "half", "turned", "leaky", "modes", "frozen", "logits"),
+        *("axial", "coupled", "halves", "open", "half", "turned", "leaky", "modes", "frozen", "logits"),
         *("values", "covariance", "moves", "frames", "parts", "class_axis", *FACTS),
     )
 
@@ -125,6 +124,10 @@ class BackendCase(Kit):
         Its layers are "patches", "embedding", "tokens" and "dense".
         """
         raise self._undeclared("halves")
+
+    def build_axial(self, net: AxialNet) -> Built:
+        """The net of these weights in your framework; no check asks for its layers."""
+        raise self._undeclared("axial")
 
     def build_coupled(self, net: CoupledNet) -> Built:
         """The net of these weights in your framework."""

@@ -18,6 +18,7 @@ from xaicore.layers import listing, no_run, split_run, unknown_layer
 from xaicore.outputs import Output, Parts, choose_name
 from xaicore.recording import arrivals
 from xaicore.testing.kinds import CHANNELS, KINDS, TYPES
+from xaicore.testing.nets.axial import Along, AxialNet
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.description import described
 from xaicore.testing.nets.heads import HeadsNet
@@ -178,11 +179,12 @@ class ReferenceBackend(Backend):
 
     def attention_facts(self, name: str, weights: np.ndarray) -> AttentionFacts:
         """Those of one attention."""
-        _, heads, queries, keys = weights.shape
-        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=self.net.name == "causal")
+        return AttentionFacts(name, weights.shape, reached=True, causal=self.net.name == "causal")
 
-    def attentions(self) -> dict[str, tuple[TokenNet | QueriesNet, str]]:
+    def attentions(self) -> dict[str, tuple[Along | TokenNet | QueriesNet, str]]:
         """{layer with an attention: the block that it is, and the layer that it reads}."""
+        if isinstance(self.net, AxialNet):
+            return {"rows": (self.net.along["rows"], "patches"), "columns": (self.net.along["columns"], "rows")}
         if isinstance(self.net, TokenNet):
             return {"mixed": (self.net, "tokens")}
         if isinstance(self.net, QueriesNet):

@@ -22,7 +22,7 @@ __all__ = ["VariantChecks"]
 
 HEADS = ("shape", "colour")
 
-FORMS = ("open", "half", "turned", "leaky")
+FORMS = ("axial", "open", "half", "turned", "leaky")
 
 NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, HalvesNet.name, "modes", "frozen", *FORMS)
 
