@@ -70,18 +70,18 @@ def check_run(name: str, runs: int) -> None:
 
 
 def taken_by(layer: str, module: nn.Module, run: Callable[[], Any]) -> torch.Tensor:
-    """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis.
+    """The first tensor that a layer takes in its first run, before which the pass ends; images are on the first axis.
 
     Raises:
         LayerError: it does not run.
     """
     taken: list[torch.Tensor] = []
 
-    def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def keep(name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
         taken.extend(images_first(module, tensor).clone() for tensor in islice(tensors_in(args), 1))
         raise PassStopped
 
-    with Hooks({layer: module}, keep), contextlib.suppress(PassStopped):
+    with Hooks({layer: module}, lambda *_: None, keep), contextlib.suppress(PassStopped):
         run()
     if not taken:
         raise never_ran(layer)

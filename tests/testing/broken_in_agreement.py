@@ -94,3 +94,9 @@ class CountsRunsFromZero(Sound):
 class TakesHeightForTwoClasses(OtherFacts):
     def of_pass(self, facts):
         return replace(facts, class_axis=2) if facts.outputs.get(0, ())[1:2] == (2,) else facts
+
+
+@breaks("facts-takes", only_by="test_what_layers_take_as_arrays")
+class GivesWhatTheReaderTakesForAll(Sound):
+    def input_of(self, inputs, layer):
+        return super().input_of(inputs, next(iter(self.net.layers)))

@@ -17,7 +17,7 @@ import xaicore_torch
 from xaicore import testing
 from xaicore_torch import pullback
 
-HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=1), "sigmoid": nn.Sigmoid}
+HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=-1), "sigmoid": nn.Sigmoid}
 
 
 class Restless(nn.Module):
@@ -461,7 +461,8 @@ class TestTorch(testing.BackendTests):
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
         model = nn.Sequential()
         model.conv1, model.relu1, model.dense = conv(net.conv1, net.bias1), nn.ReLU(), conv(net.dense, net.bias)
-        model.end = nn.Sigmoid() if net.link == "sigmoid" else nn.Sequential(HEADS[net.link](), ClassesLast())
+        end = nn.Softmax(dim=1) if net.link == "softmax" else HEADS[net.link]()
+        model.end = nn.Sequential(end, ClassesLast())
         return self.build(model, *net.layers)
 
     def build_words(self, net: testing.WordsNet) -> testing.Built:

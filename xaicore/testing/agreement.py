@@ -63,6 +63,22 @@ class AgreementChecks(DescribedChecks):
                     same(f"lengths of what the reader of {what} takes", *lengths)
                     same(f"runs of the reader of {what}", len(seen.reader_runs), len(expected.reader_runs))
 
+    @checks("facts-takes", since=2)
+    def test_what_layers_take_as_arrays(self) -> None:
+        """The output of the layer before, in the first run, as `input_of` gives it; images are on the first axis."""
+        for subject in self.others() if self.has_facts else ():
+            if type(subject.backend).input_of is Backend.input_of:
+                return
+            assert subject.facts is not None
+            for name, called in subject.layers.items():
+                read, is_recurrent = subject.net.read_layer(name), name == "recurrent"
+                known, layer = read and subject.layers.get(subject.key(read)), subject.facts.named[called]
+                if is_recurrent or (read in subject.maps and layer.is_leaf and layer.takes == (known,)):
+                    came = subject.backend.input_of(subject.inputs, called)
+                    came = came if is_recurrent else subject.arranged(str(read), came, False)
+                    expected = subject.net.input_of(name, subject.values)
+                    self.close(f"what {name!r} of the {subject.net.name} net takes", came, expected)
+
     @checks("facts-outputs", since=2)
     def test_score_maps_of_few_classes(self) -> None:
         """One class lies along the only axis of length 1; outputs and gradients have that axis."""

@@ -227,8 +227,8 @@ class ReferenceBackend(Backend):
         }
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
-        """What the layer that reads the picture takes of it."""
-        return as_float(self.net.taken_by_reader(self.pictures(inputs)[0]))
+        """What a layer takes in its first run."""
+        return as_float(self.net.input_of(layer, self.forward(*self.pictures(inputs))))
 
     def in_precision(self, precision: str) -> Any:
         """A net whose weights are rounded."""
