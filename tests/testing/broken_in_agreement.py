@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +101,11 @@ class TakesHeightForTwoClasses(OtherFacts):
 class GivesWhatTheReaderTakesForAll(Sound):
     def input_of(self, inputs, layer):
         return super().input_of(inputs, next(iter(self.net.layers)))
+
+
+@breaks("backend-quiet", only_by="test_resuming_quietly")
+class WarnsOfSeveralRowsPerImage(Sound):
+    def resume_parts(self, inputs, layer, activations):
+        if is_a(self, "residual") and len(activations) > len(inputs) > 1:
+            warnings.warn("it is run as a whole", RuntimeWarning, stacklevel=2)
+        return super().resume_parts(inputs, layer, activations)
