@@ -98,7 +98,7 @@ class AxialNet(ChainNet):
     def __init__(self) -> None:
         rng = np.random.default_rng(16)
         self.patches = rng.normal(0, 0.3, (10, 3, PATCH, PATCH)).astype(np.float32)
-        weights = rng.normal(0, 0.5, (2, 4, 10, 10)).astype(np.float32)
+        weights = rng.normal(0, 0.2, (2, 4, 10, 10)).astype(np.float32)
         self.along = {
             name: Along(query, key, value, output, name == "columns")
             for name, (query, key, value, output) in zip(("rows", "columns"), weights, strict=True)
