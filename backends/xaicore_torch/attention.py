@@ -180,10 +180,10 @@ class Attentions(TorchFunctionMode):
             return result
         number, asked = carried
         seen = self.seen[number]
-        value, output = product.arranged(seen.weights.shape, result)
-        if value is None or output is None:
+        arranged = product.arranged(seen.weights.shape, result)
+        if arranged is None:
             return result
-        seen.value = value
+        seen.value, output = arranged
         seen.output, given = self._keep(OUTPUT, output, asked)
         self._carriers = {key: carrier for key, carrier in self._carriers.items() if carrier[1] != number}
         return product.given_back(given, result)

@@ -26,6 +26,10 @@ SUM = 1e-3
 """A softmax has a gradient of the sum 0; how far it may be from it, relative to its largest value."""
 
 
+SEVERAL = -2
+"""Stands for several channels; no channel lies beside it."""
+
+
 @dataclass(frozen=True)
 class Start:
     """Where elements of an output y are differentiated: in y itself, or in the logits below its last activation.
@@ -128,14 +132,14 @@ def _axis_along(start: Start, made: Made, at: tuple[int, ...]) -> int | None:
             continue
         other = _channel(start, made, (*at[:axis], at[axis] + step, *at[axis + 1 :]))
         if other is not None and other != channel:
-            moved.append((axis, other == channel + step and channel >= 0 and other >= 0))
+            moved.append((axis, other == channel + step))
     return moved[0][0] if len(moved) == 1 and moved[0][1] else 0
 
 
 def _channel(start: Start, made: Made, at: tuple[int, ...]) -> int | None:
     """The only channel that an element depends on, or that a softmax over channels is of.
 
-    -1 where there are several, None where it depends on none.
+    SEVERAL where there are several, None where it depends on none.
     """
     gradient = None
     with contextlib.suppress(RuntimeError):  # an operation without a gradient
@@ -151,4 +155,4 @@ def _channel(start: Start, made: Made, at: tuple[int, ...]) -> int | None:
     sums = along.sum(dim=1)
     positive = (sums > 0).nonzero().flatten()
     is_softmax = len(positive) == 1 and float(sums.sum().abs()) <= SUM * float(sums.abs().max())
-    return int(positive) if is_softmax else -1
+    return int(positive) if is_softmax else SEVERAL

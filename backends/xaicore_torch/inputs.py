@@ -54,8 +54,7 @@ class Inputs:
     @property
     def image_shapes(self) -> tuple[Any, ...]:
         """Whether images are a list, where each input is among the arguments, and the shapes of one image."""
-        count = self.count
-        shapes = tuple(t.shape[1:] if t.ndim and len(t) == count else t.shape for t in self.tensors)
+        shapes = tuple(tensor.shape for tensor in self._of_each(lambda tensor: tensor[0]).tensors)
         return self.is_list, *places((self.args, self.kwargs)), shapes
 
     @property
@@ -65,22 +64,15 @@ class Inputs:
 
     def first(self) -> Inputs:
         """The first image alone."""
-        count = self.count
-        return self._map(lambda tensor: tensor[:1] if tensor.ndim and len(tensor) == count else tensor)
+        return self._of_each(lambda tensor: tensor[:1])
 
     def twice(self) -> Inputs:
         """These images, then the same ones again."""
-        count = self.count
-        return self._map(lambda tensor: torch.cat([tensor] * 2) if tensor.ndim and len(tensor) == count else tensor)
+        return self._of_each(lambda tensor: torch.cat([tensor] * 2))
 
     def repeated(self, rows: int, copied: bool = False) -> Inputs:
         """Each image this often in a row; a single one shares its memory unless it is copied."""
-        count = self.count
-
-        def repeat(tensor: torch.Tensor) -> torch.Tensor:
-            return repeat_rows(tensor, rows, copied) if tensor.ndim and len(tensor) == count else tensor
-
-        return self._map(repeat)
+        return self._of_each(lambda tensor: repeat_rows(tensor, rows, copied))
 
     def clone(self) -> Inputs:
         """Copies, since some models write to their inputs."""
@@ -88,11 +80,11 @@ class Inputs:
 
     def kept(self, leaves: Leaves) -> Inputs:
         """Copies; each floating-point input of one row per image is the leaf ("input", its position)."""
-        count, positions = self.count, itertools.count()
+        positions = itertools.count()
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
-            position, is_of_images = next(positions), bool(tensor.ndim) and len(tensor) == count
-            is_leaf = is_of_images and tensor.is_floating_point()
+            position = next(positions)
+            is_leaf = self._has_rows(tensor) and tensor.is_floating_point()
             return leaves.keep(("input", position), tensor) if is_leaf else tensor.clone()
 
         return self._map(keep)
@@ -121,6 +113,14 @@ class Inputs:
                 f"the model raised {type(exc).__name__} for inputs {self}: {exc}{inference_hint(model)}"
                 f"{_picture_hint(model, self.picture)}{_argument_hint(model, self)}"
             ) from exc
+
+    def _has_rows(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor has one row per image."""
+        return bool(tensor.ndim) and len(tensor) == self.count
+
+    def _of_each(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Inputs:
+        """The same arguments with a change to all tensors of one row per image."""
+        return self._map(lambda tensor: function(tensor) if self._has_rows(tensor) else tensor)
 
     def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Inputs:
         def apply(value: Any) -> Any:

@@ -21,10 +21,12 @@ class Leaves:
 
     Attributes:
         tensors: {leaf: its tensor}, on the graph, in the order of the pass.
+        are_cut: the model switched grad off between two of them.
     """
 
     def __init__(self) -> None:
         self.tensors: dict[Leaf, torch.Tensor] = {}
+        self.are_cut = False
 
     def keep(self, leaf: Leaf, tensor: torch.Tensor) -> torch.Tensor:
         """Keep a tensor as a leaf, in place of an earlier one of the same name.
@@ -32,6 +34,7 @@ class Leaves:
         Returns:
             What the model must continue with.
         """
+        self.are_cut = self.are_cut or (bool(self.tensors) and not torch.is_grad_enabled())
         torch.set_grad_enabled(True)
         if self.tensors.keys() - {leaf} and tensor.requires_grad:  # behind another leaf
             kept = tensor.clone()

@@ -136,7 +136,7 @@ def places_of(last: Activation, y: torch.Tensor) -> np.ndarray | None:
     digit = min(DIGITS.get(kind, 256) for kind in (y.dtype, last.result.dtype))
     scale = 1
     while scale <= count:
-        digits = (numbers if digit > count else numbers // scale % digit).to(y.device, y.dtype).reshape(y.shape)
+        digits = (numbers // scale % digit).to(y.device, y.dtype).reshape(y.shape)
         (pulled,) = torch.autograd.grad(y, [edge], [digits], retain_graph=True)
         found += pulled.to("cpu", torch.int64).numpy().reshape(-1) * scale
         scale *= digit

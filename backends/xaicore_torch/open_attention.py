@@ -146,7 +146,7 @@ def _attended(
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    rows = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+    rows = np.broadcast_shapes(*(one.shape[:-2] for one in (query, key, value)))
     query, key, value = (one.expand(*rows, *one.shape[-2:]) for one in (query, key, value))
     query = query * (query.shape[-1] ** -0.5 if scale is None else scale)
     masks = [] if attn_mask is None else [_additive(attn_mask, query.dtype)]

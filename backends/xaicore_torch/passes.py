@@ -86,10 +86,11 @@ class Passes:
                 if from_inputs and is_recording:
                     stack.enter_context(_RecordsAll())
                 chosen = run(batch.kept(leaves) if from_inputs else batch.clone())
+                is_cut = leaves.are_cut or not torch.is_grad_enabled() or _is_apart(chosen.y, leaves)
             if recorder.missed_a_run:
                 expected_runs = {}
                 continue
-            if with_gradients and not is_recording and _is_cut(chosen.y, leaves):
+            if with_gradients and leaves.tensors and is_cut and not is_recording:
                 is_recording = True
                 continue
             return Recorded(chosen, leaves, recorder.runs)
@@ -99,10 +100,10 @@ class Passes:
         return contextlib.nullcontext()
 
 
-def _is_cut(y: torch.Tensor, leaves: Leaves) -> bool:
-    """Whether grad was off somewhere between leaves and outputs."""
+def _is_apart(y: torch.Tensor, leaves: Leaves) -> bool:
+    """Whether the outputs do not depend on the inputs, where these are leaves, or on no leaf."""
     inputs = list(leaves.of("input").values())
-    return not Origins(inputs).of(y.grad_fn) if inputs else bool(leaves.tensors) and not y.requires_grad
+    return not Origins(inputs).of(y.grad_fn) if inputs else not y.requires_grad
 
 
 class _RecordsAll(TorchFunctionMode):

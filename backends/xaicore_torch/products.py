@@ -53,13 +53,13 @@ class Product:
                 return Product(weights, values, *found)
         return None
 
-    def arranged(self, shape: Sequence[int], result: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def arranged(self, shape: Sequence[int], result: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The values (R, H, T, E) and the result (R, H, Q, E) for weights (R, H, Q, T); None where they do not fit."""
         rows, heads, queries, keys = shape
         output, values = result.permute(self.result_order), self.values.permute(self.values_order)
         lead = output.shape[:-2]
         if prod(lead) != rows * heads or output.shape[-2] != queries or values.shape[-2] != keys:
-            return None, None
+            return None
         values = values.expand(*lead, *values.shape[-2:])
         return values.reshape(rows, heads, keys, -1), output.reshape(rows, heads, queries, -1)
 

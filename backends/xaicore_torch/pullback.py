@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,9 +79,12 @@ def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 
 def grad_of_mixture(
-    y: torch.Tensor, leaves: Sequence[torch.Tensor], weights: torch.Tensor, retain_graph: bool = False
+    y: torch.Tensor,
+    leaves: Sequence[Any],
+    weights: torch.Tensor,
+    retain_graph: bool = False,
 ) -> tuple[torch.Tensor | None, ...]:
-    """The gradients of sum(weights * y), None for a leaf that y does not depend on.
+    """The gradients of sum(weights * y) at tensors and edges, None for a leaf that y does not depend on.
 
     That is the same as `grad_outputs=weights`, for which torch imports SymPy: half a second, once per process.
     """

@@ -169,7 +169,9 @@ class Pulls:
 
     def _may_be_coupled(self, leaves: Mapping[Leaf, torch.Tensor], direction: np.ndarray) -> bool | None:
         """Whether the images are coupled; None where no batch has shown it."""
-        return False if len(direction) == 1 else self._coupled.get(_key(leaves))
+        if len(direction) == 1:
+            return False
+        return self._coupled.get(_key(leaves))
 
     def _image_axes(self, leaves: Mapping[Leaf, torch.Tensor], facts: Facts | None, count: int) -> list[int] | None:
         """Per leaf, the axis that holds the images, which is the first but for layers; None where it is not known."""

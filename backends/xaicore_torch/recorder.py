@@ -44,12 +44,15 @@ class Recorder:
     @property
     def missed_a_run(self) -> bool:
         """Whether a layer ran, but less often than expected, so that its last run was not recorded."""
-        return any(count < self._expected_runs.get(name, 1) for name, count in self.runs.items())
+        return any(count < self._expected(name) for name, count in self.runs.items())
+
+    def _expected(self, name: str) -> int:
+        return self._expected_runs.get(name, 1)
 
     def _on_output(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         self.runs[name] = self.runs.get(name, 0) + 1
         _, chosen_run = split_run(name)
-        is_last = self.runs[name] >= self._expected_runs.get(name, 1)
+        is_last = self.runs[name] >= self._expected(name)
         if not (is_last if chosen_run is None else self.runs[name] == chosen_run):
             return None
         return replace_first_tensor(output, lambda tensor: self._leaves.keep(("layer", name), tensor))
@@ -67,18 +70,18 @@ def check_run(name: str, runs: int) -> None:
 
 
 def taken_by(layer: str, module: nn.Module, run: Callable[[], Any]) -> torch.Tensor:
-    """The first tensor that a layer takes in its first run, where the pass ends; images are on the first axis.
+    """The first tensor that a layer takes in its first run, before which the pass ends; images are on the first axis.
 
     Raises:
         LayerError: it does not run.
     """
     taken: list[torch.Tensor] = []
 
-    def keep(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def keep(name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
         taken.extend(images_first(module, tensor).clone() for tensor in islice(tensors_in(args), 1))
         raise PassStopped
 
-    with Hooks({layer: module}, keep), contextlib.suppress(PassStopped):
+    with Hooks({layer: module}, lambda *_: None, keep), contextlib.suppress(PassStopped):
         run()
     if not taken:
         raise never_ran(layer)

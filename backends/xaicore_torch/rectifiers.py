@@ -61,12 +61,16 @@ def passing_by(rule: str, rectifiers: Sequence[Any]) -> Iterator[None]:
 
 
 def _guided(handed_on: Sequence[torch.Tensor | None], arrived: Sequence[torch.Tensor | None]) -> Any:
-    return tuple(None if gradient is None else gradient.clamp(min=0) for gradient in handed_on)
+    return tuple(map(_positive, handed_on))
 
 
 def _deconv(handed_on: Sequence[torch.Tensor | None], arrived: Sequence[torch.Tensor | None]) -> Any:
     (gradient,) = arrived
-    return tuple(None if one is None or gradient is None else gradient.clamp(min=0) for one in handed_on)
+    return tuple(None if one is None else _positive(gradient) for one in handed_on)
+
+
+def _positive(gradient: torch.Tensor | None) -> torch.Tensor | None:
+    return None if gradient is None else gradient.clamp(min=0)
 
 
 _RULES: dict[str, Callable[..., Any]] = {"guided": _guided, "deconv": _deconv}

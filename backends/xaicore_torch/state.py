@@ -104,8 +104,7 @@ def _flipped(flag: str, holders: Sequence[Any]) -> Iterator[None]:
 def _random_state(device: torch.device) -> Iterator[None]:
     """Restore the random states of Python, NumPy, torch's CPU and the device."""
     others = [] if device.type == "cpu" else [device]
-    kind = "cuda" if device.type == "cpu" else device.type
-    with preserved(), torch.random.fork_rng(others, device_type=kind):
+    with preserved(), torch.random.fork_rng(others, device_type=device.type):
         yield
 
 

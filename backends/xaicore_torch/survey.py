@@ -68,7 +68,7 @@ class Survey:
         self._note_tokens(count, origins)
         for call in self._calls:  # they have noted where the gradients of the reader and of tokens arrive
             call.reached = None if call.reached is None else {}
-        self._pull_back(y)
+        self._pull_back(y, origins)
         runs: dict[str, list[Call]] = defaultdict(list)
         for call in self._calls:
             runs[call.name].append(call)
@@ -95,8 +95,9 @@ class Survey:
         taken = list(tensors_in(args))
         replaced = None
         if tensor.is_floating_point() and self._may_start(module, taken, tensor):
-            tensor = tensor.detach().requires_grad_()
-            self._leaves.append(tensor)
+            self._leaves.append(tensor.detach().requires_grad_())
+            with torch.enable_grad():
+                tensor = self._leaves[-1].clone()  # which what follows may write to
             replaced = replace_first_tensor(output, lambda _: tensor)
         snapshot = Snapshot(tensor)
         if is_pooling(type(module)):
@@ -113,7 +114,7 @@ class Survey:
                 call.handed_on = []
         if tensor.requires_grad:
             call.reached = {}
-            if not tensor.is_leaf or replaced is not None:  # a parameter returned as it is outlives the pass
+            if not tensor.is_leaf:  # a parameter that is returned as it is outlives the pass
                 tensor.register_hook(call.hook())  # type: ignore[no-untyped-call]  # torch has no types there
         self._calls.append(call)
         self._makers[snapshot.key].append(call)
@@ -219,10 +220,11 @@ class Survey:
             return True
         return call.producers[0] == i or (not self._starts_recording and i in origins.of(call.taken_nodes[0]))
 
-    def _pull_back(self, y: torch.Tensor | None) -> None:
+    def _pull_back(self, y: torch.Tensor | None, origins: Origins) -> None:
         """Pull a mixture of all outputs back to the inputs; each layer on the way notes where the gradient arrives.
 
-        Every output has a weight of its own, so that no two gradients cancel: softmax's sum to zero.
+        It is pulled back to layers that read no such input, too: those of words read whole numbers. Every output has a
+        weight of its own, so that no two gradients cancel: softmax's sum to zero.
         """
         leaves = [leaf for leaf in self._leaves if leaf.requires_grad]
         if y is not None and y.grad_fn is None:  # the model switched recording off up to its end
@@ -232,8 +234,9 @@ class Survey:
             return
         weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(0)).to(y.device, y.dtype) + 0.5
         self._leave_out_pictures(weights)
+        apart = [call.output.edge for call in self._calls if call.output.edge and not origins.of(call.output.node)]
         try:
-            grad_of_mixture(y, leaves, weights)
+            grad_of_mixture(y, [*leaves, *apart], weights)
         except RuntimeError:  # an operation without a gradient: nothing is known of what lies before it
             for call in self._calls:
                 call.reached = None

@@ -3,6 +3,10 @@
 A line that has several changes of a kind, one of which matters, has no place here.
 """
 
+SIZE = "size = (like.numel() + sum((leaf.numel() for leaf in leaves))) * like.element_size()"
+
+LARGE = "is_large = rows.ndim > 3 and rows[0].numel() >= LARGE"
+
 SKIPS = "return SkippedZeros() if is_large and rows.device.type == 'cpu' else contextlib.nullcontext()"
 
 REDUCED = "found = self._pull(leaves.tensors, outputs, direction, facts, retain_graph=False, reducer=reducer)"
@@ -41,5 +45,20 @@ HARMLESS: dict[tuple[str, str, str], str] = {
     ("backend.py", "self._traces = traces_of(model) if self.output.read is None else Traces()", "condition"): (
         "passes are kept with the model, or with the backend alone: the same passes, made or held more often"
     ),
-    ("attention.py", "super().__init__()", "statement"): "of PyTorch's mode of functions, which does nothing there",
+    **{
+        (module, "super().__init__()", "statement"): "of PyTorch's mode of functions, which does nothing there"
+        for module in ("attention.py", "passes.py", "rectifiers.py")
+    },
+    ("pulls.py", "return False", "constant"): "gradients of one image are asked for as those of several",
+    ("backend.py", "self._middles.forget()", "statement"): "it is kept a little longer: `refresh` asks whether it fits",
+    ("class_axis.py", "tried = 0", "constant"): "of so many layers, one less is tried",
+    ("hashing.py", "found = hashlib.blake2b(digest_size=16)", "constant"): "a longer hash, which tells apart as much",
+    ("survey.py", "self.runs[name] = self.runs.get(name, 0) + 1", "operator"): (
+        "a pass that finds other runs than expected is repeated"
+    ),
+    ("pullback.py", SIZE, "operator"): "directions go through more or fewer passes: the same gradients",
+    **{
+        ("zeros.py", LARGE, kind): "products with zeros are multiplied, or are not: the same sums"
+        for kind in ("comparison", "constant", "operator")
+    },
 }

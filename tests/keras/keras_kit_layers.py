@@ -89,6 +89,22 @@ class Shares(layers.Layer):
         return e / keras.ops.sum(e, axis=-1, keepdims=True)
 
 
+class Lines(layers.Layer):
+    """What patches (N, lines, T, 10) attend to along their lines, in single operations, added to them."""
+
+    def __init__(self, along: Any) -> None:
+        super().__init__()
+        each = {"q": along.query, "k": along.key, "v": along.value, "out": along.output}
+        self.inward = [dense(weight, name=part) for part, weight in each.items()]
+
+    def call(self, patches: Any) -> Any:
+        ops, (_, lines, length, _) = keras.ops, patches.shape
+        q, k, v = (ops.swapaxes(ops.reshape(one(patches), (-1, length, 2, 5)), 1, 2) for one in self.inward[:3])
+        weights = ops.softmax(ops.matmul(q, ops.swapaxes(k, 2, 3)) / 5**0.5, axis=-1)
+        mixed = ops.reshape(ops.swapaxes(ops.matmul(weights, v), 1, 2), (-1, lines, length, 10))
+        return patches + self.inward[3](mixed)
+
+
 class Pair(keras.Model):
     """One convolution for two pictures, which are arguments."""
 

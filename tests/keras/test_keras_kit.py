@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from keras_kit_layers import BiasedAttention, OpenAttention, Pair, Restless, Shares, dense
+from keras_kit_layers import BiasedAttention, Lines, OpenAttention, Pair, Restless, Shares, dense
 from keras_state import fingerprint
 
 import xaicore_keras
@@ -235,7 +235,7 @@ class TestKeras(testing.BackendTests):
             y = layers.Permute((3, 1, 2))(layers.Activation("sigmoid")(layers.Add()(halves)))
             return keras.Model(x, y), {name: name for name in net.layers[:-1]}
         each += [convolution("dense", net.dense, net.bias, activation=net.link)]
-        each += [layers.Reshape((6, 8, 4)) if net.link is None else layers.Permute((3, 1, 2))]
+        each += [layers.Reshape((6, 8, len(net.dense))) if net.link is None else layers.Permute((3, 1, 2))]
         names = net.layers if net.link is None else net.layers[:-1]
         return keras.Sequential([keras.Input((6, 8, 3)), *each]), {name: name for name in names}
 
@@ -263,6 +263,13 @@ class TestKeras(testing.BackendTests):
         read = attention(net, "read")(Queries(net)(tokens), tokens)
         y = dense(net.dense, net.bias)(keras.ops.mean(read, axis=1))
         return keras.Model(x, y), {name: name for name in net.layers if name != "queries"}
+
+    def build_axial(self, net: testing.AxialNet) -> testing.Built:
+        x = keras.Input((12, 16, 3))
+        patches = convolution("patches", net.patches, net.patches_bias, 4)(x)
+        columns = Lines(net.along["columns"])(keras.ops.swapaxes(Lines(net.along["rows"])(patches), 1, 2))
+        y = dense(net.dense, net.bias)(keras.ops.mean(columns, axis=(1, 2)))
+        return keras.Model(x, y), {name: name for name in ("patches", "dense")}
 
     def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
         x = keras.Input((6, 8, 3))

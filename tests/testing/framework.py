@@ -145,6 +145,9 @@ class Suite(testing.BackendTests):
     def build_recurrent(self, net: testing.RecurrentNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 
+    def build_axial(self, net: testing.AxialNet) -> testing.Built:
+        return Model(net), {name: name for name in net.layers}
+
     def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
         return Model(net), {name: name for name in net.layers}
 

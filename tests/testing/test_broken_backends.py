@@ -7,7 +7,8 @@ import unittest
 from dataclasses import replace
 from typing import Any
 
-import broken_on_forms  # noqa: F401 (it adds its own)
+import broken_in_agreement  # noqa: F401 (it adds its own)
+import broken_on_forms  # noqa: F401
 import broken_on_masks  # noqa: F401
 import broken_on_other_nets  # noqa: F401
 import broken_on_sizes  # noqa: F401

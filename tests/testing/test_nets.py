@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from xaicore.testing import (
+    AxialNet,
     BlocksNet,
     CausalNet,
     ConvNet,
@@ -27,6 +28,7 @@ NETS = [ConvNet(), ConvNet("softmax"), ConvNet("sigmoid"), ConvNet(has_bias=Fals
 NETS += [ResidualNet(), LoopNet(), BlocksNet(), SegmentsNet(), SegmentsNet("softmax"), WordsNet()]
 NETS += [HeadsNet("shape"), HeadsNet("colour"), CausalNet(), QueriesNet(), RecurrentNet(), HalvesNet()]
 NETS += [MaskedNet(), SequenceNet(), SequenceNet("softmax")]
+NETS += [AxialNet(), SegmentsNet("sigmoid", classes=1)]
 STEP = 1e-6
 
 
@@ -63,6 +65,7 @@ CHAINS = [
     QueriesNet(),
     RecurrentNet(),
     MaskedNet(),
+    AxialNet(),
 ]
 
 

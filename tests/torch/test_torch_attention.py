@@ -516,6 +516,19 @@ def test_weights_that_are_used_otherwise_have_no_output():
     np.testing.assert_allclose(one.weights.sum(-1), 1, rtol=1e-5)
 
 
+def test_weights_that_are_multiplied_twice_belong_to_the_first_values():
+    def twice(q, k, v):
+        w = (q @ k.transpose(1, 2)).softmax(-1)
+        return w @ v + w @ (2 * v)
+
+    model = Around(Inner(twice)).eval()
+    one = TorchBackend(model).capture(X, (), None, attention={"inner": False}).attention["inner"]
+    with torch.no_grad():
+        v = model.inner.qkv(model.embed(X).flatten(2).mT).chunk(3, -1)[2].numpy()
+    np.testing.assert_allclose(one.value[:, 0], v, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one.output[:, 0], one.weights[:, 0] @ v, rtol=1e-5, atol=1e-6)
+
+
 def test_two_attentions_of_one_layer_and_fewer_queries():
     def twice(q, k, v):
         o = F.scaled_dot_product_attention(q, k, v)

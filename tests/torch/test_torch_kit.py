@@ -17,7 +17,7 @@ import xaicore_torch
 from xaicore import testing
 from xaicore_torch import pullback
 
-HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=1), "sigmoid": nn.Sigmoid}
+HEADS = {None: nn.Identity, "softmax": lambda: nn.Softmax(dim=-1), "sigmoid": nn.Sigmoid}
 
 
 class Restless(nn.Module):
@@ -130,27 +130,35 @@ class Skip(nn.Module):
 class Unrecorded(nn.Module):
     """A convolution under the model's own no_grad, as frozen backbones are."""
 
-    def __init__(self, net: testing.ResidualNet) -> None:
+    def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
-        self.conv1 = conv(net.conv1)
+        self.conv = layer
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv1(x)
+        return self.conv(x)
+
+
+class Clamped(nn.Module):
+    """A ReLU that writes into a view of what it takes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:].clamp_(0)
 
 
 class Loop(nn.Module):
-    """One convolution on what it made itself; its ReLU writes into a view."""
+    """One convolution on what it made itself; a pooling layer halves the picture."""
 
     def __init__(self, net: testing.LoopNet) -> None:
         super().__init__()
         self.first, self.shared = conv(net.first, net.first_bias), conv(net.shared, net.shared_bias)
-        self.relu, self.dense = nn.ReLU(inplace=True), dense(net.dense, net.bias)
+        self.relu, self.dense = Clamped(), dense(net.dense, net.bias)
+        self.halved = nn.AvgPool2d(1, divisor_override=2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.relu(self.first(x / 2)[:])
+        x = self.relu(self.first(self.halved(x)))
         for _ in range(2):
-            x = self.relu(self.shared(x)[:])
+            x = self.relu(self.shared(x))
         return self.dense(x.mean((2, 3)))
 
 
@@ -181,11 +189,12 @@ class Blocks(nn.Module):
 
 
 class CausalAttention(Attention):
-    """Five heads, whose keys are masked by the function."""
+    """Five heads beside the images on one axis, whose keys are masked by the function."""
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        q, k, v = (one.unflatten(-1, (5, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
-        return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).swapaxes(1, 2).flatten(2))
+        each = (one.unflatten(-1, (5, -1)).swapaxes(1, 2) for one in self.qkv(tokens).chunk(3, dim=-1))
+        heads = F.scaled_dot_product_attention(*(one.flatten(0, 1) for one in each), is_causal=True)
+        return self.out(heads.unflatten(0, (-1, 5)).swapaxes(1, 2).flatten(2))
 
 
 class MaskedAttention(Attention):
@@ -319,6 +328,41 @@ class Queried(nn.Module):
         return self.dense(self.read(self.gated(self.mixed(self.patches(x))), self.queries()).mean(1))
 
 
+class Lines(OpenAttention):
+    """Attention in single operations, heads beside the rows, of lines of patches: (R, 1, T, C), as windows are."""
+
+    def __init__(self, along: Any) -> None:
+        nn.Module.__init__(self)
+        self.qkv, self.out = dense(np.concatenate([along.query, along.key, along.value])), dense(along.output)
+
+    def forward(self, lines: torch.Tensor) -> torch.Tensor:
+        return super().forward(lines[:, 0])[:, None]
+
+
+class Steps(Lines):
+    """The same of (T, R, C), as sequences are."""
+
+    def forward(self, lines: torch.Tensor) -> torch.Tensor:
+        return OpenAttention.forward(self, lines.swapaxes(0, 1)).swapaxes(0, 1)
+
+
+class Axial(nn.Module):
+    """Rows of patches, then their columns."""
+
+    def __init__(self, net: testing.AxialNet) -> None:
+        super().__init__()
+        self.patches, self.dense = conv(net.patches, net.patches_bias, 4), dense(net.dense, net.bias)
+        self.rows, self.columns = Lines(net.along["rows"]), Steps(net.along["columns"])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).permute(0, 2, 3, 1)
+        x = x + self.rows(x.flatten(0, 1)[:, None]).reshape(x.shape)
+        columns = x.transpose(1, 2)
+        steps = columns.flatten(0, 1).swapaxes(0, 1)
+        x = columns + self.columns(steps).swapaxes(0, 1).reshape(columns.shape)
+        return self.dense(x.mean((1, 2)))
+
+
 class Recurrent(nn.Module):
     """Columns of some rows of the picture, the steps first, as recurrent layers take them."""
 
@@ -346,7 +390,8 @@ class Halves(nn.Module):
 
     def forward(self, picture: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         left, right = (self.patches(picture[..., columns]).flatten(2).mT for columns in self.halves)
-        return self.dense(self.tokens(torch.cat([left, right, self.embedding(words)], 1)).tanh().mean(1))
+        tokens = self.tokens(torch.cat([left, right, self.embedding(words)], 1))
+        return self.dense(tokens.tanh()).mean(1)
 
 
 class Centred(nn.Module):
@@ -449,7 +494,7 @@ class TestTorch(testing.BackendTests):
 
     def build_residual(self, net: testing.ResidualNet) -> testing.Built:
         model = nn.Sequential()
-        model.body, model.norm1, model.relu1 = Unrecorded(net), norm(net, "norm1"), nn.ReLU(inplace=True)
+        model.body, model.norm1, model.relu1 = Unrecorded(conv(net.conv1)), norm(net, "norm1"), nn.ReLU(inplace=True)
         model.block, model.pool, model.flatten = Skip(net), nn.AdaptiveAvgPool2d(1), nn.Flatten()
         model.dense = dense(net.dense, net.bias)
         return self.build(model)[0], {
@@ -468,7 +513,8 @@ class TestTorch(testing.BackendTests):
     def build_segments(self, net: testing.SegmentsNet) -> testing.Built:
         model = nn.Sequential()
         model.conv1, model.relu1, model.dense = conv(net.conv1, net.bias1), nn.ReLU(), conv(net.dense, net.bias)
-        model.end = HEADS[net.link]() if net.link else ClassesLast()
+        end = nn.Softmax(dim=1) if net.link == "softmax" else HEADS[net.link]()
+        model.end = nn.Sequential(end, ClassesLast())
         return self.build(model, *net.layers)
 
     def build_words(self, net: testing.WordsNet) -> testing.Built:
@@ -484,14 +530,18 @@ class TestTorch(testing.BackendTests):
         return self.build(Recurrent(net), *net.layers)
 
     def build_halves(self, net: testing.HalvesNet) -> testing.Built:
-        return self.build(Halves(net), "patches", "embedding", "tokens", "dense")
+        return self.build(Halves(net), "patches", "embedding", "tokens")
+
+    def build_axial(self, net: testing.AxialNet) -> testing.Built:
+        return self.build(Axial(net), "patches", "dense")
 
     def build_coupled(self, net: testing.CoupledNet) -> testing.Built:
         model = nn.Sequential()
-        model.conv1, model.relu1, model.centred = conv(net.conv1, net.bias1), nn.ReLU(), Centred()
+        model.body, model.relu1 = Unrecorded(conv(net.conv1, net.bias1)), nn.ReLU(inplace=True)
+        model.centred = Centred()
         model.relu2, model.pool, model.flatten = nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
         model.dense = dense(net.dense, net.bias)
-        return self.build(model, *net.layers)
+        return self.build(model)[0], {name: name for name in net.layers} | {"conv1": "body.conv"}
 
     def build_outputs(self, net: testing.HeadsNet) -> testing.Built:
         return self.build(Heads(net), "conv1", "relu1", "shape", "colour")

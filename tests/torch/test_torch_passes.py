@@ -9,6 +9,7 @@ from torch_nets import ConvGapDense, pictures
 
 import xaicore
 from xaicore.methods import method
+from xaicore_torch.backend import TorchBackend
 
 MANY = [method("scorecam"), method("iscam", samples=2), method("sscam", samples=2), method("rise", masks=20, grid=3)]
 
@@ -132,3 +133,33 @@ def test_a_batch_norm_without_running_statistics(name):
     np.testing.assert_allclose(found.maps, one(x[:1], [[1, 2]]).maps, rtol=1e-4, atol=1e-6)
     with pytest.raises(xaicore.MethodError, match="the 2 images of the batch influence each other"):
         many(x, [[1, 2]])
+
+
+class Frozen(nn.Module):
+    """A convolution under the model's own no_grad."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    @torch.no_grad()
+    def forward(self, x):
+        return self.conv(x)
+
+
+@pytest.mark.parametrize("names", [("0.conv",), ("0.conv", "1"), ("1", "0", "0.conv")])
+def test_layers_under_a_models_own_no_grad(names):
+    """Alone and among others, also where a ReLU writes into what they gave."""
+    torch.manual_seed(0)
+    model = nn.Sequential(Frozen(), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    x = torch.randn(2, 3, 8, 10)
+    backend = TorchBackend(model)
+    rows = np.random.default_rng(0).normal(size=(2, 3, 2)).astype(np.float32)
+    gradients = backend.capture(x, names, lambda *_: rows).gradients
+    shares = rows @ model[4].weight.detach().numpy() / (6 * 8)
+    of_relu = np.broadcast_to(shares[..., None, None], (2, 3, 4, 6, 8))
+    of_conv = of_relu * (model[0](x).detach().numpy() > 0)[:, None]
+    for name in names:
+        np.testing.assert_allclose(gradients[name], of_relu if name == "1" else of_conv, rtol=1e-5, atol=1e-7)
+    reached = {layer.name: dict(layer.reached) for layer in backend.observe(x).layers}
+    assert reached["0"][1] == reached["1"][1] == [True] * 4

@@ -16,6 +16,7 @@ from xaicore.testing.clauses import CLAUSES, KIT_VERSION, Clause
 from xaicore.testing.logger import LoggerTests
 from xaicore.testing.method import MethodTests
 from xaicore.testing.model_source import ModelSourceTests
+from xaicore.testing.nets.axial import AxialNet
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
@@ -38,6 +39,7 @@ from xaicore.testing.reference import ReferenceBackend
 __all__ = [
     "CLAUSES",
     "KIT_VERSION",
+    "AxialNet",
     "BackendTests",
     "BlocksNet",
     "Built",

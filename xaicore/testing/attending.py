@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from xaicore.capture import Attention
 from xaicore.facts import AttentionFacts
 from xaicore.testing.checks import checks, deviate, same
 from xaicore.testing.nets.arithmetic import softmax
+from xaicore.testing.nets.axial import Along, AxialNet
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.forms import OpenNet
@@ -22,7 +23,7 @@ from xaicore.testing.subject import Subject, directions
 
 __all__ = ["AttentionChecks"]
 
-Block = tuple[TokenNet | QueriesNet, str, str]
+Block = tuple[Along | TokenNet | QueriesNet, str, str]
 """A net that has one attention, the layer that it reads, and the one that its output is added to, or is."""
 
 
@@ -70,6 +71,25 @@ class AttentionChecks(PowerChecks):
         for subject in self._some_others(QueriesNet.name):
             assert isinstance(subject.net, QueriesNet)
             self._check_net(subject, [(subject.net, "gated", "read")])
+
+    @checks("powers-attention", since=2)
+    def test_attention_along_rows_and_columns(self) -> None:
+        """Several rows of weights per image: one for each row, or column, of its patches."""
+        self.need("facts", AxialNet.name)
+        (subject,) = self._with_power("attention", [self._built_once(AxialNet())])
+        net: Any = subject.net
+        self._check_net(subject, [(net.along["rows"], "patches", "rows"), (net.along["columns"], "rows", "columns")])
+        lines = [one.shape[0] for one in subject.backend.attention(subject.inputs)]
+        same("rows of the weights of one image, in the axial net", lines, [3, 4])
+
+    @checks("powers-attention", since=2)
+    def test_whether_gradients_reach_attention(self) -> None:
+        """They do, in all of these nets."""
+        self.need("gradients", "reached")
+        for subject in (*self.subjects(), *self.others()):
+            if self.having("attention", subject):
+                unseen = [one.name for one in subject.backend.attention(subject.inputs) if not one.reached]
+                same(f"attentions of the {subject.net.name} net that no gradient is seen to reach", unseen, [])
 
     @checks("powers-attention", since=2)
     def test_softmaxes_over_channels(self) -> None:
@@ -121,7 +141,7 @@ class AttentionChecks(PowerChecks):
     def _check_facts(self, one: AttentionFacts, weights: np.ndarray) -> None:
         same("the shape of its weights, for one image", tuple(one.shape)[1:], weights.shape[1:])
         same("whether it is causal", one.causal, not np.triu(weights, 1).any())
-        if one.reached is not None or (self.has_gradients and "reached" not in self.lacks):
+        if one.reached is not None:
             same("whether the gradient reaches it", one.reached, True)
 
     def _check_attention(self, came: Attention, expected: Attention, added: np.ndarray) -> None:

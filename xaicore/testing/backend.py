@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xaicore.testing.activations import ActivationChecks
+from xaicore.testing.agreement import AgreementChecks
 from xaicore.testing.architectures import ArchitectureChecks
 from xaicore.testing.attending import AttentionChecks
 from xaicore.testing.case import BackendCase
@@ -71,6 +72,7 @@ class BackendTests(
     SequenceChecks,
     SizeChecks,
     WholeChecks,
+    AgreementChecks,
     EndChecks,
     FormChecks,
     HalvingChecks,

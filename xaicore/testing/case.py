@@ -14,6 +14,7 @@ from xaicore.testing.checks import close as close_to
 from xaicore.testing.checks import deviate, same
 from xaicore.testing.kit import ask, skip, some
 from xaicore.testing.lacking import FEATURES
+from xaicore.testing.nets.axial import AxialNet
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.causal import CausalNet
 from xaicore.testing.nets.conv import ConvNet
@@ -105,6 +106,10 @@ class BackendCase(FormAuthor):
         Its layers are "patches", "embedding", "tokens" and "dense".
         """
         raise self._undeclared("halves")
+
+    def build_axial(self, net: AxialNet) -> Built:
+        """The net of these weights in your framework; no check asks for its layers."""
+        raise self._undeclared("axial")
 
     def build_coupled(self, net: CoupledNet) -> Built:
         """The net of these weights in your framework."""

@@ -34,12 +34,14 @@ class EndChecks(DescribedChecks, PowerChecks):
     def test_logits_are_reached(self) -> None:
         """Behind a softmax or sigmoid there are logits; or they are declared to be lacking."""
         self.need("heads", "logits")
-        for link in ("softmax", "sigmoid"):
-            subject = self.subject(self.conv_net(link))
+        for net in self._linked():
+            subject = self.subject(net)
             kind = subject.capture([subject.last_map]).outputs_kind
             if kind != "logits":
                 why = "lacks = {'logits': 'why the end of a net cannot be taken off'}"
-                deviate(f"outputs_kind of a net that ends in a {link}", f"'logits', or {why}", repr(kind))
+                deviate(
+                    f"outputs_kind of the {net.name} net, which ends in a {net.link}", f"'logits', or {why}", repr(kind)
+                )
 
     @checks("powers-parts", since=2)
     def test_parts_of_a_net_with_a_link(self) -> None:
@@ -106,6 +108,21 @@ class EndChecks(DescribedChecks, PowerChecks):
             except MethodError as exc:
                 if "method='gradient'" not in str(exc):
                     deviate("the error for leaky ReLUs", "one that says method='gradient'", exc)
+
+    @checks("powers-guided", since=2)
+    def test_rules_of_one_target(self) -> None:
+        """As of several, one rule after the other, and of one alone."""
+        subject = self.subject()
+        if self.having("guided", subject):
+            rows = directions(subject.net, 2, targets=1)
+            for rules in (("guided", "deconv"), ("deconv",)):
+                captured = subject.capture((), subject.aim(rows), rules=rules)
+                for rule in rules:
+                    (came,) = captured.input_gradients[rule]
+                    assert came is not None
+                    expected = subject.expected_gradients(rows, captured.outputs_kind, rule)["input"]
+                    what = f"gradients of one target by the rule {rule!r}, of {', '.join(rules)}"
+                    self.close(what, subject.of_input(0, came), expected)
 
     @checks("backend-gradients", since=2)
     def test_layers_out_of_reach(self) -> None:

@@ -55,9 +55,11 @@ class HalvingChecks(BackendCase):
 
     @checks("facts-reads", since=2)
     def test_which_tokens_are_of_the_picture(self) -> None:
-        """Twenty-four patches before five words."""
+        """Twenty-four patches before five words, told of the first layer with so many tokens."""
         self.need("parts")
         subject, facts = self._halved()
         parts = facts.named[subject.layers["tokens"]].parts
         came = {i: {axis: tuple(ends) for axis, ends in part.items()} for i, part in parts.items()}
         same("`parts` of the tokens", came, {0: {1: (0, 23)}})
+        others = [layer.name for layer in facts.layers if layer.parts and layer.name != subject.layers["tokens"]]
+        same("other layers with `parts`", others, [])

@@ -11,7 +11,7 @@ TYPES = {
 }
 """{beginning of a layer's name: its type}; other types have the layer's name."""
 
-CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2, "Mixed": 2}
+CHANNELS = {"Conv": 1, "Norm": 1, "Tokens": 2, "Mixed": 2, "Rows": 1, "Columns": 1}
 """{type: the axis of its output that has the channels}."""
 
 KINDS = {

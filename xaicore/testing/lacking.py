@@ -59,6 +59,11 @@ FEATURES: dict[str, Feature] = {
     "sequence": Feature(
         "scores for each column of a picture, (columns, N, classes): the images come second", "build_sequence", "facts"
     ),
+    "axial": Feature(
+        "patches that read those of their row, then those of their column: several rows of attention weights per image",
+        "build_axial",
+        "facts",
+    ),
     "takes": Feature("`takes` of layers", "", "facts"),
     "reads": Feature("`reads` of layers", "", "facts"),
     "reached": Feature("`reached` of layers", "", "facts"),

@@ -37,12 +37,13 @@ class QuietChecks(PowerChecks, RestoringChecks):
                     calls[name]()
 
     @checks("backend-quiet")
-    def test_resuming_one_image(self) -> None:
-        """As several are: a model that is started in the middle gives what it gives as a whole."""
+    def test_resuming_quietly(self) -> None:
+        """Of one image and of two: a model that is started in the middle gives what it gives as a whole."""
         for subject in self._with_power("resume", (one for one in self.others() if one.net.name != "loop")):
             name = subject.maps[-2]
-            with self._quiet(f"resume from {name!r} of the {subject.net.name} net on, with one image"):
-                self._check_resumed(alone(subject), name)
+            for one, images in ((alone(subject), "one image"), (subject, "two images")):
+                with self._quiet(f"resume from {name!r} of the {subject.net.name} net on, with {images}"):
+                    self._check_resumed(one, name)
 
     @checks("backend-unknown-layer", since=2)
     def test_unknown_layers_of_powers(self) -> None:

@@ -18,6 +18,7 @@ from xaicore.layers import listing, no_gradient, no_relu, no_run, split_run, unk
 from xaicore.outputs import Output, Parts, choose_name
 from xaicore.recording import arrivals
 from xaicore.testing.kinds import CHANNELS, KINDS, TYPES
+from xaicore.testing.nets.axial import Along, AxialNet
 from xaicore.testing.nets.blocks import BlocksNet
 from xaicore.testing.nets.description import described
 from xaicore.testing.nets.heads import HeadsNet
@@ -189,12 +190,13 @@ class ReferenceBackend(Backend):
 
     def attention_facts(self, name: str, weights: np.ndarray) -> AttentionFacts:
         """Those of one attention."""
-        _, heads, queries, keys = weights.shape
-        is_causal = keys > 1 and not np.triu(weights, 1).any()
-        return AttentionFacts(name, (1, heads, queries, keys), reached=True, causal=is_causal)
+        is_causal = weights.shape[-1] > 1 and not np.triu(weights, 1).any()
+        return AttentionFacts(name, weights.shape, reached=True, causal=is_causal)
 
-    def attentions(self) -> dict[str, tuple[TokenNet | QueriesNet, str]]:
+    def attentions(self) -> dict[str, tuple[Along | TokenNet | QueriesNet, str]]:
         """{layer with an attention: the block that it is, and the layer that it reads}."""
+        if isinstance(self.net, AxialNet):
+            return {"rows": (self.net.along["rows"], "patches"), "columns": (self.net.along["columns"], "rows")}
         if isinstance(self.net, TokenNet):
             return {"mixed": (self.net, "tokens")}
         if isinstance(self.net, QueriesNet):
@@ -239,8 +241,8 @@ class ReferenceBackend(Backend):
         }
 
     def input_of(self, inputs: Any, layer: str) -> np.ndarray:
-        """What the layer that reads the picture takes of it."""
-        return as_float(self.net.taken_by_reader(self.pictures(inputs)[0]))
+        """What a layer takes in its first run."""
+        return as_float(self.net.input_of(layer, self.forward(*self.pictures(inputs))))
 
     def in_precision(self, precision: str) -> Any:
         """A net whose weights are rounded."""

@@ -28,7 +28,7 @@ FACTS = ("takes", "reads", "reached", "reader")
 
 HEADS = ("shape", "colour")
 
-FORMS = ("open", "masked", "sequence", "shares", "half", "turned", "leaky")
+FORMS = ("axial", "open", "masked", "sequence", "shares", "half", "turned", "leaky")
 
 NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, HalvesNet.name, "modes", "frozen", *FORMS)
 

@@ -55,6 +55,17 @@ class Net(ABC):
         """The positions of the inputs that a layer depends on."""
         return tuple(range(len(self.pictures(1))))
 
+    def read_layer(self, layer: str) -> str | None:
+        """The layer whose output another one takes in its first run; None where it takes something else."""
+        run = next(run for run in self.layers if layer in (run, run.partition("#")[0]))
+        taken = [one for one in self.taken(run) if one in self.layers]
+        return taken[0] if len(taken) == 1 else None
+
+    def input_of(self, layer: str, values: Values) -> np.ndarray:
+        """What a layer takes in its first run: the output of another, or what the first one takes of the picture."""
+        read = self.read_layer(layer)
+        return self.taken_by_reader(values["input"]) if read is None else values[read]
+
     def taken(self, layer: str) -> tuple[str, ...]:
         """The inputs and layers whose very outputs a layer takes; empty where it takes something made of them."""
         return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xaicore.testing.nets.arithmetic import convolve, convolve_back
-from xaicore.testing.nets.net import GraphNet
+from xaicore.testing.nets.net import GraphNet, Values
 from xaicore.testing.nets.steps import Step, dense, rectifier
 
 __all__ = ["RecurrentNet"]
@@ -49,6 +49,11 @@ class RecurrentNet(GraphNet):
     def taken_by_reader(self, picture: np.ndarray) -> np.ndarray:
         """Some of its rows."""
         return picture[(..., *self.part)]
+
+    def input_of(self, layer: str, values: Values) -> np.ndarray:
+        """Columns, (N, w, 5), for the recurrent layer."""
+        columns: np.ndarray = values["relu1"].mean(axis=2).swapaxes(1, 2)
+        return columns if layer == "recurrent" else super().input_of(layer, values)
 
     def graph(self) -> dict[str, Step]:
         """Each layer's step."""

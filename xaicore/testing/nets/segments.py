@@ -13,9 +13,11 @@ __all__ = ["SegmentsNet"]
 class SegmentsNet(ChainNet):
     """A convolution of 3 x 3 with stride 1 and zeros around, a ReLU, and one of 1 x 1 that scores: (N, 4, 6, 8).
 
+    It has 4 classes, or 1 where a check asks for that.
+
     Attributes:
         conv1, bias1: (5, 3, 3, 3) and (5,).
-        dense, bias: (4, 5, 1, 1) and (4,): classes, channels, height, width.
+        dense, bias: (classes, 5, 1, 1) and (classes,): classes, channels, height, width.
         link: the activation over the classes behind it: None, "softmax" or "sigmoid".
     """
 
@@ -23,12 +25,12 @@ class SegmentsNet(ChainNet):
     layers = ("conv1", "relu1", "dense")
     maps = ("conv1", "relu1")
 
-    def __init__(self, link: str | None = None) -> None:
+    def __init__(self, link: str | None = None, classes: int = 4) -> None:
         rng = np.random.default_rng(8)
         self.link = link
         self.conv1 = rng.normal(0, 0.3, (5, 3, 3, 3)).astype(np.float32)
-        self.dense = rng.normal(0, 1, (4, 5, 1, 1)).astype(np.float32)
-        self.bias1, self.bias = (rng.normal(0, 0.3, n).astype(np.float32) for n in (5, 4))
+        self.dense = rng.normal(0, 1, (classes, 5, 1, 1)).astype(np.float32)
+        self.bias1, self.bias = (rng.normal(0, 0.3, n).astype(np.float32) for n in (5, classes))
 
     def pictures(self, count: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
         """Pictures (count, 3, 6, 8)."""

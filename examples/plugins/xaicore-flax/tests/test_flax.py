@@ -128,7 +128,7 @@ class TestFlax(testing.BackendTests):
     frameworks = ("flax", "jax")
     lacks = {  # noqa: RUF012 (a constant)
         **dict.fromkeys(
-            ("loop", "blocks", "masked", "causal", "queries", "recurrent", "coupled", "halves"),
+            ("loop", "blocks", "masked", "causal", "queries", "recurrent", "axial", "coupled", "halves"),
             "modules of the same kinds as those of the first nets",
         ),
         **dict.fromkeys(("segments", "sequence", "words", "outputs"), "the example explains one score per class"),

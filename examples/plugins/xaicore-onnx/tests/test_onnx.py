@@ -107,7 +107,7 @@ class TestOnnx(testing.BackendTests):
         "gradients": "ONNX Runtime only runs forward",
         "reached": "ONNX Runtime only runs forward",
         **dict.fromkeys(
-            ("residual", "loop", "blocks", "masked", "causal", "queries", "recurrent", "coupled", "halves"),
+            ("residual", "loop", "blocks", "masked", "causal", "queries", "recurrent", "axial", "coupled", "halves"),
             "a graph of the same nodes as that of the first nets",
         ),
         **dict.fromkeys(("segments", "sequence", "words", "outputs"), "the example explains one score per class"),
