@@ -12,6 +12,7 @@ import pytest
 from toynet import ToyBackend
 from workshop import Workshop, draw
 
+import xaicore
 from xaicore.cli.model import as_output, load_model
 from xaicore.errors import InputError
 from xaicore.pictures import IMAGENET, Preparation
@@ -121,6 +122,9 @@ def test_which_preprocess(shop: Workshop) -> None:
     assert load_model("net:build", "net:only_x", None).prepare.name == "net:only_x"
     assert load_model("bare:build", None, None).prepare is None
     assert load_model("bare:build", "imagenet", None).prepare == OF_IMAGENET
+    shop.module("usual", "from net import build\npreprocess = 'imagenet'\n")
+    assert load_model("usual:build", None, None).prepare == OF_IMAGENET
+    assert xaicore.load("usual:build").preparation == OF_IMAGENET
     with pytest.raises(
         InputError, match=r"^--preprocess bare:preprocess: 'a word' is no function; expected f\(picture"
     ):

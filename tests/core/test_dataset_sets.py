@@ -306,7 +306,7 @@ def test_batches_of_several_sizes_have_errors(tmp_path: Path) -> None:
 def test_preparation_is_for_pictures(tmp_path: Path) -> None:
     with pytest.raises(xaicore.InputError, match=r"source\[0\] is float32 \(3, 6, 6\), .* leave preprocess out"):
         run(inputs(), tmp_path / "out")
-    with pytest.raises(xaicore.InputError, match=r"source\[0\] is a picture \(6, 6, 3\), and nothing says how"):
+    with pytest.raises(xaicore.InputError, match=r"source\[0\] is a picture \(6, 6, 3\), .* preprocess='imagenet'$"):
         run(pictures(), tmp_path / "out", preprocess=None)
 
 

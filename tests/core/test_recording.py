@@ -364,7 +364,7 @@ def test_a_backend_follows_from_a_survey_and_a_pass() -> None:
 def test_attentions_are_those_of_a_pass() -> None:
     backend = Doubling()
     (facts,) = backend.attention(X)
-    assert facts == xaicore.AttentionFacts("mix", (1, 1, 2, 2), causal=True)
+    assert facts == xaicore.AttentionFacts("mix", (1, 1, 2, 2), reached=True, causal=True)
     one = backend.capture(X, [], lambda rows, kind: ONES, attention={"mix": True}).attention["mix"]
     np.testing.assert_array_equal(one.weights, np.tril(np.ones((2, 1, 2, 2))))
     np.testing.assert_array_equal(one.query, one.weights + 1)

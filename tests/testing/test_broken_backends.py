@@ -188,6 +188,7 @@ class SeesNotWhatLayersTake(Suite):
 
 class WithoutSeveral(WithoutAResidualBlock):
     modes, build_words = testing.BackendTests.modes, testing.BackendTests.build_words
+    alias = testing.BackendTests.alias
 
 
 class LacksWhatItSees(Suite):
@@ -198,15 +199,16 @@ SUITES = [
     (WithoutAResidualBlock, "a method build_residual, or lacks = {'residual': 'why the framework has no such net'}"),
     (
         WithoutSeveral,
-        "the residual net, the words net, modes\n"
+        "the residual net, the words net, modes, alias\n"
         "  expected: a method build_residual, or lacks = {'residual': 'why the framework has no such net'}\n"
         "    a method build_words, or lacks = {'words': 'why the framework has no such net'}\n"
-        "    a method modes, or lacks = {'modes': 'why the framework has no such thing'}\n  came: neither",
+        "    a method modes, or lacks = {'modes': 'why the framework has no such thing'}\n"
+        "    a method alias, or lacks = {'alias': 'why the framework has no such thing'}\n  came: neither",
     ),
     (WithoutModes, "a method modes, or lacks = {'modes': 'why"),
     (WithoutFreezing, "a method freeze, or lacks = {'frozen': 'why"),
     (SeesNotWhatLayersTake, "the fact 'takes'\n  expected: what was seen, or lacks = {'takes': 'why'}\n  came: ()"),
-    (LacksWhatItSees, "no 'words' in `lacks`, since there is such a net"),
+    (LacksWhatItSees, "no 'words' in `lacks`, since a method build_words supplies it"),
     (WithoutATokensNet, "a method build_tokens, or lacks = {'tokens': 'why the framework has no such net'}"),
     (LacksWhatItHas, "no 'tokens' in `lacks`, since there is such a net"),
     (

@@ -33,7 +33,7 @@ def test_all_that_is_needless_is_named_at_once() -> None:
         "none that is needless: without 'heads', test_kinds_and_links passes; without 'moves', test_where_tokens"
         in said
     )
-    assert "no 'turned' in `lacks`, since there is such a net" in said
+    assert "no 'turned' in `lacks`, since a method build_turned supplies it" in said
 
 
 class LacksWhatItDoesNotSee(SeesNotWhatLayersTake):

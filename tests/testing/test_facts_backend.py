@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from framework import Model, Plugin, Suite, failures
 from recorded import Recorded
 
-from xaicore import BackendError, LayerError, MethodError, testing
-from xaicore.recording import Pass
+from xaicore import BackendError, Facts, LayerError, MethodError, testing
+from xaicore.recording import Arguments, Call, FactsBackend, Pass, Recording, read_inputs
 
 
 class TestRecorded(Suite):
@@ -109,3 +110,61 @@ def test_rules_and_parts_need_their_powers() -> None:
     ):
         with pytest.raises(BackendError, match=f"^backend 'recorded' does not offer {said}"):
             backend.capture(x, [], lambda *_: ROWS, **asked)
+
+
+class GivesNoValues(Recorded):
+    def run(self, *args: Any, **asked: Any) -> Pass:
+        return replace(super().run(*args, **asked), values={})
+
+
+class GivesNoWayBack(Recorded):
+    def run(self, *args: Any, **asked: Any) -> Pass:
+        return replace(super().run(*args, **asked), pull=None)
+
+
+@pytest.mark.parametrize(
+    ("backend", "asked", "said"),
+    [
+        (GivesNoValues, {}, "no value 'conv1#1', but those of nothing$"),
+        (Recorded, {"attention": {"mixed": False}}, r"no value 'mixed weights', but those of conv1#1, relu1#1, "),
+        (GivesNoWayBack, {}, r"no `pull`: set has_gradients = False where the framework only runs forward$"),
+    ],
+)
+def test_what_a_pass_leaves_out_is_named(backend: type[Recorded], asked: dict[str, Any], said: str) -> None:
+    one, (x,) = backend(Model(testing.ConvNet())), testing.ConvNet().pictures()
+    with pytest.raises(BackendError, match=f"^backend 'recorded': its `run` returned a pass with {said}"):
+        one.capture(x, ["conv1"], lambda *_: ROWS, **asked)
+
+
+class Scales(FactsBackend):
+    """A net of two arguments, pictures and scales of their channels: one row for each image, or one for all."""
+
+    has_gradients = False
+    powers = frozenset({"resume"})
+
+    def record(self, x: Arguments, given: Mapping[str, np.ndarray]) -> Recording[Call]:
+        pictures, scales = x.args
+        recording: Recording[Call] = Recording([pictures, scales])
+        call = recording.add(Call("half", given.get("half#1", pictures / 2), [pictures]))
+        recording.add(Call("scores", call.output.mean((2, 3)) * scales, [call.output, scales]))
+        call.reads = (0,)
+        return recording
+
+    def survey(self, x: Arguments) -> Facts:
+        recording = self.record(x.first(), {})
+        layers = [recording.layer(call, channel_axis=1) for call in recording.listed()]
+        return Facts(tuple(layers), tuple(read_inputs(recording, lambda call: 1 if call.name == "half" else None)))
+
+    def run(self, x: Arguments, keys: Any = (), pulls: Any = (), given: Mapping[str, np.ndarray] = {}) -> Pass:
+        recording = self.record(x, given)
+        return Pass(recording.calls[-1].output, {call.key: call.output for call in recording.calls})
+
+
+def test_an_argument_that_all_images_share_is_shared_by_passes_that_start_at_a_layer() -> None:
+    random = np.random.default_rng(0)
+    pictures, scales = random.random((3, 2, 4, 5), np.float32), random.random((1, 2), np.float32)
+    given = random.random((6, 2, 4, 5), np.float32)
+    assert np.allclose(Scales().resume((pictures, scales), "half", given), given.mean((2, 3)) * scales)
+    each = np.arange(1, 7, dtype=np.float32).reshape(3, 2)
+    expected = given.mean((2, 3)) * each.repeat(2, axis=0)
+    assert np.allclose(Scales().resume((pictures, each), "half", given), expected)

@@ -14,6 +14,7 @@ from xaicore.models import NamedModel, default_model, find_model
 from xaicore.models.code import find_object
 from xaicore.models.typed import is_code
 from xaicore.pictures import IMAGENET, Preparation, example, or_imagenet
+from xaicore.pictures.imagenet import imagenet
 
 __all__ = ["RANDOM", "Model", "as_output", "check_weights", "load_model", "model_options"]
 
@@ -141,8 +142,8 @@ def _given(preprocess: str) -> Preparation | None:
 def _own(found: NamedModel) -> Preparation | None:
     """The model's own preparation."""
     function = found.preprocess
-    if function is None:
-        return None
+    if function is None or function is imagenet:
+        return Preparation.of(function)
     name = getattr(function, "__qualname__", None)
     return Preparation(function, str(function) if name is None else f"{function.__module__}:{name}")
 

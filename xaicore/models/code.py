@@ -14,12 +14,16 @@ from types import ModuleType
 from typing import Any
 
 from xaicore.errors import InputError, XaicoreError, did_you_mean
+from xaicore.pictures import IMAGENET
+from xaicore.pictures.imagenet import imagenet
 
 __all__ = ["build", "find_object"]
 
 
 def build(text: str) -> tuple[Any, Callable[..., Any] | None]:
     """The model that a text names, and the function `preprocess` of its module, None where it has none.
+
+    `preprocess = "imagenet"` in the module stands for the function that prepares pictures so.
 
     A function or a class is called without arguments; any other object is the model itself.
 
@@ -34,6 +38,7 @@ def build(text: str) -> tuple[Any, Callable[..., Any] | None]:
     if found is None or isinstance(found, ModuleType):
         raise InputError(f"{origin}: this is {found!r}; expected a model, or a function that returns one")
     own = getattr(module, "preprocess", None)
+    own = imagenet if isinstance(own, str) and own == IMAGENET else own
     return found, own if callable(own) else None
 
 

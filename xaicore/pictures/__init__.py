@@ -5,7 +5,7 @@ of one call.
 """
 
 from xaicore.pictures.batch import PictureBatch, read_batch
-from xaicore.pictures.example import example, or_imagenet
+from xaicore.pictures.example import example, or_imagenet, remedy
 from xaicore.pictures.files import SUFFIXES, VIDEOS, find_pictures, picture_id
 from xaicore.pictures.preparation import IMAGENET, Preparation, check_single
 from xaicore.pictures.reading import PictureError, read_picture
@@ -32,5 +32,6 @@ __all__ = [
     "picture_id",
     "read_batch",
     "read_picture",
+    "remedy",
     "sources_of",
 ]

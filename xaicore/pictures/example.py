@@ -5,7 +5,7 @@ from __future__ import annotations
 from xaicore.backend import Backend
 from xaicore.pictures.imagenet import SIZE
 
-__all__ = ["example", "or_imagenet"]
+__all__ = ["example", "or_imagenet", "remedy"]
 
 USUAL = (224, 224)
 """(height, width) where the model does not say its own."""
@@ -18,6 +18,13 @@ def example(backend: Backend | None = None) -> str:
     if backend is None or not backend.channels_last:
         x = f"({x}).transpose(2, 0, 1)"
     return f"def preprocess(picture): seen = cv2.resize(picture, ({width}, {height})); return {x}, seen"
+
+
+def remedy(backend: Backend | None = None) -> str:
+    """What to type in Python where nothing says how a model's pictures are prepared."""
+    usual = or_imagenet(backend, "preprocess='imagenet'")
+    scaled = f"`import cv2` and `{example(backend)}`, and preprocess=preprocess"
+    return f"For a training that scaled to -1 to 1: {scaled}{usual}"
 
 
 def or_imagenet(backend: Backend | None, typed: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from xaicore.backend import Backend
 from xaicore.errors import InputError, type_name
-from xaicore.pictures.example import example, or_imagenet
+from xaicore.pictures.example import remedy
 from xaicore.pictures.files import is_video, picture_id, pictures_at
 from xaicore.pictures.reading import is_pil, read_array, read_picture, read_pil
 from xaicore.pictures.video import frames_of
@@ -142,7 +142,6 @@ def _unprepared(x: Any, backend: Backend | None, name: str) -> str:
     return (
         f"{name} is {'a list that begins with ' if isinstance(x, list) else ''}{what}, and nothing says how this "
         "model's pictures are prepared: pass preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one "
-        "input of the model without a batch axis, or to (input, picture as the network sees it). For "
-        f"a training that scaled to -1 to 1: `import cv2` and `{example(backend)}`, and preprocess=preprocess"
-        + or_imagenet(backend, "preprocess='imagenet'")
+        "input of the model without a batch axis, or to (input, picture as the network sees it). "
+        f"{remedy(backend)}"
     )

@@ -142,6 +142,9 @@ class FactsBackend(Backend):
         ends = {f"{name} {part}" for name, is_pulled in attention.items() if is_pulled for part in PULLED_PARTS}
         keys = set(runs.values())
         one = self.run(x, keys, {*keys, *ends, *(x if rules else ())} if direction is not None else ())
+        missing = [key for key in [*runs.values(), *(f"{name} weights" for name in attention)] if key not in one.values]
+        if missing:
+            raise self._incomplete(f"no value {missing[0]!r}, but those of {', '.join(one.values) or 'nothing'}")
         rows, kind = self._rows(one, facts), one.kind or ("probabilities" if facts.link else "logits")
         found = self._parts(one) if parts else {}
         pulled: dict[str, Mapping[Any, np.ndarray]] = {}
@@ -209,6 +212,9 @@ class FactsBackend(Backend):
         if parts and "parts" not in self.powers:
             self._lacks("all outputs of a pass", "explain a target that reads one of them")
 
+    def _incomplete(self, came: str) -> BackendError:
+        return BackendError(f"backend {self.name or type(self).__name__!r}: its `run` returned a pass with {came}")
+
     def _resumed(self, inputs: Any, layer: str, activations: np.ndarray) -> Pass:
         x, key = self.arguments(inputs), self.key(inputs, layer)
         if not len(activations) or len(activations) % x.count:
@@ -217,7 +223,8 @@ class FactsBackend(Backend):
                 "rows for each image"
             )
         rows = np.repeat(np.arange(x.count), len(activations) // x.count)
-        return self.run(x.map(lambda array: array[rows]), given={key: activations})
+        # An argument of another length, such as one row for all images, stays as it is.
+        return self.run(x.map(lambda array: array[rows] if len(array) == x.count else array), given={key: activations})
 
     def _rows(self, one: Pass, facts: Facts) -> np.ndarray:
         """The outputs with the classes along axis 1."""
@@ -233,9 +240,12 @@ class FactsBackend(Backend):
     def _pulled(self, one: Pass, direction: np.ndarray, rule: str) -> dict[Any, np.ndarray]:
         keys: list[Any] = []
         more = () if rule == "plain" else (rule,)
+        back = one.pull
+        if back is None:
+            raise self._incomplete("no `pull`: set has_gradients = False where the framework only runs forward")
 
         def pull(rows: np.ndarray) -> list[np.ndarray | None]:
-            pulled = {} if one.pull is None else one.pull(rows, *more)
+            pulled = back(rows, *more)
             keys[:] = pulled
             return [None if gradient is None else self._host(gradient) for gradient in pulled.values()]
 

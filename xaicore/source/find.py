@@ -15,7 +15,7 @@ from xaicore.backend import Backend
 from xaicore.data.truth import UNKNOWN, join_truth
 from xaicore.errors import InputError
 from xaicore.pictures import PictureError
-from xaicore.pictures.example import example
+from xaicore.pictures.example import remedy
 from xaicore.source.about import About, about_of
 from xaicore.source.elements import Element, digest_of
 from xaicore.source.ends import UNGUARDED, Guard, ends_of
@@ -188,7 +188,7 @@ def _check(first: Element, n: int, known: Known) -> None:
         f"source[{n}] is a picture {first.x.shape}, and nothing says how this model's pictures are prepared: pass "
         "preprocess=f, a function from a picture, (H, W, 3) uint8 RGB, to one input of the model without a batch axis, "
         "or to (input, picture as the network sees it); or have the data set return the model's own inputs, floats. "
-        f"For a training that scaled to -1 to 1: `import cv2` and `{example(known.backend)}`, and preprocess=preprocess"
+        f"{remedy(known.backend)}"
     )
 
 

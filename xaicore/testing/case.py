@@ -127,6 +127,10 @@ class BackendCase(FormAuthor):
         """Switch off the gradients of all weights of a model."""
         raise self._undeclared("frozen")
 
+    def alias(self, model: Any, layer: str) -> str:
+        """Give a layer of the convolutional net a second name, which is returned; `layer` stays its first one."""
+        raise self._undeclared("alias")
+
     def to_inputs(self, picture: np.ndarray) -> Any:
         """What a model takes for pictures (N, 3, height, width) float32."""
         raise self._missing("to_inputs")
@@ -179,7 +183,7 @@ class BackendCase(FormAuthor):
         super().need(*features)
         for name in features:
             by = FEATURES[name].by
-            if by in (f"build_{name}", METHODS.get(name)) and hasattr(BackendCase, by) and not self.supplies(name):
+            if by == METHODS.get(name, f"build_{name}") and not self.supplies(name):
                 skip(f"{name}: there is no method {by}")
 
     def other_nets(self) -> Iterator[Net]:
@@ -194,12 +198,8 @@ class BackendCase(FormAuthor):
 
     def _some_others(self, *names: str) -> Iterator[Subject]:
         """Each of these nets, or those of these names; where there is none, a check is skipped."""
-        why = (
-            f"there is no net {' or '.join(names)} to check it on"
-            if names
-            else "there is no net beyond the first three"
-        )
-        return some((one for one in self.others() if not names or one.net.name in names), why)
+        which = f"{' or '.join(names)} to check it on" if names else "beyond the first three"
+        return some((one for one in self.others() if not names or one.net.name in names), f"there is no net {which}")
 
     def _built_once(self, net: Net) -> Subject:
         key = type(self), self.plugin, net.name

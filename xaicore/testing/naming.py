@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import unittest
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +12,7 @@ from xaicore.capture import Capture
 from xaicore.errors import LayerError
 from xaicore.explainer import Explainer
 from xaicore.testing.case import BackendCase
-from xaicore.testing.checks import Deviation, checks, deviate, refused, same
+from xaicore.testing.checks import checks, deviate, refused, same
 from xaicore.testing.subject import Subject, directions
 
 __all__ = ["NamingChecks"]
@@ -23,28 +21,10 @@ __all__ = ["NamingChecks"]
 class NamingChecks(BackendCase):
     """Every name of a layer means that layer."""
 
-    def alias(self, model: Any, layer: str) -> str:
-        """Give a layer of the convolutional net a second name, which is returned; `layer` stays its first one."""
-        raise self._undeclared("alias")
-
-    def _has_alias(self) -> bool:
-        """Whether an author supplies second names, and does not declare that there are none."""
-        return "alias" not in self.lacks and type(self).alias is not NamingChecks.alias
-
-    @checks("kit-declared", since=2)
-    def test_second_names_are_given_or_declared(self) -> None:
-        """By backends with facts, which list a layer under one of its names."""
-        if self.has_facts and "alias" not in self.lacks and not self._has_alias():
-            raise Deviation(*self.needed("alias"))
-        if "alias" in self.lacks and type(self).alias is not NamingChecks.alias:
-            deviate("second names", "no 'alias' in `lacks`, since there are such names", self.lacks["alias"])
-
     @checks("backend-names")
     def test_second_names(self) -> None:
         """A pass, one run, a map, and a pass that starts at the layer: the same by both names."""
         self.need("alias")
-        if not self._has_alias():
-            raise unittest.SkipTest("no method alias")
         built = self.subject()
         first = built.named(built.last_map)
         second = self.alias(built.model, first)

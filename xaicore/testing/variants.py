@@ -10,6 +10,7 @@ import numpy as np
 
 from xaicore.backend import PRECISIONS, Backend
 from xaicore.errors import BackendError, XaicoreError
+from xaicore.testing.author import METHODS
 from xaicore.testing.case import OTHERS, BackendCase
 from xaicore.testing.checks import Deviation, checks, close, deviate, refused, same
 from xaicore.testing.kit import skip
@@ -30,7 +31,7 @@ HEADS = ("shape", "colour")
 
 FORMS = ("axial", "open", "masked", "sequence", "shares", "half", "turned", "leaky")
 
-NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, HalvesNet.name, "modes", "frozen", *FORMS)
+NEW = (*(net.name for net in OTHERS), HeadsNet.name, CoupledNet.name, HalvesNet.name, *METHODS, *FORMS)
 
 
 class VariantChecks(BackendCase):
@@ -46,7 +47,8 @@ class VariantChecks(BackendCase):
             raise Deviation(", ".join(what), "\n    ".join(expected), came[0])
         for name in NEW:
             if name in self.lacks and self.supplies(name):
-                deviate(f"the {name} net", f"no {name!r} in `lacks`, since there is such a net", self.lacks[name])
+                said = f"no {name!r} in `lacks`, since a method {FEATURES[name].by} supplies it"
+                deviate(self.needed(name)[0], said, self.lacks[name])
 
     @checks("kit-declared", since=2)
     def test_facts_are_reported_or_declared(self) -> None:
