@@ -377,6 +377,10 @@ def test_a_plugin_that_declines(site: Site) -> None:
         (dict, "no backend accepts the class builtins.dict .* Pass an instance of it, such as dict"),
         ({"conv.weight": 1}, "no backend accepts builtins.dict .* such as a state_dict, .* build it, and load them"),
         ("best.pt", "no backend accepts builtins.str .* xaicore.load\\('best.pt'\\) loads a model by its name"),
+        (
+            xaicore.NamedModel(1, "one"),
+            "no backend accepts xaicore.* made it of a model: pass the model itself, or .* its name$",
+        ),
         (Path("best.pt"), "no backend accepts pathlib.* xaicore.load\\('best.pt'\\) loads a model by its name"),
     ],
     ids=str,

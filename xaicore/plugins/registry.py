@@ -281,6 +281,8 @@ def _advice(model: Any) -> str:
         return "Weights alone, such as a state_dict, do not say how the model computes: build it, and load them"
     if isinstance(model, (str, os.PathLike)):
         return f"xaicore.load({str(model)!r}) loads a model by its name or file; or load it yourself, and pass that"
+    if type(model).__module__.partition(".")[0] == "xaicore":
+        return "xaicore made it of a model: pass the model itself, or where names are taken, its name"
     return "Install a backend plugin for its framework, or pass backend=<a Backend instance>"
 
 

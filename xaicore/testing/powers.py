@@ -48,7 +48,9 @@ class PowerChecks(BackendCase):
 
     def _with_power(self, power: str, subjects: Iterable[Subject]) -> Iterator[Subject]:
         """Those whose backend declares a power; where there is none, a check is skipped."""
-        return some((one for one in subjects if self.having(power, one)), f"there is no net with the power {power!r}")
+        return some(
+            (one for one in subjects if self.having(power, one)), f"no backend of these nets has the power {power!r}"
+        )
 
     @checks("powers-declared")
     def test_declared_powers_are_known_and_there(self) -> None:
