@@ -55,7 +55,7 @@ def survey(watch: Callable[..., Watch], x: Arguments) -> Facts:
             call,
             kind=_kind(call),
             channel_axis=_channels(call.output, call, "convolution", "norm"),
-            is_leaf=not list(nnx.iter_children(call.layer)),
+            is_leaf=not any(isinstance(child, nnx.Module) for _, child in nnx.iter_children(call.layer)),
         )
         for call in recording.listed()
     ]
