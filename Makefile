@@ -20,10 +20,10 @@ PLUGINS := $(VENV)/ready-plugins
 KERAS_PEERS := $(VENV)/keras-peers
 BACKEND ?= torch
 KERAS_TESTS := $(addprefix test-keras-,tensorflow jax torch)
-# Jobs of one thread each: threads that wait for a core that another job has cost more than they bring. One job more
-# than there are cores, for some tests wait for processes, browsers and servers.
+# Jobs of one thread each: threads that wait for a core that another job has cost more than they bring. So do jobs: on
+# two cores, three take longer than two.
 # The longest first, so that the last ones end together.
-JOBS ?= 3
+JOBS ?= 2
 TESTS := test-main test-keras-tensorflow test-keras-jax test-keras-torch test-report test-plugins test-processes test-pythons test-site
 # Compiling modules when they are first imported leaves out most of them, and a minute of every installation.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
@@ -91,7 +91,7 @@ report: $(DEMO) $(if $(filter keras,$(BACKEND)),$(KERAS)) ## train a classifier 
 report: export MALLOC_MMAP_THRESHOLD_ := 1073741824
 report: export MALLOC_TRIM_THRESHOLD_ := 2000000000
 
-test: $(READY) $(KERAS) $(TRACKERS) $(PLUGINS) $(SITE) browser ## run all tests, JOBS=3 at a time; with ALSO=types, also check types
+test: $(READY) $(KERAS) $(TRACKERS) $(PLUGINS) $(SITE) browser ## run all tests, JOBS=2 at a time; with ALSO=types, also check types
 	$(ONE_THREAD) $(MAKE) -j$(JOBS) $(TESTS) $(ALSO)
 
 # Of pyproject.toml's testpaths, all but those of other jobs, which `--ignore` would not leave out.

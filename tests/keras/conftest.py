@@ -70,7 +70,8 @@ IN_TURN = {"callback", "links", "parity", "values"}
 """Modules whose tests compile less. Of a test with parameters, each set but the first runs on TensorFlow or on JAX."""
 
 BY_TURNS = {"boxes", "demo", "layers", "meaning", "models", "parts", "surgery", "targets"}
-"""Modules about what Keras knows, and the framework behind it does not: each test runs on TensorFlow or on JAX."""
+"""Modules about what Keras knows, and the framework behind it does not: every fourth test runs on TensorFlow, another
+on JAX, and all on torch."""
 
 
 def pytest_collection_modifyitems(config, items):
@@ -85,7 +86,7 @@ def pytest_collection_modifyitems(config, items):
         sets[test] += 1
         is_long = module in LONG and tests[module] % SHARE != 1
         is_elsewhere = module in IN_TURN and sets[test] > 1 and sets[test] % 2 == (BACKEND == "jax")
-        is_elsewhere |= module in BY_TURNS and tests[module] % 2 == (BACKEND == "jax")
+        is_elsewhere |= module in BY_TURNS and tests[module] % 4 != (3 if BACKEND == "jax" else 1)
         if is_long or is_elsewhere or module in ON_TORCH:
             left_out.append(item)
     config.hook.pytest_deselected(items=left_out)
