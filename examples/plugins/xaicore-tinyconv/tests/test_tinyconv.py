@@ -16,6 +16,7 @@ class TestTinyconv(testing.BackendTests):
         "bias": "layers have none",
         "residual": "a net of tinyconv is always the same",
         "segments": "a net of tinyconv ends in its dense layer",
+        "shares": "a net of tinyconv ends in its dense layer",
         "half": "a net of tinyconv computes in float32",
         "turned": "its pictures have their channels last",
         "leaky": "its activations are ReLUs",
