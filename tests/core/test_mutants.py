@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_what_is_beyond_the_contract_is_a_module_or_a_function(backend: str) -> 
     assert {*BEYOND[backend]} - there == set()
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other Pythons unparse code with other brackets")
 def test_what_is_harmless_is_a_fault() -> None:
     there = {
         (fault.file, fault.text, fault.what)
